@@ -1,0 +1,1 @@
+"""The labels people make on a slide: stored, journalled and undoable; headless."""

@@ -1,0 +1,54 @@
+"""Errors written for the person who reads them.
+
+Every message says what happened, gives the numbers, and says what to do. The command line prints
+a `HistopromptError` as one line and exits with 1; a dock shows it as a notification.
+"""
+
+from __future__ import annotations
+
+
+class HistopromptError(Exception):
+    """Base of every error a user can meet and mend."""
+
+
+class SlideError(HistopromptError):
+    """A slide cannot be read: damaged, of an unknown kind, or empty."""
+
+
+class RegionError(HistopromptError):
+    """A box, point or region does not lie on the slide."""
+
+
+class PromptError(HistopromptError):
+    """A prompt or a prompts file is malformed, or the model does not accept it."""
+
+
+class MissingMppError(HistopromptError):
+    """A step needs the physical pixel size, and the slide does not state one."""
+
+
+class WeightsError(HistopromptError):
+    """Model weights are missing, have the wrong hash, or belong to another architecture."""
+
+
+class ModelError(HistopromptError):
+    """A model is unknown or cannot do what is asked of it."""
+
+
+class OutOfMemoryError(HistopromptError):
+    """A model or a batch does not fit into the device's memory or into the budget."""
+
+
+class ExportError(HistopromptError):
+    """An export could not be written; nothing half-written is left behind."""
+
+
+class LabelStoreError(HistopromptError):
+    """The label store on disk cannot be opened or written."""
+
+
+class Cancelled(HistopromptError):  # noqa: N818 - a decision of the user, not a fault
+    """The user cancelled the task."""
+
+    def __init__(self, message: str = "Cancelled.") -> None:
+        super().__init__(message)

@@ -1,0 +1,65 @@
+"""The one thing a long function is given: a way to report progress and to be cancelled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from histoprompt.core.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One report of progress.
+
+    Attributes
+    ----------
+    done, total : int
+        Steps finished and steps in all; `total` 0 means the length is not known.
+    text : str
+        What is being done now, for the person waiting.
+    """
+
+    done: int
+    total: int
+    text: str
+
+
+def _ignore(_: Progress) -> None:
+    """Report to nobody."""
+
+
+@dataclass
+class Task:
+    """Progress and cancellation of one running job; safe to share between threads.
+
+    Parameters
+    ----------
+    report : callable
+        Called with a `Progress` from the thread that runs the job.
+    """
+
+    report: Callable[[Progress], None] = _ignore
+    _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` has been called."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask the job to stop; it does so at its next `step`."""
+        self._cancelled.set()
+
+    def step(self, done: int, total: int, text: str = "") -> None:
+        """Report progress, and stop here if the user cancelled.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was called before.
+        """
+        if self.cancelled:
+            raise Cancelled
+        self.report(Progress(done, total, text))

@@ -1,0 +1,72 @@
+"""What a model must do, by role.
+
+Models are stateless values: what one call needs from an earlier one travels in an `Embedding`.
+Inside a model all positions are pixels of the image it was given, (row, col).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.prompt import Prompt, PromptKind
+from histoprompt.core.results import Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """What a model made of an image; opaque but to the model that made it.
+
+    Attributes
+    ----------
+    model_id : str
+        The card's id.
+    shape : (rows, cols)
+        Of the image.
+    data : object
+        The model's own; tensors are kept on the CPU so that a cached embedding holds no GPU memory.
+    n_bytes : int
+        Memory taken, for the cache.
+    """
+
+    model_id: str
+    shape: tuple[int, int]
+    data: Any
+    n_bytes: int
+
+
+@runtime_checkable
+class PromptSegmenter(Protocol):
+    """Segments one object at a time from clicks, boxes or scribbles."""
+
+    @property
+    def accepts(self) -> frozenset[PromptKind]:
+        """The kinds of prompt the model was trained for."""
+
+    def embed(self, image: NDArray[np.uint8]) -> Embedding:
+        """Look at an (h, w, 3) uint8 RGB image once, for any number of prompts."""
+
+    def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[list[Mask]]:
+        """Segment several objects of one image.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From `embed` of the same model.
+        prompts : sequence of Prompt
+            In pixels of the image; of accepted kinds only.
+
+        Returns
+        -------
+        list of list of Mask
+            For each prompt its candidate masks, best first, (h, w) bool each, framed on the image.
+
+        Raises
+        ------
+        PromptError
+            If a prompt is of a kind the model does not accept.
+        """

@@ -1,0 +1,1 @@
+"""One file a model family: its cards and how to load them."""

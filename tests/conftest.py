@@ -1,0 +1,28 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the user's settings, caches and label stores out of the tests."""
+    home = tmp_path_factory.mktemp("home")
+    os.environ["NAPARI_CONFIG"] = str(home / "napari.yaml")
+    os.environ["HISTOPROMPT_HOME"] = str(home / "histoprompt")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images and masks that lies beside the checkout, where there is one."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared data folder is not beside this checkout")
+    return SHARED
