@@ -1,0 +1,167 @@
+"""How well masks, instances and counts agree with the truth.
+
+Empty sets: two empty masks agree fully (IoU 1); with no true and no found objects F1, PQ and AJI
+are 1. F1 counts a match at IoU >= t, PQ at IoU > 0.5, as their authors do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+
+Labels = NDArray[np.integer]
+Float = NDArray[np.float64]
+
+
+def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks of equal shape; 1 if both are empty."""
+    union = int((a | b).sum())
+    return float((a & b).sum() / union) if union else 1.0
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Dice of two masks of equal shape; 1 if both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return float(2 * (a & b).sum() / total) if total else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """How every true object overlaps every found one.
+
+    Attributes
+    ----------
+    both : (n, m) float64
+        Pixels in common.
+    true_area, found_area : (n,), (m,) float64
+        Pixels of each.
+    """
+
+    both: Float
+    true_area: Float
+    found_area: Float
+
+    @property
+    def either(self) -> Float:
+        """Pixels of each pair's union, (n, m)."""
+        return np.asarray(self.true_area[:, None] + self.found_area[None] - self.both)
+
+    @property
+    def iou(self) -> Float:
+        """IoU of each pair, (n, m)."""
+        return np.asarray(self.both / np.maximum(self.either, 1))
+
+    def matched(self, at_least: float = 0.0) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """One-to-one pairs of IoU >= `at_least` (> 0): as many as can be, then the best sum."""
+        iou_ = self.iou
+        good = (iou_ >= at_least) & (iou_ > 0)
+        value = np.where(good, 1 + iou_ / (2 * max(1, min(iou_.shape))), 0.0)
+        rows, cols = linear_sum_assignment(-value)
+        kept = good[rows, cols]
+        return rows[kept], cols[kept]
+
+
+def overlaps(true: Labels, found: Labels) -> Overlaps:
+    """Overlaps of two label images of equal shape; 0 is background, gaps in numbering are fine."""
+    true_ids, t = np.unique(true, return_inverse=True)
+    found_ids, f = np.unique(found, return_inverse=True)
+    ones = np.ones(t.size)
+    table = coo_array(
+        (ones, (t.ravel(), f.ravel())), shape=(len(true_ids), len(found_ids))
+    ).toarray()
+    rows, cols = true_ids > 0, found_ids > 0
+    return Overlaps(table[rows][:, cols], table.sum(1)[rows], table.sum(0)[cols])
+
+
+def f1(pair: Overlaps, at: float = 0.5) -> float:
+    """2 TP / (2 TP + FP + FN) with matches of IoU >= `at`."""
+    n, m = pair.both.shape
+    return 2 * len(pair.matched(at)[0]) / (n + m) if n + m else 1.0
+
+
+def panoptic_quality(pair: Overlaps) -> float:
+    """Kirillov et al. 2019: sum of IoU over matches of IoU > 0.5 / (TP + FP / 2 + FN / 2)."""
+    n, m = pair.both.shape
+    iou_ = pair.iou
+    return float(2 * iou_[iou_ > 0.5].sum() / (n + m)) if n + m else 1.0
+
+
+def aji(pair: Overlaps) -> float:
+    """Aggregated Jaccard index: each true object takes its best found one, used ones may repeat.
+
+    Kumar et al., IEEE Trans Med Imaging 36, 2017.
+    """
+    if not len(pair.true_area):
+        return 0.0 if len(pair.found_area) else 1.0
+    if not len(pair.found_area):
+        return 0.0
+    best = pair.iou.argmax(1)
+    rows = np.flatnonzero(pair.both[np.arange(len(best)), best] > 0)
+    return _jaccard(pair, rows, best[rows])
+
+
+def aji_plus(pair: Overlaps) -> float:
+    """AJI with each found object used at most once, pairs chosen for the greatest sum of IoU.
+
+    Graham et al., Med Image Anal 58, 2019.
+    """
+    if not len(pair.true_area):
+        return 0.0 if len(pair.found_area) else 1.0
+    rows, cols = linear_sum_assignment(-pair.iou)
+    hit = pair.both[rows, cols] > 0
+    return _jaccard(pair, rows[hit], cols[hit])
+
+
+def _jaccard(pair: Overlaps, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> float:
+    missed = np.delete(pair.true_area, rows).sum() + np.delete(pair.found_area, cols).sum()
+    return float(pair.both[rows, cols].sum() / (pair.either[rows, cols].sum() + missed))
+
+
+@dataclass(frozen=True, slots=True)
+class CountErrors:
+    """Errors of counts over images.
+
+    Attributes
+    ----------
+    mae : float
+        Mean of absolute errors.
+    mape : float
+        Mean of absolute errors over the true count (at least 1).
+    bias : float
+        (found - true) / true over all images together, signed; 0 if nothing is true.
+    """
+
+    mae: float
+    mape: float
+    bias: float
+
+
+def count_errors(true: Sequence[int], found: Sequence[int]) -> CountErrors:
+    """Compare counts, image by image.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or there are no images.
+    """
+    t, f = np.asarray(true, float), np.asarray(found, float)
+    if t.shape != f.shape or not t.size:
+        raise ValueError(f"{t.size} true and {f.size} found counts cannot be compared.")
+    off = np.abs(f - t)
+    bias = float((f.sum() - t.sum()) / t.sum()) if t.sum() else 0.0
+    return CountErrors(float(off.mean()), float((off / np.maximum(t, 1)).mean()), bias)
+
+
+def centre_matches(true: Float, found: Float, radius: float) -> int:
+    """How many of (n, 2) true centres have their own of (m, 2) found ones within a radius."""
+    if not len(true) or not len(found):
+        return 0
+    apart = np.linalg.norm(true[:, None] - found[None], axis=-1)
+    near = apart <= radius
+    rows, cols = linear_sum_assignment(np.where(near, apart - 2 * radius * len(true), 0.0))
+    return int(near[rows, cols].sum())

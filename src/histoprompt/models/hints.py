@@ -1,0 +1,91 @@
+"""What was said of one object, in the pixels of a model's field, and how it is drawn for a network.
+
+Positions are (row, col); numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+PEN = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """Everything said about one object so far.
+
+    Attributes
+    ----------
+    points : tuple of (row, col)
+    inside : tuple of bool
+        Of each point.
+    box : (r0, c0, r1, c1) or None
+        Half-open.
+    drawn : (2, h, w) bool
+        Scribbles inside and outside.
+    """
+
+    drawn: NDArray[np.bool_]
+    points: tuple[tuple[int, int], ...] = ()
+    inside: tuple[bool, ...] = ()
+    box: tuple[int, int, int, int] | None = None
+
+    @property
+    def is_one_click(self) -> bool:
+        """Whether all that was said is one click inside."""
+        return self.inside == (True,) and self.box is None and not self.drawn.any()
+
+    def clicked(self, at: NDArray[np.intp], inside: bool) -> Said:
+        """This and a click."""
+        point = (int(at[0]), int(at[1]))
+        return replace(self, points=(*self.points, point), inside=(*self.inside, inside))
+
+    def scribbled(self, strokes: NDArray[np.bool_], inside: bool) -> Said:
+        """This and a scribble."""
+        drawn = self.drawn.copy()
+        drawn[0 if inside else 1] |= strokes
+        return replace(self, drawn=drawn)
+
+
+def hints(said: Said, earlier: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The prompt as pictures, (4, h, w): inside, outside, box, earlier mask in [-1, 1]."""
+    h, w = said.drawn.shape[1:]
+    out = np.zeros((4, h, w), np.float32)
+    out[:2] = said.drawn
+    rows, cols = np.ogrid[:h, :w]
+    for (r, c), inside in zip(said.points, said.inside, strict=True):
+        out[0 if inside else 1][(rows - r) ** 2 + (cols - c) ** 2 <= PEN**2] = 1
+    if said.box is not None:
+        r0, c0, r1, c1 = said.box
+        out[2, r0:r1, c0:c1] = 1
+    if earlier is not None:
+        out[3] = np.clip(earlier / 8, -1, 1)
+    return out
+
+
+def tokens(said: Said, origin: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Points (k, 2) in the whole field and their labels (k,), for `PromptHead.forward`."""
+    points = [*said.points]
+    labels = [int(i) for i in said.inside]
+    if said.box is not None:
+        r0, c0, r1, c1 = said.box
+        points, labels = [*points, (r0, c0), (r1 - 1, c1 - 1)], [*labels, 2, 3]
+    shifted = np.array(points, np.float32).reshape(-1, 2) + np.array(origin, np.float32)
+    return shifted.astype(np.float32), np.array(labels, np.int64)
+
+
+def padded_tokens(
+    said: Sequence[Said], origins: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Points (n, k, 2) and labels (n, k) of several prompts, filled up with -1 to the same k."""
+    each = [tokens(s, o) for s, o in zip(said, origins, strict=True)]
+    k = max(1, *(len(lab) for _, lab in each))
+    points = np.zeros((len(each), k, 2), np.float32)
+    labels = np.full((len(each), k), -1, np.int64)
+    for i, (p, lab) in enumerate(each):
+        points[i, : len(lab)], labels[i, : len(lab)] = p, lab
+    return points, labels

@@ -1,0 +1,1 @@
+"""Training of the project's own heads on a frozen encoder; needs torch only inside functions."""

@@ -1,0 +1,203 @@
+"""Training images: what they show, what is known of them, and at what scale the network sees them.
+
+Every sample is a square field of 256 px. Nuclei are brought to a mean diameter of about 30 px
+(7.5 um at 0.25 um/px), with jitter, so that the scale of a source that states none does not matter.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.io import imread
+from skimage.transform import resize
+
+from histoprompt.training import augment
+from histoprompt.training.augment import Float, Rgb, Rng
+
+FIELD = 256
+Labels = NDArray[np.int32]
+Known = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One training field.
+
+    Attributes
+    ----------
+    image : (256, 256, 3) uint8
+    labels : (256, 256) int32
+        0 is background, other values are objects.
+    known : (256, 256) bool
+        False where nobody knows what is there; nothing is learnt from such pixels.
+    source : str
+        Where it comes from, ``"set/group/name"``.
+    """
+
+    image: Rgb
+    labels: Labels
+    known: Known
+    source: str
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """An image with its instance labels on disk."""
+
+    kind: str
+    group: str
+    name: str
+    image: Path
+    labels: Path
+
+    def read(self) -> tuple[Rgb, Labels]:
+        """The (h, w, 3) uint8 image and (h, w) int32 labels."""
+        image = imread(self.image)
+        rgb = np.stack([image] * 3, -1) if image.ndim == 2 else image[..., :3]
+        return np.ascontiguousarray(rgb), imread(self.labels).astype(np.int32)
+
+
+def annotated_in(folder: Path) -> list[Annotated]:
+    """The labelled images of a folder with `index.csv`, or with `images/` and `labels/`.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``index.csv`` (columns kind, name, background) beside ``<kind>/images`` and
+        ``<kind>/labels``, or just ``images`` and ``labels`` with files of equal stems.
+    """
+    index = folder / "index.csv"
+    if index.exists():
+        with index.open(newline="") as file:
+            rows = [(r["kind"], r["background"], r["name"]) for r in csv.DictReader(file)]
+        return [_entry(folder / kind, kind, group, name) for kind, group, name in rows]
+    stems = sorted(p.stem for p in (folder / "images").iterdir())
+    return [_entry(folder, "export", "", stem) for stem in stems]
+
+
+def _entry(base: Path, kind: str, group: str, name: str) -> Annotated:
+    image, labels = (next((base / part).glob(f"{name}.*")) for part in ("images", "labels"))
+    return Annotated(kind, group, name, image, labels)
+
+
+def median_diameter(labels: Labels) -> float:
+    """Median diameter in px of the circle that has an object's area; 0 without objects."""
+    areas = np.bincount(labels.ravel())[1:]
+    areas = areas[areas > 0]
+    return float(np.sqrt(4 * np.median(areas) / np.pi)) if areas.size else 0.0
+
+
+def rescaled(image: Float | Rgb, labels: Labels, factor: float) -> tuple[Float, Labels]:
+    """Image (float32, same range) and labels enlarged by a factor."""
+    shape = [max(1, round(n * factor)) for n in labels.shape]
+    big = resize(image.astype(np.float32), shape, order=1, anti_aliasing=factor < 1)
+    rows, cols = (
+        ((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, labels.shape, strict=True)
+    )
+    return big.astype(np.float32), labels[np.ix_(rows, cols)]
+
+
+def crop_or_pad(
+    image: Float, labels: Labels, rng: Rng, size: int = FIELD
+) -> tuple[Float, Labels, Known]:
+    """A random square of the image; beyond its edges it is mirrored and not known."""
+    h, w = labels.shape
+    known = np.ones((h, w), bool)
+    pad = [(max(0, size - n) // 2, max(0, size - n + 1) // 2) for n in (h, w)]
+    image = np.pad(image, [*pad, *[(0, 0)] * (image.ndim - 2)], mode="symmetric")
+    labels, known = np.pad(labels, pad), np.pad(known, pad)
+    r, c = (int(rng.integers(0, n - size + 1)) for n in labels.shape)
+    at = np.s_[r : r + size, c : c + size]
+    return image[at], labels[at], known[at]
+
+
+def dihedral(rng: Rng, *arrays: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+    """The arrays turned and flipped together, at random."""
+    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    turned = [np.rot90(a, turns) for a in arrays]
+    return [np.ascontiguousarray(a[::-1] if flip else a) for a in turned]
+
+
+def target_diameter(rng: Rng) -> float:
+    """Mean nuclear diameter, in px of the network's input, a field is brought to."""
+    return float(np.clip(30 * np.exp(rng.normal(0, 0.25)), 16, 54))
+
+
+def stained_field(item: Annotated, rng: Rng, diameter: float | None = None) -> Sample:
+    """A field of an annotated image of stained tissue, its stains changed at random."""
+    image, labels = item.read()
+    factor = (diameter or target_diameter(rng)) / max(median_diameter(labels), 4)
+    picture, labels, known = crop_or_pad(*rescaled(image, labels, factor), rng)
+    rgb = augment.restain(picture.clip(0, 255).astype(np.uint8), rng)
+    return _finish(augment.optics(rgb, rng), labels, known, item, rng)
+
+
+def plain_field(item: Annotated, diameter: float = 30) -> Sample:
+    """A field of an annotated image brought to scale and otherwise untouched; for checks."""
+    image, labels = item.read()
+    factor = diameter / max(median_diameter(labels), 4)
+    rng = np.random.default_rng(0)
+    picture, labels, known = crop_or_pad(*rescaled(image, labels, factor), rng)
+    return Sample(picture.clip(0, 255).astype(np.uint8), labels, known, _source(item))
+
+
+def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
+    """The nuclei of an annotated image of any kind, put into H&E tissue.
+
+    Parameters
+    ----------
+    tissue : (256, 256, 3) float32
+        Optical density of tissue without nuclei.
+    """
+    image, labels = item.read()
+    amount = nuclear_amount(image, labels, item.kind)
+    factor = target_diameter(rng) / max(median_diameter(labels), 4)
+    amount, labels, known = crop_or_pad(*rescaled(amount, labels, factor), rng)
+    labels = np.where(known, labels, 0)
+    inside = labels > 0
+    around = ndi.gaussian_filter(inside.astype(np.float32), 1.2)
+    amount = amount * np.maximum(around, rng.uniform(0, 0.6)) * known
+    if item.kind == "fluorescence":
+        amount = amount * (0.6 + 0.8 * augment.smooth_noise(amount.shape, rng.uniform(2, 6), rng))
+        hollow = ndi.distance_transform_edt(inside) > rng.uniform(2, 4)
+        amount = amount * np.where(hollow & (rng.random() < 0.4), rng.uniform(0.4, 0.9), 1)
+    rgb = augment.paint_nuclei(amount.astype(np.float32), inside, tissue, rng)
+    everywhere = np.ones_like(known)  # the mirrored rim holds tissue and no nuclei
+    return _finish(augment.optics(rgb, rng), labels, everywhere, item, rng, "made-")
+
+
+def nuclear_amount(image: Rgb, labels: Labels, kind: str) -> Float:
+    """Nuclear stain at each pixel, about 1 in a dark nucleus, 0 in the background, (h, w)."""
+    if kind == "fluorescence":
+        grey = image.astype(np.float32).mean(-1)
+    else:
+        grey = augment.to_od(image).mean(-1)
+    outside = grey[labels == 0]
+    floor = np.median(outside) if outside.size else grey.min()
+    inside = grey[labels > 0]
+    top = np.percentile(inside, 90) if inside.size else grey.max()
+    return ((grey - floor) / max(float(top - floor), 1e-3)).clip(0, 1.6).astype(np.float32)
+
+
+def _finish(
+    rgb: Rgb, labels: Labels, known: Known, item: Annotated, rng: Rng, prefix: str = ""
+) -> Sample:
+    picture, turned, seen = dihedral(rng, rgb, labels, known)
+    return Sample(picture, turned, seen, prefix + _source(item))  # type: ignore[arg-type]
+
+
+def _source(item: Annotated) -> str:
+    return f"{item.kind}/{item.group or 'none'}/{item.name}"
+
+
+def batches(n: int, size: int, rng: Rng) -> Iterator[NDArray[np.intp]]:
+    """Indices of one epoch in random order, in full batches."""
+    order = rng.permutation(n)
+    for start in range(0, n - size + 1, size):
+        yield order[start : start + size]
