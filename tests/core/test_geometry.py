@@ -106,7 +106,8 @@ def test_pixel_centres_average_under_downsampling(box, factor):
     """A coarse pixel's centre is the mean of the centres of the fine pixels it covers."""
     big = Box(box.r0, box.c0, box.r0 + 4 * factor, box.c0 + 4 * factor)
     frame = Frame(big, (4, 4))
-    fine = np.stack(np.mgrid[:factor, :factor], axis=-1).reshape(-1, 2) + (big.r0, big.c0)
+    corner = np.array([big.r0, big.c0])
+    fine = np.stack(np.mgrid[:factor, :factor], axis=-1).reshape(-1, 2) + corner
     assert np.allclose(frame.to_slide([[0, 0]])[0], fine.mean(axis=0))
 
 

@@ -17,7 +17,7 @@ from histoprompt.core.slide import Slide
 from histoprompt.models.card import ModelCard
 
 # An object keeps this share of the field's side as context on every side, where the slide has it.
-MARGIN = 0.08
+MARGIN = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,12 @@ def _cover(
 
 
 def _candidates(bounds: Box, side: int, extent: Box) -> list[Box]:
-    """Fields of the half-overlapping grid that hold the extent; the best one if none holds it."""
-    stride = max(1, side // 2)
+    """Fields of a fixed grid that hold the extent; one around it if none does.
+
+    Small objects fit the overlap of a sparse grid, larger ones need fields that overlap by half.
+    """
+    small = max(extent.height, extent.width) + 2 * MARGIN * side <= side / 4
+    stride = max(1, side * 3 // 4 if small else side // 2)
     wanted = extent.pad(MARGIN * side).intersection(bounds) or extent
     row, col = extent.centre
     near = [
