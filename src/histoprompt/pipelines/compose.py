@@ -51,28 +51,28 @@ class ComposedLabels:
         return sorted(i for i, _ in self._objects)
 
     def read(self, box: Box) -> NDArray[np.uint32]:
-        """Labels inside a box of the label image's own pixels, (h, w) uint32."""
+        """Labels inside a level-0 box, (h, w) uint32."""
         out = np.zeros(box.shape, np.uint32)
-        level0 = box.shift(*self.origin)
         wanted = {i for block in _blocks(box) for i in self._blocks.get(block, ())}
         for index in sorted(wanted):
             value, mask = self._objects[index]
-            part = mask.frame.box.intersection(level0)
+            part = mask.frame.box.intersection(box)
             if part is not None:
-                target = out[part.slices((level0.r0, level0.c0))]
+                target = out[part.slices((box.r0, box.c0))]
                 target[mask.array[part.slices((mask.frame.box.r0, mask.frame.box.c0))]] = value
         return out
 
     def filled_boxes(self) -> Iterator[Box]:
-        """Blocks of the label image that hold objects."""
-        whole = Box.of_shape(self.shape)
+        """Level-0 blocks that hold objects; they do not overlap."""
         for row, col in sorted(self._blocks):
             block = Box(row * BLOCK, col * BLOCK, (row + 1) * BLOCK, (col + 1) * BLOCK)
-            yield block.intersection(whole) or whole
+            inside = block.intersection(self._region)
+            if inside is not None:
+                yield inside
 
     def _blocks_of(self, mask: Mask) -> Iterator[tuple[int, int]]:
         part = _common(mask, self._region)
-        return _blocks(part.shift(-self.origin[0], -self.origin[1])) if part else iter(())
+        return _blocks(part) if part else iter(())
 
 
 def _common(mask: Mask, region: Box) -> Box | None:
