@@ -38,9 +38,9 @@ def text_key(parts: Iterable[str]) -> str:
     return str(xxhash.xxh3_128("\0".join(parts).encode()).hexdigest())
 
 
-def array_key(levels: Sequence[Source], extra: str = "") -> str:
+def array_key(levels: Sequence[Source]) -> str:
     """The key of arrays: their shapes and the pixels of the coarsest level (sampled if large)."""
-    digest = xxhash.xxh3_128(extra.encode())
+    digest = xxhash.xxh3_128()
     for level in levels:
         digest.update(f"{tuple(map(int, level.shape))}{level.dtype}".encode())
     digest.update(sample(levels[-1], _axes(levels[-1])).tobytes())

@@ -258,7 +258,8 @@ def sample(source: Source, axes: str = "YXS") -> NDArray[Any]:
     """
     nbytes = int(np.prod(source.shape, dtype=np.int64)) * source.dtype.itemsize
     if nbytes <= _SAMPLED_BYTES:
-        return np.asarray(source[...]).ravel()
+        key = tuple(slice(0, n, 1) for n in source.shape)
+        return np.asarray(source[key]).ravel()
     h, w = source.shape[axes.index("Y")], source.shape[axes.index("X")]
     rows = np.linspace(0, max(h - _SAMPLED_SIDE, 0), _SAMPLED_WINDOWS).astype(int)
     cols = np.linspace(0, max(w - _SAMPLED_SIDE, 0), _SAMPLED_WINDOWS).astype(int)

@@ -58,7 +58,6 @@ def open_dicom(path: Path) -> Slide:
 def _open(path: Path) -> WsiDicom:
     try:
         from wsidicom import WsiDicom
-        from wsidicom.errors import WsiDicomError
     except ImportError as error:
         raise SlideError(
             f"{path.name} is a DICOM slide; reading those needs one more package: "
@@ -66,12 +65,21 @@ def _open(path: Path) -> WsiDicom:
         ) from error
     try:
         return WsiDicom.open(path if path.is_dir() else path.parent)
-    except (WsiDicomError, OSError, ValueError, KeyError, AttributeError) as error:
+    except _refusals() as error:
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise SlideError(
             f"{path.name} holds no readable DICOM whole slide ({reason}). Choose the folder with "
             "all the .dcm files of one slide."
         ) from error
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What wsidicom and pydicom raise on bad files; wsidicom's errors share no base."""
+    from pydicom.errors import InvalidDicomError
+    from wsidicom import errors
+
+    own = (e for n, e in vars(errors).items() if n.startswith("WsiDicom"))
+    return (*own, InvalidDicomError, OSError, ValueError, KeyError, AttributeError)
 
 
 def _vendor(wsi: WsiDicom) -> str | None:
@@ -90,13 +98,11 @@ class _DicomLevel:
         self._lock = threading.Lock()
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        from wsidicom.errors import WsiDicomError
-
         rows, cols, channels = key
         size = cols.stop - cols.start, rows.stop - rows.start
         try:
             with self._lock:
                 image = self._wsi.read_region((cols.start, rows.start), self._level, size)
-        except WsiDicomError as error:
+        except _refusals() as error:
             raise OSError(str(error)) from error
         return np.asarray(image.convert("RGB"))[:: rows.step, :: cols.step, channels]

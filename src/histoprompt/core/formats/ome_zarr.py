@@ -10,6 +10,7 @@ import zarr
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import array_key
+from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.pixel_size import PixelSize
 from histoprompt.core.formats.tiff_metadata import UM_PER_UNIT
 from histoprompt.core.levels import DECODE_ERRORS, PixelRule, RgbLevel, peak_of
@@ -57,10 +58,11 @@ def _slide(path: Path, group: zarr.Group) -> Slide:
         )
     size = _pixel_size(image, axes, order[0])
     peak, note = peak_of(arrays[-1], axes)
+    levels = tuple(_level(a, axes, path.name, PixelRule(peak)) for a in arrays)
     return Slide(
-        name=path.name.split(".")[0] or path.name,
-        key=array_key(arrays, axes),
-        levels=tuple(_level(a, axes, path.name, PixelRule(peak)) for a in arrays),
+        name=slide_name(path),
+        key=array_key(levels),
+        levels=levels,
         mpp=size.mpp,
         mpp_source="file" if size.mpp else None,
         path=str(path.resolve()),

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import file_key
+from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.pixel_size import PixelSize
 from histoprompt.core.levels import DECODE_ERRORS, PixelRule, RgbLevel, WholeImage, peak_of
 from histoprompt.core.slide import Slide
@@ -33,7 +34,7 @@ def open_plain(path: Path) -> Slide:
     pixels = WholeImage((height, width, channels), dtype, lambda: _decode(path, mode))
     peak, note = peak_of(pixels, "YXS")
     return Slide(
-        name=path.stem,
+        name=slide_name(path),
         key=file_key(path),
         levels=(RgbLevel(pixels, "YXS", path.name, PixelRule(peak)),),
         mpp=size.mpp,

@@ -13,6 +13,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, 
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import file_key
+from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.tiff_metadata import read_facts
 from histoprompt.core.formats.tiff_tiles import TiffTiles
 from histoprompt.core.levels import DECODE_ERRORS, PixelRule, RgbLevel, Source, WholeImage, peak_of
@@ -75,7 +76,7 @@ def _slide(path: Path, tiff: TiffFile) -> Slide:
     rule, note = _pixel_rule(path, levels[0].keyframe, planes[-1])
     facts = read_facts(tiff, series)
     return Slide(
-        name=path.name.split(".")[0] or path.stem,
+        name=slide_name(path),
         key=file_key(path),
         levels=tuple(RgbLevel(p.source, p.axes, path.name, rule, p.chunks) for p in planes),
         mpp=facts.size.mpp,

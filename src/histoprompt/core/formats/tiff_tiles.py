@@ -42,6 +42,7 @@ class TiffTiles:
         self.chunks = _chunk_shape(keyframe)
         self._across = -(-self.shape[1] // self.chunks[1])
         self._down = -(-self.shape[0] // self.chunks[0])
+        keyframe.parent.filehandle.set_lock(True)
         keyframe.decode(None, 0)  # raises for a compression nobody can decode
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
@@ -94,7 +95,7 @@ class TiffTiles:
 def _read(page: Page, offset: int, count: int) -> bytes:
     """Read bytes of the file; several threads share its one position."""
     file = page.parent.filehandle
-    with file.lock:
+    with file.lock:  # a real lock since `set_lock`; without that it locks nothing
         if file.closed:
             file.open()
         file.seek(offset)
