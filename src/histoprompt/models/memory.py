@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -230,6 +231,34 @@ def _missing_device(requested: str) -> str:
         f"{_cuda_count()} CUDA devices and {'an' if _has_mps() else 'no'} Apple GPU. "
         "Use cpu or auto, or see `histoprompt doctor` for what is missing."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TorchBuild:
+    """What torch was built for and what it finds.
+
+    Attributes
+    ----------
+    version : str
+    cuda : str or None
+        The CUDA version it was built for; None for a processor-only (or ROCm) build.
+    devices : tuple of str
+        Names of the GPUs it can use.
+    """
+
+    version: str
+    cuda: str | None
+    devices: tuple[str, ...]
+
+
+def torch_build() -> TorchBuild:
+    """Ask torch about itself; imports it."""
+    import torch
+
+    names = [torch.cuda.get_device_name(i) for i in range(_cuda_count())]
+    if _has_mps():
+        names.append("Apple GPU")
+    return TorchBuild(torch.__version__, torch.version.cuda, tuple(names))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
