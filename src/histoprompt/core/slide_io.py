@@ -8,7 +8,11 @@ from pathlib import Path
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.formats.pixel_size import MISSING
+from histoprompt.core.overview import with_overviews
 from histoprompt.core.slide import Slide
+from histoprompt.core.slide_info import describe
+
+__all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (b"\x89PNG", b"\xff\xd8\xff")
@@ -41,7 +45,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     place = Path(path).expanduser()
     if not place.exists():
         raise SlideError(f"{place} does not exist. Check the path, and that the disk is connected.")
-    slide = _opener(place)(place)
+    slide = with_overviews(_opener(place)(place))
     return slide if mpp is None else _with_typed_mpp(slide, mpp)
 
 

@@ -42,7 +42,9 @@ class TiffTiles:
         self.chunks = _chunk_shape(keyframe)
         self._across = -(-self.shape[1] // self.chunks[1])
         self._down = -(-self.shape[0] // self.chunks[0])
-        keyframe.parent.filehandle.set_lock(True)
+        for page in self._pages:
+            if page is not None:
+                page.parent.filehandle.set_lock(True)
         keyframe.decode(None, 0)  # raises for a compression nobody can decode
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
