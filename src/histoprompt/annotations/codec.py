@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,8 @@ LEVEL = 1
 
 def encode(labels: NDArray[np.uint32]) -> bytes:
     """Compress an array of uint32, little-endian, in C order."""
-    raw = labels.astype("<u4", copy=False).tobytes()
-    return bytes(imagecodecs.zstd_encode(raw, level=LEVEL))
+    buffer: Any = np.ascontiguousarray(labels, "<u4")
+    return bytes(imagecodecs.zstd_encode(buffer, level=LEVEL))
 
 
 def decode(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint32]:

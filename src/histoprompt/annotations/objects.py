@@ -86,15 +86,15 @@ def measure(key: Key, chunk: Labels) -> Cells:
     -------
     (k,) CELL
     """
-    ids, small = _compact(chunk)
-    cells = np.zeros(len(ids), CELL)
-    if not len(ids):
-        return cells
-    areas = np.bincount(small.ravel())
-    boxes = ndimage.find_objects(small, len(areas) - 1)
-    present = np.flatnonzero(areas[1:])
+    if not chunk.any():
+        return np.zeros(0, CELL)
+    names, small = _compact(chunk)
+    areas = np.bincount(small.ravel())[1:]
+    boxes = ndimage.find_objects(small, len(areas))
+    present = np.flatnonzero(areas)
+    cells = np.zeros(len(present), CELL)
     cells["row"], cells["col"] = key
-    cells["id"], cells["area"] = ids, areas[1:][present]
+    cells["id"], cells["area"] = names[present], areas[present]
     top, left = key[0] * chunk.shape[0], key[1] * chunk.shape[1]
     for i, label in enumerate(present):
         rows, cols = boxes[label]
@@ -104,15 +104,12 @@ def measure(key: Key, chunk: Labels) -> Cells:
 
 
 def _compact(chunk: Labels) -> tuple[Labels, NDArray[np.int32]]:
-    """The ids in a chunk, and the chunk with small numbers in the same order."""
-    filled = chunk > 0
-    if not filled.any():
-        return np.zeros(0, np.uint32), np.zeros((0, 0), np.int32)
-    low, high = int(chunk[filled].min()), int(chunk.max())
-    if high - low < _DENSE:
-        small = np.where(filled, chunk - np.uint32(low - 1), 0).astype(np.int32)
-        ids = np.flatnonzero(np.bincount(small.ravel())[1:]) + low
-        return ids.astype(np.uint32), small
+    """A chunk that is not empty with the small numbers 1, 2, ..., and the ids they stand for."""
+    one = np.uint32(1)
+    below = (chunk - one).min()  # 0 wraps round to the largest number, so this finds the rest
+    if chunk.max() - below <= _DENSE:
+        small = (np.maximum(chunk, below) - below).astype(np.int32)
+        return np.arange(_DENSE, dtype=np.uint32) + below + one, small
     values, inverse = np.unique(chunk, return_inverse=True)
     empty = int(values[0] == 0)
     return values[empty:], (inverse.reshape(chunk.shape) + 1 - empty).astype(np.int32)

@@ -111,7 +111,11 @@ class LabelStore:
         fresh = not self.read_only and self._chunks.create()
         self._journal = Journal(folder / "journal.bin", self.read_only)
         self._step_info = lru_cache(maxsize=256)(self._read_steps)
-        self._recover(None if fresh else Checkpoint.load(folder / "checkpoint.npz"))
+        try:
+            self._recover(None if fresh else Checkpoint.load(folder / "checkpoint.npz"))
+        except (LabelStoreError, OSError):
+            self._journal.close()
+            raise
         self._levels = self._chunks.open_levels()
 
     # -- opening and closing ---------------------------------------------------------------------
@@ -321,8 +325,8 @@ class LabelStore:
                     raise LabelStoreError(f"An edit of {op!r} failed, so none of it was made.")
                 record = self._record_of(op)
                 if record is not None:
-                    self._redo.clear()
                     self._undo.append(self._journal.append(record))
+                    self._redo.clear()
             self._finish(record)
 
     @contextmanager
@@ -610,6 +614,7 @@ class LabelStore:
             record = self._journal.read(source[-1])
             with self._transaction():
                 self._apply(record, after=kind == "redo")
+                self._chunks.stage_pyramid()
                 self._journal.append(Record({"kind": kind, "target": source[-1]}))
             target.append(source.pop())
             self._finish(record)
@@ -624,7 +629,6 @@ class LabelStore:
             else:
                 self._put(patch.key, patch.set_on(chunk, after))
         self._objects.apply_meta(record.header["objects"], after)
-        self._chunks.stage_pyramid()
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -727,8 +731,8 @@ class LabelStore:
             edit = self._journal.read(target)
         self._objects.begin()
         self._apply(edit, after)
-        if not self.read_only:
-            self._chunks.publish()
+        self._chunks.stage_pyramid(whole=True)
+        self._chunks.publish()
         self._debt += max(1, len(edit.header["patches"]))
 
 
