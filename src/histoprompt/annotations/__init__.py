@@ -1,1 +1,1 @@
-"""The labels people make on a slide: stored, journalled and undoable; headless."""
+"""Headless storage of what people and models marked on a slide."""

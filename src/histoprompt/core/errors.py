@@ -43,6 +43,10 @@ class ExportError(HistopromptError):
     """An export could not be written; nothing half-written is left behind."""
 
 
+class LabelError(HistopromptError):
+    """Labels or their classes cannot be used: wrong size, wrong kind, damaged or empty."""
+
+
 class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from histoprompt.core.errors import RegionError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Box:
     """A half-open rectangle [r0, r1) x [c0, c1) in level-0 pixels.
 

@@ -18,10 +18,10 @@ Labels = NDArray[np.integer]
 Float = NDArray[np.float64]
 
 
-def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks of equal shape; 1 if both are empty."""
-    union = int((a | b).sum())
-    return float((a & b).sum() / union) if union else 1.0
+def iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks of equal shape; 1 for two empty ones."""
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 1.0
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

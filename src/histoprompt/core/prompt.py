@@ -184,6 +184,23 @@ class Prompt:
             painted=painted,
         )
 
+    def all_strokes(self) -> Strokes:
+        """All scribbles as lines; each painted pixel becomes a line of one point."""
+        if self.painted is None:
+            return self.strokes
+        dots = {
+            value: tuple(
+                p[None]
+                for p in self.painted.frame.to_slide(np.argwhere(self.painted.array == value))
+            )
+            for value in (INSIDE, OUTSIDE)
+        }
+        return Strokes(
+            self.strokes.positive + dots[INSIDE],
+            self.strokes.negative + dots[OUTSIDE],
+            self.strokes.width,
+        )
+
     def without(self, *kinds: PromptKind) -> Prompt:
         """The prompt less these kinds."""
         return Prompt(

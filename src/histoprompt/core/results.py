@@ -41,30 +41,32 @@ class Mask:
         frame = Frame(self.frame.box_to_slide(box), box.shape)
         return Mask(self.array[box.slices()], frame, self.score)
 
-    def at_level0(self, bounds: Box) -> Mask:
-        """The mask in level-0 pixels, cut at `bounds` and cropped to the object.
+    def sample(self, frame: Frame) -> NDArray[np.bool_]:
+        """The mask on another grid: a (rows, cols) bool array lying at `frame`.
 
-        Nearest-neighbour: a level-0 pixel gets the value of the array pixel its centre falls on.
+        Nearest neighbour: a pixel gets the value of the mask pixel its centre falls on, and False
+        outside the mask's array.
         """
+        rows, ok_rows = self._index(frame, 0)
+        cols, ok_cols = self._index(frame, 1)
+        found = self.array[np.ix_(rows, cols)]
+        return np.asarray(found & ok_rows[:, None] & ok_cols[None, :], dtype=bool)
+
+    def at_level0(self, bounds: Box) -> Mask:
+        """The mask in level-0 pixels, cut at `bounds` and cropped to the object."""
         tight = self.cropped()
         box = tight.frame.box.to_pixels().intersection(bounds)
         if box is None or tight.empty:
-            return Mask(
-                np.zeros((1, 1), bool),
-                Frame(Box(bounds.r0, bounds.c0, bounds.r0 + 1, bounds.c0 + 1), (1, 1)),
-                self.score,
-            )
-        rows = tight.frame.to_array(_axis(box.r0, box.shape[0], 0))[:, 0]
-        cols = tight.frame.to_array(_axis(box.c0, box.shape[1], 1))[:, 1]
-        index_r, index_c = np.rint(rows).astype(int), np.rint(cols).astype(int)
-        h, w = tight.array.shape
-        ok_r, ok_c = (index_r >= 0) & (index_r < h), (index_c >= 0) & (index_c < w)
-        array = tight.array[np.ix_(index_r.clip(0, h - 1), index_c.clip(0, w - 1))]
-        array = array & ok_r[:, None] & ok_c[None, :]
-        return Mask(array, Frame(box, box.shape), self.score).cropped()
+            corner = Box(bounds.r0, bounds.c0, bounds.r0 + 1, bounds.c0 + 1)
+            return Mask(np.zeros((1, 1), bool), Frame(corner, (1, 1)), self.score)
+        frame = Frame(box, box.shape)
+        return Mask(tight.sample(frame), frame, self.score).cropped()
 
-
-def _axis(start: float, count: int, axis: int) -> NDArray[np.float64]:
-    points = np.zeros((count, 2))
-    points[:, axis] = start + np.arange(count)
-    return points
+    def _index(self, frame: Frame, axis: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """For each row (or column) of `frame` the one of this mask, and whether there is one."""
+        positions = np.zeros((frame.shape[axis], 2))
+        positions[:, axis] = np.arange(frame.shape[axis])
+        found = self.frame.to_array(frame.to_slide(positions))[:, axis]
+        index = np.rint(found).astype(np.int64)
+        size = self.array.shape[axis]
+        return index.clip(0, size - 1), (index >= 0) & (index < size)

@@ -1,0 +1,51 @@
+# `make demo` and `make test` are all a new checkout needs: each installs what is missing first.
+#
+#   make demo     the sample slide in napari; without a display, the same path into demo_output/
+#   make test     linters, types, import rules, manifest and the whole test suite
+#   make sample   make sample_data/ again from its seed
+#   make bench    run the scripts that measure the figures in the README
+#   make clean    remove what the above have made
+#
+# PYTHON=python3.12 chooses another interpreter than python3 for the virtual environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SCREEN := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
+# Qt's offscreen platform has no OpenGL, so windows without a display are drawn on a virtual one.
+XVFB := env -u QT_QPA_PLATFORM -u WAYLAND_DISPLAY xvfb-run -a -s "-screen 0 1600x1000x24"
+
+.PHONY: demo test sample bench clean system
+
+ifdef SCREEN
+demo: $(STAMP)
+	$(BIN)/histoprompt demo
+else
+demo: $(STAMP)
+	$(XVFB) $(BIN)/histoprompt demo --headless --out demo_output
+endif
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/npe2 validate napari-histoprompt
+	NAPARI_CONFIG=$$(mktemp -d)/napari.yaml $(XVFB) $(BIN)/python -m pytest
+
+sample: $(STAMP)
+	$(BIN)/python sample_data/make_sample.py
+
+bench: $(STAMP)
+	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo_output dist build .*_cache .hypothesis
+
+$(STAMP): pyproject.toml scripts/install.sh | system
+	PYTHON="$(PYTHON)" scripts/install.sh "$(VENV)"
+	touch $@
+
+system:
+	@PYTHON="$(PYTHON)" scripts/system.sh $(if $(SCREEN),$(if $(filter test,$(MAKECMDGOALS)),xvfb),xvfb)

@@ -1,0 +1,369 @@
+"""Work in the background: the only file with threads.
+
+Two lanes of one thread each, so a click is served while a slide is being counted. All that a job
+has to say reaches the GUI thread through one queued signal, which exists before any job starts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import psutil
+from qtpy.compat import isalive
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
+
+from histoprompt._qt.messages import show_error
+from histoprompt.core.errors import Cancelled, HistopromptError
+from histoprompt.core.task import Progress, Task
+from histoprompt.models.memory import MIB, is_out_of_memory
+
+Lane = Literal["interactive", "batch"]
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+Outcome = Literal["done", "error", "cancel"]
+Handler = Callable[..., object]
+
+LANES: tuple[Lane, ...] = ("interactive", "batch")
+# Least time between two progress reports of one job, milliseconds.
+PROGRESS_MS = 50
+_FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
+
+_log = logging.getLogger(__name__)
+
+
+class Job:
+    """One call of a function in the background; made by `Jobs.submit`.
+
+    Attributes
+    ----------
+    title : str
+        For messages.
+    lane : "interactive" or "batch"
+    key : str or None
+        A newer job with the same key takes this one's place.
+    state : "queued", "running", "done", "failed" or "cancelled"
+        The last three are final, and set on the GUI thread.
+    """
+
+    def __init__(
+        self, jobs: Jobs, call: Callable[[Task], Any], lane: Lane, key: str | None, title: str
+    ) -> None:
+        self.title = title
+        self.lane = lane
+        self.key = key
+        self.state: State = "queued"
+        self._jobs = jobs
+        self._call: Callable[[Task], Any] | None = call
+        self._task = Task()
+        self._handlers: dict[str, Callable[[], Handler | None]] = {}
+        self._progress = _Latest()
+        self._superseded = False
+
+    @property
+    def active(self) -> bool:
+        """Whether it is queued or running, or its result is on the way."""
+        return self.state in {"queued", "running"}
+
+    def cancel(self) -> None:
+        """Leave the queue, or stop at the next `task.step`; a result on its way is dropped."""
+        self._jobs._cancel(self)
+
+    def _end(self, state: State) -> None:
+        """Settle the state and let go of all that the job held."""
+        self.state = state
+        self._call = None
+        self._handlers = {}
+
+    def _run(self) -> tuple[Outcome, Any]:
+        call, self._call = self._call, None
+        return _attempt(self.title, partial(call, self._task)) if call else ("cancel", None)
+
+
+class _Latest:
+    """The newest progress of a job, and whether the GUI thread knows that it should look."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._value: Progress | None = None
+        self._announced = False
+
+    def put(self, value: Progress) -> bool:
+        """Keep the value; True if the GUI thread must be told to look."""
+        with self._lock:
+            self._value = value
+            must_tell, self._announced = not self._announced, True
+            return must_tell
+
+    def take(self) -> Progress | None:
+        """The newest value not taken yet; None ends the announcement."""
+        with self._lock:
+            value, self._value = self._value, None
+            self._announced = value is not None
+            return value
+
+
+class Jobs(QObject):
+    """Runs functions in the background and calls handlers on the GUI thread.
+
+    Make one per viewer, on the GUI thread, and call `shutdown` when the viewer closes.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    notify : callable
+        Shows an error text to the user; called on the GUI thread.
+    """
+
+    _message = Signal(object)
+
+    def __init__(
+        self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
+    ) -> None:
+        super().__init__(parent)
+        self._notify = notify
+        self._closed = False
+        self._ready = threading.Condition()
+        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in LANES}
+        self._active: list[Job] = []  # queued, running, or with their result on its way
+        self._threads: dict[Lane, threading.Thread] = {}
+        self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.shutdown)
+
+    # ------------------------------------------------------------------ the GUI thread's side
+
+    def submit(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        lane: Lane = "interactive",
+        key: str | None = None,
+        title: str = "",
+        on_done: Handler | None = None,
+        on_error: Handler | None = None,
+        on_cancel: Handler | None = None,
+        on_progress: Handler | None = None,
+    ) -> Job:
+        """Call ``fn(*args, task=task)`` in a lane.
+
+        Handlers run on the GUI thread. A bound method is held weakly and is skipped once its
+        owner is gone, be it a Python object or a Qt one; other callables are kept until the job
+        ends. Exactly one of `on_done`, `on_error` and `on_cancel` is called, unless a newer job
+        took this one's place or `shutdown` was called: then none is.
+
+        Parameters
+        ----------
+        fn : callable
+            Runs in the lane's thread and must not touch napari or Qt.
+        lane : "interactive" or "batch"
+            Interactive for what the user waits for at the pointer.
+        key : str, optional
+            A job with this key that is queued is dropped, one that runs is cancelled and its
+            result discarded.
+        title : str
+            What the job does, for messages: "Counting cells".
+        on_done : callable
+            Given the result.
+        on_error : callable
+            Given the text, after it was shown to the user.
+        on_cancel : callable
+            Given nothing.
+        on_progress : callable
+            Given a `Progress`, at most twenty times a second; the newest always arrives while
+            the job runs.
+        """
+        handlers = {
+            "done": on_done,
+            "error": on_error,
+            "cancel": on_cancel,
+            "progress": on_progress,
+        }
+        job = Job(self, lambda task: fn(*args, task=task), lane, key, title or "The job")
+        job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
+        if on_progress is not None:
+            job._task.report = partial(self._report, job)
+        with self._ready:
+            if self._closed:
+                raise HistopromptError("The viewer is closing: no new jobs are taken.")
+            if key is not None:
+                self._supersede(key)
+            self._active.append(job)
+            self._queues[lane].append(job)
+            self._start(lane)
+            self._ready.notify_all()
+        return job
+
+    def call(self, fn: Callable[..., object], *args: object) -> None:
+        """Call ``fn(*args)`` on the GUI thread, soon; may be called from any thread."""
+        self._emit(partial(self._call_handler, "A message", _reference(fn), *args))
+
+    def cancel_all(self) -> None:
+        """Cancel what runs and what is queued."""
+        with self._ready:
+            for job in list(self._active):
+                job.cancel()
+
+    def shutdown(self, timeout: float = 2.0) -> bool:
+        """Cancel everything and take no more jobs; no handler is called from now on.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait for running jobs. One that does not stop in time is left to end by
+            itself; its result is dropped.
+
+        Returns
+        -------
+        bool
+            Whether all threads have ended.
+        """
+        with self._ready:
+            self._closed = True
+            for job in self._active:
+                job._task.cancel()
+                job._end("cancelled")
+            self._active.clear()
+            for queue in self._queues.values():
+                queue.clear()
+            self._ready.notify_all()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads.values())
+
+    def _cancel(self, job: Job) -> None:
+        job._task.cancel()
+        with self._ready:
+            if job in self._queues[job.lane]:
+                self._queues[job.lane].remove(job)
+                self._emit(partial(self._finish, job, "cancel", None))
+
+    def _supersede(self, key: str) -> None:
+        """Take the place of earlier jobs with this key, those whose result is on its way too."""
+        for job in [j for j in self._active if j.key == key]:
+            job._superseded = True
+            job.cancel()
+
+    @Slot(object)
+    def _deliver(self, thunk: Callable[[], None]) -> None:
+        if not self._closed:
+            thunk()
+
+    def _finish(self, job: Job, outcome: Outcome, payload: Any) -> None:
+        with self._ready:
+            self._active.remove(job)
+        if job._task.cancelled:
+            outcome = "cancel"
+        handler = None if job._superseded else job._handlers.get(outcome)
+        job._end(_FINAL[outcome])
+        if outcome == "error":
+            self._notify(payload)
+        if handler is not None:
+            self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
+
+    def _show_progress(self, job: Job) -> None:
+        """Hand on the newest progress, and look again after a while until there is none."""
+        progress = job._progress.take()
+        handler = job._handlers.get("progress")
+        if progress is None or handler is None or job._task.cancelled:
+            return
+        self._call_handler(job.title, handler, progress)
+        QTimer.singleShot(PROGRESS_MS, partial(self._deliver, partial(self._show_progress, job)))
+
+    def _call_handler(
+        self, title: str, reference: Callable[[], Handler | None], *args: object
+    ) -> None:
+        handler = reference()
+        if handler is None or not _owner_lives(handler):
+            return
+        outcome, text = _attempt(title, partial(handler, *args))
+        if outcome == "error":
+            self._notify(text)
+
+    # ------------------------------------------------------------------ the lanes' side
+
+    def _start(self, lane: Lane) -> None:
+        if lane not in self._threads:
+            thread = threading.Thread(
+                target=self._serve, args=(lane,), name=f"histoprompt-{lane}", daemon=True
+            )
+            self._threads[lane] = thread
+            thread.start()
+
+    def _serve(self, lane: Lane) -> None:
+        while self._serve_one(lane):
+            pass
+
+    def _serve_one(self, lane: Lane) -> bool:
+        """Run the next job; a function of its own, so that nothing of a job outlives it here."""
+        queue = self._queues[lane]
+        with self._ready:
+            while not queue and not self._closed:
+                self._ready.wait()
+            if self._closed:
+                return False
+            job = queue.popleft()
+            job.state = "running"
+        outcome, payload = job._run()
+        self._emit(partial(self._finish, job, outcome, payload))
+        return True
+
+    def _report(self, job: Job, progress: Progress) -> None:
+        if job._progress.put(progress):
+            self._emit(partial(self._show_progress, job))
+
+    def _emit(self, thunk: Callable[[], None]) -> None:
+        """Queue a call for the GUI thread; nobody is there to hear it once this object is gone."""
+        try:
+            self._message.emit(thunk)
+        except RuntimeError:
+            self._closed = True
+
+
+def _attempt(title: str, call: Callable[[], Any]) -> tuple[Outcome, Any]:
+    """Call, and turn whatever happens into an outcome: the result, or a text for people."""
+    try:
+        return "done", call()
+    except Cancelled:
+        return "cancel", None
+    except HistopromptError as error:
+        return "error", str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
+        return "error", _explain(title, error)
+
+
+def _explain(title: str, error: BaseException) -> str:
+    """A text for an error nobody foresaw; the traceback goes to the log."""
+    _log.error("%s failed", title, exc_info=error)
+    if is_out_of_memory(error):
+        memory = psutil.virtual_memory()
+        return (
+            f"{title} ran out of memory: {memory.available / MIB:.0f} of {memory.total / MIB:.0f} "
+            "MiB of the machine are free. Close other programs, or choose a smaller region or "
+            f"model. ({str(error)[:200]})"
+        )
+    return (
+        f"{title} stopped on an unexpected {type(error).__name__}: {str(error)[:300]} "
+        "The details are in the log; please report them."
+    )
+
+
+def _reference(handler: Handler) -> Callable[[], Handler | None]:
+    """Hold a bound method weakly, so that a job keeps no closed dock alive; others strongly."""
+    return weakref.WeakMethod(handler) if inspect.ismethod(handler) else lambda: handler
+
+
+def _owner_lives(handler: Handler) -> bool:
+    """Whether the Qt object a handler belongs to, if any, was not deleted."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    owner = getattr(handler, "__self__", None)
+    return not isinstance(owner, QObject) or bool(isalive(owner))

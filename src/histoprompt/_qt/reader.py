@@ -1,0 +1,78 @@
+"""The napari reader: a slide as a lazy multiscale layer in microns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from histoprompt import __version__
+from histoprompt.core.slide import Slide
+from histoprompt.core.slide_io import is_dicom, is_zarr, open_slide
+
+LayerData = tuple[Any, dict[str, Any], str]
+Paths = str | Path | Sequence[str | Path]
+
+_SUFFIXES = frozenset(
+    (".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".dcm", ".png", ".jpg", ".jpeg")
+)
+
+
+def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
+    """Offer to read these paths, judged by suffix, or a folder by what lies in it.
+
+    Returns
+    -------
+    callable or None
+        `read`, or None if one of the paths is nothing this plugin knows.
+    """
+    paths = _as_paths(path)
+    return read if paths and all(map(_is_known, paths)) else None
+
+
+def read(path: Paths) -> list[LayerData]:
+    """Open each path as one image layer.
+
+    Raises
+    ------
+    SlideError
+        If a file is of a known kind but cannot be read; napari shows the message.
+    """
+    return [layer_data(open_slide(p)) for p in _as_paths(path)]
+
+
+def layer_data(slide: Slide) -> LayerData:
+    """A slide as napari's (data, arguments, type); in microns where the pixel size is known."""
+    multiscale = len(slide.levels) > 1
+    known = slide.mpp is not None
+    arguments = {
+        "name": slide.name,
+        "multiscale": multiscale,
+        "rgb": True,
+        "scale": (slide.mpp, slide.mpp) if known else (1.0, 1.0),
+        "units": ("um", "um") if known else ("pixel", "pixel"),
+        "metadata": {"histoprompt": _provenance(slide)},
+    }
+    return list(slide.levels) if multiscale else slide.levels[0], arguments, "image"
+
+
+def _provenance(slide: Slide) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "kind": "slide",
+        "path": slide.path,
+        "key": slide.key,
+        "mpp": slide.mpp,
+        "mpp_source": slide.mpp_source,
+        "notes": list(slide.notes),
+    }
+
+
+def _as_paths(path: Paths) -> list[Path]:
+    return [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+
+
+def _is_known(path: Path) -> bool:
+    if path.is_dir():
+        return is_zarr(path) or is_dicom(path)
+    return path.suffix.lower() in _SUFFIXES

@@ -1,0 +1,172 @@
+"""The append-only journal: every edit of a slide's labels, in the order they were made."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from histoprompt.core.errors import LabelStoreError
+
+_MAGIC = b"HPR1"
+_HEAD = struct.Struct("<4sIQII")
+"""Magic, bytes of header, bytes of body, CRC-32 of header and of body."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One entry.
+
+    Attributes
+    ----------
+    header : dict
+        What was done, as plain JSON.
+    body : bytes
+        Compressed labels, cut up as the header says.
+    """
+
+    header: dict[str, Any]
+    body: bytes = b""
+
+
+class Journal:
+    """A file of records, each found by the offset it starts at.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; made if missing, unless opened to read only.
+    read_only : bool
+        Whether nothing will be appended.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        self._path = path
+        if not read_only:
+            path.touch()
+        self._file: BinaryIO = path.open("rb" if read_only else "r+b", buffering=0)
+        self.end = os.fstat(self._file.fileno()).st_size
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file is closed."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def append(self, record: Record) -> int:
+        """Write a record through to the disk and return its offset.
+
+        Raises
+        ------
+        LabelStoreError
+            If it cannot be written; the journal is then as it was.
+        """
+        header = zlib.compress(json.dumps(record.header, default=_plain).encode(), 1)
+        head = _HEAD.pack(
+            _MAGIC, len(header), len(record.body), zlib.crc32(header), zlib.crc32(record.body)
+        )
+        offset = self.end
+        try:
+            self._file.seek(offset)
+            self._write_all(head + header + record.body)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self.cut(offset)
+            raise LabelStoreError(
+                f"Cannot write the journal {self._path}: {error}. "
+                "The labels are as they were before this edit; make room and try again."
+            ) from error
+        self.end = self._file.tell()
+        return offset
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def read(self, offset: int) -> Record:
+        """The record at an offset.
+
+        Raises
+        ------
+        LabelStoreError
+            If there is no whole and undamaged record.
+        """
+        header, size, crc = self._read_header(offset)
+        body = self._file.read(size)
+        if len(body) != size or zlib.crc32(body) != crc:
+            raise self._damaged(offset)
+        return Record(header, body)
+
+    def read_header(self, offset: int) -> dict[str, Any]:
+        """The header alone of the record at an offset."""
+        return self._read_header(offset)[0]
+
+    def _read_header(self, offset: int) -> tuple[dict[str, Any], int, int]:
+        self._file.seek(offset)
+        head = self._file.read(_HEAD.size)
+        if len(head) != _HEAD.size:
+            raise self._damaged(offset)
+        magic, header_size, body_size, header_crc, body_crc = _HEAD.unpack(head)
+        end = offset + _HEAD.size + header_size + body_size
+        if magic != _MAGIC or end > os.fstat(self._file.fileno()).st_size:
+            raise self._damaged(offset)
+        header = self._file.read(header_size)
+        if zlib.crc32(header) != header_crc:
+            raise self._damaged(offset)
+        return json.loads(zlib.decompress(header)), body_size, body_crc
+
+    def _damaged(self, offset: int) -> LabelStoreError:
+        return LabelStoreError(
+            f"The journal {self._path} is damaged at byte {offset}: what was done before that "
+            "edit is safe, but the edit itself cannot be read."
+        )
+
+    def records(self, start: int) -> Iterator[tuple[int, Record]]:
+        """(offset, record) of all whole records from `start`; `end` is then where they end."""
+        offset, size = start, os.fstat(self._file.fileno()).st_size
+        self.end = offset
+        while offset < size:
+            try:
+                record = self.read(offset)
+            except LabelStoreError:
+                return
+            self.end = self._file.tell()
+            yield offset, record
+            offset = self.end
+
+    def cut(self, end: int) -> None:
+        """Drop everything from a byte on."""
+        self.end = end
+        self._file.truncate(end)
+
+    def torn_tail(self) -> bytes:
+        """What follows the last whole record."""
+        self._file.seek(self.end)
+        return self._file.read()
+
+
+def _plain(value: object) -> object:
+    """What JSON can hold of a value of somebody's provenance."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)

@@ -1,0 +1,287 @@
+"""Which objects a store holds, where they lie and how large they are, kept up to date by chunk.
+
+Boxes and areas are a function of the labels alone, so the table measures every chunk that changed
+and adds up: exact after any edit, and never in need of pixels that did not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from histoprompt.annotations.chunks import Key, Labels
+from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.geometry import Box, union_of
+
+CELL = np.dtype(
+    [(name, "<i4") for name in ("row", "col")]
+    + [("id", "<u4")]
+    + [(name, "<i4") for name in ("area", "r0", "c0", "r1", "c1")]
+)
+"""The part of an object in one chunk: chunk, id, pixels, level-0 box."""
+
+Cells = NDArray[np.void]
+
+MAX_ID = 2**32 - 1
+_DENSE = 2**16
+
+
+@dataclass(frozen=True)
+class ObjectRecord:
+    """An object of a store.
+
+    Attributes
+    ----------
+    id : int
+        Its label.
+    box : Box
+        The smallest level-0 box that holds it.
+    area_px : int
+        Its level-0 pixels.
+    class_name : str
+        "" if it has none.
+    info : mapping
+        Provenance given with the edit that made it.
+    """
+
+    id: int
+    box: Box
+    area_px: int
+    class_name: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Meta(NamedTuple):
+    """What is known of an object beside its pixels.
+
+    Attributes
+    ----------
+    class_name : str
+        "" if it has none.
+    record, step : int
+        The edit that made it: offset of the record in the journal, and its step in there.
+    """
+
+    class_name: str
+    record: int
+    step: int
+
+
+def measure(key: Key, chunk: Labels) -> Cells:
+    """The objects in a chunk, ordered by id.
+
+    Parameters
+    ----------
+    key : (row, col)
+        Of the chunk.
+    chunk : (n, n) uint32
+        Its labels.
+
+    Returns
+    -------
+    (k,) CELL
+    """
+    if not chunk.any():
+        return np.zeros(0, CELL)
+    names, small = _compact(chunk)
+    areas = np.bincount(small.ravel())[1:]
+    boxes = ndimage.find_objects(small, len(areas))
+    present = np.flatnonzero(areas)
+    cells = np.zeros(len(present), CELL)
+    cells["row"], cells["col"] = key
+    cells["id"], cells["area"] = names[present], areas[present]
+    top, left = key[0] * chunk.shape[0], key[1] * chunk.shape[1]
+    for i, label in enumerate(present):
+        rows, cols = boxes[label]
+        cells["r0"][i], cells["r1"][i] = rows.start + top, rows.stop + top
+        cells["c0"][i], cells["c1"][i] = cols.start + left, cols.stop + left
+    return cells
+
+
+def _compact(chunk: Labels) -> tuple[Labels, NDArray[np.int32]]:
+    """A chunk that is not empty with the small numbers 1, 2, ..., and the ids they stand for."""
+    one = np.uint32(1)
+    below = (chunk - one).min()  # 0 wraps round to the largest number, so this finds the rest
+    if chunk.max() - below <= _DENSE:
+        small = (np.maximum(chunk, below) - below).astype(np.int32)
+        return np.arange(_DENSE, dtype=np.uint32) + below + one, small
+    values, inverse = np.unique(chunk, return_inverse=True)
+    empty = int(values[0] == 0)
+    return values[empty:], (inverse.reshape(chunk.shape) + 1 - empty).astype(np.int32)
+
+
+class ObjectTable:
+    """The objects of a store, changed in transactions that can be taken back.
+
+    Attributes
+    ----------
+    next_id : int
+        One more than the largest id the present line of edits has used.
+    meta : dict of int to Meta
+        Of every object with at least one pixel.
+    """
+
+    def __init__(self) -> None:
+        self.next_id = 1
+        self.meta: dict[int, Meta] = {}
+        self._cells: dict[Key, Cells] = {}
+        self._keys: dict[int, set[Key]] = {}
+        self.begin()
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, object_id: int) -> bool:
+        return object_id in self._keys
+
+    def ids(self) -> NDArray[np.uint32]:
+        """All ids, ascending."""
+        return np.array(sorted(self._keys), np.uint32)
+
+    def filled(self) -> list[Key]:
+        """The chunks that hold at least one object, in order."""
+        return sorted(self._cells)
+
+    def keys_of(self, ids: Iterable[int]) -> list[Key]:
+        """The chunks that hold any of these objects, in order."""
+        return sorted(set().union(*(self._keys.get(i, ()) for i in ids)))
+
+    def box_of(self, object_id: int) -> Box | None:
+        """The smallest level-0 box that holds an object, None if there is no such object."""
+        parts = self._parts(object_id)
+        boxes = (Box(*(int(part[side]) for side in ("r0", "c0", "r1", "c1"))) for part in parts)
+        return union_of(boxes) if parts else None
+
+    def area_of(self, object_id: int) -> int:
+        """The pixels of an object, 0 if there is no such object."""
+        return sum(int(part["area"]) for part in self._parts(object_id))
+
+    def _parts(self, object_id: int) -> list[np.void]:
+        found = []
+        for key in self._keys.get(object_id, ()):
+            cells = self._cells[key]
+            found.append(cells[np.searchsorted(cells["id"], object_id)])
+        return found
+
+    def cells(self) -> Cells:
+        """The parts of all objects, for the checkpoint."""
+        return np.concatenate([np.zeros(0, CELL), *self._cells.values()])
+
+    def measured(self) -> Cells:
+        """One CELL an object, ordered by id: area and box added up, chunk of the first part."""
+        cells = self.cells()
+        if not len(cells):
+            return cells
+        cells = cells[np.argsort(cells["id"], kind="stable")]
+        starts = np.flatnonzero(np.diff(cells["id"], prepend=0))
+        out = cells[starts].copy()
+        out["area"] = np.add.reduceat(cells["area"], starts)
+        for side in ("r0", "c0"):
+            out[side] = np.minimum.reduceat(cells[side], starts)
+        for side in ("r1", "c1"):
+            out[side] = np.maximum.reduceat(cells[side], starts)
+        return out
+
+    # -- changing --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start a transaction."""
+        self._old_cells: dict[Key, Cells] = {}
+        self._old_meta: dict[int, Meta | None] = {}
+        self._old_next = self.next_id
+        self._unsettled: set[int] = set()
+
+    def set_cells(self, key: Key, cells: Cells) -> None:
+        """Tell what a chunk holds now."""
+        old = self._swap_cells(key, cells)
+        self._old_cells.setdefault(key, old)
+
+    def _swap_cells(self, key: Key, cells: Cells) -> Cells:
+        old = self._cells.pop(key, np.zeros(0, CELL))
+        if len(cells):
+            self._cells[key] = cells
+        before, after = set(old["id"].tolist()), set(cells["id"].tolist())
+        for i in before - after:
+            self._keys[i].discard(key)
+            if not self._keys[i]:
+                del self._keys[i]
+        for i in after - before:
+            self._keys.setdefault(i, set()).add(key)
+        self._unsettled |= before ^ after
+        return old
+
+    def set_meta(self, object_id: int, meta: Meta | None) -> None:
+        """Tell what is known of an object; None forgets it."""
+        self._old_meta.setdefault(object_id, self.meta.get(object_id))
+        if meta is None:
+            self.meta.pop(object_id, None)
+        else:
+            self.meta[object_id] = meta
+
+    def settle(self, record: int, step: int) -> None:
+        """After a step: forget the objects that are gone, and say what made the new ones."""
+        for i in sorted(self._unsettled):
+            if i in self._keys and i not in self.meta:
+                self.set_meta(i, Meta("", record, step))
+                self.next_id = max(self.next_id, i + 1)
+            elif i not in self._keys and i in self.meta:
+                self.set_meta(i, None)
+        self._unsettled.clear()
+
+    def rollback(self) -> None:
+        """Take the transaction back."""
+        for key, cells in self._old_cells.items():
+            self._swap_cells(key, cells)
+        for i, meta in self._old_meta.items():
+            self.set_meta(i, meta)
+        self.next_id = self._old_next
+        self.begin()
+
+    def meta_changes(self) -> dict[str, Any]:
+        """What the transaction changed beside pixels, as plain JSON."""
+        changed = {i: old for i, old in self._old_meta.items() if old != self.meta.get(i)}
+        return {
+            "ids": list(changed),
+            "before": [changed[i] for i in changed],
+            "after": [self.meta.get(i) for i in changed],
+            "next_id": [self._old_next, self.next_id],
+        }
+
+    def apply_meta(self, changes: Mapping[str, Any], after: bool) -> None:
+        """Set what `meta_changes` told, as it was after or before."""
+        for i, row in zip(changes["ids"], changes["after" if after else "before"], strict=True):
+            self.set_meta(i, None if row is None else Meta(*row))
+        self.next_id = changes["next_id"][int(after)]
+
+    def load(self, cells: Cells, meta: dict[int, Meta], next_id: int) -> None:
+        """Take a saved state into an empty table."""
+        order = np.lexsort((cells["id"], cells["col"], cells["row"]))
+        cells = cells[order]
+        change = np.diff(cells["row"]).astype(bool) | np.diff(cells["col"]).astype(bool)
+        for part in np.split(cells, np.flatnonzero(change) + 1):
+            if len(part):
+                self._swap_cells((int(part["row"][0]), int(part["col"][0])), part)
+        self.meta, self.next_id = dict(meta), next_id
+        self.begin()
+
+    def new_id(self) -> int:
+        """The id of the next new object.
+
+        Raises
+        ------
+        LabelStoreError
+            If no number is left.
+        """
+        if self.next_id > MAX_ID:
+            raise LabelStoreError(
+                f"The label {MAX_ID} is in use, so there is no larger number for a new object: "
+                "give that object a smaller number first."
+            )
+        return self.next_id

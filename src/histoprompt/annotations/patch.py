@@ -1,0 +1,69 @@
+"""What an edit changed in one chunk: the labels before and after, compressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.annotations import codec
+from histoprompt.annotations.chunks import Key, Labels
+from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.geometry import Box
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The changed part of one level-0 chunk.
+
+    Setting a patch is idempotent, and so is setting a run of patches in order whatever later
+    state the chunk is in already: that is what lets the journal be replayed after a crash.
+
+    Attributes
+    ----------
+    key : (row, col)
+        Of the chunk in its grid.
+    box : Box
+        The changed rectangle in pixels of the chunk.
+    data : bytes
+        Compressed (2, h, w) uint32, little-endian: before, after.
+    """
+
+    key: Key
+    box: Box
+    data: bytes
+
+    @classmethod
+    def between(cls, key: Key, before: Labels, after: Labels) -> Patch | None:
+        """The difference of two states of a chunk, or None if they are equal."""
+        box = Box.of_mask(before != after)
+        if box is None:
+            return None
+        both = np.stack([before[box.slices()], after[box.slices()]])
+        return cls(key, box, codec.encode(both))
+
+    def set_on(self, chunk: Labels, after: bool) -> Labels:
+        """A copy of the chunk with this part as it was after, or before, the edit."""
+        out = chunk.copy()
+        out[self.box.slices()] = self._decode()[int(after)]
+        return out
+
+    def _decode(self) -> NDArray[np.uint32]:
+        try:
+            return codec.decode(self.data, (2, *self.box.shape))
+        except ValueError as error:
+            raise LabelStoreError("A record of the journal holds damaged labels.") from error
+
+    def to_row(self) -> list[int]:
+        """Where the patch lies and how many bytes it has, for the record's header."""
+        return [*self.key, *(int(v) for v in self.box), len(self.data)]
+
+
+def split_body(rows: list[list[int]], body: bytes) -> list[Patch]:
+    """The patches of a record from their rows and the bytes that follow one another."""
+    patches, start = [], 0
+    for row, col, r0, c0, r1, c1, size in rows:
+        patches.append(Patch((row, col), Box(r0, c0, r1, c1), body[start : start + size]))
+        start += size
+    return patches

@@ -1,0 +1,155 @@
+"""Which class each object has, and the colour of each class."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.errors import LabelError
+
+Colour = tuple[int, int, int]
+
+DEFAULT_CLASS = "nucleus"
+
+# Hues that stay apart on pink and purple tissue and for colour-blind eyes.
+_PALETTE: tuple[Colour, ...] = (
+    (0, 158, 115),
+    (230, 159, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 0, 0),
+)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Classes of objects.
+
+    Attributes
+    ----------
+    names : mapping of int to str
+        Class of each object id.
+    colours : mapping of str to (r, g, b)
+        Colours that were chosen, 0 ... 255; other classes get one of a palette.
+    default : str
+        Class of the ids that `names` leaves out.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    colours: Mapping[str, Colour] = field(default_factory=dict)
+    default: str = DEFAULT_CLASS
+
+    def of(self, label: int) -> str:
+        """The class of an object."""
+        return self.names.get(label, self.default)
+
+    def present(self, ids: NDArray[np.uint32]) -> tuple[str, ...]:
+        """The classes these objects have, sorted."""
+        return tuple(sorted({self.of(i) for i in ids.tolist()}))
+
+    def palette(self, names: Iterable[str]) -> dict[str, Colour]:
+        """A colour for each class."""
+        return {
+            name: self.colours.get(name, _PALETTE[i % len(_PALETTE)])
+            for i, name in enumerate(names)
+        }
+
+    def check(self, ids: NDArray[np.uint32]) -> None:
+        """Refuse classes of objects that are not there.
+
+        Raises
+        ------
+        LabelError
+            If an id of `names` is not among `ids`.
+        """
+        unknown = sorted(set(self.names) - set(ids.tolist()))
+        if unknown:
+            few = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
+            raise LabelError(
+                f"Classes are given for {len(unknown)} ids that are not in the labels: {few}. "
+                "Remove those rows, or check that the classes belong to these labels."
+            )
+
+
+def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> Classes:
+    """Read classes from a CSV file with the columns ``id``, ``class`` and, if wanted, ``colour``.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8, a header line, commas. A colour is written ``#rrggbb``.
+    default : str
+        Class of the ids without a row.
+
+    Raises
+    ------
+    LabelError
+        If a column is missing, an id is no positive whole number or comes twice, a class is empty,
+        or a colour is malformed; the message names the line.
+    """
+    path = Path(path)
+    names: dict[int, str] = {}
+    colours: dict[str, Colour] = {}
+    for line, row in _rows(path):
+        label, name = _id(row["id"], f"{path} line {line}"), (row["class"] or "").strip()
+        if label in names:
+            raise LabelError(f"{path} line {line}: id {label} has a class already. Keep one row.")
+        if not name:
+            raise LabelError(f"{path} line {line}: id {label} has no class.")
+        names[label] = name
+        colour = (row.get("colour") or row.get("color") or "").strip()
+        if colour:
+            colours[name] = _colour(colour, f"{path} line {line}")
+    return Classes(names, colours, default)
+
+
+def write_classes(path: Path, classes: Classes, ids: NDArray[np.uint32]) -> None:
+    """Write the class and colour of each object as `read_classes` reads them."""
+    colours = classes.palette(classes.present(ids))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "class", "colour"))
+        for label in ids.tolist():
+            name = classes.of(label)
+            writer.writerow((label, name, "#{:02x}{:02x}{:02x}".format(*colours[name])))
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="")
+            columns = [name.strip().lower() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"The classes in {path} cannot be read: {error}") from error
+    if not {"id", "class"} <= set(columns):
+        raise LabelError(
+            f"{path} has the columns {', '.join(columns) or 'none'}; it needs id and class, "
+            "separated by commas (and may have colour)."
+        )
+    return rows
+
+
+def _id(text: str | None, where: str) -> int:
+    digits = (text or "").strip()
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits) < 2**32:
+        raise LabelError(f"{where}: {text!r} is not an id, a whole number from 1 to 4294967295.")
+    return int(digits)
+
+
+def _colour(text: str, where: str) -> Colour:
+    digits = text.removeprefix("#")
+    if len(digits) != 6 or not set(digits.lower()) <= set("0123456789abcdef"):
+        raise LabelError(f"{where}: {text!r} is not a colour such as #00a0ff.")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue

@@ -1,0 +1,115 @@
+"""The tiles or strips of one level of a TIFF, decoded when they are asked for.
+
+tifffile knows the layouts and the codecs. Reading goes straight to its tile decoder rather than
+through a zarr array over it: a third less time a region, reads from several threads run side by
+side, and an unreadable tile is told apart from a missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import TiffFrame, TiffPage
+
+Page = TiffPage | TiffFrame
+
+
+class TiffTiles:
+    """One level as an (H, W, C) array; tiles that a sparse file leaves out are white.
+
+    Parameters
+    ----------
+    pages : sequence of tifffile pages or None
+        One page with all its channels, or a page a channel; None is a page the file leaves out.
+    keyframe : TiffPage
+        Describes all of them.
+
+    Raises
+    ------
+    ValueError
+        If the compression is not supported.
+    """
+
+    def __init__(self, pages: Sequence[Page | None], keyframe: TiffPage) -> None:
+        self._pages, self._key = list(pages), keyframe
+        channels = len(self._pages) * keyframe.samplesperpixel
+        self.shape = (int(keyframe.imagelength), int(keyframe.imagewidth), channels)
+        self.dtype = np.dtype(keyframe.dtype)
+        self._planar = keyframe.planarconfig == 2 and keyframe.samplesperpixel > 1
+        self.chunks = _chunk_shape(keyframe)
+        self._across = -(-self.shape[1] // self.chunks[1])
+        self._down = -(-self.shape[0] // self.chunks[0])
+        for page in self._pages:
+            if page is not None:
+                page.parent.filehandle.set_lock(True)
+        keyframe.decode(None, 0)  # raises for a compression nobody can decode
+
+    def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
+        rows, cols, channels = key
+        out = self._blank(rows.stop - rows.start, cols.stop - cols.start)
+        th, tw = self.chunks
+        for i in range(rows.start // th, -(-rows.stop // th)):
+            for j in range(cols.start // tw, -(-cols.stop // tw)):
+                self._paste(out, rows.start, cols.start, i, j)
+        return out[:: rows.step, :: cols.step, channels]
+
+    def _blank(self, height: int, width: int) -> NDArray[Any]:
+        white = np.iinfo(self.dtype).max if self.dtype.kind in "ui" else 1
+        return np.full((height, width, self.shape[2]), white, self.dtype)
+
+    def _paste(self, out: NDArray[Any], row: int, col: int, i: int, j: int) -> None:
+        """Copy the part of the tile (i, j) that lies in `out`, whose first pixel is (row, col)."""
+        top, left = i * self.chunks[0] - row, j * self.chunks[1] - col
+        r0, c0 = max(0, top), max(0, left)
+        first = 0
+        for page, index in self._segments(i * self._across + j):
+            tile = None if page is None else self._decode(page, index)
+            count = 1 if self._planar else self._key.samplesperpixel
+            if tile is not None:
+                part = tile[r0 - top : out.shape[0] - top, c0 - left : out.shape[1] - left]
+                r1, c1 = r0 + part.shape[0], c0 + part.shape[1]
+                out[r0:r1, c0:c1, first : first + count] = part
+            first += count
+
+    def _segments(self, index: int) -> list[tuple[Page | None, int]]:
+        """The (page, index in the page) of each stored piece of one tile."""
+        planes = self._key.samplesperpixel if self._planar else 1
+        step = self._across * self._down
+        return [(p, index + plane * step) for p in self._pages for plane in range(planes)]
+
+    def _decode(self, page: Page, index: int) -> NDArray[Any] | None:
+        """One decoded (h, w, c) tile, or None if the file leaves it out."""
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        if not (offset and count):
+            return None
+        options: dict[str, Any] = {"_fullsize": True}
+        if page.jpegtables is not None:
+            options["jpegtables"] = page.jpegtables
+        if self._key.jpegheader is not None:
+            options["jpegheader"] = self._key.jpegheader
+        decoded = self._key.decode(_read(page, offset, count), index, **options)[0]
+        return None if decoded is None else np.asarray(decoded)[0]
+
+
+def _read(page: Page, offset: int, count: int) -> bytes:
+    """Read bytes of the file; several threads share its one position."""
+    file = page.parent.filehandle
+    with file.lock:  # a real lock since `set_lock`; without that it locks nothing
+        if file.closed:
+            file.open()
+        file.seek(offset)
+        data: bytes = file.read(count)
+    if len(data) < count:
+        raise OSError(f"the file ends {count - len(data)} bytes before the tile does")
+    return data
+
+
+def _chunk_shape(keyframe: TiffPage) -> tuple[int, int]:
+    """Rows and columns of a tile or strip."""
+    if keyframe.is_tiled:
+        return int(keyframe.tilelength), int(keyframe.tilewidth)
+    rows = min(int(keyframe.rowsperstrip), int(keyframe.imagelength))
+    return rows, int(keyframe.imagewidth)

@@ -1,0 +1,94 @@
+"""From a click or a scribble to a box, for models that take boxes only."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.geometry import Box
+from histoprompt.core.outline import expected_boxes, outline
+from histoprompt.core.prompt import Prompt
+from histoprompt.core.scene import Scene
+
+# Share of its longer side by which the extent of scribbles is padded on each side.
+_MARGIN = 0.05
+
+
+def nucleus_box(image: NDArray[np.uint8], row: float, col: float) -> Box | None:
+    """The box around the nucleus under a position.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 RGB
+    row, col : float
+        Position in pixels of the image.
+
+    Returns
+    -------
+    Box or None
+        Integer sides, inside the image; None where no nucleus stands out under the position.
+    """
+    mask, contrast = outline(Scene.of_image(image), Prompt.of_points([(row, col)]))
+    return Box.of_mask(mask) if contrast > 0 else None
+
+
+def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
+    """A box for what a prompt means.
+
+    The prompt's own box if it has one; the nucleus or nuclei under positive clicks, with negative
+    clicks cutting them; the extent of positive scribbles, padded a little, joined with the nucleus
+    they lie on.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 RGB
+    prompt : Prompt
+        In pixels of the image.
+
+    Returns
+    -------
+    Box
+        Integer sides, inside the image, holding every positive click and scribble that is.
+
+    Raises
+    ------
+    PromptError
+        If nothing positive is given.
+    """
+    bounds = Box.of_shape(image.shape)
+    if prompt.box is not None:
+        return _inside(prompt.box, bounds)
+    extent = _inside(prompt.extent(positive_only=True), bounds)
+    scene = Scene.of_image(image)
+    if expected_boxes(scene, prompt):
+        mask, _ = outline(scene, prompt)
+        found = Box.of_mask(mask)
+        box = extent if found is None else found.union(extent)
+    else:
+        margin = max(2, round(_MARGIN * max(extent.shape)))
+        box = _inside(extent.pad(margin), bounds)
+    return _cut(box, extent, prompt.points[~prompt.labels])
+
+
+def _inside(box: Box, bounds: Box) -> Box:
+    """The pixels of a box that lie in the bounds; the nearest ones if none does."""
+    pixels = box.to_pixels()
+    return pixels.intersection(bounds) or pixels.shift_inside(bounds)
+
+
+def _cut(box: Box, keep: Box, points: NDArray[np.float64]) -> Box:
+    """Shrink a box so that it holds no negative click, at the side where least is lost.
+
+    A click inside `keep`, among what was said to be inside, cuts nothing.
+    """
+    for row, col in np.rint(points).astype(int).tolist():
+        sides = [
+            Box(row + 1, box.c0, box.r1, box.c1) if row + 1 < box.r1 else None,
+            Box(box.r0, box.c0, row, box.c1) if row > box.r0 else None,
+            Box(box.r0, col + 1, box.r1, box.c1) if col + 1 < box.c1 else None,
+            Box(box.r0, box.c0, box.r1, col) if col > box.c0 else None,
+        ]
+        left = [side for side in sides if side is not None and side.covers(keep)]
+        if box.contains(row, col) and left:
+            box = max(left, key=lambda side: side.area)
+    return box

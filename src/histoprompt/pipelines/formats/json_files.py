@@ -1,0 +1,70 @@
+"""JSON in and out: lists too long for memory are written item by item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from histoprompt.core.errors import LabelError
+
+
+class JsonListFile:
+    """A JSON object with one long list, written as its items come; use it in a ``with`` block.
+
+    Parameters
+    ----------
+    path : Path
+    head : mapping
+        What stands before the list.
+    name : str
+        Key of the list.
+    """
+
+    def __init__(self, path: Path, head: Mapping[str, Any], name: str) -> None:
+        self._file = path.open("w", encoding="utf-8")
+        self._separator = "\n"
+        start = "".join(f"{json.dumps(k)}: {_dumps(v)},\n" for k, v in head.items())
+        self._file.write("{" + start + f"{json.dumps(name)}: [")
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        """Write one item."""
+        self._file.write(self._separator + _dumps(item))
+        self._separator = ",\n"
+
+    def finish(self, tail: Mapping[str, Any]) -> None:
+        """Write what stands after the list."""
+        end = "".join(f",\n{json.dumps(k)}: {_dumps(v)}" for k, v in tail.items())
+        self._file.write("\n]" + end + "}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a small object, indented for people."""
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    LabelError
+        If it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LabelError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise LabelError(f"{path} is not JSON: {error}") from error
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,447 @@
+"""Jobs with real threads and a real event loop: order, threads, errors, cancel, closing."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from functools import partial
+from itertools import pairwise
+
+import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThread
+from qtpy.QtWidgets import QWidget
+
+from histoprompt._qt.jobs import Jobs
+from histoprompt.core.errors import HistopromptError, SlideError
+
+WAIT = 10_000
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def jobs(qapp, told):
+    found = Jobs(notify=told.append)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
+def gate():
+    """Holds jobs until opened; opened at the end in any case."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def in_gui_thread():
+    return QThread.currentThread() == QCoreApplication.instance().thread()
+
+
+def settle(qtbot, job):
+    qtbot.waitUntil(lambda: not job.active, timeout=WAIT)
+
+
+def work(value, task):
+    return value
+
+
+def wait_at(gate, task):
+    """Run until the gate opens or the task is cancelled."""
+    while not gate.wait(0.005):
+        task.step(0, 0)
+    return "through"
+
+
+def delete_now(widget):
+    widget.deleteLater()
+    QCoreApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
+
+
+# ---------------------------------------------------------------------- outcomes
+
+
+def test_work_runs_elsewhere_and_handlers_here(jobs, qtbot):
+    seen = {}
+
+    def fn(a, b, task):
+        seen["worker"] = in_gui_thread()
+        return a + b
+
+    def done(result):
+        seen["gui"], seen["result"] = in_gui_thread(), result
+
+    job = jobs.submit(fn, 2, 3, on_done=done)
+    settle(qtbot, job)
+    assert seen == {"worker": False, "gui": True, "result": 5}
+    assert job.state == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SlideError("The file is cut off at 12 MB."), "The file is cut off at 12 MB."),
+        (RuntimeError("bad shape"), "Counting stopped on an unexpected RuntimeError: bad shape"),
+        (RuntimeError("CUDA out of memory. Tried"), "Counting ran out of memory:"),
+        (MemoryError(), "Counting ran out of memory:"),
+        (KeyError("x"), "Counting stopped on an unexpected KeyError"),
+        (StopIteration(), "Counting stopped on an unexpected StopIteration"),
+        (SystemExit(3), "Counting stopped on an unexpected SystemExit"),
+    ],
+)
+def test_any_exception_ends_in_a_message_here(jobs, told, qtbot, error, text):
+    threads, texts = [], []
+
+    def fn(task):
+        raise error
+
+    def failed(message):
+        threads.append(in_gui_thread())
+        texts.append(message)
+
+    jobs._notify = lambda message: (threads.append(in_gui_thread()), told.append(message))
+    job = jobs.submit(fn, title="Counting", on_error=failed, on_done=lambda _: told.append("no"))
+    settle(qtbot, job)
+    assert job.state == "failed"
+    assert told[0].startswith(text)
+    assert texts == told
+    assert threads == [True, True]
+    after = jobs.submit(work, 1)  # the lane lives on
+    settle(qtbot, after)
+    assert after.state == "done"
+
+
+def test_an_unexpected_error_is_logged_with_its_traceback(jobs, qtbot, caplog):
+    def guilty_function(task):
+        raise ValueError("odd")
+
+    settle(qtbot, jobs.submit(guilty_function))
+    assert "guilty_function" in caplog.text
+
+
+def test_an_error_without_a_handler_is_still_shown(jobs, told, qtbot):
+    def fn(task):
+        raise SlideError("gone")
+
+    settle(qtbot, jobs.submit(fn))
+    assert told == ["gone"]
+
+
+def test_a_handler_that_fails_is_a_message_too(jobs, told, qtbot):
+    def broken(result):
+        raise IndexError("layer was deleted")
+
+    settle(qtbot, jobs.submit(work, 1, title="Segmenting", on_done=broken))
+    assert "Segmenting stopped on an unexpected IndexError: layer was deleted" in told[0]
+
+
+def test_a_job_keeps_nothing_alive_once_it_ended(jobs, qtbot):
+    class Big:
+        pass
+
+    big = Big()
+    seen = weakref.ref(big)
+    job = jobs.submit(work, big, on_done=lambda r: None)
+    settle(qtbot, job)
+    del big
+    qtbot.wait(20)
+    gc.collect()
+    assert seen() is None
+
+
+# ---------------------------------------------------------------------- lanes and keys
+
+
+def test_a_click_does_not_wait_for_the_batch_lane(jobs, qtbot, gate):
+    slow = jobs.submit(wait_at, gate, lane="batch")
+    quick = jobs.submit(work, 1, lane="interactive")
+    settle(qtbot, quick)
+    assert slow.active
+    gate.set()
+    settle(qtbot, slow)
+
+
+def test_a_lane_keeps_the_order(jobs, qtbot):
+    order = []
+    done = [jobs.submit(work, i, on_done=order.append) for i in range(50)]
+    settle(qtbot, done[-1])
+    assert order == list(range(50))
+
+
+def test_a_newer_job_drops_the_queued_and_cancels_the_running(jobs, told, qtbot, gate):
+    heard = []
+    handlers = {
+        "on_done": heard.append,
+        "on_error": lambda t: heard.append("error"),
+        "on_cancel": lambda: heard.append("cancel"),
+    }
+    ran = []
+
+    def note(name, task):
+        ran.append(name)
+        return name
+
+    running = jobs.submit(wait_at, gate, key="preview", **handlers)
+    qtbot.waitUntil(lambda: running.state == "running", timeout=WAIT)
+    queued = jobs.submit(note, "queued", key="preview", **handlers)
+    other = jobs.submit(note, "other", key="else")
+    newest = jobs.submit(note, "newest", key="preview", **handlers)
+    settle(qtbot, newest)
+    assert ran == ["other", "newest"]
+    assert heard == ["newest"]
+    assert [running.state, queued.state, other.state] == ["cancelled", "cancelled", "done"]
+    assert told == []
+
+
+def test_a_result_on_its_way_is_superseded_too(jobs, qtbot):
+    heard = []
+    first = jobs.submit(work, "old", key="k", on_done=heard.append)
+    lane = jobs._threads["interactive"]
+    # The result waits in the event queue, as the GUI thread is busy here.
+    while first._call is not None or jobs._queues["interactive"]:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    second = jobs.submit(work, "new", key="k", on_done=heard.append)
+    settle(qtbot, second)
+    assert heard == ["new"]
+    assert lane.is_alive()
+
+
+def test_jobs_without_a_key_do_not_disturb_each_other(jobs, qtbot):
+    heard = []
+    last = [jobs.submit(work, i, on_done=heard.append) for i in range(3)][-1]
+    settle(qtbot, last)
+    assert heard == [0, 1, 2]
+
+
+# ---------------------------------------------------------------------- cancel
+
+
+def test_cancel_a_running_job(jobs, told, qtbot, gate):
+    heard = []
+    job = jobs.submit(wait_at, gate, on_cancel=lambda: heard.append("cancel"), on_done=heard.append)
+    qtbot.waitUntil(lambda: job.state == "running", timeout=WAIT)
+    job.cancel()
+    settle(qtbot, job)
+    assert heard == ["cancel"]
+    assert job.state == "cancelled"
+    assert told == []
+
+
+def test_cancel_a_queued_job_takes_effect_at_once(jobs, qtbot, gate):
+    heard = []
+    running = jobs.submit(wait_at, gate)
+    queued = jobs.submit(work, 1, on_cancel=lambda: heard.append("cancel"))
+    queued.cancel()
+    settle(qtbot, queued)
+    assert heard == ["cancel"]
+    assert running.active
+
+
+def test_the_result_of_a_job_that_did_not_notice_is_dropped(jobs, qtbot, gate):
+    heard = []
+
+    def deaf(task):
+        gate.wait(10)
+        return "late"
+
+    job = jobs.submit(deaf, on_done=heard.append, on_cancel=lambda: heard.append("cancel"))
+    job.cancel()
+    gate.set()
+    settle(qtbot, job)
+    assert heard == ["cancel"]
+    job.cancel()  # again, after the end: nothing happens
+    assert job.state == "cancelled"
+
+
+def test_cancel_all(jobs, qtbot, gate):
+    found = [jobs.submit(wait_at, gate, lane=lane) for lane in ("batch", "batch", "interactive")]
+    jobs.cancel_all()
+    for job in found:
+        settle(qtbot, job)
+    assert {job.state for job in found} == {"cancelled"}
+
+
+# ---------------------------------------------------------------------- progress
+
+
+def test_progress_is_throttled_and_the_newest_arrives(jobs, qtbot, gate):
+    heard = []
+
+    def fn(task):
+        for i in range(5000):
+            task.step(i, 5000, "counting")
+        task.step(5000, 5000, "the long last part")
+        gate.wait(10)
+
+    def progress(report):
+        heard.append((time.monotonic(), report, in_gui_thread()))
+
+    job = jobs.submit(fn, on_progress=progress)
+    qtbot.waitUntil(lambda: bool(heard) and heard[-1][1].done == 5000, timeout=WAIT)
+    gate.set()
+    settle(qtbot, job)
+    times = [t for t, _, _ in heard]
+    # Qt's coarse timers may fire 5 % early.
+    assert all(b - a > 0.045 for a, b in pairwise(times))
+    assert all(gui for _, _, gui in heard)
+    assert heard[-1][1].text == "the long last part"
+
+
+def test_no_progress_after_the_end(jobs, qtbot):
+    heard = []
+
+    def fn(task):
+        for i in range(100):
+            task.step(i, 100)
+
+    job = jobs.submit(fn, on_progress=heard.append, on_done=lambda _: heard.append("done"))
+    settle(qtbot, job)
+    qtbot.wait(120)
+    assert heard[-1] == "done"
+
+
+# ---------------------------------------------------------------------- owners that go away
+
+
+class Dock(QWidget):
+    def __init__(self, heard):
+        super().__init__()
+        self.heard = heard
+
+    def show_result(self, result, *more):
+        self.setWindowTitle(str(result))  # crashes if the Qt object is gone
+        self.heard.append(result)
+
+
+@pytest.mark.parametrize("wrap", [lambda m: m, lambda m: partial(m, "first")])
+def test_the_handler_of_a_deleted_widget_is_skipped(jobs, told, qtbot, gate, wrap):
+    heard = []
+    dock = Dock(heard)
+    job = jobs.submit(wait_at, gate, on_done=wrap(dock.show_result))
+    delete_now(dock)
+    gate.set()
+    settle(qtbot, job)
+    assert heard == told == []
+    assert job.state == "done"
+
+
+def test_a_job_does_not_keep_a_closed_dock_alive(jobs, told, qtbot, gate):
+    heard = []
+    dock = Dock(heard)
+    seen = weakref.ref(dock)
+    job = jobs.submit(wait_at, gate, on_done=dock.show_result)
+    del dock
+    gc.collect()
+    assert seen() is None
+    gate.set()
+    settle(qtbot, job)
+    assert heard == told == []
+
+
+def test_a_living_widget_hears(jobs, qtbot):
+    heard = []
+    dock = Dock(heard)
+    qtbot.addWidget(dock)
+    settle(qtbot, jobs.submit(work, "result", on_done=dock.show_result))
+    assert heard == ["result"]
+
+
+def test_call_reaches_the_gui_thread_from_any_other(jobs, qtbot):
+    heard = []
+    thread = threading.Thread(
+        target=lambda: jobs.call(lambda x: heard.append((x, in_gui_thread())), 1)
+    )
+    thread.start()
+    thread.join()
+    qtbot.waitUntil(lambda: bool(heard), timeout=WAIT)
+    assert heard == [(1, True)]
+
+
+# ---------------------------------------------------------------------- closing
+
+
+def test_shutdown_mid_job_calls_no_handler(qapp, qtbot, gate):
+    told, heard = [], []
+    jobs = Jobs(notify=told.append)
+    handlers = {
+        "on_done": heard.append,
+        "on_error": heard.append,
+        "on_cancel": lambda: heard.append(0),
+    }
+    found = [jobs.submit(wait_at, gate, lane=lane, **handlers) for lane in ("batch", "interactive")]
+    found.append(jobs.submit(work, 1, lane="batch", **handlers))
+    assert jobs.shutdown(timeout=10)
+    qtbot.wait(50)
+    assert heard == told == []
+    assert {job.state for job in found} == {"cancelled"}
+    with pytest.raises(HistopromptError, match="closing"):
+        jobs.submit(work, 1)
+    assert jobs.shutdown()  # twice is fine
+
+
+def test_shutdown_waits_a_bounded_time_for_a_deaf_job(qapp, qtbot, gate):
+    heard = []
+    jobs = Jobs(notify=heard.append)
+
+    def deaf(task):
+        gate.wait(10)
+        return "late"
+
+    job = jobs.submit(deaf, on_done=heard.append)
+    qtbot.waitUntil(lambda: job.state == "running", timeout=WAIT)
+    assert not jobs.shutdown(timeout=0.05)
+    gate.set()
+    assert jobs.shutdown(timeout=10)
+    qtbot.wait(50)
+    assert heard == []
+
+
+def test_a_parent_deleted_mid_job_crashes_nothing(qapp, qtbot, gate):
+    parent, heard = QObject(), []
+    jobs = Jobs(parent, notify=heard.append)
+    job = jobs.submit(wait_at, gate, on_done=heard.append, on_progress=heard.append)
+    qtbot.waitUntil(lambda: job.state == "running", timeout=WAIT)
+    delete_now(parent)
+    gate.set()
+    lane = jobs._threads["interactive"]
+    lane.join(10)
+    assert not lane.is_alive()
+    qtbot.wait(80)
+    assert "through" not in heard
+
+
+def test_two_viewers_have_lanes_of_their_own(qapp, qtbot, gate):
+    heard = []
+    one, two = Jobs(notify=heard.append), Jobs(notify=heard.append)
+    slow = one.submit(wait_at, gate, key="k")
+    settle(qtbot, two.submit(work, "two", key="k", on_done=heard.append))
+    assert heard == ["two"]
+    assert slow.active
+    assert one.shutdown(10)
+    assert two.shutdown(10)
+
+
+def test_many_jobs_from_many_threads_all_end(jobs, qtbot):
+    """Whatever is superseded or cancelled, no job is forgotten and no lane gets stuck."""
+    found = []
+
+    def submit_some(k):
+        for i in range(50):
+            lane = "batch" if i % 2 else "interactive"
+            job = jobs.submit(work, i, lane=lane, key=f"k{i % 3}" if i % 5 else None)
+            found.append(job)
+            if i % 7 == k:
+                job.cancel()
+
+    threads = [threading.Thread(target=submit_some, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    qtbot.waitUntil(lambda: len(found) == 200 and not any(j.active for j in found), timeout=30_000)
+    assert {job.state for job in found} <= {"done", "cancelled"}
+    assert jobs._active == []
