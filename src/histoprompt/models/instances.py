@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,11 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     seeds, _ = ndi.label(peaks, np.ones((3, 3)))
     labels = np.asarray(watershed(-height, seeds, mask=mask), np.int32)
     return _kept(labels, np.asarray(front), params)
+
+
+def doubled(plane: NDArray[Any]) -> NDArray[Any]:
+    """An (h, w) array with every pixel made 2 x 2, (2h, 2w)."""
+    return np.ascontiguousarray(plane.repeat(2, 0).repeat(2, 1))
 
 
 def _kept(

@@ -17,6 +17,7 @@ from scipy import ndimage as ndi
 from skimage.io import imread
 from skimage.transform import resize
 
+from histoprompt.core.errors import LabelError
 from histoprompt.training import augment
 from histoprompt.training.augment import Float, Rgb, Rng
 
@@ -70,20 +71,34 @@ def annotated_in(folder: Path) -> list[Annotated]:
     ----------
     folder : Path
         Holds ``index.csv`` (columns kind, name, background) beside ``<kind>/images`` and
-        ``<kind>/labels``, or just ``images`` and ``labels`` with files of equal stems.
+        ``<kind>/labels``, or just ``images`` beside ``labels`` or ``masks`` with files of equal
+        stems, as tiles are exported.
+
+    Raises
+    ------
+    LabelError
+        If the folder holds neither, or an image has no labels.
     """
     index = folder / "index.csv"
     if index.exists():
         with index.open(newline="") as file:
             rows = [(r["kind"], r["background"], r["name"]) for r in csv.DictReader(file)]
         return [_entry(folder / kind, kind, group, name) for kind, group, name in rows]
+    if not (folder / "images").is_dir():
+        raise LabelError(
+            f"{folder} holds no training data: it needs images/ beside labels/ or masks/, "
+            "as `histoprompt export` writes them."
+        )
     stems = sorted(p.stem for p in (folder / "images").iterdir())
     return [_entry(folder, "export", "", stem) for stem in stems]
 
 
 def _entry(base: Path, kind: str, group: str, name: str) -> Annotated:
-    image, labels = (next((base / part).glob(f"{name}.*")) for part in ("images", "labels"))
-    return Annotated(kind, group, name, image, labels)
+    image = next((base / "images").glob(f"{name}.*"), None)
+    found = [*(base / "labels").glob(f"{name}.*"), *(base / "masks").glob(f"{name}.*")]
+    if image is None or not found:
+        raise LabelError(f"{base} holds no image with labels named {name}.")
+    return Annotated(kind, group, name, image, found[0])
 
 
 def median_diameter(labels: Labels) -> float:

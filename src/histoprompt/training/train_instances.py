@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core import metrics
 from histoprompt.core.task import Task
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.instances import DecodeParams, decode, doubled
 from histoprompt.training.augment import Rng
 from histoprompt.training.data import batches
 from histoprompt.training.encode import Encoded
@@ -202,11 +202,6 @@ def agreement(true: Sequence[NDArray[np.int32]], found: Sequence[NDArray[np.int3
     )
 
 
-def enlarged(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Labels of the half-resolution maps at full resolution, (2h, 2w)."""
-    return np.ascontiguousarray(labels.repeat(2, 0).repeat(2, 1))
-
-
 def known_only(labels: NDArray[np.int32], known: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Labels less the objects of which over half lies where nothing is known."""
     count = int(labels.max()) + 1
@@ -220,6 +215,6 @@ def known_only(labels: NDArray[np.int32], known: NDArray[np.bool_]) -> NDArray[n
 def evaluate(net: InstanceHead, items: Sequence[Encoded], params: DecodeParams) -> Agreement:
     """Agreement of decoded instances with the labels of samples."""
     found = [
-        known_only(enlarged(decode(predict_maps(net, i), params)), i.sample.known) for i in items
+        known_only(doubled(decode(predict_maps(net, i), params)), i.sample.known) for i in items
     ]
     return agreement([known_only(i.sample.labels, i.sample.known) for i in items], found)
