@@ -40,12 +40,12 @@ class Said:
         return self.inside == (True,) and self.box is None and not self.drawn.any()
 
     def clicked(self, at: NDArray[np.intp], inside: bool) -> Said:
-        """This and a click."""
+        """What was said, and a click."""
         point = (int(at[0]), int(at[1]))
         return replace(self, points=(*self.points, point), inside=(*self.inside, inside))
 
     def scribbled(self, strokes: NDArray[np.bool_], inside: bool) -> Said:
-        """This and a scribble."""
+        """What was said, and a scribble."""
         drawn = self.drawn.copy()
         drawn[0 if inside else 1] |= strokes
         return replace(self, drawn=drawn)

@@ -184,7 +184,7 @@ def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
         amount = amount * np.where(hollow & (rng.random() < 0.4), rng.uniform(0.4, 0.9), 1)
     rgb = augment.paint_nuclei(amount.astype(np.float32), inside, tissue, rng)
     everywhere = np.ones_like(known)  # the mirrored rim holds tissue and no nuclei
-    return _finish(augment.optics(rgb, rng), labels, everywhere, item, rng, "made-")
+    return _finish(augment.optics(rgb, rng), labels, everywhere, item, rng, prefix="made-")
 
 
 def nuclear_amount(image: Rgb, labels: Labels, kind: str) -> Float:
@@ -201,7 +201,7 @@ def nuclear_amount(image: Rgb, labels: Labels, kind: str) -> Float:
 
 
 def _finish(
-    rgb: Rgb, labels: Labels, known: Known, item: Annotated, rng: Rng, prefix: str = ""
+    rgb: Rgb, labels: Labels, known: Known, item: Annotated, rng: Rng, *, prefix: str = ""
 ) -> Sample:
     picture, turned, seen = dihedral(rng, rgb, labels, known)
     return Sample(picture, turned, seen, prefix + _source(item))  # type: ignore[arg-type]

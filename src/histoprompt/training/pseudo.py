@@ -56,6 +56,7 @@ def agreed(
     known: Known,
     masks: NDArray[np.bool_],
     scores: NDArray[np.floating],
+    *,
     min_iou: float = 0.6,
     min_score: float = 0.6,
 ) -> tuple[Labels, Known]:

@@ -162,7 +162,9 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
         taught = [*taught, *views]
     params, result = choose_decoding(head, held)
     prompt = start[1]
-    state = train_prompt(taught, prompt, head, config.prompts, config.work / "prompts.csv", task)
+    state = train_prompt(
+        taught, prompt, head, config.prompts, config.work / "prompts.csv", task=task
+    )
     save_heads(Heads(cells, state, params), config.out)
     _note(config, result)
     return result

@@ -7,6 +7,7 @@ The kinds of clicks and scribbles follow Wong et al., "ScribblePrompt", 2024. Re
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def line_scribble(region: Region, rng: Rng) -> Region:
     """Straight lines between two or three pixels of the region."""
     out = np.zeros_like(region)
     stops = [random_click(region, rng) for _ in range(int(rng.integers(2, 4)))]
-    for (r0, c0), (r1, c1) in zip(stops[:-1], stops[1:], strict=True):
+    for (r0, c0), (r1, c1) in pairwise(stops):
         out[line(r0, c0, r1, c1)] = True
     return out
 

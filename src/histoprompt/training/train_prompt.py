@@ -192,7 +192,12 @@ def rounds_loss(
         points, labels = map(torch.from_numpy, padded_tokens(said, origins))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits, scores = net(
-                view.embedding, view.position, view.fine, points, labels, torch.from_numpy(drawn)
+                view.embedding,
+                view.position,
+                view.fine,
+                points,
+                labels,
+                hints=torch.from_numpy(drawn),
             )
         logits, scores = logits.float(), scores.float()
         total = total + _round_loss(logits, scores, mask, known, said)
@@ -227,6 +232,7 @@ def train_prompt(
     cells: InstanceHead,
     config: PromptConfig,
     curve: Path,
+    *,
     task: Task | None = None,
 ) -> dict[str, Any]:
     """Train the decoder in place; its averaged state is returned.

@@ -124,6 +124,7 @@ class PromptHead(nn.Module):
         fine: Tensor,
         points: Tensor,
         labels: Tensor,
+        *,
         hints: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Masks of n prompts.

@@ -302,10 +302,12 @@ class PromptModel:
         nets = self._networks
         points, labels = padded_tokens(said, [(0, 0)] * len(said))
         drawn = np.stack([hints(s) for s in said])
-        given = [torch.from_numpy(x).to(nets.device) for x in (points, labels, drawn)]
+        at, kinds, pictures = (torch.from_numpy(x).to(nets.device) for x in (points, labels, drawn))
         with torch.inference_mode():
             seen = [x.to(nets.device).float() for x in (look.embedding, look.fine)]
-            logits, scores = nets.prompt(seen[0], nets.prompt.position(), seen[1], *given)
+            logits, scores = nets.prompt(
+                seen[0], nets.prompt.position(), seen[1], at, kinds, hints=pictures
+            )
             logits = logits[..., : look.inner[0], : look.inner[1]]
             full = torch.nn.functional.interpolate(
                 logits, embedding.shape, mode="bilinear", align_corners=False
