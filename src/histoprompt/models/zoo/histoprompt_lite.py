@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 FIELD = 256
 STEP = 192
+BATCH = 8
 FORMAT = "histoprompt-heads-1"
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
@@ -290,10 +291,11 @@ class PromptModel:
             )
         look: _Look = embedding.data
         said = [_said(p, embedding.shape, look.inner) for p in prompts]
-        out: list[list[Mask]] = []
-        for start in range(0, len(said), 16):
-            out += self._decoded(embedding, said[start : start + 16])
-        return out
+        found: dict[int, list[Mask]] = {}
+        for members in _alike(said):
+            masks = self._decoded(embedding, [said[i] for i in members])
+            found |= dict(zip(members, masks, strict=True))
+        return [found[i] for i in range(len(said))]
 
     def _decoded(self, embedding: Embedding, said: Sequence[Said]) -> list[list[Mask]]:
         import torch
@@ -315,6 +317,20 @@ class PromptModel:
         masks, ious = (full > 0).cpu().numpy(), scores.clamp(0, 1).cpu().numpy()
         frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
         return [_ranked(masks[i], ious[i], frame, three=s.is_one_click) for i, s in enumerate(said)]
+
+
+def _alike(said: Sequence[Said]) -> Iterator[list[int]]:
+    """Indices of prompts with equally many tokens, a batch at a time.
+
+    Filling up with empty tokens would make a mask depend on the prompts it is decoded with.
+    """
+    groups: dict[int, list[int]] = {}
+    for index, one in enumerate(said):
+        count = len(one.points) + 2 * (one.box is not None)
+        groups.setdefault(max(1, count), []).append(index)
+    for members in groups.values():
+        for start in range(0, len(members), BATCH):
+            yield members[start : start + BATCH]
 
 
 def _ranked(

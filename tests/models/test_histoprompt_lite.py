@@ -1,0 +1,135 @@
+"""The project's own models, with heads as they are before training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noqa: E402
+from histoprompt.core.geometry import Box  # noqa: E402
+from histoprompt.core.prompt import Prompt, Strokes  # noqa: E402
+from histoprompt.models.instances import DecodeParams  # noqa: E402
+from histoprompt.models.roles import Embedding, PromptSegmenter  # noqa: E402
+from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
+from histoprompt.models.zoo.heads import InstanceHead, PromptHead  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "heads.safetensors"
+    heads = lite.Heads(
+        InstanceHead().state_dict(), PromptHead().state_dict(), DecodeParams(seed=0.35)
+    )
+    lite.save_heads(heads, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    torch.set_num_threads(1)
+    return lite.load_prompts(lite.CARD, weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def image():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 255, (100, 140, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def embedding(model, image):
+    return model.embed(image)
+
+
+def test_weights_read_back_equal_and_small(weights):
+    heads = lite.read_heads(weights)
+    assert heads.params == DecodeParams(seed=0.35)
+    before = InstanceHead()
+    before.load_state_dict(heads.cells)
+    assert weights.stat().st_size < 12_000_000
+
+
+def test_other_files_are_refused(tmp_path, weights):
+    from safetensors.torch import save_file
+
+    other = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, other)
+    with pytest.raises(WeightsError, match="does not hold"):
+        lite.read_heads(other)
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="cannot be read"):
+        lite.read_heads(torn)
+
+
+def test_it_is_a_prompt_segmenter(model, embedding):
+    assert isinstance(model, PromptSegmenter)
+    assert model.accepts == {"point", "box", "scribble"}
+    assert embedding.shape == (100, 140)
+    assert embedding.n_bytes < 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count"),
+    [
+        (Prompt.of_points([(50, 60)]), 3),
+        (Prompt.of_points([(50, 60), (10, 10)], [True, False]), 1),
+        (Prompt.of_box(Box(20, 30, 60, 80)), 1),
+        (Prompt(strokes=Strokes((np.array([[10.0, 10.0], [40.0, 50.0]]),))), 1),
+        (Prompt(points=np.array([[30.0, 30.0]]), labels=[True], box=Box(20, 20, 50, 50)), 1),
+    ],
+)
+def test_every_kind_and_mix_of_prompt(model, embedding, prompt, count):
+    (masks,) = model.segment(embedding, [prompt])
+    assert len(masks) == count
+    scores = [m.score for m in masks]
+    assert scores == sorted(scores, reverse=True)
+    for mask in masks:
+        assert mask.array.shape == (100, 140)
+        assert mask.frame.box == Box(0, 0, 100, 140)
+        assert 0 <= mask.score <= 1
+
+
+def test_many_prompts_at_once_give_what_each_gives_alone(model, embedding):
+    prompts = [Prompt.of_points([(20 + 3 * k, 30)]) for k in range(3)]
+    prompts.append(Prompt.of_box(Box(10, 10, 60, 60)))
+    together = model.segment(embedding, prompts)
+    for prompt, masks in zip(prompts, together, strict=True):
+        (alone,) = model.segment(embedding, [prompt])
+        assert len(alone) == len(masks)
+        assert (alone[0].array != masks[0].array).mean() < 0.01
+
+
+def test_a_prompt_of_exclusions_is_refused(model, embedding):
+    with pytest.raises(PromptError, match="only says where"):
+        model.segment(embedding, [Prompt.of_points([(5, 5)], [False])])
+
+
+def test_another_models_embedding_is_refused(model, embedding):
+    other = Embedding("litemedsam", embedding.shape, None, 0)
+    with pytest.raises(ModelError, match="embed again"):
+        model.segment(other, [Prompt.of_points([(5, 5)])])
+
+
+@pytest.mark.parametrize("shape", [(100, 140), (256, 256), (301, 257)])
+def test_cells_labels_have_the_images_shape(weights, shape):
+    cells = lite.load_cells(lite.CELLS, weights, "cpu")
+    labels = cells.segment(np.full((*shape, 3), 200, np.uint8))
+    assert labels.shape == shape
+    assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("size", [(256, 256), (258, 700), (449, 1000)])
+def test_fields_own_every_pixel_once(size):
+    even = [n + n % 2 for n in size]
+    owned = np.zeros([n // 2 for n in even], int)
+    for r, c, keep in lite._fields(*even):
+        assert 0 <= r <= even[0] - 256
+        assert 0 <= c <= even[1] - 256
+        inside = keep.shift(-r // 2, -c // 2)
+        assert Box(0, 0, 128, 128).covers(inside)
+        owned[keep.slices()] += 1
+    assert (owned == 1).all()
