@@ -51,8 +51,43 @@ class Said:
         return replace(self, drawn=drawn)
 
 
-def hints(said: Said, earlier: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-    """The prompt as pictures, (4, h, w): inside, outside, box, earlier mask in [-1, 1]."""
+def proposed(said: Said, nuclei: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """The nuclei, of those found without a prompt, that a prompt seems to mean.
+
+    Parameters
+    ----------
+    nuclei : (h, w) int32
+        Found by the instance decoder, 0 elsewhere.
+
+    Returns
+    -------
+    (h, w) bool
+        Those under clicks and scribbles inside, less those under ones outside; of a box alone, the
+        one that fills it best, if its IoU with the box is 0.3 or more.
+    """
+    rows, cols = (np.array(x, int) for x in np.array(said.points, int).reshape(-1, 2).T)
+    inside = np.array(said.inside, bool)
+    under = nuclei[rows, cols]
+    wanted = np.union1d(under[inside], nuclei[said.drawn[0]])
+    if not inside.any() and not said.drawn[0].any() and said.box is not None:
+        wanted = _best_in_box(said.box, nuclei)
+    refused = np.union1d(under[~inside], nuclei[said.drawn[1]])
+    chosen = np.setdiff1d(wanted, np.append(refused, 0))
+    return np.isin(nuclei, chosen) if chosen.size else np.zeros(nuclei.shape, bool)
+
+
+def _best_in_box(box: tuple[int, int, int, int], nuclei: NDArray[np.int32]) -> NDArray[np.int32]:
+    r0, c0, r1, c1 = box
+    area = np.bincount(nuclei.ravel())
+    both = np.bincount(nuclei[r0:r1, c0:c1].ravel(), minlength=len(area))
+    fit = both / ((r1 - r0) * (c1 - c0) + area - both)
+    fit[0] = 0
+    best = int(fit.argmax())
+    return np.array([best] if fit[best] >= 0.3 else [], np.int32)
+
+
+def hints(said: Said, nuclei: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
+    """The prompt as pictures, (4, h, w): inside, outside, box, and the nuclei it seems to mean."""
     h, w = said.drawn.shape[1:]
     out = np.zeros((4, h, w), np.float32)
     out[:2] = said.drawn
@@ -62,8 +97,8 @@ def hints(said: Said, earlier: NDArray[np.float32] | None = None) -> NDArray[np.
     if said.box is not None:
         r0, c0, r1, c1 = said.box
         out[2, r0:r1, c0:c1] = 1
-    if earlier is not None:
-        out[3] = np.clip(earlier / 8, -1, 1)
+    if nuclei is not None:
+        out[3] = proposed(said, nuclei)
     return out
 
 

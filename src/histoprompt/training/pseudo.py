@@ -14,6 +14,7 @@ from skimage.measure import regionprops
 from skimage.morphology import disk
 from skimage.segmentation import watershed
 
+from histoprompt.models.instances import DecodeParams, decode, doubled
 from histoprompt.training import augment
 from histoprompt.training.augment import Float, Rgb, Rng
 from histoprompt.training.data import Known, Labels
@@ -84,6 +85,33 @@ def agreed(
             out[fill] = value
             sure |= fill | (either & ~fill & (labels == 0))
     return out, sure | (out > 0)
+
+
+def relabelled(
+    maps: NDArray[np.floating], params: DecodeParams, sure: float = 0.8, empty: float = 0.2
+) -> tuple[Labels, Known]:
+    """What a trained instance decoder is sure of in an image it has not been taught.
+
+    Parameters
+    ----------
+    maps : (3, h, w) float
+        Its probabilities of foreground, depth and rim.
+    sure, empty : float
+        Nuclei need this mean foreground, background at most that.
+
+    Returns
+    -------
+    labels, known : (2h, 2w)
+        Round nuclei it is sure of; the rest of what may be nucleus is not known.
+    """
+    front = np.asarray(maps[0])
+    labels = decode(maps, params)
+    good = np.zeros(labels.max() + 1, bool)
+    for region in regionprops(labels, front):
+        good[region.label] = region.intensity_mean >= sure and region.solidity >= SOLID
+    kept = np.where(good[labels], labels, 0).astype(np.int32)
+    known = (kept > 0) | ((front <= empty) & (labels == 0))
+    return doubled(kept), doubled(known)
 
 
 def with_centres(

@@ -16,6 +16,7 @@ from skimage.segmentation import felzenszwalb
 
 from histoprompt.core.task import Task
 from histoprompt.models.hints import Said, hints, padded_tokens
+from histoprompt.models.instances import DecodeParams, decode, doubled
 from histoprompt.training.augment import Rng
 from histoprompt.training.data import FIELD
 from histoprompt.training.encode import Encoded
@@ -134,11 +135,12 @@ def _windowed(mask: NDArray[np.bool_], known: NDArray[np.bool_], size: int) -> T
 
 @dataclass(frozen=True, eq=False)
 class FieldView:
-    """What the decoder needs of one field: embedding, position code and fine features."""
+    """What the decoder needs of one field: embedding, position code, fine features and nuclei."""
 
     embedding: torch.Tensor
     position: torch.Tensor
     fine: torch.Tensor
+    nuclei: Sequence[NDArray[np.int32]]
 
     def windows(self, origins: Sequence[tuple[int, int]], size: int) -> FieldView:
         """The windows at these origins, one for each prompt."""
@@ -151,18 +153,22 @@ class FieldView:
             ]
             return torch.cat(parts)
 
-        return FieldView(cut(self.embedding, STRIDE), cut(self.position, STRIDE), cut(self.fine, 1))
+        nuclei = [self.nuclei[0][r : r + size, c : c + size] for r, c in origins]
+        return FieldView(
+            cut(self.embedding, STRIDE), cut(self.position, STRIDE), cut(self.fine, 1), nuclei
+        )
 
 
-def field_view(net: PromptHead, cells: InstanceHead, item: Encoded, drop_maps: bool) -> FieldView:
-    """Look at a field with the instance decoder's maps, or with none."""
+def field_view(net: PromptHead, cells: InstanceHead, item: Encoded, *, blind: bool) -> FieldView:
+    """Look at a field with the instance decoder's maps and nuclei, or without."""
     import torch
 
     embedding, planes, _, _ = collate([item])
     with torch.no_grad():
         maps = cells(embedding, planes).sigmoid().float()
-    fine = net.fine(planes, torch.zeros_like(maps) if drop_maps else maps)
-    return FieldView(embedding, net.position(), fine)
+    maps = torch.zeros_like(maps) if blind else maps
+    nuclei = doubled(decode(maps[0].numpy(), DecodeParams()))
+    return FieldView(embedding, net.position(), net.fine(planes, maps), [nuclei])
 
 
 def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> torch.Tensor:
@@ -183,12 +189,9 @@ def rounds_loss(
     known = torch.from_numpy(np.stack([t.known for t in targets])).float()
     said = [first_prompt(t.mask, ~t.mask & t.known, rng) for t in targets]
     origins = [t.origin for t in targets]
-    shown: NDArray[np.float32] | None = None
     total = torch.zeros(())
     for _ in range(config.rounds):
-        drawn = np.stack(
-            [hints(s, None if shown is None else shown[i]) for i, s in enumerate(said)]
-        )
+        drawn = np.stack([hints(s, n) for s, n in zip(said, view.nuclei, strict=True)])
         points, labels = map(torch.from_numpy, padded_tokens(said, origins))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits, scores = net(
@@ -201,9 +204,9 @@ def rounds_loss(
             )
         logits, scores = logits.float(), scores.float()
         total = total + _round_loss(logits, scores, mask, known, said)
-        shown = chosen(logits.detach(), scores.detach(), said).numpy()
+        shown = (chosen(logits.detach(), scores.detach(), said) > 0).numpy()
         said = [
-            corrected(s, shown[i] > 0, t.mask, t.known, rng)
+            corrected(s, shown[i], t.mask, t.known, rng)
             for i, (s, t) in enumerate(zip(said, targets, strict=True))
         ]
     return total / config.rounds
@@ -270,7 +273,7 @@ def train_prompt(
             if not targets:
                 continue
             targets = targets[: max(1, config.objects // 4)] if whole else targets
-            view = field_view(net, cells, item, drop_maps=bool(rng.random() < config.blind))
+            view = field_view(net, cells, item, blind=bool(rng.random() < config.blind))
             view = view.windows([t.origin for t in targets], size)
             loss = rounds_loss(net, view, targets, config, rng)
             optimiser.zero_grad(set_to_none=True)
@@ -290,7 +293,7 @@ def train_prompt(
 
 def _groups(net: PromptHead, config: PromptConfig) -> list[dict[str, Any]]:
     """Published values move slowly, new ones fast; unused ones not at all."""
-    new = [*net.hints.parameters(), *net.skip.parameters()]
+    new = [*net.hints.parameters(), *net.skip.parameters(), *net.lift.parameters()]
     net.prompt_encoder.mask_downscaling.requires_grad_(False)
     ids = {id(p) for p in new}
     old = [p for p in net.parameters() if id(p) not in ids and p.requires_grad]

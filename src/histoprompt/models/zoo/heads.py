@@ -17,7 +17,7 @@ FIELD = 256
 STRIDE = 4
 PIXEL_CHANNELS = 5
 MAP_CHANNELS = 3  # foreground, depth, rim
-HINT_CHANNELS = 4  # inside, outside, box, earlier mask
+HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
 
 
 def pixel_planes(rgb: Tensor) -> Tensor:
@@ -78,10 +78,10 @@ class InstanceHead(nn.Module):
 class PromptHead(nn.Module):
     """Segment Anything's prompt encoder and mask decoder, with dense hints and a pixel skip.
 
-    Clicks and boxes are tokens as published; clicks, scribbles, boxes and the earlier mask are
-    also drawn at full resolution and added to the embedding (`hints`). Pixels and the instance
-    maps join before the masks are formed (`skip`). Both start at zero: at first the decoder is
-    exactly LiteMedSAM's.
+    Clicks and boxes are tokens as published. All prompts, and the nuclei they seem to mean, are
+    also drawn at full resolution and added to the embedding (`hints`) and to the masks (`lift`).
+    Pixels and the instance maps join before the masks are formed (`skip`). All three start at
+    zero: at first the decoder is exactly LiteMedSAM's.
     """
 
     def __init__(self, hint_width: int = 48, skip_width: int = 16) -> None:
@@ -102,7 +102,10 @@ class PromptHead(nn.Module):
             nn.GELU(),
             nn.Conv2d(skip_width, 32, 3, padding=1),
         )
-        for last in (self.hints[-1], self.skip[-1]):
+        self.lift = nn.Sequential(
+            nn.Conv2d(HINT_CHANNELS, 12, 5, padding=2), nn.GELU(), nn.Conv2d(12, 4, 3, padding=1)
+        )
+        for last in (self.hints[-1], self.skip[-1], self.lift[-1]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
@@ -140,7 +143,7 @@ class PromptHead(nn.Module):
         labels : (n, k) int
             1 inside, 0 outside, 2 and 3 a box's first and last pixel, -1 nothing.
         hints : (n, 4, 4h, 4w)
-            Drawn prompts of the window: inside, outside, box, earlier mask in [-1, 1].
+            Drawn prompts of the window: inside, outside, box, proposed nuclei.
 
         Returns
         -------
@@ -151,7 +154,9 @@ class PromptHead(nn.Module):
         dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1) + self.hints(hints)
         source = embedding.expand(n, -1, -1, -1) + dense
         tokens = self._tokens(points, labels)
-        return self._decode(source, position.expand(n, -1, -1, -1), tokens, fine)
+        logits, scores = self._decode(source, position.expand(n, -1, -1, -1), tokens, fine)
+        logits = logits + self.lift(hints)
+        return torch.cat([logits[:, :1], logits[:, 1:].cummax(1).values], 1), scores
 
     def _tokens(self, points: Tensor, labels: Tensor) -> Tensor:
         """Clicks and box corners as the published prompt encoder embeds them, (n, k, 256)."""
@@ -175,5 +180,4 @@ class PromptHead(nn.Module):
         grid = decoder.output_upscaling(source.transpose(1, 2).reshape(n, 256, h, w)) + fine
         weights = [mlp(state[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
         logits = torch.einsum("nkc,nchw->nkhw", torch.stack(weights, 1), grid)
-        nested = logits[:, 1:].cummax(1).values
-        return torch.cat([logits[:, :1], nested], 1), decoder.iou_prediction_head(state[:, 0])
+        return logits, decoder.iou_prediction_head(state[:, 0])

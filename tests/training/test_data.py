@@ -1,0 +1,169 @@
+"""Training fields: scale, what is known, and images that show their labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.io import imsave
+
+from histoprompt.core.errors import LabelError
+from histoprompt.training import augment, data, gather, pseudo
+from histoprompt.training.encode import Encoded
+
+
+def nuclei(size=160, spacing=26, radius=7, seed=0):
+    """A made H&E image of round nuclei, and their labels."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[:size, :size]
+    labels = np.zeros((size, size), np.int32)
+    for value, (r, c) in enumerate(
+        [(r, c) for r in range(15, size - 9, spacing) for c in range(15, size - 9, spacing)], 1
+    ):
+        at = np.array([r, c]) + rng.integers(-3, 4, 2)
+        labels[(rows - at[0]) ** 2 + (cols - at[1]) ** 2 <= radius**2] = value
+    od = np.where(labels[..., None] > 0, 1.1 * augment.HAEMATOXYLIN, 0.25 * augment.EOSIN)
+    return augment.to_rgb(od + 0.02 * rng.random(od.shape)), labels
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for k in range(3):
+        image, labels = nuclei(seed=k)
+        imsave(tmp_path / "images" / f"t{k}.png", image, check_contrast=False)
+        imsave(tmp_path / "masks" / f"t{k}.tif", labels.astype(np.uint16), check_contrast=False)
+    return tmp_path
+
+
+def test_exported_tiles_are_found_and_read(folder):
+    items = data.annotated_in(folder)
+    assert [i.name for i in items] == ["t0", "t1", "t2"]
+    image, labels = items[0].read()
+    assert image.shape == (160, 160, 3)
+    assert labels.max() == nuclei()[1].max()
+
+
+def test_a_folder_without_labels_is_refused(tmp_path, folder):
+    with pytest.raises(LabelError, match="no training data"):
+        data.annotated_in(tmp_path / "images")
+    (folder / "masks" / "t1.tif").unlink()
+    with pytest.raises(LabelError, match="t1"):
+        data.annotated_in(folder)
+
+
+def test_fields_are_brought_to_scale(folder):
+    item = data.annotated_in(folder)[0]
+    for diameter in (20.0, 40.0):
+        field = data.plain_field(item, diameter)
+        assert field.image.shape == (256, 256, 3)
+        inner = data.median_diameter(np.where(field.known, field.labels, 0))
+        assert inner == pytest.approx(diameter, rel=0.15)
+
+
+def test_what_lies_beyond_the_image_is_not_known():
+    image, labels, known = data.crop_or_pad(
+        np.ones((40, 300, 3), np.float32), np.ones((40, 300), np.int32), np.random.default_rng(0)
+    )
+    assert image.shape == (256, 256, 3)
+    assert known.sum() == 40 * 256
+    assert not labels[~known].any()
+
+
+@pytest.mark.parametrize("make", ["stained", "made"])
+def test_nuclei_are_darker_in_red_than_what_lies_around(folder, make):
+    item = data.annotated_in(folder)[0]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        if make == "stained":
+            sample = data.stained_field(item, rng)
+        else:
+            sample = data.made_field(item, gather.random_tissue([], rng), rng)
+        red = sample.image[..., 0].astype(float)
+        assert red[sample.labels > 0].mean() < red[(sample.labels == 0) & sample.known].mean()
+
+
+def test_one_seed_gives_one_field(folder):
+    item = data.annotated_in(folder)[0]
+    one, other = (data.stained_field(item, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one.image, other.image)
+    assert np.array_equal(one.labels, other.labels)
+
+
+def test_density_and_image_are_inverse():
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert np.abs(augment.to_rgb(augment.to_od(image)).astype(int) - image).max() <= 1
+
+
+def test_unmixing_finds_what_was_mixed():
+    amounts = np.random.default_rng(0).random((5, 5, 2)).astype(np.float32)
+    od = amounts[..., :1] * augment.HAEMATOXYLIN + amounts[..., 1:] * (
+        augment.EOSIN / np.linalg.norm(augment.EOSIN)
+    )
+    haem, eosin, rest = augment.unmix(od)
+    assert np.allclose(haem, amounts[..., 0], atol=1e-4)
+    assert np.allclose(eosin, amounts[..., 1], atol=1e-4)
+    assert np.abs(rest).max() < 1e-4
+
+
+def test_proposals_find_plain_nuclei():
+    image, labels = nuclei(256, 36, 10)
+    found, known = pseudo.propose(image)
+    hit = [np.unique(found[labels == v]).max() > 0 for v in range(1, labels.max() + 1)]
+    assert np.mean(hit) > 0.9
+    assert known[labels == 0].mean() > 0.8
+
+
+def test_only_agreed_nuclei_are_kept():
+    labels = np.zeros((32, 32), np.int32)
+    labels[2:10, 2:10], labels[16:28, 16:28] = 1, 2
+    masks = np.stack([labels == 1, np.zeros((32, 32), bool)])
+    kept, known = pseudo.agreed(labels, np.ones((32, 32), bool), masks, np.array([0.9, 0.9]))
+    assert np.unique(kept).tolist() == [0, 1]
+    assert not known[labels == 2].any()
+    assert known[labels == 1].all()
+    kept, _ = pseudo.agreed(labels, np.ones((32, 32), bool), masks, np.array([0.1, 0.9]))
+    assert not kept.any()
+
+
+def test_true_centres_confirm_and_warn():
+    labels = np.zeros((64, 64), np.int32)
+    labels[5:15, 5:15], labels[5:15, 40:50] = 1, 2
+    centres = np.array([[10.0, 10.0], [50.0, 20.0]])
+    kept, known = pseudo.with_centres(labels, np.ones((64, 64), bool), centres)
+    assert np.unique(kept).tolist() == [0, 1]
+    assert not known[50, 20]
+    assert known[50, 60]
+
+
+def test_tissue_loses_its_nuclei():
+    image, labels = nuclei(256, 36, 10)
+    bare = pseudo.bare_tissue(image, np.random.default_rng(0))[..., 0]
+    before = augment.to_od(image)[..., 0]
+    assert bare[labels > 0].mean() < 0.4 * before[labels > 0].mean()
+
+
+def test_a_sure_head_labels_and_an_unsure_one_does_not():
+    from histoprompt.models.instances import DecodeParams
+    from histoprompt.training.targets import instance_targets
+
+    _, labels = nuclei(256, 36, 10)
+    maps = instance_targets(labels)
+    found, known = pseudo.relabelled(maps, DecodeParams())
+    assert len(np.unique(found)) == len(np.unique(labels))
+    assert known.mean() > 0.8
+    doubtful = maps * np.array([0.6, 1, 1], np.float32)[:, None, None]
+    found, known = pseudo.relabelled(doubtful, DecodeParams())
+    assert not found.any()
+    assert not known[labels > 0].all()
+
+
+def test_encoded_samples_read_back_equal(tmp_path):
+    image, labels = nuclei(256)
+    sample = data.Sample(image, labels, labels >= 0, "made/x/y")
+    Encoded(sample, np.ones((256, 64, 64), np.float16)).save(tmp_path / "a.npz")
+    back = Encoded.load(tmp_path / "a.npz")
+    assert np.array_equal(back.sample.labels, labels)
+    assert back.sample.source == "made/x/y"
+    assert back.embedding.dtype == np.float16
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
