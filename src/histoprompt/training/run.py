@@ -62,6 +62,8 @@ class TrainConfig:
         Heads to go on from; the published LiteMedSAM decoder and a fresh instance head if None.
     threads : int
         Of torch.
+    device : str
+        Where networks run.
     """
 
     data: tuple[Path, ...]
@@ -74,6 +76,7 @@ class TrainConfig:
     variants: int = 1
     start: Path | None = None
     threads: int = 2
+    device: str = "cpu"
     seed: int = 0
     instances: InstanceConfig = field(default_factory=InstanceConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
@@ -138,7 +141,7 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    net = load_published()
+    net = load_published(config.device)
     learnt, checked = split([i for d in config.data for i in annotated_in(d)], config.held_out)
     real = _real(config)
     cache = config.work / "embeddings"
@@ -151,17 +154,26 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
 
     start = _start(config, net)
     curve = config.work / "instances-1.csv"
-    cells = train_instances([*taught, *unlabelled], config.instances, curve, task, start[0])
-    head = InstanceHead()
+    cells = train_instances(
+        [*taught, *unlabelled],
+        config.instances,
+        curve,
+        task=task,
+        start=start[0],
+        device=config.device,
+    )
+    head = InstanceHead().to(config.device)
     head.load_state_dict(cells)
     if unlabelled:
         views = _second_views(net, head, unlabelled, config, task)
         curve = config.work / "instances-2.csv"
-        cells = train_instances([*taught, *views], config.instances, curve, task, cells)
+        cells = train_instances(
+            [*taught, *views], config.instances, curve, task=task, start=cells, device=config.device
+        )
         head.load_state_dict(cells)
         taught = [*taught, *views]
     params, result = choose_decoding(head, held)
-    prompt = start[1]
+    prompt = start[1].to(config.device)
     state = train_prompt(
         taught, prompt, head, config.prompts, config.work / "prompts.csv", task=task
     )

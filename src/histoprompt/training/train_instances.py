@@ -97,8 +97,10 @@ def train_instances(
     items: Sequence[Encoded],
     config: InstanceConfig,
     curve: Path,
+    *,
     task: Task | None = None,
     start: dict[str, Any] | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train from encoded samples.
 
@@ -124,7 +126,7 @@ def train_instances(
     task = task or Task()
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    net = InstanceHead()
+    net = InstanceHead().to(device)
     if start is not None:
         net.load_state_dict(start)
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.decay)
@@ -148,15 +150,15 @@ def train_instances(
                     file.flush()
                     log.info("instances: step %d of %d, loss %.4f", step, config.steps, mean)
                 task.step(step, config.steps, "training the instance decoder")
-    return average.state
+    return {k: v.cpu() for k, v in average.state.items()}
 
 
 def _step(net: InstanceHead, optimiser: Any, batch: tuple[torch.Tensor, ...]) -> float:
     import torch
 
     net.train()
-    embedding, planes, target, known = batch
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    embedding, planes, target, known = (x.to(_device(net)) for x in batch)
+    with torch.autocast(embedding.device.type, dtype=torch.bfloat16):
         logits = net(embedding, planes)
     loss = instance_loss(logits.float(), target, known)
     optimiser.zero_grad(set_to_none=True)
@@ -166,6 +168,10 @@ def _step(net: InstanceHead, optimiser: Any, batch: tuple[torch.Tensor, ...]) ->
     return float(loss.detach())
 
 
+def _device(net: Any) -> torch.device:
+    return next(iter(net.parameters())).device
+
+
 def predict_maps(net: InstanceHead, item: Encoded) -> NDArray[np.float32]:
     """Probabilities of foreground, depth and rim, (3, 128, 128)."""
     import torch
@@ -173,7 +179,8 @@ def predict_maps(net: InstanceHead, item: Encoded) -> NDArray[np.float32]:
     net.eval()
     embedding, planes, _, _ = collate([item])
     with torch.inference_mode():
-        return np.asarray(net(embedding, planes)[0].sigmoid().numpy())
+        maps = net(embedding.to(_device(net)), planes.to(_device(net)))
+        return np.asarray(maps[0].sigmoid().cpu().numpy())
 
 
 @dataclass(frozen=True, slots=True)

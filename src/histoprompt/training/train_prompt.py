@@ -163,19 +163,21 @@ def field_view(net: PromptHead, cells: InstanceHead, item: Encoded, *, blind: bo
     """Look at a field with the instance decoder's maps and nuclei, or without."""
     import torch
 
-    embedding, planes, _, _ = collate([item])
+    position = net.position()
+    embedding, planes = (x.to(position.device) for x in collate([item])[:2])
     with torch.no_grad():
         maps = cells(embedding, planes).sigmoid().float()
     maps = torch.zeros_like(maps) if blind else maps
-    nuclei = doubled(decode(maps[0].numpy(), DecodeParams()))
-    return FieldView(embedding, net.position(), net.fine(planes, maps), [nuclei])
+    nuclei = doubled(decode(maps[0].cpu().numpy(), DecodeParams()))
+    return FieldView(embedding, position, net.fine(planes, maps), [nuclei])
 
 
 def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> torch.Tensor:
     """The mask shown to the person: the best of three for one click, else the single one."""
     import torch
 
-    best = torch.where(torch.tensor([s.is_one_click for s in said]), 1 + scores[:, 1:].argmax(1), 0)
+    one = torch.tensor([s.is_one_click for s in said], device=scores.device)
+    best = torch.where(one, 1 + scores[:, 1:].argmax(1), 0)
     return logits[torch.arange(len(logits)), best]
 
 
@@ -185,26 +187,27 @@ def rounds_loss(
     """Mean loss over the rounds of prompting all targets."""
     import torch
 
-    mask = torch.from_numpy(np.stack([t.mask for t in targets])).float()
-    known = torch.from_numpy(np.stack([t.known for t in targets])).float()
+    device = view.embedding.device
+    mask = torch.from_numpy(np.stack([t.mask for t in targets])).float().to(device)
+    known = torch.from_numpy(np.stack([t.known for t in targets])).float().to(device)
     said = [first_prompt(t.mask, ~t.mask & t.known, rng) for t in targets]
     origins = [t.origin for t in targets]
-    total = torch.zeros(())
+    total = torch.zeros((), device=device)
     for _ in range(config.rounds):
         drawn = np.stack([hints(s, n) for s, n in zip(said, view.nuclei, strict=True)])
-        points, labels = map(torch.from_numpy, padded_tokens(said, origins))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        points, labels = (torch.from_numpy(x).to(device) for x in padded_tokens(said, origins))
+        with torch.autocast(device.type, dtype=torch.bfloat16):
             logits, scores = net(
                 view.embedding,
                 view.position,
                 view.fine,
                 points,
                 labels,
-                hints=torch.from_numpy(drawn),
+                hints=torch.from_numpy(drawn).to(device),
             )
         logits, scores = logits.float(), scores.float()
         total = total + _round_loss(logits, scores, mask, known, said)
-        shown = (chosen(logits.detach(), scores.detach(), said) > 0).numpy()
+        shown = (chosen(logits.detach(), scores.detach(), said) > 0).cpu().numpy()
         said = [
             corrected(s, shown[i], t.mask, t.known, rng)
             for i, (s, t) in enumerate(zip(said, targets, strict=True))
@@ -222,7 +225,7 @@ def _round_loss(
     import torch
 
     each = mask_loss(logits, mask, known)
-    one = torch.tensor([s.is_one_click for s in said])
+    one = torch.tensor([s.is_one_click for s in said], device=logits.device)
     best = each[:, 1:].min(1).values
     shape = torch.where(one, best + 0.3 * each[:, 0], each[:, 0] + 0.1 * best)
     truth = mask_iou(logits.detach(), mask, known).float()
@@ -288,7 +291,7 @@ def train_prompt(
                 file.flush()
                 log.info("prompts: step %d of %d, loss %.4f", step + 1, config.steps, mean)
             task.step(step + 1, config.steps, "training the prompt decoder")
-    return average.state
+    return {k: v.cpu() for k, v in average.state.items()}
 
 
 def _groups(net: PromptHead, config: PromptConfig) -> list[dict[str, Any]]:
