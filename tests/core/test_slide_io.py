@@ -639,6 +639,19 @@ def test_threads_share_one_file(tmp_path):
     assert not wrong
 
 
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_read_of_many_tiles_is_one_read(tmp_path, damage):
+    image = RNG.integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), compression="deflate")
+    if damage:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+        assert_told(path, "the file ends")
+    else:
+        np.testing.assert_array_equal(open_slide(path).levels[0][7:493, 3:699], image[7:493, 3:699])
+
+
 def test_a_closed_slide_opens_again_when_read(tmp_path):
     with open_slide(write_svs(tmp_path / "a.svs")) as slide:
         before = everything(slide)
