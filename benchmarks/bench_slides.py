@@ -176,7 +176,9 @@ def report(path: Path, out: Path | None) -> None:
     text = (
         f"# Slides\n\n`python benchmarks/bench_slides.py`: a made pyramidal JPEG TIFF of "
         f"{COLS:,} x {ROWS:,} pixels ({size:.2f} GB, {LEVELS} levels, tiles of {TILE}), "
-        f"{os.cpu_count()} cores (load average {load:.0f} before). Median of {REGIONS} random regions, median of {RUNS} processes; "
+        f"{os.cpu_count()} cores"
+        f" (load average {load:.0f} before). "
+        f"Median of {REGIONS} random regions, median of {RUNS} processes; "
         f"the two readers give the same pixels: {same_pixels(path)}.\n\n{compare(path)}\n"
     )
     print(text)
