@@ -65,6 +65,9 @@ _HF_HEADS = re.compile(
 )
 _HF_HEAD_LAYERS = {"proj_in": "layers.0", "layers.0": "layers.1", "proj_out": "layers.2"}
 
+# How torch says that a file holds more than tensors.
+_NOT_TENSORS = ("Unsupported global", "Unsupported class")
+
 # Whatever torch and safetensors raise on a damaged file.
 _DAMAGE = (
     OSError,
@@ -156,7 +159,7 @@ def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
+        if not any(text in str(error) for text in _NOT_TENSORS):
             raise
         raise WeightsError(
             f"{path} holds Python objects beside tensors, which could run code, so it is not "
