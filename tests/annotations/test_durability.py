@@ -342,9 +342,8 @@ def test_a_failed_edit_inside_a_group_cannot_slip_into_the_record(tmp_path):
         def clumsy():
             with store.group("clumsy"):
                 store.commit(square(0, 0))
-                with files_of_at_most(300):
-                    with suppress(LabelStoreError):
-                        store.write(Box(0, 0, 160, 160), noise())
+                with files_of_at_most(300), suppress(LabelStoreError):
+                    store.write(Box(0, 0, 160, 160), noise())
 
         with pytest.raises(LabelStoreError, match="none of it was made"):
             clumsy()
