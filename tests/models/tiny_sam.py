@@ -53,7 +53,7 @@ def build_tiny_sam(checkpoint: None = None, *, width: int = 32) -> Any:
     ).eval()
 
 
-def random_tiny_sam(seed: int = 0, width: int = 32) -> Any:
+def random_tiny_sam(seed: int = 4, width: int = 32) -> Any:
     """`build_tiny_sam` with every value drawn at random, so that no part can be left out unseen."""
     import torch
 

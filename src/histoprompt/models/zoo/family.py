@@ -59,6 +59,8 @@ class SamFamily:
         Whether the predicted IoU means anything for these weights.
     whole_boxes : bool
         Whether boxes are cut to integers in the input's pixels, as in training.
+    resize_probabilities : bool
+        Whether the recipe takes the sigmoid before the mask is resized to the image, not after.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SamFamily:
         *,
         scored: bool = True,
         whole_boxes: bool = False,
+        resize_probabilities: bool = False,
     ) -> None:
         self.card = card
         self._net = net
@@ -77,6 +80,7 @@ class SamFamily:
         self._prepare = prepare
         self._scored = scored
         self._whole_boxes = whole_boxes
+        self._resize_probabilities = resize_probabilities
         self._decode = PromptDecoder(net.prompt_encoder, net.mask_decoder)
 
     @property
@@ -124,7 +128,7 @@ class SamFamily:
             for index, logits, iou in zip(members, *decoded, strict=True):
                 order = np.argsort(-iou, kind="stable") if len(iou) > 1 else [0]
                 found[index] = [
-                    Mask(mask_from_logits(logits[k], features.fit), frame, self._score(iou[k]))
+                    Mask(self._mask(logits[k], features.fit), frame, self._score(iou[k]))
                     for k in order
                 ]
         return [found[i] for i in range(len(prompts))]
@@ -178,6 +182,11 @@ class SamFamily:
                 corners = [c.astype(int) for c in corners]
             boxes = on_device(corners, torch.float32).reshape(-1, 4)
         return {"points": points, "boxes": boxes}
+
+    def _mask(self, logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]:
+        # The hyperbolic tangent of half the logit is the probability, moved so that 1/2 lies at 0.
+        values = np.tanh(logits / 2) if self._resize_probabilities else logits
+        return mask_from_logits(values, fit)
 
     def _features(self, embedding: Embedding) -> Features:
         if embedding.model_id != self.card.id or not isinstance(embedding.data, Features):

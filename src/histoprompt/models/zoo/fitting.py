@@ -93,7 +93,7 @@ def mask_from_logits(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]
     Parameters
     ----------
     logits : (n, n) float32
-        The decoder's square output.
+        The decoder's square output, or anything of the same sign.
     fit : Fit
         From the preparation of the image.
 
@@ -103,7 +103,7 @@ def mask_from_logits(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]
         In pixels of the image.
     """
     mask = np.zeros(fit.shape, bool)
-    positive = logits > 0
+    positive: NDArray[np.bool_] = np.greater(logits, 0)
     if not positive.any():
         return mask
     rows = _resize_matrix(len(logits), fit.middle, fit.kept[0], fit.shape[0])

@@ -45,9 +45,8 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     WeightsError
         If the file holds no SAM ViT-B.
     """
-    return SamFamily(
-        card, build("vit_b", weights, card.title, device), device, prepare, scored=False
-    )
+    net = build("vit_b", weights, card.title, device)
+    return SamFamily(card, net, device, prepare, scored=False, resize_probabilities=True)
 
 
 def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
