@@ -24,6 +24,8 @@ import numpy as np
 
 SECONDS = 4.0
 AIM_MS = 50
+# Side of the image on show, small enough for a software renderer to draw at ease.
+SIDE = 500
 
 
 @dataclass
@@ -113,7 +115,11 @@ def listen(viewer, jobs, name: str, fn: Callable, moving: bool) -> Figures:
 
     def move() -> None:
         k = next(step)
-        viewer.scene.camera.center = (0, 1000 + 300 * np.sin(k / 5), 1000 + 300 * np.cos(k / 5))
+        viewer.scene.camera.center = (
+            0,
+            SIDE / 2 + 99 * np.sin(k / 5),
+            SIDE / 2 + 99 * np.cos(k / 5),
+        )
 
     mover.timeout.connect(move)
     if moving:
@@ -146,7 +152,7 @@ def measure(viewer, jobs, device: str) -> list[Figures]:
     }
     found = []
     for name, fn in work.items():
-        for moving in (False, True) if "first" not in name else (True,):
+        for moving in (False, True) if "first" not in name else (False,):
             found.append(listen(viewer, jobs, name, fn, moving))
             print(found[-1].row(), flush=True)
     return found
@@ -155,7 +161,8 @@ def measure(viewer, jobs, device: str) -> list[Figures]:
 def report(figures: list[Figures], args: argparse.Namespace) -> str:
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     head = (
-        f"# Longest freeze of the window beside a job in the batch lane (aim: under {AIM_MS} ms)\n\n"
+        "# Longest freeze of the window beside a job in the batch lane\n\n"
+        f'Aim: under {AIM_MS} ms. "none" is what the viewer and the machine do by themselves.\n\n'
         f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, "
         f"load average {load}, switch interval {1e3 * sys.getswitchinterval():g} ms, "
         f"{SECONDS:g} s each.\n\n"
@@ -181,8 +188,8 @@ def main() -> None:
     if args.torch_threads:
         os.environ["OMP_NUM_THREADS"] = str(args.torch_threads)
     viewer = napari.Viewer()
-    viewer.window.resize(1400, 900)
-    image = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
+    viewer.window.resize(700, 500)
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     viewer.add_image(image, rgb=True)
     jobs = Jobs(notify=print)
     if args.switch_ms:
