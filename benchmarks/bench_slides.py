@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,10 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
-import tifffile
-from skimage.data import immunohistochemistry
 
 ROWS, COLS, TILE, LEVELS = 80_000, 100_000, 256, 6
 RUNS, REGIONS = 3, 30
@@ -41,6 +37,10 @@ RESAMPLED = ("1024 px of level 0 shown as 683", 0, 1024, 683)
 
 def make_slide(path: Path) -> None:
     """Write the slide: 16 different tiles of tissue, encoded once each and repeated."""
+    import imagecodecs
+    import tifffile
+    from skimage.data import immunohistochemistry
+
     tissue = np.pad(immunohistochemistry(), ((0, 512), (0, 512), (0, 0)), mode="reflect")
     variants = [
         imagecodecs.jpeg8_encode(tissue[r : r + TILE, c : c + TILE], level=85)
@@ -78,6 +78,7 @@ def _tiles(shape: tuple[int, ...], variants: list[bytes]) -> Iterator[bytes]:
 def measure(reader: str, path: Path) -> dict[str, float]:
     """Time one reader in this process; milliseconds, and peak MiB."""
     if reader == "histoprompt":
+        import histoprompt.core.formats.tiff  # noqa: F401 - imports are not what is measured
         from histoprompt.core.geometry import Box
         from histoprompt.core.slide_io import open_slide
 
@@ -131,7 +132,9 @@ def _median(read, level: int, side: int, size: int) -> float:
 
 
 def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The peak of this process alone (Linux; `ru_maxrss` would count the parent's too)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def same_pixels(path: Path) -> bool:
@@ -169,10 +172,13 @@ def compare(path: Path) -> str:
 
 def report(path: Path, out: Path | None) -> None:
     size = path.stat().st_size / 1e9
+    load = os.getloadavg()[0]
     text = (
         f"# Slides\n\n`python benchmarks/bench_slides.py`: a made pyramidal JPEG TIFF of "
         f"{COLS:,} x {ROWS:,} pixels ({size:.2f} GB, {LEVELS} levels, tiles of {TILE}), "
-        f"{os.cpu_count()} cores. Median of {REGIONS} random regions, median of {RUNS} processes; "
+        f"{os.cpu_count()} cores"
+        f" (load average {load:.0f} before). "
+        f"Median of {REGIONS} random regions, median of {RUNS} processes; "
         f"the two readers give the same pixels: {same_pixels(path)}.\n\n{compare(path)}\n"
     )
     print(text)

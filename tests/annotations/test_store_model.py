@@ -171,7 +171,7 @@ class Walk:
             order = np.argsort(-np.bincount(pieces.ravel())[1:], kind="stable") + 1
             for new, piece in enumerate(order[1:]):
                 labels[pieces == piece] = self.model.next_id + new
-            self.model.push(labels)
+            self.model.push(labels, self.inherited(got))
 
     def cut(self, seed):
         """Cut along a row: no pixel may be lost, and no piece spans the cut."""
@@ -187,7 +187,11 @@ class Walk:
             assert np.array_equal(after[~mine], self.model.labels[~mine])
             above, below = set(after[:row][mine[:row]]), set(after[row + 1 :][mine[row + 1 :]])
             assert not above & below
-            self.model.push(after)
+            self.model.push(after, self.inherited(got))
+
+    def inherited(self, ids):
+        """The classes after a split: all pieces are what the object was."""
+        return self.model.classes | dict.fromkeys(ids, self.model.classes[ids[0]])
 
     def group(self, seed):
         states, before = list(self.model.states), self.model.at

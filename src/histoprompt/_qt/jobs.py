@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -33,6 +34,10 @@ Handler = Callable[..., object]
 LANES: tuple[Lane, ...] = ("interactive", "batch")
 # Least time between two progress reports of one job, milliseconds.
 PROGRESS_MS = 50
+# Longest time a lane may keep the interpreter to itself while the GUI thread wants it, seconds.
+# Drawing lets go of it at every OpenGL call, so the default of 5 ms, waited for some twenty times a
+# frame, freezes the window for 100 ms beside a job in pure Python.
+SWITCH_S = 0.001
 _FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
 
 _log = logging.getLogger(__name__)
@@ -296,6 +301,7 @@ class Jobs(QObject):
                 target=self._serve, args=(lane,), name=f"histoprompt-{lane}", daemon=True
             )
             self._threads[lane] = thread
+            sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
             thread.start()
 
     def _serve(self, lane: Lane) -> None:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from histoprompt._qt.reader import get_reader
-from histoprompt.core.errors import SlideError
+from histoprompt._qt.reader import LayerData, read
 from histoprompt.core.sample import SLIDE, sample_file
-
-if TYPE_CHECKING:
-    from napari.types import LayerData
 
 
 def sample_slide() -> list[LayerData]:
@@ -25,11 +19,7 @@ def sample_slide() -> list[LayerData]:
     SlideError
         If the file is missing or cannot be read.
     """
-    path = str(sample_file(SLIDE))
-    read = get_reader(path)
-    if read is None:
-        raise SlideError(f"{path} is not a slide. Install napari-histoprompt again.")
-    return read(path)
+    return read(sample_file(SLIDE))
 
 
 def sample_ihc() -> list[LayerData]:

@@ -220,13 +220,15 @@ class ChunkFiles:
             dirty = parents
 
     def _stage_parent(self, level: int, parent: Key, children: list[Key]) -> None:
-        before, half = self.read(level, parent), self.chunk // 2
-        array = before.copy()
+        array, half = self.read(level, parent), self.chunk // 2
         for r, c in children:
             top, left = r % 2 * half, c % 2 * half
-            child = self.read(level - 1, (r, c))
-            array[top : top + half, left : left + half] = child[::2, ::2]
-        if not np.array_equal(array, before):
+            part = slice(top, top + half), slice(left, left + half)
+            child = self.read(level - 1, (r, c))[::2, ::2]
+            if not np.array_equal(array[part], child):
+                array = array if array.flags.writeable else array.copy()
+                array[part] = child
+        if array.flags.writeable:
             self.stage(level, parent, array)
 
     def publish(self) -> None:

@@ -96,10 +96,10 @@ def measure(key: Key, chunk: Labels) -> Cells:
     cells["row"], cells["col"] = key
     cells["id"], cells["area"] = names[present], areas[present]
     top, left = key[0] * chunk.shape[0], key[1] * chunk.shape[1]
-    for i, label in enumerate(present):
-        rows, cols = boxes[label]
-        cells["r0"][i], cells["r1"][i] = rows.start + top, rows.stop + top
-        cells["c0"][i], cells["c1"][i] = cols.start + left, cols.stop + left
+    sides = [(r.start, c.start, r.stop, c.stop) for r, c in (boxes[i] for i in present)]
+    at = np.add(sides, (top, left, top, left))
+    for n, side in enumerate(("r0", "c0", "r1", "c1")):
+        cells[side] = at[:, n]
     return cells
 
 

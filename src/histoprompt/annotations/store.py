@@ -459,7 +459,7 @@ class LabelStore:
         along: Mask | None = None,
         info: Mapping[str, Any] = _NO_INFO,
     ) -> list[int]:
-        """Make the pieces of an object objects of their own.
+        """Make the pieces of an object objects of their own, of the same class.
 
         Parameters
         ----------
@@ -495,7 +495,10 @@ class LabelStore:
             first = self._objects.new_id()
             ids = [object_id, *range(first, first + int(pieces.max()) - 1)]
             labels[mine] = np.array([0, *ids], np.uint32)[pieces[mine]]
-            self.write(box, labels, "split", info)
+            with self.group("split"):
+                self.write(box, labels, "split", info)
+                if len(ids) > 1 and self.class_of(object_id):
+                    self.set_class(ids[1:], self.class_of(object_id))
             return ids
 
     def set_class(
@@ -528,13 +531,10 @@ class LabelStore:
                 if not np.array_equal(inside, before[:rows, :cols]):
                     after = before.copy()
                     after[:rows, :cols] = inside
-                    self._put(key, after)
+                    self._chunks.stage(0, key, after)
+                    self._measure([key])
             self._step(op, info)
         return self.last_change
-
-    def _put(self, key: Key, labels: Labels) -> None:
-        self._chunks.stage(0, key, labels)
-        self._objects.set_cells(key, measure(key, labels))
 
     def _step(self, op: str, info: Mapping[str, Any]) -> None:
         assert self._steps is not None
@@ -613,22 +613,26 @@ class LabelStore:
                 return None
             record = self._journal.read(source[-1])
             with self._transaction():
-                self._apply(record, after=kind == "redo")
+                self._measure(self._apply(record, after=kind == "redo"))
                 self._chunks.stage_pyramid()
                 self._journal.append(Record({"kind": kind, "target": source[-1]}))
             target.append(source.pop())
             self._finish(record)
             return self.last_change
 
-    def _apply(self, record: Record, after: bool) -> None:
-        """Bring chunks and table to the state after, or before, a recorded edit."""
-        for patch in split_body(record.header["patches"], record.body):
-            chunk = self._chunks.read(0, patch.key)
-            if self.read_only:
-                self._objects.set_cells(patch.key, measure(patch.key, chunk))
-            else:
-                self._put(patch.key, patch.set_on(chunk, after))
+    def _apply(self, record: Record, after: bool) -> set[Key]:
+        """Bring the chunks to the state after, or before, a recorded edit; returns which."""
+        patches = split_body(record.header["patches"], record.body)
+        if not self.read_only:  # for a reader the writer has done it
+            for patch in patches:
+                chunk = self._chunks.read(0, patch.key)
+                self._chunks.stage(0, patch.key, patch.set_on(chunk, after))
         self._objects.apply_meta(record.header["objects"], after)
+        return {patch.key for patch in patches}
+
+    def _measure(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._objects.set_cells(key, measure(key, self._chunks.read(0, key)))
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -709,14 +713,19 @@ class LabelStore:
                 )
             self._objects.load(state.cells, state.meta, state.next_id)
             self._undo, self._redo, start = state.undo, state.redo, state.applied
+        touched: set[Key] = set()
         for offset, record in self._journal.records(start):
-            self._replay(offset, record)
+            touched |= self._replay(offset, record)
+        self._measure(touched)
+        self._objects.begin()
+        self._chunks.stage_pyramid(whole=True)
+        self._chunks.publish()
         tail = self._journal.torn_tail()
         if tail and not self.read_only:
             (self.folder / "journal.cut").write_bytes(tail)
             self._journal.cut(self._journal.end)
 
-    def _replay(self, offset: int, record: Record) -> None:
+    def _replay(self, offset: int, record: Record) -> set[Key]:
         walks: dict[str, Callable[[], tuple[int, bool]]] = {
             "undo": lambda: (_move(self._undo, self._redo), False),
             "redo": lambda: (_move(self._redo, self._undo), True),
@@ -729,11 +738,8 @@ class LabelStore:
         else:
             target, after = walk()
             edit = self._journal.read(target)
-        self._objects.begin()
-        self._apply(edit, after)
-        self._chunks.stage_pyramid(whole=True)
-        self._chunks.publish()
         self._debt += max(1, len(edit.header["patches"]))
+        return self._apply(edit, after)
 
 
 def _move(source: list[int], target: list[int]) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
-from skimage.morphology import disk, h_maxima
+from skimage.morphology import disk
 from skimage.segmentation import watershed
 
 from histoprompt.core.stain import brightfield, nucleus_stains, optical_density
@@ -116,9 +116,9 @@ def _landscape(
     """The surface to flood and its markers: deep and dark is low."""
     distance = np.minimum(ndi.distance_transform_edt(mask) / radius, 1.5)
     dark = (ndi.gaussian_filter(stain, radius / 2) - levels.low) / levels.contrast
-    height = ndi.gaussian_filter(distance, radius / 6) + 0.3 * dark * mask
-    # h_maxima works on equal values: rounding keeps floating-point noise from making plateaus.
-    peaks = h_maxima(np.round(height, 3), 0.06).astype(bool) & mask
+    height = ndi.gaussian_filter(distance + 0.3 * dark * mask, radius / 4)
+    size = max(3, round(1.3 * radius) | 1)
+    peaks = (height == ndi.maximum_filter(height, size)) & mask
     markers, _ = ndi.label(peaks, np.ones((3, 3)))
     return -height, markers.astype(np.int32)
 

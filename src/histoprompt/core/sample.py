@@ -1,4 +1,4 @@
-"""Where the sample slide and its ground truth lie: in the installed package, else in the checkout."""
+"""Where the sample slide and its ground truth lie: in the installed package or in the checkout."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from histoprompt.core.errors import SlideError
@@ -16,6 +17,7 @@ __all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (b"\x89PNG", b"\xff\xd8\xff")
+_LOOKED_AT = 200  # files of a folder, so that a folder of anything else is refused quickly
 KNOWN = "SVS, NDPI, SCN, BIF, TIFF, OME-TIFF, OME-Zarr, DICOM, PNG and JPEG"
 
 
@@ -92,7 +94,7 @@ def is_zarr(folder: Path) -> bool:
 
 def is_dicom(place: Path) -> bool:
     """Whether a file is DICOM, or a folder holds a DICOM file (their names may be anything)."""
-    files = place.iterdir() if place.is_dir() else iter([place])
+    files = islice(place.iterdir(), _LOOKED_AT) if place.is_dir() else iter([place])
     return any(f.is_file() and _first_bytes(f, 132)[128:] == b"DICM" for f in files)
 
 

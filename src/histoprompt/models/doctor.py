@@ -22,6 +22,7 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.models.memory import MIB, TorchBuild, torch_build
+from histoprompt.models.preload import smooth_import
 
 GIB = 1024 * MIB
 DEFAULT_MODEL = "litemedsam"
@@ -123,7 +124,8 @@ def check_torchvision() -> Finding:
     found = version_of("torchvision", "fail", "Install it together with torch.")
     if found.state == "ok":
         try:
-            importlib.import_module("torchvision")
+            with smooth_import():
+                importlib.import_module("torchvision")
         except _TROUBLE as error:
             return Finding(
                 "torchvision",

@@ -33,6 +33,7 @@ from histoprompt.models.memory import (
     meter_for,
     tensor_mib,
 )
+from histoprompt.models.preload import smooth_import
 
 BUDGET_SHARE = 0.8
 # How long a waiting lease sleeps before it looks whether it was cancelled, seconds.
@@ -135,7 +136,10 @@ def load_from_registry(card: ModelCard, weights: Path | None, device: str) -> An
     from histoprompt.models.registry import load_model
     from histoprompt.models.weights import resolve
 
-    return load_model(card, resolve(card, weights), device)
+    path = resolve(card, weights)
+    # A model without weights needs no torch.
+    with smooth_import() if path is not None else contextlib.nullcontext():
+        return load_model(card, path, device)
 
 
 class ModelManager:

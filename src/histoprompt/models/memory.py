@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import psutil
 
 from histoprompt.core.errors import ModelError
+from histoprompt.models.preload import smooth_import
 
 MIB = 2**20
 
@@ -100,8 +101,7 @@ class CudaMeter:
     exact = True
 
     def __init__(self, device: str = "cuda") -> None:
-        import torch
-
+        torch = _torch()
         self._cuda = torch.cuda
         self._device = torch.device(device)
 
@@ -115,7 +115,7 @@ class CudaMeter:
 
     def used_mib(self) -> float:
         """Allocated to tensors."""
-        return self._cuda.memory_allocated(self._device) / MIB
+        return float(self._cuda.memory_allocated(self._device)) / MIB
 
     def reset_peak(self) -> None:
         """Forget the allocator's peak."""
@@ -123,7 +123,7 @@ class CudaMeter:
 
     def peak_mib(self) -> float:
         """The allocator's peak since `reset_peak`."""
-        return self._cuda.max_memory_allocated(self._device) / MIB
+        return float(self._cuda.max_memory_allocated(self._device)) / MIB
 
     def empty_cache(self) -> None:
         """Return unused blocks to the device."""
@@ -136,18 +136,16 @@ class MpsMeter:
     exact = True
 
     def __init__(self) -> None:
-        import torch
-
-        self._mps = torch.mps
+        self._mps = _torch().mps
 
     def free_mib(self) -> float:
         """What the system recommends at most, less what the driver holds."""
         allowed = self._mps.recommended_max_memory() - self._mps.driver_allocated_memory()
-        return max(allowed, 0) / MIB
+        return max(float(allowed), 0.0) / MIB
 
     def used_mib(self) -> float:
         """Allocated to tensors."""
-        return self._mps.current_allocated_memory() / MIB
+        return float(self._mps.current_allocated_memory()) / MIB
 
     def reset_peak(self) -> None:
         """No peak is kept."""
@@ -209,25 +207,27 @@ def gpu_in_sight() -> bool:
     )
 
 
-def _cuda_count() -> int:
-    import torch
+def _torch() -> Any:
+    with smooth_import():
+        import torch
 
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return torch
+
+
+def _cuda_count() -> int:
+    cuda = _torch().cuda
+    return int(cuda.device_count()) if cuda.is_available() else 0
 
 
 def _has_mps() -> bool:
-    import torch
-
-    return torch.backends.mps.is_available()
+    return bool(_torch().backends.mps.is_available())
 
 
 def _missing_device(requested: str) -> str:
     if requested.partition(":")[0] not in {"cuda", "mps"}:
         return f"Device {requested!r} is not known: use cpu, cuda, cuda:N, mps or auto."
-    import torch
-
     return (
-        f"Device {requested!r} was asked for, but torch {torch.__version__} finds "
+        f"Device {requested!r} was asked for, but torch {_torch().__version__} finds "
         f"{_cuda_count()} CUDA devices and {'an' if _has_mps() else 'no'} Apple GPU. "
         "Use cpu or auto, or see `histoprompt doctor` for what is missing."
     )
@@ -253,8 +253,7 @@ class TorchBuild:
 
 def torch_build() -> TorchBuild:
     """Ask torch about itself; imports it."""
-    import torch
-
+    torch = _torch()
     names = [torch.cuda.get_device_name(i) for i in range(_cuda_count())]
     if _has_mps():
         names.append("Apple GPU")

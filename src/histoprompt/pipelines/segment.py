@@ -202,14 +202,12 @@ def _segment_field(
     """Segment the prompts of one field; masks come framed on the slide."""
     frame = plan.frame
 
-    def decode(model: PromptSegmenter) -> list[list[Mask]]:
-        embedding = job.cache.get_or_compute(
-            job.key(slide, frame), lambda: _embed(slide, frame, model)
-        )
-        return model.segment(embedding, [p.into(frame) for p in prompts])
+    def decode(model: PromptSegmenter, part: Sequence[Prompt]) -> list[list[Mask]]:
+        key = job.key(slide, frame)
+        embedding = job.cache.get_or_compute(key, lambda: _embed(slide, frame, model))
+        return model.segment(embedding, [p.into(frame) for p in part])
 
-    with job.manager.lease(job.card, task, job.weights) as model:
-        found = decode(model)
+    found = job.manager.run(job.card, task, decode, list(prompts), job.weights)
     return [[_onto(mask, frame) for mask in masks] for masks in found]
 
 

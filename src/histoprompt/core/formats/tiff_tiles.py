@@ -7,7 +7,12 @@ side, and an unreadable tile is told apart from a missing one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,9 @@ from numpy.typing import NDArray
 from tifffile import TiffFrame, TiffPage
 
 Page = TiffPage | TiffFrame
+
+# A few threads for the time of one read; more do not help beside the viewer and the models.
+_MANY_TILES, _WORKERS = 9, 4
 
 
 class TiffTiles:
@@ -51,17 +59,19 @@ class TiffTiles:
         rows, cols, channels = key
         out = self._blank(rows.stop - rows.start, cols.stop - cols.start)
         th, tw = self.chunks
-        for i in range(rows.start // th, -(-rows.stop // th)):
-            for j in range(cols.start // tw, -(-cols.stop // tw)):
-                self._paste(out, rows.start, cols.start, i, j)
+        down = range(rows.start // th, -(-rows.stop // th))
+        across = range(cols.start // tw, -(-cols.stop // tw))
+        paste = partial(self._paste, out, rows.start, cols.start)
+        _each(paste, list(product(down, across)))
         return out[:: rows.step, :: cols.step, channels]
 
     def _blank(self, height: int, width: int) -> NDArray[Any]:
         white = np.iinfo(self.dtype).max if self.dtype.kind in "ui" else 1
         return np.full((height, width, self.shape[2]), white, self.dtype)
 
-    def _paste(self, out: NDArray[Any], row: int, col: int, i: int, j: int) -> None:
-        """Copy the part of the tile (i, j) that lies in `out`, whose first pixel is (row, col)."""
+    def _paste(self, out: NDArray[Any], row: int, col: int, tile_at: tuple[int, int]) -> None:
+        """Copy the part of a tile that lies in `out`, whose first pixel is (row, col)."""
+        i, j = tile_at
         top, left = i * self.chunks[0] - row, j * self.chunks[1] - col
         r0, c0 = max(0, top), max(0, left)
         first = 0
@@ -92,6 +102,16 @@ class TiffTiles:
             options["jpegheader"] = self._key.jpegheader
         decoded = self._key.decode(_read(page, offset, count), index, **options)[0]
         return None if decoded is None else np.asarray(decoded)[0]
+
+
+def _each(paste: Callable[[tuple[int, int]], None], tiles: list[tuple[int, int]]) -> None:
+    """Paste all the tiles, side by side where there are many: decoders leave Python's lock."""
+    if len(tiles) < _MANY_TILES:
+        for tile in tiles:
+            paste(tile)
+        return
+    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+        deque(pool.map(paste, tiles), maxlen=0)  # to the end, so that errors come out
 
 
 def _read(page: Page, offset: int, count: int) -> bytes:

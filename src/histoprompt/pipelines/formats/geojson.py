@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 
 from histoprompt.core.classes import DEFAULT_CLASS, Classes, Colour
@@ -159,7 +160,7 @@ def _outlines(feature: dict[str, Any], path: Path) -> list[Outline]:
         AttributeError,
         ValueError,
         IndexError,
-        shapely.GEOSException,
+        ShapelyError,
     ) as error:
         raise LabelError(f"{path} has a feature without a usable geometry: {error!r}.") from error
     return [from_polygon(polygon) for polygon in parts(geometry)]

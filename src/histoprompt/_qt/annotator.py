@@ -1,0 +1,390 @@
+"""From prompts to kept objects, on one image layer: the controller behind the Prompt dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from histoprompt._qt import layers, work_area
+from histoprompt._qt.committed import CommittedObjects
+from histoprompt._qt.edits import EditWatcher
+from histoprompt._qt.jobs import Job, Jobs
+from histoprompt._qt.prompt_layers import PromptLayers
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompt_file import ObjectPrompt
+from histoprompt.core.results import Mask
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Progress
+from histoprompt.models.card import ModelCard
+from histoprompt.models.embeddings import EmbeddingCache
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.segment import ObjectMasks, SegmentJob, segment
+
+USED_BOX = "box_used"
+PREVIEW = "preview"
+
+
+@dataclass(frozen=True)
+class PromptParams:
+    """What the Prompt dock asks for.
+
+    Attributes
+    ----------
+    rule : "keep" or "overwrite"
+        Who gets pixels that two objects claim.
+    each_box : bool
+        Every box is an object of its own.
+    class_name : str
+        Class given to committed objects; empty for none.
+    """
+
+    rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
+    each_box: Annotated[bool, {"label": "Each box is an object"}] = False
+    class_name: Annotated[str, {"label": "Class"}] = ""
+
+
+class Annotator:
+    """Prompts, previews, commits and corrections on one image layer.
+
+    Attributes
+    ----------
+    status : Signal(str)
+        What just happened, for the person watching.
+    failed : Signal(str)
+        What went wrong, in words for the person.
+    progress : Signal(Progress)
+        How far the running segmentation is.
+    changed : Signal
+        Prompts, preview or labels changed: buttons may need enabling.
+    """
+
+    status = Signal(str)
+    failed = Signal(str)
+    progress = Signal(Progress)
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        slide: Slide,
+        *,
+        jobs: Jobs,
+        manager: ModelManager,
+        cache: EmbeddingCache,
+    ) -> None:
+        self.viewer, self.image, self.slide = viewer, image, slide
+        self.params = PromptParams()
+        self._jobs, self._manager, self._cache = jobs, manager, cache
+        self._job: SegmentJob | None = None
+        self._running: Job | None = None
+        self._found: list[ObjectMasks] = []
+        self._candidate = 0
+        self._undone: list[Callable[[], bool]] = []
+        self._closed = False
+        self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
+        self.store = LabelStore.open(store_folder(slide.key), slide.shape, slide.key)
+        self.committed = CommittedObjects(viewer, image, self.store, self.area)
+        self.current: Labels = layers.make_current(image, self.area)
+        self._shown: NDArray[np.uint8] = self.current.data.copy()
+        viewer.add_layer(self.current)
+        self._watcher = EditWatcher(self.current, self._take_painting)
+        self.prompts = PromptLayers(viewer, image, self.area)
+        self._used_box: Shapes | None = None
+        self.prompts.changed.connect(self._on_prompts)
+        self.committed.changed.connect(self._on_labels)
+        self.committed.failed.connect(self.failed.emit)
+
+    @property
+    def own_layers(self) -> list[Layer]:
+        """The layers this annotator made."""
+        used = [] if self._used_box is None else [self._used_box]
+        return [self.committed.layer, self.current, *self.prompts.all, *used]
+
+    # -- model -------------------------------------------------------------------------------
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model in use."""
+        return None if self._job is None else self._job.card
+
+    def use(self, card: ModelCard, weights: Path | None = None) -> None:
+        """Segment with this model from now on; what is prompted is segmented again."""
+        self._job = SegmentJob(self._manager, self._cache, card, weights)
+        self.preview()
+
+    # -- prompts to preview ------------------------------------------------------------------
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether there is an object that could be committed."""
+        return bool(np.any(self.current.data))
+
+    @property
+    def candidates(self) -> int:
+        """How many masks the model offers for the object in hand."""
+        return len(self._found[0].masks) if len(self._found) == 1 else min(1, len(self._found))
+
+    def preview(self) -> None:
+        """Segment what is prompted, in the background; a newer preview replaces an older one."""
+        objects = self._objects()
+        if not objects or self._job is None:
+            self._show([])
+            return
+        self.status.emit(f"Segmenting with {self._job.card.title} ...")
+        self._running = self._jobs.submit(
+            segment,
+            self.slide,
+            objects,
+            self._job,
+            lane="interactive",
+            key=PREVIEW,
+            title="Segmenting",
+            on_done=self._on_segmented,
+            on_error=self._on_trouble,
+            on_cancel=self._on_cancelled,
+            on_progress=self._on_progress,
+        )
+
+    def next_candidate(self) -> None:
+        """Show the model's next best mask of the object in hand."""
+        if self.candidates > 1:
+            self._candidate = (self._candidate + 1) % self.candidates
+            self._draw()
+            self.status.emit(f"Mask {self._candidate + 1} of {self.candidates}")
+
+    def cancel(self) -> None:
+        """Stop the running segmentation."""
+        if self._running is not None:
+            self._running.cancel()
+
+    # -- labels ------------------------------------------------------------------------------
+
+    def commit(self) -> list[int]:
+        """Keep the object in hand, clear the prompts, and go on to the next."""
+        masks = self._final_masks()
+        if not masks:
+            self.failed.emit("There is no object to commit: click, scribble or box one.")
+            return []
+        try:
+            ids = self.committed.commit(
+                masks, self.params.rule, self._info(), self.params.class_name
+            )
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return []
+        self.clear()
+        return ids
+
+    def clear(self) -> None:
+        """Forget the prompts and the preview; committed objects stay."""
+        self.cancel()
+        self.prompts.clear()
+        self._show([])
+        self.follow_view()
+
+    def undo(self) -> None:
+        """Take back the last prompt, or the last edit of labels when nothing is prompted."""
+        if self.prompts.undo():
+            self._undone.append(self.prompts.redo)
+        elif self._guarded(self.committed.undo):
+            self._undone.append(partial(self._guarded, self.committed.redo))
+        else:
+            self.status.emit("There is nothing to undo.")
+
+    def redo(self) -> None:
+        """Redo what was undone last."""
+        while self._undone:
+            if self._undone.pop()():
+                return
+        # What an earlier session undid can be redone too.
+        if not self._guarded(self.committed.redo):
+            self.status.emit("There is nothing to redo.")
+
+    def merge(self, ids: Sequence[int]) -> None:
+        """Make committed objects one."""
+        self._guarded(partial(self.committed.merge, ids))
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """Remove committed objects."""
+        self._guarded(partial(self.committed.delete, ids))
+
+    # -- view --------------------------------------------------------------------------------
+
+    def follow_view(self) -> None:
+        """Move the work area to what is seen, unless prompts are in hand."""
+        if self._closed or not self.prompts.empty:
+            return
+        view = work_area.view_box(self.viewer, self.image)
+        if work_area.suits(self.area, view, self.slide.box):
+            return
+        self.move_to(work_area.area_for(view, self.slide.box))
+
+    def move_to(self, area: Frame) -> None:
+        """Make another part of the slide editable."""
+        self.area = area
+        self.committed.show(area)
+        self.current.data = np.zeros(area.shape, np.uint8)
+        self._shown = self.current.data.copy()
+        layers.move(self.current, self.image, area)
+        self.prompts.move(area)
+
+    def set_mpp(self, mpp: float) -> None:
+        """Record a pixel size the user typed, in microns, and scale the layers by it."""
+        self.slide = replace(self.slide, mpp=mpp, mpp_source="typed")
+        facts = {**self.image.metadata.get("histoprompt", {}), "mpp": mpp, "mpp_source": "typed"}
+        self.image.metadata["histoprompt"] = facts
+        self.image.scale, self.image.units = (mpp, mpp), ("um", "um")
+        layers.move(self.committed.layer, self.image, self.area)
+        layers.move(self.current, self.image, self.area)
+        self.prompts.move(self.area)
+        self.viewer.fit_to_view()
+
+    def close(self) -> None:
+        """Stop work and let the label store go; everything in it is safe on disk."""
+        if self._closed:
+            return
+        self._closed = True
+        self.cancel()
+        self.committed.layer.editable = False
+        self.store.close()
+
+    # -- inner -------------------------------------------------------------------------------
+
+    def _objects(self) -> list[ObjectPrompt]:
+        prompt = self.prompts.prompt
+        if self.params.each_box and len(self.prompts.drawn_boxes) > 1:
+            prompts = [Prompt.of_box(box) for box in self.prompts.drawn_boxes]
+        else:
+            prompts = [prompt] if prompt.is_positive else []
+        return [ObjectPrompt(i + 1, p) for i, p in enumerate(prompts)]
+
+    def _take_painting(self) -> bool:
+        """The user painted into the preview by hand."""
+        painted = not np.array_equal(self.current.data, self._shown)
+        if painted:
+            self.changed.emit()
+        return painted
+
+    def _on_prompts(self) -> None:
+        self.preview()
+        self.changed.emit()
+
+    def _on_segmented(self, found: list[ObjectMasks]) -> None:
+        if self._closed:
+            return
+        self._show(found)
+        notes = sorted({item.note for item in found if item.note})
+        empty = sum(item.masks[0].empty for item in found)
+        if empty:
+            notes.append(f"{empty} of {len(found)} objects came out empty")
+        score = found[0].masks[0].score if len(found) == 1 else None
+        estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
+        self.status.emit(" ".join([f"Press C to commit{estimate}.", *notes]))
+
+    def _on_trouble(self, text: str) -> None:
+        # The job has shown the text already; here it stays readable in the dock.
+        if not self._closed:
+            self.status.emit(text)
+
+    def _on_cancelled(self) -> None:
+        if not self._closed:
+            self.status.emit("Cancelled; prompts and labels are as they were.")
+
+    def _on_progress(self, progress: Progress) -> None:
+        if not self._closed:
+            self.progress.emit(progress)
+
+    def _on_labels(self, text: str) -> None:
+        self.status.emit(f"{text}. {self.store.count} objects, saved.")
+        self.changed.emit()
+
+    def _guarded(self, edit: Callable[[], object]) -> bool:
+        """Run an edit of labels; an error is shown, not raised. False if it did nothing."""
+        try:
+            return edit() is not False
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return True
+
+    def _show(self, found: list[ObjectMasks]) -> None:
+        self._found, self._candidate = found, 0
+        self._draw()
+        self._draw_used_boxes()
+        self.changed.emit()
+
+    def _draw(self) -> None:
+        data = np.zeros(self.area.shape, np.uint8)
+        for mask in self._masks():
+            paste(mask, self.area, data)
+        self._shown = data.copy()
+        self.current.data = data
+
+    def _draw_used_boxes(self) -> None:
+        """Show the boxes that clicks and scribbles were turned into."""
+        boxes = [item.used.box for item in self._found if item.note and item.used.box]
+        if self._used_box is None or self._used_box not in self.viewer.layers:
+            if not boxes:
+                return
+            self._used_box = Shapes(
+                ndim=2,
+                name=USED_BOX,
+                edge_color="#ff9f0a",
+                edge_width=1,
+                face_color="transparent",
+                metadata=layers.provenance(kind="preview"),
+                **layers.transform_of(self.image),
+            )
+            active = self.viewer.layers.selection.active
+            self.viewer.add_layer(self._used_box)
+            self.viewer.layers.selection.active = active
+        self._used_box.data = []
+        if boxes:
+            self._used_box.add_rectangles([layers.box_vertices(box) for box in boxes])
+        self._used_box.editable = False
+
+    def _masks(self) -> list[Mask]:
+        if len(self._found) == 1:
+            return [self._found[0].masks[self._candidate]]
+        return [item.masks[0] for item in self._found]
+
+    def _final_masks(self) -> list[Mask]:
+        """The masks shown, with what the user painted into the preview by hand."""
+        masks = [mask for mask in self._masks() if not mask.empty]
+        data = np.asarray(self.current.data)
+        if np.array_equal(data, self._shown):
+            return masks
+        painted = Mask(data == 1, self.area).at_level0(self.slide.box)
+        return [] if painted.empty else [painted]
+
+    def _info(self) -> dict[str, object]:
+        """Provenance of what is committed now."""
+        scores = [m.score for m in self._masks() if m.score is not None]
+        return {
+            "model": self.card.id if self.card else "by hand",
+            "prompts": sorted(self.prompts.prompt.kinds),
+            "score": round(float(np.mean(scores)), 4) if scores else None,
+        }
+
+
+def paste(mask: Mask, area: Frame, out: NDArray[np.uint8]) -> None:
+    """Draw a mask into an array that lies at `area`, as 1."""
+    part = mask.frame.box.intersection(area.box)
+    target = None if part is None else area.box_to_array(part).to_pixels()
+    inside = None if target is None else target.intersection(Box.of_shape(area.shape))
+    if inside is not None:
+        frame = Frame(area.box_to_slide(inside), inside.shape)
+        out[inside.slices()][mask.sample(frame)] = 1

@@ -1,0 +1,42 @@
+"""The plugin's keys, all of them here.
+
+They are bound to our own layers only, never to the application. Chosen so that no key of napari's
+own tools on these layers is taken, except undo and redo, which would otherwise bypass the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from napari.layers import Layer
+
+from histoprompt._qt.annotator import Annotator
+
+# key -> (what the annotator does, help)
+KEYS = {
+    "C": ("commit", "Keep the object in hand and go on to the next"),
+    "Shift-C": ("clear", "Forget the prompts and the preview"),
+    "N": ("next_candidate", "Show the model's next best mask"),
+    "Control-Z": ("undo", "Take back the last prompt, then the last edit of labels"),
+    "Control-Shift-Z": ("redo", "Do again what was taken back"),
+}
+# On the layers that have an inside and an outside; on Shapes T draws a path.
+TOGGLE = "T"
+
+
+def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
+    """Bind the keys to an annotator's layers."""
+    for layer in annotator.own_layers:
+        for key, (name, _) in KEYS.items():
+            _bind(layer, key, getattr(annotator, name))
+    for layer in (annotator.prompts.points, annotator.prompts.scribbles):
+        _bind(layer, TOGGLE, toggle)
+
+
+def _bind(layer: Layer, key: str, action: Callable[[], object]) -> None:
+    def pressed(_: Any) -> Iterator[None] | None:
+        action()
+        return None
+
+    layer.bind_key(key, pressed, overwrite=True)

@@ -1,0 +1,58 @@
+"""What the docks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from histoprompt._qt.session import Session, session_of
+
+
+class _Links:
+    """Connections to signals that outlive a dock; cut when Qt destroys it.
+
+    Kept apart from the widget, whose Python half must not be used once its C++ half is gone.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._links: list[tuple[Any, Callable[..., object]]] = []
+        session.attach(self)
+
+    def add(self, signal: Any, slot: Callable[..., object]) -> None:
+        signal.connect(slot)
+        self._links.append((signal, slot))
+
+    def cut(self, *_: object) -> None:
+        for signal, slot in self._links:
+            signal.disconnect(slot)
+        self._links.clear()
+        self._session.release(self)
+
+
+class Dock(QWidget):
+    """A dock that shares its viewer's session and lets it go when destroyed."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.session = session_of(napari_viewer)
+        self.viewer = self.session.viewer
+        self._links = _Links(self.session)
+        self.destroyed.connect(self._links.cut)
+
+    def link(self, signal: Any, slot: Callable[..., object]) -> None:
+        """Connect a slot to a signal that may outlive this dock."""
+        self._links.add(signal, slot)
+
+
+def row(*widgets: QWidget) -> QWidget:
+    """Widgets side by side, the first one taking the room."""
+    holder = QWidget()
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if i == 0 else 0)
+    return holder

@@ -1,0 +1,185 @@
+"""The Export dock: committed objects as training data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from napari.components import ViewerModel
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt import messages
+from histoprompt._qt.jobs import Job
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt.core.task import Progress
+from histoprompt.pipelines.export import FORMATS, ExportParams, ExportReport
+from histoprompt.pipelines.export_store import export_store
+
+_TITLES = {
+    "tiles": "Image and mask tiles",
+    "coco": "COCO (RLE and polygons)",
+    "geojson": "QuPath GeoJSON",
+    "labels": "Label TIFF",
+}
+
+
+class ExportDock(Dock):
+    """Choose a format and a folder, and write what was committed.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self._job: Job | None = None
+        self._build()
+        self.set_value(ExportParams())
+        self._go.clicked.connect(self.run)
+        self._cancel.clicked.connect(self._on_cancel)
+        self._browse.clicked.connect(self._on_browse)
+        self._format.currentIndexChanged.connect(self._on_format)
+        self.link(self.session.annotating, self._on_annotating)
+        self._on_annotating()
+        self._on_format()
+
+    def value(self) -> ExportParams:
+        """What the rows say."""
+        return replace(
+            ExportParams(),
+            format=FORMATS[self._format.currentIndex()],
+            default_class=self._default.text().strip() or ExportParams().default_class,
+            tile_size=self._tile.value(),
+            mpp=self._mpp.value(),
+            val_share=self._val.value(),
+            test_share=self._test.value(),
+        )
+
+    def set_value(self, params: ExportParams) -> None:
+        """Show these values in the rows."""
+        self._format.setCurrentIndex(FORMATS.index(params.format))
+        self._default.setText(params.default_class)
+        self._tile.setValue(params.tile_size)
+        self._mpp.setValue(params.mpp)
+        self._val.setValue(params.val_share)
+        self._test.setValue(params.test_share)
+
+    def run(self) -> None:
+        """Export in the background."""
+        annotator, folder = self.session.annotator, self._folder.text().strip()
+        if annotator is None or not folder:
+            self._say("Choose an image in the Prompt dock and a folder here first.")
+            return
+        self._go.setEnabled(False)
+        self._busy.setVisible(True)
+        self._say("Exporting ...")
+        self._job = self.session.jobs.submit(
+            export_store,
+            annotator.slide,
+            annotator.store,
+            Path(folder),
+            self.value(),
+            lane="batch",
+            key="export",
+            title="The export",
+            on_done=self._on_done,
+            on_error=self._on_stopped,
+            on_cancel=self._on_cancelled,
+            on_progress=self._on_progress,
+        )
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        self._source = QLabel(wordWrap=True)
+        layout.addWidget(self._source)
+        layout.addLayout(self._form())
+        self._go, self._cancel = QPushButton("Export"), QPushButton("Cancel")
+        self._bar, self._status = QProgressBar(), QLabel(wordWrap=True)
+        self._busy = row(self._bar, self._cancel)
+        self._busy.setVisible(False)
+        for widget in (self._go, self._busy, self._status):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+
+    def _form(self) -> QFormLayout:
+        self._format, self._folder, self._default = QComboBox(), QLineEdit(), QLineEdit()
+        self._format.addItems([_TITLES[name] for name in FORMATS])
+        self._folder.setPlaceholderText("a new folder")
+        self._browse = QPushButton("...", toolTip="Choose a folder")
+        self._tile = QSpinBox(minimum=32, maximum=4096, singleStep=64, suffix=" px")
+        self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.05, suffix=" µm/px")
+        self._mpp.setSpecialValueText("as the slide")
+        self._val, self._test = _share(), _share()
+        form = QFormLayout()
+        form.addRow("Format", self._format)
+        form.addRow("Folder", row(self._folder, self._browse))
+        form.addRow("Class of the unclassed", self._default)
+        form.addRow("Tile side", self._tile)
+        form.addRow("Pixel size", self._mpp)
+        form.addRow("Share for validation", self._val)
+        form.addRow("Share for test", self._test)
+        self._of_tiles: tuple[QWidget, ...] = (self._tile, self._mpp, self._val, self._test)
+        return form
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def _on_browse(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Export into")
+        if name:
+            self._folder.setText(name)
+
+    def _on_format(self) -> None:
+        tiled = self.value().format in ("tiles", "coco")
+        for widget in self._of_tiles:
+            widget.setEnabled(tiled)
+
+    def _on_annotating(self) -> None:
+        annotator = self.session.annotator
+        text = "No image is annotated: choose one in the Prompt dock."
+        if annotator is not None:
+            text = f"Exports the committed objects of <b>{annotator.slide.name}</b>."
+        self._source.setText(text)
+        self._go.setEnabled(annotator is not None)
+
+    def _on_cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    def _on_done(self, report: ExportReport) -> None:
+        self._on_stopped(str(report))
+        messages.show_info(str(report))
+
+    def _on_cancelled(self) -> None:
+        self._on_stopped("Cancelled; nothing was written.")
+
+    def _on_stopped(self, text: str) -> None:
+        self._busy.setVisible(False)
+        self._go.setEnabled(self.session.annotator is not None)
+        self._say(text)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._bar.setMaximum(progress.total)
+        self._bar.setValue(progress.done)
+
+    def _say(self, text: str) -> None:
+        self._status.setText(text)
+
+
+def _share() -> QDoubleSpinBox:
+    return QDoubleSpinBox(decimals=2, maximum=0.9, singleStep=0.05)

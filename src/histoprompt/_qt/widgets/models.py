@@ -1,0 +1,220 @@
+"""The Models dock: which models there are, which are in memory, and whether the machine is well."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QTextCursor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt.core.task import Task
+from histoprompt.models import registry, weights
+from histoprompt.models.card import ModelCard
+from histoprompt.models.doctor import Finding, examine
+from histoprompt.models.manager import ModelManager
+
+COLUMNS = ("Model", "Weights", "In memory")
+
+
+class ModelsDock(Dock):
+    """Device, memory budget, models with their weights, load and unload, and a check-up.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.manager = self.session.manager
+        self._cards = list(registry.all_cards())
+        self._build()
+        self._connect()
+        self._refresh()
+        # Finding the device imports torch, which takes seconds: not on the GUI thread.
+        self.session.jobs.submit(
+            partial(_prepare, self.manager),
+            lane="batch",
+            key="prepare",
+            title="Finding the device",
+            on_done=self._on_prepared,
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        """The model whose row is selected."""
+        return self._cards[max(0, self._table.currentRow())]
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._device = QLabel("Looking for the device ...", wordWrap=True)
+        self._bar = QProgressBar()
+        self._budget = QSpinBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
+        self._budget.setToolTip("What models may take together")
+        self._budget.setKeyboardTracking(False)
+        self._budget.setEnabled(False)
+        self._table = self._make_table()
+        self._facts = QLabel(wordWrap=True)
+        self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._load, self._unload = QPushButton("Load"), QPushButton("Unload")
+        self._check = QPushButton("Check-up", toolTip="Examine this machine and time one embedding")
+        self._report = QPlainTextEdit(readOnly=True)
+        self._report.setPlaceholderText("Press Check-up to examine this machine.")
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._device)
+        layout.addWidget(row(self._bar, QLabel("of"), self._budget))
+        layout.addWidget(self._table)
+        layout.addWidget(self._facts)
+        buttons = QHBoxLayout()
+        for button in (self._load, self._unload, self._check):
+            buttons.addWidget(button)
+        layout.addLayout(buttons)
+        layout.addWidget(self._report)
+
+    def _make_table(self) -> QTableWidget:
+        table = QTableWidget(len(self._cards), len(COLUMNS))
+        table.setHorizontalHeaderLabels(COLUMNS)
+        table.verticalHeader().setVisible(False)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        table.setCurrentCell(0, 0)
+        return table
+
+    def _connect(self) -> None:
+        self._table.currentCellChanged.connect(self._describe)
+        self._load.clicked.connect(self._on_load)
+        self._unload.clicked.connect(self._on_unload)
+        self._check.clicked.connect(self._on_check)
+        self._budget.valueChanged.connect(self._on_budget)
+        self.link(self.manager.changed, self._on_residents)
+
+    # -- what the user does ------------------------------------------------------------------
+
+    def _on_load(self) -> None:
+        self.session.jobs.submit(
+            partial(_load, self.manager, self.card),
+            lane="batch",
+            key="load",
+            title=f"Loading {self.card.title}",
+        )
+
+    def _on_unload(self) -> None:
+        self.session.jobs.submit(
+            partial(_unload, self.manager, self.card.id),
+            lane="batch",
+            title=f"Unloading {self.card.title}",
+        )
+
+    def _on_check(self) -> None:
+        self._report.setPlainText("Examining ...")
+        self._check.setEnabled(False)
+        self.session.jobs.submit(
+            partial(_examine, self.manager),
+            lane="batch",
+            key="doctor",
+            title="The check-up",
+            on_done=self._on_examined,
+            on_error=self._on_examine_failed,
+        )
+
+    def _on_budget(self, mib: int) -> None:
+        self.manager.budget_mib = float(mib)
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def _on_prepared(self, _: object) -> None:
+        with signals_blocked(self._budget):
+            self._budget.setValue(int(self.manager.budget_mib))
+        self._budget.setEnabled(True)
+        self._refresh()
+
+    def _on_residents(self) -> None:
+        # Comes from whichever thread loaded or unloaded.
+        self.session.jobs.call(self._refresh)
+
+    def _refresh(self) -> None:
+        if self.manager.prepared:
+            self._device.setText(f"Device: <b>{self.manager.device}</b>")
+            self._bar.setMaximum(max(1, int(self.manager.budget_mib)))
+            self._bar.setValue(min(int(self.manager.used_mib), self._bar.maximum()))
+            self._bar.setFormat(f"{self.manager.used_mib:.0f} MiB")
+        loaded = {model.card_id: model for model in self.manager.loaded()}
+        for i, card in enumerate(self._cards):
+            model = loaded.get(card.id)
+            memory = "" if model is None else f"{model.mib:.0f} MiB" + (", in use" * model.leased)
+            for column, text in enumerate((card.title, _weights_state(card), memory)):
+                self._table.setItem(i, column, QTableWidgetItem(text))
+        self._describe()
+
+    def _describe(self, *_: object) -> None:
+        card = self.card
+        lines = [f"<b>{card.title}</b> ({card.id}). {card.description}"]
+        lines.append(f"Licence: {card.licence or 'none needed'}. {card.citation}")
+        status = weights.locate(card)
+        if card.weights is not None and not status.present:
+            lines.append(
+                f"<b>Missing:</b> {card.weights.filename}. Get it from {card.weights.source} and "
+                f"put it at {status.expected}, or name it in the Prompt dock."
+            )
+        self._facts.setText("<br>".join(lines))
+
+    def _on_examined(self, findings: list[Finding]) -> None:
+        self._check.setEnabled(True)
+        lines = []
+        for item in findings:
+            lines.append(f"[{item.state}] {item.name}: {item.value}")
+            if item.advice:
+                lines.append(f"    {item.advice}")
+        self._report.setPlainText("\n".join(lines))
+        self._report.moveCursor(QTextCursor.MoveOperation.Start)
+
+    def _on_examine_failed(self, text: str) -> None:
+        self._check.setEnabled(True)
+        self._report.setPlainText(text)
+
+
+def _weights_state(card: ModelCard) -> str:
+    if card.weights is None:
+        return "none needed"
+    return "present" if weights.locate(card).present else "missing"
+
+
+def _prepare(manager: ModelManager, task: Task) -> None:
+    task.step(0, 1, "Finding the device")
+    manager.prepare()
+
+
+def _load(manager: ModelManager, card: ModelCard, task: Task) -> None:
+    manager.load(card, task)
+
+
+def _unload(manager: ModelManager, card_id: str, task: Task) -> None:
+    task.step(0, 1, "Unloading")
+    manager.unload(card_id)
+
+
+def _examine(manager: ModelManager, task: Task) -> list[Finding]:
+    return examine(manager, task=task)

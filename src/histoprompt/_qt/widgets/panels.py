@@ -1,0 +1,173 @@
+"""Rows of the Prompt dock that stand on their own: which image, which model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.widgets.base import row
+from histoprompt.core.slide import Slide
+from histoprompt.models import registry, weights
+from histoprompt.models.card import ModelCard
+
+DEFAULT_MODEL = "litemedsam"
+
+
+class ImagePanel(QWidget):
+    """Which image layer is annotated, and its pixel size.
+
+    Attributes
+    ----------
+    chosen : Signal(object)
+        The image layer, or None.
+    mpp_typed : Signal(float)
+        Microns a pixel, typed by the user.
+    """
+
+    chosen = Signal(object)
+    mpp_typed = Signal(float)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._combo = _combo()
+        self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.01)
+        self._mpp.setSpecialValueText("not known")
+        self._mpp.setSuffix(" µm/px")
+        self._mpp.setKeyboardTracking(False)
+        self._source = QLabel()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Image", self._combo)
+        form.addRow("Pixel size", row(self._mpp, self._source))
+        self._combo.activated.connect(self._on_chosen)
+        self._mpp.valueChanged.connect(self._on_mpp)
+
+    @property
+    def images(self) -> list[Image]:
+        """The image layers there are."""
+        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+
+    def refill(self, chosen: Image | None) -> None:
+        """List the image layers anew."""
+        with signals_blocked(self._combo):
+            self._combo.clear()
+            self._combo.addItems([layer.name for layer in self.images])
+            index = self.images.index(chosen) if chosen in self.images else -1
+            self._combo.setCurrentIndex(index)
+        self._combo.setPlaceholderText("open a slide" if not self.images else "choose an image")
+
+    def show_slide(self, slide: Slide | None) -> None:
+        """Show a slide's pixel size and who stated it."""
+        with signals_blocked(self._mpp):
+            self._mpp.setValue((slide and slide.mpp) or 0.0)
+        self._mpp.setEnabled(slide is not None and slide.mpp_source != "file")
+        source = slide.mpp_source if slide else None
+        self._source.setText(
+            {"file": "from the file", "typed": "typed"}.get(source or "", "type it")
+        )
+
+    def _on_chosen(self, index: int) -> None:
+        self.chosen.emit(self.images[index] if 0 <= index < len(self.images) else None)
+
+    def _on_mpp(self, value: float) -> None:
+        if value > 0:
+            self.mpp_typed.emit(value)
+
+
+class ModelPanel(QWidget):
+    """Which model segments, what it takes, and whether its weights are here.
+
+    Attributes
+    ----------
+    chosen : Signal
+        Another model or weights file was chosen: read `card` and `weights`.
+    """
+
+    chosen = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards = [card for card in registry.all_cards() if card.role == "prompt"]
+        self._files: dict[str, Path] = {}
+        self._combo, self._note = _combo(), QLabel(wordWrap=True)
+        self._combo.addItems([card.title for card in self._cards])
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(DEFAULT_MODEL))
+        self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Model", row(self._combo, self._browse))
+        form.addRow(self._note)
+        self._combo.activated.connect(self._on_chosen)
+        self._browse.clicked.connect(self._on_browse)
+        self._describe()
+
+    @property
+    def card(self) -> ModelCard:
+        """The chosen model."""
+        return self._cards[self._combo.currentIndex()]
+
+    @property
+    def weights(self) -> Path | None:
+        """The user's own file for it, if one was chosen."""
+        return self._files.get(self.card.id)
+
+    def choose(self, model_id: str, file: Path | None = None) -> None:
+        """Choose a model by its id, with a weights file of the user's own if given."""
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(model_id))
+        if file is not None:
+            self._files[model_id] = file
+        self._on_chosen()
+
+    def _on_browse(self) -> None:
+        title = f"Weights for {self.card.title}"
+        name, _ = QFileDialog.getOpenFileName(
+            self, title, "", "Weights (*.pth *.pt *.bin *.safetensors)"
+        )
+        if name:
+            self.choose(self.card.id, Path(name))
+
+    def _on_chosen(self) -> None:
+        self._describe()
+        self.chosen.emit()
+
+    def _describe(self) -> None:
+        kinds = " and ".join(
+            {"point": "clicks", "box": "boxes", "scribble": "scribbles"}[k]
+            for k in ("point", "scribble", "box")
+            if k in self.card.accepts
+        )
+        text = f"Takes {kinds}."
+        if "point" not in self.card.accepts:
+            text += " Clicks and scribbles become a box, shown in orange."
+        if self.weights is not None:
+            text += f" Weights: {self.weights.name}."
+        elif not weights.locate(self.card).present:
+            text += (
+                f" <b>Weights missing:</b> see the Models dock, or give the file {self._file()}."
+            )
+        self._note.setText(text)
+
+    def _file(self) -> str:
+        return self.card.weights.filename if self.card.weights else ""
+
+
+def _combo() -> QComboBox:
+    combo = QComboBox()
+    policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    combo.setSizeAdjustPolicy(policy)
+    combo.setMinimumContentsLength(14)
+    return combo

