@@ -75,4 +75,5 @@ def _kept(
     sure = np.bincount(labels.ravel(), weights=front.ravel(), minlength=count) / area.clip(1)
     keep = (area >= params.area) & (sure >= params.certainty)
     keep[0] = False
-    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
+    numbers = (np.cumsum(keep) * keep).astype(np.int32)
+    return np.asarray(numbers[labels])

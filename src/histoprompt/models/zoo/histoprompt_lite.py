@@ -172,8 +172,9 @@ class Networks:
             prompt.load_state_dict(heads.prompt)
         except RuntimeError as error:
             raise WeightsError(f"{path} belongs to another architecture: {error}") from error
-        both = (net.eval().requires_grad_(False).to(device) for net in (cells, prompt))
-        return cls(load_published(device), *both, heads.params, device)
+        for net in (cells, prompt):
+            net.eval().requires_grad_(False).to(device)
+        return cls(load_published(device), cells, prompt, heads.params, device)
 
     def look(self, field: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Embedding, pixel planes and instance maps (probabilities) of a (256, 256, 3) field."""
