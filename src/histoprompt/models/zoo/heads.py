@@ -106,8 +106,8 @@ class PromptHead(nn.Module):
             nn.Conv2d(HINT_CHANNELS, 12, 5, padding=2), nn.GELU(), nn.Conv2d(12, 4, 3, padding=1)
         )
         for last in (self.hints[-1], self.skip[-1], self.lift[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for values in last.parameters():
+                nn.init.zeros_(values)
 
     def fine(self, pixels: Tensor, maps: Tensor) -> Tensor:
         """What the full resolution adds to an image's masks, (1, 32, h, w); once per image."""

@@ -36,4 +36,5 @@ def embed(net: Any, rgb: NDArray[np.uint8]) -> torch.Tensor:
     x = torch.from_numpy(normalised(rgb))[None].contiguous(memory_format=torch.channels_last)
     device = next(net.parameters()).device
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
-        return net.image_encoder(x.to(device)).float()
+        found: torch.Tensor = net.image_encoder(x.to(device))
+        return found.float()
