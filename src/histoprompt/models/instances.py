@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 
@@ -23,8 +24,9 @@ class DecodeParams:
         Least depth at a nucleus' seed, in [0, 1].
     smooth : float
         Sigma of the smoothing of the depth.
-    spacing : int
-        Seeds are the highest within a square of this side.
+    prominence : float
+        How far a seed's depth rises above the saddle to a higher one; texture within a nucleus
+        makes lower peaks.
     area : float
         Smallest nucleus.
     certainty : float
@@ -32,15 +34,15 @@ class DecodeParams:
     """
 
     foreground: float = 0.5
-    seed: float = 0.4
-    smooth: float = 1.0
-    spacing: int = 7
+    seed: float = 0.25
+    smooth: float = 1.5
+    prominence: float = 0.05
     area: float = 16
     certainty: float = 0.6
 
 
 def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) -> NDArray[np.int32]:
-    """Nuclei from probabilities by a seeded watershed on the depth.
+    """Nuclei from probabilities by a watershed on the depth, seeded at its h-maxima.
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     front, depth, rim = maps
     mask = ndi.binary_fill_holes(front > params.foreground)
     height = ndi.gaussian_filter(np.asarray(depth - 0.5 * rim, np.float32), params.smooth)
-    peaks = (height >= ndi.maximum_filter(height, params.spacing)) & (height > params.seed) & mask
+    filled = reconstruction(height - params.prominence, height)
+    peaks = (height - filled >= 0.999 * params.prominence) & (height > params.seed) & mask
     seeds, _ = ndi.label(peaks, np.ones((3, 3)))
     labels = np.asarray(watershed(-height, seeds, mask=mask), np.int32)
     return _kept(labels, np.asarray(front), params)

@@ -244,8 +244,8 @@ def _second_views(
 def choose_decoding(head: Any, held: Sequence[Encoded]) -> tuple[DecodeParams, Agreement]:
     """The thresholds with the best F1 less the count bias on held-out fields."""
     best: tuple[float, DecodeParams, Agreement] | None = None
-    for foreground, seed in product((0.4, 0.5, 0.6), (0.3, 0.4, 0.5, 0.6)):
-        params = DecodeParams(foreground=foreground, seed=seed)
+    for smooth, seed, prominence in product((1.0, 1.5, 2.0), (0.15, 0.25, 0.35), (0.05, 0.1)):
+        params = DecodeParams(smooth=smooth, seed=seed, prominence=prominence)
         result = evaluate(head, held, params)
         value = result.f1 - 0.5 * abs(result.bias)
         if best is None or value > best[0]:
