@@ -38,7 +38,7 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
 _WEIGHTS = WeightsSpec(
     filename="histoprompt_lite.safetensors",
-    source="shipped with histoprompt",
+    source="https://pypi.org/project/napari-histoprompt/",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _CITATION = "LiteMedSAM: Ma et al., Nat Commun 15, 654, 2024; heads trained by this project"
@@ -71,6 +71,7 @@ CELLS = ModelCard(
     memory_mib=700,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
 )
+CARDS = (CARD, CELLS)
 
 
 @dataclass(frozen=True, eq=False)
