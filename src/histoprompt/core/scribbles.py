@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import disk, line
@@ -55,7 +57,7 @@ def _paste(out: NDArray[np.uint8], painted: ScribbleMap) -> None:
 
 def _draw(out: NDArray[np.uint8], points: NDArray[np.float64], radius: float, value: int) -> None:
     corners = np.rint(points).astype(int)
-    for (r0, c0), (r1, c1) in zip(corners[:-1], corners[1:], strict=True):
+    for (r0, c0), (r1, c1) in pairwise(corners):
         _put(out, np.stack(line(r0, c0, r1, c1), axis=1), value)
     if len(corners) == 1:
         _put(out, corners, value)
