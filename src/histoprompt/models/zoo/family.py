@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Prompts decoded at once: more make the intermediate arrays fall out of a CPU's cache.
-DECODE_BATCH = 8
+DECODE_BATCH = 4
 
 
 @dataclass(frozen=True, eq=False)
