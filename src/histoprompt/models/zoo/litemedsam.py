@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,22 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     from histoprompt.models.checkpoints import load_weights
 
     net = load_weights(build_lite_medsam(), weights, card.title)
+    _quicken(net.image_encoder)
     return SamFamily(card, net.to(device), device, prepare, whole_boxes=True)
+
+
+def _quicken(encoder: Any) -> None:
+    """The same network in a quarter less time: normalisations go into the convolutions before them.
+
+    The convolutions then run with the channels innermost, which a CPU likes better.
+    """
+    import torch
+
+    for parent in list(encoder.modules()):
+        for name, child in list(parent.named_children()):
+            if hasattr(child, "fuse"):
+                setattr(parent, name, child.fuse())
+    encoder.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
