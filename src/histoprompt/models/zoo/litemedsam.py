@@ -35,7 +35,7 @@ CARD = ModelCard(
     ),
     field=128,
     reach=0.6,
-    memory_mib=600,
+    memory_mib=400,
     description="Small and quick, works everywhere; takes boxes only.",
 )
 
