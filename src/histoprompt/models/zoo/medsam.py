@@ -73,4 +73,4 @@ def _square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         for i in range(3)
     ]
     within = np.clip(np.stack(channels, axis=-1), image.min(), image.max())
-    return within.astype(np.uint8)
+    return np.asarray(within, np.uint8)
