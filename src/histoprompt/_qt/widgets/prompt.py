@@ -83,6 +83,10 @@ class PromptDock(Dock):
         self._each_box.setChecked(params.each_box)
         self._class.setText(params.class_name)
 
+    def choose(self, tool: str) -> None:
+        """Press a tool's button: "click +", "scribble -", "box" ..."""
+        self._tools[tool].click()
+
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
