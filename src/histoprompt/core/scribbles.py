@@ -47,7 +47,7 @@ def _paste(out: NDArray[np.uint8], painted: ScribbleMap) -> None:
             continue
         _put(out, whole.to_array(painted.frame.to_slide(source)), value)
     if max(painted.frame.scale) > 1:  # painted coarser than the array: fill what lies between
-        points = np.stack(np.mgrid[: out.shape[0], : out.shape[1]], axis=-1).reshape(-1, 2)
+        points = np.indices(out.shape).reshape(2, -1).T
         index = np.rint(painted.frame.to_array(points)).astype(int)
         inside = ((index >= 0) & (index < painted.array.shape)).all(axis=1)
         values = painted.array[tuple(index[inside].T)]
