@@ -186,6 +186,17 @@ def test_keep_and_overwrite_decide_shared_pixels(dock):
         assert kept == (1 if rule == "keep" else annotator.store.next_id() - 1)
 
 
+def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, until):
+    annotator = dock.session.annotator
+    _commit_click(dock, until, *NUCLEI[0])
+    _click(dock, *NUCLEI[0])
+    until(lambda: annotator.has_preview)
+    assert annotator.commit() == []
+    assert "overwrites" in dock._status.text()
+    assert annotator.store.count == 1
+    assert len(annotator.prompts.points.data) == 1
+
+
 def test_a_class_is_kept_with_the_object(dock, until):
     dock.set_value(PromptParams(class_name="lymphocyte"))
     found = _commit_click(dock, until, *NUCLEI[3])
