@@ -129,7 +129,7 @@ class ExportDock(Dock):
         form = QFormLayout()
         form.addRow("Format", self._format)
         form.addRow("Folder", row(self._folder, self._browse))
-        form.addRow("Class of the unclassed", self._default)
+        form.addRow("Class if none given", self._default)
         form.addRow("Tile side", self._tile)
         form.addRow("Pixel size", self._mpp)
         form.addRow("Share for validation", self._val)
