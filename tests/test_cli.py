@@ -526,6 +526,15 @@ def test_the_installed_command_runs(slide):
     assert "2400 x 3000" in done.stdout
 
 
+def test_a_reader_that_stops_early_is_no_error():
+    read, write_end = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "histoprompt.cli", "models", "list"]
+    done = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_truncated_tiff_is_one_line_whatever_libraries_log(slide, tmp_path):
     cut = tmp_path / "cut.ome.tif"
     cut.write_bytes(slide.read_bytes()[:1_000_000])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from pathlib import Path
 from histoprompt import __version__
 from histoprompt.core.errors import ExportError, HistopromptError, RegionError, WeightsError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels, write_labels
+from histoprompt.core.label_io import TiffLabels, read_labels, write_labels
+from histoprompt.core.labels import ArrayLabels
 from histoprompt.core.prompt_file import read_prompts
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_info import describe
@@ -50,13 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Libraries log what they stumble over; what matters of it is said here in one line.
     logging.basicConfig(handlers=[logging.NullHandler()])
     try:
-        return int(args.run(args) or 0)
+        status = int(args.run(args) or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough, as `head` does; nothing more may be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except HistopromptError as error:
         _say(f"histoprompt: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
         _say("histoprompt: interrupted; nothing half-written was left.")
         return 130
+    return status
 
 
 # -- commands --------------------------------------------------------------------------------
@@ -88,13 +96,7 @@ def _segment(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     slide = open_slide(args.image, mpp=args.mpp)
-    region = _region(args.region, slide) if args.region else None
-    labels = read_labels(args.labels, region and (round(region.r0), round(region.c0)))
-    if region and labels.shape != region.shape:
-        raise RegionError(
-            f"--region {args.region} has {region.shape[0]} rows and {region.shape[1]} columns, but "
-            f"{args.labels} has {labels.shape[0]} and {labels.shape[1]}."
-        )
+    labels = _labels(args, slide)
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None
     print(export(slide, labels, args.out, params, _task(), classes=classes))
@@ -159,6 +161,20 @@ def _region(text: str | None, slide: Slide) -> Box:
             f"{slide.shape[1]} columns."
         )
     return box
+
+
+def _labels(args: argparse.Namespace, slide: Slide) -> TiffLabels | ArrayLabels:
+    """The labels to export, where `--region` says they lie or where their file says it."""
+    if args.region is None:
+        return read_labels(args.labels)
+    region = _region(args.region, slide)
+    labels = read_labels(args.labels, (round(region.r0), round(region.c0)))
+    if labels.shape != region.shape:
+        raise RegionError(
+            f"--region {args.region} has {region.shape[0]} rows and {region.shape[1]} columns, but "
+            f"{args.labels} has {labels.shape[0]} and {labels.shape[1]}."
+        )
+    return labels
 
 
 def _keep_inputs(out: Path, *inputs: Path) -> None:
