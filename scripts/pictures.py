@@ -71,7 +71,7 @@ def _point(demo: Demo) -> None:
     target = stage.nuclei_near(stage.PLACE, 15)[-1]
     demo.dock.choose("click +")
     annotator.prompts.points.add(target.centre)
-    stage.wait_for(lambda: annotator.has_preview)
+    stage.wait_for(lambda: annotator.preview.shown)
 
 
 def _examine(demo: Demo) -> None:

@@ -75,7 +75,7 @@ def test_every_format_reads_back_equal_to_the_store(exporter, dock, until, tmp_p
 def test_the_classes_given_in_the_prompt_dock_are_exported(exporter, dock, until, tmp_path):
     dock._class.setText("lymphocyte")
     annotator = dock.session.annotator
-    annotator.current.paint((190, 40), 1)
+    annotator.preview.layer.paint((190, 40), 1)
     (found,) = annotator.commit()
     exporter._default.setText("other")
     start(exporter, tmp_path / "out", None)

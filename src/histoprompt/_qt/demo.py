@@ -186,7 +186,7 @@ def _scribble(annotator: Annotator, box: Box) -> None:
 
 
 def _commit(annotator: Annotator) -> int:
-    wait_for(lambda: annotator.has_preview)
+    wait_for(lambda: annotator.preview.shown)
     (found,) = annotator.commit()
     return found
 

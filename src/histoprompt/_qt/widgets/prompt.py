@@ -182,7 +182,7 @@ class PromptDock(Dock):
     def _on_params(self) -> None:
         if self._bound is not None:
             self._bound.params = self.value()
-            self._bound.preview()
+            self._bound.segment()
 
     def _on_tool(self, button: QPushButton) -> None:
         if self._bound is None or self._corrections is None:
@@ -268,8 +268,8 @@ class PromptDock(Dock):
 
     def _on_changed(self) -> None:
         ready = self._bound is not None
-        self._actions["commit"].setEnabled(ready and self._bound.has_preview)
-        self._actions["next_candidate"].setEnabled(ready and self._bound.candidates > 1)
+        self._actions["commit"].setEnabled(ready and self._bound.preview.shown)
+        self._actions["next_candidate"].setEnabled(ready and self._bound.preview.candidates > 1)
 
 
 def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:
