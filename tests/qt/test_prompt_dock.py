@@ -6,9 +6,9 @@ import gc
 
 import numpy as np
 import pytest
+from five_nuclei import NUCLEI, RADIUS
 from qtpy.QtCore import Qt
 
-from conftest import NUCLEI, RADIUS
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import PromptParams
 from histoprompt._qt.corrections import Corrections
