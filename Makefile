@@ -12,9 +12,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SCREEN := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(filter Darwin,$(shell uname -s)))
+MAC := $(filter Darwin,$(shell uname -s))
+SCREEN := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(MAC))
 # Qt's offscreen platform has no OpenGL, so windows without a display are drawn on a virtual one.
-XVFB := env -u QT_QPA_PLATFORM -u WAYLAND_DISPLAY xvfb-run -a -s "-screen 0 1600x1000x24"
+VIRTUAL := env -u QT_QPA_PLATFORM -u WAYLAND_DISPLAY xvfb-run -a -s "-screen 0 1600x1000x24"
+XVFB := $(if $(MAC),,$(VIRTUAL))
 
 .PHONY: demo test sample bench clean system
 
@@ -38,7 +40,7 @@ sample: $(STAMP)
 	$(BIN)/python sample_data/make_sample.py
 
 bench: $(STAMP)
-	for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+	for script in benchmarks/bench_*.py; do $(XVFB) $(BIN)/python "$$script" || exit 1; done
 
 clean:
 	rm -rf $(VENV) demo_output dist build .*_cache .hypothesis
@@ -48,4 +50,4 @@ $(STAMP): pyproject.toml scripts/install.sh | system
 	touch $@
 
 system:
-	@PYTHON="$(PYTHON)" scripts/system.sh $(if $(SCREEN),$(if $(filter test,$(MAKECMDGOALS)),xvfb),xvfb)
+	@PYTHON="$(PYTHON)" scripts/system.sh $(if $(SCREEN),$(if $(filter test bench,$(MAKECMDGOALS)),xvfb),xvfb)

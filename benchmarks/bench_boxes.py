@@ -40,6 +40,8 @@ BINS = ((0, 16), (16, 24), (24, 32), (32, 48), (48, 1000))
 GROUPS = ("purple", "white", "pink")
 JITTER = 2
 LEAST_AREA = 30
+# Slivers cut by the tile's edge: a moved side must not pass its opposite.
+LEAST_SIDE = 2 * JITTER + 2
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Cost:
 
 def main() -> None:
     args = _arguments()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     import torch
 
     torch.set_num_threads(1)
@@ -90,10 +93,10 @@ def main() -> None:
             plans = _plans(slide, model_card, found, side)
             costs[str(side)] += _score(str(side), model, slide, found, plans)
         nuclei += found
-        print(f"{group}: {len(nuclei)} nuclei, {costs['tile'].embeddings} tiles", flush=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(_report(model_card, nuclei, costs, args), encoding="utf-8")
-    print(args.out.read_text(encoding="utf-8"))
+        report = _report(model_card, nuclei, costs, args.seed)
+        print(f"{len(nuclei)} nuclei, {costs['tile'].embeddings} tiles", flush=True)
+        args.out.write_text(report, encoding="utf-8")
+    print(report)
 
 
 def _arguments() -> argparse.Namespace:
@@ -115,12 +118,15 @@ def _tiles(
     folder = data / "nuclei" / "dsb2018"
     with open(folder / "index.csv", newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "stained"]
-    for group in GROUPS:
-        names = sorted(row["name"] for row in rows if row["background"] == group)
-        for index in rng.permutation(len(names))[:count]:
-            image = imread(next((folder / "stained" / "images").glob(f"{names[index]}*")))
-            labels = imread(next((folder / "stained" / "labels").glob(f"{names[index]}*")))
-            yield group, np.ascontiguousarray(image[..., :3]), labels
+    names = {g: sorted(row["name"] for row in rows if row["background"] == g) for g in GROUPS}
+    shuffled = {g: [n[i] for i in rng.permutation(len(n))[:count]] for g, n in names.items()}
+    for index in range(count):  # group by group in turn, so that a stopped run is balanced
+        for group in GROUPS:
+            if index < len(shuffled[group]):
+                name = shuffled[group][index]
+                image = imread(next((folder / "stained" / "images").glob(f"{name}*")))
+                labels = imread(next((folder / "stained" / "labels").glob(f"{name}*")))
+                yield group, np.ascontiguousarray(image[..., :3]), labels
 
 
 def _nuclei(
@@ -128,10 +134,11 @@ def _nuclei(
 ) -> Iterator[Nucleus]:
     bounds = Box.of_shape(labels.shape)
     areas = np.bincount(labels.ravel())
-    values = [v for v in range(1, len(areas)) if areas[v] >= LEAST_AREA]
+    exact = {v: Box.of_mask(labels == v) for v in range(1, len(areas)) if areas[v] >= LEAST_AREA}
+    values = [v for v, box in exact.items() if min(box.shape) >= LEAST_SIDE]
     for value in rng.permutation(values)[:count]:
         truth = labels == value
-        sides = np.array(list(Box.of_mask(truth))) + rng.integers(-JITTER, JITTER + 1, 4)
+        sides = np.array(list(exact[value])) + rng.integers(-JITTER, JITTER + 1, 4)
         box = Box(*(float(s) for s in sides)).intersection(bounds)
         yield Nucleus(group, box, truth)
 
@@ -186,15 +193,14 @@ def _ladder(nucleus: Nucleus, start: int, reach: float) -> float:
     return nucleus.scores.get(str(side), nucleus.scores["tile"])
 
 
-def _report(
-    model_card: ModelCard, nuclei: list[Nucleus], costs: dict[str, Cost], args: argparse.Namespace
-) -> str:
+def _report(model_card: ModelCard, nuclei: list[Nucleus], costs: dict[str, Cost], seed: int) -> str:
     ways = ["ellipse", "classical", "tile", *(str(s) for s in SIDES)]
     heads = [f"field {w}" if w.isdigit() else f"whole {w}" if w == "tile" else w for w in ways]
     parts = [
         f"# Box IoU of {model_card.title}",
         f"{len(nuclei)} nuclei of {costs['tile'].embeddings} tiles (stained, DSB 2018), true box "
-        f"with every side moved by up to {JITTER} px, seed {args.seed}. Mean / median IoU. "
+        f"with every side moved by up to {JITTER} px, seed {seed}; no nucleus "
+        f"under {LEAST_AREA} px of area or {LEAST_SIDE} px of side. Mean / median IoU. "
         f"A field is a square of so many level-0 pixels handed to the network, which resizes it "
         f"to {model_card.input_size}; nuclei too large for a field are left out of its column.",
         "## By background",

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
 from npe2 import PluginManifest
-from npe2._pytest_plugin import TestPluginManager
 from scipy.ndimage import find_objects, label
 
 from histoprompt.core import sample
@@ -23,6 +23,9 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.label_io import TiffLabels
 from histoprompt.core.slide_io import open_slide
 from histoprompt.core.stain import optical_density
+
+if TYPE_CHECKING:
+    from npe2._pytest_plugin import TestPluginManager
 
 FOLDER = sample.sample_folder()
 SCRIPT = FOLDER / "make_sample.py"

@@ -6,15 +6,18 @@ Exit status: 0 for success, 1 for a mistake of the user's (one line says which),
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from histoprompt import __version__
-from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.core.errors import ExportError, HistopromptError, RegionError, WeightsError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels, write_labels
+from histoprompt.core.label_io import TiffLabels, read_labels, write_labels
+from histoprompt.core.labels import ArrayLabels
 from histoprompt.core.prompt_file import read_prompts
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_info import describe
@@ -46,14 +49,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     args = _parser().parse_args(argv)
+    # Libraries log what they stumble over; what matters of it is said here in one line.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     try:
-        return int(args.run(args) or 0)
+        status = int(args.run(args) or 0)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads the output has seen enough, as `head` does; nothing more may be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except HistopromptError as error:
         _say(f"histoprompt: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
         _say("histoprompt: interrupted; nothing half-written was left.")
         return 130
+    return status
 
 
 # -- commands --------------------------------------------------------------------------------
@@ -65,6 +76,7 @@ def _info(args: argparse.Namespace) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
+    _keep_inputs(args.out, Path(args.slide), Path(args.prompts))
     slide = open_slide(args.slide, mpp=args.mpp)
     region = _region(args.region, slide)
     objects = read_prompts(args.prompts)
@@ -84,8 +96,7 @@ def _segment(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     slide = open_slide(args.image, mpp=args.mpp)
-    region = _region(args.region, slide) if args.region else None
-    labels = read_labels(args.labels, region and (round(region.r0), round(region.c0)))
+    labels = _labels(args, slide)
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None
     print(export(slide, labels, args.out, params, _task(), classes=classes))
@@ -107,6 +118,8 @@ def _models_path(args: argparse.Namespace) -> None:
 
 
 def _models_verify(args: argparse.Namespace) -> None:
+    if args.weights and not args.model:
+        raise WeightsError("Say which model the file of --weights is for.")
     cards = [registry.card(args.model)] if args.model else list(registry.all_cards())
     for card in cards:
         if args.model or weights.locate(card).present:
@@ -148,6 +161,27 @@ def _region(text: str | None, slide: Slide) -> Box:
             f"{slide.shape[1]} columns."
         )
     return box
+
+
+def _labels(args: argparse.Namespace, slide: Slide) -> TiffLabels | ArrayLabels:
+    """The labels to export, where `--region` says they lie or where their file says it."""
+    if args.region is None:
+        return read_labels(args.labels)
+    region = _region(args.region, slide)
+    labels = read_labels(args.labels, (round(region.r0), round(region.c0)))
+    if labels.shape != region.shape:
+        raise RegionError(
+            f"--region {args.region} has {region.shape[0]} rows and {region.shape[1]} columns, but "
+            f"{args.labels} has {labels.shape[0]} and {labels.shape[1]}."
+        )
+    return labels
+
+
+def _keep_inputs(out: Path, *inputs: Path) -> None:
+    """Refuse to write over what is read."""
+    for path in inputs:
+        if out.resolve() == path.resolve():
+            raise ExportError(f"--out {out} is what is to be read. Choose another name.")
 
 
 def _state(card: ModelCard) -> str:

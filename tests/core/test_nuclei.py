@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_field import PLACES, centre, field
+from skimage.measure import regionprops
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.nuclei import nucleus_box, propose_box
 from histoprompt.core.prompt import Prompt, Strokes
+from histoprompt.core.sample import LABELS, SLIDE, sample_file
+from histoprompt.core.slide_io import open_slide
 
 IMAGE, TRUTH = field("he")
 
@@ -82,3 +86,26 @@ def test_a_proposal_lies_inside_and_holds_every_click_on_the_image(positive, neg
     assert bounds.covers(box)
     assert box == box.to_pixels()
     assert all(box.contains(*p) for p in positive if bounds.contains(*p))
+
+
+def test_a_short_scribble_means_the_nucleus_around_it():
+    """On pale clumped chromatin the scribble's own extent would be a strip."""
+    slide = open_slide(sample_file(SLIDE))
+    truth = tifffile.imread(sample_file(LABELS)).astype(int)[1100:1300, 800:1000]
+    found, strips = [], []
+    for item in regionprops(truth):
+        box = Box(*item.bbox).shift(1100, 800)
+        if item.area < 300 or not Box(1100, 800, 1300, 1000).pad(-3).covers(box):
+            continue
+        row, col = box.centre
+        reach = 0.3 * box.width
+        line = np.array([[row, col - reach], [row, col + reach]])
+        around = Box.around(row, col, 256).to_pixels()
+        image, frame = slide.read(around)
+        prompt = Prompt(strokes=Strokes((line,), (), 4))
+        proposed = frame.box_to_slide(propose_box(image, prompt.into(frame)))
+        found.append(overlap(proposed, box))
+        strips.append(overlap(prompt.extent(), box))
+    assert len(found) > 5
+    assert np.mean(found) > 0.6
+    assert np.mean(found) > 2 * np.mean(strips)

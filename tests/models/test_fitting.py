@@ -122,6 +122,7 @@ def test_medsam_prepares_as_published() -> None:
     from skimage.transform import resize
 
     image = image_of(60, 90)
+    image[..., 1] //= 2  # each channel with extremes of its own, which cubic overshoots
     square = resize(image, (64, 64), order=3, preserve_range=True, anti_aliasing=True)
     square = square.astype(np.uint8)
     theirs = (square - square.min()) / np.clip(square.max() - square.min(), 1e-8, None)

@@ -68,7 +68,7 @@ def test_logits_equal_the_packages_own_forward(
 
     box = Box(40, 100, 92, 161)
     ratio = 256 / max(coins.shape)
-    corners = np.array([[int(v * ratio) for v in (100, 40, 160, 91)]])
+    corners = np.array([[int(v * ratio) for v in (100, 40, 161, 92)]])
     array, fit = prepare(coins, 256)
     with torch.no_grad():
         theirs = package_net(torch.from_numpy(array)[None], corners)

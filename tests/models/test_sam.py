@@ -56,12 +56,12 @@ def predictor(image: np.ndarray) -> Any:
 
 
 def ask(predictor: Any, prompt: Prompt) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a user of segment_anything would ask: (x, y), boxes by their first and last pixel."""
+    """What a user of segment_anything would ask: (x, y) and (x0, y0, x1, y1)."""
     box = prompt.box
     return predictor.predict(  # type: ignore[no-any-return]
         point_coords=prompt.points[:, ::-1] if len(prompt.points) else None,
         point_labels=prompt.labels.astype(int) if len(prompt.points) else None,
-        box=None if box is None else np.array([box.c0, box.r0, box.c1 - 1, box.r1 - 1]),
+        box=None if box is None else np.array([box.c0, box.r0, box.c1, box.r1]),
         multimask_output=len(prompt.points) == 1 and box is None,
     )
 
@@ -118,7 +118,7 @@ def published_medsam(net: Any, image: np.ndarray, box: Box) -> np.ndarray:
 
     h, w = image.shape[:2]
     array, _ = medsam.prepare(image, SIDE)
-    corners = np.array([[box.c0, box.r0, box.c1 - 1, box.r1 - 1]]) / [w, h, w, h] * SIDE
+    corners = np.array([[box.c0, box.r0, box.c1, box.r1]]) / [w, h, w, h] * SIDE
     with torch.no_grad():
         features = net.image_encoder(torch.from_numpy(array)[None])
         sparse, dense = net.prompt_encoder(

@@ -7,24 +7,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from five_nuclei import five_nuclei
 from qtpy.QtWidgets import QApplication
 
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
 
-NUCLEI = [(40, 50), (40, 120), (110, 60), (110, 140), (180, 90)]
-RADIUS = 13
-
 
 @pytest.fixture(scope="session")
 def picture() -> np.ndarray:
     """Five dark purple discs on pink, (220, 200, 3) uint8."""
-    rng = np.random.default_rng(0)
-    image = np.full((220, 200, 3), (232, 190, 215), float)
-    rr, cc = np.mgrid[:220, :200]
-    for row, col in NUCLEI:
-        image[(rr - row) ** 2 + (cc - col) ** 2 <= RADIUS**2] = (90, 60, 140)
-    return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    return five_nuclei()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -445,3 +447,30 @@ def test_many_jobs_from_many_threads_all_end(jobs, qtbot):
     qtbot.waitUntil(lambda: len(found) == 200 and not any(j.active for j in found), timeout=30_000)
     assert {job.state for job in found} <= {"done", "cancelled"}
     assert jobs._active == []
+
+
+def test_the_process_ends_cleanly_though_a_network_is_at_work():
+    """A thread inside torch when the interpreter goes away would abort the whole process."""
+    code = """
+import threading
+from qtpy.QtCore import QCoreApplication
+app = QCoreApplication([])
+import torch
+from histoprompt._qt.jobs import Jobs
+jobs, begun = Jobs(notify=print), threading.Event()
+def multiply(task):
+    a = torch.ones(400, 400)
+    begun.set()
+    for _ in range(300):
+        a = a @ a / 400
+    print("worked to the end", flush=True)
+jobs.submit(multiply, lane="batch")
+assert begun.wait(60)
+print("left in time:", jobs.shutdown(0), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "left in time: False" in done.stdout
+    assert "worked to the end" in done.stdout

@@ -6,9 +6,9 @@ import gc
 
 import numpy as np
 import pytest
+from five_nuclei import NUCLEI, RADIUS
 from qtpy.QtCore import Qt
 
-from conftest import NUCLEI, RADIUS
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import PromptParams
 from histoprompt._qt.corrections import Corrections
@@ -34,7 +34,7 @@ def _click(dock: PromptDock, row: float, col: float) -> None:
 
 def _commit_click(dock, until, row, col) -> int:
     _click(dock, row, col)
-    until(lambda: dock.session.annotator.has_preview)
+    until(lambda: dock.session.annotator.preview.shown)
     (found,) = dock.session.annotator.commit()
     return found
 
@@ -47,12 +47,12 @@ def _committed(dock: PromptDock) -> np.ndarray:
 def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
     annotator = dock.session.annotator
     _click(dock, *NUCLEI[0])
-    until(lambda: annotator.has_preview)
-    assert _iou(annotator.current.data > 0, _disc(*NUCLEI[0])) > 0.8
+    until(lambda: annotator.preview.shown)
+    assert _iou(annotator.preview.layer.data > 0, _disc(*NUCLEI[0])) > 0.8
     assert dock._actions["commit"].isEnabled()
     dock._actions["commit"].click()
     assert annotator.prompts.empty
-    assert not annotator.has_preview
+    assert not annotator.preview.shown
     assert _iou(annotator.committed.layer.data > 0, _disc(*NUCLEI[0])) > 0.8
     assert np.array_equal(_committed(dock), annotator.committed.layer.data)
 
@@ -68,13 +68,13 @@ def test_a_scribble_and_a_box_segment_too(dock, until):
     annotator = dock.session.annotator
     row, col = NUCLEI[1]
     annotator.prompts.scribbles.paint((row, col), 1)
-    until(lambda: annotator.has_preview)
-    assert _iou(annotator.current.data > 0, _disc(row, col)) > 0.7
+    until(lambda: annotator.preview.shown)
+    assert _iou(annotator.preview.layer.data > 0, _disc(row, col)) > 0.7
     annotator.clear()
     row, col = NUCLEI[2]
     annotator.prompts.boxes.add_rectangles(layers.box_vertices(Box.around(row, col, 27)))
-    until(lambda: annotator.has_preview)
-    assert _iou(annotator.current.data > 0, _disc(row, col)) > 0.8
+    until(lambda: annotator.preview.shown)
+    assert _iou(annotator.preview.layer.data > 0, _disc(row, col)) > 0.8
 
 
 def test_many_boxes_at_once_become_many_objects(dock, until):
@@ -82,7 +82,7 @@ def test_many_boxes_at_once_become_many_objects(dock, until):
     dock.set_value(PromptParams(each_box=True))
     for row, col in NUCLEI[:3]:
         annotator.prompts.boxes.add_rectangles(layers.box_vertices(Box.around(row, col, 27)))
-    until(lambda: len(annotator._found) == 3)
+    until(lambda: len(annotator.preview._found) == 3)
     assert len(annotator.commit()) == 3
     labels = _committed(dock)
     found = {int(labels[row, col]) for row, col in NUCLEI[:3]}
@@ -165,9 +165,9 @@ def test_painting_erasing_and_filling_reach_the_store_and_are_undone(dock):
 
 def test_a_hand_painted_preview_is_committed_as_painted(dock):
     annotator = dock.session.annotator
-    annotator.current.brush_size = 11
-    annotator.current.paint((60, 60), 1)
-    painted = annotator.current.data == 1
+    annotator.preview.layer.brush_size = 11
+    annotator.preview.layer.paint((60, 60), 1)
+    painted = annotator.preview.layer.data == 1
     (found,) = annotator.commit()
     assert np.array_equal(_committed(dock) == found, painted)
 
@@ -176,14 +176,25 @@ def test_keep_and_overwrite_decide_shared_pixels(dock):
     annotator = dock.session.annotator
     for rule, owner in (("keep", 1), ("overwrite", 3)):
         dock.set_value(PromptParams(rule=rule))
-        annotator.current.brush_size = 20
-        annotator.current.paint((60, 60), 1)
+        annotator.preview.layer.brush_size = 20
+        annotator.preview.layer.paint((60, 60), 1)
         annotator.commit()
-        annotator.current.paint((60, 70), 1)
+        annotator.preview.layer.paint((60, 70), 1)
         annotator.commit()
         assert annotator.store.read(Box(60, 65, 61, 66))[0, 0] in (owner, owner + 1)
         kept = annotator.store.read(Box(60, 65, 61, 66))[0, 0]
         assert kept == (1 if rule == "keep" else annotator.store.next_id() - 1)
+
+
+def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, until):
+    annotator = dock.session.annotator
+    _commit_click(dock, until, *NUCLEI[0])
+    _click(dock, *NUCLEI[0])
+    until(lambda: annotator.preview.shown)
+    assert annotator.commit() == []
+    assert "overwrites" in dock._status.text()
+    assert annotator.store.count == 1
+    assert len(annotator.prompts.points.data) == 1
 
 
 def test_a_class_is_kept_with_the_object(dock, until):
@@ -225,9 +236,9 @@ def test_a_box_only_model_shows_the_box_a_click_became(dock, until):
     dock.models.choose("litemedsam")
     annotator = dock.session.annotator
     _click(dock, *NUCLEI[0])
-    until(lambda: annotator.has_preview)
+    until(lambda: annotator.preview.shown)
     assert "became a box" in dock._status.text()
-    (drawn,) = layers.read_boxes(annotator._used_box)
+    (drawn,) = layers.read_boxes(annotator.preview.used_box)
     assert drawn.contains(*NUCLEI[0])
     assert abs(drawn.height - 2 * RADIUS) < 12
 
@@ -237,7 +248,7 @@ def test_missing_weights_say_which_file_and_where(dock, until):
     _click(dock, *NUCLEI[0])
     until(lambda: "medsam_vit_b.pth" in dock._status.text())
     assert "zenodo" in dock._status.text()
-    assert not dock.session.annotator.has_preview
+    assert not dock.session.annotator.preview.shown
     assert not dock.session.annotator.prompts.empty
 
 
@@ -295,7 +306,7 @@ def test_the_same_picture_in_two_viewers_is_refused_to_the_second(
 def test_keys_work_with_each_prompt_layer_active(dock, until, qtbot, name):
     annotator = dock.session.annotator
     _click(dock, *NUCLEI[0])
-    until(lambda: annotator.has_preview)
+    until(lambda: annotator.preview.shown)
     dock.viewer.layers.selection.active = getattr(annotator.prompts, name)
     canvas = dock.viewer.window._qt_viewer.canvas.native
     qtbot.keyClick(canvas, Qt.Key.Key_C)

@@ -8,24 +8,21 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Shapes
-from numpy.typing import NDArray
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from histoprompt._qt import layers, work_area
 from histoprompt._qt.committed import CommittedObjects
-from histoprompt._qt.edits import EditWatcher
 from histoprompt._qt.jobs import Job, Jobs
+from histoprompt._qt.preview import Preview
 from histoprompt._qt.prompt_layers import PromptLayers
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.geometry import Frame
 from histoprompt.core.prompt import Prompt
 from histoprompt.core.prompt_file import ObjectPrompt
-from histoprompt.core.results import Mask
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
 from histoprompt.models.card import ModelCard
@@ -33,8 +30,7 @@ from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.segment import ObjectMasks, SegmentJob, segment
 
-USED_BOX = "box_used"
-PREVIEW = "preview"
+SEGMENTING = "segmenting"
 
 
 @dataclass(frozen=True)
@@ -91,19 +87,14 @@ class Annotator:
         self._jobs, self._manager, self._cache = jobs, manager, cache
         self._job: SegmentJob | None = None
         self._running: Job | None = None
-        self._found: list[ObjectMasks] = []
-        self._candidate = 0
         self._undone: list[Callable[[], bool]] = []
         self._closed = False
         self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
         self.store = LabelStore.open(store_folder(slide.key), slide.shape, slide.key)
         self.committed = CommittedObjects(viewer, image, self.store, self.area)
-        self.current: Labels = layers.make_current(image, self.area)
-        self._shown: NDArray[np.uint8] = self.current.data.copy()
-        viewer.add_layer(self.current)
-        self._watcher = EditWatcher(self.current, self._take_painting)
+        self.preview = Preview(viewer, image, self.area)
         self.prompts = PromptLayers(viewer, image, self.area)
-        self._used_box: Shapes | None = None
+        self.preview.painted.connect(self.changed.emit)
         self.prompts.changed.connect(self._on_prompts)
         self.committed.changed.connect(self._on_labels)
         self.committed.failed.connect(self.failed.emit)
@@ -111,8 +102,7 @@ class Annotator:
     @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
-        used = [] if self._used_box is None else [self._used_box]
-        return [self.committed.layer, self.current, *self.prompts.all, *used]
+        return [self.committed.layer, *self.preview.own_layers, *self.prompts.all]
 
     # -- model -------------------------------------------------------------------------------
 
@@ -124,24 +114,15 @@ class Annotator:
     def use(self, card: ModelCard, weights: Path | None = None) -> None:
         """Segment with this model from now on; what is prompted is segmented again."""
         self._job = SegmentJob(self._manager, self._cache, card, weights)
-        self.preview()
+        self.segment()
 
     # -- prompts to preview ------------------------------------------------------------------
 
-    @property
-    def has_preview(self) -> bool:
-        """Whether there is an object that could be committed."""
-        return bool(np.any(self.current.data))
-
-    @property
-    def candidates(self) -> int:
-        """How many masks the model offers for the object in hand."""
-        return len(self._found[0].masks) if len(self._found) == 1 else min(1, len(self._found))
-
-    def preview(self) -> None:
-        """Segment what is prompted, in the background; a newer preview replaces an older one."""
+    def segment(self) -> None:
+        """Segment what is prompted, in the background; a newer answer replaces an older one."""
         objects = self._objects()
         if not objects or self._job is None:
+            self.cancel()
             self._show([])
             return
         self.status.emit(f"Segmenting with {self._job.card.title} ...")
@@ -151,7 +132,7 @@ class Annotator:
             objects,
             self._job,
             lane="interactive",
-            key=PREVIEW,
+            key=SEGMENTING,
             title="Segmenting",
             on_done=self._on_segmented,
             on_error=self._on_trouble,
@@ -161,10 +142,8 @@ class Annotator:
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
-        if self.candidates > 1:
-            self._candidate = (self._candidate + 1) % self.candidates
-            self._draw()
-            self.status.emit(f"Mask {self._candidate + 1} of {self.candidates}")
+        if self.preview.candidates > 1:
+            self.status.emit(self.preview.next())
 
     def cancel(self) -> None:
         """Stop the running segmentation."""
@@ -175,7 +154,7 @@ class Annotator:
 
     def commit(self) -> list[int]:
         """Keep the object in hand, clear the prompts, and go on to the next."""
-        masks = self._final_masks()
+        masks = self.preview.final_masks(self.slide.box)
         if not masks:
             self.failed.emit("There is no object to commit: click, scribble or box one.")
             return []
@@ -237,9 +216,7 @@ class Annotator:
         """Make another part of the slide editable."""
         self.area = area
         self.committed.show(area)
-        self.current.data = np.zeros(area.shape, np.uint8)
-        self._shown = self.current.data.copy()
-        layers.move(self.current, self.image, area)
+        self.preview.move(area)
         self.prompts.move(area)
 
     def set_mpp(self, mpp: float) -> None:
@@ -249,7 +226,7 @@ class Annotator:
         self.image.metadata["histoprompt"] = facts
         self.image.scale, self.image.units = (mpp, mpp), ("um", "um")
         layers.move(self.committed.layer, self.image, self.area)
-        layers.move(self.current, self.image, self.area)
+        layers.move(self.preview.layer, self.image, self.area)
         self.prompts.move(self.area)
         self.viewer.fit_to_view()
 
@@ -272,15 +249,8 @@ class Annotator:
             prompts = [prompt] if prompt.is_positive else []
         return [ObjectPrompt(i + 1, p) for i, p in enumerate(prompts)]
 
-    def _take_painting(self) -> bool:
-        """The user painted into the preview by hand."""
-        painted = not np.array_equal(self.current.data, self._shown)
-        if painted:
-            self.changed.emit()
-        return painted
-
     def _on_prompts(self) -> None:
-        self.preview()
+        self.segment()
         self.changed.emit()
 
     def _on_segmented(self, found: list[ObjectMasks]) -> None:
@@ -291,7 +261,7 @@ class Annotator:
         empty = sum(item.masks[0].empty for item in found)
         if empty:
             notes.append(f"{empty} of {len(found)} objects came out empty")
-        score = found[0].masks[0].score if len(found) == 1 else None
+        score = self.preview.score
         estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
         self.status.emit(" ".join([f"Press C to commit{estimate}.", *notes]))
 
@@ -321,70 +291,14 @@ class Annotator:
             return True
 
     def _show(self, found: list[ObjectMasks]) -> None:
-        self._found, self._candidate = found, 0
-        self._draw()
-        self._draw_used_boxes()
+        self.preview.show(found)
         self.changed.emit()
-
-    def _draw(self) -> None:
-        data = np.zeros(self.area.shape, np.uint8)
-        for mask in self._masks():
-            paste(mask, self.area, data)
-        self._shown = data.copy()
-        self.current.data = data
-
-    def _draw_used_boxes(self) -> None:
-        """Show the boxes that clicks and scribbles were turned into."""
-        boxes = [item.used.box for item in self._found if item.note and item.used.box]
-        if self._used_box is None or self._used_box not in self.viewer.layers:
-            if not boxes:
-                return
-            self._used_box = Shapes(
-                ndim=2,
-                name=USED_BOX,
-                edge_color="#ff9f0a",
-                edge_width=1,
-                face_color="transparent",
-                metadata=layers.provenance(kind="preview"),
-                **layers.transform_of(self.image),
-            )
-            active = self.viewer.layers.selection.active
-            self.viewer.add_layer(self._used_box)
-            self.viewer.layers.selection.active = active
-        self._used_box.data = []
-        if boxes:
-            self._used_box.add_rectangles([layers.box_vertices(box) for box in boxes])
-        self._used_box.editable = False
-
-    def _masks(self) -> list[Mask]:
-        if len(self._found) == 1:
-            return [self._found[0].masks[self._candidate]]
-        return [item.masks[0] for item in self._found]
-
-    def _final_masks(self) -> list[Mask]:
-        """The masks shown, with what the user painted into the preview by hand."""
-        masks = [mask for mask in self._masks() if not mask.empty]
-        data = np.asarray(self.current.data)
-        if np.array_equal(data, self._shown):
-            return masks
-        painted = Mask(data == 1, self.area).at_level0(self.slide.box)
-        return [] if painted.empty else [painted]
 
     def _info(self) -> dict[str, object]:
         """Provenance of what is committed now."""
-        scores = [m.score for m in self._masks() if m.score is not None]
+        score = self.preview.score
         return {
             "model": self.card.id if self.card else "by hand",
             "prompts": sorted(self.prompts.prompt.kinds),
-            "score": round(float(np.mean(scores)), 4) if scores else None,
+            "score": None if score is None else round(score, 4),
         }
-
-
-def paste(mask: Mask, area: Frame, out: NDArray[np.uint8]) -> None:
-    """Draw a mask into an array that lies at `area`, as 1."""
-    part = mask.frame.box.intersection(area.box)
-    target = None if part is None else area.box_to_array(part).to_pixels()
-    inside = None if target is None else target.intersection(Box.of_shape(area.shape))
-    if inside is not None:
-        frame = Frame(area.box_to_slide(inside), inside.shape)
-        out[inside.slices()][mask.sample(frame)] = 1

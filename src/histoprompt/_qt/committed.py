@@ -16,7 +16,7 @@ from histoprompt._qt.edits import EditWatcher
 from histoprompt._qt.work_area import MAX_EDIT_SCALE
 from histoprompt.annotations.edits import Rule
 from histoprompt.annotations.store import Change, LabelStore
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, LabelStoreError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
 
@@ -56,9 +56,23 @@ class CommittedObjects:
     def commit(
         self, masks: Sequence[Mask], rule: Rule, info: Mapping[str, Any], class_name: str = ""
     ) -> list[int]:
-        """Keep masks as new objects, one undoable step for all of them; returns their ids."""
+        """Keep masks as new objects, one undoable step for all of them.
+
+        Returns the ids of those that got pixels.
+
+        Raises
+        ------
+        LabelStoreError
+            If existing objects leave none of them any pixel.
+        """
         with self.store.group("commit"):
-            ids = [self.store.commit(mask, rule=rule, info=info) for mask in masks]
+            given = [self.store.commit(mask, rule=rule, info=info) for mask in masks]
+            ids = [object_id for object_id in given if object_id]
+            if not ids:
+                raise LabelStoreError(
+                    "Nothing was committed: other objects have all of these pixels already. "
+                    "Choose the overlap rule that overwrites, or delete the other objects."
+                )
             if class_name:
                 self.store.set_class(ids, class_name)
         self._after(self.store.last_change, f"Committed {_objects(ids)}")

@@ -25,6 +25,7 @@ class EditWatcher:
         self._expected = False
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_redraw)
+        layer.events.labels_update.connect(self._on_redraw)
 
     def _on_paint(self, _: object) -> None:
         self._expected = not self._take()

@@ -6,6 +6,7 @@ has to say reaches the GUI thread through one queued signal, which exists before
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import logging
 import sys
@@ -38,6 +39,9 @@ PROGRESS_MS = 50
 # Drawing lets go of it at every OpenGL call, so the default of 5 ms, waited for some twenty times a
 # frame, freezes the window for 100 ms beside a job in pure Python.
 SWITCH_S = 0.001
+# Longest wait for a running job when the process ends, seconds. A thread that is still inside a
+# network when the interpreter goes away takes the process down with an abort.
+EXIT_S = 60.0
 _FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
 
 _log = logging.getLogger(__name__)
@@ -142,6 +146,7 @@ class Jobs(QObject):
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.shutdown)
+        atexit.register(self.shutdown, EXIT_S)
 
     # ------------------------------------------------------------------ the GUI thread's side
 
@@ -223,7 +228,7 @@ class Jobs(QObject):
         ----------
         timeout : float
             Seconds to wait for running jobs. One that does not stop in time is left to end by
-            itself; its result is dropped.
+            itself and its result is dropped; the end of the process waits for it once more.
 
         Returns
         -------
@@ -242,7 +247,10 @@ class Jobs(QObject):
         deadline = time.monotonic() + timeout
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads.values())
+        ended = not any(thread.is_alive() for thread in self._threads.values())
+        if ended:
+            atexit.unregister(self.shutdown)
+        return ended
 
     def _cancel(self, job: Job) -> None:
         job._task.cancel()

@@ -93,7 +93,11 @@ class LabelStore:
         Whether edits are refused.
     last_change : Change or None
         Of the last edit, undo or redo; None if that edit changed nothing.
+    origin : (0, 0)
+        Level-0 position of the first pixel: a store covers the whole slide.
     """
+
+    origin = (0, 0)
 
     def __init__(self, folder: Path, mark: StoreMark, lock: WriterLock | None) -> None:
         self.folder, self.shape = folder, mark.shape

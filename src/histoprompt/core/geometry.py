@@ -61,7 +61,7 @@ class Box:
 
     @classmethod
     def of_points(cls, points: ArrayLike) -> Box:
-        """The smallest box holding the pixels of (n, 2) points; points on integers give integers."""
+        """The smallest box holding the pixels of (n, 2) points; integer points give integers."""
         pts = np.asarray(points, dtype=float).reshape(-1, 2)
         (r0, c0), (r1, c1) = pts.min(axis=0), pts.max(axis=0) + 1
         return cls(float(r0), float(c0), float(r1), float(c1))

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.outline import expected_boxes, outline
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompt import INSIDE, Prompt
 from histoprompt.core.scene import Scene
+from histoprompt.core.scribbles import rasterise
 
 # Share of its longer side by which the extent of scribbles is padded on each side.
 _MARGIN = 0.05
@@ -67,7 +68,21 @@ def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
     else:
         margin = max(2, round(_MARGIN * max(extent.shape)))
         box = _inside(extent.pad(margin), bounds)
+        # A short scribble over pale chromatin means the nucleus around it; over something larger
+        # the nucleus found is inside the scribble's extent and adds nothing.
+        nucleus = _nucleus_under(scene, prompt)
+        box = box if nucleus is None else box.union(nucleus)
     return _cut(box, extent, prompt.points[~prompt.labels])
+
+
+def _nucleus_under(scene: Scene, prompt: Prompt) -> Box | None:
+    """The nucleus at the middle of the positive scribbles, if one stands out there."""
+    drawn = np.argwhere(rasterise(prompt, scene.shape) == INSIDE)
+    if not len(drawn):
+        return None
+    middle = drawn[np.linalg.norm(drawn - drawn.mean(axis=0), axis=1).argmin()]
+    mask, contrast = outline(scene, Prompt.of_points([middle]))
+    return Box.of_mask(mask) if contrast > 0 else None
 
 
 def _inside(box: Box, bounds: Box) -> Box:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from skimage.draw import disk, line
@@ -45,7 +47,7 @@ def _paste(out: NDArray[np.uint8], painted: ScribbleMap) -> None:
             continue
         _put(out, whole.to_array(painted.frame.to_slide(source)), value)
     if max(painted.frame.scale) > 1:  # painted coarser than the array: fill what lies between
-        points = np.stack(np.mgrid[: out.shape[0], : out.shape[1]], axis=-1).reshape(-1, 2)
+        points = np.indices(out.shape).reshape(2, -1).T
         index = np.rint(painted.frame.to_array(points)).astype(int)
         inside = ((index >= 0) & (index < painted.array.shape)).all(axis=1)
         values = painted.array[tuple(index[inside].T)]
@@ -55,7 +57,7 @@ def _paste(out: NDArray[np.uint8], painted: ScribbleMap) -> None:
 
 def _draw(out: NDArray[np.uint8], points: NDArray[np.float64], radius: float, value: int) -> None:
     corners = np.rint(points).astype(int)
-    for (r0, c0), (r1, c1) in zip(corners[:-1], corners[1:], strict=True):
+    for (r0, c0), (r1, c1) in pairwise(corners):
         _put(out, np.stack(line(r0, c0, r1, c1), axis=1), value)
     if len(corners) == 1:
         _put(out, corners, value)

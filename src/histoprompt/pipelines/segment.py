@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.errors import PromptError, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.nuclei import propose_box
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompt import Prompt, PromptKind
 from histoprompt.core.prompt_file import ObjectPrompt
 from histoprompt.core.results import Mask
 from histoprompt.core.slide import Slide
@@ -24,6 +24,7 @@ from histoprompt.pipelines.fields import FieldPlan, plan_fields
 PROPOSAL_FIELD = 256
 # Prompts handed to the decoder at once: bounds memory and lets Cancel work.
 BATCH = 16
+_PLURALS: dict[PromptKind, str] = {"point": "points", "box": "boxes", "scribble": "scribbles"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +173,18 @@ def fit_prompt(slide: Slide, card: ModelCard, prompt: Prompt) -> tuple[Prompt, s
     refused = prompt.kinds - card.accepts
     if not refused:
         return prompt, ""
-    names = " and ".join(sorted(f"{kind}s" for kind in refused))
+    names = _names(refused, " and ")
     rest = prompt.without(*refused)
     if rest.is_positive:
         return rest, f"{card.title} takes no {names}: they were left out."
     if "box" not in card.accepts:
-        raise PromptError(f"{card.title} takes no {names}; it takes {', '.join(card.accepts)}.")
+        raise PromptError(f"{card.title} takes no {names}; it takes {_names(card.accepts, ', ')}.")
     box = _proposal(slide, prompt)
     return Prompt.of_box(box), f"{card.title} takes boxes only: the {names} became a box."
+
+
+def _names(kinds: Iterable[PromptKind], between: str) -> str:
+    return between.join(sorted(_PLURALS[kind] for kind in kinds))
 
 
 def _proposal(slide: Slide, prompt: Prompt) -> Box:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt import messages
 from histoprompt._qt.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt.core.errors import ExportError
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.export import FORMATS, ExportParams, ExportReport
 from histoprompt.pipelines.export_store import export_store
@@ -58,7 +59,13 @@ class ExportDock(Dock):
         self._on_format()
 
     def value(self) -> ExportParams:
-        """What the rows say."""
+        """What the rows say.
+
+        Raises
+        ------
+        ExportError
+            If the shares add up to more than 1.
+        """
         return replace(
             ExportParams(),
             format=FORMATS[self._format.currentIndex()],
@@ -84,6 +91,11 @@ class ExportDock(Dock):
         if annotator is None or not folder:
             self._say("Choose an image in the Prompt dock and a folder here first.")
             return
+        try:
+            params = self.value()
+        except ExportError as error:
+            self._say(str(error))
+            return
         self._go.setEnabled(False)
         self._busy.setVisible(True)
         self._say("Exporting ...")
@@ -92,7 +104,7 @@ class ExportDock(Dock):
             annotator.slide,
             annotator.store,
             Path(folder),
-            self.value(),
+            params,
             lane="batch",
             key="export",
             title="The export",
@@ -129,7 +141,7 @@ class ExportDock(Dock):
         form = QFormLayout()
         form.addRow("Format", self._format)
         form.addRow("Folder", row(self._folder, self._browse))
-        form.addRow("Class of the unclassed", self._default)
+        form.addRow("Class if none given", self._default)
         form.addRow("Tile side", self._tile)
         form.addRow("Pixel size", self._mpp)
         form.addRow("Share for validation", self._val)
@@ -145,7 +157,7 @@ class ExportDock(Dock):
             self._folder.setText(name)
 
     def _on_format(self) -> None:
-        tiled = self.value().format in ("tiles", "coco")
+        tiled = FORMATS[self._format.currentIndex()] in ("tiles", "coco")
         for widget in self._of_tiles:
             widget.setEnabled(tiled)
 

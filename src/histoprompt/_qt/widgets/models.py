@@ -164,7 +164,7 @@ class ModelsDock(Dock):
         loaded = {model.card_id: model for model in self.manager.loaded()}
         for i, card in enumerate(self._cards):
             model = loaded.get(card.id)
-            memory = "" if model is None else f"{model.mib:.0f} MiB" + (", in use" * model.leased)
+            memory = "" if model is None else f"{model.mib:.0f} MiB"
             for column, text in enumerate((card.title, _weights_state(card), memory)):
                 self._table.setItem(i, column, QTableWidgetItem(text))
         self._describe()

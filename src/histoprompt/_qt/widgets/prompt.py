@@ -83,6 +83,10 @@ class PromptDock(Dock):
         self._each_box.setChecked(params.each_box)
         self._class.setText(params.class_name)
 
+    def choose(self, tool: str) -> None:
+        """Press a tool's button: "click +", "scribble -", "box" ..."""
+        self._tools[tool].click()
+
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -178,7 +182,7 @@ class PromptDock(Dock):
     def _on_params(self) -> None:
         if self._bound is not None:
             self._bound.params = self.value()
-            self._bound.preview()
+            self._bound.segment()
 
     def _on_tool(self, button: QPushButton) -> None:
         if self._bound is None or self._corrections is None:
@@ -264,8 +268,8 @@ class PromptDock(Dock):
 
     def _on_changed(self) -> None:
         ready = self._bound is not None
-        self._actions["commit"].setEnabled(ready and self._bound.has_preview)
-        self._actions["next_candidate"].setEnabled(ready and self._bound.candidates > 1)
+        self._actions["commit"].setEnabled(ready and self._bound.preview.shown)
+        self._actions["next_candidate"].setEnabled(ready and self._bound.preview.candidates > 1)
 
 
 def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:

@@ -75,6 +75,7 @@ def _slide(path: Path, tiff: TiffFile) -> Slide:
     planes = [_plane(path, level) for level in levels]
     rule, note = _pixel_rule(path, levels[0].keyframe, planes[-1])
     facts = read_facts(tiff, series)
+    remarks = (note, _cut_short(path, levels[0].keyframe))
     return Slide(
         name=slide_name(path),
         key=file_key(path),
@@ -83,7 +84,7 @@ def _slide(path: Path, tiff: TiffFile) -> Slide:
         mpp_source="file" if facts.size.mpp else None,
         vendor=facts.vendor,
         path=str(path.resolve()),
-        notes=(*facts.size.notes, *facts.notes, *planes[0].notes, *((note,) if note else ())),
+        notes=(*facts.size.notes, *facts.notes, *planes[0].notes, *filter(None, remarks)),
         properties={**_properties(levels[0].keyframe), **facts.properties},
         release=tiff.close,
     )
@@ -190,6 +191,16 @@ def _pixel_rule(path: Path, key: TiffPage, plane: _Plane) -> tuple[PixelRule, st
     peak, note = peak_of(plane.source, plane.axes)
     inverted = key.photometric == PHOTOMETRIC.MINISWHITE
     return PixelRule(peak, inverted, _alpha(key.extrasamples)), note
+
+
+def _cut_short(path: Path, key: TiffPage) -> str | None:
+    """A note if pixels should lie behind the end of the file."""
+    offsets, counts = np.asarray(key.dataoffsets), np.asarray(key.databytecounts)
+    gone = int(np.count_nonzero(offsets + counts > path.stat().st_size))
+    if not gone:
+        return None
+    unit = "tiles" if key.is_tiled else "strips"
+    return f"the file is cut short: {gone} of {len(offsets)} {unit} are missing; copy it again"
 
 
 def _alpha(extra: Sequence[int]) -> str:

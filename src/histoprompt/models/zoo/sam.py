@@ -54,7 +54,7 @@ PATHOSAM = ModelCard(
         digest="xxh128:ffd1a2cd84570458b257bd95fdd8f974",
     ),
     field=512,
-    memory_mib=3600,
+    memory_mib=3000,
     description="SAM trained on nuclei in H&E; takes clicks and boxes.",
 )
 
@@ -64,21 +64,21 @@ CARDS = (
         "sam_vit_b_01ec64.pth",
         375_042_383,
         "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-        3600,
+        3000,
     ),
     _sam_card(
         "l",
         "sam_vit_l_0b3195.pth",
         1_249_524_607,
         "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-        5600,
+        4600,
     ),
     _sam_card(
         "h",
         "sam_vit_h_4b8939.pth",
         2_564_550_879,
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
-        7200,
+        6200,
     ),
     PATHOSAM,
 )

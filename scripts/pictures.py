@@ -1,0 +1,138 @@
+"""The pictures of the README, taken of the real plugin on the sample slide.
+
+Nothing in them is drawn by hand: a window is opened, the demo's walk is walked, and what a person
+would see is photographed. On a machine without a display::
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/pictures.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from histoprompt._qt.demo import Demo
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTH = 1400
+MAX_BYTES = 700_000
+
+
+def main() -> int:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    args = parser.parse_args()
+    # The user's settings and labels stay out of the pictures, and the pictures out of them.
+    with tempfile.TemporaryDirectory(prefix="histoprompt-") as home:
+        os.environ.update(HISTOPROMPT_HOME=home, NAPARI_CONFIG=str(Path(home, "napari.yaml")))
+        take_all(args.out)
+    return 0
+
+
+def take_all(out: Path) -> None:
+    """Walk the demo once and photograph it on the way.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``prompt.png``, ``models.png`` and ``export.png``.
+    """
+    from histoprompt._qt import demo as stage
+
+    out.mkdir(parents=True, exist_ok=True)
+    demo = stage.open_demo()
+    try:
+        stage.show(demo, stage.PLACE, stage.ZOOM)
+        stage.walk(demo, stage.nuclei_near(stage.PLACE, 14))
+        _point(demo)
+        _save(out / "prompt.png", lambda path: stage.photograph(demo, path))
+        _examine(demo)
+        _save(out / "models.png", lambda path: stage.photograph(demo, path))
+        _export(demo)
+        _save(out / "export.png", lambda path: stage.photograph(demo, path))
+    finally:
+        demo.viewer.close()
+
+
+def _point(demo: Demo) -> None:
+    """Leave one object in hand: a click and what the model makes of it."""
+    from histoprompt._qt import demo as stage
+
+    annotator = demo.annotator
+    target = stage.nuclei_near(stage.PLACE, 15)[-1]
+    demo.dock.choose("click +")
+    annotator.prompts.points.add(target.centre)
+    stage.wait_for(lambda: annotator.preview.shown)
+
+
+def _examine(demo: Demo) -> None:
+    """Raise the Models dock and run the check-up."""
+    from qtpy.QtWidgets import QPushButton
+
+    from histoprompt._qt import demo as stage
+    from histoprompt._qt.widgets.models import ModelsDock
+
+    dock = _raised(demo, "Models", ModelsDock)
+    buttons = {button.text(): button for button in dock.findChildren(QPushButton)}
+    buttons["Check-up"].click()
+    stage.wait_for(lambda: not buttons["Check-up"].isEnabled())
+    stage.wait_for(buttons["Check-up"].isEnabled)
+
+
+def _export(demo: Demo) -> None:
+    """Raise the Export dock and export, in a working folder that is nobody's."""
+    from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton
+
+    from histoprompt._qt import demo as stage
+    from histoprompt._qt.widgets.export import ExportDock
+
+    dock = _raised(demo, "Export", ExportDock)
+    with tempfile.TemporaryDirectory(prefix="histoprompt-") as folder:
+        field = next(
+            f for f in dock.findChildren(QLineEdit) if f.placeholderText() == "a new folder"
+        )
+        field.setText(str(Path(folder, "training_set")))
+        next(b for b in dock.findChildren(QPushButton) if b.text() == "Export").click()
+        texts = dock.findChildren(QLabel)
+        stage.wait_for(lambda: any("objects in" in label.text() for label in texts))
+
+
+def _raised(demo: Demo, title: str, kind: type) -> Any:
+    """The dock of this title, in front of the others."""
+    from qtpy.QtWidgets import QApplication, QDockWidget
+
+    window = demo.dock.window()
+    found = next(d for d in window.findChildren(QDockWidget) if title in d.windowTitle())
+    found.raise_()
+    QApplication.processEvents()
+    return found.findChildren(kind)[0]
+
+
+def _save(path: Path, take: Callable[[Path], None]) -> None:
+    """Photograph, shrink to the README's width, and quantise if the file is large."""
+    take(path)
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    if picture.width > WIDTH:
+        height = round(picture.height * WIDTH / picture.width)
+        picture = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
+    picture.save(path, optimize=True)
+    if path.stat().st_size > MAX_BYTES:
+        # Pillow dithers only towards colours it is given.
+        colours = picture.quantize(256, kmeans=2)
+        picture = picture.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
+        picture.save(path, optimize=True)
+    sys.stdout.write(f"{path.name}: {picture.size}, {path.stat().st_size / 1e3:.0f} kB\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The object in hand: what the model answered, shown and editable until it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Shapes
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from histoprompt._qt import layers
+from histoprompt._qt.edits import EditWatcher
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.results import Mask
+from histoprompt.pipelines.segment import ObjectMasks
+
+USED_BOX = "box_used"
+
+
+class Preview:
+    """Candidate masks drawn over the work area, and the boxes that prompts were turned into.
+
+    Attributes
+    ----------
+    layer : Labels
+        1 inside the object or objects in hand. The user may paint into it.
+    painted : Signal
+        The user did.
+    """
+
+    painted = Signal()
+
+    def __init__(self, viewer: ViewerModel, image: Image, area: Frame) -> None:
+        self._viewer, self._image, self._area = viewer, image, area
+        self._found: list[ObjectMasks] = []
+        self._candidate = 0
+        self.layer: Labels = layers.make_current(image, area)
+        self._shown: NDArray[np.uint8] = self.layer.data.copy()
+        viewer.add_layer(self.layer)
+        self._watcher = EditWatcher(self.layer, self._take_painting)
+        self.used_box: Shapes | None = None
+
+    @property
+    def own_layers(self) -> list[Layer]:
+        """The layers made here."""
+        return [self.layer] if self.used_box is None else [self.layer, self.used_box]
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is an object that could be committed."""
+        return bool(np.any(self.layer.data))
+
+    @property
+    def objects(self) -> int:
+        """How many objects the model answered for."""
+        return len(self._found)
+
+    @property
+    def candidates(self) -> int:
+        """How many masks the model offers for a single object in hand."""
+        return len(self._found[0].masks) if len(self._found) == 1 else 0
+
+    @property
+    def masks(self) -> list[Mask]:
+        """The mask shown of each object, as the model made it."""
+        if len(self._found) == 1:
+            return [self._found[0].masks[self._candidate]]
+        return [item.masks[0] for item in self._found]
+
+    @property
+    def score(self) -> float | None:
+        """The mean IoU the model expects of what is shown, where it says."""
+        scores = [mask.score for mask in self.masks if mask.score is not None]
+        return float(np.mean(scores)) if scores else None
+
+    def show(self, found: Sequence[ObjectMasks]) -> None:
+        """Draw the best mask of each object; an empty sequence clears."""
+        self._found, self._candidate = list(found), 0
+        self._draw()
+        self._draw_used_boxes()
+
+    def next(self) -> str:
+        """Draw the next candidate of a single object; says which it is."""
+        self._candidate = (self._candidate + 1) % max(1, self.candidates)
+        self._draw()
+        return f"Mask {self._candidate + 1} of {self.candidates}"
+
+    def final_masks(self, bounds: Box) -> list[Mask]:
+        """What is to be kept: the masks shown, or what the user painted in their place."""
+        data = np.asarray(self.layer.data)
+        if np.array_equal(data, self._shown):
+            return [mask for mask in self.masks if not mask.empty]
+        painted = Mask(data == 1, self._area).at_level0(bounds)
+        return [] if painted.empty else [painted]
+
+    def move(self, area: Frame) -> None:
+        """Serve another work area, empty."""
+        self._area = area
+        self._found = []
+        self._draw()
+        layers.move(self.layer, self._image, area)
+
+    def _take_painting(self) -> bool:
+        painted = not np.array_equal(self.layer.data, self._shown)
+        if painted:
+            self.painted.emit()
+        return painted
+
+    def _draw(self) -> None:
+        data = np.zeros(self._area.shape, np.uint8)
+        for mask in self.masks:
+            _paste(mask, self._area, data)
+        self._shown = data.copy()
+        self.layer.data = data
+
+    def _draw_used_boxes(self) -> None:
+        """Show the boxes that clicks and scribbles were turned into."""
+        boxes = [item.used.box for item in self._found if item.note and item.used.box]
+        if not boxes and self.used_box is None:
+            return
+        layer = self._used_box_layer()
+        layer.data = []
+        if boxes:
+            layer.add_rectangles([layers.box_vertices(box) for box in boxes])
+        layer.editable = False
+
+    def _used_box_layer(self) -> Shapes:
+        """The layer for used boxes, made at first need, and anew if the user removed it."""
+        if self.used_box is None or self.used_box not in self._viewer.layers:
+            self.used_box = Shapes(
+                ndim=2,
+                name=USED_BOX,
+                edge_color="#ff9f0a",
+                edge_width=1,
+                face_color="transparent",
+                metadata=layers.provenance(kind="preview"),
+                **layers.transform_of(self._image),
+            )
+            active = self._viewer.layers.selection.active
+            self._viewer.add_layer(self.used_box)
+            self._viewer.layers.selection.active = active
+        return self.used_box
+
+
+def _paste(mask: Mask, area: Frame, out: NDArray[np.uint8]) -> None:
+    """Draw a mask into an array that lies at `area`, as 1."""
+    part = mask.frame.box.intersection(area.box)
+    target = None if part is None else area.box_to_array(part).to_pixels()
+    inside = None if target is None else target.intersection(Box.of_shape(area.shape))
+    if inside is not None:
+        frame = Frame(area.box_to_slide(inside), inside.shape)
+        out[inside.slices()][mask.sample(frame)] = 1
