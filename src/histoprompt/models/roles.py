@@ -70,3 +70,17 @@ class PromptSegmenter(Protocol):
         PromptError
             If a prompt is of a kind the model does not accept.
         """
+
+
+@runtime_checkable
+class CellSegmenter(Protocol):
+    """Finds all cells, or all nuclei, of an image."""
+
+    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Label an (h, w, 3) uint8 RGB image at the card's mpp.
+
+        Returns
+        -------
+        (h, w) int32
+            0 background, cells from 1 without gaps.
+        """

@@ -39,6 +39,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename="histoprompt_lite.safetensors",
     source="https://pypi.org/project/napari-histoprompt/",
+    n_bytes=8_657_214,
+    digest="sha256:dcd02d6de1849f5e1ca68587aeb179e85390ac98888265dda90651e0389d528f",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _CITATION = "LiteMedSAM: Ma et al., Nat Commun 15, 654, 2024; heads trained by this project"
