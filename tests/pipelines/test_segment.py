@@ -217,6 +217,17 @@ def test_clicks_and_scribbles_become_a_box_for_a_box_only_model(discs, prompt, w
     assert iou(on_slide(found, discs), disc(*DISCS[0])) > 0.6
 
 
+def test_clicks_nearby_share_a_look_and_propose_what_a_first_one_would(discs):
+    cache = EmbeddingCache()
+    places = [(60.0, 70.0), (63.0, 73.0), (60.0, 190.0)]
+    prompts = [Prompt.of_points([place]) for place in places]
+    shared = [fit_prompt(discs, BOX_ONLY, prompt, cache)[0].box for prompt in prompts]
+    assert len(cache) < len(prompts)
+    assert shared == [fit_prompt(discs, BOX_ONLY, prompt)[0].box for prompt in prompts]
+    for place, box in zip(places, shared, strict=True):
+        assert box.contains(*place)
+
+
 def test_a_box_is_kept_and_the_rest_left_out_for_a_box_only_model(discs):
     box = Box(40, 50, 80, 90)
     prompt = Prompt(points=np.array([[60.0, 70]]), labels=np.array([False]), box=box)

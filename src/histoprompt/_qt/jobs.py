@@ -1,4 +1,4 @@
-"""Work in the background: the only file with threads.
+"""Work in the background: the only file that starts threads.
 
 Two lanes of one thread each, so a click is served while a slide is being counted. All that a job
 has to say reaches the GUI thread through one queued signal, which exists before any job starts.
@@ -22,15 +22,15 @@ import psutil
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
+from histoprompt._qt.job import Handler, Job, Lane, State
 from histoprompt._qt.messages import show_error
 from histoprompt.core.errors import Cancelled, HistopromptError
-from histoprompt.core.task import Progress, Task
+from histoprompt.core.task import Progress
 from histoprompt.models.memory import MIB, is_out_of_memory
 
-Lane = Literal["interactive", "batch"]
-State = Literal["queued", "running", "done", "failed", "cancelled"]
 Outcome = Literal["done", "error", "cancel"]
-Handler = Callable[..., object]
+
+__all__ = ["Job", "Jobs"]
 
 LANES: tuple[Lane, ...] = ("interactive", "batch")
 # Least time between two progress reports of one job, milliseconds.
@@ -45,77 +45,6 @@ EXIT_S = 60.0
 _FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
 
 _log = logging.getLogger(__name__)
-
-
-class Job:
-    """One call of a function in the background; made by `Jobs.submit`.
-
-    Attributes
-    ----------
-    title : str
-        For messages.
-    lane : "interactive" or "batch"
-    key : str or None
-        A newer job with the same key takes this one's place.
-    state : "queued", "running", "done", "failed" or "cancelled"
-        The last three are final, and set on the GUI thread.
-    """
-
-    def __init__(
-        self, jobs: Jobs, call: Callable[[Task], Any], lane: Lane, key: str | None, title: str
-    ) -> None:
-        self.title = title
-        self.lane = lane
-        self.key = key
-        self.state: State = "queued"
-        self._jobs = jobs
-        self._call: Callable[[Task], Any] | None = call
-        self._task = Task()
-        self._handlers: dict[str, Callable[[], Handler | None]] = {}
-        self._progress = _Latest()
-        self._superseded = False
-
-    @property
-    def active(self) -> bool:
-        """Whether it is queued or running, or its result is on the way."""
-        return self.state in {"queued", "running"}
-
-    def cancel(self) -> None:
-        """Leave the queue, or stop at the next `task.step`; a result on its way is dropped."""
-        self._jobs._cancel(self)
-
-    def _end(self, state: State) -> None:
-        """Settle the state and let go of all that the job held."""
-        self.state = state
-        self._call = None
-        self._handlers = {}
-
-    def _run(self) -> tuple[Outcome, Any]:
-        call, self._call = self._call, None
-        return _attempt(self.title, partial(call, self._task)) if call else ("cancel", None)
-
-
-class _Latest:
-    """The newest progress of a job, and whether the GUI thread knows that it should look."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._value: Progress | None = None
-        self._announced = False
-
-    def put(self, value: Progress) -> bool:
-        """Keep the value; True if the GUI thread must be told to look."""
-        with self._lock:
-            self._value = value
-            must_tell, self._announced = not self._announced, True
-            return must_tell
-
-    def take(self) -> Progress | None:
-        """The newest value not taken yet; None ends the announcement."""
-        with self._lock:
-            value, self._value = self._value, None
-            self._announced = value is not None
-            return value
 
 
 class Jobs(QObject):
@@ -196,7 +125,7 @@ class Jobs(QObject):
             "cancel": on_cancel,
             "progress": on_progress,
         }
-        job = Job(self, lambda task: fn(*args, task=task), lane, key, title or "The job")
+        job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
@@ -326,7 +255,7 @@ class Jobs(QObject):
                 return False
             job = queue.popleft()
             job.state = "running"
-        outcome, payload = job._run()
+        outcome, payload = _run(job)
         self._emit(partial(self._finish, job, outcome, payload))
         return True
 
@@ -340,6 +269,11 @@ class Jobs(QObject):
             self._message.emit(thunk)
         except RuntimeError:
             self._closed = True
+
+
+def _run(job: Job) -> tuple[Outcome, Any]:
+    call, job._call = job._call, None
+    return _attempt(job.title, partial(call, job._task)) if call else ("cancel", None)
 
 
 def _attempt(title: str, call: Callable[[], Any]) -> tuple[Outcome, Any]:

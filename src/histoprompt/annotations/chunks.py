@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from histoprompt.annotations import codec
-from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.errors import LabelStoreError, RegionError
 from histoprompt.core.geometry import Box
 
 Key = tuple[int, int]
@@ -117,6 +117,22 @@ class ChunkFiles:
         rows = range(int(box.r0) // n, (int(box.r1) - 1) // n + 1)
         cols = range(int(box.c0) // n, (int(box.c1) - 1) // n + 1)
         return [(r, c) for r in rows for c in cols]
+
+    def inside(self, box: Box) -> Box:
+        """A level-0 box in whole pixels.
+
+        Raises
+        ------
+        RegionError
+            If it reaches outside the slide.
+        """
+        box = box.to_pixels()
+        if not Box.of_shape(self.shapes[0]).covers(box):
+            raise RegionError(
+                f"Region {tuple(box)} reaches outside the labels, which have "
+                f"{self.shapes[0][0]} rows and {self.shapes[0][1]} columns."
+            )
+        return box
 
     # -- reading ---------------------------------------------------------------------------------
 

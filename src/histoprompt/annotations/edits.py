@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from histoprompt.annotations.chunks import Labels
 from histoprompt.core.geometry import Box
+from histoprompt.core.results import Mask
 
 ChunkEdit = Callable[[Box, Labels], Labels]
 
@@ -75,6 +76,15 @@ def components(mask: NDArray[np.bool_], along: NDArray[np.bool_]) -> NDArray[np.
         )
         ranked = np.where(mask, ranked[tuple(nearest)], 0)
     return ranked
+
+
+def stamp(mask: Mask | None, box: Box) -> NDArray[np.bool_]:
+    """The part of a mask over a level-0 box, (h, w) bool."""
+    out = np.zeros(box.shape, bool)
+    if mask is not None:
+        here = mask.at_level0(box)
+        out[here.frame.box.slices((box.r0, box.c0))] = here.array
+    return out
 
 
 def _overlap(box: Box, chunk: Box) -> Box:

@@ -145,6 +145,21 @@ class ObjectTable:
         """All ids, ascending."""
         return np.array(sorted(self._keys), np.uint32)
 
+    def existing(self, ids: Iterable[int]) -> list[int]:
+        """These ids, ascending and each once.
+
+        Raises
+        ------
+        LabelStoreError
+            If one of them does not exist, or none is named.
+        """
+        wanted = sorted({int(i) for i in ids})
+        missing = [i for i in wanted if i not in self]
+        if missing or not wanted:
+            named = ", ".join(map(str, missing[:10])) or "none was named"
+            raise LabelStoreError(f"There is no such object among the {len(self)}: {named}.")
+        return wanted
+
     def filled(self) -> list[Key]:
         """The chunks that hold at least one object, in order."""
         return sorted(self._cells)
@@ -224,6 +239,11 @@ class ObjectTable:
             self.meta.pop(object_id, None)
         else:
             self.meta[object_id] = meta
+
+    def set_class(self, ids: Iterable[int], class_name: str) -> None:
+        """Tell what objects are."""
+        for i in ids:
+            self.set_meta(i, self.meta[i]._replace(class_name=class_name))
 
     def settle(self, record: int, step: int) -> None:
         """After a step: forget the objects that are gone, and say what made the new ones."""

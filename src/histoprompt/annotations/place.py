@@ -66,6 +66,29 @@ class StoreMark:
             )
         return mark
 
+    def claim(self, folder: Path, read_only: bool) -> StoreMark:
+        """The mark a folder has, checked against this one; a folder without gets this one.
+
+        Raises
+        ------
+        LabelStoreError
+            If the folder belongs to another slide, or has no mark and is opened to read only, or
+            if no labels can be kept for an image of this shape.
+        """
+        mark = StoreMark.read(folder)
+        if mark is not None:
+            mark.check(folder, self.shape, self.slide_key)
+            return mark
+        if read_only:
+            raise LabelStoreError(f"There are no labels in {folder} to read.")
+        if min(self.shape) < 1 or self.chunk < 2 or self.chunk % 2:
+            raise LabelStoreError(
+                f"No labels can be kept for an image of {self.shape} pixels in chunks of "
+                f"{self.chunk}: sizes must be positive and the chunk even."
+            )
+        self.write(folder)
+        return self
+
     def check(self, folder: Path, shape: tuple[int, int], slide_key: str) -> None:
         """Refuse a slide the labels do not belong to.
 

@@ -56,11 +56,15 @@ def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
     PromptError
         If nothing positive is given.
     """
-    bounds = Box.of_shape(image.shape)
+    return propose_box_in(Scene.of_image(image), prompt)
+
+
+def propose_box_in(scene: Scene, prompt: Prompt) -> Box:
+    """As `propose_box`, in an image that was looked at before: for many prompts on one image."""
+    bounds = Box.of_shape(scene.shape)
     if prompt.box is not None:
         return _inside(prompt.box, bounds)
     extent = _inside(prompt.extent(positive_only=True), bounds)
-    scene = Scene.of_image(image)
     if expected_boxes(scene, prompt):
         mask, _ = outline(scene, prompt)
         found = Box.of_mask(mask)

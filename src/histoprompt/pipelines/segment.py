@@ -8,7 +8,6 @@ from pathlib import Path
 
 from histoprompt.core.errors import PromptError, RegionError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.nuclei import propose_box
 from histoprompt.core.prompt import Prompt, PromptKind
 from histoprompt.core.prompt_file import ObjectPrompt
 from histoprompt.core.results import Mask
@@ -19,9 +18,8 @@ from histoprompt.models.embeddings import EmbeddingCache, EmbeddingKey
 from histoprompt.models.manager import ModelManager
 from histoprompt.models.roles import Embedding, PromptSegmenter
 from histoprompt.pipelines.fields import FieldPlan, plan_fields
+from histoprompt.pipelines.proposals import propose
 
-# Side in level-0 pixels of the surroundings searched for the object under a click.
-PROPOSAL_FIELD = 256
 # Prompts handed to the decoder at once: bounds memory and lets Cancel work.
 BATCH = 16
 _PLURALS: dict[PromptKind, str] = {"point": "points", "box": "boxes", "scribble": "scribbles"}
@@ -113,7 +111,7 @@ def segment_stream(
     """As `segment`, giving (index, result) field by field as they are done."""
     for item in objects:
         check_prompt(slide, item)
-    asked = [fit_prompt(slide, job.card, item.prompt) for item in objects]
+    asked = [fit_prompt(slide, job.card, item.prompt, job.cache) for item in objects]
     extents = [_extent_inside(slide, prompt) for prompt, _ in asked]
     plans = plan_fields(slide, job.card, extents, lambda f: job.key(slide, f) in job.cache)
     done = 0
@@ -164,11 +162,14 @@ def _is_off(bounds: Box, extent: Box) -> bool:
     return inside is None or inside.area < extent.area / 2
 
 
-def fit_prompt(slide: Slide, card: ModelCard, prompt: Prompt) -> tuple[Prompt, str]:
+def fit_prompt(
+    slide: Slide, card: ModelCard, prompt: Prompt, cache: EmbeddingCache | None = None
+) -> tuple[Prompt, str]:
     """The prompt in kinds the model takes, and a note of what was changed.
 
     Box-only models give an IoU near 0 for clicks, so clicks and scribbles are never sent to them:
-    the nucleus under the click, or the scribble's extent, becomes a box.
+    the nucleus under the click, or the scribble's extent, becomes a box. `cache` keeps what was
+    seen of the surroundings for the next prompt nearby.
     """
     refused = prompt.kinds - card.accepts
     if not refused:
@@ -179,21 +180,12 @@ def fit_prompt(slide: Slide, card: ModelCard, prompt: Prompt) -> tuple[Prompt, s
         return rest, f"{card.title} takes no {names}: they were left out."
     if "box" not in card.accepts:
         raise PromptError(f"{card.title} takes no {names}; it takes {_names(card.accepts, ', ')}.")
-    box = _proposal(slide, prompt)
+    box = propose(slide, prompt, EmbeddingCache() if cache is None else cache)
     return Prompt.of_box(box), f"{card.title} takes boxes only: the {names} became a box."
 
 
 def _names(kinds: Iterable[PromptKind], between: str) -> str:
     return between.join(sorted(_PLURALS[kind] for kind in kinds))
-
-
-def _proposal(slide: Slide, prompt: Prompt) -> Box:
-    """A box for a prompt without one, from the pixels around it."""
-    extent = prompt.extent(positive_only=True)
-    side = max(PROPOSAL_FIELD, 2 * max(extent.shape))
-    around = Box.around(*extent.centre, side).to_pixels()
-    image, frame = slide.read(around.intersection(slide.box) or slide.box)
-    return frame.box_to_slide(propose_box(image, prompt.into(frame)))
 
 
 def _extent_inside(slide: Slide, prompt: Prompt) -> Box:

@@ -1,0 +1,129 @@
+"""Which recorded edits of a slide are in force, and which were taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from histoprompt.annotations.journal import Journal, Record
+from histoprompt.core.geometry import Box
+
+Walk = Literal["undo", "redo"]
+
+Step = tuple[str, Mapping[str, Any]]
+"""An edit's name and the provenance given with it."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an edit, an undo or a redo did.
+
+    Attributes
+    ----------
+    box : Box
+        The level-0 pixels that may look different now.
+    op : str
+        The edit's name: "paint", "commit", "merge" ...
+    """
+
+    box: Box
+    op: str
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """An edit that is in force.
+
+    Attributes
+    ----------
+    op : str
+        The edit's name.
+    time : str
+        When it was made, ISO 8601 in UTC.
+    steps : tuple of (op, info)
+        What it consists of, with the provenance given.
+    """
+
+    op: str
+    time: str
+    steps: tuple[Step, ...]
+
+
+class History:
+    """The edits of a journal as two stacks of offsets, the next to be walked last.
+
+    Attributes
+    ----------
+    undo : list of int
+        The edits in force.
+    redo : list of int
+        The edits taken back.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.undo: list[int] = []
+        self.redo: list[int] = []
+        self._journal = journal
+        self._cached_steps = lru_cache(maxsize=256)(self._read_steps)
+
+    def add_edit(self, record: Record) -> None:
+        """Write an edit to the journal; what was taken back cannot be done again after it."""
+        self._enter(self._journal.append(record))
+
+    def target(self, kind: Walk) -> int | None:
+        """The edit an undo or a redo is about, None if there is none."""
+        source, _ = self._stacks(kind)
+        return source[-1] if source else None
+
+    def add_walk(self, kind: Walk) -> None:
+        """Write an undo or a redo of its target to the journal."""
+        self._journal.append(Record({"kind": kind, "target": self.target(kind)}))
+        self._move(kind)
+
+    def replay(self, offset: int, record: Record) -> tuple[Record, bool]:
+        """Take a record that is in the journal already.
+
+        Returns
+        -------
+        edit : Record
+            The edit the record is about.
+        in_force : bool
+            Whether that edit is in force now, or was taken back.
+        """
+        match record.header["kind"]:
+            case "undo":
+                return self._journal.read(self._move("undo")), False
+            case "redo":
+                return self._journal.read(self._move("redo")), True
+        self._enter(offset)
+        return record, True
+
+    def entries(self) -> list[HistoryEntry]:
+        """The edits in force, oldest first."""
+        headers = [self._journal.read_header(offset) for offset in self.undo]
+        return [HistoryEntry(h["op"], h["time"], _steps(h)) for h in headers]
+
+    def step(self, offset: int, number: int) -> Step:
+        """One step of the edit at an offset."""
+        return self._cached_steps(offset)[number]
+
+    def _read_steps(self, offset: int) -> tuple[Step, ...]:
+        return _steps(self._journal.read_header(offset))
+
+    def _enter(self, offset: int) -> None:
+        self.redo.clear()
+        self.undo.append(offset)
+
+    def _move(self, kind: Walk) -> int:
+        source, target = self._stacks(kind)
+        target.append(source.pop())
+        return target[-1]
+
+    def _stacks(self, kind: Walk) -> tuple[list[int], list[int]]:
+        return (self.undo, self.redo) if kind == "undo" else (self.redo, self.undo)
+
+
+def _steps(header: Mapping[str, Any]) -> tuple[Step, ...]:
+    return tuple((op, info) for op, info in header["steps"])

@@ -1,0 +1,165 @@
+"""What a label store can be asked."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from histoprompt.annotations.engine import Engine
+from histoprompt.annotations.history import Change, HistoryEntry
+from histoprompt.annotations.objects import ObjectRecord
+from histoprompt.core.geometry import Box
+
+
+class LabelReader:
+    """The labels of one slide, to look at.
+
+    Pixels are (row, col) on level 0; a label is an object's id, 0 is no object. Methods may be
+    called from any thread, one at a time gets in.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the store lies.
+    shape : (rows, cols)
+        Of level 0.
+    read_only : bool
+        Whether edits are refused.
+    origin : (0, 0)
+        Level-0 position of the first pixel: a store covers the whole slide.
+    """
+
+    origin = (0, 0)
+
+    def __init__(self, engine: Engine) -> None:
+        self.folder, self.shape = engine.folder, engine.shape
+        self.read_only = engine.read_only
+        self._engine = engine
+
+    def close(self) -> None:
+        """Save what makes the next opening fast, and let others write."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- pixels ----------------------------------------------------------------------------------
+
+    @property
+    def box(self) -> Box:
+        """The whole slide."""
+        return Box.of_shape(self.shape)
+
+    @property
+    def levels(self) -> tuple[zarr.Array[Any], ...]:
+        """The pyramid for display, finest first: lazy (rows, cols) uint32, nearest neighbour.
+
+        Pixel (r, c) of level k is the level-0 pixel (r * 2**k, c * 2**k).
+        """
+        return self._engine.levels
+
+    def read(self, box: Box) -> NDArray[np.uint32]:
+        """The labels of a level-0 rectangle, (h, w) uint32, to keep and to change.
+
+        Raises
+        ------
+        RegionError
+            If the box reaches outside the slide.
+        LabelStoreError
+            If the labels on disk are damaged.
+        """
+        chunks = self._engine.chunks
+        box = chunks.inside(box)
+        out = np.zeros(box.shape, np.uint32)
+        with self._engine.threads:
+            for key in chunks.keys_in(box):
+                chunk = chunks.box_of(key)
+                part = chunk.intersection(box)
+                if part is not None:
+                    labels = chunks.read(0, key)
+                    out[part.slices((box.r0, box.c0))] = labels[part.slices((chunk.r0, chunk.c0))]
+        return out
+
+    # -- objects -----------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self._engine.objects)
+
+    def ids(self) -> NDArray[np.uint32]:
+        """The ids of all objects, ascending."""
+        with self._engine.threads:
+            return self._engine.objects.ids()
+
+    def next_id(self) -> int:
+        """The id the next new object gets: one that the present line of edits never used."""
+        with self._engine.threads:
+            return self._engine.objects.new_id()
+
+    def box_of(self, object_id: int) -> Box | None:
+        """The smallest level-0 box that holds an object; None if there is no such object."""
+        with self._engine.threads:
+            return self._engine.objects.box_of(int(object_id))
+
+    def area_of(self, object_id: int) -> int:
+        """The level-0 pixels of an object; 0 if there is no such object."""
+        with self._engine.threads:
+            return self._engine.objects.area_of(int(object_id))
+
+    def class_of(self, object_id: int) -> str:
+        """The class of an object, "" if it has none or does not exist."""
+        meta = self._engine.objects.meta.get(int(object_id))
+        return "" if meta is None else meta.class_name
+
+    def objects(self) -> list[ObjectRecord]:
+        """All objects, ordered by id."""
+        with self._engine.threads:
+            return [
+                ObjectRecord(
+                    int(row["id"]),
+                    Box(int(row["r0"]), int(row["c0"]), int(row["r1"]), int(row["c1"])),
+                    int(row["area"]),
+                    self.class_of(row["id"]),
+                    self._engine.info_of(int(row["id"])),
+                )
+                for row in self._engine.objects.measured()
+            ]
+
+    def filled_boxes(self) -> list[Box]:
+        """The boxes of the chunks that hold labels, row by row; elsewhere the slide is empty."""
+        with self._engine.threads:
+            return [self._engine.chunks.box_of(key) for key in self._engine.objects.filled()]
+
+    # -- history ---------------------------------------------------------------------------------
+
+    @property
+    def last_change(self) -> Change | None:
+        """Of the last edit, undo or redo; None if that edit changed nothing."""
+        return self._engine.last_change
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an edit to take back."""
+        return bool(self._engine.history.undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an edit taken back that can be done again."""
+        return bool(self._engine.history.redo)
+
+    def history(self) -> list[HistoryEntry]:
+        """The edits in force, oldest first."""
+        with self._engine.threads:
+            return self._engine.history.entries()
+
+    @property
+    def journal_bytes(self) -> int:
+        """The size of the journal."""
+        return self._engine.journal.end

@@ -1,0 +1,54 @@
+"""A box for a click or a scribble, for models that take boxes only."""
+
+from __future__ import annotations
+
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.nuclei import propose_box_in
+from histoprompt.core.prompt import Prompt
+from histoprompt.core.scene import Scene
+from histoprompt.core.slide import Slide
+from histoprompt.models.embeddings import EmbeddingCache, EmbeddingKey
+from histoprompt.models.roles import Embedding
+
+# Side in level-0 pixels of the surroundings searched; larger prompts are looked at coarser.
+SIDE = 256
+# Under which the look at the surroundings is cached beside the models' embeddings.
+SCENE = "scene"
+
+
+def propose(slide: Slide, prompt: Prompt, cache: EmbeddingCache) -> Box:
+    """The level-0 box that a prompt without one most likely means.
+
+    Parameters
+    ----------
+    slide : Slide
+    prompt : Prompt
+        Level-0 pixels, with something positive.
+    cache : EmbeddingCache
+        Keeps what was seen, so that the next click nearby is answered at once.
+    """
+    frame = _surroundings(slide, prompt)
+    key = EmbeddingKey(slide.key, SCENE, frame.box, frame.shape)
+    seen = cache.get_or_compute(key, lambda: _look(slide, frame))
+    return frame.box_to_slide(propose_box_in(seen.data, prompt.into(frame)))
+
+
+def _surroundings(slide: Slide, prompt: Prompt) -> Frame:
+    """A square around the prompt, on a grid so that neighbours share it."""
+    extent = prompt.extent(positive_only=True)
+    side = SIDE
+    while 2 * max(extent.height, extent.width) > side:
+        side *= 2
+    step = side // 2
+    row, col = (round(v / step) * step for v in extent.centre)
+    half = side // 2
+    box = Box(row - half, col - half, row + half, col + half).shift_inside(slide.box)
+    shrink = side // SIDE
+    rows, cols = box.shape
+    return Frame(box, (max(1, rows // shrink), max(1, cols // shrink)))
+
+
+def _look(slide: Slide, frame: Frame) -> Embedding:
+    image, _ = slide.read(frame.box, frame.shape)
+    scene = Scene.of_image(image)
+    return Embedding(SCENE, scene.shape, scene, scene.n_bytes)
