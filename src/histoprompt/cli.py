@@ -14,7 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from histoprompt import __version__
-from histoprompt.core.errors import ExportError, HistopromptError, RegionError, WeightsError
+from histoprompt.core.errors import (
+    ExportError,
+    HistopromptError,
+    ModelError,
+    RegionError,
+    WeightsError,
+)
 from histoprompt.core.geometry import Box
 from histoprompt.core.label_io import TiffLabels, read_labels, write_labels
 from histoprompt.core.labels import ArrayLabels
@@ -29,6 +35,7 @@ from histoprompt.models.doctor import examine
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.compose import ComposedLabels
+from histoprompt.pipelines.count import find_cells, label_cells, write_cells
 from histoprompt.pipelines.export import FORMATS, ExportParams, export, read_classes
 from histoprompt.pipelines.segment import SegmentJob, segment
 
@@ -100,6 +107,39 @@ def _export(args: argparse.Namespace) -> None:
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None
     print(export(slide, labels, args.out, params, _task(), classes=classes))
+
+
+def _count(args: argparse.Namespace) -> None:
+    manager, card = ModelManager(device=args.device), registry.card(args.segmenter)
+    if card.role != "cells":
+        raise ModelError(
+            f"{card.id} does not find cells by itself; `histoprompt models list` "
+            "shows which models have the role cells."
+        )
+    for path in args.slides:
+        slide = open_slide(path, mpp=args.mpp)
+        region = _region(args.region, slide)
+        cells = find_cells(slide, region, card, manager, _task(), weights=args.weights)
+        labels, rows = label_cells(cells, region, slide.mpp or 1.0)
+        folder = Path(args.out) / Path(path).name.split(".")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_labels(folder / "labels.tif", labels, mpp=slide.mpp)
+        write_cells(folder / "cells.csv", rows)
+        print(f"{len(rows)} cells -> {folder}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    # Training is the only command that needs torch for itself.
+    from histoprompt.training.run import TrainConfig, read_config, train
+
+    if args.config:
+        config = read_config(args.config)
+    elif args.data and args.out:
+        work = args.out.with_name(args.out.stem + "-work")
+        config = TrainConfig(tuple(args.data), args.out, work)
+    else:
+        raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
+    print(f"{train(config, _task())} -> {config.out}")
 
 
 def _models_list(_: argparse.Namespace) -> None:
@@ -224,6 +264,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_segment(commands)
     _add_export(commands)
+    _add_count(commands)
+    _add_train(commands)
     _add_models(commands)
     _add_doctor_and_demo(commands)
     return parser
@@ -262,6 +304,26 @@ def _add_export(commands: Commands) -> None:  # type: ignore[type-arg]
     exp.add_argument("--region", metavar="r0,c0,r1,c1", help="where the labels lie on the slide")
     _add_mpp(exp)
     exp.set_defaults(run=_export)
+
+
+def _add_count(commands: Commands) -> None:  # type: ignore[type-arg]
+    count = commands.add_parser("count", help="all nuclei of slides, as labels and a table")
+    count.add_argument("slides", nargs="+", metavar="SLIDE")
+    count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
+    count.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
+    count.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
+    _add_device(count)
+    _add_mpp(count)
+    count.set_defaults(run=_count)
+
+
+def _add_train(commands: Commands) -> None:  # type: ignore[type-arg]
+    train = commands.add_parser("train", help="train the project's own heads on your exports")
+    train.add_argument("--data", nargs="+", type=Path, metavar="DIR", help="exported tiles")
+    train.add_argument("--out", type=Path, metavar="FILE", help="weights to write (.safetensors)")
+    train.add_argument("--config", type=Path, metavar="TOML", help="every setting in a file")
+    train.set_defaults(run=_train)
 
 
 def _add_models(commands: Commands) -> None:  # type: ignore[type-arg]

@@ -22,8 +22,8 @@ ENTRY_POINTS = "histoprompt.models"
 
 # In the order people see them.
 _ZOO = (
-    ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.litemedsam", "CARD"),
+    ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.classical", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.sam", "CARDS"),

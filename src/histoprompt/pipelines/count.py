@@ -61,6 +61,7 @@ def find_cells(
     card: ModelCard,
     manager: ModelManager,
     task: Task,
+    *,
     weights: Path | None = None,
 ) -> Iterator[Cell]:
     """Find the nuclei of a region, tile by tile.
