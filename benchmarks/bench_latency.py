@@ -194,7 +194,8 @@ def settings(devices: list[str], load: tuple[float, ...]) -> str:
     after = os.getloadavg()[0]
     return (
         f"{platform.system()}, {os.cpu_count()} CPU cores, torch threads: "
-        f"{torch.get_num_threads()} (set by OMP_NUM_THREADS), {', '.join(names) or 'no GPU'}, torch {torch.__version__}, load average "
+        f"{torch.get_num_threads()} (set by OMP_NUM_THREADS), "
+        f"{', '.join(names) or 'no GPU'}, torch {torch.__version__}, load average "
         f"{before} before and {after:.1f} after"
     )
 
