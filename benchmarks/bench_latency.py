@@ -193,8 +193,9 @@ def settings(devices: list[str], load: tuple[float, ...]) -> str:
     before = ", ".join(f"{x:.1f}" for x in load)
     after = os.getloadavg()[0]
     return (
-        f"{platform.system()}, {os.cpu_count()} CPU cores, {torch.get_num_threads()} torch "
-        f"threads, {', '.join(names) or 'no GPU'}, torch {torch.__version__}, load average "
+        f"{platform.system()}, {os.cpu_count()} CPU cores, torch threads: "
+        f"{torch.get_num_threads()} (set by OMP_NUM_THREADS), "
+        f"{', '.join(names) or 'no GPU'}, torch {torch.__version__}, load average "
         f"{before} before and {after:.1f} after"
     )
 

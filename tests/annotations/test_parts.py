@@ -6,12 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from histoprompt.annotations.chunks import level_shapes
+from histoprompt.annotations.arguments import checked_id
+from histoprompt.annotations.chunks import ChunkFiles, level_shapes
 from histoprompt.annotations.edits import components
 from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.objects import measure
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.core.errors import LabelStoreError
+from histoprompt.annotations.place import StoreMark
+from histoprompt.core.errors import LabelStoreError, RegionError
+from histoprompt.core.geometry import Box
 
 LABELS = arrays(np.uint32, (6, 6), elements=st.sampled_from([0, 1, 2, 70_000, 2**32 - 1]))
 
@@ -89,3 +92,33 @@ def test_a_journal_torn_anywhere_keeps_what_is_whole(tmp_path, size):
     assert journal.append(Record({"n": 2})) == last
     assert [r.header["n"] for _, r in journal.records(0)] == [0, 2]
     journal.close()
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**32])
+def test_an_id_that_is_no_label_is_refused_with_the_number(number):
+    with pytest.raises(LabelStoreError, match=f"{number} must lie in"):
+        checked_id(number)
+
+
+def test_a_box_is_rounded_to_pixels_and_refused_beyond_the_slide(tmp_path):
+    chunks = ChunkFiles(tmp_path, (20, 30), 8)
+    assert chunks.inside(Box(0, 0, 20, 30)) == Box(0, 0, 20, 30)
+    with pytest.raises(RegionError, match="20 rows and 30 columns"):
+        chunks.inside(Box(0, 0, 21, 30))
+
+
+@pytest.mark.parametrize(
+    ("shape", "key", "says"),
+    [((20, 30), "other", "another slide"), ((30, 20), "slide", "20 x 30"), ((20, 30), "slide", "")],
+)
+def test_a_folder_belongs_to_the_slide_that_claimed_it(tmp_path, shape, key, says):
+    first = StoreMark("slide", (20, 30), 8)
+    with pytest.raises(LabelStoreError, match="no labels"):
+        first.claim(tmp_path, read_only=True)
+    assert first.claim(tmp_path, read_only=False) == first
+    wanted = StoreMark(key, shape, 16)
+    if says:
+        with pytest.raises(LabelStoreError, match=says):
+            wanted.claim(tmp_path, read_only=False)
+    else:
+        assert wanted.claim(tmp_path, read_only=True) == first

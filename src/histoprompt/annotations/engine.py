@@ -150,11 +150,12 @@ class Engine:
         self, op: str, info: Mapping[str, Any], keys: Iterable[Key], change: ChunkEdit
     ) -> Change | None:
         """Change some chunks, as a group of one step or as a step of the group there is."""
-        with self.group(op):
-            for key in keys:
-                self._edit_chunk(key, change)
-            self.step(op, info)
-        return self.last_change
+        with self.threads:  # until the change is told, so that it is of this edit
+            with self.group(op):
+                for key in keys:
+                    self._edit_chunk(key, change)
+                self.step(op, info)
+            return self.last_change
 
     def _edit_chunk(self, key: Key, change: ChunkEdit) -> None:
         box, before = self.chunks.box_of(key), self.chunks.read(0, key)

@@ -243,10 +243,10 @@ class LabelStore(LabelReader):
         """Say what objects are; "" takes the class away. Raises as `merge` does."""
         with self._engine.threads:
             wanted = self._engine.objects.existing(ids)
-        with self.group("class"):
-            self._engine.objects.set_class(wanted, class_name)
-            self._engine.step("class", info)
-        return self.last_change
+            with self.group("class"):
+                self._engine.objects.set_class(wanted, class_name)
+                self._engine.step("class", info)
+            return self.last_change
 
     # -- undo ------------------------------------------------------------------------------------
 
