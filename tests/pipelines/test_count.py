@@ -9,28 +9,19 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
+from five_discs import CARD, dark_things
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines import count
 from histoprompt.pipelines.count import find_cells, label_cells, write_cells
 
-CARD = ModelCard("dark", "cells", "Dark things", "none:none", mpp=0.25, memory_mib=1)
-
-
-class DarkThings:
-    """Connected dark pixels are nuclei."""
-
-    def segment(self, image):
-        return ndi.label(image[..., 0] < 128)[0].astype(np.int32)
-
 
 @pytest.fixture
 def manager() -> ModelManager:
-    return ModelManager("cpu", 100.0, load=lambda *_: DarkThings())
+    return ModelManager("cpu", 100.0, load=dark_things)
 
 
 @pytest.fixture(scope="module")

@@ -365,3 +365,25 @@ def test_the_work_area_follows_the_view_on_a_large_slide(make_napari_viewer, mon
     near = annotator.committed.layer.data[i - 1 : i + 2, j - 1 : j + 2]
     assert (near == 4).any()
     dock.session.close()
+
+
+def test_all_nuclei_in_view_are_committed_as_one_step(dock, until):
+    annotator = dock.session.annotator
+    dock._actions["find_all"].click()
+    until(lambda: "Found" in dock._status.text())
+    assert annotator.store.count > 0
+    assert np.array_equal(_committed(dock), annotator.committed.layer.data)
+    found = {int(_committed(dock)[place]) for place in NUCLEI} - {0}
+    assert len(found) >= 3
+    annotator.undo()
+    assert annotator.store.count == 0
+
+
+def test_finding_nuclei_without_a_pixel_size_asks_for_it(make_napari_viewer, picture, until):
+    viewer = make_napari_viewer()
+    viewer.add_image(picture, name="no scale")
+    dock = PromptDock(viewer)
+    dock._actions["find_all"].click()
+    until(lambda: "--mpp" in dock._status.text() or "pixel size" in dock._status.text())
+    assert dock.session.annotator.store.count == 0
+    dock.session.close()

@@ -17,6 +17,7 @@ from histoprompt._qt.committed import CommittedObjects
 from histoprompt._qt.jobs import Job, Jobs
 from histoprompt._qt.preview import Preview
 from histoprompt._qt.prompt_layers import PromptLayers
+from histoprompt.annotations.history import Change
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
@@ -25,12 +26,16 @@ from histoprompt.core.prompt import Prompt
 from histoprompt.core.prompt_file import ObjectPrompt
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
+from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.fill import fill_store
 from histoprompt.pipelines.segment import ObjectMasks, SegmentJob, segment
 
-SEGMENTING = "segmenting"
+SEGMENTING, FINDING = "segmenting", "finding"
+# The model that finds all nuclei.
+CELLS = "histoprompt-cells"
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Annotator:
         self._jobs, self._manager, self._cache = jobs, manager, cache
         self._job: SegmentJob | None = None
         self._running: Job | None = None
+        self._finding: Job | None = None
         self._undone: list[Callable[[], bool]] = []
         self._closed = False
         self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
@@ -122,7 +128,7 @@ class Annotator:
         """Segment what is prompted, in the background; a newer answer replaces an older one."""
         objects = self._objects()
         if not objects or self._job is None:
-            self.cancel()
+            self._stop_segmenting()
             self._show([])
             return
         self.status.emit(f"Segmenting with {self._job.card.title} ...")
@@ -145,10 +151,32 @@ class Annotator:
         if self.preview.candidates > 1:
             self.status.emit(self.preview.next())
 
+    def find_all(self) -> None:
+        """Commit all nuclei in view that are not committed yet, in the background."""
+        view = work_area.view_box(self.viewer, self.image).intersection(self.slide.box)
+        if view is None:
+            self.failed.emit("The slide is out of view: bring it back, then find nuclei.")
+            return
+        self.status.emit("Finding all nuclei in view ...")
+        self._finding = self._jobs.submit(
+            partial(fill_store, card=registry.card(CELLS), manager=self._manager),
+            self.slide,
+            view.to_pixels(),
+            self.store,
+            lane="batch",
+            key=FINDING,
+            title="Finding nuclei",
+            on_done=self._on_found,
+            on_error=self._on_trouble,
+            on_cancel=self._on_cancelled,
+            on_progress=self._on_progress,
+        )
+
     def cancel(self) -> None:
-        """Stop the running segmentation."""
-        if self._running is not None:
-            self._running.cancel()
+        """Stop what runs: the segmentation, and the search for nuclei."""
+        self._stop_segmenting()
+        if self._finding is not None:
+            self._finding.cancel()
 
     # -- labels ------------------------------------------------------------------------------
 
@@ -170,7 +198,7 @@ class Annotator:
 
     def clear(self) -> None:
         """Forget the prompts and the preview; committed objects stay."""
-        self.cancel()
+        self._stop_segmenting()
         self.prompts.clear()
         self._show([])
         self.follow_view()
@@ -249,6 +277,10 @@ class Annotator:
             prompts = [prompt] if prompt.is_positive else []
         return [ObjectPrompt(i + 1, p) for i, p in enumerate(prompts)]
 
+    def _stop_segmenting(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
     def _on_prompts(self) -> None:
         self.segment()
         self.changed.emit()
@@ -264,6 +296,11 @@ class Annotator:
         score = self.preview.score
         estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
         self.status.emit(" ".join([f"Press C to commit{estimate}.", *notes]))
+
+    def _on_found(self, found: tuple[int, Change | None]) -> None:
+        if not self._closed:
+            count, change = found
+            self.committed.show_change(change, f"Found {count} new nuclei in view")
 
     def _on_trouble(self, text: str) -> None:
         # The job has shown the text already; here it stays readable in the dock.

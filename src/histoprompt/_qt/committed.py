@@ -75,27 +75,27 @@ class CommittedObjects:
                 )
             if class_name:
                 self.store.set_class(ids, class_name)
-        self._after(self.store.last_change, f"Committed {_objects(ids)}")
+        self.show_change(self.store.last_change, f"Committed {_objects(ids)}")
         return ids
 
     def merge(self, ids: Sequence[int]) -> None:
         """Make these objects one."""
         kept = self.store.merge(ids)
-        self._after(self.store.last_change, f"Merged {_objects(ids)} into {kept}")
+        self.show_change(self.store.last_change, f"Merged {_objects(ids)} into {kept}")
 
     def delete(self, ids: Sequence[int]) -> None:
         """Remove these objects."""
-        self._after(self.store.delete(ids), f"Deleted {_objects(ids)}")
+        self.show_change(self.store.delete(ids), f"Deleted {_objects(ids)}")
 
     def undo(self) -> bool:
         """Take back the last edit of labels; False if there is none."""
         change = self.store.undo()
-        return change is not None and self._after(change, f"Undid: {change.op}")
+        return change is not None and self.show_change(change, f"Undid: {change.op}")
 
     def redo(self) -> bool:
         """Do the edit taken back last again; False if there is none."""
         change = self.store.redo()
-        return change is not None and self._after(change, f"Redid: {change.op}")
+        return change is not None and self.show_change(change, f"Redid: {change.op}")
 
     def at(self, row: float, col: float) -> int:
         """The object at a level-0 position, 0 for none."""
@@ -104,7 +104,7 @@ class CommittedObjects:
             return 0
         return int(self.layer.data[i, j])
 
-    def _after(self, change: Change | None, text: str) -> bool:
+    def show_change(self, change: Change | None, text: str) -> bool:
         """Show what changed and tell of it."""
         if change is not None:
             self._refresh(change.box)

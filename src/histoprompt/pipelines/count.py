@@ -137,7 +137,7 @@ def _grid(slide: Slide, region: Box, card: ModelCard) -> TileGrid:
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and nuclei are found at "
-            f"{card.mpp} um/px. Give it, such as --mpp 0.25."
+            f"{card.mpp} um/px. Type it in the Prompt dock, or give --mpp 0.25 or what is true."
         )
     if not slide.box.covers(region):
         raise RegionError(

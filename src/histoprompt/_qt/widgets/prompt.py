@@ -43,6 +43,7 @@ _ACTIONS = {
     "undo": ("Undo", "Ctrl+Z: the last prompt, then the last edit of labels"),
     "redo": ("Redo", "Ctrl+Shift+Z"),
     "next_candidate": ("Other mask (N)", "The model's next best answer"),
+    "find_all": ("All nuclei in view", "Find and commit every nucleus not committed yet"),
 }
 _CORRECTIONS = {
     "paint": ("Paint", "Paint committed objects with napari's brush"),

@@ -1,0 +1,89 @@
+"""All nuclei of a region into the label store, beside what people committed there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from histoprompt.annotations.history import Change
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models.card import ModelCard
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.count import Cell, find_cells
+
+# Longest side of a region that is filled at once, level-0 pixels.
+LONGEST = 4096
+# Share of a nucleus that may lie under committed objects before it is taken for one of them.
+COVERED = 0.3
+
+
+def fill_store(
+    slide: Slide,
+    region: Box,
+    store: LabelStore,
+    *,
+    card: ModelCard,
+    manager: ModelManager,
+    task: Task,
+    weights: Path | None = None,
+) -> tuple[int, Change | None]:
+    """Find the nuclei of a region and commit those that are not committed yet, as one edit.
+
+    Parameters
+    ----------
+    slide, card, manager, task, weights
+        As for `count.find_cells`; a cancelled task commits nothing.
+    region : Box
+        Integer level-0 box on the slide, at most `LONGEST` pixels a side.
+    store : LabelStore
+
+    Returns
+    -------
+    int
+        How many nuclei were committed.
+    Change or None
+        What the edit changed; None if it found nothing new.
+
+    Raises
+    ------
+    RegionError
+        If the region is too large.
+    MissingMppError
+        If the slide has no pixel size.
+    """
+    if max(region.shape) > LONGEST:
+        raise RegionError(
+            f"The view spans {region.shape[0]} x {region.shape[1]} pixels of the slide; all nuclei "
+            f"are found in at most {LONGEST} a side. Zoom in."
+        )
+    cells = list(find_cells(slide, region, card, manager, task, weights=weights))
+    # Nobody may paint between the reading and the writing.
+    with store.group("all nuclei"):
+        count = _commit(store, cells, region, card.id)
+    return count, store.last_change if count else None
+
+
+def _commit(store: LabelStore, cells: list[Cell], region: Box, model: str) -> int:
+    labels = store.read(region)
+    committed, first = labels > 0, store.next_id()
+    count = 0
+    for cell in cells:
+        box = cell.mask.frame.box.intersection(region)
+        if box is None:
+            continue
+        inside = cell.mask.array[box.slices((cell.mask.frame.box.r0, cell.mask.frame.box.c0))]
+        where = box.slices((region.r0, region.c0))
+        if (inside & committed[where]).sum() > COVERED * inside.sum():
+            continue
+        free = inside & (labels[where] == 0)
+        if free.any():
+            labels[where][free] = first + count
+            count += 1
+    if count:
+        store.write(region, labels.astype(np.uint32), op="all nuclei", info={"model": model})
+    return count

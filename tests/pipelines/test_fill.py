@@ -1,0 +1,70 @@
+"""All nuclei into the label store: one edit, nothing committed twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from five_discs import CARD, MIDDLES, dark_things, discs
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import Cancelled, RegionError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.results import Mask
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.fill import fill_store
+
+
+@pytest.fixture
+def slide() -> Slide:
+    return Slide.from_arrays("discs", [discs()], mpp=0.25)
+
+
+@pytest.fixture
+def store(slide, tmp_path):
+    with LabelStore.open(tmp_path / "labels", slide.shape, slide.key) as store:
+        yield store
+
+
+def _fill(slide, store, region=None, task=None):
+    manager = ModelManager("cpu", 100.0, load=dark_things)
+    return fill_store(
+        slide, region or slide.box, store, card=CARD, manager=manager, task=task or Task()
+    )
+
+
+def test_every_nucleus_is_committed_in_one_undoable_edit(slide, store):
+    count, change = _fill(slide, store)
+    assert count == store.count == len(MIDDLES)
+    assert change.op == "all nuclei"
+    labels = store.read(slide.box)
+    assert len({int(labels[m]) for m in MIDDLES}) == len(MIDDLES)
+    store.undo()
+    assert store.count == 0
+
+
+def test_what_is_committed_already_stays_as_it_is(slide, store):
+    array = np.ones((11, 11), bool)
+    row, col = MIDDLES[0]
+    mine = store.commit(Mask(array, Frame.of_array(array, (row - 5, col - 5))))
+    before = store.read(slide.box) == mine
+    count, _ = _fill(slide, store)
+    assert count == len(MIDDLES) - 1
+    assert np.array_equal(store.read(slide.box) == mine, before)
+    again, change = _fill(slide, store)
+    assert (again, change) == (0, None)
+
+
+def test_a_cancelled_run_commits_nothing(slide, store):
+    task = Task()
+    task.cancel()
+    with pytest.raises(Cancelled):
+        _fill(slide, store, task=task)
+    assert store.count == 0
+
+
+def test_too_large_a_region_is_refused_with_its_size(store):
+    big = Slide.from_arrays("big", [np.zeros((5000, 300, 3), np.uint8)], mpp=0.25)
+    with pytest.raises(RegionError, match="5000 x 300"):
+        _fill(big, store, Box(0, 0, 5000, 300))
