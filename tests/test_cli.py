@@ -166,7 +166,7 @@ def test_segment_says_which_prompts_became_boxes(small, tmp_path, capsys):
     clicks = write(tmp_path / "clicks.json", {"objects": [{"id": 3, "points": [[60, 70]]}]})
     argv = ["--prompts", clicks, "--out", tmp_path / "l.tif", "--device", "cpu"]
     assert main([str(v) for v in ("segment", picture_, *argv)]) == 0
-    assert "LiteMedSAM takes boxes only: the points became a box." in capsys.readouterr().err
+    assert "LiteMedSAM takes boxes only: the clicks became a box." in capsys.readouterr().err
 
 
 def test_a_region_has_its_size_and_place(slide, prompts, nuclei, tmp_path, capsys):

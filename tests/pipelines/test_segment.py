@@ -197,7 +197,7 @@ def test_masks_are_cut_at_the_slide():
 @pytest.mark.parametrize(
     ("prompt", "word"),
     [
-        (Prompt.of_points([list(DISCS[0])]), "points"),
+        (Prompt.of_points([list(DISCS[0])]), "clicks"),
         (Prompt(strokes=Strokes((np.array([[60.0, 62], [60, 78]]),), width=3)), "scribbles"),
         (
             Prompt(
@@ -205,7 +205,7 @@ def test_masks_are_cut_at_the_slide():
                 labels=np.array([True]),
                 strokes=Strokes((np.array([[60.0, 62], [60, 78]]),)),
             ),
-            "points and scribbles",
+            "clicks and scribbles",
         ),
     ],
 )
@@ -233,12 +233,12 @@ def test_a_box_is_kept_and_the_rest_left_out_for_a_box_only_model(discs):
     prompt = Prompt(points=np.array([[60.0, 70]]), labels=np.array([False]), box=box)
     used, note = fit_prompt(discs, BOX_ONLY, prompt)
     assert (used.kinds, used.box) == ({"box"}, box)
-    assert note == "Fake for boxes takes no points: they were left out."
+    assert note == "Fake for boxes takes no clicks: they were left out."
 
 
 def test_a_model_without_boxes_refuses_what_it_does_not_take(discs):
     clicks_only = replace(CARD, accepts=frozenset({"point", "scribble"}))
-    with pytest.raises(PromptError, match="Fake takes no boxes; it takes points, scribbles"):
+    with pytest.raises(PromptError, match="Fake takes no boxes; it takes clicks, scribbles"):
         fit_prompt(discs, clicks_only, Prompt.of_box(Box(1, 1, 9, 9)))
 
 

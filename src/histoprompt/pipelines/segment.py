@@ -22,7 +22,7 @@ from histoprompt.pipelines.proposals import propose
 
 # Prompts handed to the decoder at once: bounds memory and lets Cancel work.
 BATCH = 16
-_PLURALS: dict[PromptKind, str] = {"point": "points", "box": "boxes", "scribble": "scribbles"}
+_PLURALS: dict[PromptKind, str] = {"point": "clicks", "box": "boxes", "scribble": "scribbles"}
 
 
 @dataclass(frozen=True, eq=False)
