@@ -65,8 +65,9 @@ def propose_box_in(scene: Scene, prompt: Prompt) -> Box:
     if prompt.box is not None:
         return _inside(prompt.box, bounds)
     extent = _inside(prompt.extent(positive_only=True), bounds)
-    if expected_boxes(scene, prompt):
-        mask, _ = outline(scene, prompt)
+    hints = expected_boxes(scene, prompt)
+    if hints:
+        mask, _ = outline(scene, prompt, hints)
         found = Box.of_mask(mask)
         box = extent if found is None else found.union(extent)
     else:

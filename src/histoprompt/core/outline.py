@@ -63,7 +63,9 @@ class _View:
     size: float
 
 
-def outline(scene: Scene, prompt: Prompt) -> tuple[NDArray[np.bool_], float]:
+def outline(
+    scene: Scene, prompt: Prompt, hints: list[Box] | None = None
+) -> tuple[NDArray[np.bool_], float]:
     """Outline the object a prompt means.
 
     Parameters
@@ -72,6 +74,8 @@ def outline(scene: Scene, prompt: Prompt) -> tuple[NDArray[np.bool_], float]:
         What is known of the image.
     prompt : Prompt
         In pixels of the image: clicks, a box, scribbles, in any mix.
+    hints : list of Box, optional
+        What `expected_boxes` says of it, where the caller has asked already.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def outline(scene: Scene, prompt: Prompt) -> tuple[NDArray[np.bool_], float]:
     """
     if not prompt.is_positive:
         return np.zeros(scene.shape, bool), 0.0
-    view = _look(scene, prompt)
+    view = _look(scene, prompt, expected_boxes(scene, prompt) if hints is None else hints)
     colour, belief = _believe(view)
     if _is_contradicted(view, belief):
         belief = _heed(view, colour, belief)
@@ -112,9 +116,8 @@ def expected_boxes(scene: Scene, prompt: Prompt) -> list[Box]:
     return [scene.nucleus_at(row, col) for row, col in prompt.points[prompt.labels]]
 
 
-def _look(scene: Scene, prompt: Prompt) -> _View:
+def _look(scene: Scene, prompt: Prompt, hints: list[Box]) -> _View:
     """Cut out the surroundings of what the prompt spans, no finer than needed."""
-    hints = expected_boxes(scene, prompt)
     extent = union_of([*hints, prompt.extent(positive_only=True)])
     longest = max(extent.height, extent.width)
     bounds = Box.of_shape(scene.shape)
