@@ -15,6 +15,8 @@ PACKAGE = Path(histoprompt.__file__).parent
 
 # slow to import, so nothing but loading a model may bring them in
 HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
+# layers of networks, which are torch classes: imported by `load` only
+NETWORKS = ("histoprompt.models.zoo.heads",)
 
 
 def _modules(*folders: str) -> list[str]:
@@ -48,8 +50,18 @@ def test_without_a_screen_neither_torch_nor_qt_is_loaded(modules: list[str]) -> 
 
 
 def test_knowing_the_models_loads_no_torch() -> None:
-    loaded = _loaded_by(["histoprompt.models.registry", *_modules("models")])
+    modules = [name for name in _modules("models") if name not in NETWORKS]
+    loaded = _loaded_by(["histoprompt.models.registry", *modules])
     assert not loaded & {*HEAVY, "napari", "qtpy", "PyQt6"}
+
+
+def test_asking_for_all_cards_loads_no_network() -> None:
+    code = (
+        "import sys; from histoprompt.models.registry import all_cards; all_cards(); "
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & {*HEAVY, *NETWORKS}
 
 
 def test_opening_docks_loads_no_torch() -> None:
