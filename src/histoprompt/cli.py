@@ -78,8 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _info(args: argparse.Namespace) -> None:
-    for name, value in describe(open_slide(args.slide, mpp=args.mpp)):
-        print(f"{name:<12} {value}")
+    rows = describe(open_slide(args.slide, mpp=args.mpp))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")
 
 
 def _segment(args: argparse.Namespace) -> None:
