@@ -54,7 +54,7 @@ def test_a_scribble_over_several_things_gives_its_extent_padded():
     line = np.array([[30.0, 30.0], [120.0, 140.0]])
     box = propose_box(IMAGE, Prompt(strokes=Strokes((line,))))
     assert box.covers(Box(30, 30, 121, 141))
-    assert Box(20, 20, 131, 151).covers(box)
+    assert Box(30, 30, 121, 141).pad(0.2 * 111 + 1).covers(box)
 
 
 def test_a_stroke_within_a_nucleus_means_the_nucleus():

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import napari
@@ -176,13 +177,15 @@ def wait_for(ready: Callable[[], bool], seconds: float = WAIT_S) -> None:
 
 
 def _scribble(annotator: Annotator, box: Box) -> None:
-    """One stroke through the middle of a nucleus, most of the way across."""
-    row, col = annotator.area.to_array([box.centre])[0]
-    reach = 0.35 * box.width / annotator.area.scale[1]
+    """One stroke from corner to corner and back through the middle of a nucleus, as people draw."""
+    middle = annotator.area.to_array([box.centre])[0]
+    reach = 0.3 * np.array(box.shape) / annotator.area.scale
+    corners = middle + reach * np.array([(-1, -0.6), (-0.6, 0.6), (0.6, -0.6), (1, 0.6)])
     layer = annotator.prompts.scribbles
     with layer.block_history():
-        for step in np.linspace(-reach, reach, 9):
-            layer.paint((round(row), round(col + step)), 1)
+        for start, end in pairwise(corners):
+            for step in np.linspace(start, end, 12):
+                layer.paint(tuple(np.rint(step).astype(int)), 1)
 
 
 def _commit(annotator: Annotator) -> int:

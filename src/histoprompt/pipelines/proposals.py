@@ -13,6 +13,8 @@ from histoprompt.models.roles import Embedding
 # Side in level-0 pixels of the surroundings searched; larger prompts are looked at coarser. On 45
 # nuclei of the sample slide boxes from clicks overlap the true ones by .74 at 256 and .76 at 512.
 SIDE = 512
+# Microns: the shorter axis of a small nucleus.
+LEAST_UM = 5.0
 # Under which the look at the surroundings is cached beside the models' embeddings.
 SCENE = "scene"
 
@@ -31,7 +33,17 @@ def propose(slide: Slide, prompt: Prompt, cache: EmbeddingCache) -> Box:
     frame = _surroundings(slide, prompt)
     key = EmbeddingKey(slide.key, SCENE, frame.box, frame.shape)
     seen = cache.get_or_compute(key, lambda: _look(slide, frame))
-    return frame.box_to_slide(propose_box_in(seen.data, prompt.into(frame)))
+    return _grown(slide, frame.box_to_slide(propose_box_in(seen.data, prompt.into(frame))))
+
+
+def _grown(slide: Slide, box: Box) -> Box:
+    """The box, no side of it smaller than a small nucleus where the scale is known.
+
+    What looks smaller is a clump of chromatin inside the nucleus that was meant.
+    """
+    least = LEAST_UM / slide.mpp if slide.mpp else 0.0
+    height, width = max(box.height, least), max(box.width, least)
+    return Box.around(*box.centre, height, width).shift_inside(slide.box)
 
 
 def _surroundings(slide: Slide, prompt: Prompt) -> Frame:
