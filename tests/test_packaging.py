@@ -66,7 +66,7 @@ def test_the_reader_takes_every_kind_of_slide() -> None:
     [
         "napari.yaml",
         "py.typed",
-        "cli.py",
+        "cli/__init__.py",
         "sample_data/slide.ome.tif",
         "sample_data/labels.tif",
         "sample_data/classes.csv",

@@ -75,18 +75,18 @@ def test_the_table_of_models_names_every_model(tables: ModuleType) -> None:
 
 @pytest.mark.parametrize("line", command_lines())
 def test_commands_are_accepted(line: str) -> None:
-    args = cli._parser().parse_args(shlex.split(line)[1:])
+    args = cli.build_parser().parse_args(shlex.split(line)[1:])
     assert callable(args.run)
 
 
 def test_every_command_is_shown() -> None:
     shown = command_lines()
-    for name in parsers(cli._parser()):
+    for name in parsers(cli.build_parser()):
         assert any(f"{line} ".startswith(f"histoprompt {name} ") for line in shown), name
 
 
 def test_every_option_is_named() -> None:
-    for name, parser in parsers(cli._parser()).items():
+    for name, parser in parsers(cli.build_parser()).items():
         for option in (o for a in parser._actions for o in a.option_strings):
             assert option in (*README.split(), "-h", "--help") or f"`{option}" in README, (
                 f"{name} {option}"

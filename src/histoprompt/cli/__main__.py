@@ -1,0 +1,7 @@
+"""`python -m histoprompt.cli`."""
+
+import sys
+
+from histoprompt.cli import main
+
+sys.exit(main())

@@ -1,0 +1,24 @@
+"""`histoprompt demo`: the sample slide in napari."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from histoprompt.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    demo = commands.add_parser("demo", help="the sample slide in napari")
+    demo.add_argument("--headless", action="store_true", help="walk the path without a user")
+    demo.add_argument("--out", type=Path, default=Path("demo_output"), metavar="DIR")
+    demo.set_defaults(run=_demo)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    # A process of its own: Qt ends the whole process when there is no display.
+    command = [sys.executable, "-m", "histoprompt._qt.demo", "--out", str(args.out)]
+    return subprocess.call(command + (["--headless"] if args.headless else []))

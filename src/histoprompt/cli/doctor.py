@@ -1,0 +1,26 @@
+"""`histoprompt doctor`: check this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from histoprompt.cli.options import Commands, add_device
+from histoprompt.models.doctor import examine
+from histoprompt.models.manager import ModelManager
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    doctor = commands.add_parser("doctor", help="check this machine")
+    doctor.add_argument("--quick", action="store_true", help="do not time a model")
+    add_device(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    findings = examine(ModelManager(device=args.device), measure=not args.quick)
+    for item in findings:
+        print(f"[{item.state:>4}] {item.name}: {item.value}")
+        if item.advice:
+            print(f"       {item.advice}")
+    return int(any(item.state == "fail" for item in findings))

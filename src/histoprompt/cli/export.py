@@ -1,0 +1,49 @@
+"""`histoprompt export`: labels to training data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histoprompt.cli.options import Commands, add_mpp, region_of, terminal_task
+from histoprompt.core.errors import RegionError
+from histoprompt.core.label_io import TiffLabels, read_labels
+from histoprompt.core.labels import ArrayLabels
+from histoprompt.core.slide import Slide
+from histoprompt.core.slide_io import open_slide
+from histoprompt.pipelines.export import FORMATS, ExportParams, export, read_classes
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    exp = commands.add_parser("export", help="labels to training data")
+    exp.add_argument("--image", required=True, metavar="SLIDE")
+    exp.add_argument("--labels", required=True, type=Path, metavar="TIFF")
+    exp.add_argument("--classes", type=Path, metavar="CSV", help="columns id and class")
+    exp.add_argument("--format", required=True, choices=FORMATS)
+    exp.add_argument("--out", required=True, type=Path, metavar="DIR")
+    exp.add_argument("--region", metavar="r0,c0,r1,c1", help="where the labels lie on the slide")
+    add_mpp(exp)
+    exp.set_defaults(run=_export)
+
+
+def _export(args: argparse.Namespace) -> None:
+    slide = open_slide(args.image, mpp=args.mpp)
+    labels = _labels(args, slide)
+    params = ExportParams(format=args.format)
+    classes = read_classes(args.classes, params.default_class) if args.classes else None
+    print(export(slide, labels, args.out, params, terminal_task(), classes=classes))
+
+
+def _labels(args: argparse.Namespace, slide: Slide) -> TiffLabels | ArrayLabels:
+    """The labels to export, where `--region` says they lie or where their file says it."""
+    if args.region is None:
+        return read_labels(args.labels)
+    region = region_of(args.region, slide)
+    labels = read_labels(args.labels, (round(region.r0), round(region.c0)))
+    if labels.shape != region.shape:
+        raise RegionError(
+            f"--region {args.region} has {region.shape[0]} rows and {region.shape[1]} columns, but "
+            f"{args.labels} has {labels.shape[0]} and {labels.shape[1]}."
+        )
+    return labels

@@ -1,0 +1,24 @@
+"""`histoprompt info`: what a slide file holds and lacks."""
+
+from __future__ import annotations
+
+import argparse
+
+from histoprompt.cli.options import Commands, add_mpp
+from histoprompt.core.slide_info import describe
+from histoprompt.core.slide_io import open_slide
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    info = commands.add_parser("info", help="what a slide file holds and lacks")
+    info.add_argument("slide", help="a slide file or folder")
+    add_mpp(info)
+    info.set_defaults(run=_info)
+
+
+def _info(args: argparse.Namespace) -> None:
+    rows = describe(open_slide(args.slide, mpp=args.mpp))
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {value}")

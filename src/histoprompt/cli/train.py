@@ -1,0 +1,32 @@
+"""`histoprompt train`: the project's own heads on a user's exports."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histoprompt.cli.options import Commands, terminal_task
+from histoprompt.core.errors import ExportError
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    train = commands.add_parser("train", help="train the project's own heads on your exports")
+    train.add_argument("--data", nargs="+", type=Path, metavar="DIR", help="exported tiles")
+    train.add_argument("--out", type=Path, metavar="FILE", help="weights to write (.safetensors)")
+    train.add_argument("--config", type=Path, metavar="TOML", help="every setting in a file")
+    train.set_defaults(run=_train)
+
+
+def _train(args: argparse.Namespace) -> None:
+    # Training is the only command that needs torch for itself.
+    from histoprompt.training.run import TrainConfig, read_config, train
+
+    if args.config:
+        config = read_config(args.config)
+    elif args.data and args.out:
+        work = args.out.with_name(args.out.stem + "-work")
+        config = TrainConfig(tuple(args.data), args.out, work)
+    else:
+        raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
+    print(f"{train(config, terminal_task())} -> {config.out}")
