@@ -84,3 +84,60 @@ class CellSegmenter(Protocol):
         (h, w) int32
             0 background, cells from 1 without gaps.
         """
+
+
+@runtime_checkable
+class CellDescriber(CellSegmenter, Protocol):
+    """A cell segmenter that also hands out what its encoder saw of each cell, in the same look."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name a column of the features."""
+
+    def segment_described(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Label an (h, w, 3) uint8 RGB image at the card's mpp, and describe each cell.
+
+        Returns
+        -------
+        (h, w) int32, (n, k) float32
+            Labels as `segment` gives them; row i describes label i + 1, in the order of
+            `feature_names`.
+        """
+
+
+@runtime_checkable
+class TileEncoder(Protocol):
+    """Turns tiles into feature vectors for linear models, forests and searches."""
+
+    @property
+    def width(self) -> int:
+        """Length of a feature vector."""
+
+    def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features of (n, h, w, 3) uint8 RGB tiles at the card's mpp, (n, width), as published.
+
+        Tiles of any size are brought to the network's input as its publication says.
+        """
+
+
+@runtime_checkable
+class TextScorer(Protocol):
+    """Images and texts in one space, compared by their cosine."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What a cosine is multiplied by before a softmax over texts, as trained."""
+
+    def embed_images(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors (n, d) of (n, h, w, 3) uint8 RGB tiles at the card's mpp."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (m, d) of texts.
+
+        Raises
+        ------
+        PromptError
+            If the model cannot know a text; the message says what it knows.
+        """
