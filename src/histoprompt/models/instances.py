@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +13,21 @@ from skimage.segmentation import watershed
 
 @dataclass(frozen=True, slots=True)
 class DecodeParams:
-    """How maps become objects; positions and sizes in pixels of the maps.
+    """How maps become objects; sizes in pixels of the maps.
 
     Attributes
     ----------
     foreground : float
         Least probability of a nucleus' pixel.
     seed : float
-        Least depth at a nucleus' seed, in [0, 1].
+        Least height at a nucleus' seed; the height is the depth less `rim` times the rim.
+    rim : float
+        Weight of the rim.
     smooth : float
-        Sigma of the smoothing of the depth.
+        Sigma of the smoothing of the height.
     prominence : float
-        How far a seed's depth rises above the saddle to a higher one; texture within a nucleus
-        makes lower peaks.
+        How far a seed rises above the saddle to a higher one; texture within a nucleus makes lower
+        peaks.
     area : float
         Smallest nucleus.
     certainty : float
@@ -34,15 +35,18 @@ class DecodeParams:
     """
 
     foreground: float = 0.5
-    seed: float = 0.25
-    smooth: float = 1.5
-    prominence: float = 0.05
-    area: float = 16
+    seed: float = 0.3
+    rim: float = 0.5
+    smooth: float = 2.0
+    prominence: float = 0.1
+    area: float = 40
     certainty: float = 0.6
 
 
 def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) -> NDArray[np.int32]:
     """Nuclei from probabilities by a watershed on the depth, seeded at its h-maxima.
+
+    Seeds and seams are found at half resolution, outlines at full resolution.
 
     Parameters
     ----------
@@ -55,19 +59,30 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     (h, w) int32
         Objects numbered from 1 without gaps.
     """
+    h, w = maps.shape[1:]
+    even = np.pad(np.asarray(maps, np.float32), [(0, 0), (0, h % 2), (0, w % 2)], mode="edge")
+    front = even[0]
+    basins = _basins(_half(even), params)
+    large = basins.repeat(2, 0).repeat(2, 1)
+    labels = np.where(large > 0, large, ndi.maximum_filter(large, 3))
+    labels = np.where(ndi.binary_fill_holes(front > params.foreground), labels, 0)[:h, :w]
+    return _kept(labels, front[:h, :w], params)
+
+
+def _half(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    k, h, w = maps.shape
+    return np.asarray(maps.reshape(k, h // 2, 2, w // 2, 2).mean((2, 4)), np.float32)
+
+
+def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:
+    """One basin a seed, at half resolution."""
     front, depth, rim = maps
     mask = ndi.binary_fill_holes(front > params.foreground)
-    height = ndi.gaussian_filter(np.asarray(depth - 0.5 * rim, np.float32), params.smooth)
+    height = ndi.gaussian_filter(depth - params.rim * rim, params.smooth / 2)
     filled = reconstruction(height - params.prominence, height)
     peaks = (height - filled >= 0.999 * params.prominence) & (height > params.seed) & mask
     seeds, _ = ndi.label(peaks, np.ones((3, 3)))
-    labels = np.asarray(watershed(-height, seeds, mask=mask), np.int32)
-    return _kept(labels, np.asarray(front), params)
-
-
-def doubled(plane: NDArray[Any]) -> NDArray[Any]:
-    """An (h, w) array with every pixel made 2 x 2, (2h, 2w)."""
-    return np.ascontiguousarray(plane.repeat(2, 0).repeat(2, 1))
+    return np.asarray(watershed(-height, seeds, mask=mask), np.int32)
 
 
 def _kept(

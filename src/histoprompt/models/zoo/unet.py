@@ -1,0 +1,148 @@
+"""The networks of the project's own models: small U-Nets on optical density.
+
+Imported only by loaders and training: it needs torch at once. Everything is convolution with fixed
+normalisation, so a pixel's result depends on its surroundings alone: not on the tile it is seen in,
+nor on what else lies in the batch. Sides of images are multiples of 16.
+
+Ronneberger et al., "U-Net", 2015; residual blocks after He et al., 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+WIDTHS = (24, 48, 96, 128)
+STEP = 16  # sides are multiples of this
+MAP_CHANNELS = 3  # foreground, depth, rim
+HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
+
+
+def density_planes(rgb: Tensor) -> Tensor:
+    """Optical density ``-ln((I + 1) / 256)`` of (n, 3, h, w) uint8, float32 of the same shape."""
+    return -torch.log((rgb.float() + 1) / 256)
+
+
+def _conv(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, size, stride, padding=(size - stride + 1) // 2, bias=False),
+        nn.BatchNorm2d(n_out),
+        nn.ReLU(inplace=True),
+    )
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _conv(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class UNet(nn.Module):
+    """Features at half resolution, from planes at full resolution.
+
+    Parameters
+    ----------
+    planes : int
+        Channels of the input.
+    widths : tuple of int
+        Channels at 1/2, 1/4, 1/8 and 1/16 of the input's resolution.
+    """
+
+    def __init__(self, planes: int, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        self.widths = widths
+        self.stem = _conv(planes, widths[0], 4, 2)
+        first, *deeper = widths
+        self.encoder = nn.ModuleList([nn.Sequential(_Residual(first))])
+        self.encoder.extend(nn.Sequential(_Residual(w), _Residual(w)) for w in deeper)
+        pairs = list(zip(widths, deeper, strict=False))
+        self.down = nn.ModuleList(_conv(fine, coarse, 2, 2) for fine, coarse in pairs)
+        self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in reversed(pairs))
+        self.decoder = nn.ModuleList(
+            nn.Sequential(_conv(fine, fine), _conv(fine, fine)) for fine, _ in reversed(pairs)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of (n, planes, h, w).
+
+        Returns
+        -------
+        fine : (n, widths[0], h / 2, w / 2)
+        coarse : (n, widths[-1], h / 16, w / 16)
+        """
+        levels = []
+        x = self.stem(x)
+        for block, down in zip(self.encoder, [None, *self.down], strict=True):
+            x = block(x if down is None else down(x))
+            levels.append(x)
+        coarse = levels.pop()
+        for up, block in zip(self.up, self.decoder, strict=True):
+            large = functional.interpolate(
+                up(x), scale_factor=2, mode="bilinear", align_corners=False
+            )
+            x = block(large + levels.pop())
+        return x, coarse
+
+
+def _to_pixels(width: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, channels * 4, 1), nn.PixelShuffle(2))
+
+
+class NucleiNet(nn.Module):
+    """Foreground, depth inside a nucleus and its rim, at full resolution; 1.3 M values.
+
+    `forward` gives (n, 3, h, w) logits: foreground; depth, the distance to the outline relative to
+    the deepest point of the same nucleus; rim, the outermost pixels of a nucleus.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = UNet(3)
+        self.head = _to_pixels(WIDTHS[0], MAP_CHANNELS)
+
+    def forward(self, density: Tensor) -> Tensor:
+        """Maps of (n, 3, h, w) optical density."""
+        maps: Tensor = self.head(self.trunk(density)[0])
+        return maps
+
+    def described(self, density: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps as `forward` gives them, and the features they are read from at half resolution."""
+        fine, _ = self.trunk(density)
+        return self.head(fine), fine
+
+
+class PromptNet(nn.Module):
+    """One object from density, the maps of `NucleiNet` and drawn prompts; 1.3 M values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = UNet(3 + MAP_CHANNELS + HINT_CHANNELS)
+        self.head = _to_pixels(WIDTHS[0], 4)
+        self.quality = nn.Linear(WIDTHS[-1], 4)
+
+    def forward(self, density: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks of n prompts, each in a window of its own.
+
+        Parameters
+        ----------
+        density, maps : (n, 3, h, w)
+            Of the windows; maps in [0, 1], zeros where there are none.
+        hints : (n, 4, h, w)
+            As `hints.hints` draws them.
+
+        Returns
+        -------
+        (n, 4, h, w) logits, (n, 4) predicted IoU
+            First the single mask, then three nested ones for an ambiguous prompt.
+        """
+        fine, coarse = self.trunk(torch.cat([density, maps, hints], 1))
+        logits = self.head(fine)
+        nested = logits[:, 1:].cummax(1).values
+        return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))
