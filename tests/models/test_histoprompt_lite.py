@@ -11,19 +11,18 @@ from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noq
 from histoprompt.core.geometry import Box  # noqa: E402
 from histoprompt.core.prompt import Prompt, Strokes  # noqa: E402
 from histoprompt.models.instances import DecodeParams  # noqa: E402
-from histoprompt.models.roles import Embedding, PromptSegmenter  # noqa: E402
+from histoprompt.models.roles import CellDescriber, Embedding, PromptSegmenter  # noqa: E402
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
-from histoprompt.models.zoo.heads import InstanceHead, PromptHead  # noqa: E402
+from histoprompt.models.zoo.head_files import Heads, read_heads, save_heads  # noqa: E402
+from histoprompt.models.zoo.unet import NucleiNet, PromptNet  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "heads.safetensors"
-    heads = lite.Heads(
-        InstanceHead().state_dict(), PromptHead().state_dict(), DecodeParams(seed=0.35)
-    )
-    lite.save_heads(heads, path)
+    heads = Heads(NucleiNet().state_dict(), PromptNet().state_dict(), DecodeParams(seed=0.35))
+    save_heads(heads, path)
     return path
 
 
@@ -45,11 +44,12 @@ def embedding(model, image):
 
 
 def test_weights_read_back_equal_and_small(weights):
-    heads = lite.read_heads(weights)
+    heads = read_heads(weights)
     assert heads.params == DecodeParams(seed=0.35)
-    before = InstanceHead()
-    before.load_state_dict(heads.cells)
-    assert weights.stat().st_size < 12_000_000
+    torch.manual_seed(0)
+    before = NucleiNet().state_dict()
+    assert all(v.allclose(before[k], atol=1e-3) for k, v in heads.cells.items())
+    assert weights.stat().st_size < 8_000_000
 
 
 def test_other_files_are_refused(tmp_path, weights):
@@ -58,11 +58,15 @@ def test_other_files_are_refused(tmp_path, weights):
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, other)
     with pytest.raises(WeightsError, match="does not hold"):
-        lite.read_heads(other)
+        read_heads(other)
+    wrong = tmp_path / "wrong.safetensors"
+    save_heads(Heads({"x": torch.zeros(1)}, {}, DecodeParams()), wrong)
+    with pytest.raises(WeightsError, match="another architecture"):
+        lite.load_cells(lite.CELLS, wrong, "cpu")
     torn = tmp_path / "torn.safetensors"
     torn.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="cannot be read"):
-        lite.read_heads(torn)
+        read_heads(torn)
 
 
 def test_it_is_a_prompt_segmenter(model, embedding):
@@ -122,14 +126,35 @@ def test_cells_labels_have_the_images_shape(weights, shape):
     assert labels.dtype == np.int32
 
 
-@pytest.mark.parametrize("size", [(256, 256), (258, 700), (449, 1000)])
-def test_fields_own_every_pixel_once(size):
-    even = [n + n % 2 for n in size]
-    owned = np.zeros([n // 2 for n in even], int)
-    for r, c, keep in lite._fields(*even):
-        assert 0 <= r <= even[0] - 256
-        assert 0 <= c <= even[1] - 256
-        inside = keep.shift(-r // 2, -c // 2)
-        assert Box(0, 0, 128, 128).covers(inside)
-        owned[keep.slices()] += 1
-    assert (owned == 1).all()
+def test_cells_are_described_in_the_same_look(weights, image):
+    cells = lite.load_cells(lite.CELLS, weights, "cpu")
+    assert isinstance(cells, CellDescriber)
+    labels, features = cells.segment_described(image)
+    assert np.array_equal(labels, cells.segment(image))
+    assert features.shape == (labels.max(), len(cells.feature_names))
+    assert np.isfinite(features).all()
+
+
+def test_a_large_image_is_seen_in_parts_without_seams(weights, monkeypatch):
+    cells = lite.load_cells(lite.CELLS, weights, "cpu")
+    large = np.random.default_rng(1).integers(0, 255, (480, 336, 3), dtype=np.uint8)
+    whole, _ = cells._maps(large, features=False)
+    monkeypatch.setattr(lite, "INNER", 160)
+    parts, features = cells._maps(large, features=True)
+    assert np.abs(whole - parts).max() < 0.01
+    assert np.isfinite(features).all()
+
+
+def test_windows_hold_what_was_said_and_grow_with_it(image):
+    drawn = np.zeros((4, 256, 256), np.float32)
+    drawn[0, 3, 250] = 1
+    near = lite._window(drawn)
+    assert near.shape == (128, 128)
+    assert near.covers(Box(3, 250, 4, 251))
+    drawn[2, 10:90, 100:200] = 1
+    assert lite._window(drawn) == Box(0, 0, 256, 256)
+
+
+def test_a_click_far_from_an_object_leaves_it_alone(model, embedding):
+    (masks,) = model.segment(embedding, [Prompt.of_points([(2, 2)])])
+    assert not masks[0].array[:, 120:].any()

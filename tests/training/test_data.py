@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from skimage.io import imsave
 
-from histoprompt.core.errors import LabelError
-from histoprompt.training import augment, data, gather, pseudo
-from histoprompt.training.encode import Encoded
+from histoprompt.core.errors import Cancelled, LabelError
+from histoprompt.core.task import Task
+from histoprompt.training import augment, chromatin, data, gather, pseudo
+from histoprompt.training.gather import PoolConfig
+from histoprompt.training.pool import Pooled, make_all
 
 
 def nuclei(size=160, spacing=26, radius=7, seed=0):
@@ -106,36 +108,6 @@ def test_unmixing_finds_what_was_mixed():
     assert np.abs(rest).max() < 1e-4
 
 
-def test_proposals_find_plain_nuclei():
-    image, labels = nuclei(256, 36, 10)
-    found, known = pseudo.propose(image)
-    hit = [np.unique(found[labels == v]).max() > 0 for v in range(1, labels.max() + 1)]
-    assert np.mean(hit) > 0.9
-    assert known[labels == 0].mean() > 0.8
-
-
-def test_only_agreed_nuclei_are_kept():
-    labels = np.zeros((32, 32), np.int32)
-    labels[2:10, 2:10], labels[16:28, 16:28] = 1, 2
-    masks = np.stack([labels == 1, np.zeros((32, 32), bool)])
-    kept, known = pseudo.agreed(labels, np.ones((32, 32), bool), masks, np.array([0.9, 0.9]))
-    assert np.unique(kept).tolist() == [0, 1]
-    assert not known[labels == 2].any()
-    assert known[labels == 1].all()
-    kept, _ = pseudo.agreed(labels, np.ones((32, 32), bool), masks, np.array([0.1, 0.9]))
-    assert not kept.any()
-
-
-def test_true_centres_confirm_and_warn():
-    labels = np.zeros((64, 64), np.int32)
-    labels[5:15, 5:15], labels[5:15, 40:50] = 1, 2
-    centres = np.array([[10.0, 10.0], [50.0, 20.0]])
-    kept, known = pseudo.with_centres(labels, np.ones((64, 64), bool), centres)
-    assert np.unique(kept).tolist() == [0, 1]
-    assert not known[50, 20]
-    assert known[50, 60]
-
-
 def test_tissue_loses_its_nuclei():
     image, labels = nuclei(256, 36, 10)
     bare = pseudo.bare_tissue(image, np.random.default_rng(0))[..., 0]
@@ -143,27 +115,83 @@ def test_tissue_loses_its_nuclei():
     assert bare[labels > 0].mean() < 0.4 * before[labels > 0].mean()
 
 
-def test_a_sure_head_labels_and_an_unsure_one_does_not():
-    from histoprompt.models.instances import DecodeParams
+def test_a_sure_network_labels_and_an_unsure_one_does_not():
     from histoprompt.training.targets import instance_targets
 
-    _, labels = nuclei(256, 36, 10)
+    image, labels = nuclei(256, 36, 10)
     maps = instance_targets(labels)
-    found, known = pseudo.relabelled(maps, DecodeParams())
+    found, known = pseudo.relabelled(image, maps)
     assert len(np.unique(found)) == len(np.unique(labels))
     assert known.mean() > 0.8
     doubtful = maps * np.array([0.6, 1, 1], np.float32)[:, None, None]
-    found, known = pseudo.relabelled(doubtful, DecodeParams())
+    found, known = pseudo.relabelled(image, doubtful)
     assert not found.any()
     assert not known[labels > 0].all()
+    found, known = pseudo.relabelled(image, np.zeros_like(maps))  # what is stained may be nuclei
+    assert not found.any()
+    assert known[labels > 0].mean() < 0.1
 
 
-def test_encoded_samples_read_back_equal(tmp_path):
+def test_samples_read_back_equal(tmp_path):
     image, labels = nuclei(256)
     sample = data.Sample(image, labels, labels >= 0, "made/x/y")
-    Encoded(sample, np.ones((256, 64, 64), np.float16)).save(tmp_path / "a.npz")
-    back = Encoded.load(tmp_path / "a.npz")
+    Pooled.of(sample).save(tmp_path / "a.npz")
+    back = Pooled.load(tmp_path / "a.npz")
     assert np.array_equal(back.sample.labels, labels)
     assert back.sample.source == "made/x/y"
-    assert back.embedding.dtype == np.float16
+    assert back.depth[labels == 3].max() == 255
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_pool_is_made_once_and_goes_on_where_it_was_stopped(tmp_path, folder):
+    items = data.annotated_in(folder)
+    wanted = gather.recipes(items, [], PoolConfig(variants=1, made=2, empty=1), seed=3)
+    assert [r.name for r in wanted] == [
+        *(f"stained-0000{k}" for k in range(3)),
+        "made-00000",
+        "made-00001",
+        "empty-00000",
+    ]
+    task = Task(lambda progress: task.cancel() if progress.done == 2 else None)
+    with pytest.raises(Cancelled):
+        make_all(wanted, tmp_path / "pool", task, "making")
+    first = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "pool").iterdir()}
+    assert 0 < len(first) < len(wanted)
+    again = gather.recipes(items, [], PoolConfig(variants=1, made=2, empty=1), seed=3)
+    paths = make_all(again, tmp_path / "pool", Task(), "making")
+    assert all((tmp_path / "pool" / k).stat().st_mtime_ns == v for k, v in first.items())
+    assert not Pooled.load(paths[-1]).sample.labels.any()
+
+
+def test_views_of_real_tissue_keep_the_labels(folder):
+    image, labels = nuclei(256, 36, 10)
+    sample = data.Sample(image, labels, labels >= 0, "real/x")
+    views = [r.make() for r in gather.real_recipes([sample], 3, seed=0)]
+    assert {int((v.labels > 0).sum()) for v in views} == {int((labels > 0).sum())}
+    assert len({v.image.tobytes() for v in views}) == 3
+
+
+def test_nuclei_are_drawn_out_without_growing():
+    _, labels = nuclei(160)
+    amount = (labels > 0).astype(np.float32)
+    for seed in range(3):
+        moved, shapes = chromatin.drawn_out(amount, labels, np.random.default_rng(seed))
+        assert 0.6 < (shapes > 0).mean() / (labels > 0).mean() < 1.6
+        assert moved[shapes > 0].mean() > 0.8
+        assert moved[shapes == 0].mean() < 0.1
+
+
+def test_each_nucleus_has_a_look_of_its_own():
+    _, labels = nuclei(160)
+    looks = chromatin.textured((labels > 0).astype(np.float32), labels, np.random.default_rng(1))
+    means = [looks[labels == v].mean() for v in range(1, labels.max() + 1)]
+    assert np.std(means) > 0.03
+    assert not looks[labels == 0].any()
+
+
+def test_distractors_leave_nuclei_free():
+    free = np.ones((128, 128), bool)
+    free[:, :64] = False
+    for seed in range(20):
+        od = chromatin.distractors(free.shape, free, np.random.default_rng(seed))
+        assert od[:, :56].max() < 0.01

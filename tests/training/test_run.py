@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +14,16 @@ torch = pytest.importorskip("torch")
 
 from histoprompt.core.errors import Cancelled, LabelError  # noqa: E402
 from histoprompt.core.task import Task  # noqa: E402
+from histoprompt.models.zoo.head_files import read_heads  # noqa: E402
+from histoprompt.models.zoo.unet import NucleiNet, PromptNet  # noqa: E402
 from histoprompt.training import run  # noqa: E402
-from histoprompt.training.data import Annotated  # noqa: E402
-from histoprompt.training.train_instances import (  # noqa: E402
-    InstanceConfig,
-    known_only,
-    schedule,
-)
-from histoprompt.training.train_prompt import PromptConfig, window_origin  # noqa: E402
+from histoprompt.training.data import Annotated, annotated_in, plain_field  # noqa: E402
+from histoprompt.training.evaluate import known_only, predict_maps  # noqa: E402
+from histoprompt.training.gather import PoolConfig  # noqa: E402
+from histoprompt.training.loop import schedule  # noqa: E402
+from histoprompt.training.prompt_targets import pick_targets, window_origin  # noqa: E402
+from histoprompt.training.train_nuclei import NucleiConfig  # noqa: E402
+from histoprompt.training.train_prompt import PromptConfig, start_from  # noqa: E402
 
 
 @pytest.fixture
@@ -48,7 +51,8 @@ def short(folder):
         real=(folder / "data" / "images" / "0.png",),
         real_fields=1,
         threads=1,
-        instances=InstanceConfig(steps=2, batch=2, report_every=1),
+        pool=PoolConfig(variants=2, made=1, empty=1, views=1),
+        nuclei=NucleiConfig(steps=2, batch=2, report_every=1),
         prompts=PromptConfig(steps=2, objects=2, rounds=2, whole_every=2, report_every=1),
     )
 
@@ -60,7 +64,7 @@ def test_training_writes_weights_curves_and_a_record(folder):
 
     cells = lite.load_cells(lite.CELLS, folder / "heads.safetensors", "cpu")
     assert cells.segment(np.full((256, 256, 3), 220, np.uint8)).shape == (256, 256)
-    for name in ("instances-1", "instances-2", "prompts"):
+    for name in ("nuclei-1", "nuclei-2", "prompts"):
         with (folder / "work" / f"{name}.csv").open(newline="") as file:
             steps = [int(r["step"]) for r in csv.DictReader(file)]
         assert steps == [1, 2]
@@ -81,12 +85,13 @@ def test_a_config_is_read_from_a_file(tmp_path):
     path = tmp_path / "train.toml"
     path.write_text(
         'data = ["d"]\nout = "w.safetensors"\nwork = "tmp"\nseed = 3\n'
-        "[instances]\nsteps = 7\n[prompts]\nrate = 1e-5\n"
+        "[nuclei]\nsteps = 7\n[pool]\nmade = 5\n[prompts]\nrate = 1e-5\n"
     )
     config = run.read_config(path)
     assert config.data == (tmp_path / "d",)
     assert config.out == tmp_path / "w.safetensors"
-    assert (config.seed, config.instances.steps, config.prompts.rate) == (3, 7, 1e-5)
+    assert (config.seed, config.nuclei.steps, config.prompts.rate) == (3, 7, 1e-5)
+    assert config.pool.made == 5
 
 
 @pytest.mark.parametrize("text", ["data = [", 'data = ["d"]', 'data = ["d"]\nspeed = 3\n'])
@@ -129,13 +134,54 @@ def test_objects_mostly_unknown_do_not_count():
     assert np.unique(known_only(labels, known)).tolist() == [0, 1]
 
 
-def test_windows_lie_on_the_grid_and_hold_the_object():
+def test_windows_hold_the_object():
+    rng = np.random.default_rng(0)
     mask = np.zeros((256, 256), bool)
     for place in ((3, 5), (120, 200), (250, 250)):
         mask[:] = False
         mask[place] = True
-        r, c = window_origin(mask, 128)
-        assert r % 4 == 0
-        assert c % 4 == 0
-        assert r <= place[0] < r + 128
-        assert c <= place[1] < c + 128
+        r, c = window_origin(mask, 128, rng)
+        assert 0 <= r <= place[0] < r + 128 <= 256
+        assert 0 <= c <= place[1] < c + 128 <= 256
+
+
+@pytest.mark.parametrize("regions", [0.0, 1.0])
+def test_targets_are_nuclei_or_regions(folder, regions):
+    sample = plain_field(annotated_in(folder / "data")[0])
+    targets = pick_targets(sample, 4, 128, regions, np.random.default_rng(0))
+    assert targets
+    for target in targets:
+        assert target.mask.shape == target.known.shape == (128, 128)
+        r, c = target.origin
+        inside = sample.labels[r : r + 128, c : c + 128][target.mask]
+        assert regions or len(np.unique(inside[inside > 0])) >= 1
+        assert regions or inside.all()
+
+
+def test_the_network_of_prompts_begins_with_what_nuclei_look_like():
+    cells, prompt = NucleiNet(), PromptNet()
+    start_from(prompt, cells)
+    assert prompt.trunk.stem[0].weight[:, :3].equal(cells.trunk.stem[0].weight)
+    assert (
+        prompt.trunk.encoder[2][1]
+        .second[0]
+        .weight.equal(cells.trunk.encoder[2][1].second[0].weight)
+    )
+
+
+def test_turned_views_agree_where_the_network_does():
+    torch.manual_seed(0)
+    net = NucleiNet()
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    eight = predict_maps(net, image, turns=8)
+    turned = predict_maps(net, np.rot90(image), turns=8)
+    assert np.allclose(np.rot90(eight, axes=(1, 2)), turned, atol=1e-4)
+
+
+def test_training_goes_on_from_heads(folder):
+    run.train(short(folder))
+    again = replace(short(folder), start=folder / "heads.safetensors", out=folder / "more.st")
+    again = replace(again, nuclei=replace(again.nuclei, rate=0.0), real=())
+    run.train(again)
+    before, after = (read_heads(folder / n).cells for n in ("heads.safetensors", "more.st"))
+    assert all(before[k].equal(v) for k, v in after.items() if "running" not in k)

@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage as ndi
 
 from histoprompt.core import metrics
-from histoprompt.models.instances import DecodeParams, decode, doubled
-from histoprompt.training.targets import half, instance_targets, relative_depth
+from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.training.targets import instance_targets, relative_depth
 
 
 def discs(*centres, radius=9, size=96):
@@ -27,26 +27,32 @@ def test_depth_is_one_in_every_middle_and_low_at_outlines():
     assert depth[20, 29] < 0.3
 
 
-def test_targets_are_shares_of_two_by_two_pixels():
+def test_targets_are_foreground_depth_and_rim():
     labels = np.zeros((8, 8), np.int32)
     labels[2:6, 3:7] = 5
-    front = instance_targets(labels)[0]
-    assert front.shape == (4, 4)
-    assert front[1].tolist() == [0, 0.5, 1, 0.5]
-
-
-def test_half_is_known_only_where_all_pixels_are():
-    known = np.ones((4, 4), bool)
-    known[0, 0] = False
-    assert half(known).tolist() == [[False, True], [True, True]]
+    front, depth, rim = instance_targets(labels)
+    assert (front == (labels > 0)).all()
+    assert depth[3, 4] == 1
+    assert rim.sum() == 12
+    assert rim[3:5, 4:6].sum() == 0
+    assert np.array_equal(instance_targets(labels, depth), instance_targets(labels))
 
 
 def test_perfect_maps_give_the_instances_back():
     labels = discs((20, 20), (20, 37), (60, 60), (60, 78), (80, 20))
-    found = doubled(decode(instance_targets(labels)))
+    found = decode(instance_targets(labels))
     pair = metrics.overlaps(labels, found)
     assert metrics.f1(pair, 0.8) == 1
     assert found.max() == 5
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (95, 93), (33, 64)])
+def test_any_shape_is_decoded(shape):
+    labels = discs((16, 16))[: shape[0], : shape[1]]
+    found = decode(instance_targets(labels))
+    assert found.shape == shape
+    assert found.dtype == np.int32
+    assert (found[labels > 0] == 1).mean() > 0.95
 
 
 def test_nothing_gives_nothing():

@@ -70,7 +70,7 @@ def distractors(shape: tuple[int, int], free: NDArray[np.bool_], rng: Rng) -> Fl
 
 
 def vacuoles(shape: tuple[int, int], rng: Rng) -> Float:
-    """How much tissue is left, (h, w) in [0, 1]: holes with sharp edges, as fat and glands leave."""
+    """How much tissue is left, (h, w) in [0, 1]: holes with sharp edges, like those of fat."""
     if rng.random() > 0.3:
         return np.ones(shape, np.float32)
     holes = _discs(shape, rng, int(rng.integers(1, 8)), (10, 60))

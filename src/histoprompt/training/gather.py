@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,6 @@ from skimage.transform import resize
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide_io import open_slide
-from histoprompt.core.task import Task
-from histoprompt.models.zoo.lite_encoder import embed
 from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb, Rng
 from histoprompt.training.data import (
@@ -23,13 +21,34 @@ from histoprompt.training.data import (
     Sample,
     dihedral,
     made_field,
-    plain_field,
     stained_field,
 )
-from histoprompt.training.encode import Encoded, box_masks
+from histoprompt.training.pool import Recipe
 
 MPP = 0.25
 STAINED_KINDS = frozenset({"stained", "export"})
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """How many samples are made.
+
+    Attributes
+    ----------
+    variants : int
+        Of each stained annotated image.
+    made : int
+        Of nuclei put into tissue.
+    empty : int
+        Without nuclei.
+    views : int
+        Of each real field, once a network has labelled it.
+    """
+
+    variants: int = 16
+    made: int = 2000
+    empty: int = 150
+    views: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +112,6 @@ def random_tissue(real: Sequence[RealField], rng: Rng) -> Float:
     return np.full((FIELD, FIELD, 3), 0.03, np.float32)
 
 
-def pseudo_sample(net: Any, field: RealField) -> Encoded:
-    """A real field with the nuclei that stain and LiteMedSAM agree on."""
-    embedding = embed(net, field.image)
-    labels, known = pseudo.propose(field.image)
-    labels, known = pseudo.agreed(labels, known, *box_masks(net, embedding, labels))
-    sample = Sample(field.image, labels, known, f"real/{field.name}")
-    return Encoded(sample, embedding[0].cpu().numpy().astype(np.float16))
-
-
 def noisy_view(sample: Sample, rng: Rng) -> Sample:
     """Another look at a real field: stains, optics and position changed, labels kept."""
     image = augment.optics(augment.restain(sample.image, rng), rng)
@@ -109,54 +119,68 @@ def noisy_view(sample: Sample, rng: Rng) -> Sample:
     return Sample(turned[0], turned[1], turned[2], sample.source)
 
 
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """One sample that will be made: its file's name, and how."""
-
-    name: str
-    make: Callable[[], Sample]
-
-
 def recipes(
-    items: Sequence[Annotated], real: Sequence[RealField], variants: int, seed: int
+    items: Sequence[Annotated], real: Sequence[RealField], config: PoolConfig, seed: int
 ) -> list[Recipe]:
-    """All samples of annotated images: stained ones restained, all of them put into tissue."""
-    out: list[Recipe] = []
-    for item in items:
-        for k in range(variants):
-            stem = f"{item.kind}-{item.name}-{k}"
-            rng = np.random.default_rng([seed, zlib.crc32(stem.encode())])
-            if item.kind in STAINED_KINDS:
-                out.append(Recipe(f"stain-{stem}", _stained(item, rng)))
-            out.append(Recipe(f"made-{stem}", _made(item, real, rng)))
-    return out
+    """Samples of annotated images: stained ones restained, all kinds put into tissue, and glass."""
+    stained = [i for i in items if i.kind in STAINED_KINDS]
+    wanted = [
+        ("stained", len(stained) * config.variants, _Stained(stained)),
+        ("made", config.made, _Made(items, real)),
+        ("empty", config.empty, _Empty(real)),
+    ]
+    return [
+        Recipe(f"{name}-{k:05d}", partial(make, k, _seeded(seed, salt, k)))
+        for salt, (name, count, make) in enumerate(wanted)
+        for k in range(count)
+    ]
 
 
-def _stained(item: Annotated, rng: Rng) -> Callable[[], Sample]:
-    return lambda: stained_field(item, rng)
+@dataclass(frozen=True, eq=False)
+class _Stained:
+    items: Sequence[Annotated]
+
+    def __call__(self, k: int, rng: Rng) -> Sample:
+        return stained_field(self.items[k % len(self.items)], rng)
 
 
-def _made(item: Annotated, real: Sequence[RealField], rng: Rng) -> Callable[[], Sample]:
-    return lambda: made_field(item, random_tissue(real, rng), rng)
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """Nuclei of any image in tissue; each kind of image has the same chance."""
+
+    items: Sequence[Annotated]
+    real: Sequence[RealField]
+
+    def __call__(self, k: int, rng: Rng) -> Sample:
+        kind = rng.choice(sorted({i.kind for i in self.items}))
+        same = [i for i in self.items if i.kind == kind]
+        return made_field(same[rng.integers(len(same))], random_tissue(self.real, rng), rng)
 
 
-def plain_recipes(items: Sequence[Annotated]) -> list[Recipe]:
-    """Annotated images as they are, for checks."""
-    return [Recipe(f"plain-{i.kind}-{i.name}", lambda i=i: plain_field(i)) for i in items]
+@dataclass(frozen=True, eq=False)
+class _Empty:
+    """Glass and tissue without nuclei: a bright field has noise, and must stay empty."""
+
+    real: Sequence[RealField]
+
+    def __call__(self, k: int, rng: Rng) -> Sample:
+        density = random_tissue(self.real, rng)
+        if rng.random() < 0.6:
+            density = density * rng.choice([0, 0.05, 0.1])
+        tint = rng.uniform(0, 0.1) + rng.normal(0, 0.02, 3)
+        image = augment.optics(augment.to_rgb(np.asarray(density + tint, np.float32)), rng)
+        nothing = np.zeros((FIELD, FIELD), np.int32)
+        return Sample(image, nothing, np.ones((FIELD, FIELD), bool), "empty")
 
 
-def encode_all(
-    net: Any, wanted: Sequence[Recipe], folder: Path, task: Task, text: str
-) -> list[Encoded]:
-    """Make and encode samples; those already in the folder are read."""
-    folder.mkdir(parents=True, exist_ok=True)
-    out: list[Encoded] = []
-    for done, recipe in enumerate(wanted):
-        task.step(done, len(wanted), text)
-        path = folder / f"{recipe.name}.npz"
-        if not path.exists():
-            sample = recipe.make()
-            embedding = embed(net, sample.image)[0].cpu().numpy().astype(np.float16)
-            Encoded(sample, embedding).save(path)
-        out.append(Encoded.load(path))
-    return out
+def real_recipes(labelled: Sequence[Sample], views: int, seed: int) -> list[Recipe]:
+    """Views of real fields that a network has labelled, dyes and optics changed in each."""
+    return [
+        Recipe(f"real-{k:04d}-{v}", partial(noisy_view, sample, _seeded(seed, k, v)))
+        for k, sample in enumerate(labelled)
+        for v in range(views)
+    ]
+
+
+def _seeded(*salt: int) -> Rng:
+    return np.random.default_rng(salt)

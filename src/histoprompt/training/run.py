@@ -7,7 +7,7 @@ import logging
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,20 @@ import numpy as np
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams
+from histoprompt.models.zoo.head_files import fill, read_heads
 from histoprompt.training import gather, pseudo
-from histoprompt.training.data import Annotated, annotated_in
-from histoprompt.training.encode import Encoded
-from histoprompt.training.train_instances import (
-    Agreement,
-    InstanceConfig,
-    evaluate,
-    predict_maps,
-    train_instances,
+from histoprompt.training.batch import Share
+from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
+from histoprompt.training.evaluate import Agreement, choose_decoding, predict_maps
+from histoprompt.training.gather import PoolConfig
+from histoprompt.training.pool import make_all
+from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
+from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
+
+DECODINGS = tuple(
+    DecodeParams(smooth=smooth, prominence=prominence, seed=seed)
+    for smooth, prominence, seed in product((2.0, 3.0), (0.05, 0.1), (0.2, 0.3))
 )
-from histoprompt.training.train_prompt import PromptConfig, train_prompt
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ class TrainConfig:
     out : Path
         Weights to write (.safetensors).
     work : Path
-        For embeddings, loss curves and states of stages; may be kept for the next run.
+        For samples and loss curves; may be kept for the next run.
     real : tuple of Path
         Slides and images of H&E without labels.
     real_mpp : float or None
@@ -56,10 +59,10 @@ class TrainConfig:
         Fields taken from each.
     held_out : str
         Background group kept for choosing the decoding; every fifth image where there is none.
-    variants : int
-        How often each annotated image is drawn.
+    real_weight : float
+        How often real fields are drawn beside annotated ones, whose weight is 1.
     start : Path or None
-        Heads to go on from; the published LiteMedSAM decoder and a fresh instance head if None.
+        Heads to go on from; fresh ones if None.
     threads : int
         Of torch.
     device : str
@@ -73,12 +76,13 @@ class TrainConfig:
     real_mpp: float | None = None
     real_fields: int = 40
     held_out: str = "pink"
-    variants: int = 1
+    real_weight: float = 0.6
     start: Path | None = None
     threads: int = 2
     device: str = "cpu"
     seed: int = 0
-    instances: InstanceConfig = field(default_factory=InstanceConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    nuclei: NucleiConfig = field(default_factory=NucleiConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
 
 
@@ -108,24 +112,24 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     for name in ("data", "real"):
         if name in out:
             out[name] = tuple(base / p for p in out[name])
-    if "instances" in out:
-        out["instances"] = InstanceConfig(**out["instances"])
-    if "prompts" in out:
-        out["prompts"] = PromptConfig(**out["prompts"])
+    tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}
+    for name, kind in tables.items():
+        if name in out:
+            out[name] = kind(**out[name])
     return out
 
 
 def train(config: TrainConfig, task: Task | None = None) -> Agreement:
-    """Train both heads and write them.
+    """Train both networks and write them.
 
-    Annotated fields and real ones with pseudo-labels are encoded once; the instance decoder is
-    trained, labels the real fields anew and is trained again on a changed view of them; then the
-    prompt decoder is trained. The decoding is chosen on the held-out images.
+    A pool of samples is made once. The network of nuclei is trained on it, labels the real fields
+    as far as it is sure, and is trained again with them; then the network of prompts is trained on
+    all of it. The decoding is chosen on the held-out images.
 
     Returns
     -------
     Agreement
-        Of the instance decoder with the held-out images.
+        Of the network of nuclei with the held-out images.
 
     Raises
     ------
@@ -134,50 +138,29 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
     """
     import torch
 
-    from histoprompt.models.zoo.heads import InstanceHead
-    from histoprompt.models.zoo.histoprompt_lite import Heads, save_heads
-    from histoprompt.models.zoo.lite_encoder import load_published
+    from histoprompt.models.zoo.head_files import Heads, save_heads
 
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    net = load_published(config.device)
     learnt, checked = split([i for d in config.data for i in annotated_in(d)], config.held_out)
     real = _real(config)
-    cache = config.work / "embeddings"
-    recipes = gather.recipes(learnt, real, config.variants, config.seed)
-    taught = gather.encode_all(net, recipes, cache, task, "encoding annotated images")
-    held = gather.encode_all(
-        net, gather.plain_recipes(checked), cache, task, "encoding held-out images"
-    )
-    unlabelled = [gather.pseudo_sample(net, f) for f in real]
+    shares = _annotated_shares(learnt, real, config, task)
+    cells, prompt = _start(config)
 
-    start = _start(config, net)
-    curve = config.work / "instances-1.csv"
-    cells = train_instances(
-        [*taught, *unlabelled],
-        config.instances,
-        curve,
-        task=task,
-        start=start[0],
-        device=config.device,
-    )
-    head = InstanceHead().to(config.device)
-    head.load_state_dict(cells)
-    if unlabelled:
-        views = _second_views(net, head, unlabelled, config, task)
-        curve = config.work / "instances-2.csv"
-        cells = train_instances(
-            [*taught, *views], config.instances, curve, task=task, start=cells, device=config.device
-        )
-        head.load_state_dict(cells)
-        taught = [*taught, *views]
-    params, result = choose_decoding(head, held)
-    prompt = start[1].to(config.device)
-    state = train_prompt(
-        taught, prompt, head, config.prompts, config.work / "prompts.csv", task=task
-    )
-    save_heads(Heads(cells, state, params), config.out)
+    curve = config.work / "nuclei-1.csv"
+    fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
+    if real:
+        shares = [*shares, _real_share(cells, real, config, task)]
+        curve = config.work / "nuclei-2.csv"
+        fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
+    held = [plain_field(i) for i in checked]
+    params, result = choose_decoding(cells, held, DECODINGS)
+    if config.start is None:
+        start_from(prompt, cells)
+    curve = config.work / "prompts.csv"
+    state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
+    save_heads(Heads(_on_cpu(cells), state, params), config.out)
     _note(config, result)
     return result
 
@@ -212,53 +195,51 @@ def _real(config: TrainConfig) -> list[gather.RealField]:
     ]
 
 
-def _start(config: TrainConfig, published: Any) -> tuple[dict[str, Any] | None, Any]:
-    """State of the instance head (or None) and the prompt head to start from."""
-    from histoprompt.models.zoo.heads import PromptHead
-    from histoprompt.models.zoo.histoprompt_lite import read_heads
-
-    prompt = PromptHead()
-    if config.start is None:
-        prompt.prompt_encoder.load_state_dict(published.prompt_encoder.state_dict())
-        prompt.mask_decoder.load_state_dict(published.mask_decoder.state_dict())
-        return None, prompt
-    heads = read_heads(config.start)
-    prompt.load_state_dict(heads.prompt)
-    return heads.cells, prompt
+def _annotated_shares(
+    items: Sequence[Annotated], real: Sequence[gather.RealField], config: TrainConfig, task: Task
+) -> list[Share]:
+    wanted = gather.recipes(items, real, config.pool, config.seed)
+    paths = make_all(wanted, config.work / "pool", task, "making training fields")
+    return [Share(paths)]
 
 
-def _second_views(
-    net: Any, head: Any, real: Sequence[Encoded], config: TrainConfig, task: Task
-) -> list[Encoded]:
-    """Real fields as the trained head labels them, looked at anew with other stains."""
-    rng = np.random.default_rng([config.seed, 2])
-    out: list[gather.Recipe] = []
-    for k, item in enumerate(real):
-        labels, known = pseudo.relabelled(predict_maps(head, item), DecodeParams())
-        sample = gather.noisy_view(replace(item.sample, labels=labels, known=known), rng)
-        out.append(gather.Recipe(f"real-{k}", lambda sample=sample: sample))
-    folder = config.work / "second-views"
-    return gather.encode_all(net, out, folder, task, "encoding real tissue again")
+def _real_share(
+    cells: Any, real: Sequence[gather.RealField], config: TrainConfig, task: Task
+) -> Share:
+    """Views of real fields with the labels the network is sure of."""
+    labelled: list[Sample] = []
+    for done, one in enumerate(real):
+        task.step(done, len(real), "labelling real tissue")
+        labels, known = pseudo.relabelled(one.image, predict_maps(cells, one.image, turns=8))
+        labelled.append(Sample(one.image, labels, known, f"real/{one.name}"))
+    wanted = gather.real_recipes(labelled, config.pool.views, config.seed)
+    paths = make_all(wanted, config.work / "real", task, "making views of real tissue")
+    return Share(paths, config.real_weight)
 
 
-def choose_decoding(head: Any, held: Sequence[Encoded]) -> tuple[DecodeParams, Agreement]:
-    """The thresholds with the best F1 less the count bias on held-out fields."""
-    best: tuple[float, DecodeParams, Agreement] | None = None
-    for smooth, seed, prominence in product((1.0, 1.5, 2.0), (0.15, 0.25, 0.35), (0.05, 0.1)):
-        params = DecodeParams(smooth=smooth, seed=seed, prominence=prominence)
-        result = evaluate(head, held, params)
-        value = result.f1 - 0.5 * abs(result.bias)
-        if best is None or value > best[0]:
-            best = (value, params, result)
-    assert best is not None
-    log.info("decoding %s: %s", best[1], best[2])
-    return best[1], best[2]
+def _start(config: TrainConfig) -> tuple[Any, Any]:
+    """Both networks as training begins."""
+    import torch
+
+    from histoprompt.models.zoo.unet import NucleiNet, PromptNet
+
+    torch.manual_seed(config.seed)
+    cells, prompt = NucleiNet(), PromptNet()
+    if config.start is not None:
+        heads = read_heads(config.start)
+        fill(cells, heads.cells, config.start)
+        fill(prompt, heads.prompt, config.start)
+    return cells.to(config.device), prompt.to(config.device)
+
+
+def _on_cpu(net: Any) -> dict[str, Any]:
+    return {k: v.cpu() for k, v in net.state_dict().items()}
 
 
 def _note(config: TrainConfig, result: Agreement) -> None:
     """Keep beside the curves what was run and what came out."""
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
-    plain |= {"instances": asdict(config.instances), "prompts": asdict(config.prompts)}
+    plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
     text = json.dumps({"config": plain, "held_out": asdict(result)}, indent=1, default=str)
     path = config.work / "run.json"
     part = path.with_suffix(".part")

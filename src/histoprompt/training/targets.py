@@ -1,4 +1,4 @@
-"""What the instance decoder learns to draw: foreground, depth and rim, at half resolution."""
+"""What the network of nuclei learns to draw: foreground, depth and rim."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from histoprompt.training.augment import Float
 from histoprompt.training.data import Labels
 
 
-def instance_targets(labels: Labels) -> Float:
-    """Targets of an (h, w) label image with even sides.
+def instance_targets(labels: Labels, depth: NDArray[np.floating] | None = None) -> Float:
+    """Targets of an (h, w) label image.
+
+    Parameters
+    ----------
+    labels : (h, w) int32
+    depth : (h, w) float, optional
+        `relative_depth` of the labels, if it is known already.
 
     Returns
     -------
-    (3, h / 2, w / 2) float32 in [0, 1]
-        Foreground (share of the 2 x 2 pixels covered); depth, the distance to the outline over
-        the greatest one in the same object; rim, the share of pixels on an outline.
+    (3, h, w) float32 in [0, 1]
+        Foreground; depth, the distance to the outline over the greatest one in the same object;
+        rim, the outermost pixels of objects.
     """
     rims = find_boundaries(labels, mode="inner")
-    planes = np.stack([labels > 0, relative_depth(labels), rims]).astype(np.float32)
-    k, h, w = planes.shape
-    return np.asarray(planes.reshape(k, h // 2, 2, w // 2, 2).mean((2, 4)), np.float32)
+    deep = relative_depth(labels) if depth is None else depth
+    return np.stack([labels > 0, deep, rims]).astype(np.float32)
 
 
 def relative_depth(labels: Labels) -> Float:
@@ -36,9 +41,3 @@ def relative_depth(labels: Labels) -> Float:
         distance = ndi.distance_transform_edt(inside)[1:-1, 1:-1]
         depth[where] += distance / distance.max()
     return depth
-
-
-def half(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where all of the 2 x 2 pixels are known, (h / 2, w / 2)."""
-    h, w = known.shape
-    return np.asarray(known.reshape(h // 2, 2, w // 2, 2).all((1, 3)))

@@ -25,7 +25,7 @@ from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.hints import Said, hints
 from histoprompt.models.instances import DecodeParams, decode
-from histoprompt.models.pooling import pooled
+from histoprompt.models.pooling import pool
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo.head_files import fill, read_heads
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FIELD = 256
 NEAR = 128  # side of the window that answers prompts on objects up to half as large
 STEP = 16  # sides of what a network sees are multiples of this
-INNER, HALO = 768, 96  # of the parts a large image is seen in; the halo is what a pixel can sense
+INNER, HALO = 1024, 96  # of the parts a large image is seen in
 BATCH = 16
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
@@ -117,15 +117,14 @@ class Networks:
             net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         return cls(cells, prompt, heads.params, device)
 
-    def density(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        """Optical density of an (h, w, 3) image, (1, 3, h, w) on the device."""
+    def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""
         import torch
 
-        from histoprompt.models.zoo.unet import density_planes
+        from histoprompt.models.zoo.unet import absorbed
 
         planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        density = density_planes(planes.to(self.device))
-        return density.contiguous(memory_format=torch.channels_last)
+        return absorbed(planes.to(self.device)).contiguous(memory_format=torch.channels_last)
 
     def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (24, h / 2, w / 2).
@@ -135,7 +134,7 @@ class Networks:
         import torch
 
         with torch.inference_mode():
-            maps, features = self.cells.described(self.density(image))
+            maps, features = self.cells.described(self.light(image))
         return maps[0].sigmoid().cpu().numpy(), features[0].cpu().numpy()
 
 
@@ -173,7 +172,7 @@ class CellModel:
         """Labels as `segment` gives them, and (n, 24) features of the nuclei."""
         maps, features = self._maps(image, features=True)
         labels = decode(maps, self._networks.params)
-        return labels, pooled(features, labels, 2)
+        return labels, pool(features, labels, 2)
 
     def _maps(
         self, image: NDArray[np.uint8], *, features: bool
@@ -277,7 +276,7 @@ class PromptModel:
         nets = self._networks
         maps = look.maps.astype(np.float32)
         boxes = [window for _, window, _ in asked]
-        density = torch.cat([nets.density(look.field[b.slices()]) for b in boxes])
+        light = torch.cat([nets.light(look.field[b.slices()]) for b in boxes])
         planes = [
             torch.from_numpy(np.stack(cut)).to(nets.device)
             for cut in (
@@ -286,7 +285,7 @@ class PromptModel:
             )
         ]
         with torch.inference_mode():
-            logits, scores = nets.prompt(density, *planes)
+            logits, scores = nets.prompt(light, *planes)
         ious = scores.clamp(0, 1).cpu().numpy()
         out = []
         for i, (_, window, one_click) in enumerate(asked):

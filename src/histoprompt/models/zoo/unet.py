@@ -1,4 +1,4 @@
-"""The networks of the project's own models: small U-Nets on optical density.
+"""The networks of the project's own models: small U-Nets on absorbed light.
 
 Imported only by loaders and training: it needs torch at once. Everything is convolution with fixed
 normalisation, so a pixel's result depends on its surroundings alone: not on the tile it is seen in,
@@ -19,15 +19,23 @@ MAP_CHANNELS = 3  # foreground, depth, rim
 HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
 
 
-def density_planes(rgb: Tensor) -> Tensor:
-    """Optical density ``-ln((I + 1) / 256)`` of (n, 3, h, w) uint8, float32 of the same shape."""
-    return -torch.log((rgb.float() + 1) / 256)
+def absorbed(rgb: Tensor) -> Tensor:
+    """Share of the light that is absorbed, ``1 - (I + 1) / 256``, of (n, 3, h, w) uint8, float32.
+
+    Unlike optical density it is bounded: a very dark nucleus looks much like a dark one.
+    """
+    return 1 - (rgb.float() + 1) / 256
+
+
+def _norm(width: int) -> nn.GroupNorm:
+    """Normalisation by the image itself: what is stained differently looks alike afterwards."""
+    return nn.GroupNorm(width // 8, width)
 
 
 def _conv(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(n_in, n_out, size, stride, padding=(size - stride + 1) // 2, bias=False),
-        nn.BatchNorm2d(n_out),
+        _norm(n_out),
         nn.ReLU(inplace=True),
     )
 
@@ -37,7 +45,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.first = _conv(width, width)
         self.second = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,19 +115,19 @@ class NucleiNet(nn.Module):
         self.trunk = UNet(3)
         self.head = _to_pixels(WIDTHS[0], MAP_CHANNELS)
 
-    def forward(self, density: Tensor) -> Tensor:
-        """Maps of (n, 3, h, w) optical density."""
-        maps: Tensor = self.head(self.trunk(density)[0])
+    def forward(self, light: Tensor) -> Tensor:
+        """Maps of (n, 3, h, w) absorbed light."""
+        maps: Tensor = self.head(self.trunk(light)[0])
         return maps
 
-    def described(self, density: Tensor) -> tuple[Tensor, Tensor]:
+    def described(self, light: Tensor) -> tuple[Tensor, Tensor]:
         """Maps as `forward` gives them, and the features they are read from at half resolution."""
-        fine, _ = self.trunk(density)
+        fine, _ = self.trunk(light)
         return self.head(fine), fine
 
 
 class PromptNet(nn.Module):
-    """One object from density, the maps of `NucleiNet` and drawn prompts; 1.3 M values."""
+    """One object from absorbed light, the maps of `NucleiNet` and drawn prompts; 1.3 M values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,12 +135,12 @@ class PromptNet(nn.Module):
         self.head = _to_pixels(WIDTHS[0], 4)
         self.quality = nn.Linear(WIDTHS[-1], 4)
 
-    def forward(self, density: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, light: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
         """Masks of n prompts, each in a window of its own.
 
         Parameters
         ----------
-        density, maps : (n, 3, h, w)
+        light, maps : (n, 3, h, w)
             Of the windows; maps in [0, 1], zeros where there are none.
         hints : (n, 4, h, w)
             As `hints.hints` draws them.
@@ -142,7 +150,7 @@ class PromptNet(nn.Module):
         (n, 4, h, w) logits, (n, 4) predicted IoU
             First the single mask, then three nested ones for an ambiguous prompt.
         """
-        fine, coarse = self.trunk(torch.cat([density, maps, hints], 1))
+        fine, coarse = self.trunk(torch.cat([light, maps, hints], 1))
         logits = self.head(fine)
         nested = logits[:, 1:].cummax(1).values
         return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))

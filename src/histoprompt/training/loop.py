@@ -1,0 +1,97 @@
+"""What training both networks shares: rate, running mean, loss curve, cancelling."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histoprompt.core.task import Task
+
+log = logging.getLogger(__name__)
+
+
+class Averaged:
+    """The running mean of a network's values, steadier than their last state."""
+
+    def __init__(self, net: Any, keep: float) -> None:
+        self.keep, self.state = keep, {k: v.clone() for k, v in net.state_dict().items()}
+        self.steps = 0
+
+    def update(self, net: Any) -> None:
+        """Move a little towards the network."""
+        self.steps += 1
+        keep = min(self.keep, self.steps / (self.steps + 10))
+        for key, value in net.state_dict().items():
+            if value.is_floating_point():
+                self.state[key].lerp_(value, 1 - keep)
+
+
+def schedule(step: int, steps: int, warm: int = 50) -> float:
+    """Share of the full rate: a short rise, then half a cosine to 2 %."""
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return float(0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * min(1.0, done))))
+
+
+def fit(
+    net: Any,
+    one_step: Callable[[], float],
+    *,
+    steps: int,
+    rate: float,
+    decay: float,
+    average: float,
+    curve: Path,
+    report_every: int,
+    task: Task,
+    text: str,
+) -> dict[str, Any]:
+    """Train a network with AdamW.
+
+    Parameters
+    ----------
+    net : torch module
+        Trained in place.
+    one_step : callable
+        Works out the gradients of one batch and gives its loss.
+    steps, rate, decay, average : numbers
+        Steps, greatest rate, weight decay, share kept by the running mean.
+    curve : Path
+        CSV of step and loss, written as training goes.
+    task : Task
+        Told of every step as `text`.
+
+    Returns
+    -------
+    dict
+        The averaged state, on the CPU.
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
+    mean, losses = Averaged(net, average), []
+    with curve.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["step", "loss"])
+        for step in range(1, steps + 1):
+            task.step(step - 1, steps, text)
+            for group in optimiser.param_groups:
+                group["lr"] = rate * schedule(step - 1, steps)
+            optimiser.zero_grad(set_to_none=True)
+            losses.append(one_step())
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            mean.update(net)
+            if step % report_every == 0 or step == steps:
+                latest = float(np.mean(losses[-report_every:]))
+                table.writerow([step, f"{latest:.4f}"])
+                file.flush()
+                log.info("%s: step %d of %d, loss %.4f", text, step, steps, latest)
+    task.step(steps, steps, text)
+    return {k: v.cpu() for k, v in mean.state.items()}

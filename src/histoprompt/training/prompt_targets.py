@@ -1,0 +1,96 @@
+"""What a simulated person points at in a field: nuclei, clumps of them, and regions of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.segmentation import felzenszwalb
+
+from histoprompt.training.augment import Rgb, Rng
+from histoprompt.training.data import FIELD, Known, Labels, Sample
+
+Region = NDArray[np.bool_]
+LEAST = 12  # known pixels of a target
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One object within its window.
+
+    Attributes
+    ----------
+    origin : (row, col)
+        Of the window in the field.
+    mask, known : (s, s) bool
+    """
+
+    origin: tuple[int, int]
+    mask: Region
+    known: Known
+
+
+def pick_targets(sample: Sample, count: int, size: int, regions: float, rng: Rng) -> list[Target]:
+    """Up to `count` objects of a field to be prompted; may be none.
+
+    Parameters
+    ----------
+    size : int
+        Side of the window each is seen in.
+    regions : float
+        Chance that they are regions of the image, as in Wong et al., "ScribblePrompt", 2024, and
+        not nuclei.
+    """
+    if rng.random() < regions:
+        pairs = [(m, np.ones_like(m)) for m in image_regions(sample.image, count, rng)]
+    else:
+        pairs = [(m, sample.known) for m in nuclei_of(sample.labels, count, rng)]
+    found = [_windowed(mask, known, size, rng) for mask, known in pairs if mask.any()]
+    return [t for t in found if (t.mask & t.known).sum() >= LEAST]
+
+
+def nuclei_of(labels: Labels, count: int, rng: Rng, clumps: float = 0.06) -> Iterator[Region]:
+    """Random nuclei of at least 30 px; at times all that touch one another."""
+    groups, _ = ndi.label(labels > 0)
+    areas = np.bincount(labels.ravel())
+    for value in rng.permutation(1 + np.flatnonzero(areas[1:] >= 30))[:count]:
+        one = labels == value
+        yield groups == groups[tuple(np.argwhere(one)[0])] if rng.random() < clumps else one
+
+
+def image_regions(image: Rgb, count: int, rng: Rng) -> Iterator[Region]:
+    """Superpixels of an (h, w, 3) image with even sides, some of them joined or smoothed."""
+    level = felzenszwalb(
+        image[::2, ::2],
+        scale=float(rng.choice([50, 150, 400, 1000])),
+        sigma=0.8,
+        min_size=int(rng.choice([40, 200, 600])),
+    )
+    level = level.repeat(2, 0).repeat(2, 1)
+    names = rng.permutation(level.max() + 1)
+    for name in names[:count]:
+        region = level == name
+        if rng.random() < 0.3:
+            region = region | (level == rng.choice(names))
+        if rng.random() < 0.3:
+            region = ndi.gaussian_filter(region.astype(float), 3) > 0.5
+        yield region
+
+
+def window_origin(mask: Region, size: int, rng: Rng, wander: float = 7) -> tuple[int, int]:
+    """A window of this side with the middle of a mask near its own, inside the field."""
+    out = []
+    for axis in (1, 0):
+        hit = np.flatnonzero(mask.any(axis))
+        start = round((hit[0] + hit[-1]) / 2 - size / 2 + rng.normal(0, wander))
+        out.append(int(min(max(start, 0), mask.shape[1 - axis] - size)))
+    return out[0], out[1]
+
+
+def _windowed(mask: Region, known: Known, size: int, rng: Rng) -> Target:
+    r, c = (0, 0) if size == FIELD else window_origin(mask, size, rng)
+    at = np.s_[r : r + size, c : c + size]
+    return Target((r, c), mask[at], known[at])

@@ -1,0 +1,72 @@
+"""The networks of the project's own models: shapes, sizes, and what a pixel depends on."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from histoprompt.models.zoo.unet import NucleiNet, PromptNet, absorbed  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def nuclei_net():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return NucleiNet().eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def prompt_net():
+    torch.manual_seed(0)
+    return PromptNet().eval().requires_grad_(False)
+
+
+def test_white_absorbs_nothing_and_black_nearly_all():
+    rgb = torch.tensor([255, 0], dtype=torch.uint8).reshape(1, 1, 1, 2).expand(1, 3, 1, 2)
+    light = absorbed(rgb)
+    assert light[..., 0].abs().max() == 0
+    assert light[..., 1].allclose(torch.tensor(255 / 256))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (48, 160)])
+def test_maps_have_the_resolution_of_the_image(nuclei_net, shape):
+    maps, features = nuclei_net.described(torch.rand(2, 3, *shape))
+    assert maps.shape == (2, 3, *shape)
+    assert features.shape == (2, 24, shape[0] // 2, shape[1] // 2)
+
+
+def test_both_networks_are_small(nuclei_net, prompt_net):
+    for net in (nuclei_net, prompt_net):
+        assert sum(p.numel() for p in net.parameters()) < 1_500_000
+
+
+def test_the_middle_of_a_tile_does_not_depend_on_where_the_tile_ends(nuclei_net):
+    image = torch.rand(1, 3, 512, 512)
+    whole = nuclei_net(image)
+    part = nuclei_net(image[..., 96:416, 96:416])
+    assert whole[..., 256, 256].allclose(part[..., 160, 160], atol=1e-3)
+
+
+def test_the_rest_of_the_batch_changes_nothing(nuclei_net):
+    images = torch.rand(3, 3, 64, 64)
+    together, alone = nuclei_net(images), nuclei_net(images[1:2])
+    assert together[1:2].allclose(alone, atol=1e-4)
+
+
+def test_three_masks_are_nested_and_any_window_fits(prompt_net):
+    for side in (64, 128):
+        planes = torch.rand(2, 3, side, side)
+        logits, scores = prompt_net(planes, planes, torch.rand(2, 4, side, side))
+        assert logits.shape == (2, 4, side, side)
+        assert scores.shape == (2, 4)
+        masks = logits > 0
+        assert not (masks[:, 1] & ~masks[:, 2]).any()
+        assert not (masks[:, 2] & ~masks[:, 3]).any()
+
+
+def test_prompts_change_the_answer(prompt_net):
+    planes, hints = torch.rand(1, 3, 64, 64), torch.zeros(1, 4, 64, 64)
+    without, _ = prompt_net(planes, planes, hints)
+    hints[0, 0, 30:34, 30:34] = 1
+    assert not prompt_net(planes, planes, hints)[0].allclose(without)
