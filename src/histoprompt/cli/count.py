@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     count = commands.add_parser("count", help="all nuclei of slides, as labels and a table")
     count.add_argument("slides", nargs="+", metavar="SLIDE")
     count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
-    count.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     count.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(count)

@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
     seg = commands.add_parser("segment", help="prompts to a label image")
     seg.add_argument("slide", help="a slide file or folder")
     seg.add_argument("--prompts", required=True, metavar="JSON", help="clicks, boxes, scribbles")
-    seg.add_argument("--model", default="litemedsam", metavar="ID", help="default: %(default)s")
+    seg.add_argument("--model", default=registry.DEFAULT, metavar="ID", help="default: %(default)s")
     seg.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     seg.add_argument("--out", required=True, type=Path, metavar="TIFF", help="labels, uint32")
     seg.add_argument("--region", metavar="r0,c0,r1,c1", help="write only this part of the slide")

@@ -23,8 +23,6 @@ from histoprompt.core.slide import Slide
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 
-DEFAULT_MODEL = "litemedsam"
-
 
 class ImagePanel(QWidget):
     """Which image layer is annotated, and its pixel size.
@@ -105,7 +103,7 @@ class ModelPanel(QWidget):
         self._files: dict[str, Path] = {}
         self._combo, self._note = _combo(), QLabel(wordWrap=True)
         self._combo.addItems([card.title for card in self._cards])
-        self._combo.setCurrentIndex([card.id for card in self._cards].index(DEFAULT_MODEL))
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(registry.DEFAULT))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
