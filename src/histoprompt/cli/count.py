@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, region_of, terminal_task
+from histoprompt.cli.options import Commands, add_device, add_mpp, region_of
 from histoprompt.core.errors import ModelError
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.slide_io import open_slide
@@ -37,7 +37,7 @@ def _count(args: argparse.Namespace) -> None:
     for path in args.slides:
         slide = open_slide(path, mpp=args.mpp)
         region = region_of(args.region, slide)
-        cells = find_cells(slide, region, card, manager, terminal_task(), weights=args.weights)
+        cells = find_cells(slide, region, card, manager, args.task, weights=args.weights)
         labels, rows = label_cells(cells, region, slide.mpp or 1.0)
         folder = Path(args.out) / Path(path).name.split(".")[0]
         folder.mkdir(parents=True, exist_ok=True)

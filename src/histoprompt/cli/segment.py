@@ -12,12 +12,10 @@ from histoprompt.cli.options import (
     keep_inputs,
     region_of,
     say,
-    terminal_task,
 )
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.prompt_file import read_prompts
 from histoprompt.core.slide_io import open_slide
-from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -49,9 +47,9 @@ def _segment(args: argparse.Namespace) -> None:
     card = registry.card(args.model)
     manager = ModelManager(device=args.device)
     job = SegmentJob(manager, EmbeddingCache(EMBEDDING_BYTES), card, args.weights)
-    found = segment(slide, objects, job, terminal_task())
+    found = segment(slide, objects, job, args.task)
     labels = ComposedLabels(region, [(item.id, item.masks[0]) for item in found])
-    write_labels(args.out, labels, mpp=slide.mpp, task=Task())
+    write_labels(args.out, labels, mpp=slide.mpp, task=args.task)
     for note in sorted({item.note for item in found if item.note}):
         say(f"note: {note}")
     missing = sorted({item.id for item in found} - set(labels.ids))
