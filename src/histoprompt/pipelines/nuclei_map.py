@@ -168,5 +168,5 @@ def _indices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     """Array rows and columns of the level-0 points that lie in an area, and which ones do."""
     found = np.rint(area.to_array(points)).astype(np.int64)
-    there = ((found >= 0) & (found < area.shape)).all(axis=1)
+    there = np.asarray(((found >= 0) & (found < area.shape)).all(axis=1), bool)
     return found[there, 0], found[there, 1], there
