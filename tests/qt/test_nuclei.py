@@ -110,6 +110,16 @@ def test_outlines_are_switched_off_again(dock, until):
     assert all(mask is not nucleus for mask in annotator.preview._found[0].masks)
 
 
+def test_the_eye_of_the_layer_and_the_box_in_the_dock_say_the_same(dock, until):
+    annotator = dock.session.annotator
+    annotator.nuclei.layer.visible = True
+    assert dock._outline.isChecked()
+    until(lambda: "click one" in dock._status.text())
+    annotator.nuclei.layer.visible = False
+    assert not dock._outline.isChecked()
+    assert not dock.value().outline
+
+
 def test_outlines_need_a_pixel_size_and_come_once_it_is_typed(
     make_napari_viewer, picture, monkeypatch, tmp_path, until
 ):

@@ -89,6 +89,7 @@ class Annotator:
         self.committed.changed.connect(self._on_labels)
         self.committed.failed.connect(self.failed.emit)
         self.nuclei.failed.connect(self.failed.emit)
+        self.nuclei.switched.connect(self.changed.emit)
         for part in (self.segmenting, self.nuclei):
             part.status.connect(self._say)
             part.progress.connect(self._on_progress)
@@ -111,8 +112,7 @@ class Annotator:
     def set_params(self, params: PromptParams) -> None:
         """Work by these from now on; prompts are segmented again only if they mean others now."""
         before, self.params = self.params, params
-        if params.outline != before.outline:
-            self.nuclei.outline(params.outline)
+        self.nuclei.outline(params.outline)
         if params.each_box != before.each_box:
             self.segment()
 

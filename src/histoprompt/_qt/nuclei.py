@@ -37,12 +37,15 @@ class Nuclei:
         Outlines of the nuclei found ahead, not committed ones.
     card : ModelCard
         The model that finds them.
+    switched : Signal
+        Outlines are shown from now on, or no longer.
     status, failed : Signal(str)
         What happened or went wrong, for the person watching.
     progress : Signal(Progress)
         How far the search for all nuclei is.
     """
 
+    switched = Signal()
     status = Signal(str)
     failed = Signal(str)
     progress = Signal(Progress)
@@ -66,6 +69,7 @@ class Nuclei:
         self._looking: Job | None = None
         self.layer: Labels = layers.make_outlines(image, committed.area)
         viewer.add_layer(self.layer)
+        self.layer.events.visible.connect(self._on_visible)
 
     def use(self, weights: Path | None) -> None:
         """Find with the user's own weights, or with the published ones."""
@@ -81,9 +85,12 @@ class Nuclei:
     # -- ahead of a click --------------------------------------------------------------------
 
     def outline(self, on: bool) -> None:
-        """Outline nuclei in view from now on, or no longer."""
+        """Outline nuclei in view from now on, or no longer; the eye of the layer does the same."""
         self.layer.visible = on
-        if not on:
+
+    def _on_visible(self, _: object) -> None:
+        self.switched.emit()
+        if not self.layer.visible:
             _stop(self._looking)
             return
         try:

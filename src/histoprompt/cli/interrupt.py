@@ -16,7 +16,7 @@ def cancelled_by_interrupt(task: Task) -> Iterator[None]:
     """Cancel the task too on an interrupt, for as long as the block runs.
 
     The exception that an interrupt raises can get lost inside a library's compiled code. Then the
-    task's next step ends the command. A process that was told to ignore interrupts goes on doing so.
+    task's next step ends the command. Who was told to ignore interrupts goes on doing so.
     """
     present = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(present):

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QVBoxLayout,
 )
+from superqt.utils import signals_blocked
 
 from histoprompt._qt import messages
 from histoprompt._qt.annotator import Annotator
@@ -224,7 +225,7 @@ class PromptDock(Dock):
 
     def _bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none."""
-        annotator = self.session.annotator
+        annotator, params = self.session.annotator, self.value()
         self._bound = annotator
         self.images.refill(annotator.image if annotator else None)
         self.images.show_slide(annotator.slide if annotator else None)
@@ -240,7 +241,7 @@ class PromptDock(Dock):
         self.link(annotator.changed, self._on_changed)
         bind_keys(annotator, self._toggle)
         annotator.use(self.models.card, self.models.weights)
-        annotator.set_params(self.value())
+        annotator.set_params(params)
         self._tools["click +"].setChecked(True)
         annotator.prompts.choose("click +")
         count = annotator.store.count
@@ -272,6 +273,8 @@ class PromptDock(Dock):
 
     def _on_changed(self) -> None:
         ready = self._bound is not None
+        with signals_blocked(self._outline):
+            self._outline.setChecked(ready and self._bound.nuclei.layer.visible)
         self._actions["commit"].setEnabled(ready and self._bound.preview.shown)
         self._actions["next_candidate"].setEnabled(ready and self._bound.preview.candidates > 1)
 
