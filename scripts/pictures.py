@@ -47,12 +47,13 @@ def take_all(out: Path) -> None:
         Folder for ``prompt.png``, ``models.png`` and ``export.png``.
     """
     from histoprompt._qt import demo as stage
+    from histoprompt.core.sample import PLACE, nuclei_near
 
     out.mkdir(parents=True, exist_ok=True)
     demo = stage.open_demo()
     try:
-        stage.show(demo, stage.PLACE, stage.ZOOM)
-        stage.walk(demo, stage.nuclei_near(stage.PLACE, 14))
+        stage.show(demo, PLACE, stage.ZOOM)
+        stage.walk(demo, [nucleus.frame.box for nucleus in nuclei_near(PLACE, 14)])
         _point(demo)
         _save(out / "prompt.png", lambda path: stage.photograph(demo, path))
         _examine(demo)
@@ -66,9 +67,10 @@ def take_all(out: Path) -> None:
 def _point(demo: Demo) -> None:
     """Leave one object in hand: a click and what the model makes of it."""
     from histoprompt._qt import demo as stage
+    from histoprompt.core.sample import PLACE, nuclei_near
 
     annotator = demo.annotator
-    target = stage.nuclei_near(stage.PLACE, 15)[-1]
+    target = nuclei_near(PLACE, 15)[-1].frame.box
     demo.dock.choose("click +")
     annotator.prompts.points.add(target.centre)
     stage.wait_for(lambda: annotator.preview.shown)

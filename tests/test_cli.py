@@ -166,8 +166,19 @@ def test_segment_says_which_prompts_became_boxes(small, tmp_path, capsys):
     picture_, _ = small
     clicks = write(tmp_path / "clicks.json", {"objects": [{"id": 3, "points": [[60, 70]]}]})
     argv = ["--prompts", clicks, "--out", tmp_path / "l.tif", "--device", "cpu"]
+    argv += ["--model", "litemedsam"]
     assert main([str(v) for v in ("segment", picture_, *argv)]) == 0
     assert "LiteMedSAM takes boxes only: the clicks became a box." in capsys.readouterr().err
+
+
+def test_by_default_every_kind_of_prompt_is_taken_as_it_is(prompts, nuclei, tmp_path, capsys):
+    out = tmp_path / "labels.tif"
+    argv = ("segment", sample_file(SLIDE), "--prompts", prompts, "--out", out, "--device", "cpu")
+    assert main([str(v) for v in argv]) == 0
+    assert "box" not in capsys.readouterr().err
+    labels = tifffile.imread(out)
+    for value, nucleus in zip((11, 22, 33, 44, 55), nuclei, strict=True):
+        assert nucleus.iou(labels == value) > 0.6, value
 
 
 def test_a_region_has_its_size_and_place(slide, prompts, nuclei, tmp_path, capsys):
@@ -469,6 +480,7 @@ def test_a_checkpoint_of_another_architecture_is_named(small, tmp_path, fails):
     other = tmp_path / "unet.safetensors"
     save_file({"down.0.weight": np.zeros((3, 3), np.float32)}, other)
     argv = ["--prompts", small[1], "--out", tmp_path / "l.tif", "--device", "cpu"]
+    argv += ["--model", "litemedsam"]
     words = (str(other), "is no LiteMedSAM", "down.0.weight")
     fails("segment", small[0], *argv, "--weights", other, words=words)
     assert not (tmp_path / "l.tif").exists()

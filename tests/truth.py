@@ -5,17 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from skimage.measure import regionprops
 
+from histoprompt.core import sample
 from histoprompt.core.geometry import Box
-from histoprompt.core.sample import LABELS, sample_file
 
-# A place of the sample slide with well separated nuclei, level-0 (row, col).
-PLACE = (1150, 900)
-# Nuclei smaller than this many pixels are left out.
-LEAST_AREA = 250
+PLACE = sample.PLACE
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +42,8 @@ class Nucleus:
         return float((truth & found).sum() / (truth | found).sum())
 
 
-def nuclei_near(count: int, place: tuple[int, int] = PLACE, reach: int = 150) -> list[Nucleus]:
+def nuclei_near(count: int, place: tuple[int, int] = PLACE) -> list[Nucleus]:
     """The true nuclei nearest to a place, apart from each other."""
-    truth = tifffile.imread(sample_file(LABELS))
-    region = Box.around(*place, 2 * reach).to_pixels()
-    found: list[Nucleus] = []
-    items = regionprops(truth[region.slices()].astype(np.int32))
-    for item in sorted(items, key=lambda p: np.hypot(*(np.array(p.centroid) - reach))):
-        box = Box(*map(int, item.bbox)).shift(region.r0, region.c0)
-        apart = all(box.pad(3).intersection(other.box) is None for other in found)
-        if region.pad(-2).covers(box) and item.area > LEAST_AREA and apart:
-            found.append(Nucleus(box, item.image))
-    assert len(found) >= count, f"only {len(found)} nuclei lie near {place}"
-    return found[:count]
+    found = sample.nuclei_near(place, count)
+    assert len(found) == count, f"only {len(found)} nuclei lie near {place}"
+    return [Nucleus(mask.frame.box, mask.array) for mask in found]

@@ -12,12 +12,14 @@ from skimage.measure import regionprops
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.nuclei import nucleus_box, propose_box
+from histoprompt.core.nuclei import propose_box
 from histoprompt.core.prompt import Prompt, Strokes
 from histoprompt.core.sample import LABELS, SLIDE, sample_file
+from histoprompt.core.scene import Scene
 from histoprompt.core.slide_io import open_slide
 
 IMAGE, TRUTH = field("he")
+SCENE = Scene.of_image(IMAGE)
 
 
 def overlap(first: Box, second: Box) -> float:
@@ -29,22 +31,24 @@ def overlap(first: Box, second: Box) -> float:
 def test_a_click_gives_the_box_of_its_nucleus(kind):
     image, truth = field(kind)
     for value in range(1, len(PLACES) + 1):
-        box = nucleus_box(image, *centre(value))
-        assert box is not None
+        box = propose_box(Scene.of_image(image), Prompt.of_points([centre(value)]))
         assert overlap(box, Box.of_mask(truth == value)) > 0.6
 
 
-def test_there_is_no_nucleus_on_flat_ground():
-    assert nucleus_box(np.full((60, 60, 3), 220, np.uint8), 30, 30) is None
+def test_on_flat_ground_the_box_stays_at_the_click():
+    flat = Scene.of_image(np.full((60, 60, 3), 220, np.uint8))
+    box = propose_box(flat, Prompt.of_points([(30, 30)]))
+    assert box.contains(30, 30)
+    assert Box.of_shape((60, 60)).covers(box)
 
 
 def test_two_clicks_give_a_box_of_both_nuclei():
-    box = propose_box(IMAGE, Prompt.of_points([centre(3), centre(4)]))
+    box = propose_box(SCENE, Prompt.of_points([centre(3), centre(4)]))
     assert overlap(box, Box.of_mask((TRUTH == 3) | (TRUTH == 4))) > 0.7
 
 
 def test_a_negative_click_beside_keeps_the_neighbour_out():
-    box = propose_box(IMAGE, Prompt.of_points([centre(3), centre(4)], [True, False]))
+    box = propose_box(SCENE, Prompt.of_points([centre(3), centre(4)], [True, False]))
     assert box.contains(*centre(3))
     assert not box.contains(*centre(4))
     assert overlap(box, Box.of_mask(TRUTH == 3)) > 0.6
@@ -52,7 +56,7 @@ def test_a_negative_click_beside_keeps_the_neighbour_out():
 
 def test_a_scribble_over_several_things_gives_its_extent_padded():
     line = np.array([[30.0, 30.0], [120.0, 140.0]])
-    box = propose_box(IMAGE, Prompt(strokes=Strokes((line,))))
+    box = propose_box(SCENE, Prompt(strokes=Strokes((line,))))
     assert box.covers(Box(30, 30, 121, 141))
     assert Box(30, 30, 121, 141).pad(0.2 * 111 + 1).covers(box)
 
@@ -60,18 +64,18 @@ def test_a_scribble_over_several_things_gives_its_extent_padded():
 def test_a_stroke_within_a_nucleus_means_the_nucleus():
     r, c = centre(1)
     line = np.array([[r, c - 4], [r, c + 4]])
-    box = propose_box(IMAGE, Prompt(strokes=Strokes((line,))))
+    box = propose_box(SCENE, Prompt(strokes=Strokes((line,))))
     assert overlap(box, Box.of_mask(TRUTH == 1)) > 0.6
 
 
 def test_a_box_is_its_own_proposal_cut_at_the_image():
     prompt = Prompt(box=Box(-4.5, 10.2, 20, 30))
-    assert propose_box(IMAGE, prompt) == Box(0, 10, 20, 30)
+    assert propose_box(SCENE, prompt) == Box(0, 10, 20, 30)
 
 
 def test_nothing_positive_is_refused():
     with pytest.raises(PromptError):
-        propose_box(IMAGE, Prompt.of_points([(5, 5)], [False]))
+        propose_box(SCENE, Prompt.of_points([(5, 5)], [False]))
 
 
 points = st.tuples(st.integers(-3, 152), st.integers(-3, 172))
@@ -81,7 +85,7 @@ points = st.tuples(st.integers(-3, 152), st.integers(-3, 172))
 @given(st.lists(points, min_size=1, max_size=3), st.lists(points, max_size=3))
 def test_a_proposal_lies_inside_and_holds_every_click_on_the_image(positive, negative):
     labels = [True] * len(positive) + [False] * len(negative)
-    box = propose_box(IMAGE, Prompt.of_points(positive + negative, labels))
+    box = propose_box(SCENE, Prompt.of_points(positive + negative, labels))
     bounds = Box.of_shape(IMAGE.shape)
     assert bounds.covers(box)
     assert box == box.to_pixels()
@@ -103,7 +107,7 @@ def test_a_short_scribble_means_the_nucleus_around_it():
         around = Box.around(row, col, 256).to_pixels()
         image, frame = slide.read(around)
         prompt = Prompt(strokes=Strokes((line,), (), 4))
-        proposed = frame.box_to_slide(propose_box(image, prompt.into(frame)))
+        proposed = frame.box_to_slide(propose_box(Scene.of_image(image), prompt.into(frame)))
         found.append(overlap(proposed, box))
         strips.append(overlap(prompt.extent(), box))
     assert len(found) > 5

@@ -10,9 +10,9 @@ import pytest
 from histoprompt.core import settings
 from histoprompt.core.errors import Cancelled, WeightsError
 from histoprompt.core.task import Task
+from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.doctor import (
-    DEFAULT_MODEL,
     GIB,
     check_device,
     check_free,
@@ -30,7 +30,7 @@ from histoprompt.models.roles import Embedding
 
 SPEC = WeightsSpec("big.pth", "https://example.org/big.pth", n_bytes=1)
 CARDS = [
-    ModelCard(DEFAULT_MODEL, "prompt", "Default", "m:f", weights=SPEC),
+    ModelCard(registry.DEFAULT, "prompt", "Default", "m:f", weights=SPEC),
     ModelCard("bare", "prompt", "Bare", "m:f"),
     ModelCard("big", "prompt", "Big", "m:f", weights=SPEC),
 ]
@@ -58,10 +58,10 @@ def test_a_look_at_this_machine():
     found = look()
     assert found["torch"].value == metadata.version("torch")
     assert found["device"].value.startswith("cpu, budget 1000 MiB")
-    assert found[f"weights of {DEFAULT_MODEL}"].state == "ok"
+    assert found[f"weights of {registry.DEFAULT}"].state == "ok"
     assert found["weights of big"].state == "warn"
     assert "weights of bare" not in found
-    speed = found[f"speed of {DEFAULT_MODEL}"]
+    speed = found[f"speed of {registry.DEFAULT}"]
     assert speed.state == "ok"
     assert "one embedding in" in speed.value
     assert all(f.advice for f in found.values() if f.state != "ok")
@@ -78,7 +78,7 @@ def test_a_model_that_does_not_run_is_a_finding(error):
     def load(*_):
         raise error
 
-    finding = look(manager=make_manager(load))[f"speed of {DEFAULT_MODEL}"]
+    finding = look(manager=make_manager(load))[f"speed of {registry.DEFAULT}"]
     assert (finding.state, finding.advice) == ("fail", str(error))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import fakes
 from histoprompt.core.errors import ModelError
-from histoprompt.models import registry
+from histoprompt.models import registry, weights
 
 TESTS = Path(__file__).parents[1]
 
@@ -65,6 +65,14 @@ def test_only_models_trained_on_clicks_take_them() -> None:
     takers = {c.id for c in registry.all_cards() if c.role == "prompt" and "point" in c.accepts}
     assert takers.isdisjoint({"litemedsam", "medsam"})
     assert takers >= {"sam-vit-b", "sam-vit-l", "sam-vit-h", "pathosam-vit-b", "classical"}
+
+
+def test_the_default_takes_prompts_of_every_kind_and_its_weights_are_here() -> None:
+    card, cells = registry.card(registry.DEFAULT), registry.card(registry.DEFAULT_CELLS)
+    assert card.accepts == {"point", "box", "scribble"}
+    assert (card.role, cells.role) == ("prompt", "cells")
+    assert all(weights.locate(c).present for c in (card, cells))
+    assert registry.all_cards()[0] is card
 
 
 def test_an_unknown_id_lists_the_known_ones() -> None:

@@ -64,6 +64,22 @@ def test_a_cancelled_run_commits_nothing(slide, store):
     assert store.count == 0
 
 
+def test_a_box_takes_the_nuclei_whose_centroid_it_holds_and_takes_them_whole(slide, store):
+    (row, col), (_, other) = MIDDLES[:2]
+    count, _ = _fill(slide, store, Box(row - 3, 0, row + 3, other - 1))
+    assert count == 1
+    found = store.read(slide.box) > 0
+    disc = slide.read(slide.box, slide.shape)[0][..., 0] < 128
+    assert np.array_equal(
+        found,
+        disc & (np.indices(disc.shape)[1] < (col + other) / 2) & (np.indices(disc.shape)[0] < 80),
+    )
+
+
+def test_nothing_in_the_region_changes_nothing(slide, store):
+    assert _fill(slide, store, Box(0, 0, 20, 20)) == (0, None)
+
+
 def test_too_large_a_region_is_refused_with_its_size(store):
     big = Slide.from_arrays("big", [np.zeros((5000, 300, 3), np.uint8)], mpp=0.25)
     with pytest.raises(RegionError, match="5000 x 300"):

@@ -10,11 +10,12 @@ from five_nuclei import NUCLEI, RADIUS
 from qtpy.QtCore import Qt
 
 from histoprompt._qt import layers
-from histoprompt._qt.annotator import PromptParams
 from histoprompt._qt.corrections import Corrections
+from histoprompt._qt.prompt_params import PromptParams
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt.core.geometry import Box
+from histoprompt.models import registry
 
 pytestmark = pytest.mark.gui
 
@@ -241,6 +242,23 @@ def test_a_box_only_model_shows_the_box_a_click_became(dock, until):
     (drawn,) = layers.read_boxes(annotator.preview.used_box)
     assert drawn.contains(*NUCLEI[0])
     assert abs(drawn.height - 2 * RADIUS) < 12
+
+
+@pytest.mark.parametrize("kind", ["click", "scribble", "box"])
+def test_the_default_model_takes_every_prompt_as_it_is(dock, until, kind):
+    dock.models.choose(registry.DEFAULT)
+    annotator, (row, col) = dock.session.annotator, NUCLEI[0]
+    if kind == "click":
+        _click(dock, row, col)
+    elif kind == "scribble":
+        annotator.prompts.scribbles.paint((row, col), 1)
+    else:
+        annotator.prompts.boxes.add_rectangles(layers.box_vertices(Box.around(row, col, 27)))
+    until(lambda: annotator.preview.shown)
+    assert "box" not in dock._status.text()
+    assert annotator.preview.used_box is None
+    assert annotator.preview.candidates == (3 if kind == "click" else 1)
+    assert annotator.preview.layer.data[row, col] == 1
 
 
 def test_missing_weights_say_which_file_and_where(dock, until):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
@@ -14,10 +13,12 @@ from psygnal import Signal
 
 from histoprompt._qt import layers, work_area
 from histoprompt._qt.committed import CommittedObjects
-from histoprompt._qt.jobs import Job, Jobs
+from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.nuclei import Nuclei
 from histoprompt._qt.preview import Preview
 from histoprompt._qt.prompt_layers import PromptLayers
-from histoprompt.annotations.history import Change
+from histoprompt._qt.prompt_params import PromptParams
+from histoprompt._qt.segmenting import Segmenting
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
@@ -26,35 +27,10 @@ from histoprompt.core.prompt import Prompt
 from histoprompt.core.prompt_file import ObjectPrompt
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
-from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.fill import fill_store
-from histoprompt.pipelines.segment import ObjectMasks, SegmentJob, segment
-
-SEGMENTING, FINDING = "segmenting", "finding"
-# The model that finds all nuclei.
-CELLS = "histoprompt-cells"
-
-
-@dataclass(frozen=True)
-class PromptParams:
-    """What the Prompt dock asks for.
-
-    Attributes
-    ----------
-    rule : "keep" or "overwrite"
-        Who gets pixels that two objects claim.
-    each_box : bool
-        Every box is an object of its own.
-    class_name : str
-        Class given to committed objects; empty for none.
-    """
-
-    rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
-    each_box: Annotated[bool, {"label": "Each box is an object"}] = False
-    class_name: Annotated[str, {"label": "Class"}] = ""
+from histoprompt.pipelines.segment import ObjectMasks
 
 
 class Annotator:
@@ -89,62 +65,68 @@ class Annotator:
     ) -> None:
         self.viewer, self.image, self.slide = viewer, image, slide
         self.params = PromptParams()
-        self._jobs, self._manager, self._cache = jobs, manager, cache
-        self._job: SegmentJob | None = None
-        self._running: Job | None = None
-        self._finding: Job | None = None
         self._undone: list[Callable[[], bool]] = []
         self._closed = False
         self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
         self.store = LabelStore.open(store_folder(slide.key), slide.shape, slide.key)
         self.committed = CommittedObjects(viewer, image, self.store, self.area)
+        self.nuclei = Nuclei(
+            viewer, image, slide, jobs=jobs, manager=manager, committed=self.committed
+        )
         self.preview = Preview(viewer, image, self.area)
         self.prompts = PromptLayers(viewer, image, self.area)
+        self.segmenting = Segmenting(jobs, manager, cache)
+        self._connect()
+
+    def _connect(self) -> None:
         self.preview.painted.connect(self.changed.emit)
         self.prompts.changed.connect(self._on_prompts)
+        self.prompts.drawing.connect(self._on_drawing)
+        self.segmenting.answered.connect(self._on_segmented)
+        self.segmenting.sketched.connect(self._on_sketched)
+        self.segmenting.failed.connect(self._on_trouble)
+        self.segmenting.cancelled.connect(self._on_cancelled)
         self.committed.changed.connect(self._on_labels)
         self.committed.failed.connect(self.failed.emit)
+        self.nuclei.failed.connect(self.failed.emit)
+        self.nuclei.switched.connect(self.changed.emit)
+        for part in (self.segmenting, self.nuclei):
+            part.status.connect(self._say)
+            part.progress.connect(self._on_progress)
 
     @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
-        return [self.committed.layer, *self.preview.own_layers, *self.prompts.all]
+        preview = self.preview.own_layers
+        return [self.committed.layer, self.nuclei.layer, *preview, *self.prompts.all]
 
-    # -- model -------------------------------------------------------------------------------
-
-    @property
-    def card(self) -> ModelCard | None:
-        """The model in use."""
-        return None if self._job is None else self._job.card
+    # -- model and parameters ----------------------------------------------------------------
 
     def use(self, card: ModelCard, weights: Path | None = None) -> None:
         """Segment with this model from now on; what is prompted is segmented again."""
-        self._job = SegmentJob(self._manager, self._cache, card, weights)
+        self.segmenting.use(card, weights)
+        # A file of both heads serves both models.
+        self.nuclei.use(weights if card.weights == self.nuclei.card.weights else None)
         self.segment()
+
+    def set_params(self, params: PromptParams) -> None:
+        """Work by these from now on; prompts are segmented again only if they mean others now."""
+        before, self.params = self.params, params
+        self.nuclei.outline(params.outline)
+        if params.each_box != before.each_box:
+            self.segment()
 
     # -- prompts to preview ------------------------------------------------------------------
 
     def segment(self) -> None:
         """Segment what is prompted, in the background; a newer answer replaces an older one."""
         objects = self._objects()
-        if not objects or self._job is None:
-            self._stop_segmenting()
+        if not objects or self.segmenting.card is None:
+            self.segmenting.stop()
             self._show([])
             return
-        self.status.emit(f"Segmenting with {self._job.card.title} ...")
-        self._running = self._jobs.submit(
-            segment,
-            self.slide,
-            objects,
-            self._job,
-            lane="interactive",
-            key=SEGMENTING,
-            title="Segmenting",
-            on_done=self._on_segmented,
-            on_error=self._on_trouble,
-            on_cancel=self._on_cancelled,
-            on_progress=self._on_progress,
-        )
+        self._show_proposal(objects)
+        self.segmenting.ask(self.slide, objects)
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
@@ -152,31 +134,20 @@ class Annotator:
             self.status.emit(self.preview.next())
 
     def find_all(self) -> None:
-        """Commit all nuclei in view that are not committed yet, in the background."""
-        view = work_area.view_box(self.viewer, self.image).intersection(self.slide.box)
-        if view is None:
-            self.failed.emit("The slide is out of view: bring it back, then find nuclei.")
+        """Commit all nuclei in the drawn box, or else in view, that are not committed yet."""
+        drawn = self.prompts.prompt.box
+        region = self.nuclei.in_view() if drawn is None else drawn.intersection(self.slide.box)
+        if region is None:
+            self.failed.emit("That is not on the slide: bring it into view, then find nuclei.")
             return
-        self.status.emit("Finding all nuclei in view ...")
-        self._finding = self._jobs.submit(
-            partial(fill_store, card=registry.card(CELLS), manager=self._manager),
-            self.slide,
-            view.to_pixels(),
-            self.store,
-            lane="batch",
-            key=FINDING,
-            title="Finding nuclei",
-            on_done=self._on_found,
-            on_error=self._on_trouble,
-            on_cancel=self._on_cancelled,
-            on_progress=self._on_progress,
-        )
+        if drawn is not None:
+            self.clear()
+        self.nuclei.fill(region.to_pixels(), "in view" if drawn is None else "in the box")
 
     def cancel(self) -> None:
         """Stop what runs: the segmentation, and the search for nuclei."""
-        self._stop_segmenting()
-        if self._finding is not None:
-            self._finding.cancel()
+        self.segmenting.stop()
+        self.nuclei.cancel()
 
     # -- labels ------------------------------------------------------------------------------
 
@@ -198,7 +169,7 @@ class Annotator:
 
     def clear(self) -> None:
         """Forget the prompts and the preview; committed objects stay."""
-        self._stop_segmenting()
+        self.segmenting.stop()
         self.prompts.clear()
         self._show([])
         self.follow_view()
@@ -233,7 +204,10 @@ class Annotator:
 
     def follow_view(self) -> None:
         """Move the work area to what is seen, unless prompts are in hand."""
-        if self._closed or not self.prompts.empty:
+        if self._closed:
+            return
+        self.nuclei.look()
+        if not self.prompts.empty:
             return
         view = work_area.view_box(self.viewer, self.image)
         if work_area.suits(self.area, view, self.slide.box):
@@ -244,6 +218,7 @@ class Annotator:
         """Make another part of the slide editable."""
         self.area = area
         self.committed.show(area)
+        self.nuclei.move()
         self.preview.move(area)
         self.prompts.move(area)
 
@@ -255,6 +230,7 @@ class Annotator:
         self.image.scale, self.image.units = (mpp, mpp), ("um", "um")
         layers.move(self.committed.layer, self.image, self.area)
         layers.move(self.preview.layer, self.image, self.area)
+        self.nuclei.set_slide(self.slide)
         self.prompts.move(self.area)
         self.viewer.fit_to_view()
 
@@ -277,39 +253,55 @@ class Annotator:
             prompts = [prompt] if prompt.is_positive else []
         return [ObjectPrompt(i + 1, p) for i, p in enumerate(prompts)]
 
-    def _stop_segmenting(self) -> None:
-        if self._running is not None:
-            self._running.cancel()
+    def _show_proposal(self, objects: list[ObjectPrompt]) -> None:
+        """Show the outlined nucleus that was clicked, until the model has answered too."""
+        nucleus = self.nuclei.under(objects[0].prompt)
+        if nucleus is not None:
+            self._show([ObjectMasks(objects[0].id, (nucleus,), objects[0].prompt)])
+
+    def _with_proposal(self, found: list[ObjectMasks]) -> list[ObjectMasks]:
+        """Put the outlined nucleus that was clicked before the model's own answers."""
+        nucleus = self.nuclei.under(self.prompts.prompt)
+        if nucleus is None or len(found) != 1:
+            return found
+        return [replace(found[0], masks=(nucleus, *found[0].masks))]
 
     def _on_prompts(self) -> None:
         self.segment()
         self.changed.emit()
 
+    def _on_drawing(self) -> None:
+        objects = self._objects()
+        if objects and not self._closed:
+            self.segmenting.sketch(self.slide, objects)
+
+    def _on_sketched(self, found: list[ObjectMasks]) -> None:
+        if not self._closed:
+            self.preview.sketch(found)
+
     def _on_segmented(self, found: list[ObjectMasks]) -> None:
         if self._closed:
             return
-        self._show(found)
-        notes = sorted({item.note for item in found if item.note})
-        empty = sum(item.masks[0].empty for item in found)
-        if empty:
-            notes.append(f"{empty} of {len(found)} objects came out empty")
-        score = self.preview.score
-        estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
-        self.status.emit(" ".join([f"Press C to commit{estimate}.", *notes]))
-
-    def _on_found(self, found: tuple[int, Change | None]) -> None:
-        if not self._closed:
-            count, change = found
-            self.committed.show_change(change, f"Found {count} new nuclei in view")
+        self._show(self._with_proposal(found))
+        self.status.emit(self.preview.describe())
 
     def _on_trouble(self, text: str) -> None:
         # The job has shown the text already; here it stays readable in the dock.
-        if not self._closed:
-            self.status.emit(text)
+        self._drop_sketch()
+        self._say(text)
 
     def _on_cancelled(self) -> None:
+        self._drop_sketch()
+        self._say("Cancelled; prompts and labels are as they were.")
+
+    def _drop_sketch(self) -> None:
+        """What was shown for half a prompt is no answer to the whole one."""
+        if self.preview.is_sketch and not self._closed:
+            self._show([])
+
+    def _say(self, text: str) -> None:
         if not self._closed:
-            self.status.emit("Cancelled; prompts and labels are as they were.")
+            self.status.emit(text)
 
     def _on_progress(self, progress: Progress) -> None:
         if not self._closed:
@@ -317,6 +309,7 @@ class Annotator:
 
     def _on_labels(self, text: str) -> None:
         self.status.emit(f"{text}. {self.store.count} objects, saved.")
+        self.nuclei.refresh()
         self.changed.emit()
 
     def _guarded(self, edit: Callable[[], object]) -> bool:
@@ -333,9 +326,12 @@ class Annotator:
 
     def _info(self) -> dict[str, object]:
         """Provenance of what is committed now."""
-        score = self.preview.score
+        score, card = self.preview.score, self.segmenting.card
+        taken = self.nuclei.under(self.prompts.prompt)
+        if taken is not None and any(mask is taken for mask in self.preview.masks):
+            card = self.nuclei.card
         return {
-            "model": self.card.id if self.card else "by hand",
+            "model": card.id if card else "by hand",
             "prompts": sorted(self.prompts.prompt.kinds),
             "score": None if score is None else round(score, 4),
         }

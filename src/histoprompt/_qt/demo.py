@@ -15,9 +15,7 @@ from pathlib import Path
 
 import napari
 import numpy as np
-import tifffile
 from qtpy.QtWidgets import QApplication
-from skimage.measure import regionprops
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
@@ -26,7 +24,7 @@ from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.label_io import write_labels
-from histoprompt.core.sample import LABELS, sample_file
+from histoprompt.core.sample import PLACE, nuclei_near
 from histoprompt.core.task import Task
 from histoprompt.pipelines.export import ExportParams
 from histoprompt.pipelines.export_store import export_store
@@ -34,8 +32,7 @@ from histoprompt.pipelines.export_store import export_store
 PLUGIN = "napari-histoprompt"
 DOCKS = ("Prompt", "Models", "Export")
 WAIT_S = 180.0
-# Where the demo works on the sample slide, level-0 (row, col), and how near the camera goes.
-PLACE = (1150, 900)
+# How near the camera goes, screen pixels to a level-0 pixel.
 ZOOM = 2.2
 
 
@@ -101,20 +98,6 @@ def walk(demo: Demo, targets: Sequence[Box]) -> None:
     )
 
 
-def nuclei_near(place: tuple[int, int], count: int, reach: int = 160) -> list[Box]:
-    """Boxes of the sample slide's true nuclei nearest to a level-0 place, apart from each other."""
-    truth = tifffile.imread(sample_file(LABELS))
-    region = Box.around(*place, 2 * reach).to_pixels().shift_inside(Box.of_shape(truth.shape))
-    found: list[Box] = []
-    items = regionprops(truth[region.slices()].astype(np.int32))
-    for item in sorted(items, key=lambda p: np.hypot(*(np.array(p.centroid) - reach))):
-        box = Box(*map(int, item.bbox)).shift(region.r0, region.c0)
-        whole = region.pad(-2).covers(box) and item.area > 250
-        if whole and all(box.pad(3).intersection(other) is None for other in found):
-            found.append(box)
-    return found[:count]
-
-
 def run_headless(out: Path) -> list[Path]:
     """Walk the whole path on the sample slide and leave labels, training set and picture.
 
@@ -135,7 +118,7 @@ def run_headless(out: Path) -> list[Path]:
         if annotator.store.count:
             annotator.store.clear()
         show(demo, PLACE, ZOOM)
-        walk(demo, nuclei_near(PLACE, 9))
+        walk(demo, [nucleus.frame.box for nucleus in nuclei_near(PLACE, 9)])
         labels, tiles, picture = out / "labels.tif", out / "training_set", out / "window.png"
         write_labels(labels, annotator.store, mpp=annotator.slide.mpp)
         export_store(annotator.slide, annotator.store, tiles, ExportParams(), Task())

@@ -26,8 +26,9 @@ BOXES = "prompts"
 SCRIBBLES = "scribbles"
 CURRENT = "current_object"
 COMMITTED = "committed_objects"
+OUTLINES = "nuclei_outlines"
 
-GREEN, RED, CYAN = "#2ca02c", "#d62728", "#17becf"
+GREEN, RED, CYAN, BLUE = "#2ca02c", "#d62728", "#17becf", "#0a58ff"
 NONE_GIVEN: Mapping[str, Any] = {}
 
 
@@ -122,6 +123,15 @@ def make_current(image: Image, area: Frame) -> Labels:
         image, area, name=CURRENT, kind="preview", colormap=_two_colours("#ffd60a", "#ff9f0a")
     )
     layer.opacity = 0.5
+    return layer
+
+
+def make_outlines(image: Image, area: Frame) -> Labels:
+    """An empty, hidden layer for outlines of nuclei that a click can take."""
+    layer = _labels(
+        image, area, name=OUTLINES, kind="preview", colormap=_two_colours(BLUE, "transparent")
+    )
+    layer.visible, layer.editable = False, False
     return layer
 
 

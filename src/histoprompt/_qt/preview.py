@@ -26,6 +26,8 @@ class Preview:
     ----------
     layer : Labels
         1 inside the object or objects in hand. The user may paint into it.
+    is_sketch : bool
+        What is shown is the answer to a prompt that is still being drawn.
     painted : Signal
         The user did.
     """
@@ -36,6 +38,7 @@ class Preview:
         self._viewer, self._image, self._area = viewer, image, area
         self._found: list[ObjectMasks] = []
         self._candidate = 0
+        self.is_sketch = False
         self.layer: Labels = layers.make_current(image, area)
         self._shown: NDArray[np.uint8] = self.layer.data.copy()
         viewer.add_layer(self.layer)
@@ -77,15 +80,30 @@ class Preview:
 
     def show(self, found: Sequence[ObjectMasks]) -> None:
         """Draw the best mask of each object; an empty sequence clears."""
-        self._found, self._candidate = list(found), 0
+        self._found, self._candidate, self.is_sketch = list(found), 0, False
         self._draw()
         self._draw_used_boxes()
+
+    def sketch(self, found: Sequence[ObjectMasks]) -> None:
+        """Draw what a prompt in the making gives; the box it is turned into is shown later."""
+        self._found, self._candidate, self.is_sketch = list(found), 0, True
+        self._draw()
 
     def next(self) -> str:
         """Draw the next candidate of a single object; says which it is."""
         self._candidate = (self._candidate + 1) % max(1, self.candidates)
         self._draw()
         return f"Mask {self._candidate + 1} of {self.candidates}"
+
+    def describe(self) -> str:
+        """What the user can do with what is shown, and what there is to know about it."""
+        notes = sorted({item.note for item in self._found if item.note})
+        empty = sum(item.masks[0].empty for item in self._found)
+        if empty:
+            notes.append(f"{empty} of {len(self._found)} objects came out empty")
+        score = self.score
+        estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
+        return " ".join([f"Press C to commit{estimate}.", *notes])
 
     def final_masks(self, bounds: Box) -> list[Mask]:
         """What is to be kept: the masks shown, or what the user painted in their place."""
@@ -99,6 +117,7 @@ class Preview:
         """Serve another work area, empty."""
         self._area = area
         self._found = []
+        self.layer.data = np.zeros(area.shape, np.uint8)
         self._draw()
         layers.move(self.layer, self._image, area)
 
@@ -109,11 +128,12 @@ class Preview:
         return painted
 
     def _draw(self) -> None:
-        data = np.zeros(self._area.shape, np.uint8)
+        data = self.layer.data
+        data[...] = 0
         for mask in self.masks:
             _paste(mask, self._area, data)
         self._shown = data.copy()
-        self.layer.data = data
+        self.layer.refresh()
 
     def _draw_used_boxes(self) -> None:
         """Show the boxes that clicks and scribbles were turned into."""

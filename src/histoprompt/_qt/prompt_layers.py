@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 from numpy.typing import NDArray
 from psygnal import Signal
+from superqt.utils import QSignalThrottler
 
 from histoprompt._qt import layers
 from histoprompt._qt.edits import EditWatcher
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompt import Prompt
 
+# Least time between two looks at what is being drawn, milliseconds.
+LOOK_MS = 80
+_DRAWING = ("add_rectangle", "add_ellipse", "paint", "erase")
 TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
 HISTORY = 200
 
@@ -44,9 +49,13 @@ class PromptLayers:
     ----------
     changed : Signal
         The user added, moved or removed a prompt, or undid one.
+    drawing : Signal
+        A box or a scribble is being drawn and has grown; `prompt` holds what there is of it. Not
+        sent more often than every `LOOK_MS`, and not once the button is released.
     """
 
     changed = Signal()
+    drawing = Signal()
 
     def __init__(self, viewer: ViewerModel, image: Image, area: Frame) -> None:
         self._viewer = viewer
@@ -62,6 +71,11 @@ class PromptLayers:
         self.boxes.events.data.connect(self._on_data)
         self._watcher = EditWatcher(self.scribbles, self._take_scribble)
         self.points.mouse_drag_callbacks.append(_negative_while_control)
+        self._look = QSignalThrottler()
+        self._look.setTimeout(LOOK_MS)
+        self._look.triggered.connect(self._on_look)
+        for layer in (self.boxes, self.scribbles):
+            layer.mouse_drag_callbacks.append(self._while_drawing)
         self._past = [self.snapshot()]
         self._future: list[Snapshot] = []
 
@@ -179,6 +193,17 @@ class PromptLayers:
         self.scribbles.data[...] = 0
         self.scribbles.data.reshape(-1)[snapshot.painted] = snapshot.values
         self.scribbles.refresh()
+
+    def _while_drawing(self, layer: Layer, event: Any) -> Iterator[None]:
+        yield
+        while event.type == "mouse_move":
+            if layer.mode in _DRAWING:
+                self._look.throttle()
+            yield
+        self._look.cancel()
+
+    def _on_look(self) -> None:
+        self.drawing.emit()
 
     def _on_data(self, event: object) -> None:
         # Layers announce an edit before ("adding") and after ("added"); only then is it true.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import zarr
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from histoprompt.annotations.engine import Engine
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.objects import ObjectRecord
+from histoprompt.core.closing import Closing
 from histoprompt.core.geometry import Box
 
 
-class LabelReader:
+class LabelReader(Closing):
     """The labels of one slide, to look at.
 
     Pixels are (row, col) on level 0; a label is an object's id, 0 is no object. Methods may be
@@ -42,12 +43,6 @@ class LabelReader:
     def close(self) -> None:
         """Save what makes the next opening fast, and let others write."""
         self._engine.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     # -- pixels ----------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 
 from histoprompt import __version__
 from histoprompt.cli import count, demo, doctor, export, info, models, segment, train
-from histoprompt.cli.options import say
-from histoprompt.core.errors import HistopromptError
+from histoprompt.cli.interrupt import cancelled_by_interrupt
+from histoprompt.cli.options import say, terminal_task
+from histoprompt.core.errors import Cancelled, HistopromptError
 
 # In the order `--help` shows them.
 COMMANDS = (info, segment, export, count, train, models, doctor, demo)
@@ -34,22 +35,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    args = build_parser().parse_args(argv)
     # Libraries log what they stumble over; what matters of it is said here in one line.
     logging.basicConfig(handlers=[logging.NullHandler()])
     try:
-        status = int(args.run(args) or 0)
+        args = build_parser().parse_args(argv)
+        args.task = terminal_task()
+        with cancelled_by_interrupt(args.task):
+            status = int(args.run(args) or 0)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever reads the output has seen enough, as `head` does; nothing more may be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (KeyboardInterrupt, Cancelled):
+        say("histoprompt: interrupted; nothing half-written was left.")
+        return 130
     except HistopromptError as error:
         say(f"histoprompt: {' '.join(str(error).split())}")
         return 1
-    except KeyboardInterrupt:
-        say("histoprompt: interrupted; nothing half-written was left.")
-        return 130
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, region_of, terminal_task
+from histoprompt.cli.options import Commands, add_device, add_mpp, region_of
 from histoprompt.core.errors import ModelError
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.slide_io import open_slide
@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     count = commands.add_parser("count", help="all nuclei of slides, as labels and a table")
     count.add_argument("slides", nargs="+", metavar="SLIDE")
     count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
-    count.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     count.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(count)
@@ -37,7 +37,7 @@ def _count(args: argparse.Namespace) -> None:
     for path in args.slides:
         slide = open_slide(path, mpp=args.mpp)
         region = region_of(args.region, slide)
-        cells = find_cells(slide, region, card, manager, terminal_task(), weights=args.weights)
+        cells = find_cells(slide, region, card, manager, args.task, weights=args.weights)
         labels, rows = label_cells(cells, region, slide.mpp or 1.0)
         folder = Path(args.out) / Path(path).name.split(".")[0]
         folder.mkdir(parents=True, exist_ok=True)

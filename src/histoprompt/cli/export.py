@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_mpp, region_of, terminal_task
+from histoprompt.cli.options import Commands, add_mpp, region_of
 from histoprompt.core.errors import RegionError
 from histoprompt.core.label_io import TiffLabels, read_labels
 from histoprompt.core.labels import ArrayLabels
@@ -32,7 +32,7 @@ def _export(args: argparse.Namespace) -> None:
     labels = _labels(args, slide)
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None
-    print(export(slide, labels, args.out, params, terminal_task(), classes=classes))
+    print(export(slide, labels, args.out, params, args.task, classes=classes))
 
 
 def _labels(args: argparse.Namespace, slide: Slide) -> TiffLabels | ArrayLabels:

@@ -12,12 +12,10 @@ from histoprompt.cli.options import (
     keep_inputs,
     region_of,
     say,
-    terminal_task,
 )
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.prompt_file import read_prompts
 from histoprompt.core.slide_io import open_slide
-from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -32,7 +30,7 @@ def add(commands: Commands) -> None:
     seg = commands.add_parser("segment", help="prompts to a label image")
     seg.add_argument("slide", help="a slide file or folder")
     seg.add_argument("--prompts", required=True, metavar="JSON", help="clicks, boxes, scribbles")
-    seg.add_argument("--model", default="litemedsam", metavar="ID", help="default: %(default)s")
+    seg.add_argument("--model", default=registry.DEFAULT, metavar="ID", help="default: %(default)s")
     seg.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     seg.add_argument("--out", required=True, type=Path, metavar="TIFF", help="labels, uint32")
     seg.add_argument("--region", metavar="r0,c0,r1,c1", help="write only this part of the slide")
@@ -49,9 +47,9 @@ def _segment(args: argparse.Namespace) -> None:
     card = registry.card(args.model)
     manager = ModelManager(device=args.device)
     job = SegmentJob(manager, EmbeddingCache(EMBEDDING_BYTES), card, args.weights)
-    found = segment(slide, objects, job, terminal_task())
+    found = segment(slide, objects, job, args.task)
     labels = ComposedLabels(region, [(item.id, item.masks[0]) for item in found])
-    write_labels(args.out, labels, mpp=slide.mpp, task=Task())
+    write_labels(args.out, labels, mpp=slide.mpp, task=args.task)
     for note in sorted({item.note for item in found if item.note}):
         say(f"note: {note}")
     missing = sorted({item.id for item in found} - set(labels.ids))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, terminal_task
+from histoprompt.cli.options import Commands
 from histoprompt.core.errors import ExportError
 
 
@@ -29,4 +29,4 @@ def _train(args: argparse.Namespace) -> None:
         config = TrainConfig(tuple(args.data), args.out, work)
     else:
         raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-    print(f"{train(config, terminal_task())} -> {config.out}")
+    print(f"{train(config, args.task)} -> {config.out}")

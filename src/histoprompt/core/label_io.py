@@ -11,7 +11,6 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -20,6 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from histoprompt.core.atomic import replacing_file
+from histoprompt.core.closing import Closing
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import (
@@ -116,7 +116,7 @@ def _resolution(mpp: float | None) -> dict[str, Any]:
     return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
 
 
-class TiffLabels:
+class TiffLabels(Closing):
     """A label TIFF as a label source, read lazily by tile or strip.
 
     Close it, or use it in a ``with`` block. It belongs to one thread at a time.
@@ -142,17 +142,6 @@ class TiffLabels:
         self.origin = origin if origin is not None else stated
         self._cache: OrderedDict[int, NDArray[np.uint32]] = OrderedDict()
         self._empty: bytes | None = None
-
-    def __enter__(self) -> TiffLabels:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

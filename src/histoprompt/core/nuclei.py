@@ -17,25 +17,7 @@ from histoprompt.core.scribbles import rasterise
 _MARGIN = 0.2
 
 
-def nucleus_box(image: NDArray[np.uint8], row: float, col: float) -> Box | None:
-    """The box around the nucleus under a position.
-
-    Parameters
-    ----------
-    image : (h, w, 3) uint8 RGB
-    row, col : float
-        Position in pixels of the image.
-
-    Returns
-    -------
-    Box or None
-        Integer sides, inside the image; None where no nucleus stands out under the position.
-    """
-    mask, contrast = outline(Scene.of_image(image), Prompt.of_points([(row, col)]))
-    return Box.of_mask(mask) if contrast > 0 else None
-
-
-def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
+def propose_box(scene: Scene, prompt: Prompt) -> Box:
     """A box for what a prompt means.
 
     The prompt's own box if it has one; the nucleus or nuclei under positive clicks, with negative
@@ -44,7 +26,8 @@ def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
 
     Parameters
     ----------
-    image : (h, w, 3) uint8 RGB
+    scene : Scene
+        The image, looked at once for many prompts.
     prompt : Prompt
         In pixels of the image.
 
@@ -58,11 +41,6 @@ def propose_box(image: NDArray[np.uint8], prompt: Prompt) -> Box:
     PromptError
         If nothing positive is given.
     """
-    return propose_box_in(Scene.of_image(image), prompt)
-
-
-def propose_box_in(scene: Scene, prompt: Prompt) -> Box:
-    """As `propose_box`, in an image that was looked at before: for many prompts on one image."""
     bounds = Box.of_shape(scene.shape)
     if prompt.box is not None:
         return _inside(prompt.box, bounds)

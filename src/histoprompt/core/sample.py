@@ -5,13 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import tifffile
+from skimage.measure import regionprops
+
 from histoprompt.core.errors import SlideError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.results import Mask
 
 SLIDE: Final = "slide.ome.tif"
 LABELS: Final = "labels.tif"
 CLASSES: Final = "classes.csv"
 REGIONS: Final = "regions.tif"
 REGION_NAMES: Final = "regions.json"
+# A place with well separated nuclei, level-0 (row, col).
+PLACE: Final = (1150, 900)
+# Level-0 pixels: how far around a place nuclei are looked for, and of how many pixels the smallest.
+_REACH, _LEAST_AREA = 160, 250
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -47,3 +57,17 @@ def sample_file(name: str) -> Path:
     if not path.is_file():
         raise SlideError(f"{path} is missing. Install napari-histoprompt again, or `make sample`.")
     return path
+
+
+def nuclei_near(place: tuple[int, int], count: int) -> list[Mask]:
+    """The true nuclei nearest to a level-0 place of the sample slide, apart from each other."""
+    truth = tifffile.imread(sample_file(LABELS))
+    region = Box.around(*place, 2 * _REACH).to_pixels().shift_inside(Box.of_shape(truth.shape))
+    found: list[Mask] = []
+    items = regionprops(truth[region.slices()].astype(np.int32))
+    for item in sorted(items, key=lambda p: np.hypot(*(np.array(p.centroid) - _REACH))):
+        box = Box(*map(int, item.bbox)).shift(region.r0, region.c0)
+        apart = all(box.pad(3).intersection(other.frame.box) is None for other in found)
+        if region.pad(-2).covers(box) and item.area > _LEAST_AREA and apart:
+            found.append(Mask(item.image, Frame(box, item.image.shape)))
+    return found[:count]

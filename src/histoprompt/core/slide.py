@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.closing import Closing
 from histoprompt.core.errors import RegionError, SlideError
 from histoprompt.core.fingerprint import array_key
 from histoprompt.core.geometry import Box, Frame
@@ -37,7 +37,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Slide:
+class Slide(Closing):
     """A whole-slide image or a plain one, opened lazily; reads are safe from many threads.
 
     Attributes
@@ -145,17 +145,6 @@ class Slide:
     def close(self) -> None:
         """Close the files behind the levels; what was read stays valid."""
         self.release()
-
-    def __enter__(self) -> Slide:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def shape(self) -> tuple[int, int]:

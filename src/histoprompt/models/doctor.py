@@ -19,13 +19,13 @@ import psutil
 from histoprompt.core import settings
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
+from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.models.memory import MIB, TorchBuild, torch_build
 from histoprompt.models.preload import smooth_import
 
 GIB = 1024 * MIB
-DEFAULT_MODEL = "litemedsam"
 # Side in pixels of the image that is timed.
 TIMED_SIDE = 256
 # What goes wrong when a library or a model cannot be loaded.
@@ -106,7 +106,7 @@ def _findings(
     for card in cards:
         if card.weights is not None:
             yield check_weights(card, is_present(card))
-    timed = next((card for card in cards if card.id == DEFAULT_MODEL), None)
+    timed = next((card for card in cards if card.id == registry.DEFAULT), None)
     if measure and timed is not None:
         yield time_model(manager, timed, task)
 
@@ -235,8 +235,6 @@ def _torch_build_or_none() -> TorchBuild | None:
 
 
 def _registered() -> Sequence[ModelCard]:
-    from histoprompt.models import registry
-
     return list(registry.all_cards())
 
 

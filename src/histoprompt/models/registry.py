@@ -19,11 +19,14 @@ from histoprompt.core.errors import ModelError
 from histoprompt.models.card import ModelCard
 
 ENTRY_POINTS = "histoprompt.models"
+# What docks and command line take where nobody chooses: prompts of every kind, and all nuclei.
+DEFAULT = "histoprompt-lite"
+DEFAULT_CELLS = "histoprompt-cells"
 
 # In the order people see them.
 _ZOO = (
-    ("histoprompt.models.zoo.litemedsam", "CARD"),
     ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
+    ("histoprompt.models.zoo.litemedsam", "CARD"),
     ("histoprompt.models.zoo.classical", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.sam", "CARDS"),

@@ -133,18 +133,30 @@ def write_cells(path: Path, rows: list[CellRow]) -> None:
         writer.writerows((r.id, f"{r.row:.2f}", f"{r.col:.2f}", f"{r.area_um2:.3f}") for r in rows)
 
 
-def _grid(slide: Slide, region: Box, card: ModelCard) -> TileGrid:
+def known_mpp(slide: Slide, card: ModelCard) -> float:
+    """The slide's pixel size in microns.
+
+    Raises
+    ------
+    MissingMppError
+        If it has none; the message says where to give it.
+    """
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and nuclei are found at "
             f"{card.mpp} um/px. Type it in the Prompt dock, or give --mpp 0.25 or what is true."
         )
+    return slide.mpp
+
+
+def _grid(slide: Slide, region: Box, card: ModelCard) -> TileGrid:
+    mpp = known_mpp(slide, card)
     if not slide.box.covers(region):
         raise RegionError(
             f"Region {tuple(region)} reaches outside {slide.name}, which has {slide.shape[0]} "
             f"rows and {slide.shape[1]} columns."
         )
-    size, halo = (max(1, round(um / slide.mpp)) for um in (TILE_UM, HALO_UM))
+    size, halo = (max(1, round(um / mpp)) for um in (TILE_UM, HALO_UM))
     return TileGrid(region, size, halo, slide.box)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import RegionError
-from histoprompt.core.geometry import Box
+from histoprompt.core.geometry import Box, union_of
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
@@ -33,6 +33,8 @@ def fill_store(
     weights: Path | None = None,
 ) -> tuple[int, Change | None]:
     """Find the nuclei of a region and commit those that are not committed yet, as one edit.
+
+    A nucleus belongs to the region if its centroid lies in it; it is committed whole.
 
     Parameters
     ----------
@@ -58,26 +60,23 @@ def fill_store(
     """
     if max(region.shape) > LONGEST:
         raise RegionError(
-            f"The view spans {region.shape[0]} x {region.shape[1]} pixels of the slide; all nuclei "
-            f"are found in at most {LONGEST} a side. Zoom in."
+            f"The region spans {region.shape[0]} x {region.shape[1]} pixels of the slide; all "
+            f"nuclei are found in at most {LONGEST} a side. Zoom in, or draw a smaller box."
         )
     cells = list(find_cells(slide, region, card, manager, task, weights=weights))
     # Nobody may paint between the reading and the writing.
     with store.group("all nuclei"):
-        count = _commit(store, cells, region, card.id)
+        count = _commit(store, cells, card.id) if cells else 0
     return count, store.last_change if count else None
 
 
-def _commit(store: LabelStore, cells: list[Cell], region: Box, model: str) -> int:
+def _commit(store: LabelStore, cells: list[Cell], model: str) -> int:
+    region = union_of(cell.mask.frame.box for cell in cells)
     labels = store.read(region)
     committed, first = labels > 0, store.next_id()
     count = 0
     for cell in cells:
-        box = cell.mask.frame.box.intersection(region)
-        if box is None:
-            continue
-        inside = cell.mask.array[box.slices((cell.mask.frame.box.r0, cell.mask.frame.box.c0))]
-        where = box.slices((region.r0, region.c0))
+        inside, where = cell.mask.array, cell.mask.frame.box.slices((region.r0, region.c0))
         if (inside & committed[where]).sum() > COVERED * inside.sum():
             continue
         free = inside & (labels[where] == 0)

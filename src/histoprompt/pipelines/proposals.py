@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.nuclei import propose_box_in
+from histoprompt.core.nuclei import propose_box
 from histoprompt.core.prompt import Prompt
 from histoprompt.core.scene import Scene
 from histoprompt.core.slide import Slide
@@ -33,7 +33,7 @@ def propose(slide: Slide, prompt: Prompt, cache: EmbeddingCache) -> Box:
     frame = _surroundings(slide, prompt)
     key = EmbeddingKey(slide.key, SCENE, frame.box, frame.shape)
     seen = cache.get_or_compute(key, lambda: _look(slide, frame))
-    return _grown(slide, frame.box_to_slide(propose_box_in(seen.data, prompt.into(frame))))
+    return _grown(slide, frame.box_to_slide(propose_box(seen.data, prompt.into(frame))))
 
 
 def _grown(slide: Slide, box: Box) -> Box:

@@ -19,11 +19,12 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
+from histoprompt.core.prompt import PromptKind
 from histoprompt.core.slide import Slide
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 
-DEFAULT_MODEL = "litemedsam"
+_KINDS: dict[PromptKind, str] = {"point": "clicks", "scribble": "scribbles", "box": "boxes"}
 
 
 class ImagePanel(QWidget):
@@ -104,8 +105,9 @@ class ModelPanel(QWidget):
         self._cards = [card for card in registry.all_cards() if card.role == "prompt"]
         self._files: dict[str, Path] = {}
         self._combo, self._note = _combo(), QLabel(wordWrap=True)
-        self._combo.addItems([card.title for card in self._cards])
-        self._combo.setCurrentIndex([card.id for card in self._cards].index(DEFAULT_MODEL))
+        # What a title says in brackets stands in the note below; here it would be cut off.
+        self._combo.addItems([card.title.partition(" (")[0] for card in self._cards])
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(registry.DEFAULT))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -145,12 +147,8 @@ class ModelPanel(QWidget):
         self.chosen.emit()
 
     def _describe(self) -> None:
-        kinds = " and ".join(
-            {"point": "clicks", "box": "boxes", "scribble": "scribbles"}[k]
-            for k in ("point", "scribble", "box")
-            if k in self.card.accepts
-        )
-        text = f"Takes {kinds}."
+        kinds = [name for kind, name in _KINDS.items() if kind in self.card.accepts]
+        text = f"Takes {' and '.join(filter(None, (', '.join(kinds[:-1]), kinds[-1])))}."
         if "point" not in self.card.accepts:
             text += " Clicks and scribbles become a box, shown in orange."
         if self.weights is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
@@ -19,11 +18,13 @@ from qtpy.QtWidgets import (
     QPushButton,
     QVBoxLayout,
 )
+from superqt.utils import signals_blocked
 
 from histoprompt._qt import messages
-from histoprompt._qt.annotator import Annotator, PromptParams
+from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.corrections import Corrections
 from histoprompt._qt.keys import bind_keys
+from histoprompt._qt.prompt_params import PromptParams
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt.core.task import Progress
@@ -43,7 +44,10 @@ _ACTIONS = {
     "undo": ("Undo", "Ctrl+Z: the last prompt, then the last edit of labels"),
     "redo": ("Redo", "Ctrl+Shift+Z"),
     "next_candidate": ("Other mask (N)", "The model's next best answer"),
-    "find_all": ("All nuclei in view", "Find and commit every nucleus not committed yet"),
+    "find_all": (
+        "All nuclei here",
+        "Find and commit every nucleus in the drawn box, or else in view, not committed yet",
+    ),
 }
 _CORRECTIONS = {
     "paint": ("Paint", "Paint committed objects with napari's brush"),
@@ -54,34 +58,23 @@ _CORRECTIONS = {
 
 
 class PromptDock(Dock):
-    """Choose an image and a model, prompt, preview, commit, correct.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Given by napari.
-    """
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
-        self._bound: Annotator | None = None
-        self._corrections: Corrections | None = None
-        self.images, self.models = ImagePanel(self.viewer), ModelPanel()
-        self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
-        self._build()
-        self._connect()
-        self._on_layers()
-        self._bind()
+    """Choose an image and a model, prompt, preview, commit, correct."""
 
     def value(self) -> PromptParams:
         """What the rows say."""
         rule: Literal["keep", "overwrite"] = "overwrite" if self._rule.currentIndex() else "keep"
-        return PromptParams(rule, self._each_box.isChecked(), self._class.text().strip())
+        return PromptParams(
+            rule=rule,
+            each_box=self._each_box.isChecked(),
+            outline=self._outline.isChecked(),
+            class_name=self._class.text().strip(),
+        )
 
     def set_value(self, params: PromptParams) -> None:
         """Show these values in the rows."""
         self._rule.setCurrentIndex(int(params.rule == "overwrite"))
         self._each_box.setChecked(params.each_box)
+        self._outline.setChecked(params.outline)
         self._class.setText(params.class_name)
 
     def choose(self, tool: str) -> None:
@@ -91,6 +84,10 @@ class PromptDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self._bound: Annotator | None = None
+        self._corrections: Corrections | None = None
+        self.images, self.models = ImagePanel(self.viewer), ModelPanel()
+        self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         self._tools = {name: _button(*words, checkable=True) for name, words in _TOOLS.items()}
         self._actions = {name: _button(*words) for name, words in _ACTIONS.items()}
         self._correct = {
@@ -102,11 +99,14 @@ class PromptDock(Dock):
         for button in (*self._tools.values(), self._correct["merge"], self._correct["delete"]):
             self._group.addButton(button)
         self._each_box = QCheckBox("Each box is an object")
+        self._outline = QCheckBox(
+            "Outline nuclei", toolTip="Find the nuclei in view ahead; a click on one takes it"
+        )
         layout = QVBoxLayout(self)
         layout.addWidget(self.images)
         layout.addWidget(self.models)
         layout.addWidget(QLabel("<b>Prompt</b>"))
-        layout.addLayout(_grid([*self._tools.values(), self._each_box]))
+        layout.addLayout(_grid([*self._tools.values(), self._each_box, self._outline]))
         layout.addWidget(QLabel("<b>Keep</b>"))
         layout.addLayout(self._options())
         layout.addLayout(_grid(list(self._actions.values())))
@@ -140,6 +140,7 @@ class PromptDock(Dock):
         self.models.chosen.connect(self._on_model)
         self._rule.currentIndexChanged.connect(self._on_params)
         self._each_box.toggled.connect(self._on_params)
+        self._outline.toggled.connect(self._on_params)
         self._class.textChanged.connect(self._on_params)
         self._group.buttonClicked.connect(self._on_tool)
         for name in ("paint", "erase"):
@@ -152,6 +153,10 @@ class PromptDock(Dock):
         self.link(self.viewer.layers.events.inserted, self._on_layers)
         self.link(self.viewer.layers.events.removed, self._on_layer_gone)
         self.link(self.viewer.scene.camera.events, self._on_camera)
+
+    def _start(self) -> None:
+        self._on_layers()
+        self._bind()
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -182,8 +187,7 @@ class PromptDock(Dock):
 
     def _on_params(self) -> None:
         if self._bound is not None:
-            self._bound.params = self.value()
-            self._bound.segment()
+            self._bound.set_params(self.value())
 
     def _on_tool(self, button: QPushButton) -> None:
         if self._bound is None or self._corrections is None:
@@ -221,7 +225,7 @@ class PromptDock(Dock):
 
     def _bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none."""
-        annotator = self.session.annotator
+        annotator, params = self.session.annotator, self.value()
         self._bound = annotator
         self.images.refill(annotator.image if annotator else None)
         self.images.show_slide(annotator.slide if annotator else None)
@@ -231,13 +235,13 @@ class PromptDock(Dock):
             self._say(self.session.reason or "Open a slide, or choose an image.")
             return
         self._corrections = Corrections(annotator)
-        annotator.params = self.value()
         self.link(annotator.status, self._say)
         self.link(annotator.failed, self._on_failed)
         self.link(annotator.progress, self._on_progress)
         self.link(annotator.changed, self._on_changed)
         bind_keys(annotator, self._toggle)
         annotator.use(self.models.card, self.models.weights)
+        annotator.set_params(params)
         self._tools["click +"].setChecked(True)
         annotator.prompts.choose("click +")
         count = annotator.store.count
@@ -269,6 +273,8 @@ class PromptDock(Dock):
 
     def _on_changed(self) -> None:
         ready = self._bound is not None
+        with signals_blocked(self._outline):
+            self._outline.setChecked(ready and self._bound.nuclei.layer.visible)
         self._actions["commit"].setEnabled(ready and self._bound.preview.shown)
         self._actions["next_candidate"].setEnabled(ready and self._bound.preview.candidates > 1)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from histoprompt.core.closing import Closing
 from histoprompt.core.errors import LabelError
 
 
-class JsonListFile:
+class JsonListFile(Closing):
     """A JSON object with one long list, written as its items come; use it in a ``with`` block.
 
     Parameters
@@ -38,10 +39,8 @@ class JsonListFile:
         end = "".join(f",\n{json.dumps(k)}: {_dumps(v)}" for k, v in tail.items())
         self._file.write("\n]" + end + "}\n")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Close the file, whole or not."""
         self._file.close()
 
 

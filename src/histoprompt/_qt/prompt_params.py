@@ -1,0 +1,28 @@
+"""What the Prompt dock asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True)
+class PromptParams:
+    """The rows of the Prompt dock that are not a tool, an image or a model.
+
+    Attributes
+    ----------
+    rule : "keep" or "overwrite"
+        Who gets pixels that two objects claim.
+    each_box : bool
+        Every box is an object of its own.
+    outline : bool
+        Nuclei in view are outlined, and a click on one takes it.
+    class_name : str
+        Class given to committed objects; empty for none.
+    """
+
+    rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
+    each_box: Annotated[bool, {"label": "Each box is an object"}] = False
+    outline: Annotated[bool, {"label": "Outline nuclei"}] = False
+    class_name: Annotated[str, {"label": "Class"}] = ""

@@ -1,0 +1,144 @@
+"""Asking the prompt model in the background: the newest question counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from psygnal import Signal
+
+from histoprompt._qt.jobs import Job, Jobs
+from histoprompt.core.errors import Cancelled, HistopromptError
+from histoprompt.core.prompt_file import ObjectPrompt
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Progress, Task
+from histoprompt.models.card import ModelCard
+from histoprompt.models.embeddings import EmbeddingCache
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.segment import ObjectMasks, SegmentJob, segment
+
+KEY = "segmenting"
+
+
+class Segmenting:
+    """One question at a time: about finished prompts, or about ones that are being drawn.
+
+    Attributes
+    ----------
+    answered : Signal(list)
+        The `ObjectMasks` of finished prompts.
+    sketched : Signal(list)
+        The same for prompts that are still being drawn.
+    failed : Signal(str)
+        Why there is no answer; the job has shown the text already.
+    cancelled : Signal
+        The user did not want to wait.
+    status : Signal(str)
+        What is being done.
+    progress : Signal(Progress)
+        How far it is.
+    """
+
+    answered = Signal(list)
+    sketched = Signal(list)
+    failed = Signal(str)
+    cancelled = Signal()
+    status = Signal(str)
+    progress = Signal(Progress)
+
+    def __init__(self, jobs: Jobs, manager: ModelManager, cache: EmbeddingCache) -> None:
+        self._jobs, self._manager, self._cache = jobs, manager, cache
+        self._with: SegmentJob | None = None
+        self._running: Job | None = None
+        self._waiting: tuple[Slide, list[ObjectPrompt]] | None = None
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The model in use."""
+        return None if self._with is None else self._with.card
+
+    @property
+    def weights(self) -> Path | None:
+        """The user's own file for it, if there is one."""
+        return None if self._with is None else self._with.weights
+
+    def use(self, card: ModelCard, weights: Path | None = None) -> None:
+        """Ask this model from now on."""
+        self._with = SegmentJob(self._manager, self._cache, card, weights)
+
+    def ask(self, slide: Slide, objects: list[ObjectPrompt]) -> None:
+        """Segment finished prompts; whatever was asked before needs no answer any more."""
+        if self._with is None:
+            return
+        self._waiting = None
+        self.status.emit(f"Segmenting with {self._with.card.title} ...")
+        self._running = self._jobs.submit(
+            segment,
+            slide,
+            objects,
+            self._with,
+            lane="interactive",
+            key=KEY,
+            title="Segmenting",
+            on_done=self._on_answer,
+            on_error=self._on_error,
+            on_cancel=self.cancelled.emit,
+            on_progress=self.progress.emit,
+        )
+
+    def sketch(self, slide: Slide, objects: list[ObjectPrompt]) -> None:
+        """Segment prompts that are being drawn.
+
+        While an answer is under way the newest drawing waits for it: were it superseded each time,
+        a slow machine would show nothing until the button is released.
+        """
+        if self._with is None:
+            return
+        if self._running is not None and self._running.active:
+            self._waiting = (slide, objects)
+            return
+        self._running = self._jobs.submit(
+            _segment_drawing,
+            slide,
+            objects,
+            self._with,
+            lane="interactive",
+            key=KEY,
+            title="Previewing",
+            on_done=self._on_sketch,
+        )
+
+    def stop(self) -> None:
+        """Want no answer any more."""
+        self._waiting = None
+        if self._running is not None:
+            self._running.cancel()
+
+    def _on_answer(self, found: list[ObjectMasks]) -> None:
+        self.answered.emit(found)
+        self._go_on()
+
+    def _on_sketch(self, found: list[ObjectMasks]) -> None:
+        if found:
+            self.sketched.emit(found)
+        self._go_on()
+
+    def _on_error(self, text: str) -> None:
+        self._waiting = None
+        self.failed.emit(text)
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.sketch(*waiting)
+
+
+def _segment_drawing(
+    slide: Slide, objects: list[ObjectPrompt], job: SegmentJob, task: Task
+) -> list[ObjectMasks]:
+    """As `segment`, or nothing: what is wrong with a drawing is said once it is finished."""
+    try:
+        return segment(slide, objects, job, task)
+    except Cancelled:
+        raise
+    except HistopromptError:
+        return []
