@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histoprompt.models.hints import Said, hints, padded_tokens, tokens
+from histoprompt.models.hints import Said, hints
 from histoprompt.training import simulate
 
 
@@ -95,13 +95,3 @@ def test_hints_show_what_was_said():
     assert drawn[1, 2, 30] == 1
     assert drawn[1].sum() < 25
     assert drawn[2].sum() == 16 * 16
-
-
-def test_tokens_carry_clicks_and_box_corners():
-    said = Said(np.zeros((2, 32, 32), bool), ((3, 4),), (False,), (1, 2, 9, 11))
-    points, labels = tokens(said, (100, 50))
-    assert points.tolist() == [[103, 54], [101, 52], [108, 60]]
-    assert labels.tolist() == [0, 2, 3]
-    both = padded_tokens([said, Said(said.drawn)], [(0, 0), (0, 0)])
-    assert both[0].shape == (2, 3, 2)
-    assert both[1][1].tolist() == [-1, -1, -1]

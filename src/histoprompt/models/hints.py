@@ -5,7 +5,6 @@ Positions are (row, col); numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,27 +99,3 @@ def hints(said: Said, nuclei: NDArray[np.int32] | None = None) -> NDArray[np.flo
     if nuclei is not None:
         out[3] = proposed(said, nuclei)
     return out
-
-
-def tokens(said: Said, origin: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Points (k, 2) in the whole field and their labels (k,), for `PromptHead.forward`."""
-    points = [*said.points]
-    labels = [int(i) for i in said.inside]
-    if said.box is not None:
-        r0, c0, r1, c1 = said.box
-        points, labels = [*points, (r0, c0), (r1 - 1, c1 - 1)], [*labels, 2, 3]
-    shifted = np.array(points, np.float32).reshape(-1, 2) + np.array(origin, np.float32)
-    return shifted.astype(np.float32), np.array(labels, np.int64)
-
-
-def padded_tokens(
-    said: Sequence[Said], origins: Sequence[tuple[int, int]]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Points (n, k, 2) and labels (n, k) of several prompts, filled up with -1 to the same k."""
-    each = [tokens(s, o) for s, o in zip(said, origins, strict=True)]
-    k = max(1, *(len(lab) for _, lab in each))
-    points = np.zeros((len(each), k, 2), np.float32)
-    labels = np.full((len(each), k), -1, np.int64)
-    for i, (p, lab) in enumerate(each):
-        points[i, : len(lab)], labels[i, : len(lab)] = p, lab
-    return points, labels

@@ -114,7 +114,8 @@ class Networks:
         fill(cells, heads.cells, path)
         fill(prompt, heads.prompt, path)
         for net in (cells, prompt):
-            net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+            net.eval().requires_grad_(False).to(device)
+            net.to(memory_format=torch.channels_last)
         return cls(cells, prompt, heads.params, device)
 
     def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
@@ -315,7 +316,7 @@ def _on_image(
 
 def _window(drawn: NDArray[np.float32]) -> Box:
     """The part of the field to look at: around what was said to be inside, or all of it."""
-    said = Box.of_mask((drawn[[0, 2, 3]] > 0).any(0))
+    said = Box.of_mask(np.asarray((drawn[[0, 2, 3]] > 0).any(axis=0)))
     if said is None or max(said.shape) > NEAR // 2:
         return Box(0, 0, FIELD, FIELD)
     r0, c0 = (
