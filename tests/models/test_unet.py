@@ -41,11 +41,10 @@ def test_both_networks_are_small(nuclei_net, prompt_net):
         assert sum(p.numel() for p in net.parameters()) < 1_500_000
 
 
-def test_the_middle_of_a_tile_does_not_depend_on_where_the_tile_ends(nuclei_net):
-    image = torch.rand(1, 3, 512, 512)
-    whole = nuclei_net(image)
-    part = nuclei_net(image[..., 96:416, 96:416])
-    assert whole[..., 256, 256].allclose(part[..., 160, 160], atol=1e-3)
+def test_a_weaker_dye_changes_little(nuclei_net):
+    light = torch.rand(1, 3, 64, 64)
+    strong, weak = nuclei_net(light), nuclei_net(0.5 * light)
+    assert (strong - weak).abs().mean() < 0.1 * strong.std()
 
 
 def test_the_rest_of_the_batch_changes_nothing(nuclei_net):

@@ -1,8 +1,10 @@
 """The networks of the project's own models: small U-Nets on absorbed light.
 
-Imported only by loaders and training: it needs torch at once. Everything is convolution with fixed
-normalisation, so a pixel's result depends on its surroundings alone: not on the tile it is seen in,
-nor on what else lies in the batch. Sides of images are multiples of 16.
+Imported only by loaders and training: it needs torch at once. Every layer is normalised by the
+image it works on, so that slides stained otherwise than the training data look alike to it: with
+the fixed statistics of batch normalisation a slide of strong eosin had hardly any nuclei found. The
+price is that a pixel's result depends a little on how much of the slide is seen at once. Sides of
+images are multiples of 16.
 
 Ronneberger et al., "U-Net", 2015; residual blocks after He et al., 2016.
 """
