@@ -51,6 +51,10 @@ class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
 
 
+class RecordError(HistopromptError):
+    """A table of the user's decisions is damaged."""
+
+
 class Cancelled(HistopromptError):  # noqa: N818 - a decision of the user, not a fault
     """The user cancelled the task."""
 

@@ -1,0 +1,17 @@
+"""The weights of models: found, checked, fetched, packed and put in place."""
+
+from histoprompt.models.weights.check import Verification, companion, resolve, verify, verify_all
+from histoprompt.models.weights.digests import file_digest
+from histoprompt.models.weights.find import WeightsStatus, expected_path, locate
+
+__all__ = [
+    "Verification",
+    "WeightsStatus",
+    "companion",
+    "expected_path",
+    "file_digest",
+    "locate",
+    "resolve",
+    "verify",
+    "verify_all",
+]
