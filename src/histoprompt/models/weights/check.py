@@ -150,7 +150,7 @@ def verify_all(card: ModelCard, task: Task | None = None) -> list[Verification]:
 
 
 def verify_file(
-    card: ModelCard, spec: WeightsSpec, path: Path, task: Task | None = None, claims: bool = False
+    card: ModelCard, spec: WeightsSpec, path: Path, task: Task | None = None, fetched: bool = False
 ) -> Verification:
     """Compare one file with what is known of it.
 
@@ -164,15 +164,15 @@ def verify_file(
         Where it is.
     task : Task, optional
         Is told how far it is read.
-    claims : bool
-        Whether it claims to be the published file under any name, as a download does.
+    fetched : bool
+        Whether it claims to be the published file whatever its name, as a download does.
 
     Raises
     ------
     WeightsError
         If it should be the published file and is not, or cannot be read.
     """
-    claims = claims or path.name == spec.filename
+    claims = fetched or path.name == spec.filename
     algorithm, _, published = (spec.digest or "").partition(":")
     if published:
         found = file_digest(path, algorithm, task)
