@@ -26,7 +26,11 @@ _ZOO = (
     ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.classical", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
+    ("histoprompt.models.zoo.scribbleprompt", "CARDS"),
     ("histoprompt.models.zoo.sam", "CARDS"),
+    ("histoprompt.models.zoo.ais", "CARDS"),
+    ("histoprompt.models.zoo.clip", "CARDS"),
+    ("histoprompt.models.zoo.vit", "CARDS"),
 )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RECIPE = Recipe(224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 TEXT_BATCH = 64
 _LONGEST = 256
+_BIOMEDCLIP_WIDTH = 512
 _VOCABULARY = on_hub("microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt")
 
 Tokenize = Callable[[Sequence[str]], "Tensor"]
@@ -161,16 +162,26 @@ def load_biomedclip(card: ModelCard, weights: Path, device: str) -> ClipScorer:
     return ClipScorer(net, word_pieces(words), width, device, half_on(card, device))
 
 
-def build_biomedclip(**text: int) -> Any:
-    """BiomedCLIP's network on the meta device; `text` changes the size of the text tower."""
+def build_biomedclip(
+    image: dict[str, int] | None = None, text: dict[str, int] | None = None
+) -> Any:
+    """BiomedCLIP's network on the meta device.
+
+    Parameters
+    ----------
+    image, text : dict, optional
+        Sizes of the towers in place of the published ones.
+    """
     import timm
     import torch
 
     from histoprompt.models.zoo.bert import BiomedClip, ImageTower, TextTower
 
     with torch.device("meta"):
-        trunk = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
-        return BiomedClip(ImageTower(trunk, 768, 512), TextTower(512, **text))
+        sizes: dict[str, Any] = {"num_classes": 0, **(image or {})}
+        trunk: Any = timm.create_model("vit_base_patch16_224", pretrained=False, **sizes)
+        visual = ImageTower(trunk, trunk.num_features, _BIOMEDCLIP_WIDTH)
+        return BiomedClip(visual, TextTower(_BIOMEDCLIP_WIDTH, **(text or {})))
 
 
 def word_pieces(vocabulary: Path) -> Tokenize:

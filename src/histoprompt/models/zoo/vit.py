@@ -247,7 +247,7 @@ CARDS = (
         on_hub("bioptimus/H-optimus-0", "pytorch_model.bin"),
         licence="Apache-2.0",
         citation="Saillard et al., bioptimus/releases (2024)",
-        description="The largest that anyone may use: 1.1 billion values, wants a GPU; class token.",
+        description="The largest free one: 1.1 billion values, wants a GPU; class token.",
         mpp=0.5,
         memory_mib=5600,
     ),
