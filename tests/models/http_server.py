@@ -49,7 +49,7 @@ class File:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by path and keeps the requests it got as (method, path, headers)."""
+    """Serves `files` by path and keeps the requests it got as (method, path, headers in small letters)."""
 
     daemon_threads = True
 
@@ -64,7 +64,7 @@ class Server(ThreadingHTTPServer):
 
     def ranges(self) -> list[str | None]:
         """The part each GET asked for."""
-        return [headers.get("Range") for method, _, headers in self.requests if method == "GET"]
+        return [headers.get("range") for method, _, headers in self.requests if method == "GET"]
 
     def handle_error(self, *_: Any) -> None:
         """Clients that go away are what is tested."""
@@ -84,8 +84,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _answer(self, *, body: bool) -> None:
+        # A client would go on to talk to this server after the test that it was made for.
+        self.close_connection = True
         path = self.path.partition("?")[0]
-        self.server.requests.append((self.command, self.path, dict(self.headers)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.requests.append((self.command, self.path, headers))
         file = self.server.files.get(path, File(status=404))
         if file.token and self.headers.get("Authorization") != f"Bearer {file.token}":
             file = File(status=401, headers=file.headers)
@@ -113,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if status not in {200, 206}:
             facts = {**facts, "Content-Length": "0"}
-        for name, value in {**facts, **file.headers}.items():
+        for name, value in {**facts, "Connection": "close", **file.headers}.items():
             if value:
                 self.send_header(name, value)
 
@@ -126,8 +129,6 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[half:]
         cut = file.cuts.pop(0) if file.cuts else len(content)
         self.wfile.write(content[:cut])
-        if cut < len(content):
-            self.close_connection = True
 
 
 @contextmanager
