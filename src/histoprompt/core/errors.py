@@ -31,6 +31,10 @@ class WeightsError(HistopromptError):
     """Model weights are missing, have the wrong hash, or belong to another architecture."""
 
 
+class LicenceError(WeightsError):
+    """The terms of a model have not been accepted."""
+
+
 class ModelError(HistopromptError):
     """A model is unknown or cannot do what is asked of it."""
 

@@ -1,4 +1,7 @@
-"""The weights of models: found, checked, fetched, packed and put in place."""
+"""The weights of models: found, checked, fetched, packed and put in place.
+
+Fetching and packing import more, so they have modules of their own: `install` and `pack`.
+"""
 
 from histoprompt.models.weights.check import Verification, companion, resolve, verify, verify_all
 from histoprompt.models.weights.digests import file_digest

@@ -150,7 +150,11 @@ def verify_all(card: ModelCard, task: Task | None = None) -> list[Verification]:
 
 
 def verify_file(
-    card: ModelCard, spec: WeightsSpec, path: Path, task: Task | None = None, fetched: bool = False
+    card: ModelCard,
+    spec: WeightsSpec,
+    path: Path,
+    task: Task | None = None,
+    origin: str = "",
 ) -> Verification:
     """Compare one file with what is known of it.
 
@@ -164,30 +168,33 @@ def verify_file(
         Where it is.
     task : Task, optional
         Is told how far it is read.
-    fetched : bool
-        Whether it claims to be the published file whatever its name, as a download does.
+    origin : str
+        Where it came from, if it is about to be put in place: then it claims to be the published
+        file whatever its name.
 
     Raises
     ------
     WeightsError
         If it should be the published file and is not, or cannot be read.
     """
-    claims = fetched or path.name == spec.filename
+    claims = bool(origin) or path.name == spec.filename
     algorithm, _, published = (spec.digest or "").partition(":")
     if published:
         found = file_digest(path, algorithm, task)
         if found != spec.digest:
             if claims:
-                raise _other_file(card, spec, path, found)
+                raise _other_file(card, spec, path, found, origin)
             return Verification("own", path, file_digest(path, "sha256", task))
         if algorithm == "sha256":
             return Verification("published", path, found)
     elif not claims:
         return Verification("own", path, file_digest(path, "sha256", task))
-    pin = pins.check(card, spec, path, file_digest(path, "sha256", task))
-    return Verification(
-        "published" if published else "pinned", path, spec.digest or pin.sha256, pin
-    )
+    sha256 = file_digest(path, "sha256", task)
+    if pins.pin_of(spec) is None and not origin and path != find(spec):
+        # What the user names may be anything: only a file put in place becomes the first seen.
+        return Verification("published" if published else "own", path, sha256)
+    pin = pins.check(card, spec, origin or str(path), sha256)
+    return Verification("published" if published else "pinned", path, sha256, pin)
 
 
 def _existing(card: ModelCard, spec: WeightsSpec, path: Path | None = None) -> Path:
@@ -200,11 +207,19 @@ def _existing(card: ModelCard, spec: WeightsSpec, path: Path | None = None) -> P
     return found
 
 
-def _other_file(card: ModelCard, spec: WeightsSpec, path: Path, found: str) -> WeightsError:
+def _other_file(
+    card: ModelCard, spec: WeightsSpec, path: Path, found: str, origin: str
+) -> WeightsError:
     algorithm, _, published = str(spec.digest).partition(":")
+    advice = (
+        "It was not put in place and nothing opened it. Try again; if it happens again, the file "
+        "was changed at its source or on the way."
+        if origin
+        else f"Get it again from {spec.source}; if these are weights of your own, give the file "
+        "another name."
+    )
     return WeightsError(
-        f"{path} ({path.stat().st_size:,} bytes) is not the published file of {card.title}"
-        f"{size_text(spec)}: its {algorithm} is {found.partition(':')[2]}, published is "
-        f"{published}. Get it again from {spec.source}; if these are weights of your own, give the "
-        "file another name."
+        f"{origin or path} ({path.stat().st_size:,} bytes) is not the published file "
+        f"{spec.filename} of {card.title}{size_text(spec)}: its {algorithm} is "
+        f"{found.partition(':')[2]}, published is {published}. {advice}"
     )

@@ -35,8 +35,7 @@ def file_digest(path: Path, algorithm: str, task: Task | None = None) -> str:
         If the file cannot be read.
     """
     try:
-        stat = path.stat()
-        key = f"{algorithm}|{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        key = f"{algorithm}|{_identity(path)}"
         known = _remembered()
         if key not in known:
             known = {**known, key: _hash(path, algorithm, task or Task())}
@@ -44,6 +43,21 @@ def file_digest(path: Path, algorithm: str, task: Task | None = None) -> str:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}.") from error
     return f"{algorithm}:{known[key]}"
+
+
+def remember_move(old: Path, new: Path) -> None:
+    """Carry the digests of a file along that is about to be renamed."""
+    before = _identity(old)
+    after = before.replace(str(old.resolve()), str(new.resolve()), 1)
+    known = _remembered()
+    moved = {k.replace(before, after): v for k, v in known.items() if k.endswith(f"|{before}")}
+    _remember({**known, **moved})
+
+
+def _identity(path: Path) -> str:
+    """The file as it is now: another content has another time or size."""
+    stat = path.stat()
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def _hash(path: Path, algorithm: str, task: Task) -> str:

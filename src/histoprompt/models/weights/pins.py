@@ -52,8 +52,15 @@ def pin_of(spec: WeightsSpec) -> Pin | None:
         raise RecordError(f"{_table()} is damaged at {spec.place}. Repair or remove it.") from error
 
 
-def check(card: ModelCard, spec: WeightsSpec, path: Path, sha256: str) -> Pin:
+def check(card: ModelCard, spec: WeightsSpec, origin: str, sha256: str) -> Pin:
     """Compare a file with the pin, or make this the pin if it is the first.
+
+    Parameters
+    ----------
+    origin : str
+        The file, or where it came from, for the message.
+    sha256 : str
+        ``"sha256:hex"`` of the file.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def check(card: ModelCard, spec: WeightsSpec, path: Path, sha256: str) -> Pin:
         change_record(_table(), str(spec.place), asdict(pin))
     if pin.sha256 != sha256:
         raise WeightsError(
-            f"{path} is another file than the one first seen for {card.title} on {pin.date}: its "
+            f"{origin} is another file than the one first seen for {card.title} on {pin.date}: its "
             f"sha256 is {sha256.partition(':')[2]}, before it was {pin.sha256.partition(':')[2]} "
             f"(source: {pin.source}). If you trust the new one, run `histoprompt models remove "
             f"{card.id} --forget` and install it again."
