@@ -97,7 +97,7 @@ def _family(card: ModelCard) -> str:
 def _small_card(card: ModelCard) -> ModelCard:
     """Its input as small as its network, its companions by any digest."""
     card = replace(card, others=tuple(replace(spec, digest=None) for spec in card.others))
-    of_sam = _family(card) in {"sam", "medsam", "ais"} or card.id == "scribbleprompt-sam"
+    of_sam = _family(card) in {"sam", "medsam"} or card.id == "scribbleprompt-sam"
     return replace(card, input_size=SIDE) if of_sam else card
 
 

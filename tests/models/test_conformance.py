@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import load_small, needs_a_file, save_small, small_networks
+from small_models import WORDS, load_small, needs_a_file, save_small, small_networks
 
 import fakes
 from histoprompt.core.errors import ModelError, PromptError, WeightsError
@@ -237,7 +237,7 @@ def test_the_file_of_another_model_is_refused_in_one_line(card: ModelCard, tmp_p
     other = "plip" if card.role != "text" else "dinov2-vit-b"
     path = save_small(registry.card(other), tmp_path)
     if card.id == "biomedclip":
-        (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]")
+        (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
     with small_networks(), pytest.raises(WeightsError) as caught:
         registry.load_model(card, weights.resolve(card, path), "cpu")
     message = str(caught.value)

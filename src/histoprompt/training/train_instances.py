@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core import metrics
+from histoprompt.core.metrics import Agreement, agreement
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams, decode, doubled
 from histoprompt.training.augment import Rng
@@ -181,32 +181,6 @@ def predict_maps(net: InstanceHead, item: Encoded) -> NDArray[np.float32]:
     with torch.inference_mode():
         maps = net(embedding.to(_device(net)), planes.to(_device(net)))
         return np.asarray(maps[0].sigmoid().cpu().numpy())
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Means over images; the bias over all together."""
-
-    f1: float
-    pq: float
-    aji: float
-    mape: float
-    bias: float
-
-
-def agreement(true: Sequence[NDArray[np.int32]], found: Sequence[NDArray[np.int32]]) -> Agreement:
-    """Compare instance labels, image by image."""
-    pairs = [metrics.overlaps(t, f) for t, f in zip(true, found, strict=True)]
-    counts = metrics.count_errors(
-        [len(p.true_area) for p in pairs], [len(p.found_area) for p in pairs]
-    )
-    return Agreement(
-        float(np.mean([metrics.f1(p) for p in pairs])),
-        float(np.mean([metrics.panoptic_quality(p) for p in pairs])),
-        float(np.mean([metrics.aji(p) for p in pairs])),
-        counts.mape,
-        counts.bias,
-    )
 
 
 def known_only(labels: NDArray[np.int32], known: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -147,7 +147,7 @@ def _load(card: ModelCard, weights: Path, device: str, kind: str) -> DecodedCell
     else:
         decoder_file = companion(card, card.others[0].filename, beside=weights)
     decoder = load_decoder(decoder_file, f"instance decoder of {card.title}").to(device)
-    return DecodedCells(net.image_encoder, decoder, card.input_size, device)
+    return DecodedCells(net.image_encoder, decoder, net.image_encoder.img_size, device)
 
 
 def load_decoder(path: Path, title: str, **size: Any) -> InstanceDecoder:
@@ -188,7 +188,7 @@ def _card(
         role="cells",
         title=title,
         loader=f"histoprompt.models.zoo.ais:load_vit_{size}",
-        input_size=1024,
+        input_size=TILE + 2 * HALO,
         weights=files[0],
         others=files[1:],
         memory_mib=sam.MEMORY_MIB[size],

@@ -31,6 +31,7 @@ class MobileEncoder(TinyViT):  # type: ignore[misc]
             window_sizes=[7, 7, 14, 7],
             drop_path_rate=0.0,
         )
+        self.img_size = side
         first = WIDTHS[0]
         self.patch_embed.seq = nn.Sequential(
             Conv2d_BN(3, first // 2, 3, 2, 1), nn.GELU(), Conv2d_BN(first // 2, first, 3, 2, 1)
