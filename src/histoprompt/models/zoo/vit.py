@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _H_OPTIMUS = Recipe(224, (0.707223, 0.578729, 0.703617), (0.211883, 0.230117, 0.177517))
 # Options of all with gated layers.
 _GATED = {"init_values": 1e-5, "dynamic_img_size": True, "img_size": 224}
+_VIRCHOW = {**_GATED, "mlp_ratio": 5.3375, "global_pool": ""}
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,11 @@ class Architecture:
 ARCHITECTURES = {
     "virchow2": Architecture(
         "vit_huge_patch14_224",
-        {**_GATED, "reg_tokens": 4, "mlp_ratio": 5.3375},
+        {**_VIRCHOW, "reg_tokens": 4},
         gated=True,
         with_mean=True,
     ),
-    "virchow": Architecture(
-        "vit_huge_patch14_224", {**_GATED, "mlp_ratio": 5.3375}, gated=True, with_mean=True
-    ),
+    "virchow": Architecture("vit_huge_patch14_224", _VIRCHOW, gated=True, with_mean=True),
     "uni": Architecture("vit_large_patch16_224", {"init_values": 1e-5, "dynamic_img_size": True}),
     "uni2-h": Architecture(
         "vit_giant_patch14_224",
