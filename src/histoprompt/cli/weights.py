@@ -47,7 +47,8 @@ def _install(args: argparse.Namespace) -> None:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from histoprompt.models.weights.pack import import_file, import_pack, is_pack
+    from histoprompt.models.weights.pack import import_file, import_pack
+    from histoprompt.models.weights.pack_format import is_pack
 
     if is_pack(args.file):
         cards = _packed_cards(args.file, args.model)
@@ -96,20 +97,16 @@ def _remove(args: argparse.Namespace) -> None:
 
 def _packed_cards(file: Path, model: str | None) -> list[ModelCard]:
     """The models of a pack that this version knows, or the one asked for."""
-    from histoprompt.models.weights.pack import read_pack
+    from histoprompt.models.weights.pack_format import known_cards
 
-    ids = read_pack(file)
-    if model is not None:
-        if model not in ids:
-            raise ModelError(f"{file} holds no {model}. It holds: {', '.join(ids)}.")
-        ids = [model]
-    known = {card.id: card for card in registry.all_cards()}
-    for unknown in [i for i in ids if i not in known]:
-        say(f"This version does not know the model {unknown}: it is left out.")
-    cards = [known[i] for i in ids if i in known]
-    if not cards:
-        raise ModelError(f"{file} holds no model that this version knows: {', '.join(ids)}.")
-    return cards
+    cards = known_cards(file, registry.all_cards())
+    if model is None:
+        return cards
+    wanted = [card for card in cards if card.id == model]
+    if not wanted:
+        held = ", ".join(card.id for card in cards)
+        raise ModelError(f"{file} holds no {model}. It holds: {held}.")
+    return wanted
 
 
 def _agree(card: ModelCard, accepted: bool) -> None:

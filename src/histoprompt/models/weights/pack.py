@@ -69,18 +69,6 @@ def export_pack(cards: Sequence[ModelCard], out: Path, task: Task | None = None)
     return list(files)
 
 
-def read_pack(path: Path) -> list[str]:
-    """The ids of the models in a pack.
-
-    Raises
-    ------
-    WeightsError
-        If it is no pack, damaged, or made by a later version.
-    """
-    with opened(path) as pack:
-        return pack.models()
-
-
 def import_pack(
     path: Path, cards: Sequence[ModelCard], task: Task | None = None
 ) -> list[Verification]:

@@ -106,6 +106,22 @@ def opened(path: Path) -> Iterator[PackReader]:
         yield PackReader(path, archive)
 
 
+def known_cards(path: Path, cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """The models of a pack that this version knows.
+
+    Raises
+    ------
+    WeightsError
+        If there are none, or if it is no pack, damaged, or made by a later version.
+    """
+    with opened(path) as pack:
+        ids = pack.models()
+    known = [card for card in cards if card.id in ids]
+    if not known:
+        raise WeightsError(f"{path} holds no model that this version knows: {', '.join(ids)}.")
+    return known
+
+
 class PackReader:
     """A pack opened for reading; everything in it is doubted."""
 
