@@ -60,6 +60,18 @@ def expected_path(spec: WeightsSpec) -> Path:
     return settings.weights_folder() / spec.place
 
 
+def partial_path(spec: WeightsSpec) -> Path:
+    """Where a file is gathered until it is whole and checked."""
+    name = spec.place.as_posix().replace("/", "--")
+    return settings.weights_folder() / ".incoming" / f"{name}.part"
+
+
+def partial_bytes(card: ModelCard) -> int:
+    """How much of a begun download is there."""
+    paths = [partial_path(spec) for spec in card.files]
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
 def missing_error(card: ModelCard, spec: WeightsSpec) -> WeightsError:
     """What to tell the user of a file that is not there."""
     if spec.package is not None:

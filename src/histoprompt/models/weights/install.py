@@ -13,7 +13,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from histoprompt.core import settings
 from histoprompt.core.atomic import explained
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.task import Task
@@ -21,7 +20,7 @@ from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence, pins
 from histoprompt.models.weights.check import Verification, verify_file
 from histoprompt.models.weights.digests import file_digest, remember_move
-from histoprompt.models.weights.find import expected_path, find, missing_error
+from histoprompt.models.weights.find import expected_path, find, missing_error, partial_path
 from histoprompt.models.weights.hub import hub_source
 from histoprompt.models.weights.transfer import Source, direct, fetch, mark_of
 
@@ -84,18 +83,6 @@ def sharing(card: ModelCard, cards: tuple[ModelCard, ...]) -> list[ModelCard]:
     """Other models that use a file of this one, and lose it too when it is removed."""
     places = {spec.place for spec in card.files}
     return [c for c in cards if c.id != card.id and places & {spec.place for spec in c.files}]
-
-
-def partial_path(spec: WeightsSpec) -> Path:
-    """Where a file is gathered until it is whole and checked."""
-    name = spec.place.as_posix().replace("/", "--")
-    return settings.weights_folder() / ".incoming" / f"{name}.part"
-
-
-def partial_bytes(card: ModelCard) -> int:
-    """How much of a begun download is there."""
-    paths = [partial_path(spec) for spec in card.files]
-    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def put_in_place(

@@ -19,15 +19,16 @@ from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence
 from histoprompt.models.weights.check import Verification, verify_all
 from histoprompt.models.weights.digests import file_digest
-from histoprompt.models.weights.install import alone, partial_path, put_in_place
+from histoprompt.models.weights.find import partial_path
+from histoprompt.models.weights.install import alone, put_in_place
 from histoprompt.models.weights.pack_format import (
     MANIFEST,
     Packed,
     PackReader,
-    copy_exactly,
     manifest,
     member,
     opened,
+    pieces,
 )
 
 
@@ -63,20 +64,9 @@ def export_pack(cards: Sequence[ModelCard], out: Path, task: Task | None = None)
             archive.writestr(f"licences/{card.id}.txt", licence.page(card) + "\n")
         for packed, path in files.items():
             with path.open("rb") as source, member(archive, packed) as target:
-                copy_exactly(source, target, packed.n_bytes, f"Packing {path.name}", task)
+                for piece in pieces(source, packed.n_bytes, f"Packing {path.name}", task):
+                    target.write(piece)
     return list(files)
-
-
-def read_pack(path: Path) -> list[str]:
-    """The ids of the models in a pack.
-
-    Raises
-    ------
-    WeightsError
-        If it is no pack, damaged, or made by a later version.
-    """
-    with opened(path) as pack:
-        return pack.models()
 
 
 def import_pack(
@@ -135,7 +125,8 @@ def import_file(path: Path, card: ModelCard, task: Task | None = None) -> Verifi
     spec = _spec_of(path, card, task)
     with _gathering(spec, task) as part:
         with path.open("rb") as source, part.open("wb") as target:
-            copy_exactly(source, target, path.stat().st_size, f"Copying {path.name}", task)
+            for piece in pieces(source, path.stat().st_size, f"Copying {path.name}", task):
+                target.write(piece)
         return put_in_place(card, spec, part, str(path), task)
 
 

@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +31,20 @@ _MANIFEST_MAX = 10_000_000
 _NAME = "files/{}"
 _CHUNK = 1 << 20
 _MB = 1_000_000
+# Whatever zipfile and json raise on a damaged file.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ def is_pack(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except _DAMAGE:
         return False
 
 
@@ -83,12 +100,26 @@ def opened(path: Path) -> Iterator[PackReader]:
     WeightsError
         If it is no pack, damaged, or made by a later version.
     """
-    try:
+    with _doubted(path, "it cannot be opened"):
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from error
     with archive:
         yield PackReader(path, archive)
+
+
+def known_cards(path: Path, cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """The models of a pack that this version knows.
+
+    Raises
+    ------
+    WeightsError
+        If there are none, or if it is no pack, damaged, or made by a later version.
+    """
+    with opened(path) as pack:
+        ids = pack.models()
+    known = [card for card in cards if card.id in ids]
+    if not known:
+        raise WeightsError(f"{path} holds no model that this version knows: {', '.join(ids)}.")
+    return known
 
 
 class PackReader:
@@ -97,13 +128,11 @@ class PackReader:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        try:
+        with _doubted(path, "its list cannot be read"):
             if archive.getinfo(MANIFEST).file_size > _MANIFEST_MAX:
-                raise _damaged(path, "its list is too long")
+                raise ValueError("too long")
             self._manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
             known = self._manifest["format"] == FORMAT and self._manifest["version"] <= VERSION
-        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise _damaged(path, f"its list of files ({error})") from error
         if not known:
             raise WeightsError(
                 f"{path} was made by {self._manifest.get('made_by', 'another program')} and cannot "
@@ -112,43 +141,49 @@ class PackReader:
 
     def models(self) -> list[str]:
         """The ids of the models in it."""
-        try:
+        with _doubted(self.path, "its list of models cannot be read"):
             return [str(model["id"]) for model in self._manifest["models"]]
-        except (KeyError, TypeError) as error:
-            raise _damaged(self.path, f"its list of models ({error})") from error
 
     def files(self) -> dict[str, Packed]:
         """The files in it by their place."""
-        try:
-            files = [
-                Packed(str(f["place"]), int(f["n_bytes"]), str(f["sha256"]))
-                for f in self._manifest["files"]
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(self.path, f"its list of files ({error})") from error
-        return {packed.place: packed for packed in files}
+        with _doubted(self.path, "its list of files cannot be read"):
+            listed = self._manifest["files"]
+            packed = [Packed(str(f["place"]), int(f["n_bytes"]), str(f["sha256"])) for f in listed]
+            return {file.place: file for file in packed}
 
     def unpack(self, packed: Packed, part: Path, task: Task) -> None:
         """Write one file of it, and compare it with its sha256."""
-        try:
-            with (
-                self._archive.open(_NAME.format(packed.place)) as source,
-                part.open("wb") as target,
-            ):
-                copy_exactly(source, target, packed.n_bytes, f"Unpacking {packed.place}", task)
-        except (KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise _damaged(self.path, f"{packed.place} in it ({error})") from error
+        with part.open("wb") as target:
+            for piece in self._pieces(packed, task):
+                target.write(piece)
         if file_digest(part, "sha256", task) != packed.sha256:
             raise _damaged(self.path, f"{packed.place} in it has another sha256 than its list says")
 
+    def _pieces(self, packed: Packed, task: Task) -> Iterator[bytes]:
+        # A generator, so that errors of reading are not mixed up with those of writing.
+        with (
+            _doubted(self.path, f"{packed.place} in it cannot be read"),
+            self._archive.open(_NAME.format(packed.place)) as source,
+        ):
+            yield from pieces(source, packed.n_bytes, f"Unpacking {packed.place}", task)
 
-def copy_exactly(source: IO[bytes], target: IO[bytes], n_bytes: int, text: str, task: Task) -> None:
-    """Copy so many bytes and no more, whatever the source holds."""
+
+def pieces(source: IO[bytes], n_bytes: int, text: str, task: Task) -> Iterator[bytes]:
+    """So many bytes of a file and no more, whatever it holds; progress in megabytes."""
     left = n_bytes
-    while left and (chunk := source.read(min(_CHUNK, left))):
+    while left and (piece := source.read(min(_CHUNK, left))):
         task.step((n_bytes - left) // _MB, -(-n_bytes // _MB), f"{text}, MB")
-        target.write(chunk)
-        left -= len(chunk)
+        yield piece
+        left -= len(piece)
+
+
+@contextmanager
+def _doubted(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a damaged zip or list raises into one clear line."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise _damaged(path, f"{what} ({error or type(error).__name__})") from error
 
 
 def _damaged(path: Path, what: str) -> WeightsError:

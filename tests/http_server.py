@@ -49,7 +49,7 @@ class File:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by path and keeps the requests it got as (method, path, headers in small letters)."""
+    """Serves `files` by path; `requests` are (method, path, headers in small letters)."""
 
     daemon_threads = True
 
