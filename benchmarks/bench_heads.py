@@ -26,14 +26,14 @@ from skimage.transform import resize
 
 from histoprompt.core.detection import find_nuclei
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.metrics import dice, iou
+from histoprompt.core.metrics import agreement, dice, iou
 from histoprompt.core.prompt import Prompt, ScribbleMap
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.models.zoo import litemedsam
+from histoprompt.pipelines.simulate import centre_click, jittered_box, scribble
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
+from histoprompt.training.evaluate import known_only
 from histoprompt.training.run import split
-from histoprompt.training.simulate import centre_click, jittered_box, scribble
-from histoprompt.training.train_instances import agreement, known_only
 
 MAX_CLICKS = 20
 Table = dict[str, dict[str, float]]

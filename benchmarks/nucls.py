@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from histoprompt.models.zoo.lite_encoder import embed, load_published
 from numpy.typing import NDArray
 from PIL import Image
 
 from histoprompt.core.stain_fit import fit_dyes
 from histoprompt.models.pooling import pool
 from histoprompt.models.zoo import histoprompt_lite as lite
-from histoprompt.models.zoo.lite_encoder import embed, load_published
 from histoprompt.pipelines.features import FEATURE_NAMES, measure
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")

@@ -16,13 +16,19 @@ import sys
 from pathlib import Path
 
 from histoprompt.models import registry
-from histoprompt.models.card import ModelCard
+from histoprompt.models.card import ModelCard, WeightsSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 PLACE = re.compile(r"(<!-- table:([\w/-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 _KINDS = {"point": "clicks", "box": "boxes", "scribble": "scribbles"}
+_ROLES = {
+    "cells": "all nuclei",
+    "text": "images and words",
+    "encoder": "features of tiles",
+    "classifier": "classes of cells",
+}
 
 
 class TableError(ValueError):
@@ -75,15 +81,16 @@ def table(name: str) -> str:
 
 
 def models_table() -> str:
-    """The prompt models of the registry."""
-    head = ["id", "model", "prompts it takes", "weights", "licence", "in short"]
+    """The models of the registry."""
+    head = ["id", "model", "what it does", "weights", "licence", "access", "in short"]
     rows = [
         [
             f"`{card.id}`",
             card.title,
-            ", ".join(_KINDS[k] for k in ("point", "scribble", "box") if k in card.accepts),
-            _weights(card),
+            _purpose(card),
+            "; ".join(_source(spec) for spec in card.files) or "none needed",
             card.licence,
+            _access(card),
             card.description,
         ]
         for card in registry.all_cards()
@@ -99,10 +106,22 @@ def _setting(text: str) -> list[str]:
     return [block.strip() for block in blocks if block.strip() and not block.startswith("#")]
 
 
-def _weights(card: ModelCard) -> str:
-    spec = card.weights
-    if spec is None:
-        return "none needed"
+def _purpose(card: ModelCard) -> str:
+    """Its role, or the prompts it takes."""
+    if card.role == "prompt":
+        kinds = ("point", "scribble", "box")
+        return "prompts: " + ", ".join(_KINDS[k] for k in kinds if k in card.accepts)
+    return _ROLES[card.role]
+
+
+def _access(card: ModelCard) -> str:
+    """What stands between a user and the weights."""
+    gated = any(spec.hub is not None and spec.hub.gated for spec in card.files)
+    steps = ["ask its owner, token"] * gated + ["accept terms"] * (card.terms is not None)
+    return ", ".join(steps) or "free"
+
+
+def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
     size = f", {spec.n_bytes / 1e6:.0f} MB" if spec.n_bytes else ""

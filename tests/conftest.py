@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+# The hub's client reads these when it is imported: no test meets the public hub, or the user's
+# token and cache. Tests of hub files serve at this address.
+os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{_free_port()}"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="histoprompt-hub-")
+os.environ.pop("HF_TOKEN", None)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -16,7 +16,13 @@ PACKAGE = Path(histoprompt.__file__).parent
 # slow to import, so nothing but loading a model may bring them in
 HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
 # layers of networks, which are torch classes: imported by `load` only
-NETWORKS = ("histoprompt.models.zoo.unet",)
+NETWORKS = (
+    "histoprompt.models.zoo.bert",
+    "histoprompt.models.zoo.scribble_unet",
+    "histoprompt.models.zoo.tiny_vit",
+    "histoprompt.models.zoo.unet",
+    "histoprompt.models.zoo.unetr",
+)
 
 
 def _modules(*folders: str) -> list[str]:

@@ -11,8 +11,10 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt
 from histoprompt.models import registry, weights
+from histoprompt.models.card import HALF_ERROR
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo.family import SamFamily
+from histoprompt.models.zoo.precision import computing_in
 
 CARD = registry.card("litemedsam")
 
@@ -128,3 +130,17 @@ def test_a_box_over_the_edge_or_smaller_than_a_pixel_is_no_error(
     boxes = [Box(-5, -5, 60, 60), Box(10, 10, 10.3, 10.3), Box(290, 370, 320, 400)]
     for (mask,) in model.segment(embedding, [Prompt.of_box(b) for b in boxes]):
         assert mask.array.shape == (303, 384)
+
+
+def test_half_precision_stays_within_what_is_stated(coins: np.ndarray, package_net: Any) -> None:
+    """On a CPU the arithmetic of the short type is the same, only slower."""
+    import torch
+
+    from histoprompt.models.zoo.litemedsam import prepare
+
+    image = torch.from_numpy(prepare(coins, 256)[0])[None]
+    with torch.inference_mode():
+        full = package_net.image_encoder(image)
+        with computing_in(CARD.half, "cpu"):
+            short = package_net.image_encoder(image).float()
+    assert 0 < (full - short).norm() / full.norm() < HALF_ERROR

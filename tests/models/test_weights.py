@@ -151,7 +151,7 @@ def test_the_published_file_is_known_under_any_name(tmp_path: Path) -> None:
 def test_a_file_without_a_published_digest_is_taken_and_its_sha256_told() -> None:
     put(settings.weights_folder() / "published.pth")
     result = weights.verify(card_of(digest=None))
-    assert result.state == "undigested"
+    assert result.state == "pinned"
     assert result.digest == DIGEST
 
 

@@ -8,7 +8,7 @@ from typing import Any
 SIDE = 128
 
 
-def build_tiny_sam(checkpoint: None = None, *, width: int = 32) -> Any:
+def build_tiny_sam(checkpoint: None = None, *, width: int = 32, channels: int = 32) -> Any:
     """A `Sam` of the same structure as ViT-B: 128 px, grid of 8 x 8, logits of 32 x 32."""
     import torch
     from segment_anything.modeling import (
@@ -33,18 +33,18 @@ def build_tiny_sam(checkpoint: None = None, *, width: int = 32) -> Any:
             use_rel_pos=True,
             global_attn_indexes=[1],
             window_size=3,
-            out_chans=32,
+            out_chans=channels,
         ),
         prompt_encoder=PromptEncoder(
-            embed_dim=32,
+            embed_dim=channels,
             image_embedding_size=(grid, grid),
             input_image_size=(SIDE, SIDE),
             mask_in_chans=16,
         ),
         mask_decoder=MaskDecoder(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=32, mlp_dim=64, num_heads=4),
-            transformer_dim=32,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=channels, mlp_dim=64, num_heads=4),
+            transformer_dim=channels,
             iou_head_depth=3,
             iou_head_hidden_dim=32,
         ),

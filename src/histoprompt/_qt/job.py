@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from histoprompt.core.task import Progress, Task
 
-Lane = Literal["interactive", "batch"]
+Lane = Literal["interactive", "batch", "files"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Handler = Callable[..., object]
 
@@ -22,7 +22,7 @@ class Job:
     ----------
     title : str
         For messages.
-    lane : "interactive" or "batch"
+    lane : "interactive", "batch" or "files"
     key : str or None
         A newer job with the same key takes this one's place.
     state : "queued", "running", "done", "failed" or "cancelled"

@@ -1,7 +1,8 @@
 """Work in the background: the only file that starts threads.
 
-Two lanes of one thread each, so a click is served while a slide is being counted. All that a job
-has to say reaches the GUI thread through one queued signal, which exists before any job starts.
+Three lanes of one thread each, so a click is served while a slide is being counted, and neither
+waits for a download. All that a job has to say reaches the GUI thread through one queued signal,
+which exists before any job starts.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Outcome = Literal["done", "error", "cancel"]
 
 __all__ = ["Job", "Jobs"]
 
-LANES: tuple[Lane, ...] = ("interactive", "batch")
+LANES: tuple[Lane, ...] = ("interactive", "batch", "files")
 # Least time between two progress reports of one job, milliseconds.
 PROGRESS_MS = 50
 # Longest time a lane may keep the interpreter to itself while the GUI thread wants it, seconds.
@@ -102,8 +103,9 @@ class Jobs(QObject):
         ----------
         fn : callable
             Runs in the lane's thread and must not touch napari or Qt.
-        lane : "interactive" or "batch"
-            Interactive for what the user waits for at the pointer.
+        lane : "interactive", "batch" or "files"
+            Interactive for what the user waits for at the pointer, files for what waits for disks
+            and networks.
         key : str, optional
             A job with this key that is queued is dropped, one that runs is cancelled and its
             result discarded.

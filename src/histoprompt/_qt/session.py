@@ -30,11 +30,14 @@ class Session:
         Why there is no annotator, where that needs saying.
     annotating : Signal
         Another image was chosen, or the chosen one went away.
+    weights_changed : Signal
+        Weights files came or went.
     failed : Signal(str)
         Something went wrong that the person should read.
     """
 
     annotating = Signal()
+    weights_changed = Signal()
     failed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:

@@ -1,60 +1,64 @@
-"""`histoprompt models`: which there are and where their weights lie."""
+"""`histoprompt models`: which there are, and their weights."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from histoprompt.cli import weights as commands_of_weights
 from histoprompt.cli.options import Commands
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
+from histoprompt.models.weights import licence
+from histoprompt.models.weights.describe import size_of, source_of, state_of
 
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
-    models = commands.add_parser("models", help="which models there are and where their weights")
+    models = commands.add_parser("models", help="which models there are, and their weights")
     actions = models.add_subparsers(metavar="ACTION", required=True)
-    actions.add_parser("list", help="all models").set_defaults(run=_models_list)
+    actions.add_parser("list", help="all models").set_defaults(run=_list)
+    commands_of_weights.add(actions)
     path = actions.add_parser("path", help="where a model's weights lie")
     path.add_argument("model")
-    path.set_defaults(run=_models_path)
+    path.set_defaults(run=_path)
     verify = actions.add_parser("verify", help="check weights against the published hash")
     verify.add_argument("model", nargs="?")
-    verify.add_argument("--weights", type=Path, metavar="FILE")
-    verify.set_defaults(run=_models_verify)
+    verify.add_argument("--weights", type=Path, metavar="FILE", help="a file of your own")
+    verify.set_defaults(run=_verify)
 
 
-def _models_list(_: argparse.Namespace) -> None:
-    rows = [("id", "role", "prompts", "size", "weights", "licence")]
+def _list(_: argparse.Namespace) -> None:
+    rows = [("id", "role", "prompts", "size", "weights", "source", "licence")]
     for card in registry.all_cards():
         kinds = ",".join(sorted(card.accepts)) or "-"
-        rows.append((card.id, card.role, kinds, _size(card), _state(card), card.licence))
+        facts = (size_of(card), state_of(card), source_of(card), _licence(card))
+        rows.append((card.id, card.role, kinds, *facts))
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     for line in rows:
         print("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())
 
 
-def _models_path(args: argparse.Namespace) -> None:
-    path = weights.resolve(registry.card(args.model))
-    print(path if path else "(needs no weights)")
+def _path(args: argparse.Namespace) -> None:
+    for checked in weights.verify_all(registry.card(args.model)):
+        print(checked.path)
+    if registry.card(args.model).weights is None:
+        print("(needs no weights)")
 
 
-def _models_verify(args: argparse.Namespace) -> None:
+def _verify(args: argparse.Namespace) -> None:
     if args.weights and not args.model:
         raise WeightsError("Say which model the file of --weights is for.")
     cards = [registry.card(args.model)] if args.model else list(registry.all_cards())
     for card in cards:
-        if args.model or weights.locate(card).present:
-            print(f"{card.id}: {weights.verify(card, weights.resolve(card, args.weights))}")
+        if args.weights or card.weights is None:
+            print(f"{card.id}: {weights.verify(card, args.weights)}")
+        elif args.model or weights.locate(card).present:
+            for checked in weights.verify_all(card):
+                print(f"{card.id}: {checked}")
 
 
-def _state(card: ModelCard) -> str:
-    if card.weights is None:
-        return "none needed"
-    return "present" if weights.locate(card).present else "missing"
-
-
-def _size(card: ModelCard) -> str:
-    n_bytes = card.weights.n_bytes if card.weights else None
-    return "-" if n_bytes is None else f"{n_bytes / 1e6:.0f} MB"
+def _licence(card: ModelCard) -> str:
+    text = card.licence or "not stated"
+    return text if licence.is_accepted(card) else f"{text} (terms to accept)"

@@ -92,8 +92,13 @@ def explained(target: Path) -> Iterator[None]:
         raise ExportError(_explain(error, target)) from error
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no room, or no more room for this user."""
+    return error.errno in _FULL
+
+
 def _explain(error: OSError, target: Path) -> str:
-    if error.errno in _FULL:
+    if is_full(error):
         return (
             f"There is no room to write {target}: {_free(target)} MB are free on that disk, or a "
             "limit on file size was met. Free some space or choose another place. "

@@ -31,6 +31,10 @@ class WeightsError(HistopromptError):
     """Model weights are missing, have the wrong hash, or belong to another architecture."""
 
 
+class LicenceError(WeightsError):
+    """The terms of a model have not been accepted."""
+
+
 class ModelError(HistopromptError):
     """A model is unknown or cannot do what is asked of it."""
 
@@ -49,6 +53,10 @@ class LabelError(HistopromptError):
 
 class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
+
+
+class RecordError(HistopromptError):
+    """A table of the user's decisions is damaged."""
 
 
 class Cancelled(HistopromptError):  # noqa: N818 - a decision of the user, not a fault

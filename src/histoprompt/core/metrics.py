@@ -157,6 +157,30 @@ def count_errors(true: Sequence[int], found: Sequence[int]) -> CountErrors:
     return CountErrors(float(off.mean()), float((off / np.maximum(t, 1)).mean()), bias)
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Means over images; the bias over all together."""
+
+    f1: float
+    pq: float
+    aji: float
+    mape: float
+    bias: float
+
+
+def agreement(true: Sequence[Labels], found: Sequence[Labels]) -> Agreement:
+    """Compare instance labels, image by image."""
+    pairs = [overlaps(t, f) for t, f in zip(true, found, strict=True)]
+    counts = count_errors([len(p.true_area) for p in pairs], [len(p.found_area) for p in pairs])
+    return Agreement(
+        float(np.mean([f1(p) for p in pairs])),
+        float(np.mean([panoptic_quality(p) for p in pairs])),
+        float(np.mean([aji(p) for p in pairs])),
+        counts.mape,
+        counts.bias,
+    )
+
+
 def centre_matches(true: Float, found: Float, radius: float) -> int:
     """How many of (n, 2) true centres have their own of (m, 2) found ones within a radius."""
     if not len(true) or not len(found):

@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from histoprompt.core.prompt import PromptKind
 
 Role = Literal["prompt", "cells", "text", "encoder", "classifier"]
 
+# Greatest difference that half precision may make to a model's output, as a share of its size.
+HALF_ERROR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a repository on the Hugging Face hub.
+
+    Attributes
+    ----------
+    repo : str
+        ``"owner/name"``.
+    filename : str
+        Its path in the repository.
+    revision : str
+        A commit where one is known, so that the file cannot change.
+    gated : bool
+        Whether the owner wants to be asked: a token of an account with access is needed.
+    """
+
+    repo: str
+    filename: str
+    revision: str = "main"
+    gated: bool = False
+
+    @property
+    def page(self) -> str:
+        """Where a person reads about the repository and asks for access."""
+        return f"https://huggingface.co/{self.repo}"
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsSpec:
-    """Where a model's weights come from and how they are recognised.
+    """One file of a model: where it comes from and how it is recognised.
 
     Attributes
     ----------
     filename : str
-        The published name of the file.
+        The published name of the file; unique among models unless it is on the hub.
     source : str
         Where a person gets it: a URL or a page.
     n_bytes : int or None
@@ -26,6 +57,10 @@ class WeightsSpec:
         ``"sha256:..."``, ``"md5:..."`` or ``"xxh128:..."`` as published; None where none is.
     package : tuple of str or None
         (import name, path inside it) for weights that come inside an installed package.
+    url : str or None
+        Where the file itself is fetched from, if not from `source`.
+    hub : HubFile or None
+        The file on the Hugging Face hub, which then comes before `url`. See `on_hub`.
     """
 
     filename: str
@@ -33,6 +68,46 @@ class WeightsSpec:
     n_bytes: int | None = None
     digest: str | None = None
     package: tuple[str, str] | None = None
+    url: str | None = None
+    hub: HubFile | None = None
+
+    @property
+    def place(self) -> PurePosixPath:
+        """Where it lies in the weights folder: hub files share names, so each repo has a folder."""
+        if self.hub is None:
+            return PurePosixPath(self.filename)
+        return PurePosixPath(self.hub.repo.replace("/", "--")) / self.hub.filename
+
+
+def on_hub(
+    repo: str,
+    filename: str,
+    revision: str = "main",
+    *,
+    n_bytes: int | None = None,
+    digest: str | None = None,
+    gated: bool = False,
+) -> WeightsSpec:
+    """The spec of a file on the Hugging Face hub."""
+    hub = HubFile(repo, filename, revision, gated)
+    name = PurePosixPath(filename).name
+    return WeightsSpec(name, hub.page, n_bytes, digest, hub=hub)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a user has to accept once before a model's weights are fetched or imported.
+
+    Attributes
+    ----------
+    text : str
+        The terms in plain words: research use only, non-commercial, no licence stated ...
+    url : str
+        Where the full text stands.
+    """
+
+    text: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +133,23 @@ class ModelCard:
     citation : str
         The paper or repository behind it.
     weights : WeightsSpec or None
-        None for a model without weights.
+        The file handed to the loader; None for a model without weights.
+    others : tuple of WeightsSpec
+        Further files it needs (decoder, vocabulary), which the loader gets from
+        `weights.companion`.
+    terms : Terms or None
+        What must be accepted first; None for licences that allow any use.
+    licence_url : str
+        Where the licence stands; empty where none does.
     mpp : float or None
         Microns a pixel the model works best at; None if it does not care.
     field : int
         Side in level-0 pixels of the smallest square handed to the model around one object.
     reach : float
         Largest share of the field's side an object may take before a larger field is chosen.
+    half : str or None
+        The type the encoder computes in on a CUDA device, where that changes its output by less
+        than `HALF_ERROR`; None for float32 everywhere.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -80,8 +165,23 @@ class ModelCard:
     licence: str = ""
     citation: str = ""
     weights: WeightsSpec | None = None
+    others: tuple[WeightsSpec, ...] = ()
+    terms: Terms | None = None
+    licence_url: str = ""
     mpp: float | None = None
     field: int = 256
     reach: float = 0.6
+    half: Literal["float16", "bfloat16"] | None = None
     memory_mib: int = 256
     description: str = ""
+
+    @property
+    def files(self) -> tuple[WeightsSpec, ...]:
+        """All files the model needs, the loader's first; empty for a model without weights."""
+        return () if self.weights is None else (self.weights, *self.others)
+
+    @property
+    def n_bytes(self) -> int | None:
+        """Published size of all files together; None if there is none or one is not known."""
+        sizes = [spec.n_bytes for spec in self.files]
+        return sum(size for size in sizes if size) if sizes and None not in sizes else None

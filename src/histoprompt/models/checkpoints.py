@@ -1,24 +1,25 @@
 """Reading model weights in every layout they are published in.
 
 Nothing but tensors is ever read: ``torch.load(weights_only=True)`` or safetensors, told apart by
-the file's first bytes. Layouts, all of which become a plain state dict with the names of
-`segment_anything`:
+the file's first bytes. Layouts, all of which become a plain state dict:
 
-- a plain state dict (SAM, MedSAM, LiteMedSAM);
+- a plain state dict (SAM, MedSAM, LiteMedSAM, open_clip, timm), as ``.pt`` or ``.safetensors``;
 - ``{"model": ...}`` or ``{"state_dict": ...}`` of a training run, with or without ``module.``;
-- ``{"model_state": ...}`` of torch_em with ``sam.`` (PathoSAM, micro-sam);
-- the names of Hugging Face's ``SamModel``, as ``.bin`` or ``.safetensors``.
+- ``{"model_state": ...}`` of torch_em with ``sam.`` (PathoSAM, micro-sam), which may hold a
+  ``decoder_state`` beside it.
+
+Names of another library are then changed by a map of `key_maps`.
 """
 
 from __future__ import annotations
 
 import pickle
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from histoprompt.core.errors import WeightsError
+from histoprompt.models import key_maps
 from histoprompt.models.memory import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -28,42 +29,6 @@ if TYPE_CHECKING:
 
 _WRAPPERS = ("model_state", "state_dict", "model")
 _PREFIXES = ("module.", "sam.")
-_HF_MARK = "vision_encoder."
-
-# Hugging Face name -> segment_anything name, in this order.
-_HF_NAMES = tuple(
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (
-            r"^(shared_image_embedding|prompt_encoder\.shared_embedding)\.positional_embedding$",
-            "prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",
-        ),
-        (r"^vision_encoder\.", "image_encoder."),
-        (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
-        (r"^image_encoder\.layers\.(\d+)\.", r"image_encoder.blocks.\1."),
-        (r"\.neck\.conv1\.", ".neck.0."),
-        (r"\.neck\.layer_norm1\.", ".neck.1."),
-        (r"\.neck\.conv2\.", ".neck.2."),
-        (r"\.neck\.layer_norm2\.", ".neck.3."),
-        (r"\.point_embed\.", ".point_embeddings."),
-        (r"\.mask_embed\.conv1\.", ".mask_downscaling.0."),
-        (r"\.mask_embed\.layer_norm1\.", ".mask_downscaling.1."),
-        (r"\.mask_embed\.conv2\.", ".mask_downscaling.3."),
-        (r"\.mask_embed\.layer_norm2\.", ".mask_downscaling.4."),
-        (r"\.mask_embed\.conv3\.", ".mask_downscaling.6."),
-        (r"\.upscale_conv1\.", ".output_upscaling.0."),
-        (r"\.upscale_layer_norm\.", ".output_upscaling.1."),
-        (r"\.upscale_conv2\.", ".output_upscaling.3."),
-        (r"\.layer_norm_final_attn\.", ".norm_final_attn."),
-        (r"\.layer_norm(\d)\.", r".norm\1."),
-    )
-)
-# The heads of three layers: Hugging Face names the first and last, and counts those between.
-_HF_HEADS = re.compile(
-    r"^(mask_decoder\.(?:output_hypernetworks_mlps\.\d+|iou_prediction_head))"
-    r"\.(proj_in|proj_out|layers\.0)\."
-)
-_HF_HEAD_LAYERS = {"proj_in": "layers.0", "layers.0": "layers.1", "proj_out": "layers.2"}
 
 # How torch says that a file holds more than tensors.
 _NOT_TENSORS = ("Unsupported global", "Unsupported class")
@@ -82,7 +47,13 @@ _DAMAGE = (
 )
 
 
-def load_weights(net: Net, path: Path, title: str) -> Net:
+def load_weights(
+    net: Net,
+    path: Path,
+    title: str,
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]] = key_maps.to_segment_anything,
+    under: Sequence[str] = _WRAPPERS,
+) -> Net:
     """Put the weights of a file into a network and make it ready for use.
 
     Parameters
@@ -93,6 +64,10 @@ def load_weights(net: Net, path: Path, title: str) -> Net:
         The weights file.
     title : str
         The model's name in error messages.
+    rename : callable
+        Gives the tensors of a file the names of the network; names it knows already stay.
+    under : sequence of str
+        As for `read_state`.
 
     Returns
     -------
@@ -104,22 +79,41 @@ def load_weights(net: Net, path: Path, title: str) -> Net:
     WeightsError
         If the file is no checkpoint or holds another architecture.
     """
-    state = read_state(path)
+    state = rename(read_state(path, under))
     _check_fit(net, state, path, title)
     net.load_state_dict(state, strict=True, assign=True)
     return net.float().eval().requires_grad_(requires_grad=False)
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file under `segment_anything`'s names.
+def read_state(path: Path, under: Sequence[str] = _WRAPPERS) -> dict[str, Tensor]:
+    """The tensors of a weights file.
+
+    Parameters
+    ----------
+    path : Path
+        The weights file.
+    under : sequence of str
+        Where the tensors may stand in the file, the first that is there counts; else they are
+        the file.
 
     Raises
     ------
     WeightsError
         If the file is no checkpoint, is damaged, or holds anything but tensors.
     """
-    state = _strip(_unwrap(_read(path), path))
-    return _from_hugging_face(state) if any(k.startswith(_HF_MARK) for k in state) else state
+    return _strip(_unwrap(_read(path), path, under))
+
+
+def holds(path: Path, name: str) -> bool:
+    """Whether a checkpoint has a table of tensors under this name.
+
+    Raises
+    ------
+    WeightsError
+        As for `read_state`.
+    """
+    raw = _read(path)
+    return isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping)
 
 
 def _read(path: Path) -> Any:
@@ -167,10 +161,10 @@ def _read_torch(path: Path) -> Any:
         ) from error
 
 
-def _unwrap(raw: Any, path: Path) -> dict[str, Tensor]:
+def _unwrap(raw: Any, path: Path, under: Sequence[str]) -> dict[str, Tensor]:
     import torch
 
-    for name in _WRAPPERS:
+    for name in under:
         if isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping):
             raw = raw[name]
             break
@@ -185,18 +179,6 @@ def _strip(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
-
-
-def _from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {_renamed(key): value for key, value in state.items()}
-
-
-def _renamed(key: str) -> str:
-    if head := _HF_HEADS.match(key):
-        return f"{head[1]}.{_HF_HEAD_LAYERS[head[2]]}.{key[head.end() :]}"
-    for pattern, name in _HF_NAMES:
-        key = pattern.sub(name, key)
-    return key
 
 
 def _check_fit(net: nn.Module, state: dict[str, Tensor], path: Path, title: str) -> None:

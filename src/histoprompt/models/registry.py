@@ -29,7 +29,11 @@ _ZOO = (
     ("histoprompt.models.zoo.litemedsam", "CARD"),
     ("histoprompt.models.zoo.classical", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
+    ("histoprompt.models.zoo.scribbleprompt", "CARDS"),
     ("histoprompt.models.zoo.sam", "CARDS"),
+    ("histoprompt.models.zoo.ais", "CARDS"),
+    ("histoprompt.models.zoo.clip", "CARDS"),
+    ("histoprompt.models.zoo.vit", "CARDS"),
 )
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from scipy import ndimage as ndi
 from skimage.transform import resize
 
-Rng = np.random.Generator
+from histoprompt.pipelines.simulate import Rng, smooth_noise
+
 Float = NDArray[np.float32]
 Rgb = NDArray[np.uint8]
 
@@ -58,15 +59,6 @@ def restain(rgb: Rgb, rng: Rng, strength: float = 1.0) -> Rgb:
     od = (haem * gain[0] + offset[0])[..., None] * h_vector
     od = od + (eosin * gain[1] + offset[1])[..., None] * e_vector + rest
     return to_rgb(od.astype(np.float32))
-
-
-def smooth_noise(shape: tuple[int, int], sigma: float, rng: Rng) -> Float:
-    """Smooth random texture in [0, 1], (h, w)."""
-    coarse = max(2, round(2 / max(sigma / 8, 0.25)))
-    small = rng.random([max(2, round(n / max(1, sigma / coarse))) for n in shape])
-    field = ndi.gaussian_filter(small, coarse, mode="wrap")
-    field = (field - field.min()) / (np.ptp(field) + 1e-6)
-    return np.asarray(resize(field, shape, order=1), np.float32)
 
 
 def tissue_texture(shape: tuple[int, int], rng: Rng) -> Float:

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core import metrics
+from histoprompt.core.metrics import Agreement, agreement
 from histoprompt.models.instances import DecodeParams, decode
 from histoprompt.training.augment import Rgb
 from histoprompt.training.data import Known, Labels, Sample
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Means over images; the bias over all together."""
-
-    f1: float
-    pq: float
-    aji: float
-    mape: float
-    bias: float
-
-
-def agreement(true: Sequence[Labels], found: Sequence[Labels]) -> Agreement:
-    """Compare instance labels, image by image."""
-    pairs = [metrics.overlaps(t, f) for t, f in zip(true, found, strict=True)]
-    counts = metrics.count_errors(
-        [len(p.true_area) for p in pairs], [len(p.found_area) for p in pairs]
-    )
-    return Agreement(
-        float(np.mean([metrics.f1(p) for p in pairs])),
-        float(np.mean([metrics.panoptic_quality(p) for p in pairs])),
-        float(np.mean([metrics.aji(p) for p in pairs])),
-        counts.mape,
-        counts.bias,
-    )
 
 
 def known_only(labels: Labels, known: Known) -> Labels:

@@ -1,91 +1,25 @@
-"""People made up: clicks and scribbles on an object, and corrections where a mask is wrong.
+"""People made up: what they begin with, and corrections where a mask is wrong.
 
-The kinds of clicks and scribbles follow Wong et al., "ScribblePrompt", 2024. Regions and maps are
-(h, w) bool; positions are (row, col).
+Regions and maps are (h, w) bool; positions are (row, col).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage as ndi
-from skimage.draw import line
-from skimage.morphology import skeletonize
 
 from histoprompt.models.hints import Said
-from histoprompt.training.augment import Rng, smooth_noise
-
-Region = NDArray[np.bool_]
-
-
-def random_click(region: Region, rng: Rng) -> NDArray[np.intp]:
-    """Any pixel of a non-empty region, (2,)."""
-    where = np.argwhere(region)
-    return where[rng.integers(len(where))]
-
-
-def centre_click(region: Region, rng: Rng | None = None) -> NDArray[np.intp]:
-    """The deepest pixel of a non-empty region; the array's edge counts as outside."""
-    depth = ndi.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    best = np.argwhere(depth == depth.max())
-    return best[0 if rng is None else rng.integers(len(best))]
-
-
-def border_click(region: Region, rng: Rng) -> NDArray[np.intp]:
-    """A pixel of a non-empty region close to its outline."""
-    depth = ndi.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    return random_click(region & (depth <= max(1.0, 0.35 * depth.max())), rng)
-
-
-def click(region: Region, rng: Rng) -> NDArray[np.intp]:
-    """A click of any kind."""
-    kind = rng.choice(3, p=(0.45, 0.4, 0.15))
-    return (random_click, centre_click, border_click)[kind](region, rng)
-
-
-def line_scribble(region: Region, rng: Rng) -> Region:
-    """Straight lines between two or three pixels of the region."""
-    out = np.zeros_like(region)
-    stops = [random_click(region, rng) for _ in range(int(rng.integers(2, 4)))]
-    for (r0, c0), (r1, c1) in pairwise(stops):
-        out[line(r0, c0, r1, c1)] = True
-    return out
-
-
-def centre_scribble(region: Region, rng: Rng) -> Region:
-    """The skeleton of the region."""
-    return np.asarray(skeletonize(region))
-
-
-def contour_scribble(region: Region, rng: Rng) -> Region:
-    """The outline of the region drawn in at a random depth."""
-    depth = ndi.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-    inner = depth > rng.uniform(0.15, 0.7) * depth.max()
-    return np.asarray(inner & ~ndi.binary_erosion(inner))
-
-
-def scribble(region: Region, rng: Rng) -> Region:
-    """A scribble of any kind, broken at random, one to three pixels thick, inside the region."""
-    kind = rng.integers(3)
-    drawn = (line_scribble, centre_scribble, contour_scribble)[kind](region, rng)
-    holes = smooth_noise(region.shape, rng.uniform(4, 12), rng) > rng.uniform(0.3, 0.7)
-    broken = drawn & holes & region
-    if not broken.any():
-        broken = drawn & region if (drawn & region).any() else region
-    return broken if rng.random() < 0.5 else ndi.binary_dilation(broken) & region
-
-
-def jittered_box(target: Region, rng: Rng, spread: float = 2.0) -> tuple[int, int, int, int]:
-    """The box of a non-empty region, half-open, each side moved by a normal of that sd."""
-    rows, cols = np.flatnonzero(target.any(1)), np.flatnonzero(target.any(0))
-    true = np.array([rows[0], cols[0], rows[-1] + 1, cols[-1] + 1])
-    r0, c0, r1, c1 = np.rint(true + rng.normal(0, spread, 4)).astype(int)
-    h, w = target.shape
-    r0, c0 = min(max(r0, 0), h - 1), min(max(c0, 0), w - 1)
-    return r0, c0, min(max(r1, r0 + 1), h), min(max(c1, c0 + 1), w)
+from histoprompt.pipelines.simulate import (
+    Region,
+    Rng,
+    centre_click,
+    click,
+    jittered_box,
+    random_click,
+    scribble,
+)
 
 
 def first_prompt(target: Region, around: Region, rng: Rng) -> Said:

@@ -7,32 +7,29 @@ from functools import partial
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextCursor
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
 )
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.model_table import ModelTable
+from histoprompt._qt.widgets.weights import WeightsPanel
 from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.doctor import Finding, examine
 from histoprompt.models.manager import ModelManager
-
-COLUMNS = ("Model", "Weights", "In memory")
+from histoprompt.models.weights.find import size_text
 
 
 class ModelsDock(Dock):
-    """Device, memory budget, models with their weights, load and unload, and a check-up."""
+    """Device, memory budget, models and their weights, load and unload, and a check-up."""
 
     def _start(self) -> None:
         self._refresh()
@@ -48,20 +45,21 @@ class ModelsDock(Dock):
     @property
     def card(self) -> ModelCard:
         """The model whose row is selected."""
-        return self._cards[max(0, self._table.currentRow())]
+        return self._models.card
 
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
         self.manager = self.session.manager
-        self._cards = list(registry.all_cards())
         self._device = QLabel("Looking for the device ...", wordWrap=True)
         self._bar = QProgressBar()
         self._budget = QSpinBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
         self._budget.setToolTip("What models may take together")
         self._budget.setKeyboardTracking(False)
         self._budget.setEnabled(False)
-        self._table = self._make_table()
+        self._models = ModelTable(registry.all_cards())
+        self._table = self._models.table
+        self._weights = WeightsPanel(self.session.jobs)
         self._facts = QLabel(wordWrap=True)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._load, self._unload = QPushButton("Load"), QPushButton("Unload")
@@ -71,30 +69,18 @@ class ModelsDock(Dock):
         layout = QVBoxLayout(self)
         layout.addWidget(self._device)
         layout.addWidget(row(self._bar, QLabel("of"), self._budget))
-        layout.addWidget(self._table)
+        layout.addWidget(self._models, 3)
         layout.addWidget(self._facts)
+        layout.addWidget(self._weights)
         buttons = QHBoxLayout()
         for button in (self._load, self._unload, self._check):
             buttons.addWidget(button)
         layout.addLayout(buttons)
-        layout.addWidget(self._report)
-
-    def _make_table(self) -> QTableWidget:
-        table = QTableWidget(len(self._cards), len(COLUMNS))
-        table.setHorizontalHeaderLabels(COLUMNS)
-        table.verticalHeader().setVisible(False)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in (1, 2):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        table.setCurrentCell(0, 0)
-        return table
+        layout.addWidget(self._report, 1)
 
     def _connect(self) -> None:
-        self._table.currentCellChanged.connect(self._describe)
+        self._models.chosen.connect(self._describe)
+        self._weights.changed.connect(self._on_weights)
         self._load.clicked.connect(self._on_load)
         self._unload.clicked.connect(self._on_unload)
         self._check.clicked.connect(self._on_check)
@@ -151,25 +137,26 @@ class ModelsDock(Dock):
             self._bar.setMaximum(max(1, int(self.manager.budget_mib)))
             self._bar.setValue(min(int(self.manager.used_mib), self._bar.maximum()))
             self._bar.setFormat(f"{self.manager.used_mib:.0f} MiB")
-        loaded = {model.card_id: model for model in self.manager.loaded()}
-        for i, card in enumerate(self._cards):
-            model = loaded.get(card.id)
-            memory = "" if model is None else f"{model.mib:.0f} MiB"
-            for column, text in enumerate((card.title, _weights_state(card), memory)):
-                self._table.setItem(i, column, QTableWidgetItem(text))
+        self._models.refresh(self.manager.loaded())
         self._describe()
+
+    def _on_weights(self) -> None:
+        self._refresh()
+        self.session.weights_changed.emit()
 
     def _describe(self, *_: object) -> None:
         card = self.card
         lines = [f"<b>{card.title}</b> ({card.id}). {card.description}"]
-        lines.append(f"Licence: {card.licence or 'none needed'}. {card.citation}")
-        status = weights.locate(card)
-        if card.weights is not None and not status.present:
-            lines.append(
-                f"<b>Missing:</b> {card.weights.filename}. Get it from {card.weights.source} and "
-                f"put it at {status.expected}, or name it in the Prompt dock."
-            )
+        lines.append(f"Licence: {card.licence or 'not stated'}. {card.citation}")
+        if card.terms is not None:
+            lines.append(f"<b>Terms:</b> {card.terms.text}")
+        lines += [
+            f"<b>Missing:</b> {spec.filename}{size_text(spec)}. Install it, or get it from "
+            f"{spec.source} and import it or put it at {weights.expected_path(spec)}."
+            for spec in weights.locate(card).missing
+        ]
         self._facts.setText("<br>".join(lines))
+        self._weights.show_card(card)
 
     def _on_examined(self, findings: list[Finding]) -> None:
         self._check.setEnabled(True)
@@ -184,12 +171,6 @@ class ModelsDock(Dock):
     def _on_examine_failed(self, text: str) -> None:
         self._check.setEnabled(True)
         self._report.setPlainText(text)
-
-
-def _weights_state(card: ModelCard) -> str:
-    if card.weights is None:
-        return "none needed"
-    return "present" if weights.locate(card).present else "missing"
 
 
 def _prepare(manager: ModelManager, task: Task) -> None:

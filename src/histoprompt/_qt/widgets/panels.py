@@ -134,6 +134,10 @@ class ModelPanel(QWidget):
             self._files[model_id] = file
         self._on_chosen()
 
+    def refresh(self) -> None:
+        """Say anew whether the weights are there."""
+        self._describe()
+
     def _on_browse(self) -> None:
         title = f"Weights for {self.card.title}"
         name, _ = QFileDialog.getOpenFileName(

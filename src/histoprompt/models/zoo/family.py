@@ -18,6 +18,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo.decoding import PromptDecoder
 from histoprompt.models.zoo.fitting import Fit, Prepare, mask_from_logits
+from histoprompt.models.zoo.precision import computing_in, half_on
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +60,8 @@ class SamFamily:
         Whether the predicted IoU means anything for these weights.
     whole_boxes : bool
         Whether boxes are cut to integers in the input's pixels, as in training.
+    three_always : bool
+        Whether every prompt gives three masks, not only a lone click.
     resize_probabilities : bool
         Whether the recipe takes the sigmoid before the mask is resized to the image, not after.
     """
@@ -72,6 +75,7 @@ class SamFamily:
         *,
         scored: bool = True,
         whole_boxes: bool = False,
+        three_always: bool = False,
         resize_probabilities: bool = False,
     ) -> None:
         self.card = card
@@ -80,6 +84,8 @@ class SamFamily:
         self._prepare = prepare
         self._scored = scored
         self._whole_boxes = whole_boxes
+        self._three_always = three_always
+        self._half = half_on(card, device)
         self._resize_probabilities = resize_probabilities
         self._decode = PromptDecoder(net.prompt_encoder, net.mask_decoder)
 
@@ -98,9 +104,9 @@ class SamFamily:
         """
         import torch
 
-        _check_image(image)
+        check_image(image)
         array, fit = self._prepare(image, self.card.input_size)
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(self._half, self._device):
             batch = torch.from_numpy(array)[None].to(self._device)
             tensor = self._net.image_encoder(batch).float().cpu()
         return Embedding(self.card.id, fit.shape, Features(tensor, fit), tensor.nbytes)
@@ -158,7 +164,8 @@ class SamFamily:
         with torch.inference_mode():
             sparse = self._net.prompt_encoder(**self._tokens(prompts, features.fit), masks=None)[0]
             tensor = features.tensor.to(self._device)
-            logits, iou = self._decode(tensor, sparse, _is_ambiguous(prompts[0]))
+            three = self._three_always or _is_ambiguous(prompts[0])
+            logits, iou = self._decode(tensor, sparse, three)
         return logits.float().cpu().numpy(), iou.float().cpu().numpy()
 
     def _tokens(self, prompts: Sequence[Prompt], fit: Fit) -> dict[str, Any]:
@@ -236,7 +243,8 @@ def _names(kinds: frozenset[PromptKind]) -> str:
     return " and ".join(names[kind] for kind in sorted(kinds))
 
 
-def _check_image(image: NDArray[np.uint8]) -> None:
+def check_image(image: NDArray[np.uint8]) -> None:
+    """Refuse what is no (h, w, 3) uint8 image with a ModelError."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ModelError(
             f"An image must be (rows, columns, 3) uint8 and not empty, not {image.shape} "

@@ -35,6 +35,7 @@ CARD = ModelCard(
     ),
     field=256,
     reach=0.6,
+    half="float16",
     memory_mib=400,
     description="Small and quick, works everywhere; takes boxes only.",
 )

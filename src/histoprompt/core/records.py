@@ -1,0 +1,50 @@
+"""Small tables in the user's folder: one JSON object a file, read whole and replaced whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from histoprompt.core.atomic import explained, replacing_file
+from histoprompt.core.errors import RecordError
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The entries of a table; empty if there is no file.
+
+    Raises
+    ------
+    RecordError
+        If the file is there and cannot be read: what the user decided must not be forgotten.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read: {error}. Repair it or remove it.") from error
+    if not isinstance(raw, dict):
+        raise RecordError(f"{path} holds no table. Repair it or remove it.")
+    return raw
+
+
+def change_record(path: Path, key: str, value: Any) -> None:
+    """Set one entry of a table, or remove it with None; safe among processes.
+
+    Raises
+    ------
+    RecordError
+        If the file is there and cannot be read.
+    ExportError
+        If it cannot be written.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            entries = {**read_record(path), key: value}
+            entries = {name: entry for name, entry in entries.items() if entry is not None}
+            with replacing_file(path) as part:
+                part.write_text(json.dumps(entries, indent=1, sort_keys=True), encoding="utf-8")

@@ -1,0 +1,20 @@
+"""The weights of models: found, checked, fetched, packed and put in place.
+
+Fetching and packing import more, so they have modules of their own: `install` and `pack`.
+"""
+
+from histoprompt.models.weights.check import Verification, companion, resolve, verify, verify_all
+from histoprompt.models.weights.digests import file_digest
+from histoprompt.models.weights.find import WeightsStatus, expected_path, locate
+
+__all__ = [
+    "Verification",
+    "WeightsStatus",
+    "companion",
+    "expected_path",
+    "file_digest",
+    "locate",
+    "resolve",
+    "verify",
+    "verify_all",
+]

@@ -1,0 +1,42 @@
+"""Weights in a few words, for lists."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.weights.find import find, locate, partial_bytes
+
+_MB = 1_000_000
+
+
+def size_of(card: ModelCard) -> str:
+    """Size of all files together; a dash where it is not published."""
+    n_bytes = card.n_bytes
+    return "-" if n_bytes is None else f"{max(n_bytes / _MB, 0.1):,.{int(n_bytes < _MB)}f} MB"
+
+
+def source_of(card: ModelCard) -> str:
+    """Where the weights come from: a package, a repository of the hub, or a host."""
+    return ", ".join(dict.fromkeys(_source(spec) for spec in card.files)) or "-"
+
+
+def state_of(card: ModelCard) -> str:
+    """Whether the weights are there: "present", "missing", "1 of 2 files", "12 MB fetched" ..."""
+    if card.weights is None:
+        return "none needed"
+    there = [spec for spec in card.files if find(spec) is not None]
+    if not locate(card).missing:
+        return "present"
+    begun = partial_bytes(card)
+    if begun:
+        return f"{begun / _MB:,.0f} MB fetched"
+    return f"{len(there)} of {len(card.files)} files" if there else "missing"
+
+
+def _source(spec: WeightsSpec) -> str:
+    if spec.package is not None:
+        return f"package {spec.package[0].replace('_', '-')}"
+    if spec.hub is not None:
+        return f"hf:{spec.hub.repo}"
+    return urlsplit(spec.url or spec.source).hostname or spec.source
