@@ -46,6 +46,13 @@ def test_exported_tiles_are_found_and_read(folder):
     assert labels.max() == nuclei()[1].max()
 
 
+def test_data_sets_beside_each_other_are_read_together(folder, tmp_path_factory):
+    both = tmp_path_factory.mktemp("both")
+    for name in ("a", "b"):
+        (both / name).symlink_to(folder, target_is_directory=True)
+    assert len(data.annotated_in(both)) == 6
+
+
 def test_a_folder_without_labels_is_refused(tmp_path, folder):
     with pytest.raises(LabelError, match="no training data"):
         data.annotated_in(tmp_path / "images")

@@ -14,19 +14,23 @@ def add(commands: Commands) -> None:
     train = commands.add_parser("train", help="train the project's own heads on your exports")
     train.add_argument("--data", nargs="+", type=Path, metavar="DIR", help="exported tiles")
     train.add_argument("--out", type=Path, metavar="FILE", help="weights to write (.safetensors)")
+    train.add_argument(
+        "--start", type=Path, metavar="FILE", help="heads to go on from; the shipped ones if none"
+    )
     train.add_argument("--config", type=Path, metavar="TOML", help="every setting in a file")
     train.set_defaults(run=_train)
 
 
 def _train(args: argparse.Namespace) -> None:
     # Training is the only command that needs torch for itself.
+    from histoprompt.models.zoo.histoprompt_lite import shipped_heads
     from histoprompt.training.run import TrainConfig, read_config, train
 
-    if args.config:
-        config = read_config(args.config)
-    elif args.data and args.out:
-        work = args.out.with_name(args.out.stem + "-work")
-        config = TrainConfig(tuple(args.data), args.out, work)
-    else:
-        raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-    print(f"{train(config, args.task)} -> {config.out}")
+    with shipped_heads() as shipped:
+        if args.config:
+            config = read_config(args.config)
+        elif args.data and args.out:
+            config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
+        else:
+            raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
+        print(f"{train(config, args.task)} -> {config.out}")

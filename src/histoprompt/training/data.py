@@ -65,14 +65,14 @@ class Annotated:
 
 
 def annotated_in(folder: Path) -> list[Annotated]:
-    """The labelled images of a folder with `index.csv`, or with `images/` and `labels/`.
+    """The labelled images of a folder with `index.csv` or `images/`, or of folders in it.
 
     Parameters
     ----------
     folder : Path
         Holds ``index.csv`` (columns kind, name, background) beside ``<kind>/images`` and
         ``<kind>/labels``, or just ``images`` beside ``labels`` or ``masks`` with files of equal
-        stems, as tiles are exported.
+        stems, as tiles are exported. A folder with none of these is searched one level down.
 
     Raises
     ------
@@ -84,13 +84,16 @@ def annotated_in(folder: Path) -> list[Annotated]:
         with index.open(newline="") as file:
             rows = [(r["kind"], r["background"], r["name"]) for r in csv.DictReader(file)]
         return [_entry(folder / kind, kind, group, name) for kind, group, name in rows]
-    if not (folder / "images").is_dir():
+    if (folder / "images").is_dir():
+        stems = sorted(p.stem for p in (folder / "images").iterdir())
+        return [_entry(folder, "export", "", stem) for stem in stems]
+    parts = sorted(p.parent for name in ("index.csv", "images") for p in folder.glob(f"*/{name}"))
+    if not parts:
         raise LabelError(
             f"{folder} holds no training data: it needs images/ beside labels/ or masks/, "
             "as `histoprompt export` writes them."
         )
-    stems = sorted(p.stem for p in (folder / "images").iterdir())
-    return [_entry(folder, "export", "", stem) for stem in stems]
+    return [item for part in parts for item in annotated_in(part)]
 
 
 def _entry(base: Path, kind: str, group: str, name: str) -> Annotated:

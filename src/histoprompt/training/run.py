@@ -85,6 +85,19 @@ class TrainConfig:
     nuclei: NucleiConfig = field(default_factory=NucleiConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
 
+    @classmethod
+    def going_on(cls, data: Sequence[Path], out: Path, start: Path) -> TrainConfig:
+        """A short training on a user's own images, from heads that know nuclei already."""
+        return cls(
+            tuple(data),
+            out,
+            out.with_name(out.stem + "-work"),
+            start=start,
+            pool=PoolConfig(variants=12, made=200, empty=20),
+            nuclei=NucleiConfig(steps=300, rate=4e-4),
+            prompts=PromptConfig(steps=200, rate=2e-4),
+        )
+
 
 def read_config(path: Path) -> TrainConfig:
     """Read a TOML file with the fields of `TrainConfig`; paths are relative to the file.

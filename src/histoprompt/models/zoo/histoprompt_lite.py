@@ -7,6 +7,7 @@ first looks at an image once; prompts are answered from what it found by the sec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -76,6 +77,11 @@ CELLS = ModelCard(
 CARDS = (CARD, CELLS)
 
 
+def shipped_heads() -> AbstractContextManager[Path]:
+    """The weights file that comes with the package."""
+    return as_file(files("histoprompt") / "weights" / _WEIGHTS.filename)
+
+
 def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptModel:
     """The prompt segmenter; without a path the shipped heads."""
     return PromptModel(card.id, Networks.load(weights, device))
@@ -108,7 +114,7 @@ class Networks:
 
         from histoprompt.models.zoo.unet import NucleiNet, PromptNet
 
-        with as_file(files("histoprompt") / "weights" / _WEIGHTS.filename) as shipped:
+        with shipped_heads() as shipped:
             path = shipped if weights is None else weights
             heads = read_heads(path)
         cells, prompt = NucleiNet(), PromptNet()
