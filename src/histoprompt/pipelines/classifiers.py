@@ -137,9 +137,19 @@ class Forest:
         from sklearn.ensemble import RandomForestClassifier
 
         forest = RandomForestClassifier(
-            _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=0, n_jobs=1
-        )
+            _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=0, n_jobs=1,
+            oob_score=True,
+        )  # fmt: skip
         return forest.fit(self.scaled, self.code)
+
+    def out_of_bag(self) -> Float | None:
+        """Probabilities (m, c) of each example from trees that have not seen it.
+
+        None if a class has a single example.
+        """
+        if np.bincount(self.code, minlength=self.classes).min() < 2:
+            return None
+        return np.nan_to_num(self._grown.oob_decision_function_).astype(np.float32)
 
     def probabilities(self, scaled: Float) -> Float:
         """(n, c) float32 from (n, k), rows of sum 1."""
