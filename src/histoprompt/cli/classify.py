@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from histoprompt.cli.options import Commands, keep_inputs, say
@@ -46,8 +47,11 @@ def _fit(args: argparse.Namespace) -> None:
 
 def _report(fit: Fit) -> str:
     examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
-    known = fit.accuracy == fit.accuracy  # noqa: PLR0124 - NaN is not equal to itself
-    held_out = f"{fit.accuracy:.0%} right on held-out examples" if known else "too few to test"
+    held_out = (
+        f"{fit.accuracy:.0%} right on held-out examples"
+        if isfinite(fit.accuracy)
+        else "too few to test"
+    )
     return (
         f"{fit.classifier.method} from {examples}; {held_out}; "
         f"{fit.cells.counts()[UNSURE]} of {len(fit.cells)} cells unsure"

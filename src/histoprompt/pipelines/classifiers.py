@@ -69,10 +69,11 @@ class Scaling:
 
     def apply(self, features: Float) -> Float:
         """Comparable features (n, k); what could not be measured is taken as average."""
-        scaled = (features - self.mean) / self.deviation
+        scaled: Float = (features - self.mean) / self.deviation
         np.clip(scaled, -_CUT, _CUT, out=scaled)
         scaled *= self.share
-        return np.nan_to_num(scaled, copy=False)
+        np.nan_to_num(scaled, copy=False)
+        return scaled
 
 
 def _family(name: str) -> str:
@@ -149,7 +150,7 @@ class Forest:
         """
         if np.bincount(self.code, minlength=self.classes).min() < 2:
             return None
-        return np.nan_to_num(self._grown.oob_decision_function_).astype(np.float32)
+        return np.asarray(np.nan_to_num(self._grown.oob_decision_function_), np.float32)
 
     def probabilities(self, scaled: Float) -> Float:
         """(n, c) float32 from (n, k), rows of sum 1."""

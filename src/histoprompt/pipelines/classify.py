@@ -170,7 +170,7 @@ class Trainer:
                 f"{len(unknown)} labelled ids are not among the {len(self.cells)} cells, "
                 f"such as {unknown[0]}."
             )
-        return self._order[place]
+        return np.asarray(self._order[place], np.intp)
 
     def _names(self, labels: Mapping[int, str], classes: Sequence[str]) -> list[str]:
         """The classes, sorted."""

@@ -123,4 +123,4 @@ def alike_pairs(
 
 def _unit(scaled: Float) -> Float:
     length = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    return scaled / np.maximum(length, 1e-9)[:, None]
+    return np.asarray(scaled / np.maximum(length, 1e-9)[:, None], np.float32)
