@@ -13,13 +13,24 @@ import sys
 from collections.abc import Sequence
 
 from histoprompt import __version__
-from histoprompt.cli import bench, count, demo, doctor, export, info, models, segment, train
+from histoprompt.cli import (
+    bench,
+    classify,
+    count,
+    demo,
+    doctor,
+    export,
+    info,
+    models,
+    segment,
+    train,
+)
 from histoprompt.cli.interrupt import cancelled_by_interrupt
 from histoprompt.cli.options import say, terminal_task
 from histoprompt.core.errors import Cancelled, HistopromptError
 
 # In the order `--help` shows them.
-COMMANDS = (info, segment, export, count, train, bench, models, doctor, demo)
+COMMANDS = (info, segment, export, count, classify, train, bench, models, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
