@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, terminal_task
+from histoprompt.cli.options import Commands, add_device, add_mpp
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
 from histoprompt.models.embeddings import EmbeddingCache
@@ -58,7 +58,7 @@ def _prompts(args: argparse.Namespace) -> None:
         args.weights,
     )
     params = PromptBench(objects=args.objects)
-    report = bench_prompts(_images(args), job, terminal_task(), params, mpp=args.mpp)
+    report = bench_prompts(_images(args), job, args.task, params, mpp=args.mpp)
     _write(report, args, "prompts")
 
 
@@ -67,7 +67,7 @@ def _nuclei(args: argparse.Namespace) -> None:
         _images(args),
         registry.card(args.model),
         ModelManager(device=args.device),
-        terminal_task(),
+        args.task,
         weights=args.weights,
         mpp=args.mpp,
     )
@@ -79,7 +79,7 @@ def _text(args: argparse.Namespace) -> None:
         classes_in(args.data),
         registry.card(args.model),
         ModelManager(device=args.device),
-        terminal_task(),
+        args.task,
         weights=args.weights,
         templates=read_templates(args.templates),
     )

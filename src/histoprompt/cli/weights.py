@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, say, terminal_task
+from histoprompt.cli.options import Commands, say
 from histoprompt.core.errors import LicenceError, ModelError, WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -43,7 +43,7 @@ def _install(args: argparse.Namespace) -> None:
     for card in cards:
         _agree(card, args.accept_licence)
     for card in cards:
-        _tell(card, install(card, terminal_task()))
+        _tell(card, install(card, args.task))
 
 
 def _import(args: argparse.Namespace) -> None:
@@ -61,17 +61,17 @@ def _import(args: argparse.Namespace) -> None:
     for card in cards:
         _agree(card, args.accept_licence)
     if is_pack(args.file):
-        for checked in import_pack(args.file, cards, terminal_task()):
+        for checked in import_pack(args.file, cards, args.task):
             print(checked)
     else:
-        _tell(cards[0], [import_file(args.file, cards[0], terminal_task())])
+        _tell(cards[0], [import_file(args.file, cards[0], args.task)])
 
 
 def _export(args: argparse.Namespace) -> None:
     from histoprompt.models.weights.pack import export_pack
 
     cards = [registry.card(model) for model in args.models]
-    for packed in export_pack(cards, args.out, terminal_task()):
+    for packed in export_pack(cards, args.out, args.task):
         print(f"{packed.place}: {packed.n_bytes:,} bytes, {packed.sha256}")
     bound = [card.id for card in cards if card.terms is not None]
     if bound:
