@@ -33,7 +33,7 @@ def test_white_absorbs_nothing_and_black_nearly_all():
 def test_maps_have_the_resolution_of_the_image(nuclei_net, shape):
     maps, features = nuclei_net.described(torch.rand(2, 3, *shape))
     assert maps.shape == (2, 3, *shape)
-    assert features.shape == (2, 24, shape[0] // 2, shape[1] // 2)
+    assert features.shape == (2, 128, shape[0] // 16, shape[1] // 16)
 
 
 def test_both_networks_are_small(nuclei_net, prompt_net):

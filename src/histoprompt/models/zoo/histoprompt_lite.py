@@ -135,7 +135,7 @@ class Networks:
         return absorbed(planes.to(self.device)).contiguous(memory_format=torch.channels_last)
 
     def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (24, h / 2, w / 2).
+        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (128, h / 16, w / 16).
 
         Sides are multiples of 16.
         """
@@ -151,12 +151,12 @@ class CellModel:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
-        width = networks.cells.trunk.widths[0]
-        self._names = tuple(f"net_{k:02d}" for k in range(width))
+        width = networks.cells.trunk.widths[-1]
+        self._names = tuple(f"net_{k:03d}" for k in range(width))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Channels of the network's last features, averaged over a nucleus."""
+        """Channels of the network's coarsest features, averaged over a nucleus."""
         return self._names
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -177,10 +177,10 @@ class CellModel:
     def segment_described(
         self, image: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels as `segment` gives them, and (n, 24) features of the nuclei."""
+        """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
         maps, features = self._maps(image, features=True)
         labels = without_faint(decode(maps, self._networks.params), image)
-        return labels, pool(features, labels, 2)
+        return labels, pool(features, labels, STEP)
 
     def _maps(
         self, image: NDArray[np.uint8], *, features: bool
@@ -191,14 +191,14 @@ class CellModel:
         pad = [(0, s - n) for s, n in zip(size, (h, w), strict=True)]
         padded = np.pad(image, [*pad, (0, 0)], mode="symmetric")
         maps = np.empty((3, *size), np.float32)
-        found = np.empty((len(self._names), size[0] // 2, size[1] // 2), np.float32)
+        found = np.empty((len(self._names), size[0] // STEP, size[1] // STEP), np.float32)
         whole = Box.of_shape((size[0], size[1]))
         for part in TileGrid(whole, INNER, HALO, whole):
             seen = self._networks.look(padded[part.outer.slices()])
             own = part.inner.shift(-part.outer.r0, -part.outer.c0)
             maps[:, *part.inner.slices()] = seen[0][:, *own.slices()]
             if features:
-                found[:, *_halved(part.inner).slices()] = seen[1][:, *_halved(own).slices()]
+                found[:, *_coarse(part.inner).slices()] = seen[1][:, *_coarse(own).slices()]
         return maps[:, :h, :w], found
 
 
@@ -215,8 +215,9 @@ def without_faint(labels: NDArray[np.int32], image: NDArray[np.uint8]) -> NDArra
     return np.asarray((np.cumsum(keep) * keep).astype(np.int32)[labels])
 
 
-def _halved(box: Box) -> Box:
-    return Box(box.r0 // 2, box.c0 // 2, box.r1 // 2, box.c1 // 2)
+def _coarse(box: Box) -> Box:
+    """A box of pixels, whose sides are multiples of 16, among the features."""
+    return Box(*(int(v) // STEP for v in box))
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,9 +121,9 @@ class NucleiNet(nn.Module):
         return maps
 
     def described(self, light: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps as `forward` gives them, and the features they are read from at half resolution."""
-        fine, _ = self.trunk(light)
-        return self.head(fine), fine
+        """Maps as `forward` gives them, and the trunk's coarse features (n, 128, h / 16, w / 16)."""
+        fine, coarse = self.trunk(light)
+        return self.head(fine), coarse
 
 
 class PromptNet(nn.Module):
