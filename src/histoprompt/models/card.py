@@ -10,6 +10,9 @@ from histoprompt.core.prompt import PromptKind
 
 Role = Literal["prompt", "cells", "text", "encoder", "classifier"]
 
+# Greatest difference that half precision may make to a model's output, as a share of its size.
+HALF_ERROR = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
@@ -144,6 +147,9 @@ class ModelCard:
         Side in level-0 pixels of the smallest square handed to the model around one object.
     reach : float
         Largest share of the field's side an object may take before a larger field is chosen.
+    half : str or None
+        The type the encoder computes in on a CUDA device, where that changes its output by less
+        than `HALF_ERROR`; None for float32 everywhere.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -165,6 +171,7 @@ class ModelCard:
     mpp: float | None = None
     field: int = 256
     reach: float = 0.6
+    half: Literal["float16", "bfloat16"] | None = None
     memory_mib: int = 256
     description: str = ""
 
