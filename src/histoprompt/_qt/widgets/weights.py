@@ -191,7 +191,8 @@ class WeightsPanel(QWidget):
     def _on_progress(self, progress: Progress) -> None:
         self._bar.setMaximum(progress.total)
         self._bar.setValue(progress.done)
-        self._bar.setFormat(f"{progress.text} %v of %m")
+        self._bar.setFormat("%v of %m")
+        self._say(progress.text)
 
     def _say(self, text: str) -> None:
         # A whole hash is one word that cannot be broken and would widen the dock.
