@@ -224,7 +224,7 @@ def test_a_running_download_shows_progress_and_is_cancelled_and_taken_up(
     gate = server.files["/sam.pth"].gate = threading.Event()
     installer._weights._install.click()
     assert not installer._weights._busy.isHidden()
-    until(lambda: "Fetching sam.pth" in installer._weights._bar.format())
+    until(lambda: "Fetching sam.pth" in note(installer))
     until(lambda: partial_bytes(card) > 0)
     installer._weights._cancel.click()
     gate.set()

@@ -172,7 +172,7 @@ def pieces(source: IO[bytes], n_bytes: int, text: str, task: Task) -> Iterator[b
     """So many bytes of a file and no more, whatever it holds; progress in megabytes."""
     left = n_bytes
     while left and (piece := source.read(min(_CHUNK, left))):
-        task.step((n_bytes - left) // _MB, -(-n_bytes // _MB), f"{text}, MB")
+        task.step((n_bytes - left) // _MB, -(-n_bytes // _MB), f"{text} (MB)")
         yield piece
         left -= len(piece)
 

@@ -186,7 +186,7 @@ class _Transfer:
     def _step(self) -> None:
         done = self._file.tell()
         total = max(self._total, done) if self._total else 0
-        self._task.step(done // MB, -(-total // MB), f"Fetching {self._source.name}, MB")
+        self._task.step(done // MB, -(-total // MB), f"Fetching {self._source.name} (MB)")
 
     def _check_size(self) -> None:
         expected = self._source.n_bytes
