@@ -124,7 +124,7 @@ def _access(card: ModelCard) -> str:
 def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
-    size = f", {spec.n_bytes / 1e6:.0f} MB" if spec.n_bytes else ""
+    size = f", {spec.n_bytes / 1e6:,.0f} MB" if spec.n_bytes else ""
     return f"[{spec.filename}]({spec.source}){size}"
 
 

@@ -147,6 +147,22 @@ def ids(manager):
     return [m.card_id for m in manager.loaded()]
 
 
+class ReservingMeter(FakeMeter):
+    """Keeps what models gave back, as a GPU's allocator does, until its cache is emptied."""
+
+    def __init__(self, total=10_000.0):
+        super().__init__(total)
+        self.reserved = 0.0
+
+    def take(self, mib):
+        super().take(mib)
+        self.reserved = max(self.reserved, self.used)
+
+    def empty_cache(self):
+        super().empty_cache()
+        self.reserved = self.used
+
+
 # ---------------------------------------------------------------------- residency
 
 
@@ -171,6 +187,23 @@ def test_the_least_recently_used_idle_model_goes_first(make, meter):
     use(manager, c)
     assert ids(manager) == ["a", "c"]
     assert meter.used == 200  # what was evicted gave its memory back
+
+
+def test_eviction_and_unloading_give_memory_back_to_the_device():
+    meter = ReservingMeter()
+    book = FootprintBook(None)
+    manager = ModelManager("cpu", 250, load=Loads(meter), meter=meter, footprints=book)
+    use(manager, make_card("a"))
+    assert (meter.used, meter.reserved) == (100, 150)
+    use(manager, make_card("b"))
+    assert (meter.used, meter.reserved) == (200, 250)
+    use(manager, make_card("c"))
+    assert ids(manager) == ["b", "c"]
+    assert meter.used == 200
+    assert meter.highest <= 250
+    for name in ("b", "c"):
+        manager.unload(name)
+    assert (meter.used, meter.reserved) == (0, 0)
 
 
 def test_other_weights_are_another_model(make, loads):

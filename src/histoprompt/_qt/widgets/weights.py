@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
@@ -29,6 +30,8 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.weights import licence, locate, verify_all
 from histoprompt.models.weights.describe import size_of
 from histoprompt.models.weights.find import partial_bytes
+
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 Work = Callable[[Task], str]
 
@@ -85,6 +88,7 @@ class WeightsPanel(QWidget):
         self._busy = row(self._bar, self._cancel)
         self._busy.setVisible(False)
         self._note = QLabel(wordWrap=True)
+        self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._note.setVisible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -190,7 +194,9 @@ class WeightsPanel(QWidget):
         self._bar.setFormat(f"{progress.text} %v of %m")
 
     def _say(self, text: str) -> None:
-        self._note.setText(text)
+        # A whole hash is one word that cannot be broken and would widen the dock.
+        self._note.setText(_HASH.sub(r"\1…", text))
+        self._note.setToolTip(text)
         self._note.setVisible(bool(text))
 
 
