@@ -124,9 +124,8 @@ def _access(card: ModelCard) -> str:
 def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
-    size = f", {card.n_bytes / 1e6:.0f} MB" if card.n_bytes else ""
-    more = f" and {len(card.others)} more" if card.others else ""
-    return f"[{spec.filename}]({spec.source}){more}{size}"
+    size = f", {spec.n_bytes / 1e6:,.0f} MB" if spec.n_bytes else ""
+    return f"[{spec.filename}]({spec.source}){size}"
 
 
 def main() -> int:
