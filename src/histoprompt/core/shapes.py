@@ -74,9 +74,7 @@ def _axes(
     n = len(area)
     middle = [np.bincount(index, weights=x, minlength=n) / area for x in (rows, cols)]
     r, c = (x - m[index] for x, m in zip((rows, cols), middle, strict=True))
-    rr, cc, rc = (
-        np.bincount(index, weights=w, minlength=n) / area for w in (r * r, c * c, r * c)
-    )
+    rr, cc, rc = (np.bincount(index, weights=w, minlength=n) / area for w in (r * r, c * c, r * c))
     # A pixel is a square, not a point, and a square has a second moment of 1/12.
     half, spread = (rr + cc) / 2 + 1 / 12, np.sqrt(((rr - cc) / 2) ** 2 + rc**2)
     return 4 * np.sqrt(half + spread), 4 * np.sqrt(np.maximum(half - spread, 0))
