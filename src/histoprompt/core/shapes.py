@@ -101,7 +101,8 @@ def _perimeters(
         for dc in (-1, 0, 1):
             if dr or dc:
                 code += (rim[rows + dr, cols + dc] == own) * (10 if dr and dc else 2)
-    return np.bincount(own - 1, weights=_WEIGHTS[code], minlength=n)
+    lengths: NDArray[np.float64] = _WEIGHTS[code]
+    return np.bincount(own - 1, weights=lengths, minlength=n).astype(np.float64)
 
 
 def _hulls(
