@@ -75,34 +75,31 @@ def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> 
             task.step(done * 2_000, len(store), "Writing outlines")
             for record, mask, box in _masks(store, records):
                 name = store.head.classes[record["code"]] or DEFAULT_CLASS
-                file.add(_feature(record, mask, box, (name, colours[name]), store.head.names, key))
+                properties = _properties(record, store.head.names)
+                properties["classification"] = {"name": name, "color": list(colours[name])}
+                file.add(_feature(f"{key}/{record['id']}", _outlined(mask, box), properties))
         file.finish({})
 
 
-def _feature(
-    record: np.void,
-    mask: NDArray[np.bool_],
-    box: Box,
-    group: tuple[str, tuple[int, int, int]],
-    names: tuple[str, ...],
-    key: str,
-) -> dict[str, Any]:
+def _outlined(mask: NDArray[np.bool_], box: Box) -> dict[str, Any]:
+    """The geometry of a mask that lies at a box."""
+    return geometry_of(outlines(mask, (int(box.r0), int(box.c0))))
+
+
+def _feature(key: str, geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    """One detection; the same cell of the same slide has the same id in QuPath."""
+    identity = str(uuid.uuid5(_NAMESPACE, key))
+    return {"type": "Feature", "id": identity, "geometry": geometry, "properties": properties}
+
+
+def _properties(record: np.void, names: tuple[str, ...]) -> dict[str, Any]:
     measured = {"Area µm^2": round(float(record["area_um2"]), 3)}
     if np.isfinite(record["score"]):
         measured["Class score"] = round(float(record["score"]), 4)
     values = zip(names, record["features"].tolist(), strict=True)
     measured |= {name: float(f"{value:.5g}") for name, value in values if np.isfinite(value)}
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, f"{key}/{record['id']}")),
-        "geometry": geometry_of(outlines(mask, (int(box.r0), int(box.c0)))),
-        "properties": {
-            "objectType": "detection",
-            "classification": {"name": group[0], "color": list(group[1])},
-            "measurements": measured,
-            "metadata": {"histoprompt_id": str(record["id"])},
-        },
-    }
+    metadata = {"histoprompt_id": str(record["id"])}
+    return {"objectType": "detection", "measurements": measured, "metadata": metadata}
 
 
 def _masks(store: CountStore, records: Records) -> Iterator[tuple[np.void, NDArray[np.bool_], Box]]:
