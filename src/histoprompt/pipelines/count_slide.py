@@ -18,6 +18,7 @@ from histoprompt.pipelines import count_files, count_picture
 from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
+from histoprompt.pipelines.find_cells import tiles_of
 from histoprompt.pipelines.formats.json_files import read_json, write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
@@ -96,6 +97,7 @@ def count_slide(
     ExportError
         If the disk is full; what was counted before stays.
     """
+    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
