@@ -135,26 +135,34 @@ def test_cells_are_described_in_the_same_look(weights, image):
     assert np.isfinite(features).all()
 
 
-def test_a_large_image_is_seen_in_parts_that_fit_together(weights, monkeypatch):
+@pytest.mark.parametrize("size", [(16, 16), (512, 512), (512, 896), (1280, 1664)])
+def test_windows_own_every_pixel_once(size):
+    owned = np.zeros(size, int)
+    for seen, keep in lite._windows(*size):
+        assert Box.of_shape(size).covers(seen)
+        assert seen.covers(keep)
+        assert all(v % 16 == 0 for box in (seen, keep) for v in box)
+        owned[keep.slices()] += 1
+    assert (owned == 1).all()
+
+
+def test_two_images_of_one_lattice_agree_where_both_see_whole_windows(weights):
     cells = lite.load_cells(lite.CELLS, weights, "cpu")
-    large = np.random.default_rng(1).integers(0, 255, (480, 336, 3), dtype=np.uint8)
-    whole, _ = cells._maps(large, features=False)
-    monkeypatch.setattr(lite, "INNER", 160)
-    parts, features = cells._maps(large, features=True)
-    assert np.abs(whole - parts).mean() < 0.02  # each part is normalised by itself
-    assert np.isfinite(features).all()
+    large = np.random.default_rng(1).integers(0, 255, (512, 1280, 3), dtype=np.uint8)
+    whole, features = cells._maps(large, features=True)
+    part, fewer = cells._maps(large[:, 384:], features=True)
+    assert np.allclose(whole[:, :, 448:], part[:, :, 64:], atol=1e-5)
+    assert np.allclose(features[:, :, 28:], fewer[:, :, 4:], atol=1e-4)
 
 
-def test_what_is_no_darker_than_glass_is_no_nucleus():
-    image = np.full((40, 60, 3), 240, np.uint8)
-    labels = np.zeros((40, 60), np.int32)
-    for value, (c, grey) in enumerate([(5, 238), (25, 120), (45, 232)], start=1):
-        labels[10:20, c : c + 10] = value
-        image[10:20, c : c + 10] = grey
-    kept = lite.without_faint(labels, image)
-    assert np.unique(kept).tolist() == [0, 1]
-    assert (kept == 1).sum() == 100
-    assert kept[15, 30] == 1
+def test_glass_is_empty_and_what_is_dark_in_red_may_be_a_nucleus():
+    rng = np.random.default_rng(0)
+    image = (238 + rng.normal(0, 4, (64, 64, 3))).clip(0, 255).astype(np.uint8)
+    assert not lite.darker_than_glass(image).any()
+    image[20:40, 20:40] = (120, 90, 160)
+    dark = lite.darker_than_glass(image)
+    assert dark[20:40, 20:40].mean() > 0.95
+    assert not dark[:12].any()
 
 
 def test_windows_hold_what_was_said_and_grow_with_it(image):

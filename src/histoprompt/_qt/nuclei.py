@@ -21,8 +21,8 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
 from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import known_mpp
 from histoprompt.pipelines.fill import LONGEST, fill_store
+from histoprompt.pipelines.find_cells import known_mpp
 from histoprompt.pipelines.nuclei_map import NucleiMap, Square, look_at
 
 FILLING, LOOKING = "filling", "looking"
@@ -94,7 +94,7 @@ class Nuclei:
             _stop(self._looking)
             return
         try:
-            known_mpp(self._slide, self.card)
+            known_mpp(self._slide)
         except HistopromptError as error:
             self.failed.emit(str(error))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -150,6 +151,11 @@ class ModelCard:
     half : str or None
         The type the encoder computes in on a CUDA device, where that changes its output by less
         than `HALF_ERROR`; None for float32 everywhere.
+    step : int
+        Pixels between the windows, `input_size` a side, that a cell segmenter cuts an image into
+        from its corner on; three quarters of `input_size` if not given.
+    needs : tuple of str or None
+        (import name, what to ``pip install``) of a package that is not installed with this one.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -172,6 +178,8 @@ class ModelCard:
     field: int = 256
     reach: float = 0.6
     half: Literal["float16", "bfloat16"] | None = None
+    step: int = 0
+    needs: tuple[str, str] | None = None
     memory_mib: int = 256
     description: str = ""
 
@@ -185,3 +193,20 @@ class ModelCard:
         """Published size of all files together; None if there is none or one is not known."""
         sizes = [spec.n_bytes for spec in self.files]
         return sum(size for size in sizes if size) if sizes and None not in sizes else None
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """(size, step) in pixels of the windows of a cell segmenter that has any.
+
+        Two images whose corners differ by whole steps are cut into the same windows.
+        """
+        if self.role != "cells" or not self.input_size:
+            return None
+        return self.input_size, self.step or self.input_size * 3 // 4
+
+    @property
+    def missing(self) -> str:
+        """What to ``pip install`` before the model can be used; empty if nothing."""
+        if self.needs is None or find_spec(self.needs[0]) is not None:
+            return ""
+        return self.needs[1]

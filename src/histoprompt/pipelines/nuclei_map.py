@@ -17,7 +17,8 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import HALO_UM, TILE_UM, Cell, find_cells
+from histoprompt.pipelines.find_cells import VIEW_UM, Cell, find_cells
+from histoprompt.pipelines.look import HALO_UM
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def look_at(
     task: Task,
     weights: Path | None = None,
 ) -> Square:
-    """Find the nuclei of one square; arguments and errors as for `count.find_cells`."""
+    """Find the nuclei of one square; arguments and errors as for `find_cells.find_cells`."""
     return Square.of(box, tuple(find_cells(slide, box, card, manager, task, weights=weights)))
 
 
@@ -73,11 +74,11 @@ class NucleiMap:
     bounds : Box
         The slide, level-0 pixels.
     mpp : float
-        Its pixel size in microns; a square is as large as the tiles of `count.find_cells`.
+        Its pixel size in microns; a square is as large as the tiles of `find_cells.find_cells`.
     """
 
     def __init__(self, bounds: Box, mpp: float) -> None:
-        side = max(1, round(TILE_UM / mpp))
+        side = max(1, round(VIEW_UM / mpp))
         self._grid = TileGrid(bounds, side, 0, bounds)
         self._reach = HALO_UM / mpp
         self._squares: dict[Box, Square] = {}

@@ -23,6 +23,10 @@ def source_of(card: ModelCard) -> str:
 
 def state_of(card: ModelCard) -> str:
     """Whether the weights are there: "present", "missing", "1 of 2 files", "12 MB fetched" ..."""
+    if card.missing:
+        return f"needs pip install '{card.missing}'"
+    if card.needs is not None:
+        return "its package's own"
     if card.weights is None:
         return "none needed"
     there = [spec for spec in card.files if find(spec) is not None]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage as ndi
 from skimage.transform import resize
 
 from histoprompt.core.errors import ModelError, PromptError
@@ -22,7 +23,6 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.core.scribbles import rasterise
-from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.hints import Said, hints
 from histoprompt.models.instances import DecodeParams, decode
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 FIELD = 256
 NEAR = 128  # side of the window that answers prompts on objects up to half as large
 STEP = 16  # sides of what a network sees are multiples of this
-INNER, HALO = 1024, 96  # of the parts a large image is seen in
+WINDOW, SHIFT = 512, 384  # the windows all nuclei are found in, from the image's corner on
 BATCH = 16
-CONTRAST = 0.06  # red light a nucleus absorbs beyond the brightest 5 % of the image
+CONTRAST = 0.06  # share of red light a nucleus absorbs beyond the brightest 5 % of the image
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
 _WEIGHTS = WeightsSpec(
@@ -49,7 +49,6 @@ _WEIGHTS = WeightsSpec(
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _SHARED: dict[str, Any] = {
-    "input_size": FIELD,
     "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
     "citation": "trained by this project, see MODEL_CARD.md",
     "weights": _WEIGHTS,
@@ -63,6 +62,7 @@ CARD = ModelCard(
     title="histoprompt lite (clicks, boxes, scribbles)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_prompts",
     accepts=ACCEPTS,
+    input_size=FIELD,
     description="Clicks, boxes and scribbles, any mix; trained on nuclei, works on regions too.",
     **_SHARED,
 )
@@ -71,6 +71,8 @@ CELLS = ModelCard(
     role="cells",
     title="histoprompt cells (all nuclei)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
+    input_size=WINDOW,
+    step=SHIFT,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
     **_SHARED,
 )
@@ -142,8 +144,19 @@ class Networks:
         import torch
 
         with torch.inference_mode():
-            maps, features = self.cells.described(self.light(image))
-        return maps[0].sigmoid().cpu().numpy(), features[0].cpu().numpy()
+            found, features = self.cells.described(self.light(image))
+        maps = found[0].sigmoid().cpu().numpy()
+        maps[0] *= darker_than_glass(image)
+        return maps, features[0].cpu().numpy()
+
+
+def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where an (h, w, 3) image is dark enough in red for a nucleus.
+
+    The networks look at an image relative to itself, so on glass they see nuclei in the noise.
+    """
+    red = ndi.gaussian_filter(1 - image[..., 0] / np.float32(255), 2)
+    return np.asarray(red >= np.percentile(red, 5) + CONTRAST)
 
 
 class CellModel:
@@ -172,47 +185,56 @@ class CellModel:
             0 background, nuclei from 1 without gaps.
         """
         maps, _ = self._maps(image, features=False)
-        return without_faint(decode(maps, self._networks.params), image)
+        return decode(maps, self._networks.params)
 
     def segment_described(
         self, image: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
         maps, features = self._maps(image, features=True)
-        labels = without_faint(decode(maps, self._networks.params), image)
+        labels = decode(maps, self._networks.params)
         return labels, pool(features, labels, STEP)
 
     def _maps(
         self, image: NDArray[np.uint8], *, features: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps of the whole image, seen in parts with a halo, and features if wanted."""
+        """Maps of the whole image, seen window by window, and features if wanted."""
         h, w = image.shape[:2]
-        size = [n + -n % STEP for n in (h, w)]
-        pad = [(0, s - n) for s, n in zip(size, (h, w), strict=True)]
-        padded = np.pad(image, [*pad, (0, 0)], mode="symmetric")
-        maps = np.empty((3, *size), np.float32)
-        found = np.empty((len(self._names), size[0] // STEP, size[1] // STEP), np.float32)
-        whole = Box.of_shape((size[0], size[1]))
-        for part in TileGrid(whole, INNER, HALO, whole):
-            seen = self._networks.look(padded[part.outer.slices()])
-            own = part.inner.shift(-part.outer.r0, -part.outer.c0)
-            maps[:, *part.inner.slices()] = seen[0][:, *own.slices()]
+        rows, cols = _filled(h), _filled(w)
+        padded = np.pad(image, [(0, rows - h), (0, cols - w), (0, 0)], mode="symmetric")
+        maps = np.empty((3, rows, cols), np.float32)
+        found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
+        for seen, keep in _windows(rows, cols):
+            part = self._networks.look(padded[seen.slices()])
+            own = keep.shift(-seen.r0, -seen.c0)
+            maps[:, *keep.slices()] = part[0][:, *own.slices()]
             if features:
-                found[:, *_coarse(part.inner).slices()] = seen[1][:, *_coarse(own).slices()]
+                found[:, *_coarse(keep).slices()] = part[1][:, *_coarse(own).slices()]
         return maps[:, :h, :w], found
 
 
-def without_faint(labels: NDArray[np.int32], image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """The nuclei that are darker than bare glass, renumbered from 1.
+def _filled(length: int) -> int:
+    """The least length that whole windows fill; an image smaller than one is one by itself."""
+    if length <= WINDOW:
+        return length + -length % STEP
+    return WINDOW + -(-(length - WINDOW) // SHIFT) * SHIFT
 
-    The networks look at an image relative to itself, so on glass they see nuclei in the noise.
-    """
-    red = 1 - image[..., 0] / np.float32(255)
-    counts = np.bincount(labels.ravel())
-    dark = np.bincount(labels.ravel(), weights=red.ravel()) / counts.clip(1)
-    keep = dark >= np.percentile(red, 5) + CONTRAST
-    keep[0] = False
-    return np.asarray((np.cumsum(keep) * keep).astype(np.int32)[labels])
+
+def _windows(rows: int, cols: int) -> Iterator[tuple[Box, Box]]:
+    """The windows of an image that they fill, each with the box that is kept of it."""
+    for r, r0, r1 in _spans(rows):
+        for c, c0, c1 in _spans(cols):
+            seen = Box(r, c, min(r + WINDOW, rows), min(c + WINDOW, cols))
+            yield seen, Box(r0, c0, r1, c1)
+
+
+def _spans(length: int) -> Iterator[tuple[int, int, int]]:
+    """Start of each window along an axis, and what is kept of it."""
+    margin = (WINDOW - SHIFT) // 2
+    starts = range(0, max(1, length - WINDOW + 1), SHIFT)
+    for start in starts:
+        first = start + margin if start else 0
+        yield start, first, length if start == starts[-1] else start + WINDOW - margin
 
 
 def _coarse(box: Box) -> Box:
@@ -259,7 +281,7 @@ class PromptModel:
         pad = [(0, FIELD - n) for n in inner]
         field = np.pad(_resized(image, inner), [*pad, (0, 0)], mode="symmetric")
         maps, _ = self._networks.look(field)
-        nuclei = without_faint(decode(maps, self._networks.params), field)
+        nuclei = decode(maps, self._networks.params)
         look = _Look(field, maps.astype(np.float16), nuclei, inner)
         n_bytes = field.nbytes + look.maps.nbytes + nuclei.nbytes
         return Embedding(self._id, (h, w), look, n_bytes)

@@ -121,7 +121,7 @@ class NucleiNet(nn.Module):
         return maps
 
     def described(self, light: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps as `forward` gives them, and the trunk's coarse features (n, 128, h / 16, w / 16)."""
+        """Maps as `forward` gives them, and coarse features (n, 128, h / 16, w / 16)."""
         fine, coarse = self.trunk(light)
         return self.head(fine), coarse
 
