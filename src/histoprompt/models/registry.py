@@ -25,6 +25,7 @@ _ZOO = (
     ("histoprompt.models.zoo.litemedsam", "CARD"),
     ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.classical", "CARD"),
+    ("histoprompt.models.zoo.vocabulary", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.sam", "CARDS"),
 )
