@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from histoprompt.core.prompt import PromptKind
@@ -65,6 +66,11 @@ class ModelCard:
         Side in level-0 pixels of the smallest square handed to the model around one object.
     reach : float
         Largest share of the field's side an object may take before a larger field is chosen.
+    step : int
+        Pixels between the windows, `input_size` a side, that a cell segmenter cuts an image into
+        from its corner on; three quarters of `input_size` if not given.
+    needs : tuple of str or None
+        (import name, what to ``pip install``) of a package that is not installed with this one.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -83,5 +89,24 @@ class ModelCard:
     mpp: float | None = None
     field: int = 256
     reach: float = 0.6
+    step: int = 0
+    needs: tuple[str, str] | None = None
     memory_mib: int = 256
     description: str = ""
+
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """(size, step) in pixels of the windows of a cell segmenter that has any.
+
+        Two images whose corners differ by whole steps are cut into the same windows.
+        """
+        if self.role != "cells" or not self.input_size:
+            return None
+        return self.input_size, self.step or self.input_size * 3 // 4
+
+    @property
+    def missing(self) -> str:
+        """What to ``pip install`` before the model can be used; empty if nothing."""
+        if self.needs is None or find_spec(self.needs[0]) is not None:
+            return ""
+        return self.needs[1]

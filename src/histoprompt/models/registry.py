@@ -25,9 +25,13 @@ _ZOO = (
     ("histoprompt.models.zoo.litemedsam", "CARD"),
     ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.classical", "CARD"),
-    ("histoprompt.models.zoo.vocabulary", "CARD"),
+    ("histoprompt.models.zoo.classical_cells", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.sam", "CARDS"),
+    ("histoprompt.models.zoo.cellpose", "CARD"),
+    ("histoprompt.models.zoo.stardist", "CARD"),
+    ("histoprompt.models.zoo.instanseg", "CARD"),
+    ("histoprompt.models.zoo.vocabulary", "CARD"),
 )
 
 
@@ -75,6 +79,8 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
     WeightsError
         If the file does not fit the model.
     """
+    if card.missing:
+        raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
     module, _, function = card.loader.partition(":")
     try:
         load = getattr(import_module(module), function)

@@ -1,171 +1,190 @@
-"""All nuclei of a region: tiles in, cells with level-0 labels out."""
+"""Count the cells of a slide: tiles in, cells with labels, features and classes on disk."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from histoprompt.core.atomic import replacing_file
-from histoprompt.core.errors import MissingMppError, RegionError
-from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.labels import SparseLabels
-from histoprompt.core.results import Mask
+from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.errors import Cancelled
+from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
+from histoprompt.core.stain_fit import Dyes
 from histoprompt.core.task import Task
-from histoprompt.core.tiling import Tile, TileGrid
-from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.roles import CellSegmenter
+from histoprompt.core.tiling import Tile
+from histoprompt.pipelines.classifiers import CellClassifier
+from histoprompt.pipelines.count_store import CountStore, Head, Records, record_type
+from histoprompt.pipelines.features import FEATURE_NAMES, measure
+from histoprompt.pipelines.find_cells import CellSource, Found, cells_of_tile, tiles_of
+from histoprompt.pipelines.ground import Ground
 
-# Sides in microns: what a tile owns, and what is read around it so that no nucleus is cut.
-TILE_UM = 160.0
-HALO_UM = 24.0
+# Where a count lies until it is complete, inside the folder of its results.
+UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """One nucleus.
+class CountJob:
+    """How cells are found and told apart; the same for all slides of a run.
 
     Attributes
     ----------
-    row, col : float
-        Centroid, level-0 pixels.
-    mask : Mask
-        Level-0 pixels.
+    source : CellSource
+        Finds them.
+    settings : mapping
+        What `source` and `classifier` are, as JSON: a count is only resumed with the same.
+    tile : int or None
+        Side of a tile in level-0 pixels; 512 um if None.
+    classifier : CellClassifier or None
     """
 
-    row: float
-    col: float
-    mask: Mask
+    source: CellSource
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tile: int | None = None
+    classifier: CellClassifier | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CellRow:
-    """A line of ``cells.csv``: label id, centroid in level-0 pixels, area in square microns."""
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a count got.
 
-    id: int
-    row: float
-    col: float
-    area_um2: float
+    Attributes
+    ----------
+    store : CountStore
+        Its cells and labels.
+    done, total : int
+        Tiles.
+    resumed : int
+        Tiles that were done before.
+    """
+
+    store: CountStore
+    done: int
+    total: int
+    resumed: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile is done."""
+        return self.done == self.total
 
 
-def find_cells(
-    slide: Slide,
-    region: Box,
-    card: ModelCard,
-    manager: ModelManager,
-    task: Task,
-    *,
-    weights: Path | None = None,
-) -> Iterator[Cell]:
-    """Find the nuclei of a region, tile by tile.
-
-    A nucleus belongs to the tile that owns its centroid, so none is counted twice at a seam.
+def count_cells(
+    slide: Slide, ground: Ground, dyes: Dyes, job: CountJob, folder: Path, task: Task
+) -> Progress:
+    """Count the cells of a slide, going on where an earlier run with the same settings stopped.
 
     Parameters
     ----------
     slide : Slide
-        Its mpp must be known: at an unknown scale a segmenter guesses.
-    region : Box
-        Integer level-0 box on the slide.
-    card : ModelCard
-        Of a `CellSegmenter`.
-    manager : ModelManager
+        Its mpp must be known.
+    ground : Ground
+        What is counted.
+    dyes : Dyes
+        Of the slide.
+    job : CountJob
+    folder : Path
+        Of the results; unfinished work lies in ``.unfinished`` there.
     task : Task
-        Told of every tile.
-    weights : Path, optional
-        The user's own weights.
+        Told of every tile. When it is cancelled the count ends early and is not complete.
 
     Raises
     ------
-    MissingMppError
-        If the slide has no pixel size.
-    RegionError
-        If the region reaches outside the slide.
+    MissingMppError, RegionError
+        As `find_cells.tiles_of`.
+    ExportError
+        If the disk is full; what was counted before stays.
     """
-    grid = _grid(slide, region, card)
-    for done, tile in enumerate(grid):
-        task.step(done, len(grid), f"Finding nuclei in {slide.name}")
-        shape = _shape(tile.outer, slide, card)
-        image, frame = slide.read(tile.outer, shape)
-        with manager.lease(card, task, weights) as model:
-            labels = _segment(model, image)
-        yield from _owned(labels, frame, tile, slide.box)
-    task.step(len(grid), len(grid), "Done")
+    grid = tiles_of(slide, ground.box, job.tile)
+    tiles = [tile for tile in grid if ground.meets(tile.inner)]
+    settings = {**job.settings, **_place(slide, ground), "tile": grid.size}
+    store = CountStore(folder / UNFINISHED, ground.box, settings)
+    before = len(store.done)
+    counter = _Counter(slide, ground, dyes, job, store)
+    try:
+        for tile in tiles:
+            if not store.finished((tile.row, tile.col)):
+                task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}")
+                counter.count(tile, task)
+    except Cancelled:
+        return Progress(store, len(store.done), len(tiles), before)
+    task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
+    return Progress(store, len(store.done), len(tiles), before)
 
 
-def _segment(model: CellSegmenter, image: NDArray[np.uint8]) -> NDArray[np.int32]:
-    return model.segment(image)
+@dataclass(frozen=True, eq=False)
+class _Counter:
+    """What turns one tile into records."""
+
+    slide: Slide
+    ground: Ground
+    dyes: Dyes
+    job: CountJob
+    store: CountStore
+
+    def count(self, tile: Tile, task: Task) -> None:
+        """Find, draw, measure, classify and store the cells of a tile."""
+        found = cells_of_tile(self.job.source, self.slide, tile, task)
+        found = found.only(self.ground.counts(found.centroids()))
+        place, level0 = (tile.row, tile.col), found.at_level0(self.ground.box)
+        if level0 is None:
+            self.store.append(place, np.zeros(0, record_type(0)), Head(), None)
+            return
+        labels, box = level0
+        drawn, kept = self.store.draw(labels, box)
+        found = found.only(np.pad(kept, (0, len(found) - len(kept))))
+        features, names = self._features(found)
+        classes, code, score = self._classes(features, names)
+        records = self._records(found, drawn, box, features)
+        records["code"], records["score"] = code, score
+        self.store.append(place, records, Head(names, classes), box)
+
+    def _features(self, found: Found) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        assert self.slide.mpp is not None
+        measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
+        names = FEATURE_NAMES
+        if found.described.shape[1]:
+            names = (*FEATURE_NAMES, *self.job.source.feature_names)
+            measured = np.concatenate([measured, found.described], axis=1)
+        return measured, names
+
+    def _classes(
+        self, features: NDArray[np.float32], names: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], NDArray[np.int16], NDArray[np.float32]]:
+        if self.job.classifier is not None:
+            return self.job.classifier.classify(features, names)
+        n = len(features)
+        return (UNCLASSIFIED,), np.zeros(n, np.int16), np.full(n, np.nan, np.float32)
+
+    def _records(
+        self, found: Found, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
+    ) -> Records:
+        assert self.slide.mpp is not None
+        n = len(found)
+        records = np.zeros(n, record_type(features.shape[1]))
+        records["id"] = len(self.store) + 1 + np.arange(n)
+        records["row"], records["col"] = found.centroids().T
+        area = np.bincount(drawn.ravel(), minlength=n + 1)[1:]
+        records["area_um2"] = area * self.slide.mpp**2
+        records["box"] = _boxes(ndi.find_objects(drawn, n), box)
+        records["features"] = features
+        return records
 
 
-def label_cells(
-    cells: Iterator[Cell], region: Box, mpp: float
-) -> tuple[SparseLabels, list[CellRow]]:
-    """Number cells from 1 and draw them into labels of the region.
-
-    Where two cells of neighbouring tiles claim a pixel, the earlier one keeps it.
-    """
-    labels = SparseLabels(region.shape, (round(region.r0), round(region.c0)))
-    rows: list[CellRow] = []
-    for cell in cells:
-        box = cell.mask.frame.box.intersection(region)
-        if box is None:
-            continue
-        part = cell.mask.array[box.slices((cell.mask.frame.box.r0, cell.mask.frame.box.c0))]
-        free = part & (labels.read(box) == 0)
-        if free.any():
-            rows.append(CellRow(len(rows) + 1, cell.row, cell.col, float(free.sum()) * mpp**2))
-            labels.paste(free.astype(np.uint32) * len(rows), box)
-    return labels, rows
+def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.int32]:
+    """(n, 4) level-0 boxes of objects of an array that lies at a box."""
+    found = [(p[0].start, p[1].start, p[0].stop, p[1].stop) for p in places if p is not None]
+    corner = np.array([box.r0, box.c0, box.r0, box.c0])
+    return (np.array(found).reshape(-1, 4) + corner).astype(np.int32)
 
 
-def write_cells(path: Path, rows: list[CellRow]) -> None:
-    """Write ``cells.csv`` with the columns id, row, col, area_um2; whole or not at all."""
-    with replacing_file(path) as part, Path(part).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "row", "col", "area_um2"])
-        writer.writerows((r.id, f"{r.row:.2f}", f"{r.col:.2f}", f"{r.area_um2:.3f}") for r in rows)
-
-
-def _grid(slide: Slide, region: Box, card: ModelCard) -> TileGrid:
-    if slide.mpp is None:
-        raise MissingMppError(
-            f"{slide.name} does not state its pixel size, and nuclei are found at "
-            f"{card.mpp} um/px. Type it in the Prompt dock, or give --mpp 0.25 or what is true."
-        )
-    if not slide.box.covers(region):
-        raise RegionError(
-            f"Region {tuple(region)} reaches outside {slide.name}, which has {slide.shape[0]} "
-            f"rows and {slide.shape[1]} columns."
-        )
-    size, halo = (max(1, round(um / slide.mpp)) for um in (TILE_UM, HALO_UM))
-    return TileGrid(region, size, halo, slide.box)
-
-
-def _shape(box: Box, slide: Slide, card: ModelCard) -> tuple[int, int]:
-    """Array shape that gives the model its scale; one within 5 per cent is left as it is."""
-    scale = (slide.mpp or 1.0) / (card.mpp or slide.mpp or 1.0)
-    if abs(scale - 1) < 0.05:
-        return box.shape
-    return max(1, round(box.height * scale)), max(1, round(box.width * scale))
-
-
-def _owned(labels: NDArray[np.int32], frame: Frame, tile: Tile, bounds: Box) -> Iterator[Cell]:
-    """The cells whose centroid the tile owns, in level-0 pixels."""
-    for value, where in enumerate(ndi.find_objects(labels), start=1):
-        if where is None:
-            continue
-        inside = labels[where] == value
-        corner = np.array([where[0].start, where[1].start])
-        centroid = np.argwhere(inside).mean(axis=0) + corner
-        row, col = frame.to_slide(centroid)[0]
-        if tile.owns(row, col):
-            box = Box(*corner, *(corner + inside.shape))
-            mask = Mask(inside, Frame(frame.box_to_slide(box), box.shape))
-            yield Cell(float(row), float(col), mask.at_level0(bounds))
+def _place(slide: Slide, ground: Ground) -> dict[str, Any]:
+    """What of the slide a resumed count must share."""
+    regions = [[r.name, r.polygon.wkt] for r in ground.regions]
+    place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
+    return {**place, "regions": regions, "chosen": ground.chosen}

@@ -14,7 +14,7 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import Cell, find_cells
+from histoprompt.pipelines.find_cells import Cell, find_cells
 
 # Longest side of a region that is filled at once, level-0 pixels.
 LONGEST = 4096
@@ -37,7 +37,7 @@ def fill_store(
     Parameters
     ----------
     slide, card, manager, task, weights
-        As for `count.find_cells`; a cancelled task commits nothing.
+        As for `find_cells.find_cells`; a cancelled task commits nothing.
     region : Box
         Integer level-0 box on the slide, at most `LONGEST` pixels a side.
     store : LabelStore

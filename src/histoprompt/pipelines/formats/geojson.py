@@ -69,19 +69,19 @@ def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
     LabelError
         If the file is not GeoJSON.
     """
-    features = _features(read_json(Path(path)), Path(path))
+    features = features_in(read_json(Path(path)), Path(path))
     labels = SparseLabels(size)
     names: dict[int, str] = {}
     colours: dict[str, Colour] = {}
     ids = _ids(features)
     skipped = 0
     for label, feature in zip(ids, features, strict=True):
-        outline = _outlines(feature, Path(path))
+        outline = [from_polygon(p) for p in polygons_of(feature, Path(path))]
         if not outline:
             skipped += 1
             continue
         _paint(labels, outline, label)
-        names[label], colour = _class_of(feature)
+        names[label], colour = class_of(feature)
         if colour:
             colours[names[label]] = colour
     return Imported(labels, Classes(names, colours), skipped)
@@ -91,7 +91,12 @@ def _geometry(job: ExportJob, label: int, box: Box) -> dict[str, Any]:
     def mask(part: Box) -> NDArray[np.bool_]:
         return np.equal(job.labels.read(part), label)
 
-    polygons = to_polygons(outlines_in(mask, box), job.params.simplify)
+    return geometry_of(outlines_in(mask, box), job.params.simplify)
+
+
+def geometry_of(found: list[Outline], simplify: float = 0.0) -> dict[str, Any]:
+    """Outlines of one object as the geometry of a feature."""
+    polygons = to_polygons(found, simplify)
     geometry = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
     plain = mapping(geometry)
     return {"type": plain["type"], "coordinates": _plain(plain["coordinates"])}
@@ -124,7 +129,14 @@ def _plain(coordinates: Any) -> Any:
     return int(coordinates) if coordinates == math.floor(coordinates) else coordinates
 
 
-def _features(data: Any, path: Path) -> list[dict[str, Any]]:
+def features_in(data: Any, path: Path) -> list[dict[str, Any]]:
+    """The features of a FeatureCollection, a list of features, or one feature.
+
+    Raises
+    ------
+    LabelError
+        If the data is none of these.
+    """
     if isinstance(data, dict):
         data = data.get("features", [data] if data.get("type") == "Feature" else None)
     if not isinstance(data, list) or not all(isinstance(f, dict) for f in data):
@@ -151,7 +163,14 @@ def _stated_id(feature: dict[str, Any]) -> int:
     return int(text) if text.isascii() and text.isdigit() and int(text) < 2**31 else 0
 
 
-def _outlines(feature: dict[str, Any], path: Path) -> list[Outline]:
+def polygons_of(feature: dict[str, Any], path: Path) -> list[shapely.Polygon]:
+    """The polygons of a feature, (x, y); points and lines are left out.
+
+    Raises
+    ------
+    LabelError
+        If its geometry cannot be read.
+    """
     try:
         geometry = shape(feature["geometry"])
     except (
@@ -163,7 +182,7 @@ def _outlines(feature: dict[str, Any], path: Path) -> list[Outline]:
         ShapelyError,
     ) as error:
         raise LabelError(f"{path} has a feature without a usable geometry: {error!r}.") from error
-    return [from_polygon(polygon) for polygon in parts(geometry)]
+    return parts(geometry)
 
 
 def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
@@ -174,7 +193,7 @@ def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
         labels.paste(fill(outline, part).astype(np.uint32) * np.uint32(label), part)
 
 
-def _class_of(feature: dict[str, Any]) -> tuple[str, Colour | None]:
+def class_of(feature: dict[str, Any]) -> tuple[str, Colour | None]:
     """Name and colour; QuPath also writes a plain text, or the names of a derived class."""
     found = (feature.get("properties") or {}).get("classification")
     if isinstance(found, str):

@@ -1,0 +1,77 @@
+"""A large image for a segmenter that wants small ones: windows, each cell owned by one of them.
+
+What a segmenter of whole images finds depends on the image (thresholds, normalisation). Cut into
+windows from its corner on, two images whose corners differ by whole steps give the same cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from histoprompt.core.geometry import Box
+from histoprompt.core.tiling import Tile
+
+Find = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
+
+
+class WindowedCells:
+    """A `CellSegmenter` from a function that labels one window.
+
+    Parameters
+    ----------
+    find : callable
+        (h, w, 3) uint8 to (h, w) int32 labels, 0 background.
+    size, step : int
+        Side of the windows, and pixels between them; the card's `windows`.
+    """
+
+    def __init__(self, find: Find, size: int, step: int) -> None:
+        self._find, self._size, self._step = find, size, step
+        self._margin = (size - step) // 2
+
+    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Label an (h, w, 3) image: (h, w) int32, cells from 1 without gaps."""
+        h, w = image.shape[:2]
+        out = np.zeros((h, w), np.int32)
+        for row in self._spans(h):
+            for col in self._spans(w):
+                outer, inner = (Box(r[0], c[0], r[1], c[1]) for r, c in zip(row, col, strict=True))
+                tile = Tile(0, 0, inner, outer)
+                found = _numbered(self._find(np.ascontiguousarray(image[outer.slices()])))
+                owned, view = _owned(found, tile), out[outer.slices()]
+                count = int(out.max())
+                np.copyto(view, owned + count, where=(owned > 0) & (view == 0))
+        return _numbered(out)
+
+    def _spans(self, length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Along one axis: what each window sees, and what it owns (at a rim, up to the rim)."""
+        last = max(0, -(-(length - self._size) // self._step))
+        spans = []
+        for k in range(last + 1):
+            start = k * self._step
+            first = start + self._margin if k else 0
+            end = start + self._step + self._margin if k < last else length
+            spans.append(((start, min(start + self._size, length)), (first, end)))
+        return spans
+
+
+def _owned(labels: NDArray[np.int32], tile: Tile) -> NDArray[np.int32]:
+    """The cells whose centroid the window owns, numbered from 1."""
+    count = int(labels.max(initial=0))
+    if not count:
+        return labels
+    centres = np.array(ndi.center_of_mass(labels > 0, labels, np.arange(1, count + 1)))
+    at = centres.reshape(-1, 2) + (tile.outer.r0, tile.outer.c0)
+    mine = [tile.owns(r, c) for r, c in at]
+    numbers = np.concatenate([[0], np.cumsum(mine) * mine]).astype(np.int32)
+    return np.asarray(numbers[labels])
+
+
+def _numbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Numbers from 1 without gaps."""
+    present = np.unique(labels)
+    return np.searchsorted(present[present > 0], labels, side="right").astype(np.int32)

@@ -1,0 +1,246 @@
+"""What has been counted so far, on disk: so that memory stays flat and nothing done is lost.
+
+A folder with the settings (``settings.json``), the cells as fixed-size records (``cells.bin``),
+their labels (a zarr array) and a line for every finished tile (``tiles.jsonl``). A tile is written
+in that order, and counts once its line is there: what a killed process wrote beyond the last line
+is cut off, or written again with the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from histoprompt.core.atomic import explained, replacing_file
+from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels import as_ids, cells, check_inside
+from histoprompt.core.tiling import TileGrid
+
+CHUNK = 512
+_SETTINGS, _CELLS, _LABELS, _TILES = "settings.json", "cells.bin", "labels.zarr", "tiles.jsonl"
+Records = NDArray[np.void]
+
+
+def record_type(features: int) -> np.dtype[np.void]:
+    """What is stored of a cell; `box` is r0, c0, r1, c1 in level-0 pixels."""
+    fields = [("id", "<i8"), ("row", "<f8"), ("col", "<f8"), ("area_um2", "<f8"), ("code", "<i2")]
+    return np.dtype([*fields, ("score", "<f4"), ("box", "<i4", 4), ("features", "<f4", features)])
+
+
+@dataclass(frozen=True)
+class Head:
+    """What columns mean: names of features, and of the classes that codes stand for."""
+
+    names: tuple[str, ...] = ()
+    classes: tuple[str, ...] = (UNCLASSIFIED,)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished tile: its place, how many cells up to and with it, where its labels lie."""
+
+    place: tuple[int, int]
+    cells: int
+    box: Box | None
+
+
+class CountStore:
+    """Cells and labels of one region, written tile by tile.
+
+    Attributes
+    ----------
+    folder : Path
+    region : Box
+        Integer level-0 box the labels cover.
+    done : list of Done
+        Finished tiles, in the order they were finished.
+    head : Head
+        Known once a tile with cells was written.
+    replaced : bool
+        Whether a count with other settings was there, and is gone.
+    """
+
+    def __init__(self, folder: Path, region: Box, settings: Mapping[str, Any]) -> None:
+        """Open a folder with the same settings to go on, else start anew."""
+        self.folder, self.region = folder, region
+        self.done: list[Done] = []
+        self._places: set[tuple[int, int]] = set()
+        self.head = Head()
+        self.replaced = False
+        wanted = json.loads(json.dumps(dict(settings)))
+        with explained(folder):
+            if _read_json(folder / _SETTINGS) != wanted:
+                self.replaced = (folder / _SETTINGS).exists()
+                self._create(wanted)
+            self._recover()
+        self._array: Any = zarr.open_array(folder / _LABELS, mode="r+")
+        self._grid = TileGrid(region, CHUNK, 0, region)
+
+    def __len__(self) -> int:
+        return self.done[-1].cells if self.done else 0
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def finished(self, place: tuple[int, int]) -> bool:
+        """Whether a tile, by its (row, col) in the grid, is done."""
+        return place in self._places
+
+    def draw(self, labels: NDArray[np.int32], box: Box) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Draw the cells of the next tile where nobody else's are.
+
+        A cell of which others have the larger part is the same nucleus again, and is left out.
+
+        Parameters
+        ----------
+        labels : (h, w) int32
+            0 background, cells 1 ... n.
+        box : Box
+            Level-0 pixels, inside the region.
+
+        Returns
+        -------
+        drawn : (h, w) int32
+            What was drawn, numbered anew without gaps; number k has the id ``len(self) + k``.
+        kept : (n,) bool
+            Which cells were drawn.
+        """
+        where, base = box.slices(self.origin), len(self)
+        with explained(self.folder):
+            stored = np.asarray(self._array[where])
+            # ids beyond the last finished tile are those of a process that was killed
+            free = (stored == 0) | (stored > base)
+            drawn, kept = _mostly_free(labels, free)
+            ids = np.where(drawn > 0, drawn.astype(np.int64) + base, np.where(free, 0, stored))
+            self._array[where] = ids.astype(np.uint32)
+        return drawn, kept
+
+    def append(self, place: tuple[int, int], records: Records, head: Head, box: Box | None) -> None:
+        """Write the cells of a tile whose labels are drawn, and that it is done."""
+        corners = None if box is None else [int(v) for v in box]
+        line: dict[str, Any] = {"tile": place, "cells": len(self) + len(records), "box": corners}
+        if len(records) and not self.head.names:
+            self.head = head
+            line["head"] = [head.names, head.classes]
+        with explained(self.folder):
+            _append(self.folder / _CELLS, records.tobytes())
+            _append(self.folder / _TILES, (json.dumps(line) + "\n").encode())
+        self._add(line)
+
+    def remove(self) -> None:
+        """Delete the folder: its content has been written elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def batches(self, size: int = 20_000) -> Iterator[Records]:
+        """The cells, some at a time, in the order of their ids."""
+        dtype = record_type(len(self.head.names))
+        with (self.folder / _CELLS).open("rb") as file:
+            left = len(self)
+            while left:
+                records = np.fromfile(file, dtype, min(size, left))
+                left -= len(records)
+                yield records
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the labels."""
+        return self.region.shape
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Level-0 (row, col) of the first pixel of the labels."""
+        return round(self.region.r0), round(self.region.c0)
+
+    def read(self, box: Box) -> NDArray[np.uint32]:
+        """The (h, w) uint32 labels of a level-0 box inside the region."""
+        check_inside(self, box)
+        ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
+        return np.where(ids > len(self), 0, ids).astype(np.uint32)
+
+    def filled_boxes(self) -> Iterator[Box]:
+        """The chunks that were drawn on."""
+        boxes = (d.box for d in self.done if d.box is not None)
+        places = sorted({place for box in boxes for place in cells(self._grid, box)})
+        return (self._grid.tile(*place).inner for place in places)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def _create(self, settings: Mapping[str, Any]) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        zarr.create_array(
+            self.folder / _LABELS,
+            shape=self.region.shape,
+            chunks=(CHUNK, CHUNK),
+            dtype=np.uint32,
+            compressors=ZstdCodec(level=1),
+            fill_value=0,
+        )
+        for name in (_CELLS, _TILES):
+            (self.folder / name).touch()
+        with replacing_file(self.folder / _SETTINGS) as part:
+            part.write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
+
+    def _recover(self) -> None:
+        """Take the finished tiles, and cut off what was written after the last of them."""
+        raw = (self.folder / _TILES).read_bytes()
+        whole = raw[: raw.rfind(b"\n") + 1]
+        for text in whole.splitlines():
+            line = json.loads(text)
+            if "head" in line:
+                self.head = Head(*(tuple(part) for part in line["head"]))
+            self._add(line)
+        os.truncate(self.folder / _TILES, len(whole))
+        os.truncate(self.folder / _CELLS, len(self) * record_type(len(self.head.names)).itemsize)
+
+    def _add(self, line: Mapping[str, Any]) -> None:
+        box = None if line["box"] is None else Box(*line["box"])
+        place = (line["tile"][0], line["tile"][1])
+        self.done.append(Done(place, line["cells"], box))
+        self._places.add(place)
+
+
+def _mostly_free(
+    labels: NDArray[np.int32], free: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The free pixels of the cells that have at least half of theirs, numbered anew."""
+    count = int(labels.max(initial=0)) + 1
+    visible = np.where(free, labels, 0)
+    whole, left = (np.bincount(x.ravel(), minlength=count) for x in (labels, visible))
+    kept = (left > 0) & (left * 2 >= whole)
+    kept[0] = False
+    numbers = (np.cumsum(kept) * kept).astype(np.int32)
+    return numbers[visible], kept[1:]
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append and see it through to the disk; on failure the file is as it was."""
+    before = path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        os.truncate(path, before)
+        raise
+
+
+def _read_json(path: Path) -> Any:
+    """What a JSON file holds; None if there is no such file or it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,248 @@
+"""All cells of a region, tile by tile: each belongs to the one tile that owns its centroid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from histoprompt.core.errors import MissingMppError, RegionError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.results import Mask
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.core.tiling import Tile, TileGrid
+from histoprompt.models.card import ModelCard
+from histoprompt.models.manager import ModelManager
+from histoprompt.models.roles import CellDescriber, CellSegmenter
+from histoprompt.pipelines.look import frame_around, read_frame
+
+# Side in microns of a tile: large, as what is read around it is seen twice; smaller where somebody
+# waits for it and may want to cancel.
+TILE_UM, VIEW_UM = 512.0, 256.0
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One nucleus.
+
+    Attributes
+    ----------
+    row, col : float
+        Centroid, level-0 pixels.
+    mask : Mask
+        Level-0 pixels.
+    """
+
+    row: float
+    col: float
+    mask: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The cells of an image.
+
+    Attributes
+    ----------
+    image : (h, w, 3) uint8
+    labels : (h, w) int32
+        0 background, cells from 1 without gaps.
+    frame : Frame
+        Where both lie; they may reach outside the slide.
+    described : (n, k) float32
+        What the model's encoder saw of each cell; k is 0 for models that do not tell.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    frame: Frame
+    described: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.described)
+
+    @property
+    def scale(self) -> float:
+        """Level-0 pixels a pixel of the image."""
+        return self.frame.scale[0]
+
+    def centroids(self) -> NDArray[np.float64]:
+        """(n, 2) level-0 positions of the cells."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
+        rows, cols = np.nonzero(self.labels)
+        of = self.labels[rows, cols] - 1
+        sums = [np.bincount(of, weights=axis, minlength=len(self)) for axis in (rows, cols)]
+        return self.frame.to_slide(np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])
+
+    def only(self, keep: NDArray[np.bool_]) -> Found:
+        """Some of the cells, numbered anew in the same order."""
+        numbers = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
+        return Found(self.image, numbers[self.labels], self.frame, self.described[keep])
+
+    def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
+        """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""
+        tight = Box.of_mask(self.labels > 0)
+        if tight is None:
+            return None
+        box = self.frame.box_to_slide(tight).to_pixels().intersection(bounds)
+        if box is None:
+            return None
+        rows, cols = (_nearest(self.frame, box, axis) for axis in (0, 1))
+        return self.labels[np.ix_(rows, cols)], box
+
+
+class CellSource(Protocol):
+    """Whatever finds the cells in and around a tile."""
+
+    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+        """All cells whose centroid may lie in a level-0 box, and some around it."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of what `Found.described` holds; known once something was found."""
+
+
+@dataclass(eq=False)
+class ModelCells:
+    """Cells by a model that finds them all.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the role ``cells``.
+    manager : ModelManager
+        Lends it.
+    weights : Path, optional
+        The user's own.
+    describe : bool
+        Whether to ask a `CellDescriber` what its encoder saw.
+    """
+
+    card: ModelCard
+    manager: ModelManager
+    weights: Path | None = None
+    describe: bool = False
+    feature_names: tuple[str, ...] = ()
+
+    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+        """All cells in and around a tile."""
+        frame = frame_around(inner, slide, self.card)
+        image = read_frame(slide, frame)
+        with self.manager.lease(self.card, task, self.weights) as model:
+            labels, described = self._segment(model, image)
+        return Found(image, labels, frame, described)
+
+    def _segment(
+        self, model: CellSegmenter, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if self.describe and isinstance(model, CellDescriber):
+            self.feature_names = model.feature_names
+            return model.segment_described(image)
+        labels = model.segment(image)
+        return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
+
+
+def tiles_of(slide: Slide, region: Box, tile: float | None = None) -> TileGrid:
+    """The tiles of a region.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known: at an unknown scale a segmenter guesses.
+    region : Box
+        Integer level-0 box on the slide.
+    tile : int, optional
+        Side in level-0 pixels; 512 um if not given.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide.
+    """
+    if slide.mpp is None:
+        raise MissingMppError(
+            f"{slide.name} does not state its pixel size, and cells are found at a known scale. "
+            "Type it in the Prompt dock, or give --mpp 0.25 or what is true."
+        )
+    if not slide.box.covers(region):
+        raise RegionError(
+            f"Region {tuple(region)} reaches outside {slide.name}, which has {slide.shape[0]} "
+            f"rows and {slide.shape[1]} columns."
+        )
+    size = tile or TILE_UM / slide.mpp
+    return TileGrid(region, max(1, round(size)), 0, slide.box)
+
+
+def cells_of_tile(source: CellSource, slide: Slide, tile: Tile, task: Task) -> Found:
+    """The cells a tile owns."""
+    found = source.find(slide, tile.inner, task)
+    at = found.centroids()
+    (r0, c0, r1, c1) = (v - 0.5 for v in tile.inner)
+    mine = (at[:, 0] >= r0) & (at[:, 0] < r1) & (at[:, 1] >= c0) & (at[:, 1] < c1)
+    return found.only(mine)
+
+
+def find_cells(
+    slide: Slide,
+    region: Box,
+    card: ModelCard,
+    manager: ModelManager,
+    task: Task,
+    *,
+    weights: Path | None = None,
+) -> Iterator[Cell]:
+    """Find the nuclei of a region, one by one as masks.
+
+    Parameters
+    ----------
+    slide : Slide
+    region : Box
+        Integer level-0 box on the slide.
+    card : ModelCard
+        Of a `CellSegmenter`.
+    manager : ModelManager
+    task : Task
+        Told of every tile.
+    weights : Path, optional
+        The user's own weights.
+
+    Raises
+    ------
+    MissingMppError, RegionError
+        As `tiles_of`.
+    """
+    grid = tiles_of(slide, region, VIEW_UM / slide.mpp if slide.mpp else None)
+    source = ModelCells(card, manager, weights)
+    for done, tile in enumerate(grid):
+        task.step(done, len(grid), f"Finding nuclei in {slide.name}")
+        yield from _masks(cells_of_tile(source, slide, tile, task), slide.box)
+    task.step(len(grid), len(grid), "Done")
+
+
+def _masks(found: Found, bounds: Box) -> Iterator[Cell]:
+    at = found.centroids()
+    for value, where in enumerate(ndi.find_objects(found.labels), start=1):
+        if where is None:
+            continue
+        inside = found.labels[where] == value
+        box = Box(where[0].start, where[1].start, where[0].stop, where[1].stop)
+        mask = Mask(inside, Frame(found.frame.box_to_slide(box), box.shape))
+        row, col = at[value - 1].tolist()
+        yield Cell(row, col, mask.at_level0(bounds))
+
+
+def _nearest(frame: Frame, box: Box, axis: int) -> NDArray[np.int64]:
+    """For each level-0 row (or column) of a box the one of the frame's array it falls on."""
+    start, stop = ((box.r0, box.r1), (box.c0, box.c1))[axis]
+    positions = np.zeros((round(stop - start), 2))
+    positions[:, axis] = np.arange(round(start), round(stop))
+    index = np.rint(frame.to_array(positions)[:, axis]).astype(np.int64)
+    return index.clip(0, frame.shape[axis] - 1)
