@@ -18,7 +18,7 @@ _PIECE = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class ScoredRegion:
     """A part of the slide that a text describes.
 
     Attributes
@@ -50,7 +50,7 @@ def find_regions(
     *,
     least_tiles: int = 1,
     first_id: int = 1,
-) -> list[Region]:
+) -> list[ScoredRegion]:
     """The regions of one text.
 
     Parameters
@@ -67,7 +67,7 @@ def find_regions(
 
     Returns
     -------
-    list of Region
+    list of ScoredRegion
         Largest first. Tiles that meet only at a corner belong to different regions, so every
         region is one polygon, perhaps with holes.
 
@@ -97,12 +97,12 @@ def region_raster(
     return np.asarray(ndi.label(mask)[0], np.int32)
 
 
-def paint_regions(regions: Sequence[Region], shape: tuple[int, int]) -> SparseLabels:
+def paint_regions(regions: Sequence[ScoredRegion], shape: tuple[int, int]) -> SparseLabels:
     """Level-0 labels of regions, such as to commit them; the later one is on top.
 
     Parameters
     ----------
-    regions : sequence of Region
+    regions : sequence of ScoredRegion
     shape : (rows, cols)
         Of the slide. Regions take 4 bytes a pixel: paint those of a window, not of a whole slide.
     """
@@ -115,13 +115,13 @@ def paint_regions(regions: Sequence[Region], shape: tuple[int, int]) -> SparseLa
     return labels
 
 
-def _region(scores: ScoreMap, text: str, places: NDArray[np.intp], number: int) -> Region:
+def _region(scores: ScoreMap, text: str, places: NDArray[np.intp], number: int) -> ScoredRegion:
     """The region of connected (k, 2) grid places."""
     corner = places.min(axis=0)
     mask = np.zeros(places.max(axis=0) - corner + 1, bool)
     mask[tuple((places - corner).T)] = True
     (part,) = outlines(mask, (int(corner[0]), int(corner[1])))
-    return Region(
+    return ScoredRegion(
         id=number,
         text=text,
         score=float(scores.raster(text)[tuple(places.T)].mean()),
