@@ -28,7 +28,7 @@ from histoprompt.pipelines.read_ahead import read_ahead
 # scales, most of them taken at 20x or near it.
 USUAL_MPP = 0.5
 # Share of a cell that must be tissue for its tile to be looked at.
-LEAST_TISSUE = 0.1
+LEAST_TISSUE = 0.25
 BATCH = 32
 _WHITE = 255
 
