@@ -13,12 +13,23 @@ import sys
 from collections.abc import Sequence
 
 from histoprompt import __version__
-from histoprompt.cli import count, demo, doctor, export, info, models, score, segment, train
+from histoprompt.cli import (
+    classify,
+    count,
+    demo,
+    doctor,
+    export,
+    info,
+    models,
+    score,
+    segment,
+    train,
+)
 from histoprompt.cli.options import say
 from histoprompt.core.errors import HistopromptError
 
 # In the order `--help` shows them.
-COMMANDS = (info, segment, export, count, score, train, models, doctor, demo)
+COMMANDS = (info, segment, export, count, classify, score, train, models, doctor, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -135,7 +135,7 @@ class IhcScore:
 def ihc_score(
     density: NDArray[np.floating], thresholds: DabThresholds = DabThresholds()
 ) -> IhcScore:
-    """Grades of cells by their (n,) mean optical densities of DAB; cells without one are left out."""
+    """Grades of cells by their (n,) mean optical densities of DAB; NaN is left out."""
     known = density[~np.isnan(density)]
     negative, weak, moderate, strong = np.bincount(thresholds.grade(known), minlength=4).tolist()
     return IhcScore(len(known), (negative, weak, moderate, strong))

@@ -74,9 +74,7 @@ def _axes(
     n = len(area)
     middle = [np.bincount(index, weights=x, minlength=n) / area for x in (rows, cols)]
     r, c = (x - m[index] for x, m in zip((rows, cols), middle, strict=True))
-    rr, cc, rc = (
-        np.bincount(index, weights=w, minlength=n) / area for w in (r * r, c * c, r * c)
-    )
+    rr, cc, rc = (np.bincount(index, weights=w, minlength=n) / area for w in (r * r, c * c, r * c))
     # A pixel is a square, not a point, and a square has a second moment of 1/12.
     half, spread = (rr + cc) / 2 + 1 / 12, np.sqrt(((rr - cc) / 2) ** 2 + rc**2)
     return 4 * np.sqrt(half + spread), 4 * np.sqrt(np.maximum(half - spread, 0))
@@ -103,7 +101,8 @@ def _perimeters(
         for dc in (-1, 0, 1):
             if dr or dc:
                 code += (rim[rows + dr, cols + dc] == own) * (10 if dr and dc else 2)
-    return np.bincount(own - 1, weights=_WEIGHTS[code], minlength=n)
+    lengths: NDArray[np.float64] = _WEIGHTS[code]
+    return np.bincount(own - 1, weights=lengths, minlength=n).astype(np.float64)
 
 
 def _hulls(

@@ -69,10 +69,11 @@ class Scaling:
 
     def apply(self, features: Float) -> Float:
         """Comparable features (n, k); what could not be measured is taken as average."""
-        scaled = (features - self.mean) / self.deviation
+        scaled: Float = (features - self.mean) / self.deviation
         np.clip(scaled, -_CUT, _CUT, out=scaled)
         scaled *= self.share
-        return np.nan_to_num(scaled, copy=False)
+        np.nan_to_num(scaled, copy=False)
+        return scaled
 
 
 def _family(name: str) -> str:
@@ -137,9 +138,19 @@ class Forest:
         from sklearn.ensemble import RandomForestClassifier
 
         forest = RandomForestClassifier(
-            _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=0, n_jobs=1
-        )
+            _TREES, max_depth=_DEPTH, class_weight="balanced", random_state=0, n_jobs=1,
+            oob_score=True,
+        )  # fmt: skip
         return forest.fit(self.scaled, self.code)
+
+    def out_of_bag(self) -> Float | None:
+        """Probabilities (m, c) of each example from trees that have not seen it.
+
+        None if a class has a single example.
+        """
+        if np.bincount(self.code, minlength=self.classes).min() < 2:
+            return None
+        return np.asarray(np.nan_to_num(self._grown.oob_decision_function_), np.float32)
 
     def probabilities(self, scaled: Float) -> Float:
         """(n, c) float32 from (n, k), rows of sum 1."""

@@ -96,7 +96,9 @@ class CountStore:
         """Whether a tile, by its (row, col) in the grid, is done."""
         return place in self._places
 
-    def draw(self, labels: NDArray[np.int32], box: Box) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    def draw(
+        self, labels: NDArray[np.int32], box: Box
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Draw the cells of the next tile where nobody else's are.
 
         A cell of which others have the larger part is the same nucleus again, and is left out.

@@ -139,7 +139,9 @@ def _histogram(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Tenth and ninetieth percentile, and entropy in bits, from a histogram an object."""
     bins = np.clip(values * (_BINS / _MOST_DENSITY), 0, _BINS - 1).astype(np.intp)
-    counts = np.bincount(index.astype(np.intp) * _BINS + bins, minlength=n * _BINS).reshape(n, _BINS)
+    counts = np.bincount(index.astype(np.intp) * _BINS + bins, minlength=n * _BINS).reshape(
+        n, _BINS
+    )
     share = counts / _counts(index, n)[:, None]
     below = share.cumsum(axis=1)
     width = _MOST_DENSITY / _BINS

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.classes import read_classes
 from histoprompt.core.errors import LabelError
@@ -56,6 +57,25 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
         features=values[:, len(numbers) - len(names) :].astype(np.float32),
         feature_names=names,
     )
+
+
+def write_cells(path: str | os.PathLike[str], cells: CellTable) -> None:
+    """Write a table as `read_cells` reads it; whole or not at all.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    head = [*PLACE_COLUMNS, *CLASS_COLUMNS, *cells.feature_names]
+    names = cells.class_names
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        for i, name in enumerate(names):
+            place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
+            features = (f"{v:.6g}" for v in cells.features[i].tolist())
+            writer.writerow((cells.id[i], *place, name, f"{cells.score[i]:.4f}", *features))
 
 
 def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int, str]:

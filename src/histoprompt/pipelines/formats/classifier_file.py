@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -67,7 +68,7 @@ def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:
     if meta.get("format") != FORMAT:
         raise LabelError(
             f"{path} is no classifier of this version ({FORMAT}, but it says "
-            f"{meta.get('format', 'nothing')}). Choose a file that `histoprompt classify fit` wrote."
+            f"{meta.get('format', 'nothing')}). Choose a file that `classify fit` wrote."
         )
     try:
         classifier = _classifier(json.loads(meta["head"]), tensors)
@@ -99,6 +100,7 @@ def _check(classifier: FewShotClassifier) -> None:
     """Refuse parts that do not fit together."""
     c, k, m = (len(x) for x in (classifier.classes, classifier.feature_names, classifier.code))
     scaling = classifier.scaling
+    wanted: list[tuple[NDArray[Any], tuple[int, ...]]]
     wanted = [(x, (k,)) for x in (scaling.mean, scaling.deviation, scaling.share)]
     wanted += [(classifier.examples, (m, k)), (classifier.code, (m,))]
     if isinstance(classifier.model, Linear):

@@ -1,0 +1,69 @@
+"""`histoprompt classify`: learn classes of cells from a few examples, and use what was learnt."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+
+from histoprompt.cli.options import Commands, keep_inputs, say
+from histoprompt.core.cell_table import UNSURE
+from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
+from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
+from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    classify = commands.add_parser("classify", help="classes of cells from a few examples")
+    actions = classify.add_subparsers(metavar="ACTION", required=True)
+    fit = actions.add_parser("fit", help="train a classifier on labelled cells")
+    fit.add_argument("--cells", required=True, type=Path, metavar="CSV", help="of `count`")
+    fit.add_argument("--labels", required=True, type=Path, metavar="CSV", help="id and class")
+    fit.add_argument("--out", required=True, type=Path, metavar="FILE")
+    methods = ("auto", "logistic", "prototype", "forest")
+    fit.add_argument("--method", default="auto", choices=methods, help="default: %(default)s")
+    fit.add_argument("--classes", metavar="A,B", help="classes that must have an example")
+    fit.set_defaults(run=_fit)
+    apply = actions.add_parser("apply", help="give cells their classes")
+    apply.add_argument("--cells", required=True, type=Path, metavar="CSV", help="of `count`")
+    apply.add_argument("--classifier", required=True, type=Path, metavar="FILE")
+    apply.add_argument("--out", required=True, type=Path, metavar="CSV")
+    apply.set_defaults(run=_apply)
+
+
+def _fit(args: argparse.Namespace) -> None:
+    keep_inputs(args.out, args.cells, args.labels)
+    cells = read_cells(args.cells)
+    labels = read_cell_labels(args.labels, cells)
+    wanted = [name.strip() for name in (args.classes or "").split(",") if name.strip()]
+    fit = Trainer(cells, replace(TrainParams(), method=args.method)).fit(labels, wanted)
+    write_classifier(args.out, fit.classifier)
+    for warning in fit.warnings:
+        say(f"Note: {warning}")
+    print(_report(fit), f"-> {args.out}")
+
+
+def _report(fit: Fit) -> str:
+    examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
+    held_out = (
+        f"{fit.accuracy:.0%} right on held-out examples"
+        if isfinite(fit.accuracy)
+        else "too few to test"
+    )
+    return (
+        f"{fit.classifier.method} from {examples}; {held_out}; "
+        f"{fit.cells.counts()[UNSURE]} of {len(fit.cells)} cells unsure"
+    )
+
+
+def _apply(args: argparse.Namespace) -> None:
+    keep_inputs(args.out, args.cells, args.classifier)
+    cells = read_cells(args.cells)
+    classifier = read_classifier(args.classifier)
+    found = classifier.classify(cells.features, cells.feature_names)
+    classified = cells.classified(*found)
+    write_cells(args.out, classified)
+    counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
+    print(f"{counts} -> {args.out}")
