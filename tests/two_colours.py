@@ -62,6 +62,7 @@ class Colours:
         return _unit(tiles.reshape(len(tiles), -1, 3).mean(axis=1))
 
     def embed_tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.seen += len(tiles)
         n, side = tiles.shape[:2]
         cells = tiles.reshape(n, side // 4, 4, side // 4, 4, 3).mean(axis=(2, 4))
         return _unit(cells.reshape(-1, 3)).reshape(n, side // 4, side // 4, 3)

@@ -104,9 +104,12 @@ def score_cells(
     with job.manager.lease(job.card, task, job.weights) as model:
         rows = np.stack([ensemble(model, query, TEMPLATES[texts.templates]) for query in wanted])
         scale = float(model.logit_scale) / texts.temperature
+    names = [query.name for query in wanted]
+    if not len(cells):
+        return replace(cells, classes=(*names, UNSURE))
     vectors = _vectors(slide, cells, texts, job, task)
     found = probabilities(vectors @ rows.T, scale, len(wanted))
-    return _classified(cells, [q.name for q in wanted], found, vectors, (texts, job.card.id))
+    return _classified(cells, names, found, vectors, (texts, job.card.id))
 
 
 def _classified(
@@ -133,10 +136,6 @@ def _classified(
 def _vectors(
     slide: Slide, cells: CellTable, texts: CellTexts, job: ScoreJob, task: Task
 ) -> NDArray[np.float32]:
-    if not len(cells):
-        with job.manager.lease(job.card, task, job.weights) as model:
-            width = model.embed_texts([texts.texts[0]]).shape[1]
-        return np.zeros((0, width), np.float32)
     if texts.way == "tokens":
         return _pooled(slide, cells, job, task)
     return _cropped(slide, cells, texts, job, task)

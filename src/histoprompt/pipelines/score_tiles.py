@@ -274,7 +274,7 @@ def _order(plan: TilePlan, todo: NDArray[np.int32], first: Box | None) -> NDArra
     centres = todo * step + step / 2 + (region.r0, region.c0)
     low, high = np.array([first.r0, first.c0]), np.array([first.r1, first.c1])
     outside = np.maximum(0, np.maximum(low - centres, centres - high))
-    return np.lexsort((todo[:, 1], todo[:, 0], np.hypot(*outside.T) // step))
+    return np.lexsort((todo[:, 1], todo[:, 0], np.ceil(np.hypot(*outside.T) / step)))
 
 
 def _tissue_places(grid: TileGrid, region: Box, tissue: Tissue) -> NDArray[np.int32]:
