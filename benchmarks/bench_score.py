@@ -40,7 +40,6 @@ from histoprompt.pipelines.score_tiles import ScoreJob, TilePlan, embed_tiles, p
 WIDTH, BATCH = 512, 32
 MEAN, STD = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
 SIZES = {"tiny (2 layers of 192)": (192, 2, 3, 32), "ViT-B/32": (768, 12, 12, 32)}
-_HEADER = "| {} |\n|{}|\n"
 
 
 class RandomClip:
@@ -117,8 +116,12 @@ def speed(rounds: int) -> list[list[str]]:
         wall = {k: len(plan) / min(t for t, _ in v) for k, v in times.items()}
         cpu = {k: len(plan) / min(c for _, c in v) for k, v in times.items()}
         lines.append(
-            [name, str(len(plan)), *(f"{v:.1f}" for v in (wall["plain"], wall["ours"]))]
-            + [f"{wall['ours'] / wall['plain']:.2f}", f"{cpu['ours'] / cpu['plain']:.2f}"]
+            [
+                name,
+                str(len(plan)),
+                *(f"{v:.1f}" for v in (wall["plain"], wall["ours"])),
+                *(f"{v['ours'] / v['plain']:.2f}" for v in (wall, cpu)),
+            ]
         )
     return lines
 
@@ -177,20 +180,16 @@ def cells(count: int) -> list[list[str]]:
     slide = open_slide(sample_file(SLIDE))
     labels = read_labels(sample_file(LABELS), origin=(0, 0)).read(slide.box).astype(np.int32)
     found = regionprops_table(labels, properties=("label", "centroid", "area"))
-    table = CellTable(
-        found["label"].astype(np.int64),
-        found["centroid-0"],
-        found["centroid-1"],
-        found["area"] / 16,
-    )[:count]
+    at = found["centroid-0"], found["centroid-1"]
+    nuclei = CellTable(found["label"].astype(np.int64), *at, found["area"] / 16)[:count]
     model = RandomClip("ViT-B/32")
     card = ModelCard("random", "text", "ViT-B/32", "", input_size=224, memory_mib=700)
     job = ScoreJob(ModelManager("cpu", 2000.0, load=lambda *_: model), card, batch=BATCH)
     lines = []
     for way in ("crop", "tokens"):
         texts = CellTexts(("a", "b"), "plain", way=way)
-        wall, cpu = timed(lambda t=texts: score_cells(slide, table, t, job, Task()))
-        lines.append([way, str(len(table)), f"{len(table) / wall:.1f}", f"{len(table) / cpu:.1f}"])
+        wall, cpu = timed(lambda t=texts: score_cells(slide, nuclei, t, job, Task()))
+        lines.append([way, str(count), f"{len(nuclei) / wall:.1f}", f"{len(nuclei) / cpu:.1f}"])
     return lines
 
 
@@ -212,6 +211,18 @@ def machine() -> str:
     return f"{platform.system()}, {os.cpu_count()} CPU cores, load average {load}, no GPU"
 
 
+def speed_text(rounds: int) -> str:
+    names = ["open_clip loop, tiles/s", "histoprompt, tiles/s", "ratio", "ratio by CPU time"]
+    note = f"Sample slide, batches of {BATCH}, best of {rounds} rounds in turn."
+    return f"{note}\n\n{table(['network', 'tiles', *names], speed(rounds))}"
+
+
+def latency_text(counts: Sequence[int]) -> str:
+    note = f"From a text's vector to its map, {WIDTH} numbers a tile, one text with its contrasts."
+    head = ["tiles", "vectors in", "ms", "CPU ms", "MB"]
+    return f"{note}\n\n{table(head, latency(counts))}"
+
+
 def quality_text(tiles: Path, step: int) -> str:
     parts = []
     head = [
@@ -228,18 +239,19 @@ def quality_text(tiles: Path, step: int) -> str:
     lines = [row for name, text in quality.TEXTS.items() for row in quality.rows(real, name, text)]
     notes = "; ".join(f"{t}: {quality.baseline(real, n)}" for n, t in quality.TEXTS.items())
     parts.append(
-        f"Osteosarcoma tiles of 64 um, word list `vocabulary`: {real.test.sum():,} tiles of {quality.HELD_OUT} judged, "
-        f"marks on {(~real.test).sum():,} tiles of {', '.join(quality.SEEN)}, half yes and half no, mean of "
-        f"{quality.SEEDS} draws. A tile has the class of its whole image. {notes}. Colours: logistic regression on a "
-        f"64-bin colour histogram of the marked tiles alone.\n\n{table(head, lines)}"
+        f"Osteosarcoma tiles of 64 um, word list `vocabulary`: {real.test.sum():,} tiles of "
+        f"{quality.HELD_OUT} judged, marks on {(~real.test).sum():,} tiles of "
+        f"{', '.join(quality.SEEN)}, half yes and half no, mean of {quality.SEEDS} draws. A tile "
+        f"has the class of its whole image. {notes}. Colours: logistic regression on a 64-bin "
+        f"colour histogram of the marked tiles alone.\n\n{table(head, lines)}"
     )
     made = quality.sample()
     names = {"tumour": "tumour", "stroma": "stroma", "fat": "fat", "gland": "gland"}
     lines = [row for name, text in names.items() for row in quality.rows(made, name, text)]
     notes = "; ".join(f"{t}: {quality.baseline(made, n)}" for n, t in names.items())
     parts.append(
-        f"The sample slide (a drawing), {len(made.truth):,} tiles of 64 um, marks on the same slide, marked tiles not "
-        f"judged. {notes}.\n\n{table(head, lines)}"
+        f"The sample slide (a drawing), {len(made.truth):,} tiles of 64 um, marks on the same "
+        f"slide, marked tiles not judged. {notes}.\n\n{table(head, lines)}"
     )
     return "\n".join(parts)
 
@@ -255,27 +267,12 @@ def main() -> None:
     args = parser.parse_args()
     text = [f"`python benchmarks/bench_score.py`: {machine()}.\n"]
     if "speed" in args.parts:
-        head = [
-            "network",
-            "tiles",
-            "open_clip loop, tiles/s",
-            "histoprompt, tiles/s",
-            "ratio",
-            "ratio by CPU time",
-        ]
-        text.append(
-            f"Sample slide, batches of {BATCH}, best of {args.rounds} rounds in turn.\n\n{table(head, speed(args.rounds))}"
-        )
+        text.append(speed_text(args.rounds))
     if "latency" in args.parts:
-        head = ["tiles", "vectors in", "ms", "CPU ms", "MB"]
-        text.append(
-            f"From a text's vector to its map, {WIDTH} numbers a tile, one text and eleven contrasts.\n\n{table(head, latency(args.counts))}"
-        )
+        text.append(latency_text(args.counts))
     if "cells" in args.parts:
-        text.append(
-            "ViT-B/32, nuclei of the sample slide.\n\n"
-            + table(["cells as", "cells", "cells/s", "cells a CPU s"], cells(256))
-        )
+        head = ["cells as", "cells", "cells/s", "cells a CPU s"]
+        text.append("ViT-B/32, nuclei of the sample slide.\n\n" + table(head, cells(128)))
     if "quality" in args.parts and args.tiles:
         text.append(quality_text(args.tiles, args.step))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,24 +140,22 @@ def result(scores: NDArray[np.floating], cut: float, truth: NDArray[np.bool_]) -
     return float(roc_auc_score(truth, scores)), float(balanced), float(dice)
 
 
-def calibrated(
-    tiles: Tiles, text: str, truth: NDArray[np.bool_]
-) -> Callable[[dict[int, bool]], tuple[NDArray[np.floating], float]]:
+def calibrated(tiles: Tiles, text: str, truth: NDArray[np.bool_]) -> Fit:
     """The pipeline's own way from marks to scores and a threshold."""
     prior = text_scores(tiles.vectors, text)
     calibrator = Calibrator(prior, TileVectors(tiles.vectors, np.arange(len(prior))), START)
 
-    def fit(marks: dict[int, bool]) -> tuple[NDArray[np.floating], float]:
+    def fit(marks: Marks) -> tuple[NDArray[np.floating], float]:
         found = calibrator.fit(marks)
         return found.scores, found.threshold.value
 
     return fit
 
 
-def from_colours(tiles: Tiles) -> Callable[[dict[int, bool]], tuple[NDArray[np.floating], float]]:
+def from_colours(tiles: Tiles) -> Fit:
     """A logistic regression on colour histograms of the marked tiles alone."""
 
-    def fit(marks: dict[int, bool]) -> tuple[NDArray[np.floating], float]:
+    def fit(marks: Marks) -> tuple[NDArray[np.floating], float]:
         if not marks:
             return np.zeros(len(tiles.truth)), 0.5
         model = LogisticRegression(C=10, class_weight="balanced", max_iter=1000)
