@@ -1,46 +1,149 @@
-"""`histoprompt count`: all nuclei of slides, as labels and a table."""
+"""`histoprompt count`: all cells of slides, as labels, tables and a report."""
 
 from __future__ import annotations
 
 import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, region_of, terminal_task
-from histoprompt.core.errors import ModelError
-from histoprompt.core.label_io import write_labels
+from histoprompt.cli.options import (
+    Commands,
+    add_device,
+    add_mpp,
+    positive,
+    region_of,
+    say,
+    terminal_task,
+)
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.ihc import DabClassifier
 from histoprompt.core.slide_io import open_slide
-from histoprompt.models import registry
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import find_cells, label_cells, write_cells
+from histoprompt.core.task import Task
+from histoprompt.pipelines.count import CountJob
+from histoprompt.pipelines.count_job import CountChoice, count_job
+from histoprompt.pipelines.count_slide import Counted, count_slide, free_folder
+from histoprompt.pipelines.formats.regions import read_regions
 
 
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
-    count = commands.add_parser("count", help="all nuclei of slides, as labels and a table")
+    count = commands.add_parser("count", help="all cells of slides: labels, tables, a report")
     count.add_argument("slides", nargs="+", metavar="SLIDE")
     count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
     count.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
-    count.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
+    count.add_argument(
+        "--proposer",
+        default="histoprompt-cells",
+        metavar="ID",
+        help="what proposes cells to a segmenter that takes prompts",
+    )
+    place = count.add_mutually_exclusive_group()
+    place.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
+    place.add_argument(
+        "--regions", type=Path, metavar="GEOJSON", help="only in these polygons, counted one by one"
+    )
+    classes = count.add_mutually_exclusive_group()
+    classes.add_argument(
+        "--classifier", type=Path, metavar="FILE", help="from `histoprompt classify fit`"
+    )
+    classes.add_argument(
+        "--dab", action="store_true", help="positive and negative cells of an immunostain"
+    )
+    count.add_argument(
+        "--embedding", action="store_true", help="keep what the model's encoder saw of each cell"
+    )
+    count.add_argument("--tile", type=_side, metavar="N", help="side of a tile, level-0 pixels")
     add_device(count)
     add_mpp(count)
     count.set_defaults(run=_count)
 
 
-def _count(args: argparse.Namespace) -> None:
-    manager, card = ModelManager(device=args.device), registry.card(args.segmenter)
-    if card.role != "cells":
-        raise ModelError(
-            f"{card.id} does not find cells by itself; `histoprompt models list` "
-            "shows which models have the role cells."
+def _count(args: argparse.Namespace) -> int:
+    choice = CountChoice(
+        segmenter=args.segmenter,
+        weights=args.weights,
+        proposer=args.proposer,
+        classifier=args.classifier,
+        dab=args.dab,
+        embedding=args.embedding,
+        tile=args.tile,
+        device=args.device,
+    )
+    job, status = count_job(choice), 0
+    taken: list[Path] = []
+    with _stoppable() as task:
+        for path in args.slides:
+            try:
+                counted = _count_one(path, args, job, taken, task)
+            except HistopromptError as error:
+                say(f"histoprompt: {path}: {' '.join(str(error).split())}")
+                status = 1
+                continue
+            _tell(counted)
+            if not counted.complete:
+                return 130
+    return status
+
+
+def _count_one(
+    path: str, args: argparse.Namespace, job: CountJob, taken: list[Path], task: Task
+) -> Counted:
+    with open_slide(path, mpp=args.mpp) as slide:
+        box = region_of(args.region, slide) if args.region else None
+        regions = read_regions(args.regions, slide.shape) if args.regions else ()
+        folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        taken.append(folder)
+        stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
+        return count_slide(slide, job, folder, task, box=box, regions=regions, stain=stain)
+
+
+def _tell(counted: Counted) -> None:
+    for note in counted.notes:
+        say(f"note: {note}")
+    classes = [
+        f"{line.count} {line.name}"
+        for line in counted.tally.lines[1:]
+        if line.region == counted.ground.names[0]
+    ]
+    by_class = f" ({', '.join(classes)})" if classes else ""
+    print(f"{counted.tally.total} cells{by_class} -> {counted.folder}")
+    if not counted.complete:
+        say(
+            f"histoprompt: stopped after {counted.done} of {counted.total} tiles; what was counted "
+            "is written and marked as partial. Run the same command again to go on."
         )
-    for path in args.slides:
-        slide = open_slide(path, mpp=args.mpp)
-        region = region_of(args.region, slide)
-        cells = find_cells(slide, region, card, manager, terminal_task(), weights=args.weights)
-        labels, rows = label_cells(cells, region, slide.mpp or 1.0)
-        folder = Path(args.out) / Path(path).name.split(".")[0]
-        folder.mkdir(parents=True, exist_ok=True)
-        write_labels(folder / "labels.tif", labels, mpp=slide.mpp)
-        write_cells(folder / "cells.csv", rows)
-        print(f"{len(rows)} cells -> {folder}")
+
+
+@contextmanager
+def _stoppable() -> Iterator[Task]:
+    """A task that Ctrl-C or a request to end stops after the tile in hand; a second one at once."""
+    task = terminal_task()
+    if threading.current_thread() is not threading.main_thread():
+        yield task
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: object) -> None:
+        if task.cancelled:
+            raise KeyboardInterrupt
+        say("stopping after this tile; press Ctrl-C again to stop at once")
+        task.cancel()
+
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        yield task
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _side(text: str) -> int:
+    value = round(positive(text))
+    if value < 64:
+        raise argparse.ArgumentTypeError("must be 64 or more")
+    return value

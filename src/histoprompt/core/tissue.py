@@ -152,7 +152,7 @@ def _blurred(image: NDArray[np.uint8], stained: Mask, px: float) -> Mask:
     window = max(3, round(_BLUR_WINDOW / px))
     fine, coarse = (_detail(grey, sigma, stained, window) for sigma in (0.7, 2.8))
     soft = (coarse > _TEXTURE**2) & (fine < _SHARP * coarse) & stained
-    return remove_small_objects(soft, max_size=round(_SOFT / px**2))
+    return np.asarray(remove_small_objects(soft, max_size=round(_SOFT / px**2)))
 
 
 def _detail(
@@ -183,4 +183,5 @@ def _overlap(frame: Frame, box: Box, axis: int) -> NDArray[np.float64]:
     size, scale = frame.shape[axis], frame.scale[axis]
     edges = (frame.box.r0, frame.box.c0)[axis] + np.arange(size + 1) * scale
     low, high = ((box.r0, box.r1), (box.c0, box.c1))[axis]
-    return np.maximum(0, np.minimum(edges[1:], high) - np.maximum(edges[:-1], low))
+    shared = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
+    return np.asarray(np.maximum(0, shared), np.float64)

@@ -65,7 +65,7 @@ def _owned(labels: NDArray[np.int32], tile: Tile) -> NDArray[np.int32]:
     if not count:
         return labels
     centres = np.array(ndi.center_of_mass(labels > 0, labels, np.arange(1, count + 1)))
-    at = centres.reshape(-1, 2) + (tile.outer.r0, tile.outer.c0)
+    at = centres.reshape(-1, 2) + np.array([tile.outer.r0, tile.outer.c0])
     mine = [tile.owns(r, c) for r, c in at]
     numbers = np.concatenate([[0], np.cumsum(mine) * mine]).astype(np.int32)
     return np.asarray(numbers[labels])

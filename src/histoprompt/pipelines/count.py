@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
@@ -57,21 +59,23 @@ class Progress:
     ----------
     store : CountStore
         Its cells and labels.
-    done, total : int
+    done : tuple of Box
+        What the finished tiles own.
+    total : int
         Tiles.
     resumed : int
         Tiles that were done before.
     """
 
     store: CountStore
-    done: int
+    done: tuple[Box, ...]
     total: int
     resumed: int
 
     @property
     def complete(self) -> bool:
         """Whether every tile is done."""
-        return self.done == self.total
+        return len(self.done) == self.total
 
 
 def count_cells(
@@ -106,15 +110,14 @@ def count_cells(
     store = CountStore(folder / UNFINISHED, ground.box, settings)
     before = len(store.done)
     counter = _Counter(slide, ground, dyes, job, store)
-    try:
+    with contextlib.suppress(Cancelled):
         for tile in tiles:
             if not store.finished((tile.row, tile.col)):
                 task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}")
                 counter.count(tile, task)
-    except Cancelled:
-        return Progress(store, len(store.done), len(tiles), before)
-    task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
-    return Progress(store, len(store.done), len(tiles), before)
+        task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
+    done = tuple(grid.tile(*tile.place).inner for tile in store.done)
+    return Progress(store, done, len(tiles), before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +183,11 @@ def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.i
     """(n, 4) level-0 boxes of objects of an array that lies at a box."""
     found = [(p[0].start, p[1].start, p[0].stop, p[1].stop) for p in places if p is not None]
     corner = np.array([box.r0, box.c0, box.r0, box.c0])
-    return (np.array(found).reshape(-1, 4) + corner).astype(np.int32)
+    return np.asarray(np.array(found).reshape(-1, 4) + corner, np.int32)
 
 
 def _place(slide: Slide, ground: Ground) -> dict[str, Any]:
     """What of the slide a resumed count must share."""
-    regions = [[r.name, r.polygon.wkt] for r in ground.regions]
+    regions = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.regions]
     place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
     return {**place, "regions": regions, "chosen": ground.chosen}

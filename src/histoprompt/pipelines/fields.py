@@ -69,6 +69,24 @@ def plan_fields(
     return plans
 
 
+def fixed_fields(
+    slide: Slide,
+    card: ModelCard,
+    extents: Sequence[Box],
+    is_ready: Callable[[Frame], bool] = lambda _: False,
+) -> list[FieldPlan]:
+    """As `plan_fields`, but the field of an object does not depend on the other objects.
+
+    More fields are looked at; in return an object is outlined alike whichever others are asked for.
+    """
+    members: dict[Box, list[int]] = defaultdict(list)
+    for index, extent in enumerate(extents):
+        side = field_side(slide, card, extent)
+        fields = _candidates(slide.box, side, extent)
+        members[min(fields, key=lambda box: (_offset(box, extent), box))].append(index)
+    return [FieldPlan(_frame(box, card.input_size), tuple(m)) for box, m in members.items()]
+
+
 def field_side(slide: Slide, card: ModelCard, extent: Box) -> int:
     """Side in level-0 pixels of the field an object of this extent needs."""
     scale = card.mpp / slide.mpp if card.mpp and slide.mpp else 1.0

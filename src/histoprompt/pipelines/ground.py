@@ -39,12 +39,15 @@ class Ground:
         Drawn ones; empty if all of `box` is meant.
     chosen : bool
         Whether somebody chose the place.
+    parts : tuple of Box
+        The boxes that were counted, if not all was; areas are those of these.
     """
 
     box: Box
     tissue: Tissue
     regions: tuple[Region, ...] = ()
     chosen: bool = True
+    parts: tuple[Box, ...] = ()
 
     @property
     def denominator(self) -> str:
@@ -65,7 +68,7 @@ class Ground:
         """Whether anything of a level-0 box may be counted."""
         if self.regions:
             rectangle = shapely.box(box.c0, box.r0, box.c1, box.r1)
-            return any(region.polygon.intersects(rectangle) for region in self.regions)
+            return any(shapely.intersects(r.polygon, rectangle) for r in self.regions)
         return self.chosen or self.tissue.area_px(box, self._near) > 0
 
     def counts(self, at: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -116,10 +119,14 @@ class Ground:
 
     def _pixels(self, name: str, mask: NDArray[np.bool_] | None) -> float:
         """Level-0 pixels of the place that lie in a mask of the overview; all of them without."""
+        boxes = self.parts or (self.box,)
         if not self.regions:
-            return self.box.area if mask is None else self.tissue.area_px(self.box, mask)
+            return sum(b.area if mask is None else self.tissue.area_px(b, mask) for b in boxes)
         chosen = [r.polygon for r in self.regions if name in (ALL, r.name)]
         polygon = shapely.union_all(chosen)
+        if self.parts:
+            done = shapely.union_all([shapely.box(b.c0, b.r0, b.c1, b.r1) for b in boxes])
+            polygon = shapely.intersection(polygon, done)
         if mask is None:
             return float(polygon.area)
         inside = _on_overview(self.tissue, polygon)

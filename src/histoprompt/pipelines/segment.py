@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from histoprompt.models.manager import ModelManager
 from histoprompt.models.roles import Embedding, PromptSegmenter
 from histoprompt.pipelines.fields import FieldPlan, plan_fields
 from histoprompt.pipelines.proposals import propose
+
+Planner = Callable[[Slide, ModelCard, Sequence[Box], Callable[[Frame], bool]], "list[FieldPlan]"]
 
 # Prompts handed to the decoder at once: bounds memory and lets Cancel work.
 BATCH = 16
@@ -106,22 +108,29 @@ def segment(
 
 
 def segment_stream(
-    slide: Slide, objects: Sequence[ObjectPrompt], job: SegmentJob, task: Task
+    slide: Slide,
+    objects: Sequence[ObjectPrompt],
+    job: SegmentJob,
+    task: Task,
+    plan: Planner = plan_fields,
 ) -> Iterator[tuple[int, ObjectMasks]]:
-    """As `segment`, giving (index, result) field by field as they are done."""
+    """As `segment`, giving (index, result) field by field as they are done.
+
+    `plan` chooses the fields: `fields.plan_fields` or `fields.fixed_fields`.
+    """
     for item in objects:
         check_prompt(slide, item)
     asked = [fit_prompt(slide, job.card, item.prompt, job.cache) for item in objects]
     extents = [_extent_inside(slide, prompt) for prompt, _ in asked]
-    plans = plan_fields(slide, job.card, extents, lambda f: job.key(slide, f) in job.cache)
+    plans = plan(slide, job.card, extents, lambda f: job.key(slide, f) in job.cache)
     done = 0
-    for plan in plans:
-        for start in range(0, len(plan.members), BATCH):
-            members = plan.members[start : start + BATCH]
+    for field in plans:
+        for start in range(0, len(field.members), BATCH):
+            members = field.members[start : start + BATCH]
             task.step(
                 done, len(objects), f"Segmenting {len(objects)} objects with {job.card.title}"
             )
-            candidates = _segment_field(slide, plan, [asked[i][0] for i in members], job, task)
+            candidates = _segment_field(slide, field, [asked[i][0] for i in members], job, task)
             for index, masks in zip(members, candidates, strict=True):
                 level0 = tuple(m.at_level0(slide.box) for m in masks)
                 yield index, ObjectMasks(objects[index].id, level0, *asked[index])

@@ -43,8 +43,8 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     path = weights or Path(models.MODEL_DIR) / _NAME
     if not path.is_file():
         raise WeightsError(
-            f"The weights of {card.title} are missing: {path}. Run `cellpose` once, which fetches "
-            f"them (1.2 GB), put them there, or name a file with --weights. Licence: {card.licence}."
+            f"The weights of {card.title} are missing: {path}. Put the file there (`cellpose` "
+            f"fetches it when first run, 1.2 GB), or name one with --weights. {card.licence}."
         )
     target = torch.device(device)
     model: Any = models.CellposeModel(

@@ -43,8 +43,8 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     path = weights or _newest()
     if path is None or not path.is_file():
         raise WeightsError(
-            f'The model of {card.title} is missing. Fetch it with `python -c "from instanseg import '
-            f"InstanSeg; InstanSeg('{_NAME}')\"`, or name an instanseg.pt with --weights."
+            f"The model of {card.title} is missing. The package fetches it when it is first used: "
+            f"instanseg.InstanSeg({_NAME!r}); or name an instanseg.pt with --weights."
         )
     network = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
     model: Any = InstanSeg(network, device=device, verbosity=0)

@@ -49,9 +49,9 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     folder = _folder(weights)
     if not (folder / "config.json").is_file():
         raise WeightsError(
-            f"The model of {card.title} is missing: {folder} holds no config.json. Fetch it with "
-            f"`python -c \"from stardist.models import StarDist2D as S; S.from_pretrained('{_NAME}')\"`"
-            ", or name its folder with --weights."
+            f"The model of {card.title} is missing: {folder} holds no config.json. The package "
+            f"fetches it when first asked: stardist.models.StarDist2D.from_pretrained({_NAME!r}); "
+            "or name its folder with --weights."
         )
     model: Any = StarDist2D(None, name=folder.name, basedir=str(folder.parent))
 

@@ -1,0 +1,157 @@
+"""A count on one page: numbers, pictures, and how they were made; one HTML file without links."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from histoprompt.core.atomic import replacing_file
+from histoprompt.core.classes import Colour
+from histoprompt.pipelines.count_picture import Picture, colours_of
+from histoprompt.pipelines.tally import AREA_BIN, Line, Tally
+
+REPORT = "report.html"
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222 }
+h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left }
+td.n, th.n { text-align: right } tr { border-bottom: 1px solid #ddd }
+img { max-width: 100%; image-rendering: auto } .warn { background: #fff3cd; padding: .5rem .8rem }
+i.key { display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem }
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class ReportParts:
+    """What the page shows.
+
+    Attributes
+    ----------
+    title : str
+        The slide's name.
+    tally : Tally
+    denominator : str
+        What densities are divided by.
+    overview, detail : (h, w, 3) uint8
+    made_with : mapping of str to str
+        How it was made, in words, in the order to be shown.
+    warnings : sequence of str
+    complete : str
+        Empty for a complete count; else how much is missing.
+    """
+
+    title: str
+    tally: Tally
+    denominator: str
+    overview: Picture
+    detail: Picture
+    made_with: Mapping[str, str]
+    warnings: Sequence[str] = ()
+    incomplete: str = ""
+
+
+def write_report(path: Path, parts: ReportParts) -> None:
+    """Write ``report.html``; it holds its pictures and needs no other file."""
+    with replacing_file(path) as part:
+        part.write_text("\n".join(_page(parts)) + "\n", encoding="utf-8")
+
+
+def _page(parts: ReportParts) -> Iterable[str]:
+    title = escape(parts.title)
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Count of {title}</title>'
+    yield f"<style>{_STYLE}</style><h1>Count of {title}</h1>"
+    if parts.incomplete:
+        yield f'<p class="warn"><b>Partial.</b> {escape(parts.incomplete)}</p>'
+    yield from (f'<p class="warn">{escape(text)}</p>' for text in parts.warnings)
+    yield from _counts(parts)
+    yield from _ihc(parts.tally)
+    yield "<h2>Area of the cells</h2>"
+    yield _histogram(parts.tally)
+    yield "<h2>The region</h2>" + _img(parts.overview, "the region with its cells")
+    yield "<h2>Where cells are densest</h2>" + _img(parts.detail, "a part of it, pixel by pixel")
+    yield "<h2>How it was made</h2>" + _table([("", "")], parts.made_with.items())
+
+
+def _counts(parts: ReportParts) -> Iterable[str]:
+    colours, lines = colours_of(parts.tally.classes), parts.tally.lines
+    yield f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.</p>"
+    several = len({line.region for line in lines}) > 1
+    head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
+    rows = [[escape(x.region)] * several + _row(x, colours) for x in lines]
+    numeric = [False] * (1 + several) + [True] * 4
+    yield _rows(head, rows, numeric)
+
+
+def _row(line: Line, colours: Mapping[str, Colour]) -> list[str]:
+    key = ""
+    if line.name in colours:
+        key = '<i class="key" style="background:rgb{}"></i>'.format(colours[line.name])
+    share = "" if np.isnan(line.share) else f"{line.share:.1%}"
+    density = "" if np.isnan(line.per_mm2) else f"{line.per_mm2:,.1f}"
+    return [key + escape(line.name), f"{line.count:,}", share, density, f"{line.analysed_mm2:.4f}"]
+
+
+def _ihc(tally: Tally) -> Iterable[str]:
+    if set(tally.classes) & {"positive", "1+"} and tally.ihc.cells:
+        grades = ", ".join(
+            f"{n:,} {g}"
+            for g, n in zip(("negative", "1+", "2+", "3+"), tally.ihc.grades, strict=True)
+        )
+        yield (
+            f"<p>DAB: {tally.ihc.positive_fraction:.1%} of cells positive, "
+            f"H-score {tally.ihc.h_score:.0f} ({grades}).</p>"
+        )
+
+
+def _histogram(tally: Tally) -> str:
+    """Bars a class, stacked."""
+    total, colours = tally.areas.sum(axis=0), list(colours_of(tally.classes).values())
+    last = int(np.flatnonzero(total).max(initial=0)) + 1
+    high, bar = max(1, int(total.max(initial=0))), 640 / last
+    marks = []
+    for i in range(last):
+        y = 160.0
+        for counts, colour in zip(tally.areas, colours, strict=True):
+            tall = float(counts[i]) / high * 150
+            y -= tall
+            marks.append(_bar(i * bar, y, bar - 1, tall, colour))
+    axis = (
+        f'<text x="0" y="178">0</text><text x="640" y="178" text-anchor="end">'
+        f"{last * AREA_BIN:g} µm²</text>"
+        f'<text x="640" y="12" text-anchor="end">most: {high:,} cells in {AREA_BIN:g} µm²</text>'
+    )
+    return f'<svg viewBox="0 0 640 184" width="640" font-size="12">{"".join(marks)}{axis}</svg>'
+
+
+def _bar(x: float, y: float, wide: float, tall: float, colour: Colour) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{max(wide, 0.5):.1f}" height="{tall:.1f}"'
+    return f'<rect {place} fill="rgb{colour}"/>' if tall else ""
+
+
+def _img(picture: NDArray[np.uint8], text: str) -> str:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<p><img alt="{text}" src="data:image/png;base64,{data}"></p>'
+
+
+def _table(_: object, items: Iterable[tuple[str, str]]) -> str:
+    rows = [[escape(name), escape(value)] for name, value in items]
+    return _rows([], rows, [False, False])
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    kinds = [' class="n"' if n else "" for n in numeric]
+    lines = [[f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)] for row in rows]
+    if head:
+        lines.insert(0, [f"<th{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)])
+    return "<table>" + "".join(f"<tr>{''.join(line)}</tr>" for line in lines) + "</table>"

@@ -1,0 +1,209 @@
+"""A slide counted into a folder: the use case behind ``histoprompt count``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from histoprompt import __version__
+from histoprompt.core.atomic import replacing_file
+from histoprompt.core.geometry import Box
+from histoprompt.core.label_io import write_labels
+from histoprompt.core.slide import Slide
+from histoprompt.core.stain_fit import Stain
+from histoprompt.core.task import Task
+from histoprompt.pipelines import count_files, count_picture
+from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
+from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.ground import Ground, ground_of
+from histoprompt.pipelines.slide_dyes import dyes_of
+from histoprompt.pipelines.tally import Tally, tally
+
+MADE = "count.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What a count came to.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``labels.tif``, ``cells.csv``, ``cells.parquet``, ``counts.csv``, ``cells.geojson``,
+        ``report.html`` and ``count.json``.
+    tally : Tally
+    ground : Ground
+    done, total : int
+        Tiles.
+    notes : tuple of str
+        What a reader of the count should know.
+    """
+
+    folder: Path
+    tally: Tally
+    ground: Ground
+    done: int
+    total: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile is done."""
+        return self.done == self.total
+
+
+def count_slide(
+    slide: Slide,
+    job: CountJob,
+    folder: Path,
+    task: Task,
+    *,
+    box: Box | None = None,
+    regions: Iterable[Region] = (),
+    stain: Stain | None = None,
+) -> Counted:
+    """Count a slide and write all files.
+
+    A cancelled count is written as far as it got and marked as partial; called again with the same
+    arguments it goes on there.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known.
+    job : CountJob
+    folder : Path
+        Of the results; replaced file by file.
+    task : Task
+    box : Box, optional
+        The region to count; the whole slide's tissue if not given.
+    regions : iterable of Region
+        Drawn regions, in place of `box`.
+    stain : {"H&E", "H-DAB"}, optional
+        Where it is known.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide, or a whole slide holds glass only.
+    ExportError
+        If the disk is full; what was counted before stays.
+    """
+    ground = ground_of(slide, box, tuple(regions))
+    dyes = dyes_of(slide, ground.tissue, ground.box, stain)
+    progress = count_cells(slide, ground, dyes, job, folder, task)
+    if not progress.complete:
+        ground = replace(ground, parts=progress.done)
+    notes = (*_notes(progress), *ground.warnings())
+    sums = tally(progress.store, ground)
+    counted = Counted(folder, sums, ground, len(progress.done), progress.total, notes)
+    # a cancelled task would end the writing of what was counted before it was cancelled
+    _write(slide, job, progress, counted, task if progress.complete else Task())
+    if progress.complete:
+        progress.store.remove()
+    return counted
+
+
+def free_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -> Path:
+    """The folder for a slide's results: none of another slide, not even one of the same name.
+
+    Parameters
+    ----------
+    out : Path
+    stem : str
+        The slide's name without suffix.
+    key : str
+        The slide's key: results of the same slide are replaced.
+    taken : iterable of Path
+        Folders this run has used.
+    """
+    number, folder = 1, out / stem
+    while folder in set(taken) or _slide_in(folder) not in (None, key):
+        number += 1
+        folder = out / f"{stem}-{number}"
+    return folder
+
+
+def _slide_in(folder: Path) -> str | None:
+    """The key of the slide whose results a folder holds; None if it holds none."""
+    for path in (folder / MADE, folder / UNFINISHED / "settings.json"):
+        if path.is_file():
+            return str(read_json(path).get("slide", ""))
+    return None
+
+
+def _notes(progress: Progress) -> list[str]:
+    notes = []
+    if progress.store.replaced:
+        notes.append("An unfinished count with other settings was here: it was started anew.")
+    if progress.resumed:
+        notes.append(f"Went on after {progress.resumed} tiles that were done before.")
+    return notes
+
+
+def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, task: Task) -> None:
+    store, folder, ground = progress.store, counted.folder, counted.ground
+    write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
+    count_files.write_cells_csv(folder / count_files.CELLS_CSV, store)
+    count_files.write_cells_parquet(folder / count_files.CELLS_PARQUET, store)
+    count_files.write_counts(
+        folder / count_files.COUNTS_CSV,
+        counted.tally.lines,
+        denominator=ground.denominator,
+        complete=counted.complete,
+    )
+    count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
+    write_report(folder / REPORT, _report(slide, job, progress, counted))
+    with replacing_file(folder / MADE) as part:
+        write_json(part, _made(slide, job, counted))
+
+
+def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -> ReportParts:
+    missing = "" if counted.complete else (
+        f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
+        "these tiles. Run the same command again to go on."
+    )  # fmt: skip
+    made = {k.replace("_", " "): _text(v) for k, v in _made(slide, job, counted).items()}
+    return ReportParts(
+        title=slide.name,
+        tally=counted.tally,
+        denominator=counted.ground.denominator,
+        overview=count_picture.overview(slide, progress.store),
+        detail=count_picture.detail(slide, progress.store),
+        made_with={k: v for k, v in made.items() if k not in ("notes", "counts")},
+        warnings=(*slide.notes, *counted.notes),
+        incomplete=missing,
+    )
+
+
+def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
+    ground = counted.ground
+    return {
+        "histoprompt": __version__,
+        "slide": slide.key,
+        "path": slide.path or slide.name,
+        "mpp": slide.mpp,
+        "mpp_source": slide.mpp_source,
+        "region": [int(v) for v in ground.box],
+        "regions": [region.name for region in ground.regions],
+        **job.settings,
+        "tile": job.tile,
+        "tiles": [counted.done, counted.total],
+        "complete": counted.complete,
+        "cells": counted.tally.total,
+        "denominator": ground.denominator,
+        "analysed_mm2": ground.analysed_mm2(),
+        "notes": list(counted.notes),
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "default" if value is None else str(value)
