@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,18 +118,16 @@ def text_scores(vectors: NDArray[np.float32], text: str) -> NDArray[np.float32]:
     return probabilities(vectors @ np.stack(rows).T, model.logit_scale, 1)[:, 0]
 
 
-def marks_of(
-    truth: NDArray[np.bool_], where: NDArray[np.bool_], count: int, seed: int
-) -> dict[int, bool]:
-    """Half yes, half no, at random."""
-    rng = np.random.default_rng(seed)
-    picked = [
-        rng.permutation(np.flatnonzero(where & kind))[: count // 2] for kind in (truth, ~truth)
-    ]
-    return {int(i): bool(truth[i]) for i in np.concatenate(picked)}
-
-
 Result = tuple[float, float, float]
+Marks = dict[int, bool]
+Fit = Callable[[Marks], tuple[NDArray[np.floating], float]]
+
+
+def marks_of(truth: NDArray[np.bool_], where: NDArray[np.bool_], count: int, seed: int) -> Marks:
+    """Half yes, half no, at random."""
+    rng, half = np.random.default_rng(seed), count // 2
+    picked = [rng.permutation(np.flatnonzero(where & k))[:half] for k in (truth, ~truth)]
+    return {int(i): bool(truth[i]) for i in np.concatenate(picked)}
 
 
 def result(scores: NDArray[np.floating], cut: float, truth: NDArray[np.bool_]) -> Result:
