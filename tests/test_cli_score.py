@@ -74,11 +74,11 @@ def test_a_typed_threshold_holds(picture, tmp_path):
 
 
 def test_several_slides_get_a_folder_each(picture, tmp_path):
-    other = tmp_path / "other.png"
+    other = tmp_path / "two.png"
     other.write_bytes(picture.read_bytes())
     part = ("--region", "0,0,200,300")
     assert run(picture, tmp_path / "out", *part, beside=(other,)) == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"two", "other"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"two", "two-2"}
 
 
 @pytest.mark.parametrize(
