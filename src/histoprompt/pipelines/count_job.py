@@ -12,10 +12,10 @@ from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.classifiers import CellClassifier, FewShotClassifier
-from histoprompt.pipelines.formats.classifier_file import read_classifier
 from histoprompt.pipelines.count import CountJob
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import CellSource, ModelCells
+from histoprompt.pipelines.formats.classifier_file import read_classifier
 from histoprompt.pipelines.prompted_cells import PromptedCells
 
 

@@ -97,7 +97,7 @@ def count_slide(
     """
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
-    progress = count_cells(slide, ground, dyes, job, folder, task)
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
     notes = (*_notes(progress), *ground.warnings())
