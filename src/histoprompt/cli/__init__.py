@@ -22,6 +22,7 @@ from histoprompt.cli import (
     export,
     info,
     models,
+    score,
     segment,
     train,
 )
@@ -30,7 +31,19 @@ from histoprompt.cli.options import say, terminal_task
 from histoprompt.core.errors import Cancelled, HistopromptError
 
 # In the order `--help` shows them.
-COMMANDS = (info, segment, export, count, classify, train, bench, models, doctor, demo)
+COMMANDS = (
+    info,
+    segment,
+    export,
+    count,
+    classify,
+    score,
+    train,
+    bench,
+    models,
+    doctor,
+    demo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -141,3 +141,14 @@ class TextScorer(Protocol):
         PromptError
             If the model cannot know a text; the message says what it knows.
         """
+
+
+@runtime_checkable
+class TokenScorer(TextScorer, Protocol):
+    """A text scorer that also tells what it sees in each part of a tile."""
+
+    def embed_tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors (n, rows, cols, d) of the patches of (n, h, w, 3) uint8 RGB square tiles.
+
+        They lie in the space of `embed_texts`; patches are of one size and cover the whole tile.
+        """

@@ -99,7 +99,7 @@ def geometry_of(found: list[Outline], simplify: float = 0.0) -> dict[str, Any]:
     polygons = to_polygons(found, simplify)
     geometry = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
     plain = mapping(geometry)
-    return {"type": plain["type"], "coordinates": _plain(plain["coordinates"])}
+    return {"type": plain["type"], "coordinates": plain_coordinates(plain["coordinates"])}
 
 
 def _feature(
@@ -122,10 +122,10 @@ def _feature(
     }
 
 
-def _plain(coordinates: Any) -> Any:
+def plain_coordinates(coordinates: Any) -> Any:
     """Nested coordinates as lists; whole numbers without a point."""
     if isinstance(coordinates, tuple | list):
-        return [_plain(item) for item in coordinates]
+        return [plain_coordinates(item) for item in coordinates]
     return int(coordinates) if coordinates == math.floor(coordinates) else coordinates
 
 

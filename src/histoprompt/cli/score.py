@@ -1,0 +1,134 @@
+"""`histoprompt score`: words to score maps, regions and counts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histoprompt.cli.options import (
+    Commands,
+    add_device,
+    add_mpp,
+    positive,
+    region_of,
+    say,
+    terminal_task,
+)
+from histoprompt.core.errors import PromptError
+from histoprompt.core.slide import Slide
+from histoprompt.core.slide_io import open_slide
+from histoprompt.models import registry
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.count_slide import free_folder
+from histoprompt.pipelines.embedding_store import folder_bytes
+from histoprompt.pipelines.formats.scored_regions import named
+from histoprompt.pipelines.mark_file import read_marks
+from histoprompt.pipelines.queries import TEMPLATES
+from histoprompt.pipelines.score import ScoreParams, score
+from histoprompt.pipelines.score_cells import CellTexts
+from histoprompt.pipelines.score_chain import chain, write_counts
+from histoprompt.pipelines.score_run import Scored, finish, write_scored
+from histoprompt.pipelines.score_tiles import ScoreJob
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    score = commands.add_parser("score", help="words to heat maps, regions and counts")
+    score.add_argument("slides", nargs="+", metavar="SLIDE")
+    score.add_argument(
+        "--text",
+        action="append",
+        required=True,
+        metavar="WORDS",
+        help="a map each; a|b: synonyms",
+    )
+    score.add_argument("--contrast", action="append", default=[], metavar="WORDS")
+    score.add_argument("--model", default="vocabulary", metavar="ID", help="default: %(default)s")
+    score.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
+    score.add_argument("--out", required=True, type=Path, metavar="DIR")
+    score.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
+    add_device(score)
+    add_mpp(score)
+    _add_scoring(score)
+    _add_counting(score)
+    score.set_defaults(run=_score)
+
+
+def _add_scoring(score: argparse.ArgumentParser) -> None:
+    default = ScoreParams()
+    score.add_argument("--threshold", type=float, metavar="T", help="0 to 1; regions are above it")
+    score.add_argument("--marks", type=Path, metavar="CSV", help="tiles marked yes and no")
+    score.add_argument("--templates", default=default.templates, choices=tuple(TEMPLATES))
+    score.add_argument("--temperature", type=positive, default=1.0, metavar="X")
+    score.add_argument("--scales", default="1", metavar="1,2", help="how much a tile sees")
+    score.add_argument("--overlap", type=int, default=1, metavar="N", help="cells a tile")
+    score.add_argument("--seen-at", type=positive, default=None, metavar="X", help="um/px")
+    score.add_argument("--least-tiles", type=int, default=1, metavar="N", help="of a region")
+
+
+def _add_counting(score: argparse.ArgumentParser) -> None:
+    score.add_argument("--count", action="store_true", help="count cells inside the regions")
+    score.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    score.add_argument("--cell-text", action="append", default=[], metavar="WORDS")
+    score.add_argument("--cells-as", default="crop", choices=("crop", "tokens"))
+
+
+def _score(args: argparse.Namespace) -> None:
+    job = ScoreJob(ModelManager(device=args.device), registry.card(args.model), args.weights)
+    params = ScoreParams(
+        texts=tuple(args.text),
+        contrasts=tuple(args.contrast),
+        templates=args.templates,
+        temperature=args.temperature,
+        scales=_numbers(args.scales),
+        overlap=args.overlap,
+        mpp=args.seen_at or 0.0,
+    )
+    taken: list[Path] = []
+    for path in args.slides:
+        slide, folder = open_slide(path, mpp=args.mpp), args.out
+        if len(args.slides) > 1:
+            folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        taken.append(folder)
+        found = _score_slide(slide, params, job, args)
+        write_scored(folder, found)
+        _report(found, folder, job.stores / slide.key)
+        if args.count:
+            _count(slide, found, job, folder, args)
+
+
+def _report(found: Scored, folder: Path, kept: Path) -> None:
+    for line in found.origins():
+        print(line)
+    size = f"{folder_bytes(kept) / 1e6:.2f} MB"
+    print(f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder}")
+    print(f"embeddings kept for other words: {size} in {kept}")
+
+
+def _score_slide(
+    slide: Slide, params: ScoreParams, job: ScoreJob, args: argparse.Namespace
+) -> Scored:
+    region = None if args.region is None else region_of(args.region, slide)
+    scores, seen = score(slide, params, job, terminal_task(), region=region)
+    marks = None if args.marks is None else read_marks(args.marks, scores)
+    return finish(scores, seen, marks=marks, threshold=args.threshold, least_tiles=args.least_tiles)
+
+
+def _count(
+    slide: Slide, found: Scored, job: ScoreJob, folder: Path, args: argparse.Namespace
+) -> None:
+    texts = CellTexts(tuple(args.cell_text), args.templates, way=args.cells_as)
+    card = registry.card(args.segmenter)
+    counts = chain(slide, named(found.regions), card, job, terminal_task(), texts=texts)
+    write_counts(folder, counts)
+    for name, class_name, count, density in counts.table():
+        print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
+    if args.cell_text:
+        say("note: cells were told apart by words alone; look at some before you count on them.")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(v) for v in text.split(","))
+    except ValueError as error:
+        raise PromptError(f"--scales must be numbers such as 1,2; not {text!r}.") from error

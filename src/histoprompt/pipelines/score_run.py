@@ -1,0 +1,100 @@
+"""One slide from texts to files: the whole of `histoprompt score`, for a dock and a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from histoprompt.core.score_files import (
+    SCORES,
+    TILES,
+    heatmap_name,
+    write_heatmap,
+    write_scores,
+    write_tiles,
+)
+from histoprompt.core.score_map import ScoreMap
+from histoprompt.core.score_regions import ScoredRegion, find_regions
+from histoprompt.pipelines.calibrate import Calibration, calibrated
+from histoprompt.pipelines.formats.scored_regions import REGIONS_FILE, write_regions
+from histoprompt.pipelines.score import SeenTiles, typed
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What came of scoring a slide.
+
+    Attributes
+    ----------
+    scores : ScoreMap
+    regions : tuple of ScoredRegion
+        Of all texts, numbered through.
+    calibrations : mapping of str to Calibration
+        Of the texts that had marks.
+    """
+
+    scores: ScoreMap
+    regions: tuple[ScoredRegion, ...]
+    calibrations: Mapping[str, Calibration]
+
+    def origins(self) -> list[str]:
+        """One line a text: its threshold, where it came from, and what marks it rests on."""
+        lines = []
+        for text in self.scores.texts:
+            cut = self.scores.thresholds[text]
+            line = f"{text}: threshold {cut.value:.2f}, {cut.origin}"
+            if text in self.calibrations:
+                line += f"; {self.calibrations[text].text}"
+            lines.append(line)
+        return lines
+
+
+def finish(
+    scores: ScoreMap,
+    seen: SeenTiles,
+    *,
+    marks: Mapping[str, Mapping[int, bool]] | None = None,
+    threshold: float | None = None,
+    least_tiles: int = 1,
+) -> Scored:
+    """Calibrate to marks, take a typed threshold, and cut regions.
+
+    Parameters
+    ----------
+    scores, seen
+        From `score.score`.
+    marks : mapping, optional
+        For each text its marks by tile.
+    threshold : float, optional
+        A typed one, for all texts; it goes before one that marks moved.
+    least_tiles : int
+        Regions of fewer tiles are left out.
+    """
+    calibrations: dict[str, Calibration] = {}
+    for text, answers in (marks or {}).items():
+        if answers:
+            scores, calibrations[text] = calibrated(scores, text, seen.vectors[0], answers)
+    if threshold is not None:
+        for text in scores.texts:
+            scores = scores.with_threshold(text, typed(threshold))
+    regions: list[ScoredRegion] = []
+    for text in scores.texts:
+        first = len(regions) + 1
+        regions += find_regions(scores, text, least_tiles=least_tiles, first_id=first)
+    return Scored(scores, tuple(regions), calibrations)
+
+
+def write_scored(folder: Path, found: Scored) -> None:
+    """Write ``scores.zarr``, ``heatmap_<n>.tif``, ``tiles.csv`` and ``regions.geojson``.
+
+    Raises
+    ------
+    ExportError
+        If one cannot be written; each file is whole or as it was before.
+    """
+    write_scores(folder / SCORES, found.scores)
+    for number, text in enumerate(found.scores.texts, start=1):
+        write_heatmap(folder / heatmap_name(number), found.scores, text)
+    write_tiles(folder / TILES, found.scores)
+    write_regions(folder / REGIONS_FILE, found.regions, found.scores)

@@ -1,0 +1,234 @@
+"""From a slide and texts to maps: the right tiles, each seen once, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from histoprompt.core.errors import (
+    Cancelled,
+    MissingMppError,
+    ModelError,
+    PromptError,
+    RegionError,
+)
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models import registry
+from histoprompt.pipelines.score import ScoreParams, ask, look, score, typed
+from histoprompt.pipelines.score_tiles import (
+    ScoreJob,
+    embed_tiles,
+    plan_tiles,
+    read_square,
+    read_tile,
+)
+from two_colours import CARD, PURPLE_ROWS, SIDE, Colours, job_of, two_colours
+
+PURPLE = ScoreParams(("purple",), ("pink",))
+GLASS_FROM = 384
+
+
+@pytest.fixture(scope="module")
+def slide() -> Slide:
+    return two_colours()
+
+
+@pytest.fixture
+def model() -> Colours:
+    return Colours()
+
+
+@pytest.fixture
+def job(model, tmp_path) -> ScoreJob:
+    return job_of(model, tmp_path)
+
+
+def is_purple(scores) -> np.ndarray:
+    """Tiles of the purple band; the column of cells at the rim of the tissue shows glass."""
+    rows, cols = scores.places.T * scores.grid.size
+    return (rows >= PURPLE_ROWS.start) & (rows < PURPLE_ROWS.stop) & (cols < GLASS_FROM)
+
+
+def test_the_text_finds_its_tiles(slide, job):
+    scores, _ = score(slide, PURPLE, job, Task())
+    assert np.array_equal(scores.inside("purple"), is_purple(scores))
+    assert scores.slide_key == slide.key
+    assert scores.facts["contrasts"] == "pink"
+    assert "pink" in scores.thresholds["purple"].origin
+
+
+def test_glass_is_not_looked_at(slide, job, model):
+    scores, _ = score(slide, PURPLE, job, Task())
+    assert scores.places[:, 1].max() <= GLASS_FROM // SIDE
+    assert model.seen == len(scores)
+
+
+def test_each_tile_is_seen_once_whatever_is_asked(slide, job, model):
+    scores, seen = score(slide, PURPLE, job, Task())
+    before = model.seen
+    both = ScoreParams(("pink", "purple"), ("glass",))
+    again, _ = score(slide, both, job, Task())
+    asked = ask(seen, both, job, Task())
+    assert model.seen == before
+    assert np.array_equal(again.scores, asked.scores)
+    assert np.array_equal(again.inside("purple"), scores.inside("purple"))
+
+
+def test_a_region_shares_its_tiles_with_the_slide(slide, job, model):
+    part, _ = score(slide, PURPLE, job, Task(), region=Box(100, 0, 200, 100))
+    first = model.seen
+    whole, _ = score(slide, PURPLE, job, Task())
+    assert 0 < first == len(part) < len(whole) == model.seen
+    at = {tuple(p): s for p, s in zip(whole.places.tolist(), whole.scores.tolist(), strict=True)}
+    assert all(
+        at[tuple(p)] == s for p, s in zip(part.places.tolist(), part.scores.tolist(), strict=True)
+    )
+
+
+def test_the_order_changes_nothing(slide, tmp_path):
+    found = []
+    for name, first in (("plain", None), ("view", Box(250, 300, 380, 380))):
+        job = job_of(Colours(), tmp_path / name, batch=5)
+        found.append(score(slide, PURPLE, job, Task(), first=first)[0])
+    assert np.array_equal(found[0].places, found[1].places)
+    assert np.array_equal(found[0].scores, found[1].scores)
+
+
+def test_tiles_in_view_come_first(slide, job):
+    plan, seen = plan_tiles(slide, CARD), []
+    view = Box(256, 128, 320, 224)
+    embed_tiles(slide, plan, job, Task(), first=view, seen=lambda _, p: seen.extend(p.tolist()))
+    inside = [view.intersection(plan.grid.tile(r, c).inner) is not None for r, c in seen]
+    assert len(seen) == len(plan)
+    assert all(inside[: sum(inside)])
+    assert sum(inside) == 6
+
+
+def test_a_cancelled_run_goes_on_where_it_stopped(slide, job, model):
+    class Stops(Task):
+        def step(self, done: int, total: int, text: str = "") -> None:
+            if done >= 16:
+                raise Cancelled
+            super().step(done, total, text)
+
+    with pytest.raises(Cancelled):
+        score(slide, PURPLE, job, Stops())
+    assert model.seen == 16
+    scores, _ = score(slide, PURPLE, job, Task())
+    assert model.seen == len(scores)
+
+
+def test_a_model_that_fails_loses_nothing(slide, job, model):
+    model.fail_after = 24
+    with pytest.raises(RuntimeError, match="power"):
+        score(slide, PURPLE, job, Task())
+    model.fail_after, model.seen = None, 0
+    scores, _ = score(slide, PURPLE, job, Task())
+    assert model.seen == len(scores) - 24
+
+
+def test_new_and_old_vectors_are_the_same(slide, job):
+    first, seen = score(slide, PURPLE, job, Task())
+    second, again = score(slide, PURPLE, job, Task())
+    assert np.array_equal(first.scores, second.scores)
+    index = np.arange(len(first))
+    assert np.array_equal(seen.vectors[0].take(index), again.vectors[0].take(index))
+
+
+def test_overlap_makes_the_map_finer(slide, job):
+    coarse, _ = score(slide, PURPLE, job, Task())
+    fine, _ = score(slide, replace(PURPLE, overlap=2), job, Task())
+    assert fine.grid.size == coarse.grid.size / 2
+    assert 3 * len(coarse) < len(fine) < 5 * len(coarse)
+
+
+def test_scales_see_more_around_the_same_cells(slide, job, model):
+    plain, _ = score(slide, PURPLE, job, Task())
+    wide, seen = score(slide, replace(PURPLE, scales=(1, 3)), job, Task())
+    assert np.array_equal(plain.places, wide.places)
+    assert model.seen == 2 * len(plain)
+    cosines = [v.similarities(np.eye(3, dtype=np.float32)) for v in seen.vectors]
+    assert np.allclose(seen.similarities(np.eye(3, dtype=np.float32)), np.mean(cosines, axis=0))
+    edge = np.flatnonzero(is_purple(plain))[0]
+    assert wide.scores[edge] < plain.scores[edge]
+
+
+def test_temperature_softens_and_keeps_the_border(slide, job):
+    sharp, seen = score(slide, PURPLE, job, Task())
+    soft = ask(seen, replace(PURPLE, temperature=10), job, Task())
+    assert np.array_equal(sharp.inside("purple"), soft.inside("purple"))
+    assert soft.scores.max() < sharp.scores.max()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"texts": ("",)}, "empty"),
+        ({"texts": ()}, "no text"),
+        ({"texts": ("green",)}, "knows pink, purple"),
+        ({"contrasts": ("Purple",)}, "twice"),
+        ({"templates": "mine"}, "conch"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"scales": ()}, "Scales"),
+        ({"overlap": 9}, "Cells a tile"),
+    ],
+)
+def test_bad_questions_are_refused_before_any_tile_is_seen(slide, job, model, changed, said):
+    with pytest.raises(PromptError, match=said):
+        score(slide, replace(PURPLE, **changed), job, Task())
+    assert model.seen == 0
+
+
+def test_a_slide_without_scale_is_refused(job):
+    with pytest.raises(MissingMppError, match="--mpp"):
+        score(two_colours(mpp=None), PURPLE, job, Task())
+
+
+def test_a_region_off_the_slide_is_refused(slide, job):
+    with pytest.raises(RegionError, match="outside"):
+        score(slide, PURPLE, job, Task(), region=Box(0, 0, 10, 4000))
+
+
+def test_only_glass_is_refused(slide, job):
+    with pytest.raises(RegionError, match="No tissue"):
+        score(slide, PURPLE, job, Task(), region=Box(0, 460, 100, 500))
+
+
+def test_a_model_of_another_role_is_refused(job):
+    with pytest.raises(ModelError, match="role text"):
+        ScoreJob(job.manager, registry.card("litemedsam"))
+
+
+def test_a_typed_threshold_says_so():
+    assert typed(0.3).origin == "typed"
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(PromptError, match="between 0 and 1"):
+            typed(value)
+
+
+def test_what_lies_outside_the_slide_is_white(slide):
+    plan = plan_tiles(slide, CARD)
+    inside = read_tile(slide, plan, (1, 1))
+    assert inside.shape == (16, 16, 3)
+    corner = read_square(slide, Box(-16, -16, 16, 16), 16)
+    assert (corner[:8] == 255).all()
+    assert (corner[8:, 8:] < 255).any(axis=2).all()
+    assert (read_square(slide, Box(-64, -64, -32, -32), 16) == 255).all()
+
+
+def test_the_size_on_disk_is_foretold(slide, job):
+    plan = plan_tiles(slide, CARD)
+    assert plan.n_bytes(512) == len(plan) * (2 * 512 + 8)
+
+
+def test_looking_alone_is_enough_for_any_words(slide, job, model):
+    seen = look(slide, ScoreParams(), job, Task())
+    before = model.seen
+    for word in ("pink", "purple"):
+        found = ask(seen, ScoreParams((word,), ("glass",)), job, Task())
+        assert found.texts == (word,)
+    assert model.seen == before
