@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from histoprompt.models.zoo.lite_encoder import embed, load_published
 from numpy.typing import NDArray
 from PIL import Image
 
 from histoprompt.core.stain_fit import fit_dyes
+from histoprompt.models.instances import decode
 from histoprompt.models.pooling import pool
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.pipelines.features import FEATURE_NAMES, measure
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")
 MPP = 0.25
-STRIDE = 4
 # Pixels: how far from its point a nucleus may begin, and the disc where there is none.
 NEAR, RADIUS = 8, 12
 
@@ -33,7 +32,7 @@ class Nuclei:
         Index into `CLASSES`.
     tile : (n,) int
     made, seen : (n, k) float32
-        Hand-made features; embedding under the mask.
+        Hand-made features; the network's coarse features under the mask.
     found : float
         Share of the points that had a segmented nucleus.
     """
@@ -50,20 +49,20 @@ class Nuclei:
 
     @property
     def seen_names(self) -> tuple[str, ...]:
-        return tuple(f"embedding_{i}" for i in range(self.seen.shape[1]))
+        return tuple(f"net_{i:03d}" for i in range(self.seen.shape[1]))
 
 
 def read(folder: Path, device: str = "cpu") -> Nuclei:
     """Measure the nuclei under all points of ``folder/images`` and ``folder/labels``."""
-    encoder, cells = load_published(device), lite.load_cells(lite.CELLS, None, device)
+    networks = lite.Networks.load(None, device)
     parts: list[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32], int]] = []
     for path in sorted((folder / "labels").glob("*.csv")):
         picture = next((folder / "images").glob(f"{path.stem}.*"))
         image = np.asarray(Image.open(picture).convert("RGB"))
         points, code = _points(path, image.shape[:2])
-        labels, found = at_points(cells.segment(image), points)
-        embedding = embed(encoder, image)[0].float().cpu().numpy()
-        seen = pool(embedding, labels, STRIDE)
+        maps, features = networks.look(image)
+        labels, found = at_points(decode(maps, networks.params), points)
+        seen = pool(features, labels, lite.STEP)
         made = measure(image, labels, MPP, fit_dyes(image))
         parts.append((code, made, seen, found))
     code = np.concatenate([p[0] for p in parts])

@@ -12,7 +12,6 @@ from histoprompt.cli.options import (
     positive,
     region_of,
     say,
-    terminal_task,
 )
 from histoprompt.core.errors import PromptError
 from histoprompt.core.slide import Slide
@@ -109,7 +108,7 @@ def _score_slide(
     slide: Slide, params: ScoreParams, job: ScoreJob, args: argparse.Namespace
 ) -> Scored:
     region = None if args.region is None else region_of(args.region, slide)
-    scores, seen = score(slide, params, job, terminal_task(), region=region)
+    scores, seen = score(slide, params, job, args.task, region=region)
     marks = None if args.marks is None else read_marks(args.marks, scores)
     return finish(scores, seen, marks=marks, threshold=args.threshold, least_tiles=args.least_tiles)
 
@@ -119,7 +118,7 @@ def _count(
 ) -> None:
     texts = CellTexts(tuple(args.cell_text), args.templates, way=args.cells_as)
     card = registry.card(args.segmenter)
-    counts = chain(slide, named(found.regions), card, job, terminal_task(), texts=texts)
+    counts = chain(slide, named(found.regions), card, job, args.task, texts=texts)
     write_counts(folder, counts)
     for name, class_name, count, density in counts.table():
         print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")

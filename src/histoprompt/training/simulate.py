@@ -35,7 +35,7 @@ def first_prompt(target: Region, around: Region, rng: Rng) -> Said:
     said = Said(np.zeros((2, *target.shape), bool))
     if rng.random() < 0.35:
         return said.clicked(click(target, rng), inside=True)
-    use = rng.random(3) < 0.4
+    use = rng.random(3) < (0.6, 0.4, 0.4)
     if not use.any():
         use[rng.integers(3)] = True
     if use[0]:

@@ -44,8 +44,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename="histoprompt_lite.safetensors",
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=8_657_214,
-    digest="sha256:dcd02d6de1849f5e1ca68587aeb179e85390ac98888265dda90651e0389d528f",
+    n_bytes=5_335_176,
+    digest="sha256:ba3f4b8e54667d95911f4ad6216cc021f1ab4183d94822cda2db8e6a0d74c092",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _SHARED: dict[str, Any] = {
