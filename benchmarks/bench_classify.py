@@ -99,7 +99,7 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
         f"tiles ({counts[0]}), measured on the test tiles of other patients ({counts[1]}); "
         f"mean ± standard deviation over {draws} draws. Masks: what `histoprompt-cells` finds "
         f"at the point ({train.found:.0%} and {test.found:.0%} of them), else a disc of 3 um. "
-        f"Hand-made: {train.made.shape[1]} features; embedding: LiteMedSAM's {train.seen.shape[1]} "
+        f"Hand-made: {train.made.shape[1]} features; embedding: {train.seen.shape[1]} "
         "channels under the mask. Accuracy and F1 without `unsure`; the last two columns with it: "
         "share of cells that are sure, and how many of those are right. The strength of the "
         "regularisation was chosen on these figures."

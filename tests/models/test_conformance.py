@@ -18,7 +18,14 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompt import Prompt, Strokes
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
-from histoprompt.models.roles import CellSegmenter, PromptSegmenter, TextScorer, TileEncoder
+from histoprompt.models.roles import (
+    CellSegmenter,
+    PromptSegmenter,
+    TextScorer,
+    TileEncoder,
+    TokenScorer,
+)
+from histoprompt.models.zoo.vocabulary import VocabularyScorer
 
 OF_KIND = {
     "box": Prompt.of_box(Box(20, 25, 50, 60)),
@@ -28,8 +35,14 @@ OF_KIND = {
 ALL = registry.all_cards()
 
 
+# The word list takes no free text; `test_vocabulary.py` tests what it knows.
+KNOWN = ["tumour", "lymphocytes", "muscle"]
+FREE = ["tumor", "the lymphoid tumors of the liver", "liver " * 300]
+
+
 def cards(role: str) -> list[ModelCard]:
-    return [card for card in ALL if card.role == role]
+    """All of a role that can be had; `test_cell_adapters.py` tests those of other packages."""
+    return [card for card in ALL if card.role == role and not card.missing]
 
 
 def model_of(card: ModelCard, folder: Path) -> Any:
@@ -206,9 +219,9 @@ def test_images_and_texts_are_unit_vectors(scorer: Any, tiles: np.ndarray) -> No
     assert isinstance(scorer, TextScorer)
     assert isinstance(scorer, TileEncoder)
     images = scorer.embed_images(tiles)
-    texts = scorer.embed_texts(["tumor", "the liver"])
+    texts = scorer.embed_texts(KNOWN)
     assert images.shape == (len(tiles), scorer.width)
-    assert texts.shape == (2, scorer.width)
+    assert texts.shape == (3, scorer.width)
     for vectors in (images, texts):
         assert vectors.dtype == np.float32
         assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
@@ -216,11 +229,26 @@ def test_images_and_texts_are_unit_vectors(scorer: Any, tiles: np.ndarray) -> No
 
 
 def test_a_text_is_read_alike_alone_and_among_others(scorer: Any) -> None:
-    texts = ["tumor", "the lymphoid tumors of the liver", "liver " * 300]
+    texts = KNOWN if isinstance(scorer, VocabularyScorer) else FREE
     together = scorer.embed_texts(texts)
     alone = np.concatenate([scorer.embed_texts([text]) for text in texts])
     assert np.abs(together - alone).max() < 1e-5
     assert np.abs(together[0] - together[1]).max() > 1e-4, "it reads the text"
+
+
+def test_patches_lie_in_the_space_of_texts(scorer: Any, tiles: np.ndarray) -> None:
+    if not isinstance(scorer, TokenScorer):
+        assert isinstance(scorer, VocabularyScorer)
+        return
+    if not hasattr(scorer._net.visual, "_embeds"):
+        with pytest.raises(ModelError, match="crops"):  # a tower of another kind
+            scorer.embed_tokens(tiles[:2])
+        return
+    tokens = scorer.embed_tokens(tiles[:2])
+    assert tokens.shape[0] == 2
+    assert tokens.shape[1] == tokens.shape[2] > 1
+    assert tokens.shape[3] == scorer.width
+    assert np.abs(np.linalg.norm(tokens, axis=-1) - 1).max() < 1e-5
 
 
 @pytest.mark.parametrize("texts", [[], ["tumor", "  "]], ids=["none", "blank"])

@@ -15,6 +15,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.models.roles import TextScorer
 from histoprompt.pipelines.bench import Cell, Report, check_role, rounded
+from histoprompt.pipelines.queries import Query, ensemble
 
 # Published with PLIP and QuiltNet.
 TEMPLATES = (
@@ -121,8 +122,7 @@ def bench_text(
 
 def class_vectors(model: TextScorer, names: Sequence[str], templates: Sequence[str]) -> Float:
     """The unit vector of each class, (k, d)."""
-    means = [model.embed_texts([t.format(name) for t in templates]).mean(axis=0) for name in names]
-    return np.stack([mean / max(float(np.linalg.norm(mean)), 1e-12) for mean in means])
+    return np.stack([ensemble(model, Query(name, (name,)), templates) for name in names])
 
 
 def _embed(model: TextScorer, tile: NDArray[np.uint8]) -> Float:

@@ -93,7 +93,10 @@ class NucleiMap:
         unseen = [box for box in self._in_view(view) if box not in self._squares]
         return min(
             unseen,
-            key=lambda box: (box.centre[0] - row) ** 2 + (box.centre[1] - col) ** 2,
+            key=lambda box: (
+                not box.contains(row, col),
+                (box.centre[0] - row) ** 2 + (box.centre[1] - col) ** 2,
+            ),
             default=None,
         )
 

@@ -75,6 +75,21 @@ class ClipScorer:
         """Unit vectors (n, d) of (n, h, w, 3) uint8 RGB tiles; see `TextScorer.embed_images`."""
         return _unit(self.encode(tiles))
 
+    def embed_tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Unit vectors (n, rows, cols, d) of the patches of tiles; see `TokenScorer.embed_tokens`.
+
+        Raises
+        ------
+        ModelError
+            If the image tower gives none.
+        """
+        from histoprompt.models.patch_tokens import patch_tokens
+
+        def forward(images: Tensor) -> Tensor:
+            return patch_tokens(self._net.visual, images)
+
+        return features_of(forward, tiles, RECIPE, self._device, self._half)
+
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (m, d) of texts; what is longer than the model's context is cut off.
 
