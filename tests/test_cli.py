@@ -470,7 +470,16 @@ def test_a_wrong_hash_gives_both(small, tmp_path, fails):
     assert card.weights is not None
     wrong = tmp_path / card.weights.filename
     wrong.write_bytes(b"half a download")
-    argv = ["--prompts", small[1], "--out", tmp_path / "l.tif", "--device", "cpu"]
+    argv = [
+        "--model",
+        "litemedsam",
+        "--prompts",
+        small[1],
+        "--out",
+        tmp_path / "l.tif",
+        "--device",
+        "cpu",
+    ]
     words = (str(wrong), "15 bytes", str(card.weights.digest).partition(":")[2])
     fails("segment", small[0], *argv, "--weights", wrong, words=words)
     fails("models", "verify", "litemedsam", "--weights", wrong, words=words)

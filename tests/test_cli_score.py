@@ -94,7 +94,7 @@ def test_several_slides_get_a_folder_each(picture, tmp_path):
         (("--marks", "nowhere.csv"), "cannot be read"),
         (("--model", "litemedsam"), "role text"),
         (("--model", "none"), "no model"),
-        (("--threshold", "1", "--count"), "no region"),
+        (("--threshold", "1", "--temperature", "50", "--count"), "no region"),
     ],
 )
 def test_mistakes_are_one_line(picture, tmp_path, capsys, more, said):
