@@ -135,7 +135,7 @@ def test_the_check_up_runs_and_reports(models, until):
     report = models._report.toPlainText()
     for text in ("python:", "torch:", "device: cpu", "weights of medsam: missing", "one embedding"):
         assert text in report
-    assert "litemedsam" in [m.card_id for m in models.manager.loaded()]
+    assert registry.DEFAULT in [m.card_id for m in models.manager.loaded()]
 
 
 def test_closing_the_dock_mid_check_up_is_quiet(make_napari_viewer, qtbot):
