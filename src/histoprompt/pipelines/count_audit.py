@@ -49,7 +49,7 @@ class Audit:
 
     def box(self, number: int) -> Box:
         """Where the field of this number, from 0, lies."""
-        return self.plan.boxes[self.plan.chosen[number]]
+        return self.plan.boxes[int(self.plan.chosen[number])]
 
     def found(self, number: int) -> tuple[int, ...]:
         """Cells that were counted there, by class, unsure ones left out."""

@@ -116,7 +116,7 @@ def write_count(
     folder: Path,
     task: Task,
     notes: Iterable[str] = (),
-    thresholds: DabThresholds = DabThresholds(),
+    thresholds: DabThresholds | None = None,
 ) -> Counted:
     """Write all files of a count as far as it got.
 
@@ -145,7 +145,7 @@ def write_count(
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
     told = (*_notes(progress), *ground.warnings(), *notes)
-    sums = tally(progress.store, ground, thresholds)
+    sums = tally(progress.store, ground, thresholds or DabThresholds())
     counted = Counted(folder, sums, ground, len(progress.done), progress.total, told)
     _write(slide, job, progress, counted, task)
     return counted

@@ -165,17 +165,12 @@ class CountStore:
         """All cells as columns, in the order of their ids; it takes 4 bytes a feature of each."""
         batches = list(self.batches())
         if not batches:
-            return CellTable(*(np.zeros(0, t) for t in (np.int64, float, float, float)))
+            nothing = np.zeros(0)
+            return CellTable(nothing.astype(np.int64), nothing, nothing, nothing)
         records = np.concatenate(batches)
-        columns = (np.ascontiguousarray(records[n]) for n in ("id", "row", "col", "area_um2"))
-        return CellTable(
-            *columns,
-            classes=self.head.classes,
-            code=np.ascontiguousarray(records["code"]),
-            score=np.ascontiguousarray(records["score"]),
-            features=np.ascontiguousarray(records["features"]),
-            feature_names=self.head.names,
-        )
+        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
+        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
+        return CellTable(**columns, classes=self.head.classes, feature_names=self.head.names)
 
     def classified(self, cells: CellTable) -> CountStore:
         """The same cells with the classes of a table in the order of ids; for reading only.

@@ -146,7 +146,7 @@ class Findings:
 
     how: str = ""
     notes: tuple[str, ...] = ()
-    thresholds: DabThresholds = DabThresholds()
+    thresholds: DabThresholds | None = None
 
 
 def write_work(
