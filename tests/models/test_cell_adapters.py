@@ -27,8 +27,7 @@ def dark(image: np.ndarray) -> np.ndarray:
 
 
 class CellposeModel:
-    def __init__(self, gpu=False, pretrained_model="cpsam_v2", model_type=None, diam_mean=None,
-                 device=None, nchan=None, use_bfloat16=True):  # fmt: skip
+    def __init__(self, gpu=False, pretrained_model="cpsam_v2", *, device=None, use_bfloat16=True):
         assert Path(pretrained_model).is_file()
         assert (str(device), use_bfloat16) == ("cpu", False)
 

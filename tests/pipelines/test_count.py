@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
 from five_discs import dark_things
-from histoprompt.core import atomic
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, RegionError
 from histoprompt.core.geometry import Box
@@ -27,7 +26,9 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines import count_store
+from histoprompt.pipelines.audit import TOTAL, Corrected
 from histoprompt.pipelines.count import UNFINISHED, CountJob, count_cells
+from histoprompt.pipelines.count_files import write_counts
 from histoprompt.pipelines.count_slide import count_slide, free_folder
 from histoprompt.pipelines.find_cells import ModelCells
 from histoprompt.pipelines.formats.cell_files import read_cells
@@ -35,6 +36,7 @@ from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.ground import ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
+from histoprompt.pipelines.tally import Line
 
 WINDOWED = ModelCard(
     "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, step=48, mpp=0.25,
@@ -72,14 +74,14 @@ def table(folder: Path) -> CellTable:
 
 
 class Stop(Task):
-    """Cancels itself when so many tiles are done."""
+    """Cancels itself within a tile, so that so many are done."""
 
     def __init__(self, after: int) -> None:
         super().__init__(self._watch)
         self._after = after
 
     def _watch(self, progress: object) -> None:
-        if progress.text.startswith("Counting") and progress.done >= self._after:
+        if progress.text.startswith("Counting") and progress.done >= self._after - 1:
             self.cancel()
 
 
@@ -207,7 +209,6 @@ def test_a_full_disk_keeps_what_was_counted(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="no room"):
         count_slide(SLIDE, job(), tmp_path, Task())
     monkeypatch.undo()
-    assert atomic.explained
     counted = count_slide(SLIDE, job(), tmp_path, Task())
     assert "tiles that were done before" in counted.notes[0]
     assert counted.tally.total == len(CENTRES)
@@ -247,6 +248,17 @@ def test_cells_that_are_mostly_taken_are_the_same_cell(tmp_path):
     drawn, kept = store.draw(labels, box)
     assert kept.sum() == TRUTH.max() - before
     assert drawn.max() == kept.sum()
+
+
+def test_an_audit_adds_its_interval(tmp_path):
+    lines = tuple(Line(p, n, 10, 0.5, 2.0, 3.0) for p in ("all", "left") for n in ("all", "a"))
+    audit = [Corrected("a", 10, 12.0, 9.5, 14.5, 8), Corrected(TOTAL, 10, 20.0, None, None, 3)]
+    path = tmp_path / "counts.csv"
+    write_counts(path, lines, denominator="tissue", complete=True, corrected=audit)
+    rows = list(csv.DictReader(path.open()))
+    found = [(r["estimate"], r["low"], r["high"]) for r in rows]
+    assert found == [("20.0", "", ""), ("12.0", "9.5", "14.5"), ("", "", ""), ("", "", "")]
+    assert {r["per_mm2"] for r in rows} == {"5"}
 
 
 def test_a_slide_of_glass_is_refused(tmp_path):

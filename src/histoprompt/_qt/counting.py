@@ -24,6 +24,7 @@ from histoprompt.pipelines.count_audit import Audit, load_audit, notes_of, save_
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_slide import Counted
 from histoprompt.pipelines.count_work import Findings, Work
+from histoprompt.pipelines.tally import QUPATH
 
 
 class Counting:
@@ -188,7 +189,7 @@ class Counting:
         if work is None or cells is None:
             self.status.emit("Count some cells first.")
             return
-        findings = Findings(self.classes.how, notes_of(audit), self.classes.thresholds)
+        findings = Findings(self.classes.how, notes_of(audit), self.classes.thresholds or QUPATH)
 
         def run(task: Task) -> Counted:
             counted = count_work.write_work(work, cells, folder, findings, task=task)

@@ -100,8 +100,10 @@ def _weights(card: ModelCard, path: Path | None) -> dict[str, str | None]:
     """Which weights a count is made with, by their digest."""
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    found = path or weights.resolve(card, path)
-    return {"weights": weights.file_digest(found, "sha256") if found else None}
+    found = weights.resolve(card, path) or path
+    if found is None or found.is_dir():
+        return {"weights": None if found is None else str(found)}
+    return {"weights": weights.file_digest(found, "sha256")}
 
 
 def _classifier(choice: CountChoice) -> tuple[CellClassifier | None, str | None]:

@@ -18,11 +18,13 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines import count_files, count_picture
 from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.features import FEATURE_NAMES
+from histoprompt.pipelines.find_cells import tiles_of
 from histoprompt.pipelines.formats.json_files import read_json, write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
-from histoprompt.pipelines.tally import Tally, tally
+from histoprompt.pipelines.tally import QUPATH, Tally, tally
 
 MADE = "count.json"
 
@@ -96,6 +98,7 @@ def count_slide(
     ExportError
         If the disk is full; what was counted before stays.
     """
+    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
@@ -116,7 +119,7 @@ def write_count(
     folder: Path,
     task: Task,
     notes: Iterable[str] = (),
-    thresholds: DabThresholds | None = None,
+    thresholds: DabThresholds = QUPATH,
 ) -> Counted:
     """Write all files of a count as far as it got.
 
@@ -144,8 +147,8 @@ def write_count(
     """
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    told = (*_notes(progress), *ground.warnings(), *notes)
-    sums = tally(progress.store, ground, thresholds or DabThresholds())
+    told = (*_notes(progress, job), *ground.warnings(), *notes)
+    sums = tally(progress.store, ground, thresholds)
     counted = Counted(folder, sums, ground, len(progress.done), progress.total, told)
     _write(slide, job, progress, counted, task)
     return counted
@@ -179,8 +182,10 @@ def _slide_in(folder: Path) -> str | None:
     return None
 
 
-def _notes(progress: Progress) -> list[str]:
+def _notes(progress: Progress, job: CountJob) -> list[str]:
     notes = []
+    if job.settings.get("embedding") and progress.store.head.names == FEATURE_NAMES:
+        notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
         notes.append("An unfinished count with other settings was here: it was started anew.")
     if progress.resumed:

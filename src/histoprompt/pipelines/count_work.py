@@ -29,7 +29,7 @@ from histoprompt.pipelines.count_pyramid import label_pyramid
 from histoprompt.pipelines.count_slide import Counted, write_count
 from histoprompt.pipelines.ground import ALL, Ground, ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
-from histoprompt.pipelines.tally import Line, class_lines
+from histoprompt.pipelines.tally import QUPATH, Line, class_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ class Findings:
 
     how: str = ""
     notes: tuple[str, ...] = ()
-    thresholds: DabThresholds | None = None
+    thresholds: DabThresholds = QUPATH
 
 
 def write_work(
