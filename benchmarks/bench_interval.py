@@ -1,6 +1,6 @@
 """Do the intervals of audited counts cover what they say? Simulated slides, thousands of audits.
 
-    python benchmarks/bench_interval.py [--slides 2000]
+    python benchmarks/bench_interval.py [--slides 1500]
 
 Slides as in `tests/simulated_slides.py`: 100 to 400 fields, clustered cells, misses and false
 positives that vary between regions. Writes benchmarks/results/interval.md.
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from histoprompt.pipelines.audit import AuditPlan, _chances, _draw, corrected_counts
+from histoprompt.pipelines.audit import AuditPlan, chances, corrected_counts, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
-from simulated_slides import Tissue, simulate
+from simulated_slides import Tissue, simulate  # noqa: E402
 
 TISSUES = {
     "dense": Tissue(40, 0.6, 0.15, 0.1),
@@ -38,8 +38,8 @@ def audits(tissue: Tissue, fields: int, slides: int) -> tuple[float, float, floa
     hits, widths, truth, estimates = [], [], [], []
     for _ in range(slides):
         true, found = simulate(tissue, rng)
-        chance = _chances(found + max(0.5, found.mean()), fields)
-        chosen = _draw(chance, rng)
+        chance = chances(found + max(0.5, found.mean()), fields)
+        chosen = draw(chance, rng)
         counts = np.stack([found, np.zeros_like(found)], axis=1)
         plan = AuditPlan((), ("cell",), counts, chosen, chance[chosen])
         (count,) = corrected_counts(plan, true[chosen][:, None])
@@ -52,7 +52,7 @@ def audits(tissue: Tissue, fields: int, slides: int) -> tuple[float, float, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slides", type=int, default=2000)
+    parser.add_argument("--slides", type=int, default=1500)
     args = parser.parse_args()
     heads = " | ".join(f"{n} fields" for n in FIELDS)
     lines = [f"| tissue | cells a field | missed / made up | {heads} |",
@@ -64,11 +64,11 @@ def main() -> None:
         lines.append(f"| {name} | {tissue.mean:g} | {errors} | {cells} |")
         print(lines[-1], flush=True)
     text = (
-        f"`python benchmarks/bench_interval.py`: share of {args.slides} simulated slides whose true "
-        "count lies in the 95 % interval (standard error "
-        f"{100 * np.sqrt(0.95 * 0.05 / args.slides):.1f} %); in brackets half its median width over "
-        "the true count, and the bias of the corrected count. Aim: 93 to 97 %; the intervals of "
-        "rare cells are wide on purpose."
+        f"`python benchmarks/bench_interval.py`: share of {args.slides} simulated slides whose "
+        "true count lies in the 95 % interval (standard error "
+        f"{100 * np.sqrt(0.95 * 0.05 / args.slides):.1f} %); in brackets half its median width "
+        "over the true count, and the bias of the corrected count. Aim: 93 to 97 %; the intervals "
+        "of rare cells are wide on purpose."
     )
     out = "# Intervals\n\n" + text + "\n\n" + "\n".join(lines) + "\n"
     (ROOT / "benchmarks" / "results" / "interval.md").write_text(out)

@@ -13,9 +13,9 @@ from histoprompt.core.geometry import Box
 from histoprompt.pipelines.audit import (
     TOTAL,
     AuditPlan,
-    _chances,
-    _draw,
+    chances,
     corrected_counts,
+    draw,
     field_boxes,
     plan_audit,
 )
@@ -39,8 +39,8 @@ def scattered(n=2000, side=1000, seed=0) -> CellTable:
 def planned(found, fields, rng, classes=("a",)) -> AuditPlan:
     """A plan for fields with these (N, c) counts, as `plan_audit` makes it."""
     size = found.sum(axis=1).astype(float)
-    chance = _chances(size + max(0.5, size.mean()), fields)
-    chosen = _draw(chance, rng)
+    chance = chances(size + max(0.5, size.mean()), fields)
+    chosen = draw(chance, rng)
     counts = np.hstack([found, np.zeros((len(found), 1), int)])
     return AuditPlan((), classes, counts, chosen, chance[chosen])
 
@@ -93,18 +93,18 @@ def test_more_fields_give_narrower_intervals():
 def test_samples_have_the_size_and_the_chances_asked_for(n, fields, seed):
     rng = np.random.default_rng(seed)
     size = rng.gamma(0.5, 10, n) + 0.5
-    chance = _chances(size, fields)
+    chance = chances(size, fields)
     assert chance.sum() == pytest.approx(min(fields, n))
     assert ((chance > 0) & (chance <= 1)).all()
-    chosen = _draw(chance, rng)
+    chosen = draw(chance, rng)
     assert len(chosen) == len(set(chosen.tolist())) == min(fields, n)
     assert set(np.flatnonzero(chance == 1)) <= set(chosen.tolist())
 
 
 def test_fields_are_drawn_as_often_as_their_chances_say():
-    chance = _chances(np.array([1.0, 2, 3, 4, 5, 6]), 2)
+    chance = chances(np.array([1.0, 2, 3, 4, 5, 6]), 2)
     rng = np.random.default_rng(0)
-    drawn = np.bincount(np.concatenate([_draw(chance, rng) for _ in range(4000)]), minlength=6)
+    drawn = np.bincount(np.concatenate([draw(chance, rng) for _ in range(4000)]), minlength=6)
     assert drawn / 4000 == pytest.approx(chance, abs=0.03)
 
 

@@ -66,8 +66,8 @@ class CountLayers:
         layer.editable = False
         layer.features = _features(cells)
         self._add(layer)
-        self._add(self._points(GIVEN, "transparent", 12))
-        self._add(self._points(CHOSEN, _YELLOW, 40))
+        self._add(self._points(GIVEN, 12))
+        self._add(self._points(CHOSEN, 60))
         self.recolour(cells)
         self.viewer.layers.selection.active = layer
         return layer
@@ -157,16 +157,17 @@ class CountLayers:
         self._made[layer.name] = layer
         self.viewer.add_layer(layer)
 
-    def _points(self, name: str, colour: str, size: int) -> Points:
+    def _points(self, name: str, size: int) -> Points:
+        """Small discs on cells, or a wide ring around one."""
+        given = name == GIVEN
         return Points(
             np.empty((0, 2)),
             ndim=2,
             name=name,
             size=size,
-            symbol="disc" if name == GIVEN else "ring",
-            face_color=colour,
-            border_color="white" if name == GIVEN else colour,
-            border_width=0.1,
+            face_color="transparent",
+            border_color="white" if given else _YELLOW,
+            border_width=0.1 if given else 0.06,
             metadata=provenance(kind="count"),
             **transform_of(self.image),
         )

@@ -205,7 +205,7 @@ class Counting:
 
 
 def _summary(work: Work) -> str:
-    text = f"{len(work.cells):,} cells in {work.mm2[0]:.3f} mm² of {work.ground.denominator}."
+    text = f"{len(work.cells):,} cells counted."
     if not work.complete:
         text = (
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "

@@ -128,8 +128,8 @@ def plan_audit(cells: CellTable, boxes: Sequence[Box], fields: int, seed: int = 
     found = _counts(cells, boxes, classes)
     size = found.sum(axis=1).astype(np.float64)
     # A field where nothing was found may hold what was missed, so it counts as an average one more.
-    chance = _chances(size + max(0.5, float(size.mean())), fields)
-    chosen = _draw(chance, np.random.default_rng(seed))
+    chance = chances(size + max(0.5, float(size.mean())), fields)
+    chosen = draw(chance, np.random.default_rng(seed))
     return AuditPlan(tuple(boxes), classes, found, chosen, chance[chosen])
 
 
@@ -239,8 +239,15 @@ def _counts(cells: CellTable, boxes: Sequence[Box], classes: tuple[str, ...]) ->
     return out
 
 
-def _chances(size: NDArray[np.float64], fields: int) -> NDArray[np.float64]:
-    """Chances proportional to size, at most 1, with a sum of `fields`."""
+def chances(size: NDArray[np.float64], fields: int) -> NDArray[np.float64]:
+    """Chances proportional to size, at most 1, with a sum of `fields`.
+
+    Parameters
+    ----------
+    size : (N,) float64
+        Above 0.
+    fields : int
+    """
     if fields >= len(size):
         return np.ones(len(size))
     sure = np.zeros(len(size), bool)
@@ -252,8 +259,8 @@ def _chances(size: NDArray[np.float64], fields: int) -> NDArray[np.float64]:
         sure |= over
 
 
-def _draw(chance: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """A sample of fixed size with these chances, in random order.
+def draw(chance: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
+    """A sample of fixed size with these (N,) chances, in random order.
 
     Systematic, of the fields in random order: H. Hartley and J. Rao, Ann Math Stat 33 (1962) 350.
     """

@@ -43,7 +43,7 @@ class TrainParams:
     method: Annotated[Literal["auto", "logistic", "prototype", "forest"], {"label": "Method"}] = (
         "auto"
     )
-    strength: Annotated[float, {"min": 1e-3, "max": 100.0}] = 0.5
+    strength: Annotated[float, {"min": 1e-3, "max": 100.0}] = 0.05
     margin: Annotated[float, {"min": 0.0, "max": 0.9, "label": "Least margin"}] = 0.1
     percentile: Annotated[float, {"min": 50.0, "max": 100.0}] = 99.0
     alike: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.9

@@ -76,7 +76,7 @@ class AuditPanel(QWidget):
         self._show.setEnabled(not audit.finished)
         self._back.setEnabled(done > 0)
         if audit.finished:
-            self._where.setText(f"All {total} fields are entered.")
+            self._where.setText(f"Every drawn field ({total}) is entered.")
             self._ask((), ())
         else:
             self._where.setText(f"<b>Field {done + 1} of {total}</b>: how many cells are in it?")

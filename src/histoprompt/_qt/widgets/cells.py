@@ -22,6 +22,8 @@ from histoprompt._qt.widgets.cell_model import CellModel
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 
 TABLE = "table"
+# Enough for a handful of rows.
+_HEIGHT = 170
 _HINT = "Count some cells in the Count dock; they are listed here."
 
 
@@ -35,6 +37,7 @@ class CellsDock(Dock):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setVisible(False)
+        self.table.setMinimumHeight(_HEIGHT)
         self.histogram, self.scatter = Histogram(), Scatter()
         self._x, self._y = QComboBox(), QComboBox()
         self._hint = QLabel(_HINT)

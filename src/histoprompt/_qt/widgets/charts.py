@@ -137,7 +137,10 @@ class Curve(Chart):
         for column, colour, text in ((1, _GREEN, "accuracy"), (2, _ORANGE, "changed")):
             painter.setPen(QPen(colour, 2))
             line = painter.fontMetrics().height()
-            painter.drawText(QPointF(inside.left() + 6, inside.top() + line * (column + 0.5)), text)
+            middle = inside.center().y() + line * (column - 1.3)
+            painter.drawText(
+                QRectF(inside.left(), middle, inside.width() - 6, line), _RIGHT_SIDE, text
+            )
             points = self._points[np.isfinite(self._points[:, column])]
             if len(points):
                 self._line(painter, inside, points[:, 0], points[:, column])

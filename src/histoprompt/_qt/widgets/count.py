@@ -279,10 +279,12 @@ class CountDock(Dock):
         self._busy.setVisible(busy)
         self.region.set_busy(busy)
         if busy:
-            self._bar.setMaximum(0)
+            self._bar.setRange(0, 1)
+            self._bar.setValue(0)
 
     def _on_progress(self, progress: Progress) -> None:
-        self._bar.setMaximum(progress.total)
+        # A bar without an end is animated, which takes time from what it waits for.
+        self._bar.setMaximum(max(progress.total, 1))
         self._bar.setValue(progress.done)
         self._say(progress.text)
 
