@@ -58,7 +58,7 @@ def stroke(dock: CountDock, *places: tuple[int, int]) -> None:
     layer = dock._shown.cells
     at = [tuple(dock._image.data_to_world(p)) for p in places]
     event = types.SimpleNamespace(type="mouse_press", position=at[0], button=1)
-    (callback,) = layer.mouse_drag_callbacks
+    callback = layer.mouse_drag_callbacks[-1]
     dragging = callback(layer, event)
     next(dragging)
     event.type = "mouse_move"
