@@ -45,7 +45,8 @@ def main() -> None:
 HEAD = """\
 `python benchmarks/bench_recolour.py`: all cells get new random classes; medians of 7 on the GUI
 thread, in a window 1500 pixels wide. Software OpenGL (llvmpipe) on 2 shared CPU cores: drawing is
-slower than on any graphics card. napari's own map needs numba above 65,000 ids.
+slower than on any graphics card, and nearly all of the time whatever the number of cells. napari's
+own map needs numba above 65,000 ids.
 
 | cells | table and columns, ms | from afar, ms | pixel by pixel, ms (CPU) | a colour an id, ms |
 |---:|---:|---:|---:|---:|"""

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from histoprompt._qt.jobs import Jobs
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classifiers import FewShotClassifier
@@ -147,8 +147,12 @@ class Classing:
             return
         cells, trainer, params = self._work.cells, self._trainer, self.params
 
-        def run(task: Task) -> Lesson:
-            return learn(cells, trainer, params, review, task=task)
+        def run(task: Task) -> Lesson | str:
+            # Labels that are too few to learn from are on the way to enough: no error to show.
+            try:
+                return learn(cells, trainer, params, review, task=task)
+            except LabelError as error:
+                return str(error)
 
         self._jobs.submit(
             run,
@@ -159,7 +163,10 @@ class Classing:
             on_error=self.status.emit,
         )
 
-    def _on_learnt(self, lesson: Lesson) -> None:
+    def _on_learnt(self, lesson: Lesson | str) -> None:
+        if isinstance(lesson, str):
+            self.status.emit(lesson)
+            return
         if self._history is None or self._work is None:
             return
         now, before, fit = self._history.now, self.fit, lesson.fit
