@@ -133,7 +133,7 @@ def _count(demo: Demo) -> None:
         classing.add_class(name)
         classing.label(examples, name)
     stage.wait_for(lambda: classing.fit is not None and len(classing.fit.examples) == 2)
-    dock.tabs.setCurrentWidget(dock.classes)
+    dock.tabs.setCurrentIndex(1)
     dock.show_cells_dock()
     stage.show(demo, stage.PLACE, 1.2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.layers import Image
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QScrollArea, QTabWidget, QVBoxLayout
 
 from histoprompt._qt import layers, messages, work_area
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
@@ -66,7 +66,10 @@ class CountDock(Dock):
         self.tabs = QTabWidget()
         pages = (self.region, self.classes, self.audit, self.files)
         for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
-            self.tabs.addTab(page, title)
+            # Where the dock is low a page is scrolled, not squeezed.
+            room = QScrollArea(widgetResizable=True)
+            room.setWidget(page)
+            self.tabs.addTab(room, title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
         self._status, self._bar = QLabel(HINT, wordWrap=True), QProgressBar()
