@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1400
 MAX_BYTES = 700_000
+# Side of the region that is counted, level-0 pixels.
+COUNTED = 400
 
 
 def main() -> int:
@@ -44,7 +46,7 @@ def take_all(out: Path) -> None:
     Parameters
     ----------
     out : Path
-        Folder for ``prompt.png``, ``models.png`` and ``export.png``.
+        Folder for ``prompt.png``, ``models.png``, ``export.png`` and ``count.png``.
     """
     from histoprompt._qt import demo as stage
     from histoprompt.core.sample import PLACE, nuclei_near
@@ -60,6 +62,8 @@ def take_all(out: Path) -> None:
         _save(out / "models.png", lambda path: stage.photograph(demo, path))
         _export(demo)
         _save(out / "export.png", lambda path: stage.photograph(demo, path))
+        _count(demo)
+        _save(out / "count.png", lambda path: stage.photograph(demo, path))
     finally:
         demo.viewer.close()
 
@@ -106,6 +110,34 @@ def _export(demo: Demo) -> None:
         next(b for b in dock.findChildren(QPushButton) if b.text() == "Export").click()
         texts = dock.findChildren(QLabel)
         stage.wait_for(lambda: any("objects in" in label.text() for label in texts))
+
+
+def _count(demo: Demo) -> None:
+    """Count what is around the place of the demo, and teach two classes by a few cells."""
+    from histoprompt._qt import demo as stage
+    from histoprompt._qt.count_layers import region_layer
+    from histoprompt._qt.layers import box_vertices
+    from histoprompt._qt.widgets.count import CountDock
+    from histoprompt.core.geometry import Box
+
+    dock = CountDock(demo.viewer)
+    demo.viewer.window.add_dock_widget(dock, name="Count", tabify=True)
+    stage.wait_for(lambda: True)
+    dock.parentWidget().raise_()
+    drawn = region_layer(demo.viewer, demo.annotator.image)
+    drawn.add_rectangles(box_vertices(Box.around(*stage.PLACE, COUNTED)))
+    dock.region.choose("drawn")
+    dock.count()
+    stage.wait_for(lambda: dock.counting.work is not None)
+    cells, classing = dock.counting.cells, dock.counting.classes
+    by_area = cells.id[cells.area_um2.argsort()].tolist()
+    for name, examples in (("large", by_area[-4:]), ("small", by_area[:4])):
+        classing.add_class(name)
+        classing.label(examples, name)
+    stage.wait_for(lambda: classing.fit is not None and len(classing.fit.examples) == 2)
+    dock.tabs.setCurrentIndex(1)
+    dock.show_cells_dock()
+    stage.show(demo, stage.PLACE, 1.2)
 
 
 def _raised(demo: Demo, title: str, kind: type) -> Any:

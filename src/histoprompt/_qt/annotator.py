@@ -224,10 +224,7 @@ class Annotator:
 
     def set_mpp(self, mpp: float) -> None:
         """Record a pixel size the user typed, in microns, and scale the layers by it."""
-        self.slide = replace(self.slide, mpp=mpp, mpp_source="typed")
-        facts = {**self.image.metadata.get("histoprompt", {}), "mpp": mpp, "mpp_source": "typed"}
-        self.image.metadata["histoprompt"] = facts
-        self.image.scale, self.image.units = (mpp, mpp), ("um", "um")
+        self.slide = layers.type_mpp(self.image, self.slide, mpp)
         layers.move(self.committed.layer, self.image, self.area)
         layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(self.slide)

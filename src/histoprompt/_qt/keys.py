@@ -7,11 +7,14 @@ own tools on these layers is taken, except undo and redo, which would otherwise 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from napari.layers import Layer
 
 from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.counting import Counting
+from histoprompt.pipelines.review import ACCEPT, REJECT, UNSURE_KEY
 
 # key -> (what the annotator does, help)
 KEYS = {
@@ -20,6 +23,12 @@ KEYS = {
     "N": ("next_candidate", "Show the model's next best mask"),
     "Control-Z": ("undo", "Take back the last prompt, then the last edit of labels"),
     "Control-Shift-Z": ("redo", "Do again what was taken back"),
+}
+# On the layer of counted cells: the answer to the cell that is offered.
+REVIEW_KEYS = {
+    ACCEPT: "The offered cell is of the class proposed",
+    REJECT: "It is not",
+    UNSURE_KEY: "It cannot be told",
 }
 # On the layers that have an inside and an outside; on Shapes T draws a path.
 TOGGLE = "T"
@@ -32,6 +41,14 @@ def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
             _bind(layer, key, getattr(annotator, name))
     for layer in (annotator.prompts.points, annotator.prompts.scribbles):
         _bind(layer, TOGGLE, toggle)
+
+
+def bind_count_keys(layer: Layer, answer: Callable[[str], object], counting: Counting) -> None:
+    """Bind the keys of the review to the layer of counted cells."""
+    for key in REVIEW_KEYS:
+        _bind(layer, key.upper(), partial(answer, key))
+    _bind(layer, "Control-Z", counting.classes.undo)
+    _bind(layer, "Control-Shift-Z", counting.classes.redo)
 
 
 def _bind(layer: Layer, key: str, action: Callable[[], object]) -> None:

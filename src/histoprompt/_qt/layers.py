@@ -7,6 +7,7 @@ are level-0 pixels whatever scale, translation or rotation the image has.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,14 @@ def _mpp_of(layer: Image) -> float | None:
     if not unit.is_compatible_with("micrometer"):
         return None
     return float((layer.scale[-1] * unit).to("micrometer").magnitude)
+
+
+def type_mpp(image: Image, slide: Slide, mpp: float) -> Slide:
+    """Record a pixel size the user typed, in microns, with the image layer and its slide."""
+    facts = {**image.metadata.get("histoprompt", {}), "mpp": mpp, "mpp_source": "typed"}
+    image.metadata["histoprompt"] = facts
+    image.scale, image.units = (mpp, mpp), ("um", "um")
+    return replace(slide, mpp=mpp, mpp_source="typed")
 
 
 def transform_of(image: Image, frame: Frame | None = None) -> dict[str, Any]:

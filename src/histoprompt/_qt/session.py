@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.counting import Counting
 from histoprompt._qt.jobs import Jobs
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
@@ -26,6 +27,8 @@ class Session:
     ----------
     annotator : Annotator or None
         Works on the chosen image; None until one is chosen.
+    counting : Counting
+        The count that is worked on.
     reason : str
         Why there is no annotator, where that needs saying.
     annotating : Signal
@@ -46,6 +49,7 @@ class Session:
         self.jobs = Jobs()
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
+        self.counting = Counting(self.jobs, manager)
         self.reason = ""
         self._changing = False
         self._users: set[object] = set()

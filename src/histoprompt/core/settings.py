@@ -26,6 +26,11 @@ def labels_folder() -> Path:
     return home() / "labels"
 
 
+def counts_folder() -> Path:
+    """Where counts that are worked on in napari are kept, with the labels given to their cells."""
+    return home() / "counts"
+
+
 def cache_folder() -> Path:
     """Where what can be computed again is kept: embeddings, measured footprints."""
     return home() / "cache"

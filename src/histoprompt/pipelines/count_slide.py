@@ -10,6 +10,7 @@ from typing import Any
 from histoprompt import __version__
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.geometry import Box
+from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.slide import Slide
 from histoprompt.core.stain_fit import Stain
@@ -23,7 +24,7 @@ from histoprompt.pipelines.formats.json_files import read_json, write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
-from histoprompt.pipelines.tally import Tally, tally
+from histoprompt.pipelines.tally import QUPATH, Tally, tally
 
 MADE = "count.json"
 
@@ -101,15 +102,55 @@ def count_slide(
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
-    if not progress.complete:
-        ground = replace(ground, parts=progress.done)
-    notes = (*_notes(progress, job), *ground.warnings())
-    sums = tally(progress.store, ground)
-    counted = Counted(folder, sums, ground, len(progress.done), progress.total, notes)
     # a cancelled task would end the writing of what was counted before it was cancelled
-    _write(slide, job, progress, counted, task if progress.complete else Task())
+    task = task if progress.complete else Task()
+    counted = write_count(slide, job, progress, ground, folder=folder, task=task)
     if progress.complete:
         progress.store.remove()
+    return counted
+
+
+def write_count(
+    slide: Slide,
+    job: CountJob,
+    progress: Progress,
+    ground: Ground,
+    *,
+    folder: Path,
+    task: Task,
+    notes: Iterable[str] = (),
+    thresholds: DabThresholds = QUPATH,
+) -> Counted:
+    """Write all files of a count as far as it got.
+
+    Parameters
+    ----------
+    slide : Slide
+    job : CountJob
+        What it was made with.
+    progress : Progress
+        Its store, whose cells may have been given other classes.
+    ground : Ground
+        What was counted.
+    folder : Path
+        Of the results; replaced file by file.
+    task : Task
+    notes : iterable of str
+        What else a reader should know.
+    thresholds : DabThresholds
+        Of the score of an immunostain.
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    if not progress.complete:
+        ground = replace(ground, parts=progress.done)
+    told = (*_notes(progress, job), *ground.warnings(), *notes)
+    sums = tally(progress.store, ground, thresholds)
+    counted = Counted(folder, sums, ground, len(progress.done), progress.total, told)
+    _write(slide, job, progress, counted, task)
     return counted
 
 

@@ -8,11 +8,12 @@ is cut off, or written again with the same ids.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from histoprompt.core.atomic import explained, replacing_file
-from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
@@ -77,6 +78,7 @@ class CountStore:
         self.done: list[Done] = []
         self._places: set[tuple[int, int]] = set()
         self.head = Head()
+        self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
         self.replaced = False
         wanted = json.loads(json.dumps(dict(settings)))
         with explained(folder):
@@ -152,8 +154,43 @@ class CountStore:
             left = len(self)
             while left:
                 records = np.fromfile(file, dtype, min(size, left))
+                if self._given is not None:
+                    first = len(self) - left
+                    these = slice(first, first + len(records))
+                    records["code"], records["score"] = (column[these] for column in self._given)
                 left -= len(records)
                 yield records
+
+    def table(self) -> CellTable:
+        """All cells as columns, in the order of their ids; it takes 4 bytes a feature of each."""
+        batches = list(self.batches())
+        if not batches:
+            nothing = np.zeros(0)
+            return CellTable(nothing.astype(np.int64), nothing, nothing, nothing)
+        records = np.concatenate(batches)
+        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
+        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
+        return CellTable(**columns, classes=self.head.classes, feature_names=self.head.names)
+
+    def classified(self, cells: CellTable) -> CountStore:
+        """The same cells with the classes of a table in the order of ids; for reading only.
+
+        Raises
+        ------
+        ValueError
+            If the table has other cells.
+        """
+        if len(cells) != len(self):
+            raise ValueError(f"Classes of {len(cells)} cells do not fit {len(self)}.")
+        other = copy.copy(self)
+        other.head = replace(self.head, classes=cells.classes)
+        other._given = cells.code, cells.score
+        return other
+
+    @property
+    def labels(self) -> Any:
+        """The labels as they lie on disk, (h, w) uint32; after a killed process a little more."""
+        return self._array
 
     @property
     def shape(self) -> tuple[int, int]:

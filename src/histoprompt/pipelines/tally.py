@@ -96,10 +96,10 @@ def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH)
         if DAB_MEAN in head.names:
             found = records["features"][:, head.names.index(DAB_MEAN)]
             grades += np.bincount(thresholds.grade(found), minlength=4)
-    lines = [
-        line for i, place in enumerate(ground.names)
-        for line in _lines(ground, place, head.classes, counts[i])
-    ]  # fmt: skip
+    lines: list[Line] = []
+    for i, place in enumerate(ground.names):
+        mm2 = ground.analysed_mm2(place), ground.region_mm2(place)
+        lines += class_lines(place, head.classes, counts[i], mm2)
     return Tally(head.classes, counts, areas, grades, tuple(lines))
 
 
@@ -113,12 +113,12 @@ def _counts(records: Records, ground: Ground, shape: tuple[int, ...]) -> NDArray
     return out
 
 
-def _lines(
-    ground: Ground, place: str, classes: tuple[str, ...], counts: NDArray[np.int64]
+def class_lines(
+    place: str, classes: tuple[str, ...], counts: NDArray[np.int64], mm2: tuple[float, float]
 ) -> list[Line]:
-    areas = ground.analysed_mm2(place), ground.region_mm2(place)
+    """All cells of a place, then those of each class, from their (c,) counts and its areas."""
     total = int(counts.sum())
     found = [(ALL, total)]
     if classes != (UNCLASSIFIED,):
         found += [(c or "unclassified", int(n)) for c, n in zip(classes, counts, strict=True)]
-    return [Line(place, c, n, n / total if total else float("nan"), *areas) for c, n in found]
+    return [Line(place, c, n, n / total if total else float("nan"), *mm2) for c, n in found]

@@ -1,0 +1,61 @@
+"""Cells in the colours of their classes, through one lookup table from ids to classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.utils.colormaps import CyclicLabelColormap
+from numpy.typing import NDArray
+from pydantic import PrivateAttr
+
+from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE
+from histoprompt.core.classes import Classes, Colour
+
+# Room for classes in the texture of colours; napari casts values to uint8 up to this many.
+MOST_CLASSES = 250
+_GREY: Colour = (190, 190, 190)
+_CALM: Colour = (86, 180, 233)
+
+
+class ClassColormap(CyclicLabelColormap):
+    """Labels coloured by class: what is looked up is a number a class, not a colour an id.
+
+    napari's own map from ids to colours is a Python dict that is built anew at every change. Here
+    a change of classes rewrites one array of bytes, and only what is in view is looked up again.
+    """
+
+    _texture_of: NDArray[np.uint8] = PrivateAttr(default_factory=lambda: np.zeros(1, np.uint8))
+
+    def show(self, ids: NDArray[np.int64], codes: NDArray[np.int16]) -> None:
+        """Give (n,) ids the classes of these codes; all other ids are not drawn."""
+        table = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
+        table[ids] = codes + 1
+        self._texture_of = table
+
+    def _data_to_texture(self, values: Any) -> Any:
+        """Numbers of colours for ids, as napari's hook for what is sent to the graphics card."""
+        known = np.minimum(values, len(self._texture_of))
+        return np.append(self._texture_of, np.uint8(0))[known]
+
+    def map(self, values: Any) -> NDArray[np.float32]:
+        """Colours (..., 4) of ids, for the thumbnail and the selected label."""
+        found: NDArray[np.float32] = self.colors[self._data_to_texture(np.asarray(values))]
+        return found
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
+    """A colour for each class, the same in layers, tables and charts; unsure cells are grey."""
+    named = [name for name in classes if name not in (UNSURE, UNCLASSIFIED)]
+    # The last colour of the palette is black, which cannot be told from shadows.
+    palette = Classes().palette(named)
+    return {**palette, UNSURE: _GREY, UNCLASSIFIED: _CALM}
+
+
+def colormap_of(classes: Sequence[str]) -> ClassColormap:
+    """Colours of classes, in their order; the first colour of the map is that of the background."""
+    colours = class_colours(classes)
+    rows = [(0.0, 0.0, 0.0, 0.0)]
+    rows += [(r / 255, g / 255, b / 255, 1.0) for r, g, b in (colours[c] for c in classes)]
+    return ClassColormap(colors=np.array(rows, np.float32))

@@ -1,0 +1,239 @@
+"""Classes of counted cells: by labels, by DAB or by a file; the part of a count that is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from psygnal import Signal
+
+from histoprompt._qt.jobs import Jobs
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import HistopromptError, LabelError
+from histoprompt.core.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
+from histoprompt.core.task import Task
+from histoprompt.pipelines.classifiers import FewShotClassifier
+from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count_work import Work
+from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.labelling import History, Labelling, Lesson, hint, learn
+from histoprompt.pipelines.review import Suggestion
+
+
+class Classing:
+    """What is known of the classes of the cells of one count.
+
+    Attributes
+    ----------
+    cells : CellTable or None
+        With the classes they have now.
+    how : str
+        By what they got them; empty if they have none.
+    fit, suggestion : Fit, Suggestion or None
+        Of the last training.
+    thresholds, ihc : DabThresholds, IhcScore or None
+        Where DAB tells the classes.
+    classified, labelled, suggested : Signal
+        Cells have other classes; labels or the list of classes changed; another cell is offered.
+    status, failed : Signal(str)
+    """
+
+    classified = Signal()
+    labelled = Signal()
+    suggested = Signal()
+    status = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self.params = TrainParams()
+        self.open(None)
+
+    def open(self, work: Work | None) -> None:
+        """Serve another count, with the labels given to its cells before; None for no count."""
+        self._work = work
+        self.cells: CellTable | None = work.cells if work else None
+        self.fit: Fit | None = None
+        self.suggestion: Suggestion | None = None
+        self.how = ""
+        self.thresholds: DabThresholds | None = None
+        self.ihc: IhcScore | None = None
+        self._classifier: FewShotClassifier | None = None
+        self._trainer: Trainer | None = None
+        self._history: History | None = None
+        if work is None:
+            return
+        try:
+            self._history = History(work.folder, work.cells)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+
+    def holds(self, cell: int) -> bool:
+        """Whether there is a cell of this id; ids are numbers in the table, from 1."""
+        return self.cells is not None and 0 < cell <= len(self.cells)
+
+    # -- labels ------------------------------------------------------------------------------
+
+    @property
+    def labelling(self) -> Labelling:
+        """Classes and labels given so far."""
+        return self._history.now if self._history is not None else Labelling()
+
+    def add_class(self, name: str) -> None:
+        """Make a class."""
+        self._change(lambda now: now.with_class(name))
+
+    def remove_class(self, name: str) -> None:
+        """Remove a class and the labels of it."""
+        self._change(lambda now: now.without_class(name))
+
+    def label(self, ids: Iterable[int], name: str) -> None:
+        """Say which class cells have."""
+        known = [i for i in ids if self.holds(i)]
+        if known:
+            self._change(lambda now: now.labelled(known, name))
+
+    def answer(self, key: str) -> None:
+        """Answer the suggestion: "a", "r" or "u"."""
+        suggestion = self.suggestion
+        if suggestion is None:
+            self.status.emit("No cell is offered: label a few cells of each class first.")
+            return
+        self._change(lambda now: now.answered(suggestion, key))
+
+    def undo(self) -> None:
+        """Take back what was said last."""
+        self._walk("undo", "Nothing to take back.")
+
+    def redo(self) -> None:
+        """Say again what was taken back."""
+        self._walk("redo", "Nothing was taken back.")
+
+    def learn_by(self, params: TrainParams) -> None:
+        """Learn in this way from now on."""
+        self.params = params
+        self.relearn()
+
+    def _walk(self, way: str, nothing: str) -> None:
+        if self._history is None or not getattr(self._history, way)():
+            self.status.emit(nothing)
+            return
+        self.labelled.emit()
+        self.relearn()
+
+    def _change(self, change: Callable[[Labelling], Labelling]) -> None:
+        if self._history is None:
+            self.status.emit("Count some cells first.")
+            return
+        try:
+            self._history.change(change(self._history.now))
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self.labelled.emit()
+        self.relearn()
+
+    def relearn(self) -> None:
+        """Learn from the labels there are, in the background."""
+        if self._work is None or self._history is None:
+            return
+        review = self._history.now.review
+        if not review.labels:
+            if self.fit is not None:
+                self._show(self._work.cells, "")
+                self.fit = self.suggestion = None
+                self.suggested.emit()
+            return
+        cells, trainer, params = self._work.cells, self._trainer, self.params
+
+        def run(task: Task) -> Lesson | str:
+            # Labels that are too few to learn from are on the way to enough: no error to show.
+            try:
+                return learn(cells, trainer, params, review, task=task)
+            except LabelError as error:
+                return str(error)
+
+        self._jobs.submit(
+            run,
+            lane="interactive",
+            key="learn",
+            title="Learning classes",
+            on_done=self._on_learnt,
+            on_error=self.status.emit,
+        )
+
+    def _on_learnt(self, lesson: Lesson | str) -> None:
+        if isinstance(lesson, str):
+            self.status.emit(lesson)
+            return
+        if self._history is None or self._work is None:
+            return
+        now, before, fit = self._history.now, self.fit, lesson.fit
+        self._trainer, self.fit, self.suggestion = lesson.trainer, fit, lesson.suggestion
+        self._classifier, self.thresholds, self.ihc = fit.classifier, None, None
+        if not now.review.curve or now.review.curve[-1].labels != len(now.review.labels):
+            self._history.amend(replace(now, review=now.review.measured(fit, before)))
+        given = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
+        self._show(fit.cells, f"{fit.classifier.method}, learnt from {given}")
+        self.suggested.emit()
+        self.labelled.emit()
+
+    @property
+    def advice(self) -> str:
+        """What to do next, and what labels contradict each other, in words."""
+        if self.fit is None:
+            return "Make classes, then label about 3 cells of each."
+        return "\n".join((hint(self.labelling.review, self.fit), *self.fit.warnings))
+
+    # -- other ways to classes ---------------------------------------------------------------
+
+    def grade(self, thresholds: DabThresholds) -> None:
+        """Classes by how much DAB cells hold."""
+        if self._work is None:
+            return
+        cells = self._work.cells
+        classes, code, score = DabClassifier(thresholds).classify(
+            cells.features, cells.feature_names
+        )
+        density = cells.features[:, cells.feature_names.index(DAB_MEAN)]
+        self.thresholds, self.ihc = thresholds, ihc_score(density, thresholds)
+        self._classifier = None
+        limits = f"{thresholds.weak:g}, {thresholds.moderate:g}, {thresholds.strong:g}"
+        self._show(cells.classified(classes, code, score), f"DAB thresholds {limits}")
+
+    def load(self, path: Path) -> None:
+        """Classes by a classifier from a file."""
+        if self._work is None:
+            return
+        cells = self._work.cells
+
+        def run(task: Task) -> tuple[FewShotClassifier, CellTable]:
+            task.step(0, 0, "Classifying")
+            classifier = read_classifier(path)
+            found = classifier.classify(cells.features, cells.feature_names)
+            return classifier, cells.classified(*found)
+
+        def done(result: tuple[FewShotClassifier, CellTable]) -> None:
+            self._classifier, self.thresholds, self.ihc = result[0], None, None
+            self._show(result[1], f"classifier {path.name}")
+
+        self._jobs.submit(
+            run, key="learn", title="Classifying", on_done=done, on_error=self.status.emit
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the classifier in use."""
+        if self._classifier is None:
+            self.status.emit("There is no classifier yet: label a few cells first.")
+            return
+        try:
+            write_classifier(path, self._classifier)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self.status.emit(f"The classifier is in {path}.")
+
+    def _show(self, cells: CellTable, how: str) -> None:
+        self.cells, self.how = cells, how
+        self.classified.emit()

@@ -1,0 +1,219 @@
+"""The layers of a count: cells in the colours of their classes, and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
+
+from histoprompt._qt.class_colours import class_colours, colormap_of
+from histoprompt._qt.layers import box_vertices, provenance, transform_of
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.tissue import BLUR, GLASS, PEN
+from histoprompt.pipelines.count_work import Work
+
+CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
+REGION, FIELD = "count_region", "audit_field"
+_YELLOW, _MAGENTA = "#ffd60a", "#d81b60"
+_LEFT_OUT = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
+
+
+class CountLayers:
+    """Makes, fills and removes the layers of one count.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        The slide's layer, whose place the others share.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self.viewer, self.image = viewer, image
+        self._made: dict[str, Layer] = {}
+        self._work: Work | None = None
+
+    @property
+    def cells(self) -> Labels | None:
+        """The cells, if a count is shown."""
+        layer = self._made.get(CELLS)
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    def show(self, work: Work, cells: CellTable) -> Labels:
+        """Show a count in place of the one before."""
+        self.remove()
+        self._work = work
+        if not work.ground.chosen:
+            self._add(_left_out(work, self.image))
+        region = work.ground.box
+        frame = Frame(region, region.shape)
+        layer = Labels(
+            list(work.levels) if len(work.levels) > 1 else work.levels[0],
+            multiscale=len(work.levels) > 1,
+            name=CELLS,
+            opacity=0.55,
+            colormap=colormap_of(cells.classes),
+            metadata=provenance(kind="count", folder=str(work.folder)),
+            **transform_of(self.image, frame),
+        )
+        layer.editable = False
+        layer.features = _features(cells)
+        self._add(layer)
+        self._add(self._points(GIVEN, 12))
+        self._add(self._points(CHOSEN, 60))
+        self.recolour(cells)
+        self.viewer.layers.selection.active = layer
+        return layer
+
+    def recolour(self, cells: CellTable) -> None:
+        """Show the classes that cells have now."""
+        layer = self.cells
+        if layer is None:
+            return
+        features = layer.features
+        features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
+        features["score"] = cells.score
+        wanted = colormap_of(cells.classes)
+        wanted.show(cells.id, cells.code)
+        # Setting a map looks up what is in view and sends the colours to the graphics card.
+        layer.colormap = wanted
+        layer.events.features()
+
+    def show_given(self, cells: CellTable, labels: Mapping[int, str]) -> None:
+        """Mark the cells a person gave a class to."""
+        layer = self._made.get(GIVEN)
+        if not isinstance(layer, Points):
+            return
+        rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
+        layer.data = np.stack([cells.row[rows], cells.col[rows]], axis=1)
+        names = [labels[int(i)] for i in cells.id[rows]]
+        colours = class_colours(sorted({*cells.classes, *names}))
+        if len(rows):
+            layer.face_color = np.array([colours[name] for name in names]) / 255
+
+    def choose(self, at: tuple[float, float] | None, fly: bool = False) -> None:
+        """Ring a place on the slide, level-0 (row, col), and look at it if wanted."""
+        layer = self._made.get(CHOSEN)
+        if not isinstance(layer, Points):
+            return
+        layer.data = np.empty((0, 2)) if at is None else np.array([at])
+        if at is not None and fly:
+            self.look_at(at)
+
+    def look_at(self, at: tuple[float, float], extent: float | None = None) -> None:
+        """Move the camera to a level-0 place, near enough to see a cell (or so many pixels)."""
+        camera, step = self.viewer.scene.camera, float(self.image.scale[-1])
+        camera.center = (0, *self.image.data_to_world(at)[-2:])
+        if extent is not None:
+            camera.zoom = min(self.viewer.canvas.size) * 0.8 / (extent * step)
+        else:
+            camera.zoom = max(camera.zoom, 2.0 / step)
+
+    def show_field(self, box: Box | None) -> None:
+        """Outline the field of an audit, and look at it."""
+        layer = self._made.get(FIELD)
+        if not isinstance(layer, Shapes) or layer not in self.viewer.layers:
+            layer = Shapes(
+                ndim=2, name=FIELD, metadata=provenance(kind="audit"), **transform_of(self.image)
+            )
+            self._add(layer)
+        layer.data = []
+        if box is not None:
+            layer.add_rectangles(
+                box_vertices(box), edge_color=_MAGENTA, edge_width=2, face_color="transparent"
+            )
+            self.look_at(box.centre, 1.3 * max(box.shape))
+        if self.cells is not None:
+            self.viewer.layers.selection.active = self.cells
+
+    def id_at(self, world: Any) -> int:
+        """The cell at a place of the canvas, 0 if none."""
+        row, col = (float(v) for v in self.image.world_to_data(world)[-2:])
+        box = Box(round(row), round(col), round(row) + 1, round(col) + 1)
+        if self._work is None or not self._work.ground.box.covers(box):
+            return 0
+        return int(self._work.progress.store.read(box)[0, 0])
+
+    def remove(self) -> None:
+        """Take the layers away."""
+        for layer in self._made.values():
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+        self._made.clear()
+        self._work = None
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer is one of these."""
+        return any(layer is own for own in self._made.values())
+
+    def _add(self, layer: Layer) -> None:
+        self._made[layer.name] = layer
+        self.viewer.add_layer(layer)
+
+    def _points(self, name: str, size: int) -> Points:
+        """Small discs on cells, or a wide ring around one."""
+        given = name == GIVEN
+        return Points(
+            np.empty((0, 2)),
+            ndim=2,
+            name=name,
+            size=size,
+            face_color="transparent",
+            border_color="white" if given else _YELLOW,
+            border_width=0.1 if given else 0.06,
+            metadata=provenance(kind="count"),
+            **transform_of(self.image),
+        )
+
+
+def _features(cells: CellTable) -> pd.DataFrame:
+    """The table of napari: rows are found by the column index, the id of the cell."""
+    measured = pd.DataFrame(cells.features, columns=list(cells.feature_names))
+    first = {"index": cells.id, "row": cells.row, "col": cells.col, "area_um2": cells.area_um2}
+    return pd.concat([pd.DataFrame(first), measured], axis=1)
+
+
+def _left_out(work: Work, image: Image) -> Labels:
+    """Glass, pen marks and blur over the whole slide, on the overview they were found in."""
+    tissue = work.ground.tissue
+    shown = np.zeros(tissue.frame.shape, np.uint8)
+    names: NDArray[np.str_] = np.array(list(tissue.excluded))
+    for value, mask in enumerate(tissue.excluded.values(), start=1):
+        shown[mask] = value
+    colours: dict[int | None, str] = {None: "transparent", 0: "transparent"}
+    colours |= {i: _LEFT_OUT.get(name, "#000000") for i, name in enumerate(names.tolist(), start=1)}
+    return Labels(
+        shown,
+        name=LEFT_OUT,
+        opacity=0.35,
+        colormap=DirectLabelColormap(color_dict=colours),
+        features=pd.DataFrame({"index": range(1, len(names) + 1), "left out": names}),
+        metadata=provenance(kind="left out"),
+        **transform_of(image, tissue.frame),
+    )
+
+
+def region_layer(viewer: ViewerModel, image: Image) -> Shapes:
+    """The layer a region is drawn in, ready to draw a rectangle; made if it is not there."""
+    found = next((x for x in viewer.layers if x.name == REGION and isinstance(x, Shapes)), None)
+    layer = found or Shapes(
+        ndim=2,
+        name=REGION,
+        edge_color=_YELLOW,
+        edge_width=3,
+        face_color="transparent",
+        metadata=provenance(kind="region"),
+        **transform_of(image),
+    )
+    if found is None:
+        viewer.add_layer(layer)
+    viewer.layers.selection.active = layer
+    layer.mode = "add_rectangle"
+    return layer

@@ -1,0 +1,214 @@
+"""From a region to counted and classified cells: the controller behind the Count dock.
+
+It knows jobs and pipelines, no widget and no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from histoprompt._qt.classing import Classing
+from histoprompt._qt.jobs import Job, Jobs
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Progress, Task
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines import count_audit, count_work
+from histoprompt.pipelines.count_audit import Audit, load_audit, notes_of, save_audit, start_audit
+from histoprompt.pipelines.count_job import CountChoice
+from histoprompt.pipelines.count_slide import Counted
+from histoprompt.pipelines.count_work import Findings, Work
+from histoprompt.pipelines.tally import QUPATH
+
+
+class Counting:
+    """One count and what is said about its cells.
+
+    Attributes
+    ----------
+    counted : Signal
+        There is another count, or none: read `work`.
+    classes : Classing
+        The classes of its cells.
+    audited : Signal
+        The audit changed: read `audit`.
+    chosen : Signal(int, object)
+        A cell was chosen, and by whom.
+    busy : Signal(bool)
+        A count or an export started or ended.
+    status, failed : Signal(str)
+    progress : Signal(Progress)
+    """
+
+    counted = Signal()
+    audited = Signal()
+    chosen = Signal(int, object)
+    busy = Signal(bool)
+    status = Signal(str)
+    failed = Signal(str)
+    progress = Signal(Progress)
+
+    def __init__(self, jobs: Jobs, manager: ModelManager) -> None:
+        self._jobs, self._manager = jobs, manager
+        self.classes = Classing(jobs)
+        self.classes.status.connect(self.status.emit)
+        self.classes.failed.connect(self.failed.emit)
+        self._job: Job | None = None
+        self._take(None)
+
+    def _take(self, work: Work | None) -> None:
+        self.work = work
+        self.audit: Audit | None = None
+        self.cell = 0
+        self.classes.open(work)
+
+    @property
+    def cells(self) -> CellTable | None:
+        """The cells with the classes they have now."""
+        return self.classes.cells
+
+    # -- counting ----------------------------------------------------------------------------
+
+    def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
+        """Count a region (the whole slide if None), or go on with it, in the background."""
+        self._start(slide, choice, box, only_done=False)
+
+    def cancel(self) -> None:
+        """Stop counting or writing; what was counted is shown and kept."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def drop(self) -> None:
+        """Let the count go; it stays on disk."""
+        self.cancel()
+        self._take(None)
+        self.counted.emit()
+
+    def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
+        def run(task: Task) -> Work:
+            return count_work.count_to_work_on(
+                slide, choice, self._manager, box, task=task, only_done=only_done
+            )
+
+        def stopped() -> None:
+            self.status.emit("Stopping ...")
+            self._start(slide, choice, box, only_done=True)
+
+        self._submit(run, "The count", self._on_counted, None if only_done else stopped)
+
+    def _submit(
+        self,
+        run: Callable[..., Any],
+        title: str,
+        done: Callable[..., None],
+        cancelled: Callable[[], None] | None = None,
+    ) -> None:
+        self.busy.emit(True)
+        self._job = self._jobs.submit(
+            run,
+            lane="batch",
+            key="count",
+            title=title,
+            on_done=done,
+            on_error=self._on_error,
+            on_cancel=cancelled or self._on_cancelled,
+            on_progress=self.progress.emit,
+        )
+
+    def _on_counted(self, work: Work) -> None:
+        self._take(work)
+        try:
+            self.audit = load_audit(work.folder)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+        self.busy.emit(False)
+        self.counted.emit()
+        self.classes.labelled.emit()
+        self.audited.emit()
+        self.status.emit(_summary(work))
+        self.classes.relearn()
+
+    def _on_error(self, text: str) -> None:
+        self.busy.emit(False)
+        self.status.emit(text)
+
+    def _on_cancelled(self) -> None:
+        self._on_error("Cancelled; nothing was written.")
+
+    # -- choosing cells ----------------------------------------------------------------------
+
+    def choose(self, cell: int, source: object = None) -> None:
+        """Point a cell out to all who show it; 0 for none."""
+        self.cell = cell
+        self.chosen.emit(cell, source)
+
+    def place(self, cell: int) -> tuple[float, float] | None:
+        """Where a cell lies, level-0 (row, col); its id is its number in the table."""
+        cells = self.cells
+        if cells is None or not self.classes.holds(cell):
+            return None
+        return float(cells.row[cell - 1]), float(cells.col[cell - 1])
+
+    # -- audit and files ---------------------------------------------------------------------
+
+    def begin_audit(self, fields: int, seed: int) -> None:
+        """Draw fields to look at, in the background."""
+        work, cells = self.work, self.cells
+        if work is None or cells is None:
+            self.status.emit("Count some cells first.")
+            return
+
+        def run(task: Task) -> Audit:
+            return start_audit(work, cells, fields, seed, task=task)
+
+        self._jobs.submit(
+            run, key="audit", title="The audit", on_done=self.keep_audit, on_error=self.status.emit
+        )
+
+    def keep_audit(self, audit: Audit) -> None:
+        """Go on with an audit that got this far; it is on disk."""
+        if self.work is None:
+            return
+        try:
+            save_audit(self.work.folder, audit)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self.audit = audit
+        self.audited.emit()
+
+    def export(self, folder: Path) -> None:
+        """Write all files of a count in the background."""
+        work, cells, audit = self.work, self.cells, self.audit
+        if work is None or cells is None:
+            self.status.emit("Count some cells first.")
+            return
+        findings = Findings(self.classes.how, notes_of(audit), self.classes.thresholds or QUPATH)
+
+        def run(task: Task) -> Counted:
+            counted = count_work.write_work(work, cells, folder, findings, task=task)
+            if audit is not None and audit.seen:
+                count_audit.write_audit_table(folder / count_audit.TABLE, audit)
+            return counted
+
+        self._submit(run, "Writing the count", self._on_exported)
+
+    def _on_exported(self, counted: Counted) -> None:
+        self.busy.emit(False)
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.")
+
+
+def _summary(work: Work) -> str:
+    text = f"{len(work.cells):,} cells counted."
+    if not work.complete:
+        text = (
+            f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
+            "Press Count to go on."
+        )
+    return " ".join((text, *work.ground.warnings()))

@@ -1,0 +1,299 @@
+"""The Count dock: choose a region, count its cells, tell classes apart, check, write files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari.layers import Image
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QScrollArea, QTabWidget, QVBoxLayout
+
+from histoprompt._qt import layers, messages, work_area
+from histoprompt._qt.cell_pointer import CANVAS, CellPointer
+from histoprompt._qt.count_layers import REGION, CountLayers, region_layer
+from histoprompt._qt.keys import bind_count_keys
+from histoprompt._qt.widgets.audit_panel import AuditPanel
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.cells import CellsDock
+from histoprompt._qt.widgets.classes_panel import ClassesPanel
+from histoprompt._qt.widgets.count_panels import CountsTable, FilesPanel, RegionPanel
+from histoprompt._qt.widgets.panels import ImagePanel
+from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Progress
+from histoprompt.pipelines.count_work import lines_of
+
+HINT = "Choose a region and press Count."
+_OFFER = "offer"
+
+
+class CountDock(Dock):
+    """Segment, classify and count on one slide."""
+
+    def count(self) -> None:
+        """Count the chosen region in the background."""
+        if self._image is None:
+            self._say("Open a slide first: File > Open Sample > histoprompt has one.")
+            return
+        try:
+            slide = self._slide()
+            self.counting.count(slide, self.region.value(), self._box(slide))
+        except HistopromptError as error:
+            self._on_failed(str(error))
+
+    def show_cells_dock(self) -> None:
+        """Open the table of cells below the slide."""
+        window = getattr(self.viewer, "window", None)
+        if window is None:
+            return
+        name = "Cells"
+        if name in window.dock_widgets:
+            window.dock_widgets[name].setVisible(True)
+            return
+        window.add_dock_widget(CellsDock(self.viewer), name=name, area="bottom")
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.counting = self.session.counting
+        self._image: Image | None = None
+        self._opened: Slide | None = None
+        self._shown: CountLayers | None = None
+        self._pointer: CellPointer | None = None
+        self.images, self.region = ImagePanel(self.viewer), RegionPanel()
+        self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
+        self.files = FilesPanel()
+        self.tabs = QTabWidget()
+        pages = (self.region, self.classes, self.audit, self.files)
+        for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
+            # Where the dock is low a page is scrolled, not squeezed.
+            room = QScrollArea(widgetResizable=True)
+            room.setWidget(page)
+            self.tabs.addTab(room, title)
+        self.counts = CountsTable()
+        self._table = QPushButton("Table and charts of the cells")
+        self._status, self._bar = QLabel(HINT, wordWrap=True), QProgressBar()
+        self._cancel = QPushButton("Cancel", toolTip="What is counted so far is kept")
+        self._busy = row(self._bar, self._cancel)
+        self._busy.setVisible(False)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.images)
+        layout.addWidget(self.tabs, 1)
+        for widget in (self._busy, self._status, self.counts, self._table):
+            layout.addWidget(widget)
+
+    def _connect(self) -> None:
+        counting, classing = self.counting, self.counting.classes
+        self.images.chosen.connect(self._on_image)
+        self.images.mpp_typed.connect(self._on_mpp)
+        self.region.draw.connect(self._on_draw)
+        self.region.go.connect(self.count)
+        self.classes.labelling.connect(self._on_labelling)
+        self.classes.answered.connect(self._on_answered)
+        self.classes.look.connect(self._on_look)
+        self.audit.field.connect(self._on_field)
+        self.files.export.connect(self._on_export)
+        self._table.clicked.connect(self.show_cells_dock)
+        self._cancel.clicked.connect(self._on_cancel)
+        self.link(counting.counted, self._on_counted)
+        self.link(counting.busy, self._on_busy)
+        self.link(counting.progress, self._on_progress)
+        self.link(counting.status, self._say)
+        self.link(counting.failed, self._on_failed)
+        self.link(counting.chosen, self._on_chosen)
+        self.link(counting.audited, self.audit.refresh)
+        self.link(classing.classified, self._on_classified)
+        self.link(classing.labelled, self._on_labelled)
+        self.link(classing.suggested, self._on_suggested)
+        self.link(self.session.annotating, self._on_annotating)
+        self.link(self.viewer.layers.events.inserted, self._on_layers)
+        self.link(self.viewer.layers.events.removed, self._on_layers)
+
+    def _start(self) -> None:
+        self._reviewing = False
+        self._on_layers()
+        self._on_counted()
+        self.audit.refresh()
+
+    # -- which slide -------------------------------------------------------------------------
+
+    def _on_layers(self, _: object = None) -> None:
+        images = self.images.images
+        if self._image is not None and self._image not in images:
+            self._on_image(None)
+            self._say("The image was removed. The count is kept: open the slide to go on.")
+        elif self._image is None and len(images) == 1:
+            self._on_image(images[0])
+        self.images.refill(self._image)
+
+    def _on_annotating(self) -> None:
+        annotator = self.session.annotator
+        if self.counting.work is None and annotator is not None:
+            self._on_image(annotator.image)
+
+    def _on_image(self, image: Image | None) -> None:
+        """Count on this image from now on; a count of another one is let go, not lost."""
+        if image is self._image and image is not None:
+            return
+        if self._shown is not None:
+            self._shown.remove()
+        self._image, self._opened, self._shown = image, None, None
+        if self.counting.work is not None:
+            self.counting.drop()
+        self.images.refill(image)
+        try:
+            self.images.show_slide(None if image is None else self._slide())
+        except HistopromptError as error:
+            self._on_failed(str(error))
+
+    def _slide(self) -> Slide:
+        """The slide behind the image: the annotated one, or one of our own."""
+        assert self._image is not None
+        annotator = self.session.annotator
+        if annotator is not None and annotator.image is self._image:
+            return annotator.slide
+        if self._opened is None:
+            self._opened = layers.slide_of(self._image)
+        return self._opened
+
+    def _on_mpp(self, mpp: float) -> None:
+        image, annotator = self._image, self.session.annotator
+        if image is None:
+            return
+        if annotator is not None and annotator.image is image:
+            annotator.set_mpp(mpp)
+        else:
+            self._opened = layers.type_mpp(image, self._slide(), mpp)
+        if self.counting.work is not None:
+            self._hide()
+            self.counting.drop()
+        drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
+        if drawn is not None:
+            layers.move(drawn, image)
+        self.images.show_slide(self._slide())
+
+    def _box(self, slide: Slide) -> Box | None:
+        """The chosen region, None for the whole slide."""
+        assert self._image is not None
+        if self.region.where == "slide":
+            return None
+        if self.region.where == "view":
+            box = work_area.view_box(self.viewer, self._image)
+        else:
+            drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
+            boxes = layers.read_boxes(drawn) if drawn is not None else []
+            if not boxes:
+                raise RegionError("No rectangle is drawn. Press Draw and drag one on the slide.")
+            box = boxes[-1]
+        inside = box.to_pixels().intersection(slide.box)
+        if inside is None:
+            raise RegionError(f"{tuple(round(v) for v in box)} does not lie on {slide.name}.")
+        return inside
+
+    # -- what the user does ------------------------------------------------------------------
+
+    def _on_draw(self) -> None:
+        if self._image is not None:
+            region_layer(self.viewer, self._image)
+            self._say("Drag a rectangle on the slide; the last one counts.")
+
+    def _on_cancel(self) -> None:
+        self.counting.cancel()
+
+    def _on_labelling(self, name: str) -> None:
+        if self._pointer is not None:
+            self._pointer.use(name)
+        if name and self._shown is not None and self._shown.cells is not None:
+            self.viewer.layers.selection.active = self._shown.cells
+            self._reviewing = False
+
+    def _on_answered(self, key: str) -> None:
+        self._reviewing = True
+        self.counting.classes.answer(key)
+
+    def _on_look(self) -> None:
+        self._reviewing = True
+        self._on_suggested()
+        if self._shown is not None and self._shown.cells is not None:
+            self.viewer.layers.selection.active = self._shown.cells
+
+    def _on_field(self, box: Box | None) -> None:
+        if self._shown is not None:
+            self._shown.show_field(box)
+
+    def _on_export(self, folder: Path) -> None:
+        self.counting.export(folder)
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def _on_counted(self) -> None:
+        work, cells = self.counting.work, self.counting.cells
+        self._table.setEnabled(work is not None)
+        self.files.setEnabled(work is not None)
+        self.classes.setEnabled(work is not None)
+        self.audit.setEnabled(work is not None)
+        if work is None or cells is None or self._image is None:
+            self._hide()
+            self.counts.show_lines([], "", partial=False)
+            return
+        self._shown = self._shown or CountLayers(self.viewer, self._image)
+        layer = self._shown.show(work, cells)
+        self._pointer = CellPointer(self.counting, self._shown)
+        self._pointer.attach(layer)
+        bind_count_keys(layer, self._on_answered, self.counting)
+        self._show_counts()
+        self._on_labelled()
+        self._on_suggested()
+
+    def _on_classified(self) -> None:
+        cells = self.counting.cells
+        if self._shown is not None and cells is not None:
+            self._shown.recolour(cells)
+        self._show_counts()
+        self.classes.show_score()
+
+    def _on_labelled(self) -> None:
+        cells = self.counting.cells
+        self.classes.refresh()
+        if self._shown is not None and cells is not None:
+            self._shown.show_given(cells, self.counting.classes.labelling.review.labels)
+
+    def _on_suggested(self) -> None:
+        self.classes.show_suggestion()
+        offered = self.counting.classes.suggestion
+        if self._reviewing and offered is not None:
+            self.counting.choose(offered.id, _OFFER)
+
+    def _on_chosen(self, cell: int, source: object) -> None:
+        if self._shown is not None:
+            self._shown.choose(self.counting.place(cell), fly=source != CANVAS)
+
+    def _show_counts(self) -> None:
+        work, cells = self.counting.work, self.counting.cells
+        if work is not None and cells is not None:
+            lines = lines_of(work, cells)
+            self.counts.show_lines(lines, work.ground.denominator, partial=not work.complete)
+
+    def _hide(self) -> None:
+        if self._shown is not None:
+            self._shown.remove()
+
+    def _on_busy(self, busy: bool) -> None:
+        self._busy.setVisible(busy)
+        self.region.set_busy(busy)
+        if busy:
+            self._bar.setRange(0, 1)
+            self._bar.setValue(0)
+
+    def _on_progress(self, progress: Progress) -> None:
+        # A bar without an end is animated, which takes time from what it waits for.
+        self._bar.setMaximum(max(progress.total, 1))
+        self._bar.setValue(progress.done)
+        self._say(progress.text)
+
+    def _on_failed(self, text: str) -> None:
+        self._say(text)
+        messages.show_error(text)
+
+    def _say(self, text: str) -> None:
+        self._status.setText(text)

@@ -1,0 +1,231 @@
+"""Pages of the Count dock that stand on their own: the region, the counts, the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt.class_colours import class_colours
+from histoprompt._qt.widgets.base import row
+from histoprompt.core.cell_table import UNSURE
+from histoprompt.models import registry
+from histoprompt.models.card import ModelCard
+from histoprompt.pipelines.count_job import CountChoice
+from histoprompt.pipelines.tally import Line
+
+Where = Literal["drawn", "view", "slide"]
+_WHERE: dict[Where, str] = {
+    "view": "What is in view",
+    "drawn": "A drawn rectangle",
+    "slide": "The whole slide (its tissue)",
+}
+_MOST_ROWS = 8
+
+
+class RegionPanel(QWidget):
+    """Where cells are counted, and what finds them.
+
+    Attributes
+    ----------
+    draw : Signal
+        A rectangle shall be drawn.
+    go : Signal
+        Counting shall start.
+    """
+
+    draw = Signal()
+    go = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards = [c for c in registry.all_cards() if c.role in ("cells", "prompt")]
+        self._cards.sort(key=lambda card: card.role != "cells")
+        self._where, self._segmenter, self._note = QComboBox(), QComboBox(), QLabel(wordWrap=True)
+        self._where.addItems(list(_WHERE.values()))
+        self._segmenter.addItems([_title(card) for card in self._cards])
+        self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
+        for combo in (self._where, self._segmenter):
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+        self._draw = QPushButton("Draw", toolTip="Draw a rectangle on the slide")
+        self._embedding = QCheckBox("Keep what the encoder saw of each cell")
+        self._embedding.setToolTip("More features to learn classes from; 1 kB a cell")
+        self._go = QPushButton("Count")
+        form = QFormLayout()
+        form.addRow("Count in", row(self._where, self._draw))
+        form.addRow("Found by", self._segmenter)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self._note)
+        layout.addWidget(self._embedding)
+        layout.addWidget(self._go)
+        layout.addStretch(1)
+        self._draw.clicked.connect(self._on_draw)
+        self._go.clicked.connect(self.go)
+        self._segmenter.currentIndexChanged.connect(self._describe)
+        self._describe()
+
+    @property
+    def where(self) -> Where:
+        """Which region is meant."""
+        return list(_WHERE)[self._where.currentIndex()]
+
+    def choose(self, where: Where) -> None:
+        """Choose a region."""
+        self._where.setCurrentIndex(list(_WHERE).index(where))
+
+    def value(self) -> CountChoice:
+        """What the rows say."""
+        card = self._cards[self._segmenter.currentIndex()]
+        return CountChoice(segmenter=card.id, embedding=self._embedding.isChecked())
+
+    def set_value(self, choice: CountChoice) -> None:
+        """Show these values in the rows."""
+        self._segmenter.setCurrentIndex(self._index(choice.segmenter))
+        self._embedding.setChecked(choice.embedding)
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether a count is running."""
+        self._go.setEnabled(not busy)
+
+    def _index(self, model_id: str) -> int:
+        return [card.id for card in self._cards].index(model_id)
+
+    def _on_draw(self) -> None:
+        self.choose("drawn")
+        self.draw.emit()
+
+    def _describe(self) -> None:
+        card = self._cards[self._segmenter.currentIndex()]
+        text = "Finds all nuclei."
+        if card.role == "prompt":
+            text = "Outlines the nuclei that histoprompt cells proposes; slower."
+        if card.missing:
+            text += f" <b>Not installed:</b> pip install '{card.missing}'"
+        self._note.setText(text)
+
+
+class CountsTable(QWidget):
+    """Cells of each class, how many to the square millimetre, and of what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows, self._below = QTableWidget(0, 4), QLabel(wordWrap=True)
+        self._rows.setHorizontalHeaderLabels(["class", "cells", "share", "per mm²"])
+        self._rows.verticalHeader().setVisible(False)
+        self._rows.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self._rows.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        head = self._rows.horizontalHeader()
+        head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._rows)
+        layout.addWidget(self._below)
+        self.setVisible(False)
+
+    def show_lines(self, lines: Sequence[Line], denominator: str, *, partial: bool) -> None:
+        """Show counts; nothing without any."""
+        self.setVisible(bool(lines))
+        colours = class_colours([line.name for line in lines[1:] if line.name != UNSURE])
+        self._rows.setRowCount(len(lines))
+        for i, line in enumerate(lines):
+            rgb = colours.get(line.name) if i else None
+            texts = (line.name, f"{line.count:,}", _share(line.share), _density(line.per_mm2))
+            for column, text in enumerate(texts):
+                self._rows.setItem(i, column, _item(text, rgb if column == 0 else None))
+        self._fit(len(lines))
+        if lines:
+            word = "<b>Partial count.</b> " if partial else ""
+            self._below.setText(
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+            )
+
+    def _fit(self, rows: int) -> None:
+        """No taller than its rows."""
+        each = self._rows.verticalHeader().defaultSectionSize()
+        head = self._rows.horizontalHeader().sizeHint().height()
+        self._rows.setFixedHeight(head + each * min(rows, _MOST_ROWS) + 4)
+
+
+class FilesPanel(QWidget):
+    """Where the files of the count are written.
+
+    Attributes
+    ----------
+    export : Signal(Path)
+        They shall be written into this folder.
+    """
+
+    export = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = QLineEdit(placeholderText="a folder")
+        self._browse, self._go = QPushButton("..."), QPushButton("Write files")
+        form = QFormLayout()
+        form.addRow("Folder", row(self.folder, self._browse))
+        text = (
+            "Writes what <tt>histoprompt count</tt> writes: labels.tif, cells.csv, cells.parquet, "
+            "counts.csv, cells.geojson (QuPath) and report.html, with the classes shown now; and "
+            "audit.csv after an audit."
+        )
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self._go)
+        layout.addWidget(QLabel(text, wordWrap=True))
+        layout.addStretch(1)
+        self._go.clicked.connect(self._on_go)
+        self._browse.clicked.connect(self._on_browse)
+
+    def _on_go(self) -> None:
+        folder = self.folder.text().strip()
+        if not folder:
+            self._on_browse()
+            folder = self.folder.text().strip()
+        if folder:
+            self.export.emit(Path(folder))
+
+    def _on_browse(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Write the count into")
+        if name:
+            self.folder.setText(name)
+
+
+def _title(card: ModelCard) -> str:
+    return card.title.partition(" (")[0]
+
+
+def _item(text: str, rgb: tuple[int, int, int] | None) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    if rgb is not None:
+        item.setData(Qt.ItemDataRole.DecorationRole, QColor(*rgb))
+    return item
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.1%}"
+
+
+def _density(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:,.0f}"

@@ -1,0 +1,166 @@
+"""The audit of a count: which fields a person is shown, what was seen there, what follows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from histoprompt.core.atomic import replacing_file
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import LabelError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.task import Task
+from histoprompt.pipelines.audit import (
+    AuditPlan,
+    Corrected,
+    corrected_counts,
+    field_boxes,
+    plan_audit,
+)
+from histoprompt.pipelines.count_work import Work
+from histoprompt.pipelines.formats.json_files import read_json, write_json
+
+FILE, TABLE = "audit.json", "audit.csv"
+SIDE_UM = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """An audit as far as it got.
+
+    Attributes
+    ----------
+    plan : AuditPlan
+    seen : tuple of tuple of int
+        True counts by class of the first fields of ``plan.chosen``.
+    """
+
+    plan: AuditPlan
+    seen: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all chosen fields were looked at."""
+        return len(self.seen) == len(self.plan.chosen)
+
+    def box(self, number: int) -> Box:
+        """Where the field of this number, from 0, lies."""
+        return self.plan.boxes[int(self.plan.chosen[number])]
+
+    def found(self, number: int) -> tuple[int, ...]:
+        """Cells that were counted there, by class, unsure ones left out."""
+        return tuple(self.plan.found[self.plan.chosen[number], :-1].tolist())
+
+    def entered(self, counts: Sequence[int]) -> Audit:
+        """With the true counts of the next field."""
+        return replace(self, seen=(*self.seen, tuple(counts)))
+
+    def taken_back(self) -> Audit:
+        """Without the last field that was entered."""
+        return replace(self, seen=self.seen[:-1])
+
+    def corrected(self) -> tuple[Corrected, ...]:
+        """Corrected counts with intervals; empty before the first field was entered."""
+        if not self.seen:
+            return ()
+        return corrected_counts(self.plan, np.array(self.seen, np.int64))
+
+
+def start_audit(work: Work, cells: CellTable, fields: int, seed: int, *, task: Task) -> Audit:
+    """Draw the fields to look at.
+
+    Parameters
+    ----------
+    work : Work
+    cells : CellTable
+        Of `work`, with the classes they have now; the audit is of these.
+    fields : int
+    seed : int
+        Of the draw.
+    task : Task
+
+    Raises
+    ------
+    RegionError
+        If the count is not complete, or no field holds anything that was counted.
+    """
+    if not work.complete:
+        raise RegionError(
+            f"{len(work.progress.done)} of {work.progress.total} tiles are counted. Finish the "
+            "count first: fields of what is not counted yet cannot be audited."
+        )
+    task.step(0, 0, "Choosing fields")
+    side = round(SIDE_UM / (work.slide.mpp or 1.0))
+    boxes = [box for box in field_boxes(work.ground.box, side) if work.ground.meets(box)]
+    return Audit(plan_audit(cells, boxes, min(fields, max(1, len(boxes))), seed))
+
+
+def notes_of(audit: Audit | None) -> tuple[str, ...]:
+    """What a report says of an audit."""
+    if audit is None or not audit.seen:
+        return ()
+    fields = f"{len(audit.seen)} randomly chosen fields were audited by eye"
+    corrected = "; ".join(str(count) for count in audit.corrected())
+    return (f"{fields}. Corrected counts with 95 % intervals: {corrected}.",)
+
+
+def write_audit_table(path: Path, audit: Audit) -> None:
+    """Write ``audit.csv``: a line for each class with what was found, corrected, and the interval.
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("class", "found", "corrected", "low", "high", "fields", "note"))
+        for c in audit.corrected():
+            ends = ("" if end is None else f"{end:.1f}" for end in (c.low, c.high))
+            writer.writerow((c.name, c.found, f"{c.estimate:.1f}", *ends, c.fields, c.note))
+
+
+def save_audit(folder: Path, audit: Audit) -> None:
+    """Keep an audit beside its count."""
+    plan = audit.plan
+    content = {
+        "boxes": [[int(v) for v in box] for box in plan.boxes],
+        "classes": list(plan.classes),
+        "found": plan.found.tolist(),
+        "chosen": plan.chosen.tolist(),
+        "chance": plan.chance.tolist(),
+        "seen": [list(counts) for counts in audit.seen],
+    }
+    with replacing_file(folder / FILE) as part:
+        write_json(part, content)
+
+
+def load_audit(folder: Path) -> Audit | None:
+    """The audit kept beside a count; None if there is none.
+
+    Raises
+    ------
+    LabelError
+        If the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    raw = read_json(path)
+    try:
+        plan = AuditPlan(
+            tuple(Box(*box) for box in raw["boxes"]),
+            tuple(raw["classes"]),
+            np.array(raw["found"], np.int64),
+            np.array(raw["chosen"], np.intp),
+            np.array(raw["chance"], np.float64),
+        )
+        return Audit(plan, tuple(tuple(map(int, counts)) for counts in raw["seen"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LabelError(
+            f"The audit in {path} cannot be read ({error!r}). Move the file away to start anew."
+        ) from error

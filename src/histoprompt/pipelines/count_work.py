@@ -1,0 +1,188 @@
+"""A count that somebody works on: kept on disk between runs, classified anew, written to files.
+
+While `count_slide` writes files and forgets, this keeps the store of a count in the user's folder,
+one for each region and choice of models. Opening it again takes up an unfinished count where it
+stopped, and a finished one at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histoprompt.core import settings
+from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.geometry import Box
+from histoprompt.core.ihc import DabThresholds
+from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.count import CountJob, Progress, count_cells
+from histoprompt.pipelines.count_job import CountChoice, count_job
+from histoprompt.pipelines.count_pyramid import label_pyramid
+from histoprompt.pipelines.count_slide import Counted, write_count
+from histoprompt.pipelines.ground import ALL, Ground, ground_of
+from histoprompt.pipelines.slide_dyes import dyes_of
+from histoprompt.pipelines.tally import QUPATH, Line, class_lines
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A count to work on.
+
+    Attributes
+    ----------
+    slide : Slide
+    job : CountJob
+    ground : Ground
+        What is counted.
+    progress : Progress
+        How far it got.
+    cells : CellTable
+        As they were counted.
+    levels : sequence of (h, w) uint32
+        Labels of the region at level 0, then at 1/2, 1/4 ...
+    mm2 : (float, float)
+        Square millimetres analysed, and of the region with its glass.
+    folder : Path
+        Holds the count and what is said about its cells.
+    """
+
+    slide: Slide
+    job: CountJob
+    ground: Ground
+    progress: Progress
+    cells: CellTable
+    levels: Sequence[Any]
+    mm2: tuple[float, float]
+    folder: Path
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile is done."""
+        return self.progress.complete
+
+
+def count_to_work_on(
+    slide: Slide,
+    choice: CountChoice,
+    manager: ModelManager,
+    box: Box | None,
+    *,
+    task: Task,
+    only_done: bool = False,
+) -> Work:
+    """Count a region, or go on with it, and keep it.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known.
+    choice : CountChoice
+    manager : ModelManager
+        Lends the models.
+    box : Box or None
+        The region; the whole slide's tissue if None.
+    task : Task
+    only_done : bool
+        Take what was counted before and count nothing.
+
+    Raises
+    ------
+    MissingMppError, RegionError, ExportError, ModelError, WeightsError
+        As `count_slide` and `count_job`.
+    """
+    task.step(0, 0, f"Looking for tissue in {slide.name}")
+    job, ground = count_job(choice, manager), ground_of(slide, box)
+    folder = work_folder(slide, job, box)
+    dyes = dyes_of(slide, ground.tissue, ground.box)
+    counting = task
+    if only_done:
+        counting = Task()
+        counting.cancel()
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
+    if not progress.complete:
+        ground = replace(ground, parts=progress.done)
+    # what was counted before a cancel is made ready all the same
+    levels = label_pyramid(progress.store, Task() if task.cancelled else task)
+    mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
+    cells = progress.store.table()
+    return Work(slide, job, ground, progress, cells, levels, mm2, folder)
+
+
+def work_folder(slide: Slide, job: CountJob, box: Box | None) -> Path:
+    """The folder of a count: another for every slide, region and choice of models."""
+    region = None if box is None else [int(v) for v in box]
+    facts = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return settings.counts_folder() / digest[:24]
+
+
+def lines_of(work: Work, cells: CellTable) -> list[Line]:
+    """Counts, shares and densities of the classes that the cells of a count have now."""
+    counts = np.bincount(cells.code, minlength=len(cells.classes))
+    return class_lines(ALL, cells.classes, counts.astype(np.int64), work.mm2)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the files of a count say besides the cells.
+
+    Attributes
+    ----------
+    how : str
+        By what the cells were classified; empty if they were not.
+    notes : tuple of str
+        What else a reader should know, such as corrected counts.
+    thresholds : DabThresholds
+        Of the score of an immunostain.
+    """
+
+    how: str = ""
+    notes: tuple[str, ...] = ()
+    thresholds: DabThresholds = QUPATH
+
+
+def write_work(
+    work: Work, cells: CellTable, folder: Path, findings: Findings, *, task: Task
+) -> Counted:
+    """Write the files of `histoprompt count`, with the classes that cells have now.
+
+    Parameters
+    ----------
+    work : Work
+    cells : CellTable
+        The cells of `work`, classified.
+    folder : Path
+        Of the results; replaced file by file.
+    findings : Findings
+    task : Task
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    progress = replace(work.progress, store=work.progress.store.classified(cells))
+    job = replace(work.job, settings={**work.job.settings, "classifier": findings.how or None})
+    return write_count(
+        work.slide,
+        job,
+        progress,
+        work.ground,
+        folder=folder,
+        task=task,
+        notes=findings.notes,
+        thresholds=findings.thresholds,
+    )
+
+
+def is_classified(cells: CellTable) -> bool:
+    """Whether anything is known of the classes of cells."""
+    return cells.classes != (UNCLASSIFIED,)

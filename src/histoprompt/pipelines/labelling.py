@@ -1,0 +1,231 @@
+"""What a person says about the classes of counted cells: kept, taken back, saved, learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from histoprompt.core.atomic import replacing_file
+from histoprompt.core.cell_table import UNSURE, CellTable
+from histoprompt.core.errors import LabelError
+from histoprompt.core.task import Task
+from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
+from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.review import CurvePoint, Review, Suggestion, next_cell, stop_hint
+
+FILE = "labels_given.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Classes, and which cells were said to be of them.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        In the order the person made them.
+    review : Review
+    """
+
+    classes: tuple[str, ...] = ()
+    review: Review = field(default_factory=Review)
+
+    def with_class(self, name: str) -> Labelling:
+        """With one more class.
+
+        Raises
+        ------
+        LabelError
+            If the name is empty, taken, or that of unsure cells.
+        """
+        name = name.strip()
+        if not name or name == UNSURE or name in self.classes:
+            taken = "is there already" if name in self.classes else "cannot be the name of a class"
+            raise LabelError(f"{name!r} {taken}. Type another name.")
+        return replace(self, classes=(*self.classes, name))
+
+    def without_class(self, name: str) -> Labelling:
+        """Without a class and the labels of it."""
+        labels = {i: n for i, n in self.review.labels.items() if n != name}
+        classes = tuple(n for n in self.classes if n != name)
+        return replace(self, classes=classes, review=replace(self.review, labels=labels))
+
+    def labelled(self, ids: Iterable[int], name: str) -> Labelling:
+        """With the class of some cells said outright."""
+        review = self.review
+        for cell in ids:
+            review = review.labelled(cell, name)
+        return replace(self, review=review)
+
+    def answered(self, suggestion: Suggestion, key: str) -> Labelling:
+        """After an answer, a key of `review`, to a suggestion."""
+        known = tuple(dict.fromkeys((*self.classes, suggestion.proposed)))
+        answered = self.review.answered(suggestion, key, known)
+        return replace(self, classes=known, review=answered)
+
+    def counts(self) -> dict[str, int]:
+        """Labels given to each class."""
+        given = list(self.review.labels.values())
+        return {name: given.count(name) for name in self.classes}
+
+
+class History:
+    """The labelling as it is now and as it was, for undo and redo; every change is on disk.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the count; ``labels_given.json`` lies there.
+    cells : CellTable
+        Labels of ids that are not in it are left out.
+
+    Raises
+    ------
+    LabelError
+        If the file is damaged.
+    """
+
+    def __init__(self, folder: Path, cells: CellTable) -> None:
+        self._path = folder / FILE
+        self._before: list[Labelling] = []
+        self._after: list[Labelling] = []
+        self.now = read_labelling(self._path, cells) if self._path.exists() else Labelling()
+
+    def change(self, labelling: Labelling) -> None:
+        """Go on from this one; what was undone is forgotten."""
+        self._save(labelling)
+        self._before.append(self.now)
+        self._after.clear()
+        self.now = labelling
+
+    def amend(self, labelling: Labelling) -> None:
+        """Put this in the place of the present one, with no step of undo."""
+        self._save(labelling)
+        self.now = labelling
+
+    def undo(self) -> bool:
+        """Take the last change back; False if there is none."""
+        return self._go(self._before, self._after)
+
+    def redo(self) -> bool:
+        """Do again what was taken back; False if there is nothing."""
+        return self._go(self._after, self._before)
+
+    def _go(self, source: list[Labelling], target: list[Labelling]) -> bool:
+        if not source:
+            return False
+        self._save(source[-1])
+        target.append(self.now)
+        self.now = source.pop()
+        return True
+
+    def _save(self, labelling: Labelling) -> None:
+        with replacing_file(self._path) as part:
+            write_json(part, _as_json(labelling))
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What came of learning from labels.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        Ready for the next time.
+    fit : Fit
+    suggestion : Suggestion or None
+        The most useful cell to look at next.
+    """
+
+    trainer: Trainer
+    fit: Fit
+    suggestion: Suggestion | None
+
+
+def learn(
+    cells: CellTable, trainer: Trainer | None, params: TrainParams, review: Review, *, task: Task
+) -> Lesson:
+    """Train on the labels given so far and classify all cells.
+
+    Parameters
+    ----------
+    cells : CellTable
+    trainer : Trainer or None
+        Of an earlier lesson on the same cells.
+    params : TrainParams
+    review : Review
+    task : Task
+
+    Raises
+    ------
+    LabelError
+        If nothing can be learnt from them.
+    """
+    task.step(0, 0, "Learning classes")
+    trainer = trainer or Trainer(cells, params)
+    trainer.params = params
+    fit = trainer.fit(review.labels)
+    task.step(0, 0, "Looking for the next cell to ask about")
+    return Lesson(trainer, fit, next_cell(fit, review))
+
+
+def hint(review: Review, fit: Fit) -> str:
+    """Whether to go on labelling, in words."""
+    stop = stop_hint(review)
+    if stop:
+        return f"You may stop: {stop}"
+    few = [name for name, count in fit.examples.items() if count < 3]
+    if few:
+        return f"Label at least 3 cells of {', '.join(few)}."
+    return "More labels still help."
+
+
+def read_labelling(path: Path, cells: CellTable) -> Labelling:
+    """Read what `History` saved; cells that are not in the table are left out.
+
+    Raises
+    ------
+    LabelError
+        If the file is damaged or of a later version.
+    """
+    try:
+        raw = read_json(path)
+        if raw["format"] != FORMAT:
+            raise ValueError(f"format {raw['format']}")
+        known = set(cells.id.tolist())
+        labels = {int(i): str(n) for i, n in raw["labels"].items() if int(i) in known}
+        rejected = {int(i): frozenset(n) for i, n in raw["rejected"].items() if int(i) in known}
+        curve = tuple(CurvePoint(*(_float(v) for v in point)) for point in raw["curve"])
+        unsure = frozenset(int(i) for i in raw["unsure"]) & known
+        return Labelling(tuple(raw["classes"]), Review(labels, unsure, rejected, curve))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LabelError(
+            f"The labels given to cells in {path} cannot be read ({error!r}). Move the file away "
+            "to start anew."
+        ) from error
+
+
+def _as_json(labelling: Labelling) -> dict[str, Any]:
+    review = labelling.review
+    points = [[p.labels, p.accuracy, p.changed, p.fewest] for p in review.curve]
+    return {
+        "format": FORMAT,
+        "classes": list(labelling.classes),
+        "labels": _text_keys(review.labels),
+        "unsure": sorted(review.unsure),
+        "rejected": {str(i): sorted(names) for i, names in review.rejected.items()},
+        "curve": [[None if np.isnan(v) else v for v in point] for point in points],
+    }
+
+
+def _text_keys(labels: Mapping[int, str]) -> dict[str, str]:
+    return {str(i): name for i, name in labels.items()}
+
+
+def _float(value: float | None) -> Any:
+    return float("nan") if value is None else value
