@@ -28,12 +28,19 @@ CURRENT = "current_object"
 COMMITTED = "committed_objects"
 
 GREEN, RED, CYAN = "#2ca02c", "#d62728", "#17becf"
+# Kinds of layers that are no slides, though they may be images.
+RESULTS = ("heatmap",)
 NONE_GIVEN: Mapping[str, Any] = {}
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What every layer of the plugin carries in ``metadata["histoprompt"]``."""
     return {"histoprompt": {"version": __version__, **facts}}
+
+
+def is_result(layer: Layer) -> bool:
+    """Whether the plugin made this layer to show a result on a slide."""
+    return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") in RESULTS
 
 
 def slide_of(layer: Image) -> Slide:

@@ -71,6 +71,8 @@ class ModelCard:
         from its corner on; three quarters of `input_size` if not given.
     needs : tuple of str or None
         (import name, what to ``pip install``) of a package that is not installed with this one.
+    words : tuple of str
+        All texts a text scorer knows, for models that know a fixed list; empty for any text.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -91,6 +93,7 @@ class ModelCard:
     reach: float = 0.6
     step: int = 0
     needs: tuple[str, str] | None = None
+    words: tuple[str, ...] = ()
     memory_mib: int = 256
     description: str = ""
 

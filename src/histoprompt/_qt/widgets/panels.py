@@ -1,4 +1,4 @@
-"""Rows of the Prompt dock that stand on their own: which image, which model."""
+"""Rows that several docks have: which image, which model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.layers import is_result
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.slide import Slide
 from histoprompt.models import registry, weights
-from histoprompt.models.card import ModelCard
+from histoprompt.models.card import ModelCard, Role
 
 DEFAULT_MODEL = "litemedsam"
 
@@ -58,8 +59,9 @@ class ImagePanel(QWidget):
 
     @property
     def images(self) -> list[Image]:
-        """The image layers there are."""
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        """The image layers there are, less those that show a result."""
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in layers if not is_result(layer)]
 
     def refill(self, chosen: Image | None) -> None:
         """List the image layers anew."""
@@ -89,7 +91,13 @@ class ImagePanel(QWidget):
 
 
 class ModelPanel(QWidget):
-    """Which model segments, what it takes, and whether its weights are here.
+    """Which model of a role is used, what it takes, and whether its weights are here.
+
+    Parameters
+    ----------
+    role : Role
+    default : str
+        Id of the model chosen first.
 
     Attributes
     ----------
@@ -99,13 +107,13 @@ class ModelPanel(QWidget):
 
     chosen = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role = "prompt", default: str = DEFAULT_MODEL) -> None:
         super().__init__()
-        self._cards = [card for card in registry.all_cards() if card.role == "prompt"]
+        self._cards = [card for card in registry.all_cards() if card.role == role]
         self._files: dict[str, Path] = {}
         self._combo, self._note = _combo(), QLabel(wordWrap=True)
         self._combo.addItems([card.title for card in self._cards])
-        self._combo.setCurrentIndex([card.id for card in self._cards].index(DEFAULT_MODEL))
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(default))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -145,14 +153,7 @@ class ModelPanel(QWidget):
         self.chosen.emit()
 
     def _describe(self) -> None:
-        kinds = " and ".join(
-            {"point": "clicks", "box": "boxes", "scribble": "scribbles"}[k]
-            for k in ("point", "scribble", "box")
-            if k in self.card.accepts
-        )
-        text = f"Takes {kinds}."
-        if "point" not in self.card.accepts:
-            text += " Clicks and scribbles become a box, shown in orange."
+        text = _takes(self.card)
         if self.weights is not None:
             text += f" Weights: {self.weights.name}."
         elif not weights.locate(self.card).present:
@@ -163,6 +164,22 @@ class ModelPanel(QWidget):
 
     def _file(self) -> str:
         return self.card.weights.filename if self.card.weights else ""
+
+
+def _takes(card: ModelCard) -> str:
+    """What a model takes, in a sentence."""
+    if card.role == "text":
+        return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
+    if card.role != "prompt":
+        return card.description
+    kinds = " and ".join(
+        {"point": "clicks", "box": "boxes", "scribble": "scribbles"}[k]
+        for k in ("point", "scribble", "box")
+        if k in card.accepts
+    )
+    if "point" in card.accepts:
+        return f"Takes {kinds}."
+    return f"Takes {kinds}. Clicks and scribbles become a box, shown in orange."
 
 
 def _combo() -> QComboBox:
