@@ -87,7 +87,7 @@ def find_regions(
 def region_raster(
     scores: ScoreMap, text: str, threshold: Threshold | None = None, *, least_tiles: int = 1
 ) -> NDArray[np.int32]:
-    """Connected tiles that reach the threshold, in a (rows, cols) raster lying at the map's `frame`.
+    """Connected tiles that reach the threshold, in a (rows, cols) raster at the map's `frame`.
 
     Numbered from 1 as `find_regions` numbers them, which takes much longer.
     """

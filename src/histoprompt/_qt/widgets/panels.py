@@ -44,7 +44,7 @@ class ImagePanel(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._combo = _combo()
+        self._combo = narrow_combo()
         self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
         self._mpp.setSuffix(" µm/px")
@@ -111,7 +111,7 @@ class ModelPanel(QWidget):
         super().__init__()
         self._cards = [card for card in registry.all_cards() if card.role == role]
         self._files: dict[str, Path] = {}
-        self._combo, self._note = _combo(), QLabel(wordWrap=True)
+        self._combo, self._note = narrow_combo(), QLabel(wordWrap=True)
         self._combo.addItems([card.title for card in self._cards])
         self._combo.setCurrentIndex([card.id for card in self._cards].index(default))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
@@ -182,7 +182,8 @@ def _takes(card: ModelCard) -> str:
     return f"Takes {kinds}. Clicks and scribbles become a box, shown in orange."
 
 
-def _combo() -> QComboBox:
+def narrow_combo() -> QComboBox:
+    """A combo box that does not grow with its longest entry."""
     combo = QComboBox()
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     combo.setSizeAdjustPolicy(policy)
