@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
-from napari.utils import DirectLabelColormap
+from napari.utils import Colormap, DirectLabelColormap
+from napari.utils.colormaps import AVAILABLE_COLORMAPS
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
@@ -20,11 +21,14 @@ from histoprompt.core.score_map import ScoreMap
 from histoprompt.core.score_regions import region_raster
 
 HEAT, REGIONS, MARKS, CELLS = "score: {}", "scored_regions", "tile_marks", "region_cells"
-COLOURS, OPACITY = "viridis", 0.5
+OPACITY = 0.6
 OUTLINE = "#ffd60a"
 # A tile takes so many array pixels a side in the layer of regions, so that their outlines are thin;
 # fewer where the layer would get larger than `_LARGEST` a side.
-_FINE, _LARGEST = 8, 2048
+_FINE, _LARGEST = 32, 2048
+# Opacity of the colours of scores 0 and, from there on, of one half and more: what does not fit stays
+# readable, and what was not scored has no colour at all.
+_FAINT = 0.12
 
 
 class ScoreLayers:
@@ -147,7 +151,7 @@ class ScoreLayers:
         layer = Image(
             raster,
             name=HEAT.format(text),
-            colormap=COLOURS,
+            colormap=_colours(),
             contrast_limits=(0.0, 1.0),
             opacity=OPACITY,
             blending="translucent",
@@ -212,6 +216,14 @@ def _features(raster: NDArray[np.int32], scores: ScoreMap, text: str) -> dict[st
     area = {"mm2" if scores.mpp else "pixels": tiles * side**2 / (1e6 if scores.mpp else 1)}
     names = np.full(len(index), text)
     return {"index": index, "text": names, "score": np.round(mean, 3), "tiles": tiles, **area}
+
+
+def _colours() -> Colormap:
+    """Viridis, clear where nothing fits."""
+    steps = np.linspace(0, 1, 256)
+    colours = AVAILABLE_COLORMAPS["viridis"].map(steps)
+    colours[:, 3] = np.clip(_FAINT + (1 - _FAINT) * steps / 0.5, 0, 1)
+    return Colormap(colours, name="fit")
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

@@ -32,7 +32,7 @@ from histoprompt.pipelines.score_session import ScoreSession
 from histoprompt.pipelines.score_tiles import ScoreJob
 
 ASKING, FITTING, PICTURES = "asking words", "calibrating", "best tiles"
-BEST, PICTURE_SIDE = 12, 72
+BEST, PICTURE_SIDE = 10, 72
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
 _NOTHING = "Nothing was scored yet: type a word and press Find."

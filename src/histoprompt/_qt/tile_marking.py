@@ -44,6 +44,12 @@ class TileMarking:
         self._layer: Points | None = None
         self.yes = True
 
+    @property
+    def active(self) -> bool:
+        """Whether clicks and keys go to the layer of marks."""
+        active = self._viewer.layers.selection.active
+        return self._layer is not None and active is self._layer
+
     def attach(self, layer: Points, image: Image) -> None:
         """Serve a new layer of marks on an image."""
         self._layer, self._image = layer, image

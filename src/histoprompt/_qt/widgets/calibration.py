@@ -77,9 +77,12 @@ class CalibrationPanel(QWidget):
         """Show what the marks say of the text."""
         self._trust.setText(text)
 
-    def show_answer(self, yes: bool) -> None:
-        """Show what a click says."""
-        (self._yes if yes else self._no).setChecked(True)
+    def show_answer(self, yes: bool | None) -> None:
+        """Show what a click says; None where clicks do not mark."""
+        self._group.setExclusive(False)
+        self._yes.setChecked(yes is True)
+        self._no.setChecked(yes is False)
+        self._group.setExclusive(True)
 
     def _on_answer(self, button: QPushButton) -> None:
         self.answering.emit(button is self._yes)

@@ -26,7 +26,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.score_chain import RegionCounts
 
 DEFAULT_SEGMENTER = "histoprompt-cells"
-_HEADS = ("Region", "Cells of", "Count", "per mm²")
+_HEADS = ("Region", "Kind", "Cells", "per mm²")
 _TABLE_HEIGHT = 130
 
 

@@ -30,8 +30,8 @@ from histoprompt.core.task import Progress
 from histoprompt.pipelines.score import ScoreParams
 
 DEFAULT_MODEL = "vocabulary"
-HINT = "Type a word under Find and press Enter."
-_SCALE = "Probability of <b>{}</b>, 0 (violet) to 1 (yellow), against {}."
+HINT = "Type a word and press Enter."
+_SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
 
 class TextDock(Dock):
@@ -94,6 +94,8 @@ class TextDock(Dock):
         scroll = QScrollArea(widgetResizable=True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(content)
+        bar = scroll.verticalScrollBar().sizeHint().width()
+        scroll.setMinimumWidth(content.minimumSizeHint().width() + bar)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll, 1)
@@ -160,6 +162,8 @@ class TextDock(Dock):
         self.link(control.batch.progress, self._on_progress)
         self.link(control.regions.counted, self._on_counted)
         self.link(control.marking.toggled, self.calibration.show_answer)
+        selection = self.viewer.layers.selection.events.active
+        self.link(selection, self._on_active)
 
     def _start(self) -> None:
         self._on_layers()
@@ -231,7 +235,6 @@ class TextDock(Dock):
             self.gallery.show_pictures([])
             return
         self.words.select(self.control.text)
-        self.calibration.show_answer(self.control.marking.yes)
 
     def _on_changed(self) -> None:
         work, text = self.control.work, self.control.text
@@ -250,6 +253,11 @@ class TextDock(Dock):
         rivals = work.scores.facts["contrasts"] if by_user else "the other texts and usual tissues"
         self._scale.setText(_SCALE.format(text, rivals))
         self._scale.setToolTip(f"Held against: {work.scores.facts['contrasts']}")
+
+    def _on_active(self, _: object) -> None:
+        """Clicks mark tiles only while the layer of marks is the active one."""
+        marking = self.control.marking
+        self.calibration.show_answer(marking.yes if marking.active else None)
 
     def _on_counted(self) -> None:
         self.hand_on.show_counts(self.control.regions.counts)

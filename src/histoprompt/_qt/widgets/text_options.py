@@ -48,7 +48,7 @@ class TextOptions(QCollapsible):
         form.addRow("Scales", self._surroundings)
         form.addRow("Steps a tile", self._overlap)
         form.addRow("Shown at", self._mpp)
-        self.setContent(content)
+        self.addWidget(content)
         self.set_value(default)
         for spin in (self._temperature, self._overlap, self._mpp):
             spin.setKeyboardTracking(False)

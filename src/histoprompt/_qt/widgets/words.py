@@ -49,7 +49,7 @@ class WordsPanel(QWidget):
         self._list.setFixedHeight(_LIST_HEIGHT)
         self._list.setToolTip("Texts compete with each other; select the one to show")
         form = QFormLayout()
-        form.addRow("Find", row(self._line, self._add))
+        form.addRow("Words", row(self._line, self._add))
         form.addRow("Texts", row(self._list, self._remove))
         form.addRow("Against", self._contrasts)
         layout = QVBoxLayout(self)
