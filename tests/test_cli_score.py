@@ -32,9 +32,10 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "all_cards", lambda: cards)
 
 
-def run(picture: Path, out: Path, *more: str) -> int:
+def run(picture: Path, out: Path, *more: str, beside: tuple[Path, ...] = ()) -> int:
+    slides = map(str, (picture, *beside))
     words = ("--model", "colours", "--text", "purple", "--contrast", "pink", "--mpp", "0.5")
-    return cli.main(["score", str(picture), *words, "--out", str(out), "--device", "cpu", *more])
+    return cli.main(["score", *slides, *words, "--out", str(out), "--device", "cpu", *more])
 
 
 def test_words_become_files(picture, tmp_path, capsys):
@@ -56,7 +57,7 @@ def test_marks_move_the_threshold(picture, tmp_path, capsys):
     run(picture, tmp_path / "out")
     scores = read_scores(tmp_path / "out" / "scores.zarr")
     tiles = scores.top("purple", len(scores))
-    marks = {int(tiles[i]): i < 3 for i in (0, 1, 2, -1, -2, -3)}
+    marks = {int(tiles[i]): i >= 0 for i in (0, 1, 2, -1, -2, -3)}
     write_marks(tmp_path / "marks.csv", {"purple": marks}, scores)
     assert run(picture, tmp_path / "marked", "--marks", str(tmp_path / "marks.csv")) == 0
     assert "6 marks (3 yes, 3 no)" in capsys.readouterr().out
@@ -73,10 +74,11 @@ def test_a_typed_threshold_holds(picture, tmp_path):
 
 
 def test_several_slides_get_a_folder_each(picture, tmp_path):
-    other = tmp_path / "other.png"
+    other = tmp_path / "two.png"
     other.write_bytes(picture.read_bytes())
-    assert run(picture, tmp_path / "out", str(other), "--region", "0,0,200,300") == 0
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"two", "other"}
+    part = ("--region", "0,0,200,300")
+    assert run(picture, tmp_path / "out", *part, beside=(other,)) == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"two", "two-2"}
 
 
 @pytest.mark.parametrize(

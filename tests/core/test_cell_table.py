@@ -38,6 +38,8 @@ def test_some_cells_keep_all_their_columns():
 
 def test_an_empty_table_is_a_table():
     assert table(0).counts() == {"": 0}
+    named = table(features=np.zeros((4, 2), np.float32), feature_names=("a", "b"))
+    assert named[:0].features.shape == (0, 2)
 
 
 @pytest.mark.parametrize(

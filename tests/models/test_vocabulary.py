@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.tissue_look import FEATURES
 from histoprompt.core.tissue_words import SYNONYMS
 from histoprompt.models import registry
-from histoprompt.models.roles import TextScorer
+from histoprompt.models.roles import TextScorer, TileEncoder
 from histoprompt.models.zoo.vocabulary import CARD, VocabularyScorer, word_in, words
 
 
@@ -28,7 +28,22 @@ def test_it_is_a_text_scorer_with_unit_vectors(model):
         assert rows.shape[1] == len(FEATURES)
         assert rows.dtype == np.float32
         assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    assert model.embed_images(tiles[:0]).shape == (0, len(FEATURES))
+    assert isinstance(model, TileEncoder)
+    assert model.encode(tiles).shape == (5, model.width)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (2, 8, 8), (2, 8, 8, 4)])
+def test_what_are_no_tiles_is_refused(model, shape):
+    with pytest.raises(ModelError, match="must be"):
+        model.embed_images(np.zeros(shape, np.uint8))
+    with pytest.raises(ModelError, match="must be"):
+        model.embed_images(np.zeros((2, 8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("texts", [[], ["fat", "  "]])
+def test_an_empty_text_is_refused(model, texts):
+    with pytest.raises(PromptError, match="empty"):
+        model.embed_texts(texts)
 
 
 def test_every_word_has_synonyms_and_features_that_exist():

@@ -1,93 +1,278 @@
-"""Nuclei of a region: none twice, none lost, whatever the tiles."""
+"""Counting a slide into a folder: the same count whatever the tiles, and nothing is done twice."""
 
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from five_discs import CARD, dark_things
-from histoprompt.core.errors import MissingMppError, RegionError
+from five_discs import dark_things
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import ExportError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines import count
-from histoprompt.pipelines.count import find_cells, label_cells, write_cells
+from histoprompt.pipelines import count_store
+from histoprompt.pipelines.audit import TOTAL, Corrected
+from histoprompt.pipelines.count import UNFINISHED, CountJob, count_cells
+from histoprompt.pipelines.count_files import write_counts
+from histoprompt.pipelines.count_slide import count_slide, free_folder
+from histoprompt.pipelines.find_cells import ModelCells
+from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.pipelines.formats.geojson import read_geojson
+from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.ground import ground_of
+from histoprompt.pipelines.slide_dyes import dyes_of
+from histoprompt.pipelines.tally import Line
+
+WINDOWED = ModelCard(
+    "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, step=48, mpp=0.25,
+    memory_mib=1,
+)  # fmt: skip
+PLAIN = replace(WINDOWED, input_size=0, step=0)
 
 
-@pytest.fixture
-def manager() -> ModelManager:
-    return ModelManager("cpu", 100.0, load=dark_things)
-
-
-@pytest.fixture(scope="module")
-def slide() -> Slide:
-    """Discs of radius 8 on a jittered grid, some across every seam."""
-    rng = np.random.default_rng(3)
-    seeds = np.ones((900, 1100), bool)
-    grid = np.stack(np.meshgrid(range(20, 880, 30), range(20, 1080, 30), indexing="ij"), axis=-1)
-    places = grid + rng.integers(-4, 5, grid.shape)
-    seeds[places[..., 0], places[..., 1]] = False
-    near = ndi.distance_transform_edt(seeds) <= 8
-    image = np.where(near[..., None], 60, 230).astype(np.uint8).repeat(3, axis=2)
-    return Slide.from_arrays("discs", [image], mpp=0.25)
-
-
-def _truth(slide: Slide) -> np.ndarray:
-    return ndi.label(slide.read(slide.box)[0][..., 0] < 128)[0]
-
-
-@pytest.mark.parametrize("tile_um", [30.0, 64.0, 160.0, 1000.0])
-def test_the_count_does_not_depend_on_the_tiles(slide, manager, monkeypatch, tile_um):
-    monkeypatch.setattr(count, "TILE_UM", tile_um)
-    labels, rows = label_cells(
-        find_cells(slide, slide.box, CARD, manager, Task()), slide.box, slide.mpp
+def field_of_discs(shape: tuple[int, int] = (500, 620), seed: int = 3) -> np.ndarray:
+    """Discs of radius 8 on a jittered grid."""
+    rng = np.random.default_rng(seed)
+    seeds = np.ones(shape, bool)
+    at = np.stack(
+        np.meshgrid(range(20, shape[0] - 20, 30), range(20, shape[1] - 20, 30), indexing="ij"), -1
     )
-    truth = _truth(slide)
-    assert len(rows) == truth.max()
-    assert np.array_equal(labels.read(slide.box) > 0, truth > 0)
-    assert np.isclose(sum(r.area_um2 for r in rows), (truth > 0).sum() * 0.25**2)
+    at = at + rng.integers(-4, 5, at.shape)
+    seeds[at[..., 0], at[..., 1]] = False
+    near = ndi.distance_transform_edt(seeds) <= 8
+    return np.where(near[..., None], (90, 50, 130), (235, 205, 220)).astype(np.uint8)
 
 
-def test_a_coarser_slide_is_enlarged_for_the_model(slide, manager):
-    coarse = Slide.from_arrays("half", [slide.read(slide.box)[0][::2, ::2]], mpp=0.5)
-    cells = list(find_cells(coarse, coarse.box, CARD, manager, Task()))
-    assert len(cells) == _truth(slide).max()
+IMAGE = field_of_discs()
+SLIDE = Slide.from_arrays("discs", [IMAGE], mpp=0.25)
+TRUTH = ndi.label(IMAGE[..., 0] < 128)[0]
+CENTRES = np.array(ndi.center_of_mass(TRUTH > 0, TRUTH, range(1, TRUTH.max() + 1)))
 
 
-def test_a_region_counts_what_has_its_centre_there(slide, manager):
-    region = Box(100, 130, 500, 700)
-    labels, rows = label_cells(find_cells(slide, region, CARD, manager, Task()), region, 0.25)
-    truth = _truth(slide)
-    centres = ndi.center_of_mass(truth > 0, truth, range(1, 1 + truth.max()))
-    assert len(rows) == sum(region.contains(r, c) for r, c in centres)
-    assert labels.shape == (400, 570)
-    for row in rows[:20]:
-        assert (
-            labels.read(Box.around(round(row.row), round(row.col), 1).to_pixels())[0, 0] == row.id
-        )
+def job(card: ModelCard = WINDOWED, tile: int | None = 128, **settings: object) -> CountJob:
+    manager = ModelManager("cpu", 100.0, load=dark_things)
+    return CountJob(ModelCells(card, manager), {"segmenter": card.id, **settings}, tile)
 
 
-def test_without_a_pixel_size_it_says_so(slide, manager):
-    unknown = replace(slide, mpp=None)
-    with pytest.raises(MissingMppError, match="--mpp"):
-        list(find_cells(unknown, slide.box, CARD, manager, Task()))
+def table(folder: Path) -> CellTable:
+    return read_cells(folder / "cells.csv")
 
 
-def test_a_region_off_the_slide_is_refused(slide, manager):
-    with pytest.raises(RegionError, match="900 rows"):
-        list(find_cells(slide, Box(0, 0, 2000, 10), CARD, manager, Task()))
+class Stop(Task):
+    """Cancels itself within a tile, so that so many are done."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(self._watch)
+        self._after = after
+
+    def _watch(self, progress: object) -> None:
+        if progress.text.startswith("Counting") and progress.done >= self._after - 1:
+            self.cancel()
 
 
-def test_the_table_reads_back(slide, manager, tmp_path):
-    cells = find_cells(slide, Box(0, 0, 200, 200), CARD, manager, Task())
-    _, rows = label_cells(cells, Box(0, 0, 200, 200), 0.25)
-    write_cells(tmp_path / "cells.csv", rows)
-    with (tmp_path / "cells.csv").open() as file:
-        found = list(csv.DictReader(file))
-    assert [int(r["id"]) for r in found] == [r.id for r in rows]
-    assert found[0].keys() == {"id", "row", "col", "area_um2"}
+@settings(max_examples=12, deadline=None)
+@given(
+    tile=st.integers(64, 700),
+    shift=st.tuples(st.integers(0, 90), st.integers(0, 90)),
+    card=st.sampled_from([WINDOWED, PLAIN]),
+)
+def test_the_cells_do_not_depend_on_tiles_or_origin(tmp_path_factory, tile, shift, card):
+    inner = Box(100, 110, 400, 520)
+    region = Box(inner.r0 - shift[0], inner.c0 - shift[1], inner.r1, inner.c1)
+    folder = tmp_path_factory.mktemp("count")
+    count_slide(SLIDE, job(card, tile), folder, Task(), box=region)
+    cells = table(folder)
+    found = {
+        (r, c) for r, c in zip(cells.row, cells.col, strict=True) if inner.contains(r, c)
+    }  # fmt: skip
+    truth = {(round(r, 2), round(c, 2)) for r, c in CENTRES if inner.contains(r, c)}
+    assert found == truth
+    labels = tifffile.imread(folder / "labels.tif")
+    assert labels.shape == region.shape
+    assert sorted(np.unique(labels[labels > 0])) == sorted(cells.id)
+
+
+def test_all_files_agree(tmp_path):
+    counted = count_slide(SLIDE, job(), tmp_path, Task())
+    n = len(CENTRES)
+    assert counted.complete
+    assert counted.tally.total == n
+    cells, labels = table(tmp_path), tifffile.imread(tmp_path / "labels.tif")
+    assert np.array_equal(cells.id, np.arange(1, n + 1))
+    areas = np.bincount(labels.ravel())[1:]
+    assert np.allclose(cells.area_um2, areas * 0.25**2, atol=1e-3)
+    assert np.array_equal(labels > 0, TRUTH > 0)
+    columns = pq.read_table(tmp_path / "cells.parquet")
+    assert columns.column_names[:6] == ["id", "row", "col", "area_um2", "class", "score"]
+    assert columns.column_names[6:] == list(cells.feature_names)
+    assert np.allclose(columns["row"].to_numpy(), cells.row, atol=0.01)
+    back = read_geojson(tmp_path / "cells.geojson", SLIDE.shape)
+    assert np.array_equal(back.labels.read(SLIDE.box), labels)
+    first = json.loads((tmp_path / "cells.geojson").read_text())["features"][0]
+    assert first["properties"]["objectType"] == "detection"
+    assert first["properties"]["measurements"]["Area µm^2"] == pytest.approx(cells.area_um2[0])
+    (line,) = csv.DictReader((tmp_path / "counts.csv").open())
+    assert (line["class"], int(line["count"]), line["complete"]) == ("all", n, "yes")
+    density = n / float(line["analysed_mm2"])
+    assert float(line["per_mm2"]) == pytest.approx(density, rel=1e-4)
+    page = (tmp_path / "report.html").read_text()
+    assert f"{n:,}" in page
+    assert "Partial" not in page
+    assert page.count("data:image/png") == 2
+    assert "http" not in page.replace("http-equiv", "")
+    assert not (tmp_path / UNFINISHED).exists()
+
+
+def test_a_cancelled_count_is_marked_and_goes_on(tmp_path):
+    count_slide(SLIDE, job(), tmp_path / "whole", Task())
+    folder = tmp_path / "part"
+    part = count_slide(SLIDE, job(), folder, Stop(7))
+    assert (part.done, part.complete) == (7, False)
+    assert 0 < part.tally.total < len(CENTRES)
+    assert len(table(folder)) == part.tally.total
+    (line,) = csv.DictReader((folder / "counts.csv").open())
+    assert line["complete"] == "no"
+    assert float(line["analysed_mm2"]) < 0.5 * SLIDE.box.area * 0.25**2 / 1e6
+    assert "Partial" in (folder / "report.html").read_text()
+    rest = count_slide(SLIDE, job(), folder, Task())
+    assert rest.complete
+    assert "7 tiles" in rest.notes[0]
+    for name in ("cells.csv", "counts.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    pixels = [tifffile.imread(tmp_path / f / "labels.tif") for f in ("whole", "part")]
+    assert np.array_equal(*pixels)
+
+
+def test_other_settings_start_anew_and_say_so(tmp_path):
+    count_slide(SLIDE, job(), tmp_path, Stop(3))
+    again = count_slide(SLIDE, job(weights="other"), tmp_path, Task())
+    assert again.complete
+    assert "other settings" in again.notes[0]
+    assert again.tally.total == len(CENTRES)
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{tests!r}, {pipelines!r}]
+import test_count as t
+from histoprompt.core.task import Task
+from pathlib import Path
+def watch(progress):
+    if progress.done >= 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+t.count_slide(t.SLIDE, t.job(), Path({folder!r}), Task(watch))
+"""
+
+
+def test_a_killed_count_goes_on(tmp_path):
+    here = Path(__file__).parent
+    script = KILLED.format(tests=str(here.parent), pipelines=str(here), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr.decode()
+    assert [p.name for p in tmp_path.iterdir()] == [UNFINISHED]
+    # what a kill leaves in the middle of a tile: records without their line, labels too
+    with (tmp_path / UNFINISHED / "cells.bin").open("ab") as file:
+        file.write(b"torn")
+    with (tmp_path / UNFINISHED / "tiles.jsonl").open("ab") as file:
+        file.write(b'{"tile": [0')
+    counted = count_slide(SLIDE, job(), tmp_path, Task())
+    assert "5 tiles" in counted.notes[0]
+    assert counted.tally.total == len(CENTRES)
+    assert len(table(tmp_path)) == len(CENTRES)
+
+
+def test_a_full_disk_keeps_what_was_counted(tmp_path, monkeypatch):
+    real, written = count_store.os.fsync, []
+
+    def full(handle: int) -> None:
+        written.append(handle)
+        if len(written) > 9:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(count_store.os, "fsync", full)
+    with pytest.raises(ExportError, match="no room"):
+        count_slide(SLIDE, job(), tmp_path, Task())
+    monkeypatch.undo()
+    counted = count_slide(SLIDE, job(), tmp_path, Task())
+    assert "tiles that were done before" in counted.notes[0]
+    assert counted.tally.total == len(CENTRES)
+
+
+def test_drawn_regions_are_counted_one_by_one(tmp_path):
+    def square(name: str, r0: int, c0: int, r1: int, c1: int) -> dict[str, object]:
+        ring = [[c0, r0], [c1, r0], [c1, r1], [c0, r1], [c0, r0]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        return {"type": "Feature", "geometry": geometry, "properties": {"name": name}}
+
+    drawn = [square("left", 50, 50, 300, 250), square("right", 50, 200, 300, 600)]
+    path = tmp_path / "regions.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": drawn}))
+    regions = read_regions(path, SLIDE.shape)
+    count_slide(SLIDE, job(), tmp_path / "out", Task(), regions=regions)
+    lines = {x["region"]: x for x in csv.DictReader((tmp_path / "out" / "counts.csv").open())}
+
+    def within(c0: float, c1: float) -> int:
+        r, c = CENTRES.T + 0.5
+        return int(((r >= 50) & (r < 300) & (c >= c0) & (c < c1)).sum())
+
+    counts = {name: int(line["count"]) for name, line in lines.items()}
+    assert counts == {"all": within(50, 600), "left": within(50, 250), "right": within(200, 600)}
+    assert float(lines["left"]["region_mm2"]) == pytest.approx(250 * 200 * 0.25**2 / 1e6)
+    assert float(lines["all"]["region_mm2"]) == pytest.approx(250 * 550 * 0.25**2 / 1e6)
+
+
+def test_cells_that_are_mostly_taken_are_the_same_cell(tmp_path):
+    ground = ground_of(SLIDE, SLIDE.box)
+    dyes = dyes_of(SLIDE, ground.tissue, SLIDE.box)
+    folder = tmp_path / "a"
+    progress = count_cells(SLIDE, ground, dyes, job(), folder=folder, task=Stop(4))
+    store = progress.store
+    before = len(store)
+    labels, box = TRUTH.astype(np.int32), SLIDE.box
+    drawn, kept = store.draw(labels, box)
+    assert kept.sum() == TRUTH.max() - before
+    assert drawn.max() == kept.sum()
+
+
+def test_an_audit_adds_its_interval(tmp_path):
+    lines = tuple(Line(p, n, 10, 0.5, 2.0, 3.0) for p in ("all", "left") for n in ("all", "a"))
+    audit = [Corrected("a", 10, 12.0, 9.5, 14.5, 8), Corrected(TOTAL, 10, 20.0, None, None, 3)]
+    path = tmp_path / "counts.csv"
+    write_counts(path, lines, denominator="tissue", complete=True, corrected=audit)
+    rows = list(csv.DictReader(path.open()))
+    found = [(r["estimate"], r["low"], r["high"]) for r in rows]
+    assert found == [("20.0", "", ""), ("12.0", "9.5", "14.5"), ("", "", ""), ("", "", "")]
+    assert {r["per_mm2"] for r in rows} == {"5"}
+
+
+def test_a_slide_of_glass_is_refused(tmp_path):
+    glass = Slide.from_arrays("empty", [np.full((900, 900, 3), 244, np.uint8)], mpp=0.5)
+    with pytest.raises(RegionError, match="no tissue"):
+        count_slide(glass, job(), tmp_path, Task())
+    counted = count_slide(glass, job(), tmp_path, Task(), box=Box(0, 0, 200, 200))
+    assert counted.tally.total == 0
+    assert "No tissue" in counted.notes[0]
+
+
+def test_slides_of_one_name_get_folders_of_their_own(tmp_path):
+    count_slide(SLIDE, job(), tmp_path / "slide", Task(), box=Box(0, 0, 150, 150))
+    assert free_folder(tmp_path, "slide", SLIDE.key) == tmp_path / "slide"
+    assert free_folder(tmp_path, "slide", "another") == tmp_path / "slide-2"
+    taken = [tmp_path / "slide"]
+    assert free_folder(tmp_path, "slide", SLIDE.key, taken) == tmp_path / "slide-2"

@@ -50,6 +50,10 @@ def _models_verify(args: argparse.Namespace) -> None:
 
 
 def _state(card: ModelCard) -> str:
+    if card.missing:
+        return f"needs pip install '{card.missing}'"
+    if card.needs is not None:
+        return "its package's own"
     if card.weights is None:
         return "none needed"
     return "present" if weights.locate(card).present else "missing"

@@ -19,6 +19,7 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.count_slide import free_folder
 from histoprompt.pipelines.embedding_store import folder_bytes
 from histoprompt.pipelines.formats.scored_regions import named
 from histoprompt.pipelines.mark_file import read_marks
@@ -83,20 +84,25 @@ def _score(args: argparse.Namespace) -> None:
         overlap=args.overlap,
         mpp=args.seen_at or 0.0,
     )
+    taken: list[Path] = []
     for path in args.slides:
-        slide = open_slide(path, mpp=args.mpp)
-        folder = args.out if len(args.slides) == 1 else args.out / Path(path).name.split(".")[0]
+        slide, folder = open_slide(path, mpp=args.mpp), args.out
+        if len(args.slides) > 1:
+            folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        taken.append(folder)
         found = _score_slide(slide, params, job, args)
         write_scored(folder, found)
-        for line in found.origins():
-            print(line)
-        kept = folder_bytes(job.stores / slide.key) / 1e6
-        print(
-            f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder} "
-            f"(embeddings kept: {kept:.1f} MB in {job.stores / slide.key})"
-        )
+        _report(found, folder, job.stores / slide.key)
         if args.count:
             _count(slide, found, job, folder, args)
+
+
+def _report(found: Scored, folder: Path, kept: Path) -> None:
+    for line in found.origins():
+        print(line)
+    size = f"{folder_bytes(kept) / 1e6:.2f} MB"
+    print(f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder}")
+    print(f"embeddings kept for other words: {size} in {kept}")
 
 
 def _score_slide(

@@ -55,7 +55,7 @@ class CellTable:
         empty = {"code": np.zeros(n, np.int16), "score": np.full(n, np.nan, np.float32)}
         empty["features"] = np.zeros((n, 0), np.float32)
         for name, value in empty.items():
-            if len(getattr(self, name)) == 0:
+            if n and len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, value)
         columns = (self.row, self.col, self.area_um2, self.code, self.score, self.features)
         if any(len(c) != n for c in columns):

@@ -31,7 +31,7 @@ RIM_UM = 25.0
 # Bounds of the optical density from which a pixel is more than glass.
 _FAINT, _SURE = 0.03, 0.06
 # Square microns: smallest piece of tissue, largest hole that is filled, smallest mark and blur.
-_SPECK, _HOLE, _MARK, _SOFT = 2_000.0, 5_000.0, 8_000.0, 40_000.0
+_SPECK, _HOLE, _MARK, _SOFT = 2_000.0, 5_000.0, 4_000.0, 40_000.0
 # Microns of the window blur is judged in; fine over coarse detail below which it is blurred.
 _BLUR_WINDOW, _SHARP = 160.0, 0.15
 # Coarse detail (grey values) without which there is nothing to be sharp.

@@ -47,8 +47,8 @@ def patch_tokens(tower: Any, images: Tensor) -> Tensor:
     if tower.proj is not None:
         patches = patches @ tower.proj
     patches = patches / patches.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    rows = tower.grid_size[0]
-    return patches.unflatten(1, (rows, -1))
+    found: Tensor = patches.unflatten(1, (tower.grid_size[0], -1))
+    return found
 
 
 def _values(block: Any, x: Tensor) -> Tensor:

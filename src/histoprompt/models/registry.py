@@ -26,12 +26,12 @@ _ZOO = (
     ("histoprompt.models.zoo.histoprompt_lite", "CARDS"),
     ("histoprompt.models.zoo.classical", "CARD"),
     ("histoprompt.models.zoo.classical_cells", "CARD"),
-    ("histoprompt.models.zoo.medsam", "CARD"),
-    ("histoprompt.models.zoo.sam", "CARDS"),
     ("histoprompt.models.zoo.cellpose", "CARD"),
     ("histoprompt.models.zoo.stardist", "CARD"),
     ("histoprompt.models.zoo.instanseg", "CARD"),
     ("histoprompt.models.zoo.vocabulary", "CARD"),
+    ("histoprompt.models.zoo.medsam", "CARD"),
+    ("histoprompt.models.zoo.sam", "CARDS"),
 )
 
 

@@ -4,8 +4,9 @@ Fields are drawn with a chance that grows with the cells found in them, because 
 errors seen there are scaled up by these chances (the difference estimator of C.-E. Särndal,
 B. Swensson and J. Wretman, *Model Assisted Survey Sampling*, 1992, section 6.3, with Horvitz and
 Thompson's weights). Its variance is the usual one for samples of fixed size with unequal chances
-(J. Hajek, Ann Math Stat 35 (1964) 1491), with the jackknife's caution, used with Student's t. Nothing is assumed about the segmenter or the classifier:
-the interval holds over the draw of the fields, however wrong the count was.
+(J. Hajek, Ann Math Stat 35 (1964) 1491), with the jackknife's caution, used with Student's t.
+Nothing is assumed about the segmenter or the classifier: the interval holds over the draw of the
+fields, however wrong the count was.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Corrected:
     found : int
         What was counted by machine, unsure cells left out.
     estimate : float
-        What there is, by the audit; not below 0.
+        What there is, by the audit; at least what was seen.
     low, high : float or None
         Ends of the interval; None where too few fields were audited.
     fields : int
@@ -168,7 +169,9 @@ def corrected_counts(
     # The first m of n fields in random order were chosen with m / n of their chances.
     chance = plan.chance * (m / len(plan.chosen)) if m < len(plan.chosen) else plan.chance
     return tuple(
-        _corrected(name, counted, truth, plan.chosen[:m], chance[:m], confidence)
+        _corrected(
+            name, counted, truth, chosen=plan.chosen[:m], chance=chance[:m], confidence=confidence
+        )
         for name, counted, truth in columns
     )
 
@@ -177,20 +180,22 @@ def _corrected(
     name: str,
     found: NDArray[np.int64],
     truth: NDArray[np.integer],
+    *,
     chosen: NDArray[np.intp],
     chance: NDArray[np.float64],
     confidence: float,
 ) -> Corrected:
     m, total = len(chosen), int(found.sum())
     error = (truth - found[chosen]).astype(np.float64)
-    estimate = max(0.0, total + float((error / chance).sum()))
+    seen = float(truth.sum())
+    estimate = max(seen, total + float((error / chance).sum()))
     if m == len(found):
         return Corrected(name, total, estimate, estimate, estimate, m, "every field was audited")
     if m < FEWEST_FIELDS:
         note = f"{m} audited fields are too few for an interval; audit {FEWEST_FIELDS} or more"
         return Corrected(name, total, estimate, None, None, m, note)
     half = float(stats.t.ppf(0.5 + confidence / 2, m - 1)) * _standard_error(error, chance)
-    low, high = _around(estimate, half, float(truth.sum()))
+    low, high = _around(estimate, half, seen)
     note = "" if estimate > half else "wide: few such cells were seen; audit more fields"
     return Corrected(name, total, estimate, low, high, m, note)
 
@@ -214,9 +219,9 @@ def _standard_error(error: NDArray[np.float64], chance: NDArray[np.float64]) -> 
 def _around(estimate: float, half: float, seen: float) -> tuple[float, float]:
     """An interval that is symmetric for square roots, as suits counts; holds what was seen."""
     root = np.sqrt(max(estimate, half / 2))
-    low = max(root - half / (2 * root), 0) ** 2
-    high = (root + half / (2 * root)) ** 2
-    return max(float(low), seen) if low < seen else float(low), max(float(high), seen)
+    step = half / (2 * root)
+    low = float((root - step) ** 2) if estimate > half / 2 else 0.0
+    return max(low, seen), max(float((root + step) ** 2), seen)
 
 
 def _counts(cells: CellTable, boxes: Sequence[Box], classes: tuple[str, ...]) -> NDArray[np.int64]:

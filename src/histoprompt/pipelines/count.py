@@ -79,7 +79,7 @@ class Progress:
 
 
 def count_cells(
-    slide: Slide, ground: Ground, dyes: Dyes, job: CountJob, folder: Path, task: Task
+    slide: Slide, ground: Ground, dyes: Dyes, job: CountJob, *, folder: Path, task: Task
 ) -> Progress:
     """Count the cells of a slide, going on where an earlier run with the same settings stopped.
 

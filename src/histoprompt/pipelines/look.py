@@ -21,6 +21,8 @@ from histoprompt.models.card import ModelCard
 HALO_UM = 24.0
 # A scale this near to the model's is left as it is.
 TOLERANCE = 0.05
+# Pixels beyond a frame that resampling looks at.
+_APRON = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,11 @@ def read_frame(slide: Slide, frame: Frame) -> NDArray[np.uint8]:
     reach = max(frame.box.shape)
     there = frame.box.pad(reach).intersection(slide.box)
     assert there is not None
-    image = _padded(slide.read(there)[0], there, frame.box)
-    if image.shape[:2] == frame.shape:
-        return image
-    return Slide.from_arrays("reflected", image).read(Box.of_shape(image.shape), frame.shape)[0]
+    image = slide.read(there)[0]
+    if frame.box.shape == frame.shape:
+        return _padded(image, there, frame.box)
+    wide = Slide.from_arrays("reflected", _padded(image, there, frame.box.pad(_APRON)))
+    return wide.read(wide.box.pad(-_APRON), frame.shape)[0]
 
 
 def _padded(image: NDArray[np.uint8], there: Box, wanted: Box) -> NDArray[np.uint8]:

@@ -195,8 +195,9 @@ def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
     top = np.partition(probability, -2, axis=1)
     torn = 1 - (top[:, -1] - top[:, -2])
     middle = float(np.median(fit.distance))
-    # A cell like none of the examples is news; beyond twice the usual distance it may be debris.
-    new = np.clip(fit.distance / max(middle, 1e-9), 0, 2) / 2
+    # What resembles a labelled cell brings little; being farther than usual earns nothing more,
+    # because what is farthest is debris.
+    new = np.clip(fit.distance / max(middle, 1e-9), 0, 1)
     given = np.array([fit.examples.get(name, 0) for name in fit.classifier.classes], float)
     rarer = np.clip(given.max() / np.maximum(given, 1), 1, _RARER)
     return np.asarray(torn * new * rarer[probability.argmax(axis=1)], np.float64)
@@ -213,9 +214,10 @@ def stop_hint(review: Review) -> str | None:
     if len(review.curve) <= _STEPS or last[-1].fewest < _LABELS_EACH:
         return None
     gained = last[-1].accuracy - review.curve[-_STEPS - 1].accuracy
-    changed = max(point.changed for point in last)
-    if not changed <= _CHANGED or not gained <= _GAINED:
+    # NaN is neither small nor large: one goes on.
+    if not all(point.changed <= _CHANGED for point in last) or not gained <= _GAINED:
         return None
+    changed = max(point.changed for point in last)
     return (
         f"The last {_STEPS} trainings changed at most {changed:.1%} of the cells, and held-out "
         f"accuracy stays at {last[-1].accuracy:.0%}: more labels of this kind will hardly help."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -137,21 +138,26 @@ def write_counts(folder: Path, found: RegionCounts) -> None:
     ExportError
         If they cannot be written.
     """
-    with replacing_file(folder / CELLS_FILE) as part, part.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "row", "col", "area_um2", "class", "score", "regions"])
+    with _table(folder / CELLS_FILE) as writer:
+        writer(["id", "row", "col", "area_um2", "class", "score", "regions"])
         cells, names = found.cells, np.array(found.names)
         for i, class_name in enumerate(cells.class_names):
             place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
             where = "; ".join(names[found.inside[i]])
             score = "" if np.isnan(cells.score[i]) else f"{cells.score[i]:.4f}"
-            writer.writerow([cells.id[i], *place, class_name, score, where])
-    with replacing_file(folder / COUNTS_FILE) as part, part.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["region", "class", "cells", "per_mm2", "mm2"])
+            writer([cells.id[i], *place, class_name, score, where])
+    with _table(folder / COUNTS_FILE) as writer:
+        writer(["region", "class", "cells", "per_mm2", "mm2"])
         areas = dict(zip(found.names, found.mm2, strict=True))
         for name, class_name, count, density in found.table():
-            writer.writerow([name, class_name, count, f"{density:.2f}", f"{areas[name]:.6f}"])
+            writer([name, class_name, count, f"{density:.2f}", f"{areas[name]:.6f}"])
+
+
+@contextmanager
+def _table(path: Path) -> Iterator[Callable[[Iterable[object]], object]]:
+    """A CSV file, given a row at a time, that appears when it is whole."""
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        yield csv.writer(file).writerow
 
 
 def _found(

@@ -47,5 +47,5 @@ def _places(tissue: Tissue, box: Box) -> NDArray[np.float64]:
     # columns of a chessboard of fields, so that places do not line up on one side
     order = np.lexsort((cols, rows // max(1, inside.shape[0] // 3)))
     chosen = order[np.linspace(0, len(order) - 1, _FIELDS + 2).astype(int)[1:-1]]
-    at = np.stack([rows[chosen], cols[chosen]], axis=1) + (inside.r0, inside.c0)
+    at = np.stack([rows[chosen] + inside.r0, cols[chosen] + inside.c0], axis=1)
     return tissue.frame.to_slide(np.unique(at, axis=0))

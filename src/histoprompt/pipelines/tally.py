@@ -14,6 +14,7 @@ from histoprompt.pipelines.ground import ALL, Ground
 
 # Histogram of areas: square microns a bin, and bins (larger cells fall into the last).
 AREA_BIN, AREA_BINS = 5.0, 60
+QUPATH = DabThresholds()
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Tally:
         return IhcScore(sum(self.grades.tolist()), (negative, weak, moderate, strong))
 
 
-def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = DabThresholds()) -> Tally:
+def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH) -> Tally:
     """Add up the cells of a store, some at a time."""
     head, places = store.head, len(ground.names)
     counts = np.zeros((places, len(head.classes)), np.int64)

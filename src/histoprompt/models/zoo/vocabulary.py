@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.tissue_look import FEATURES, look_at
 from histoprompt.core.tissue_words import SYNONYMS, normal
 from histoprompt.models.card import ModelCard
@@ -54,18 +54,36 @@ _FILLER_TEXT: Final = (
 
 
 class VocabularyScorer:
-    """A `TextScorer` of fourteen words and their synonyms."""
+    """A `TextScorer` of fourteen words and their synonyms, and a `TileEncoder`."""
 
     logit_scale = 12.0
 
     def __init__(self, card: ModelCard) -> None:
         self._mpp = card.mpp or 1.0
 
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return len(FEATURES)
+
+    def encode(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features on their scales, before they are brought to unit length; a `TileEncoder`.
+
+        Raises
+        ------
+        ModelError
+            If the array is not (n, h, w, 3) uint8.
+        """
+        if tiles.ndim != 4 or tiles.shape[3] != 3 or tiles.dtype != np.uint8 or not len(tiles):
+            raise ModelError(
+                f"Tiles must be (n, rows, columns, 3) uint8, at least one, not {tiles.shape} "
+                f"{tiles.dtype}."
+            )
+        return _scaled(look_at(tiles, self._mpp))
+
     def embed_images(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Unit vectors (n, 13) of (n, h, w, 3) uint8 RGB tiles at 1 um/px."""
-        if not len(tiles):
-            return np.zeros((0, len(FEATURES)), np.float32)
-        return _unit(_scaled(look_at(tiles, self._mpp)))
+        """Unit vectors (n, 13) of (n, h, w, 3) uint8 RGB tiles at 1 um/px; see `encode`."""
+        return _unit(self.encode(tiles))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (m, 13) of texts that name one known word each.
@@ -73,11 +91,14 @@ class VocabularyScorer:
         Raises
         ------
         PromptError
-            If a text holds no known word, more than one, or words that are not known.
+            If there is no text, one is empty, or one holds no known word, more than one, or
+            words that are not known.
         """
+        if not texts or not all(text.strip() for text in texts):
+            raise PromptError("A text to look for is empty: say what is to be found.")
         known = words()
         rows = [[known[word_in(text)].get(name, 0.0) for name in FEATURES] for text in texts]
-        return _unit(np.array(rows, np.float32).reshape(-1, len(FEATURES)))
+        return _unit(np.array(rows, np.float32))
 
 
 def words() -> Mapping[str, Mapping[str, float]]:

@@ -1,0 +1,197 @@
+"""Counts with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from histoprompt.core.cell_table import UNSURE, CellTable
+from histoprompt.core.errors import RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.pipelines.audit import (
+    TOTAL,
+    AuditPlan,
+    _chances,
+    _draw,
+    corrected_counts,
+    field_boxes,
+    plan_audit,
+)
+from simulated_slides import Tissue, simulate
+
+
+def cells_at(places, code=None, classes=("a", "b", UNSURE)) -> CellTable:
+    places = np.asarray(places, float).reshape(-1, 2)
+    n = len(places)
+    code = np.zeros(n, np.int16) if code is None else np.asarray(code, np.int16)
+    return CellTable(
+        np.arange(1, n + 1), places[:, 0], places[:, 1], np.ones(n), classes=classes, code=code
+    )
+
+
+def scattered(n=2000, side=1000, seed=0) -> CellTable:
+    rng = np.random.default_rng(seed)
+    return cells_at(rng.uniform(0, side - 1, (n, 2)), rng.choice([0, 0, 0, 1, 2], n))
+
+
+def planned(found, fields, rng, classes=("a",)) -> AuditPlan:
+    """A plan for fields with these (N, c) counts, as `plan_audit` makes it."""
+    size = found.sum(axis=1).astype(float)
+    chance = _chances(size + max(0.5, size.mean()), fields)
+    chosen = _draw(chance, rng)
+    counts = np.hstack([found, np.zeros((len(found), 1), int)])
+    return AuditPlan((), classes, counts, chosen, chance[chosen])
+
+
+@pytest.mark.parametrize(
+    "tissue",
+    [Tissue(40, 0.6, 0.15, 0.1), Tissue(8, 0.9, 0.2, 0.1), Tissue(25, 1.3, 0.2, 0.15)],
+    ids=["dense", "sparse", "clustered"],
+)
+@pytest.mark.parametrize("fields", [5, 12, 30])
+def test_intervals_cover_what_they_say(tissue, fields):
+    """500 slides: 95 % has a standard error of 1 %, so 93 to 97 is two of them either way."""
+    rng = np.random.default_rng(fields)
+    hits, biases = [], []
+    for _ in range(500):
+        true, found = simulate(tissue, rng)
+        plan = planned(found[:, None], fields, rng)
+        (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+        hits.append(count.low <= true.sum() <= count.high)
+        biases.append(count.estimate / true.sum() - 1)
+    assert 0.925 <= np.mean(hits) <= 0.975
+    assert abs(np.mean(biases)) < 4 * np.std(biases) / np.sqrt(len(biases)) + 0.005
+
+
+@pytest.mark.parametrize("fields", [5, 30])
+def test_intervals_of_rare_cells_are_cautious(fields):
+    rng = np.random.default_rng(fields)
+    hits = []
+    for _ in range(300):
+        true, found = simulate(Tissue(0.3, 1.0, 0.2, 0.2), rng)
+        plan = planned(found[:, None], fields, rng)
+        (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+        hits.append(count.low <= true.sum() <= count.high)
+    assert np.mean(hits) >= 0.93
+
+
+def test_more_fields_give_narrower_intervals():
+    rng = np.random.default_rng(0)
+    true, found = simulate(Tissue(40, 0.6, 0.15, 0.1), rng)
+    width = []
+    for fields in (6, 12, 24, 48):
+        plans = [planned(found[:, None], fields, rng) for _ in range(20)]
+        counts = [corrected_counts(p, true[p.chosen][:, None])[0] for p in plans]
+        width.append(np.mean([c.high - c.low for c in counts]))
+    assert (np.diff(width) < 0).all()
+
+
+@given(st.integers(1, 60), st.integers(1, 40), st.integers(0, 999))
+@settings(deadline=None)
+def test_samples_have_the_size_and_the_chances_asked_for(n, fields, seed):
+    rng = np.random.default_rng(seed)
+    size = rng.gamma(0.5, 10, n) + 0.5
+    chance = _chances(size, fields)
+    assert chance.sum() == pytest.approx(min(fields, n))
+    assert ((chance > 0) & (chance <= 1)).all()
+    chosen = _draw(chance, rng)
+    assert len(chosen) == len(set(chosen.tolist())) == min(fields, n)
+    assert set(np.flatnonzero(chance == 1)) <= set(chosen.tolist())
+
+
+def test_fields_are_drawn_as_often_as_their_chances_say():
+    chance = _chances(np.array([1.0, 2, 3, 4, 5, 6]), 2)
+    rng = np.random.default_rng(0)
+    drawn = np.bincount(np.concatenate([_draw(chance, rng) for _ in range(4000)]), minlength=6)
+    assert drawn / 4000 == pytest.approx(chance, abs=0.03)
+
+
+def test_every_cell_is_counted_in_one_field():
+    cells = scattered()
+    boxes = field_boxes(Box(0, 0, 1000, 1000), 130)
+    assert len(boxes) == 64
+    plan = plan_audit(cells, boxes, 10)
+    assert plan.classes == ("a", "b")
+    assert plan.found.sum(axis=0).tolist() == [cells.counts()[n] for n in ("a", "b", UNSURE)]
+    edge = cells_at([(9.4, 0), (9.5, 0)])
+    found = plan_audit(edge, field_boxes(Box(0, 0, 20, 10), 10), 1).found
+    assert found[:, 0].tolist() == [1, 1]
+
+
+def test_the_draw_is_repeatable_and_prefers_fields_with_cells():
+    cells = scattered()
+    cells = cells[(cells.row < 300) | (np.arange(len(cells)) % 10 == 0)]
+    boxes = field_boxes(Box(0, 0, 1000, 1000), 100)
+    assert (plan_audit(cells, boxes, 8, 3).chosen == plan_audit(cells, boxes, 8, 3).chosen).all()
+    drawn = np.concatenate([plan_audit(cells, boxes, 10, s).chosen for s in range(50)])
+    assert (drawn < 30).mean() > 0.4
+    assert (drawn >= 30).any()
+
+
+def test_a_perfect_count_stays_as_it_is_but_is_not_certain():
+    cells = scattered()
+    plan = plan_audit(cells[cells.code < 2], field_boxes(Box(0, 0, 1000, 1000), 100), 15)
+    counts = corrected_counts(plan, plan.found[plan.chosen, :-1])
+    assert [c.name for c in counts] == ["a", "b", TOTAL]
+    for count in counts:
+        assert count.estimate == count.found
+        assert count.low < count.found < count.high
+    assert str(counts[0]).startswith(f"a: {counts[0].found} (")
+
+
+def test_a_whole_audit_is_the_truth():
+    cells = scattered(200)
+    boxes = field_boxes(Box(0, 0, 1000, 1000), 250)
+    plan = plan_audit(cells, boxes, 99)
+    truth = plan.found[plan.chosen, :-1] + 3
+    for count, column in zip(corrected_counts(plan, truth)[:2], truth.T, strict=True):
+        assert count.low == count.estimate == count.high == column.sum()
+
+
+def test_few_fields_give_a_number_but_no_interval():
+    plan = plan_audit(scattered(), field_boxes(Box(0, 0, 1000, 1000), 100), 10)
+    count = corrected_counts(plan, plan.found[plan.chosen[:4], :-1])[0]
+    assert (count.low, count.high) == (None, None)
+    assert "5 or more" in str(count)
+    assert corrected_counts(plan, plan.found[plan.chosen[:5], :-1])[0].low is not None
+
+
+def test_what_was_never_seen_has_an_upper_end():
+    cells = cells_at(np.random.default_rng(0).uniform(0, 999, (500, 2)))
+    plan = plan_audit(cells, field_boxes(Box(0, 0, 1000, 1000), 100), 10)
+    counts = {c.name: c for c in corrected_counts(plan, plan.found[plan.chosen, :-1])}
+    assert counts["b"].estimate == 0
+    assert counts["b"].low == 0
+    assert 0 < counts["b"].high < 100
+    assert "wide" in counts["b"].note
+
+
+def test_an_interval_holds_at_least_what_was_seen():
+    cells = cells_at(np.random.default_rng(0).uniform(0, 999, (500, 2)))
+    plan = plan_audit(cells, field_boxes(Box(0, 0, 1000, 1000), 100), 6)
+    truth = np.zeros((6, 2), int)
+    truth[:, 1] = 2
+    for count, seen in zip(corrected_counts(plan, truth), (0, 12, 12), strict=True):
+        assert count.low >= seen
+        assert count.low <= count.estimate <= count.high
+
+
+def test_a_slide_without_cells_can_be_audited():
+    plan = plan_audit(cells_at(np.zeros((0, 2))), field_boxes(Box(0, 0, 100, 100), 20), 5)
+    count = corrected_counts(plan, np.zeros((5, 2), int))[-1]
+    assert count.estimate == 0 == count.low < count.high
+
+
+def test_what_cannot_be_audited_is_refused():
+    cells = scattered(10)
+    with pytest.raises(RegionError, match="0 fields"):
+        plan_audit(cells, (), 5)
+    with pytest.raises(RegionError, match="0 of 4"):
+        plan_audit(cells, field_boxes(Box(0, 0, 20, 20), 10), 0)
+    plan = plan_audit(cells, field_boxes(Box(0, 0, 1000, 1000), 100), 5)
+    with pytest.raises(ValueError, match="fit"):
+        corrected_counts(plan, np.zeros((6, 2), int))
+    with pytest.raises(ValueError, match="fewer than 0"):
+        corrected_counts(plan, np.full((5, 2), -1))
