@@ -34,7 +34,16 @@ class _Links:
 
 
 class Dock(QWidget):
-    """A dock that shares its viewer's session and lets it go when destroyed."""
+    """A dock that shares its viewer's session and lets it go when destroyed.
+
+    A dock says what its rows are in `_build`, what they do in `_connect`, and shows how things are
+    in `_start`.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+    """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
@@ -42,6 +51,18 @@ class Dock(QWidget):
         self.viewer = self.session.viewer
         self._links = _Links(self.session)
         self.destroyed.connect(self._links.cut)
+        self._build()
+        self._connect()
+        self._start()
+
+    def _build(self) -> None:
+        raise NotImplementedError
+
+    def _connect(self) -> None:
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        raise NotImplementedError
 
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""

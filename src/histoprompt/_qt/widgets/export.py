@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from napari.components import ViewerModel
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -37,26 +36,7 @@ _TITLES = {
 
 
 class ExportDock(Dock):
-    """Choose a format and a folder, and write what was committed.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Given by napari.
-    """
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
-        self._job: Job | None = None
-        self._build()
-        self.set_value(ExportParams())
-        self._go.clicked.connect(self.run)
-        self._cancel.clicked.connect(self._on_cancel)
-        self._browse.clicked.connect(self._on_browse)
-        self._format.currentIndexChanged.connect(self._on_format)
-        self.link(self.session.annotating, self._on_annotating)
-        self._on_annotating()
-        self._on_format()
+    """Choose a format and a folder, and write what was committed."""
 
     def value(self) -> ExportParams:
         """What the rows say.
@@ -117,6 +97,7 @@ class ExportDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self._job: Job | None = None
         layout = QVBoxLayout(self)
         self._source = QLabel(wordWrap=True)
         layout.addWidget(self._source)
@@ -128,6 +109,18 @@ class ExportDock(Dock):
         for widget in (self._go, self._busy, self._status):
             layout.addWidget(widget)
         layout.addStretch(1)
+
+    def _connect(self) -> None:
+        self._go.clicked.connect(self.run)
+        self._cancel.clicked.connect(self._on_cancel)
+        self._browse.clicked.connect(self._on_browse)
+        self._format.currentIndexChanged.connect(self._on_format)
+        self.link(self.session.annotating, self._on_annotating)
+
+    def _start(self) -> None:
+        self.set_value(ExportParams())
+        self._on_annotating()
+        self._on_format()
 
     def _form(self) -> QFormLayout:
         self._format, self._folder, self._default = QComboBox(), QLineEdit(), QLineEdit()

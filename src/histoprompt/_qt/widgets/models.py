@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextCursor
 from qtpy.QtWidgets import (
@@ -33,20 +32,9 @@ COLUMNS = ("Model", "Weights", "In memory")
 
 
 class ModelsDock(Dock):
-    """Device, memory budget, models with their weights, load and unload, and a check-up.
+    """Device, memory budget, models with their weights, load and unload, and a check-up."""
 
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Given by napari.
-    """
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
-        self.manager = self.session.manager
-        self._cards = list(registry.all_cards())
-        self._build()
-        self._connect()
+    def _start(self) -> None:
         self._refresh()
         # Finding the device imports torch, which takes seconds: not on the GUI thread.
         self.session.jobs.submit(
@@ -65,6 +53,8 @@ class ModelsDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self.manager = self.session.manager
+        self._cards = list(registry.all_cards())
         self._device = QLabel("Looking for the device ...", wordWrap=True)
         self._bar = QProgressBar()
         self._budget = QSpinBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")

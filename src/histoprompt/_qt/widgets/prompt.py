@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
@@ -54,24 +53,7 @@ _CORRECTIONS = {
 
 
 class PromptDock(Dock):
-    """Choose an image and a model, prompt, preview, commit, correct.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Given by napari.
-    """
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
-        self._bound: Annotator | None = None
-        self._corrections: Corrections | None = None
-        self.images, self.models = ImagePanel(self.viewer), ModelPanel()
-        self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
-        self._build()
-        self._connect()
-        self._on_layers()
-        self._bind()
+    """Choose an image and a model, prompt, preview, commit, correct."""
 
     def value(self) -> PromptParams:
         """What the rows say."""
@@ -91,6 +73,10 @@ class PromptDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self._bound: Annotator | None = None
+        self._corrections: Corrections | None = None
+        self.images, self.models = ImagePanel(self.viewer), ModelPanel()
+        self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         self._tools = {name: _button(*words, checkable=True) for name, words in _TOOLS.items()}
         self._actions = {name: _button(*words) for name, words in _ACTIONS.items()}
         self._correct = {
@@ -152,6 +138,10 @@ class PromptDock(Dock):
         self.link(self.viewer.layers.events.inserted, self._on_layers)
         self.link(self.viewer.layers.events.removed, self._on_layer_gone)
         self.link(self.viewer.scene.camera.events, self._on_camera)
+
+    def _start(self) -> None:
+        self._on_layers()
+        self._bind()
 
     # -- what the user does ------------------------------------------------------------------
 
