@@ -103,7 +103,7 @@ def test_another_text_keeps_what_was_said_of_the_first(work, job):
 
 
 def test_the_gallery_shows_the_best_tiles_first(work, slide):
-    found = gallery(slide, work.scores, "purple", 4, 24, Task())
+    found = gallery(slide, work.scores, "purple", count=4, pixels=24, task=Task())
     assert [f.tile for f in found] == work.scores.top("purple", 4).tolist()
     assert all(f.picture.shape == (24, 24, 3) for f in found)
     red, green, blue = found[0].picture.reshape(-1, 3).mean(axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +21,23 @@ from histoprompt.pipelines.score_session import ScoreSession
 from histoprompt.pipelines.score_tiles import ScoreJob
 
 
+@dataclass(frozen=True)
+class Current:
+    """Whose regions are meant: the text of some work, and what it was scored with."""
+
+    work: ScoreSession
+    text: str
+    job: ScoreJob
+
+
 class RegionActions:
-    """The regions of one text on one annotated slide, handed on.
+    """The regions of the chosen text on one annotated slide, handed on.
+
+    Parameters
+    ----------
+    batch : BatchWork
+    current : callable
+        What regions are cut from now; None, and the person was told, if there is nothing.
 
     Attributes
     ----------
@@ -34,8 +51,8 @@ class RegionActions:
 
     counted, kept = Signal(), Signal()
 
-    def __init__(self, batch: BatchWork) -> None:
-        self._batch = batch
+    def __init__(self, batch: BatchWork, current: Callable[[], Current | None]) -> None:
+        self._batch, self._current = batch, current
         self._annotator: Annotator | None = None
         self._layers: ScoreLayers | None = None
         self.counts: RegionCounts | None = None
@@ -45,29 +62,35 @@ class RegionActions:
         self._annotator, self._layers, self.counts = annotator, layers, None
         self.counted.emit()
 
-    def commit(self, work: ScoreSession, text: str) -> None:
-        """Keep the regions of a text as objects of the label store."""
-        if self._annotator is not None:
-            done = partial(self._on_kept, self._annotator, text)
-            store = self._annotator.store
-            self._batch.run(keep, store, work.scores, text, title="Committing regions", done=done)
+    def commit(self) -> None:
+        """Keep the regions of the text as objects of the label store."""
+        now, annotator = self._current(), self._annotator
+        if now is not None and annotator is not None:
+            given = (annotator.store, now.work.scores, now.text)
+            done = partial(self._on_kept, annotator, now.text)
+            self._batch.run(keep, *given, title="Committing regions", done=done)
 
-    def export(self, work: ScoreSession, folder: Path) -> None:
+    def export(self, folder: Path) -> None:
         """Write maps, tiles, regions and counts into a folder."""
-        say = self._batch.status.emit
-        given = (folder, work.scored(), self.counts)
-        self._batch.run(write_all, *given, title="Writing maps and regions", done=say)
+        now = self._current()
+        if now is not None:
+            given = (folder, now.work.scored(), self.counts)
+            done = self._batch.status.emit
+            self._batch.run(write_all, *given, title="Writing maps and regions", done=done)
 
-    def count(self, work: ScoreSession, text: str, card: ModelCard, job: ScoreJob) -> None:
-        """Count the cells in the regions of a text."""
-        if self._annotator is not None:
-            given = (self._annotator.slide, work.scores, text, card, job)
-            self._batch.run(count_in, *given, title="Counting cells", done=self._on_counted)
+    def count(self, card: ModelCard) -> None:
+        """Count the cells in the regions of the text."""
+        now, annotator = self._current(), self._annotator
+        if now is not None and annotator is not None:
+            given = (annotator.slide, now.work.scores, now.text)
+            call = partial(count_in, card=card, job=now.job)
+            self._batch.run(call, *given, title="Counting cells", done=self._on_counted)
 
-    def tell_apart(self, texts: tuple[str, ...], job: ScoreJob) -> None:
+    def tell_apart(self, texts: tuple[str, ...]) -> None:
         """Give the counted cells the word that fits each best."""
-        if self._annotator is not None and self.counts is not None:
-            given = (self._annotator.slide, self.counts, CellTexts(texts), job)
+        now, annotator = self._current(), self._annotator
+        if now is not None and annotator is not None and self.counts is not None:
+            given = (annotator.slide, self.counts, CellTexts(texts), now.job)
             self._batch.run(tell_apart, *given, title="Naming cells", done=self._on_counted)
 
     def _on_kept(

@@ -26,8 +26,8 @@ OUTLINE = "#ffd60a"
 # A tile takes so many array pixels a side in the layer of regions, so that their outlines are thin;
 # fewer where the layer would get larger than `_LARGEST` a side.
 _FINE, _LARGEST = 32, 2048
-# Opacity of the colours of scores 0 and, from there on, of one half and more: what does not fit stays
-# readable, and what was not scored has no colour at all.
+# Opacity of the colour of score 0; it grows to full at one half, so that what does not fit stays
+# readable. What was not scored has no colour at all.
 _FAINT = 0.12
 
 

@@ -12,7 +12,7 @@ from psygnal import Signal
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.batch_work import BatchWork
 from histoprompt._qt.camera import fly_to
-from histoprompt._qt.region_actions import RegionActions
+from histoprompt._qt.region_actions import Current, RegionActions
 from histoprompt._qt.score_layers import ScoreLayers
 from histoprompt._qt.session import Session
 from histoprompt._qt.tile_marking import TileMarking
@@ -76,7 +76,7 @@ class TextController:
         self._cache = TextCache()
         self._undo: list[str] = []
         self.batch = BatchWork(session.jobs, _CANCELLED)
-        self.regions = RegionActions(self.batch)
+        self.regions = RegionActions(self.batch, self._current)
         self.regions.kept.connect(self._on_kept)
         self.marking = TileMarking(session.viewer, self)
         self.layers: ScoreLayers | None = None
@@ -192,30 +192,6 @@ class TextController:
             box = self.work.scores.box(tile)
             fly_to(self._annotator.viewer, self._annotator.image, box)
 
-    # -- handing on --------------------------------------------------------------------------
-
-    def commit(self) -> None:
-        """Keep the regions of the text as objects of the label store."""
-        if self._ready():
-            self.regions.commit(self.work, self.text)
-
-    def export(self, folder: Path) -> None:
-        """Write maps, tiles, regions and counts into a folder."""
-        if self._ready():
-            self.regions.export(self.work, folder)
-
-    def count(self, card: ModelCard) -> None:
-        """Count the cells in the regions of the text."""
-        if self._ready():
-            self.regions.count(self.work, self.text, card, self._job)
-
-    def tell_apart(self, texts: tuple[str, ...]) -> None:
-        """Give the counted cells the word that fits each best."""
-        if self.regions.counts is None or self._job is None:
-            self.failed.emit("No cells were counted yet: press Count cells in these regions.")
-        else:
-            self.regions.tell_apart(texts, self._job)
-
     # -- what came of it ---------------------------------------------------------------------
 
     def _on_score(
@@ -289,15 +265,14 @@ class TextController:
         """Everything of the chosen text but its map."""
         assert self.work is not None
         assert self.layers is not None
+        assert self._annotator is not None
         self.layers.show_marks(self.work.scores, self.work.marks(self.text))
         self._show_regions()
         self._jobs.submit(
-            gallery,
-            self._annotator.slide if self._annotator else None,
+            partial(gallery, count=BEST, pixels=PICTURE_SIDE),
+            self._annotator.slide,
             self.work.scores,
             self.text,
-            BEST,
-            PICTURE_SIDE,
             lane="interactive",
             key=PICTURES,
             title="Reading the best tiles",
@@ -316,11 +291,12 @@ class TextController:
 
     # -- inner -------------------------------------------------------------------------------
 
-    def _ready(self) -> bool:
-        """Whether there is something to hand on; says so if not."""
-        if self.work is None:
+    def _current(self) -> Current | None:
+        """What regions are cut from now; says so if there is nothing."""
+        if self.work is None or self._job is None:
             self.failed.emit(_NOTHING)
-        return self.work is not None
+            return None
+        return Current(self.work, self.text, self._job)
 
     def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
         work = self.work

@@ -31,7 +31,7 @@ class TilePicture:
 
 
 def gallery(
-    slide: Slide, scores: ScoreMap, text: str, count: int, pixels: int, task: Task
+    slide: Slide, scores: ScoreMap, text: str, *, count: int, pixels: int, task: Task
 ) -> list[TilePicture]:
     """The `count` tiles that score highest, best first, as squares of `pixels` a side.
 

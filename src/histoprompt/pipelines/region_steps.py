@@ -41,7 +41,7 @@ def keep(
 
 
 def count_in(
-    slide: Slide, scores: ScoreMap, text: str, card: ModelCard, job: ScoreJob, task: Task
+    slide: Slide, scores: ScoreMap, text: str, *, card: ModelCard, job: ScoreJob, task: Task
 ) -> RegionCounts:
     """Count the cells in the regions of a text; raises as `count_regions` does."""
     return chain(slide, named(find_regions(scores, text)), card, job, task)

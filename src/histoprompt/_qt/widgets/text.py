@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtWidgets import (
     QFrame,
@@ -42,12 +41,6 @@ class TextDock(Dock):
     napari_viewer : napari.viewer.Viewer
         Given by napari.
     """
-
-    def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
-        self._build()
-        self._connect()
-        self._start()
 
     def value(self) -> ScoreParams:
         """What the rows say."""
@@ -142,10 +135,10 @@ class TextDock(Dock):
         self.calibration.answering.connect(self.control.marking.choose)
         self.calibration.asked_next.connect(self.control.next_doubtful)
         self.calibration.asked_undo.connect(self.control.undo)
-        self.hand_on.committing.connect(self.control.commit)
+        self.hand_on.committing.connect(self.control.regions.commit)
         self.hand_on.counting.connect(self._on_count)
-        self.hand_on.exporting.connect(self.control.export)
-        self.hand_on.naming.connect(self.control.tell_apart)
+        self.hand_on.exporting.connect(self.control.regions.export)
+        self.hand_on.naming.connect(self.control.regions.tell_apart)
         self._connect_control()
         self.link(self.session.annotating, self._bind)
         self.link(self.session.failed, self._on_failed)
@@ -214,7 +207,7 @@ class TextDock(Dock):
         self.control.set_threshold(None)
 
     def _on_count(self) -> None:
-        self.control.count(self.hand_on.segmenter)
+        self.control.regions.count(self.hand_on.segmenter)
 
     # -- what is shown -----------------------------------------------------------------------
 

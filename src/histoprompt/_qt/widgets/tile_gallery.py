@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QListView, QListWidget, QListWidgetItem
 
 from histoprompt.pipelines.gallery import TilePicture
 
-_SIDE, _HEIGHT = 56, 176
+_SIDE, _HEIGHT = 56, 164
 _TILE = Qt.ItemDataRole.UserRole
 
 
