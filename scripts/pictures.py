@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1400
 MAX_BYTES = 700_000
+# So long a notice of the step before stays in the window.
+NOTICE_S = 6.0
 
 
 def main() -> int:
@@ -44,7 +47,7 @@ def take_all(out: Path) -> None:
     Parameters
     ----------
     out : Path
-        Folder for ``prompt.png``, ``models.png`` and ``export.png``.
+        Folder for ``prompt.png``, ``models.png``, ``export.png`` and ``text.png``.
     """
     from histoprompt._qt import demo as stage
 
@@ -59,6 +62,8 @@ def take_all(out: Path) -> None:
         _save(out / "models.png", lambda path: stage.photograph(demo, path))
         _export(demo)
         _save(out / "export.png", lambda path: stage.photograph(demo, path))
+        _find_words(demo)
+        _save(out / "text.png", lambda path: stage.photograph(demo, path))
     finally:
         demo.viewer.close()
 
@@ -104,6 +109,28 @@ def _export(demo: Demo) -> None:
         next(b for b in dock.findChildren(QPushButton) if b.text() == "Export").click()
         texts = dock.findChildren(QLabel)
         stage.wait_for(lambda: any("objects in" in label.text() for label in texts))
+
+
+def _find_words(demo: Demo) -> None:
+    """Raise the Text dock, find tissue by words on the whole slide, and mark some tiles."""
+    from histoprompt._qt import demo as stage
+    from histoprompt._qt.widgets.text import TextDock
+    from histoprompt.pipelines.score import ScoreParams
+
+    dock = _raised(demo, "Text", TextDock)
+    control = dock.control
+    demo.viewer.fit_to_view()
+    dock.set_value(ScoreParams(texts=("stroma", "fat", "tumour")))
+    dock.area.choose("slide")
+    dock.run()
+    stage.wait_for(lambda: control.work is not None)
+    tiles = control.work.scores.top("tumour", len(control.work.scores)).tolist()
+    dock.calibration.answering.emit(True)
+    for tile in (*tiles[:4:2], *tiles[-40:-10:15]):
+        control.mark_at(*control.work.scores.box(tile).centre, tile in tiles[:4])
+    stage.wait_for(lambda: "4 marks" in control.work.origin("tumour"))
+    end = time.monotonic() + NOTICE_S
+    stage.wait_for(lambda: time.monotonic() > end)
 
 
 def _raised(demo: Demo, title: str, kind: type) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from histoprompt.core.errors import PromptError
+from histoprompt.core.score_regions import find_regions
 from histoprompt.core.task import Task
 from histoprompt.pipelines.gallery import gallery
 from histoprompt.pipelines.mark_book import MarkBook
@@ -41,7 +42,7 @@ def calibrate(work: ScoreSession, text: str = "purple") -> None:
 def test_without_marks_the_text_alone_speaks(work):
     assert work.origin("purple") == "by text only"
     assert work.to_fit("purple") is None
-    (region,) = work.regions("purple")
+    (region,) = find_regions(work.scores, "purple")
     assert region.outline.exterior[:, 0].min() == PURPLE_ROWS.start - 0.5
 
 
@@ -78,7 +79,7 @@ def test_a_threshold_set_by_hand_goes_before_marks_until_it_is_released(work):
     work.set_threshold("purple", 1.0)
     assert work.is_typed("purple")
     assert work.origin("purple") == "set by hand"
-    assert work.scored().scores.thresholds["purple"].origin == "typed"
+    assert work.scores.thresholds["purple"].origin == "typed"
     work.mark("purple", 0, True)
     calibrate(work)
     assert work.scores.thresholds["purple"].value == 1.0
@@ -96,7 +97,6 @@ def test_another_text_keeps_what_was_said_of_the_first(work, job):
     assert work.texts == ("purple", "pink")
     assert work.scores.thresholds["purple"].value == 0.7
     assert work.marks("purple") == {0: False}
-    assert [r.id for r in work.scored().regions] == list(range(1, len(work.scored().regions) + 1))
     work.answer(ask(work.seen, ScoreParams(("pink",), ("glass",)), job, Task()))
     work.answer(ask(work.seen, PURPLE, job, Task()))
     assert not work.is_typed("purple")
@@ -113,7 +113,7 @@ def test_the_gallery_shows_the_best_tiles_first(work, slide):
 
 
 def test_what_is_written_is_what_is_shown(work, slide, job, tmp_path):
-    said = write_all(tmp_path / "out", work.scored(), None, Task())
+    said = write_all(tmp_path / "out", work.scores, work.seen, None, Task())
     assert said.startswith("1 region, ")
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson"}

@@ -104,6 +104,12 @@ def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     until(lambda: "giraffe" in text._status.text())
     assert "tumour" in text._status.text()
     assert text.control.work is None
+    assert text.words._line.text() == "giraffe"
+    assert text.words.texts == ()
+    find(text, until, "tumour")
+    type_word(text, "zebra")
+    until(lambda: "zebra" in text._status.text())
+    assert text.words.texts == text.control.work.texts == ("tumour",)
     completer = text.words._line.completer()
     completer.setCompletionPrefix("lymph")
     assert completer.currentCompletion() == "lymphocyte"

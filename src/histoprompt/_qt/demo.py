@@ -32,7 +32,7 @@ from histoprompt.pipelines.export import ExportParams
 from histoprompt.pipelines.export_store import export_store
 
 PLUGIN = "napari-histoprompt"
-DOCKS = ("Prompt", "Models", "Export")
+DOCKS = ("Prompt", "Text", "Models", "Export")
 WAIT_S = 180.0
 # Where the demo works on the sample slide, level-0 (row, col), and how near the camera goes.
 PLACE = (1150, 900)

@@ -74,7 +74,7 @@ class RegionActions:
         """Write maps, tiles, regions and counts into a folder."""
         now = self._current()
         if now is not None:
-            given = (folder, now.work.scored(), self.counts)
+            given = (folder, now.work.scores, now.work.seen, self.counts)
             done = self._batch.status.emit
             self._batch.run(write_all, *given, title="Writing maps and regions", done=done)
 

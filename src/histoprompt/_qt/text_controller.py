@@ -17,7 +17,7 @@ from histoprompt._qt.score_layers import ScoreLayers
 from histoprompt._qt.session import Session
 from histoprompt._qt.tile_marking import TileMarking
 from histoprompt._qt.work_area import view_box
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.score_map import ScoreMap
 from histoprompt.core.task import Task
@@ -63,10 +63,13 @@ class TextController:
         The `TilePicture` of the tiles that fit the text best.
     failed : Signal(str)
         What went wrong, for people; what happened comes from `batch`.
+    refused : Signal(str)
+        The model cannot know one of the texts.
     """
 
     answered, changed = Signal(), Signal()
-    pictured, failed = Signal(list), Signal(str)
+    pictured = Signal(list)
+    failed, refused = Signal(str), Signal(str)
 
     def __init__(self, session: Session) -> None:
         self._session, self._jobs = session, session.jobs
@@ -111,7 +114,7 @@ class TextController:
         job = ScoreJob(self._session.manager, card, weights)
         done = partial(self._on_score, job, _look(params, card, weights))
         first = view_box(self._annotator.viewer, image)
-        call = partial(score, region=where, first=first, texts=self._cache)
+        call = partial(_or_refusal, partial(score, region=where, first=first, texts=self._cache))
         self.batch.run(call, slide, params, job, title="Looking at tiles", done=done)
 
     def ask(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
@@ -119,7 +122,7 @@ class TextController:
         if self.work is None or self._looked != _look(params, card, weights):
             return False
         self._jobs.submit(
-            partial(_ask, texts=self._cache),
+            partial(_or_refusal, partial(_ask, texts=self._cache)),
             self.work.seen,
             params,
             self._job,
@@ -195,8 +198,14 @@ class TextController:
     # -- what came of it ---------------------------------------------------------------------
 
     def _on_score(
-        self, job: ScoreJob, looked: tuple[Any, ...], found: tuple[ScoreMap, SeenTiles]
+        self,
+        job: ScoreJob,
+        looked: tuple[Any, ...],
+        found: tuple[ScoreMap, SeenTiles] | PromptError,
     ) -> None:
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+            return
         scores, seen = found
         assert self._annotator is not None  # letting it go cancels the job
         try:
@@ -210,9 +219,11 @@ class TextController:
         count = f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored"
         self.batch.status.emit(f"{count} with {job.card.title}. Glass and pen are left out.")
 
-    def _on_asked(self, work: ScoreSession, scores: ScoreMap) -> None:
-        if work is self.work:
-            work.answer(scores)
+    def _on_asked(self, work: ScoreSession, found: ScoreMap | PromptError) -> None:
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+        elif work is self.work:
+            work.answer(found)
             self._on_answer()
 
     def _on_answer(self) -> None:
@@ -328,3 +339,11 @@ def _ask(
     seen: SeenTiles, params: ScoreParams, job: ScoreJob, *, texts: TextCache, task: Task
 ) -> ScoreMap:
     return ask(seen, params, job, task, texts)
+
+
+def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
+    """What a call returns, or why it refuses a text: the dock answers that in its own way."""
+    try:
+        return call(*args, task=task)
+    except PromptError as error:
+        return error

@@ -15,9 +15,10 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.calibrate import Calibration
 from histoprompt.pipelines.commit_regions import commit_regions
 from histoprompt.pipelines.formats.scored_regions import named
+from histoprompt.pipelines.score import SeenTiles
 from histoprompt.pipelines.score_cells import CellTexts, score_cells
 from histoprompt.pipelines.score_chain import RegionCounts, chain, write_counts
-from histoprompt.pipelines.score_run import Scored, write_scored
+from histoprompt.pipelines.score_run import finish, write_scored
 from histoprompt.pipelines.score_session import ToFit
 from histoprompt.pipelines.score_tiles import ScoreJob
 
@@ -54,8 +55,20 @@ def tell_apart(
     return counts.with_classes(score_cells(slide, counts.cells, texts, job, task))
 
 
-def write_all(folder: Path, found: Scored, counts: RegionCounts | None, task: Task) -> str:
+def write_all(
+    folder: Path, scores: ScoreMap, seen: SeenTiles, counts: RegionCounts | None, task: Task
+) -> str:
     """Write the files of a scored slide, and those of the counts if there are any.
+
+    Parameters
+    ----------
+    folder : Path
+    scores : ScoreMap
+        With the thresholds that regions are cut at.
+    seen : SeenTiles
+        What they were asked of.
+    counts : RegionCounts or None
+    task : Task
 
     Returns
     -------
@@ -68,6 +81,7 @@ def write_all(folder: Path, found: Scored, counts: RegionCounts | None, task: Ta
         If one cannot be written.
     """
     task.step(0, 2, "Writing maps and regions")
+    found = finish(scores, seen)
     write_scored(folder, found)
     task.step(1, 2, "Writing counts")
     if counts is not None:

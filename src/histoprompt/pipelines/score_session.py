@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from histoprompt.core.score_map import ScoreMap, Threshold
-from histoprompt.core.score_regions import ScoredRegion, find_regions
 from histoprompt.pipelines.calibrate import Calibration, Calibrator
 from histoprompt.pipelines.mark_book import MarkBook
 from histoprompt.pipelines.score import SeenTiles, typed
-from histoprompt.pipelines.score_run import Scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +108,7 @@ class ScoreSession:
         )
         return next(iter(fitted.doubtful(self.marks(text), 1)), None)
 
-    # -- threshold and regions ---------------------------------------------------------------
+    # -- threshold ---------------------------------------------------------------------------
 
     def set_threshold(self, text: str, value: float | None) -> None:
         """Take a threshold a person chose; None goes back to that of the text and its marks.
@@ -138,17 +136,6 @@ class ScoreSession:
     def is_typed(self, text: str) -> bool:
         """Whether a person chose the threshold."""
         return text in self._typed
-
-    def regions(self, text: str) -> list[ScoredRegion]:
-        """The regions of one text, largest first."""
-        return find_regions(self.scores, text)
-
-    def scored(self) -> Scored:
-        """All texts as they are now, with their regions: what the files are written from."""
-        regions: list[ScoredRegion] = []
-        for text in self.texts:
-            regions += find_regions(self.scores, text, first_id=len(regions) + 1)
-        return Scored(self.scores, tuple(regions), dict(self._fitted))
 
     def _refresh(self, text: str) -> None:
         """Put together what the text, its marks and the person say."""

@@ -54,7 +54,7 @@ class TextDock(Dock):
 
     def run(self) -> None:
         """Find the texts on the chosen part of the slide."""
-        self.words.take_line()
+        self.words.take_line(tell=False)
         annotator = self.session.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())
@@ -151,6 +151,7 @@ class TextDock(Dock):
         self.link(control.changed, self._on_changed)
         self.link(control.pictured, self.gallery.show_pictures)
         self.link(control.failed, self._on_failed)
+        self.link(control.refused, self._on_refused)
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self._on_progress)
         self.link(control.regions.counted, self._on_counted)
@@ -220,6 +221,11 @@ class TextDock(Dock):
 
     def _no_image(self) -> str:
         return self.session.reason or "Open a slide, or choose an image."
+
+    def _on_refused(self, text: str) -> None:
+        """The model cannot know a word: let it be typed otherwise."""
+        self.words.take_back()
+        self._on_failed(text)
 
     def _on_answered(self) -> None:
         work = self.control.work

@@ -55,12 +55,12 @@ class WordsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        self._line.returnPressed.connect(self.take_line)
-        self._add.clicked.connect(self.take_line)
+        self._line.returnPressed.connect(self._on_add)
+        self._add.clicked.connect(self._on_add)
         self._remove.clicked.connect(self._on_remove)
         self._contrasts.editingFinished.connect(self._on_contrasts)
         self._list.currentRowChanged.connect(self._on_row)
-        self._said = self.contrasts
+        self._said, self._fresh = self.contrasts, ""
         self._on_row(-1)
 
     @property
@@ -96,15 +96,27 @@ class WordsPanel(QWidget):
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         self._line.setCompleter(completer)
 
-    def take_line(self) -> bool:
-        """Add what is typed to the list; False if nothing new is."""
+    def take_line(self, tell: bool = True) -> bool:
+        """Add what is typed to the list, and tell of it; False if nothing new is."""
         text = self._line.text().strip()
         self._line.clear()
         if not text or _name(text) in [_name(known) for known in self.texts]:
             return False
         self.set_value((*self.texts, text), self.contrasts)
-        self.changed.emit()
+        self._fresh = text
+        if tell:
+            self.changed.emit()
         return True
+
+    def take_back(self) -> None:
+        """Put the text that was added last back into the line, to be typed otherwise."""
+        if self._fresh in self.texts:
+            self._line.setText(self._fresh)
+            self.set_value([t for t in self.texts if t != self._fresh], self.contrasts)
+        self._fresh = ""
+
+    def _on_add(self) -> None:
+        self.take_line()
 
     def _on_remove(self) -> None:
         left = [text for i, text in enumerate(self.texts) if i != self._list.currentRow()]
