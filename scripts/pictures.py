@@ -12,7 +12,6 @@ import argparse
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 1400
 MAX_BYTES = 700_000
-# So long a notice of the step before stays in the window.
-NOTICE_S = 6.0
 
 
 def main() -> int:
@@ -113,12 +110,16 @@ def _export(demo: Demo) -> None:
 
 def _find_words(demo: Demo) -> None:
     """Raise the Text dock, find tissue by words on the whole slide, and mark some tiles."""
+    from qtpy.QtWidgets import QDialog
+
     from histoprompt._qt import demo as stage
     from histoprompt._qt.widgets.text import TextDock
     from histoprompt.pipelines.score import ScoreParams
 
     dock = _raised(demo, "Text", TextDock)
     control = dock.control
+    for notice in demo.dock.window().findChildren(QDialog):
+        notice.close()
     demo.viewer.fit_to_view()
     dock.set_value(ScoreParams(texts=("stroma", "fat", "tumour")))
     dock.area.choose("slide")
@@ -129,8 +130,6 @@ def _find_words(demo: Demo) -> None:
     for tile in (*tiles[:4:2], *tiles[-40:-10:15]):
         control.mark_at(*control.work.scores.box(tile).centre, tile in tiles[:4])
     stage.wait_for(lambda: "4 marks" in control.work.origin("tumour"))
-    end = time.monotonic() + NOTICE_S
-    stage.wait_for(lambda: time.monotonic() > end)
 
 
 def _raised(demo: Demo, title: str, kind: type) -> Any:

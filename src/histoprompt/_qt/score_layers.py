@@ -49,6 +49,7 @@ class ScoreLayers:
         self._viewer, self._image, self._attach = viewer, image, attach
         self._heat: dict[str, Image] = {}
         self._own: dict[str, Layer] = {}
+        self._frames: dict[Layer, Frame] = {}
 
     @property
     def marks(self) -> Points | None:
@@ -75,7 +76,7 @@ class ScoreLayers:
             self._heat[text] = layer = self._make_heat(raster, scores, text)
             self._add(layer, self._viewer.layers.index(self._image) + 1)
         layer.data = raster
-        layers.move(layer, self._image, scores.frame)
+        self._place(layer, scores.frame)
         layer.metadata.update(layers.provenance(kind="heatmap", text=text, **scores.facts))
 
     def choose(self, text: str) -> None:
@@ -96,7 +97,7 @@ class ScoreLayers:
             self._own[REGIONS] = layer
             self._add(layer)
         layer.data = labels
-        layers.move(layer, self._image, frame)
+        self._place(layer, frame)
         layer.features = _features(raster, scores, text)
         cut = scores.thresholds[text]
         facts = {"threshold": cut.value, "threshold_from": cut.origin, **scores.facts}
@@ -116,7 +117,6 @@ class ScoreLayers:
             layer.size = scores.grid.size
             layer.border_color = [layers.GREEN if yes else layers.RED for yes in marks.values()]
         layer.selected_data = set()
-        layers.move(layer, self._image)
 
     def show_cells(self, cells: CellTable) -> None:
         """The cells that were counted, coloured by class; an empty table takes the layer away."""
@@ -195,6 +195,12 @@ class ScoreLayers:
         layer = self._own.get(name)
         return layer if layer is not None and layer in self._viewer.layers else None
 
+    def _place(self, layer: Layer, frame: Frame) -> None:
+        """Put a layer where its array lies; napari redraws all for that, so only when it moved."""
+        if self._frames.get(layer) != frame:
+            layers.move(layer, self._image, frame)
+            self._frames[layer] = frame
+
     def _add(self, layer: Layer, at: int | None = None) -> None:
         """Add a layer without taking the selection away from the one in use."""
         active = self._viewer.layers.selection.active
@@ -203,8 +209,10 @@ class ScoreLayers:
             self._viewer.layers.selection.active = active
 
     def _drop(self, layer: Layer | None) -> None:
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        if layer is not None:
+            self._frames.pop(layer, None)
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
 
 
 def _features(raster: NDArray[np.int32], scores: ScoreMap, text: str) -> dict[str, Any]:

@@ -242,11 +242,11 @@ class TextController:
         work, wanted = self.work, []
         for text in texts:
             item = work.to_fit(text)
-            if item is None:
+            if item is not None:
+                wanted.append(item)
+            elif work.calibration(text) is not None:
                 work.take(text, None)
                 self.layers.show_map(work.scores, text)
-            else:
-                wanted.append(item)
         self._show_text()
         if wanted:
             self._jobs.submit(
