@@ -46,7 +46,7 @@ def take_all(out: Path) -> None:
     Parameters
     ----------
     out : Path
-        Folder for ``prompt.png``, ``models.png``, ``export.png`` and ``count.png``.
+        Folder for ``prompt.png``, ``models.png``, ``export.png``, ``count.png``, ``text.png``.
     """
     from histoprompt._qt import demo as stage
     from histoprompt.core.sample import PLACE, nuclei_near
@@ -62,6 +62,8 @@ def take_all(out: Path) -> None:
         _save(out / "models.png", lambda path: stage.photograph(demo, path))
         _export(demo)
         _save(out / "export.png", lambda path: stage.photograph(demo, path))
+        _find_words(demo)
+        _save(out / "text.png", lambda path: stage.photograph(demo, path))
         _count(demo)
         _save(out / "count.png", lambda path: stage.photograph(demo, path))
     finally:
@@ -138,6 +140,30 @@ def _count(demo: Demo) -> None:
     dock.tabs.setCurrentIndex(1)
     dock.show_cells_dock()
     stage.show(demo, stage.PLACE, 1.2)
+
+
+def _find_words(demo: Demo) -> None:
+    """Raise the Text dock, find tissue by words on the whole slide, and mark some tiles."""
+    from qtpy.QtWidgets import QDialog
+
+    from histoprompt._qt import demo as stage
+    from histoprompt._qt.widgets.text import TextDock
+    from histoprompt.pipelines.score import ScoreParams
+
+    dock = _raised(demo, "Text", TextDock)
+    control = dock.control
+    for notice in demo.dock.window().findChildren(QDialog):
+        notice.close()
+    demo.viewer.fit_to_view()
+    dock.set_value(ScoreParams(texts=("stroma", "fat", "tumour")))
+    dock.area.choose("slide")
+    dock.run()
+    stage.wait_for(lambda: control.work is not None)
+    tiles = control.work.scores.top("tumour", len(control.work.scores)).tolist()
+    dock.calibration.answering.emit(True)
+    for tile in (*tiles[:4:2], *tiles[-40:-10:15]):
+        control.mark_at(*control.work.scores.box(tile).centre, tile in tiles[:4])
+    stage.wait_for(lambda: "4 marks" in control.work.origin("tumour"))
 
 
 def _raised(demo: Demo, title: str, kind: type) -> Any:

@@ -116,10 +116,10 @@ def test_make_targets_exist() -> None:
 
 
 def test_keys_are_the_plugin_s() -> None:
-    from histoprompt._qt.keys import KEYS, TOGGLE
+    from histoprompt._qt.keys import KEYS, MARK_KEYS, TOGGLE
 
     shown = set(re.findall(r"<kbd>([^<]+)</kbd>", README))
-    for key in (*KEYS, TOGGLE):
+    for key in (*KEYS, *MARK_KEYS, TOGGLE):
         parts = {"Control": "Ctrl"}
         assert {parts.get(part, part) for part in key.split("-")} <= shown, key
 

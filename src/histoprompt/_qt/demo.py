@@ -30,7 +30,7 @@ from histoprompt.pipelines.export import ExportParams
 from histoprompt.pipelines.export_store import export_store
 
 PLUGIN = "napari-histoprompt"
-DOCKS = ("Prompt", "Models", "Export")
+DOCKS = ("Prompt", "Text", "Models", "Export")
 WAIT_S = 180.0
 # How near the camera goes, screen pixels to a level-0 pixel.
 ZOOM = 2.2

@@ -33,6 +33,21 @@ REVIEW_KEYS = {
 # On the layers that have an inside and an outside; on Shapes T draws a path.
 TOGGLE = "T"
 
+# On the layer of marked tiles.
+MARK_KEYS = {
+    "Y": ("mark_yes", "The tile under the pointer belongs to the text"),
+    "N": ("mark_no", "The tile under the pointer does not"),
+    "T": ("toggle", "Switch what a click says, yes or no"),
+    "Control-Z": ("undo", "Take back the last mark, or regions just committed"),
+    "Control-Shift-Z": ("redo", "Put back the mark that was taken back"),
+}
+
+
+def bind_marks(layer: Layer, marking: object) -> None:
+    """Bind the keys of the layer of marks to those who serve it."""
+    for key, (name, _) in MARK_KEYS.items():
+        _bind(layer, key, getattr(marking, name))
+
 
 def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
     """Bind the keys to an annotator's layers."""

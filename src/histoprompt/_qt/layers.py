@@ -30,12 +30,19 @@ COMMITTED = "committed_objects"
 OUTLINES = "nuclei_outlines"
 
 GREEN, RED, CYAN, BLUE = "#2ca02c", "#d62728", "#17becf", "#0a58ff"
+# Kinds of layers that are no slides, though they may be images.
+RESULTS = ("heatmap",)
 NONE_GIVEN: Mapping[str, Any] = {}
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What every layer of the plugin carries in ``metadata["histoprompt"]``."""
     return {"histoprompt": {"version": __version__, **facts}}
+
+
+def is_result(layer: Layer) -> bool:
+    """Whether the plugin made this layer to show a result on a slide."""
+    return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") in RESULTS
 
 
 def slide_of(layer: Image) -> Slide:

@@ -156,6 +156,8 @@ class ModelCard:
         from its corner on; three quarters of `input_size` if not given.
     needs : tuple of str or None
         (import name, what to ``pip install``) of a package that is not installed with this one.
+    words : tuple of str
+        All texts a text scorer knows, for models that know a fixed list; empty for any text.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -180,6 +182,7 @@ class ModelCard:
     half: Literal["float16", "bfloat16"] | None = None
     step: int = 0
     needs: tuple[str, str] | None = None
+    words: tuple[str, ...] = ()
     memory_mib: int = 256
     description: str = ""
 

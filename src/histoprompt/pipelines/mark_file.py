@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.errors import PromptError
 from histoprompt.core.score_map import ScoreMap
 
+COLUMNS = ("row", "col", "mark", "text")
 _YES, _NO = {"yes", "y", "1", "true"}, {"no", "n", "0", "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a person said of one tile.
+
+    Attributes
+    ----------
+    row, col : float
+        Level-0 pixels, anywhere in the tile.
+    yes : bool
+        Whether the tile belongs to the text.
+    text : str
+        Empty where a file leaves it out.
+    """
+
+    row: float
+    col: float
+    yes: bool
+    text: str
 
 
 def read_marks(path: Path, scores: ScoreMap) -> dict[str, dict[int, bool]]:
@@ -34,13 +56,33 @@ def read_marks(path: Path, scores: ScoreMap) -> dict[str, dict[int, bool]]:
         If the file cannot be read, a column is missing, or a line makes no sense; it is named.
     """
     marks: dict[str, dict[int, bool]] = {text: {} for text in scores.texts}
-    for line, row in _rows(path):
-        where = f"{path} line {line}"
-        text = (row.get("text") or "").strip() or _only(scores, where)
+    for where, mark in _read(path):
+        text = mark.text or _only(scores, where)
         if text not in marks:
             raise PromptError(f"{where}: there is no text {text!r}; {', '.join(marks)}.")
-        marks[text][_tile(row, scores, where)] = _answer(row.get("mark") or "", where)
+        marks[text][_tile(mark, scores, where)] = mark.yes
     return marks
+
+
+def read_list(path: Path) -> tuple[Mark, ...]:
+    """The marks of a file, whatever was scored. Raises as `read_marks` does."""
+    return tuple(mark for _, mark in _read(path))
+
+
+def write_list(path: Path, marks: Iterable[Mark]) -> None:
+    """Write marks as `read_list` and `read_marks` read them.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for mark in marks:
+            answer = "yes" if mark.yes else "no"
+            writer.writerow([f"{mark.row:g}", f"{mark.col:g}", answer, mark.text])
 
 
 def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: ScoreMap) -> None:
@@ -51,13 +93,23 @@ def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: Sco
     ExportError
         If it cannot be written.
     """
-    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", "col", "mark", "text"])
-        for text, answers in marks.items():
-            for tile, yes in sorted(answers.items()):
-                row, col = scores.box(tile).centre
-                writer.writerow([f"{row:g}", f"{col:g}", "yes" if yes else "no", text])
+    write_list(
+        path,
+        (
+            Mark(*scores.box(tile).centre, yes, text)
+            for text, answers in marks.items()
+            for tile, yes in sorted(answers.items())
+        ),
+    )
+
+
+def _read(path: Path) -> list[tuple[str, Mark]]:
+    found = []
+    for line, row in _rows(path):
+        where = f"{path} line {line}"
+        answer = _answer(row.get("mark") or "", where)
+        found.append((where, Mark(*_place(row, where), answer, (row.get("text") or "").strip())))
+    return found
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
@@ -80,15 +132,18 @@ def _only(scores: ScoreMap, where: str) -> str:
     raise PromptError(f"{where}: say in a column text of which: {', '.join(scores.texts)}.")
 
 
-def _tile(row: Mapping[str, str | None], scores: ScoreMap, where: str) -> int:
+def _place(row: Mapping[str, str | None], where: str) -> tuple[float, float]:
     try:
-        at = float(row["row"] or ""), float(row["col"] or "")
+        return float(row["row"] or ""), float(row["col"] or "")
     except ValueError as error:
         raise PromptError(f"{where}: row and col are numbers in level-0 pixels.") from error
-    tile = scores.index_at(*at)
+
+
+def _tile(mark: Mark, scores: ScoreMap, where: str) -> int:
+    tile = scores.index_at(mark.row, mark.col)
     if tile is None:
         raise PromptError(
-            f"{where}: ({at[0]:g}, {at[1]:g}) lies on no tile that was scored; mark tissue."
+            f"{where}: ({mark.row:g}, {mark.col:g}) lies on no tile that was scored; mark tissue."
         )
     return tile
 

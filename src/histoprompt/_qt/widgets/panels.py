@@ -1,4 +1,4 @@
-"""Rows of the Prompt dock that stand on their own: which image, which model."""
+"""Rows that several docks have: which image, which model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.layers import is_result
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.prompt import PromptKind
 from histoprompt.core.slide import Slide
 from histoprompt.models import registry, weights
-from histoprompt.models.card import ModelCard
+from histoprompt.models.card import ModelCard, Role
 
 _KINDS: dict[PromptKind, str] = {"point": "clicks", "scribble": "scribbles", "box": "boxes"}
 
@@ -44,7 +45,7 @@ class ImagePanel(QWidget):
     def __init__(self, viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = viewer
-        self._combo = _combo()
+        self._combo = narrow_combo()
         self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
         self._mpp.setSuffix(" µm/px")
@@ -59,8 +60,9 @@ class ImagePanel(QWidget):
 
     @property
     def images(self) -> list[Image]:
-        """The image layers there are."""
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        """The image layers there are, less those that show a result."""
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in layers if not is_result(layer)]
 
     def refill(self, chosen: Image | None) -> None:
         """List the image layers anew."""
@@ -90,7 +92,13 @@ class ImagePanel(QWidget):
 
 
 class ModelPanel(QWidget):
-    """Which model segments, what it takes, and whether its weights are here.
+    """Which model of a role is used, what it takes, and whether its weights are here.
+
+    Parameters
+    ----------
+    role : Role
+    default : str
+        Id of the model chosen first.
 
     Attributes
     ----------
@@ -100,14 +108,14 @@ class ModelPanel(QWidget):
 
     chosen = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role = "prompt", default: str = registry.DEFAULT) -> None:
         super().__init__()
-        self._cards = [card for card in registry.all_cards() if card.role == "prompt"]
+        self._cards = [card for card in registry.all_cards() if card.role == role]
         self._files: dict[str, Path] = {}
-        self._combo, self._note = _combo(), QLabel(wordWrap=True)
+        self._combo, self._note = narrow_combo(), QLabel(wordWrap=True)
         # What a title says in brackets stands in the note below; here it would be cut off.
         self._combo.addItems([card.title.partition(" (")[0] for card in self._cards])
-        self._combo.setCurrentIndex([card.id for card in self._cards].index(registry.DEFAULT))
+        self._combo.setCurrentIndex([card.id for card in self._cards].index(default))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
@@ -151,10 +159,7 @@ class ModelPanel(QWidget):
         self.chosen.emit()
 
     def _describe(self) -> None:
-        kinds = [name for kind, name in _KINDS.items() if kind in self.card.accepts]
-        text = f"Takes {' and '.join(filter(None, (', '.join(kinds[:-1]), kinds[-1])))}."
-        if "point" not in self.card.accepts:
-            text += " Clicks and scribbles become a box, shown in orange."
+        text = _takes(self.card)
         if self.weights is not None:
             text += f" Weights: {self.weights.name}."
         elif not weights.locate(self.card).present:
@@ -167,7 +172,21 @@ class ModelPanel(QWidget):
         return self.card.weights.filename if self.card.weights else ""
 
 
-def _combo() -> QComboBox:
+def _takes(card: ModelCard) -> str:
+    """What a model takes, in a sentence."""
+    if card.role == "text":
+        return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
+    if card.role != "prompt":
+        return card.description
+    kinds = [name for kind, name in _KINDS.items() if kind in card.accepts]
+    takes = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
+    if "point" in card.accepts:
+        return f"Takes {takes}."
+    return f"Takes {takes}. Clicks and scribbles become a box, shown in orange."
+
+
+def narrow_combo() -> QComboBox:
+    """A combo box that does not grow with its longest entry."""
     combo = QComboBox()
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     combo.setSizeAdjustPolicy(policy)

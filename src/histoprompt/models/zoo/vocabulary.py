@@ -32,6 +32,7 @@ CARD = ModelCard(
     licence="BSD-3-Clause",
     citation="Ruifrok and Johnston 2001 (stain); word definitions of this project",
     mpp=1.0,
+    words=tuple(SYNONYMS),
     memory_mib=64,
     description=(
         "Knows a fixed list of tissue words by colour, nuclei and texture, and says which; at once "

@@ -1,0 +1,55 @@
+"""The long work of one dock: in the batch lane, with progress, Cancel and one status line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from psygnal import Signal
+
+from histoprompt._qt.jobs import Job, Jobs
+from histoprompt.core.task import Progress
+
+
+class BatchWork:
+    """Submits jobs and tells of them.
+
+    Attributes
+    ----------
+    status : Signal(str)
+        Why a job ended without a result; the dock may tell other things through it.
+    progress : Signal(Progress)
+        How far the running job is.
+    """
+
+    status, progress = Signal(str), Signal(Progress)
+
+    def __init__(self, jobs: Jobs, cancelled: str) -> None:
+        self._jobs, self._cancelled = jobs, cancelled
+        self._running: list[Job] = []
+
+    def run(
+        self, fn: Callable[..., Any], *args: Any, title: str, done: Callable[..., object]
+    ) -> None:
+        """Call ``fn(*args, task=task)``; a newer job of the same title takes the place of this."""
+        self.status.emit(f"{title} ...")
+        job = self._jobs.submit(
+            fn,
+            *args,
+            lane="batch",
+            key=title,
+            title=title,
+            on_done=done,
+            on_error=self.status.emit,
+            on_cancel=self._on_cancelled,
+            on_progress=self.progress.emit,
+        )
+        self._running = [*(j for j in self._running if j.active), job]
+
+    def cancel(self) -> None:
+        """Stop all of it."""
+        for job in self._running:
+            job.cancel()
+
+    def _on_cancelled(self) -> None:
+        self.status.emit(self._cancelled)

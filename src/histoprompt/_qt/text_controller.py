@@ -1,0 +1,349 @@
+"""From words to maps, regions and counts: the controller behind the Text dock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.batch_work import BatchWork
+from histoprompt._qt.camera import fly_to
+from histoprompt._qt.region_actions import Current, RegionActions
+from histoprompt._qt.score_layers import ScoreLayers
+from histoprompt._qt.session import Session
+from histoprompt._qt.tile_marking import TileMarking
+from histoprompt._qt.work_area import view_box
+from histoprompt.core.errors import HistopromptError, PromptError
+from histoprompt.core.geometry import Box
+from histoprompt.core.score_map import ScoreMap
+from histoprompt.core.task import Task
+from histoprompt.models.card import ModelCard
+from histoprompt.pipelines.calibrate import Calibration
+from histoprompt.pipelines.gallery import TilePicture, gallery
+from histoprompt.pipelines.mark_book import MarkBook, book_path
+from histoprompt.pipelines.queries import TextCache
+from histoprompt.pipelines.region_steps import fit_all
+from histoprompt.pipelines.score import ScoreParams, SeenTiles, ask, score
+from histoprompt.pipelines.score_session import ScoreSession
+from histoprompt.pipelines.score_tiles import ScoreJob
+
+ASKING, FITTING, PICTURES = "asking words", "calibrating", "best tiles"
+BEST, PICTURE_SIDE = 10, 72
+_NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
+_CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
+_NOTHING = "Nothing was scored yet: type a word and press Find."
+
+
+class TextController:
+    """Words asked of the session's slide.
+
+    Attributes
+    ----------
+    work : ScoreSession or None
+        What came of it; None until something was found.
+    text : str
+        The one that is shown and marked.
+    region_count : int
+        How many regions it has.
+    regions : RegionActions
+        What can be done with the regions of the text.
+    marking : TileMarking
+        Clicks on tiles.
+    layers : ScoreLayers or None
+        On the bound image.
+    answered : Signal
+        There are other maps, or none any more.
+    changed : Signal
+        Marks, threshold, regions or the chosen text changed.
+    pictured : Signal(list)
+        The `TilePicture` of the tiles that fit the text best.
+    failed : Signal(str)
+        What went wrong, for people; what happened comes from `batch`.
+    refused : Signal(str)
+        The model cannot know one of the texts.
+    """
+
+    answered, changed = Signal(), Signal()
+    pictured = Signal(list)
+    failed, refused = Signal(str), Signal(str)
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._jobs = session, session.jobs
+        self._annotator: Annotator | None = None
+        self._job: ScoreJob | None = None
+        self._looked: tuple[Any, ...] = ()
+        self._cache = TextCache()
+        self._undo: list[str] = []
+        self.batch = BatchWork(session.jobs, _CANCELLED)
+        self.regions = RegionActions(self.batch, self._current)
+        self.regions.kept.connect(self._on_kept)
+        self.marking = TileMarking(session.viewer, self)
+        self.layers: ScoreLayers | None = None
+        self.work: ScoreSession | None = None
+        self.text, self.region_count = "", 0
+
+    def bind(self) -> None:
+        """Serve the session's annotator, which may be a new one or none; what was shown goes."""
+        self.batch.cancel()
+        if self.layers is not None:
+            self.layers.clear()
+        if self._annotator is not None:
+            self._annotator.image.events.scale.disconnect(self._on_scale)
+        annotator = self._annotator = self._session.annotator
+        self.layers = None
+        if annotator is not None:
+            image = annotator.image
+            image.events.scale.connect(self._on_scale)
+            self.layers = ScoreLayers(annotator.viewer, image, self.marking.attach)
+        self.regions.bind(annotator, self.layers)
+        self.work, self.text, self._undo = None, "", []
+        self.answered.emit()
+
+    # -- asking ------------------------------------------------------------------------------
+
+    def find(self, params: ScoreParams, card: ModelCard, weights: Path | None, where: Box) -> None:
+        """Look at the tiles of a part of the slide, those in view first, and ask the texts."""
+        if self._annotator is None:
+            self.failed.emit(_NO_SLIDE)
+            return
+        slide, image = self._annotator.slide, self._annotator.image
+        job = ScoreJob(self._session.manager, card, weights)
+        done = partial(self._on_score, job, _look(params, card, weights))
+        first = view_box(self._annotator.viewer, image)
+        call = partial(_or_refusal, partial(score, region=where, first=first, texts=self._cache))
+        self.batch.run(call, slide, params, job, title="Looking at tiles", done=done)
+
+    def ask(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
+        """Ask the tiles that were looked at; False if others would have to be looked at first."""
+        if self.work is None or self._looked != _look(params, card, weights):
+            return False
+        self._jobs.submit(
+            partial(_or_refusal, partial(_ask, texts=self._cache)),
+            self.work.seen,
+            params,
+            self._job,
+            lane="interactive",
+            key=ASKING,
+            title="Asking",
+            on_done=partial(self._on_asked, self.work),
+            on_error=self.batch.status.emit,
+        )
+        return True
+
+    def choose(self, text: str) -> None:
+        """Show this text's map, regions and marks."""
+        if self.work is None or self.layers is None or text not in self.work.texts:
+            return
+        self.text = text
+        self.layers.choose(text)
+        self._show_text()
+
+    # -- marks and threshold -----------------------------------------------------------------
+
+    def mark_at(self, row: float, col: float, yes: bool) -> None:
+        """Mark the tile at a level-0 position; the same answer again takes the mark away."""
+        tile = None if self.work is None else self.work.scores.index_at(row, col)
+        if tile is None or self.work is None:
+            self.batch.status.emit("No tile was scored there: mark tiles that have a colour.")
+            return
+        same = self.work.marks(self.text).get(tile) == yes
+        if self._guarded(partial(self.work.mark, self.text, tile, None if same else yes)):
+            self._undo.append("mark")
+            self._on_marks([self.text])
+
+    def undo(self) -> None:
+        """Take back the last mark or commit of this dock."""
+        if self._undo and self._undo[-1] == "commit" and self._annotator is not None:
+            self._undo.pop()
+            self._annotator.undo()
+            self.batch.status.emit("The committed regions were taken back.")
+        elif self._walk_marks(lambda work: work.book.undo()):
+            self._undo = self._undo[:-1]
+        else:
+            self.batch.status.emit("There is nothing to undo here.")
+
+    def redo(self) -> None:
+        """Put back the mark that was taken back last."""
+        if self._walk_marks(lambda work: work.book.redo()):
+            self._undo.append("mark")
+        else:
+            self.batch.status.emit("There is no mark to put back.")
+
+    def set_threshold(self, value: float | None) -> None:
+        """Cut regions at a value; None goes back to what text and marks say."""
+        if self.work is not None and self.text:
+            work = self.work
+            if self._guarded(partial(work.set_threshold, self.text, value)):
+                self._show_regions()
+
+    def next_doubtful(self) -> None:
+        """Fly to the tile whose mark would teach most."""
+        tile = None if self.work is None or not self.text else self.work.doubtful(self.text)
+        if tile is None:
+            self.batch.status.emit(_NOTHING if self.work is None else "All tiles are marked.")
+        else:
+            self.fly_to(tile)
+            self.batch.status.emit("Is the tile in the middle one? Mark it yes or no.")
+
+    def fly_to(self, tile: int) -> None:
+        """Bring a tile to the middle of the canvas."""
+        if self.work is not None and self._annotator is not None:
+            box = self.work.scores.box(tile)
+            fly_to(self._annotator.viewer, self._annotator.image, box)
+
+    # -- what came of it ---------------------------------------------------------------------
+
+    def _on_score(
+        self,
+        job: ScoreJob,
+        looked: tuple[Any, ...],
+        found: tuple[ScoreMap, SeenTiles] | PromptError,
+    ) -> None:
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+            return
+        scores, seen = found
+        assert self._annotator is not None  # letting it go cancels the job
+        try:
+            book = self.work.book if self.work else MarkBook(book_path(self._annotator.slide.key))
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self._job, self._looked = job, looked
+        self.work = ScoreSession(seen, scores, book)
+        self._on_answer()
+        count = f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored"
+        self.batch.status.emit(f"{count} with {job.card.title}. Glass and pen are left out.")
+
+    def _on_asked(self, work: ScoreSession, found: ScoreMap | PromptError) -> None:
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+        elif work is self.work:
+            work.answer(found)
+            self._on_answer()
+
+    def _on_answer(self) -> None:
+        assert self.work is not None
+        assert self.layers is not None
+        if self.text not in self.work.texts:
+            self.text = self.work.texts[-1]
+        self.layers.show_maps(self.work.scores, self.text)
+        self.answered.emit()
+        self._on_marks(self.work.texts)
+
+    def _on_marks(self, texts: tuple[str, ...] | list[str]) -> None:
+        """Show marks at once, and calibrate to them beside the GUI."""
+        assert self.work is not None
+        assert self.layers is not None
+        work, wanted = self.work, []
+        for text in texts:
+            item = work.to_fit(text)
+            if item is not None:
+                wanted.append(item)
+            elif work.calibration(text) is not None:
+                work.take(text, None)
+                self.layers.show_map(work.scores, text)
+        self._show_text()
+        if wanted:
+            self._jobs.submit(
+                fit_all,
+                wanted,
+                lane="interactive",
+                key=FITTING,
+                title="Calibrating",
+                on_done=partial(self._on_fitted, work),
+            )
+
+    def _on_fitted(self, work: ScoreSession, found: dict[str, Calibration]) -> None:
+        if work is self.work and self.layers is not None:
+            for text, fitted in found.items():
+                work.take(text, fitted)
+                self.layers.show_map(work.scores, text)
+            self._show_text()
+
+    def _on_scale(self, _: object) -> None:
+        """Another pixel size: tiles are other tiles now."""
+        self.bind()
+
+    def _on_kept(self) -> None:
+        self._undo.append("commit")
+
+    def _show_text(self) -> None:
+        """Everything of the chosen text but its map."""
+        assert self.work is not None
+        assert self.layers is not None
+        assert self._annotator is not None
+        self.layers.show_marks(self.work.scores, self.work.marks(self.text))
+        self._show_regions()
+        self._jobs.submit(
+            partial(gallery, count=BEST, pixels=PICTURE_SIDE),
+            self._annotator.slide,
+            self.work.scores,
+            self.text,
+            lane="interactive",
+            key=PICTURES,
+            title="Reading the best tiles",
+            on_done=partial(self._on_pictured, self.work, self.text),
+        )
+
+    def _on_pictured(self, work: ScoreSession, text: str, found: list[TilePicture]) -> None:
+        if work is self.work and text == self.text:
+            self.pictured.emit(found)
+
+    def _show_regions(self) -> None:
+        assert self.work is not None
+        assert self.layers is not None
+        self.region_count = self.layers.show_regions(self.work.scores, self.text)
+        self.changed.emit()
+
+    # -- inner -------------------------------------------------------------------------------
+
+    def _current(self) -> Current | None:
+        """What regions are cut from now; says so if there is nothing."""
+        if self.work is None or self._job is None:
+            self.failed.emit(_NOTHING)
+            return None
+        return Current(self.work, self.text, self._job)
+
+    def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
+        work = self.work
+        try:
+            if work is None or not step(work):
+                return False
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return True
+        self._on_marks(work.texts)
+        return True
+
+    def _guarded(self, edit: Callable[[], object]) -> bool:
+        """Do something that may be refused; whether it was done."""
+        try:
+            edit()
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return False
+        return True
+
+
+def _look(params: ScoreParams, card: ModelCard, weights: Path | None) -> tuple[Any, ...]:
+    """What makes tiles look as they do to a model."""
+    return card, weights, params.scales, params.overlap, params.mpp
+
+
+def _ask(
+    seen: SeenTiles, params: ScoreParams, job: ScoreJob, *, texts: TextCache, task: Task
+) -> ScoreMap:
+    return ask(seen, params, job, task, texts)
+
+
+def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
+    """What a call returns, or why it refuses a text: the dock answers that in its own way."""
+    try:
+        return call(*args, task=task)
+    except PromptError as error:
+        return error

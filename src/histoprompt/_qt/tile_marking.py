@@ -1,0 +1,99 @@
+"""Clicks and keys on the layer of marks: which tile is meant, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Points
+from psygnal import Signal
+
+from histoprompt._qt.keys import bind_marks
+
+
+class Marks(Protocol):
+    """Who keeps the marks."""
+
+    def mark_at(self, row: float, col: float, yes: bool) -> None:
+        """Mark the tile at a level-0 position."""
+
+    def undo(self) -> None:
+        """Take back the last step."""
+
+    def redo(self) -> None:
+        """Put back the step taken back."""
+
+
+class TileMarking:
+    """A click marks the tile under the pointer; with Control held, it says no.
+
+    Attributes
+    ----------
+    yes : bool
+        What a click says.
+    toggled : Signal(bool)
+        It says something else now.
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, viewer: ViewerModel, marks: Marks) -> None:
+        self._viewer, self._marks = viewer, marks
+        self._image: Image | None = None
+        self._layer: Points | None = None
+        self.yes = True
+
+    @property
+    def active(self) -> bool:
+        """Whether clicks and keys go to the layer of marks."""
+        active = self._viewer.layers.selection.active
+        return self._layer is not None and active is self._layer
+
+    def attach(self, layer: Points, image: Image) -> None:
+        """Serve a new layer of marks on an image."""
+        self._layer, self._image = layer, image
+        layer.mouse_drag_callbacks.append(self._on_press)
+        bind_marks(layer, self)
+
+    def choose(self, yes: bool) -> None:
+        """Let clicks say this, and make them go to the layer of marks."""
+        self.yes = yes
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.layers.selection.active = self._layer
+        self.toggled.emit(yes)
+
+    def toggle(self) -> None:
+        """Let clicks say the opposite."""
+        self.choose(not self.yes)
+
+    def mark_yes(self) -> None:
+        """The tile under the pointer belongs to the text."""
+        self._mark(self._viewer.cursor.position, True)
+
+    def mark_no(self) -> None:
+        """The tile under the pointer does not belong to the text."""
+        self._mark(self._viewer.cursor.position, False)
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        self._marks.undo()
+
+    def redo(self) -> None:
+        """Put back the step taken back."""
+        self._marks.redo()
+
+    def _on_press(self, layer: Layer, event: Any) -> Iterator[None]:
+        names = {str(getattr(m, "value", m)) for m in event.modifiers}
+        yes = self.yes and not names & {"Control", "Ctrl"}
+        yield
+        dragged = event.type == "mouse_move"
+        while event.type == "mouse_move":
+            yield
+        if not dragged:
+            self._mark(event.position, yes)
+
+    def _mark(self, position: Any, yes: bool) -> None:
+        if self._image is not None:
+            row, col = self._image.world_to_data(position)[-2:]
+            self._marks.mark_at(float(row), float(col), yes)

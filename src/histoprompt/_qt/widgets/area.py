@@ -1,0 +1,79 @@
+"""The row that says on which part of a slide to work."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
+
+from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.drawn_area import DrawnArea
+from histoprompt._qt.widgets.base import row
+from histoprompt._qt.work_area import view_box
+from histoprompt.core.errors import RegionError
+from histoprompt.core.geometry import Box
+
+Part = Literal["view", "drawn", "slide"]
+_PARTS: dict[Part, str] = {
+    "view": "What is in view",
+    "drawn": "A drawn rectangle",
+    "slide": "The whole slide",
+}
+
+
+class AreaPanel(QWidget):
+    """View, drawn rectangle or whole slide.
+
+    Attributes
+    ----------
+    drawing : Signal
+        The user wants to draw a rectangle: call `DrawnArea.draw`.
+    """
+
+    drawing = Signal()
+
+    def __init__(self, part: Part = "view") -> None:
+        super().__init__()
+        self._combo = QComboBox()
+        self._combo.addItems(list(_PARTS.values()))
+        self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide")
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Where", row(self._combo, self._draw))
+        self._draw.clicked.connect(self._on_draw)
+        self.choose(part)
+
+    @property
+    def part(self) -> Part:
+        """What is chosen."""
+        return list(_PARTS)[self._combo.currentIndex()]
+
+    def choose(self, part: Part) -> None:
+        """Choose a part."""
+        self._combo.setCurrentIndex(list(_PARTS).index(part))
+
+    def box(self, annotator: Annotator) -> Box:
+        """The part in whole level-0 pixels of the annotated slide.
+
+        Raises
+        ------
+        RegionError
+            If nothing was drawn, or the slide is out of view.
+        """
+        bounds = annotator.slide.box
+        if self.part == "slide":
+            return bounds
+        if self.part == "drawn":
+            drawn = DrawnArea(annotator.viewer, annotator.image).box(bounds)
+            if drawn is None:
+                raise RegionError("No rectangle is drawn on the slide: press Draw and drag one.")
+            return drawn
+        seen = view_box(annotator.viewer, annotator.image).intersection(bounds)
+        if seen is None:
+            raise RegionError("The slide is out of view: bring it back, or choose another part.")
+        return seen.to_pixels()
+
+    def _on_draw(self) -> None:
+        self.choose("drawn")
+        self.drawing.emit()

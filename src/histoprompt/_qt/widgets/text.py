@@ -1,0 +1,275 @@
+"""The Text dock: words to heat maps, regions and counts."""
+
+from __future__ import annotations
+
+from napari.layers import Image
+from qtpy.QtWidgets import (
+    QFrame,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt import messages
+from histoprompt._qt.drawn_area import DrawnArea
+from histoprompt._qt.text_controller import TextController
+from histoprompt._qt.widgets.area import AreaPanel
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.calibration import CalibrationPanel
+from histoprompt._qt.widgets.hand_on import HandOnPanel
+from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
+from histoprompt._qt.widgets.text_options import TextOptions
+from histoprompt._qt.widgets.tile_gallery import TileGallery
+from histoprompt._qt.widgets.words import WordsPanel
+from histoprompt.core.errors import RegionError
+from histoprompt.core.task import Progress
+from histoprompt.pipelines.score import ScoreParams
+
+DEFAULT_MODEL = "vocabulary"
+HINT = "Type a word and press Enter."
+_SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
+
+
+class TextDock(Dock):
+    """Type words, see where they fit, mark tiles, keep regions, count cells in them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+    """
+
+    def value(self) -> ScoreParams:
+        """What the rows say."""
+        params = ScoreParams(texts=self.words.texts, contrasts=self.words.contrasts)
+        return self.options.applied(params)
+
+    def set_value(self, params: ScoreParams) -> None:
+        """Show these values in the rows."""
+        self.words.set_value(params.texts, params.contrasts)
+        self.options.set_value(params)
+
+    def run(self) -> None:
+        """Find the texts on the chosen part of the slide."""
+        self.words.take_line(tell=False)
+        annotator = self.session.annotator
+        if annotator is None or not self.words.texts:
+            self._say(HINT if annotator else self._no_image())
+            return
+        try:
+            where = self.area.box(annotator)
+        except RegionError as error:
+            self._on_failed(str(error))
+            return
+        self.control.find(self.value(), self.models.card, self.models.weights, where)
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.control = TextController(self.session)
+        self.images = ImagePanel(self.viewer)
+        self.models, self.words = ModelPanel("text", DEFAULT_MODEL), WordsPanel()
+        self.area, self.options = AreaPanel(), TextOptions()
+        self.gallery, self.calibration = TileGallery(), CalibrationPanel()
+        self.hand_on = HandOnPanel()
+        self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
+        self._scale = QLabel(wordWrap=True)
+        self._results = self._make_results()
+        content = QWidget()
+        column = QVBoxLayout(content)
+        for widget in (self.images, self.models, self.words, self.area, self.options, self._go):
+            column.addWidget(widget)
+        column.addWidget(self._results)
+        column.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(content)
+        bar = scroll.verticalScrollBar().sizeHint().width()
+        scroll.setMinimumWidth(content.minimumSizeHint().width() + bar)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(self._report())
+
+    def _make_results(self) -> QWidget:
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        self._heads = {name: QLabel(f"<b>{name}</b>") for name in ("Best tiles", "Regions", "Use")}
+        column.addWidget(self._heads["Best tiles"])
+        column.addWidget(self._scale)
+        column.addWidget(self.gallery)
+        column.addWidget(self._heads["Regions"])
+        column.addWidget(self.calibration)
+        column.addWidget(self._heads["Use"])
+        column.addWidget(self.hand_on)
+        return holder
+
+    def _report(self) -> QVBoxLayout:
+        self._status = QLabel(HINT, wordWrap=True)
+        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
+        self._busy = row(self._bar, self._cancel)
+        self._busy.setVisible(False)
+        column = QVBoxLayout()
+        column.setContentsMargins(9, 0, 9, 6)
+        column.addWidget(self._status)
+        column.addWidget(self._busy)
+        return column
+
+    def _connect(self) -> None:
+        self.images.chosen.connect(self._on_image)
+        self.images.mpp_typed.connect(self._on_mpp)
+        self.models.chosen.connect(self._on_model)
+        self.words.changed.connect(self._on_words)
+        self.words.chosen.connect(self.control.choose)
+        self.options.changed.connect(self._on_options)
+        self.area.drawing.connect(self._on_draw)
+        self._go.clicked.connect(self.run)
+        self._cancel.clicked.connect(self.control.batch.cancel)
+        self.gallery.picked.connect(self.control.fly_to)
+        self.calibration.moved.connect(self.control.set_threshold)
+        self.calibration.released.connect(self._on_released)
+        self.calibration.answering.connect(self.control.marking.choose)
+        self.calibration.asked_next.connect(self.control.next_doubtful)
+        self.calibration.asked_undo.connect(self.control.undo)
+        self.hand_on.committing.connect(self.control.regions.commit)
+        self.hand_on.counting.connect(self._on_count)
+        self.hand_on.exporting.connect(self.control.regions.export)
+        self.hand_on.naming.connect(self.control.regions.tell_apart)
+        self._connect_control()
+        self.link(self.session.annotating, self._bind)
+        self.link(self.session.failed, self._on_failed)
+        self.link(self.viewer.layers.events.inserted, self._on_layers)
+        self.link(self.viewer.layers.events.removed, self._on_layers)
+
+    def _connect_control(self) -> None:
+        control = self.control
+        self.link(control.answered, self._on_answered)
+        self.link(control.changed, self._on_changed)
+        self.link(control.pictured, self.gallery.show_pictures)
+        self.link(control.failed, self._on_failed)
+        self.link(control.refused, self._on_refused)
+        self.link(control.batch.status, self._say)
+        self.link(control.batch.progress, self._on_progress)
+        self.link(control.regions.counted, self._on_counted)
+        self.link(control.marking.toggled, self.calibration.show_answer)
+        selection = self.viewer.layers.selection.events.active
+        self.link(selection, self._on_active)
+
+    def _start(self) -> None:
+        self._on_layers()
+        self._on_model()
+        self._bind()
+
+    # -- what the user does ------------------------------------------------------------------
+
+    def _on_layers(self, event: object = None) -> None:
+        """Offer the images there are; a lone one is taken at once."""
+        images = self.images.images
+        inserted = getattr(event, "type", "inserted") == "inserted"
+        if self.session.annotator is None and len(images) == 1 and inserted:
+            self.session.annotate(images[0])
+        chosen = self.session.annotator
+        self.images.refill(chosen.image if chosen else None)
+
+    def _on_image(self, image: Image | None) -> None:
+        self.session.annotate(image)
+
+    def _on_mpp(self, mpp: float) -> None:
+        if self.session.annotator is not None:
+            self.session.annotator.set_mpp(mpp)
+            self.images.show_slide(self.session.annotator.slide)
+
+    def _on_model(self) -> None:
+        self.words.offer(self.models.card.words)
+
+    def _on_words(self) -> None:
+        """Ask at once where tiles were seen already; the first word starts the search."""
+        if not self.words.texts:
+            self._say(HINT)
+        elif not self.control.ask(self.value(), self.models.card, self.models.weights):
+            self.run()
+
+    def _on_options(self) -> None:
+        if self.words.texts:
+            asked = self.control.ask(self.value(), self.models.card, self.models.weights)
+            if not asked and self.control.work is not None:
+                self._say("Press Find: tiles have to be looked at anew for this.")
+
+    def _on_draw(self) -> None:
+        annotator = self.session.annotator
+        if annotator is not None:
+            DrawnArea(annotator.viewer, annotator.image).draw()
+
+    def _on_released(self) -> None:
+        self.control.set_threshold(None)
+
+    def _on_count(self) -> None:
+        self.control.regions.count(self.hand_on.segmenter)
+
+    # -- what is shown -----------------------------------------------------------------------
+
+    def _bind(self) -> None:
+        annotator = self.session.annotator
+        self.control.bind()
+        self.images.refill(annotator.image if annotator else None)
+        self.images.show_slide(annotator.slide if annotator else None)
+        self._say(HINT if annotator else self._no_image())
+
+    def _no_image(self) -> str:
+        return self.session.reason or "Open a slide, or choose an image."
+
+    def _on_refused(self, text: str) -> None:
+        """The model cannot know a word: let it be typed otherwise."""
+        self.words.take_back()
+        self._on_failed(text)
+
+    def _on_answered(self) -> None:
+        work = self.control.work
+        self._results.setVisible(work is not None)
+        if work is None:
+            self.gallery.show_pictures([])
+            return
+        self.words.select(self.control.text)
+
+    def _on_changed(self) -> None:
+        work, text = self.control.work, self.control.text
+        if work is None:
+            return
+        self.calibration.show_threshold(
+            work.scores.thresholds[text],
+            work.origin(text),
+            by_hand=work.is_typed(text),
+            regions=self.control.region_count,
+        )
+        self.hand_on.set_ready(self.control.region_count > 0)
+        fitted = work.calibration(text)
+        self.calibration.show_trust(fitted.text if fitted else "No tile is marked.")
+        by_user = work.scores.facts["contrasts chosen by"] == "user"
+        rivals = work.scores.facts["contrasts"] if by_user else "the other texts and usual tissues"
+        self._scale.setText(_SCALE.format(text, rivals))
+        self._scale.setToolTip(f"Held against: {work.scores.facts['contrasts']}")
+
+    def _on_active(self, _: object) -> None:
+        """Clicks mark tiles only while the layer of marks is the active one."""
+        marking = self.control.marking
+        self.calibration.show_answer(marking.yes if marking.active else None)
+
+    def _on_counted(self) -> None:
+        self.hand_on.show_counts(self.control.regions.counts)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self._busy.setVisible(progress.done < progress.total)
+        self._bar.setMaximum(progress.total)
+        self._bar.setValue(progress.done)
+
+    def _say(self, text: str) -> None:
+        self._status.setText(text)
+        self._busy.setVisible(False)
+
+    def _on_failed(self, text: str) -> None:
+        self._say(text)
+        messages.show_error(text)

@@ -1,0 +1,139 @@
+"""The texts of the Text dock: typed, listed, chosen, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCompleter,
+    QFormLayout,
+    QLineEdit,
+    QListWidget,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.widgets.base import row
+
+_LIST_HEIGHT = 74
+_EXAMPLE = "a word, such as tumour | carcinoma"
+
+
+class WordsPanel(QWidget):
+    """Which texts are looked for, what they are held against, and which of them is shown.
+
+    Attributes
+    ----------
+    changed : Signal
+        Other texts or contrasts.
+    chosen : Signal(str)
+        The name of the text to show.
+    """
+
+    changed = Signal()
+    chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line, self._contrasts = QLineEdit(), QLineEdit()
+        self._line.setPlaceholderText(_EXAMPLE)
+        self._line.setToolTip("One text at a time; a bar gives it another name: tumour | carcinoma")
+        self._contrasts.setPlaceholderText("the usual tissues")
+        self._contrasts.setToolTip("What the texts are held against, with commas between")
+        self._add = QPushButton("Add", toolTip="Look for this text too (Enter)")
+        self._remove = QPushButton("Remove", toolTip="Look no more for the text that is selected")
+        self._list = QListWidget()
+        self._list.setFixedHeight(_LIST_HEIGHT)
+        self._list.setToolTip("Texts compete with each other; select the one to show")
+        form = QFormLayout()
+        form.addRow("Words", row(self._line, self._add))
+        form.addRow("Texts", row(self._list, self._remove))
+        form.addRow("Against", self._contrasts)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        self._line.returnPressed.connect(self._on_add)
+        self._add.clicked.connect(self._on_add)
+        self._remove.clicked.connect(self._on_remove)
+        self._contrasts.editingFinished.connect(self._on_contrasts)
+        self._list.currentRowChanged.connect(self._on_row)
+        self._said, self._fresh = self.contrasts, ""
+        self._on_row(-1)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts, each with its other names after bars."""
+        return tuple(self._list.item(i).text() for i in range(self._list.count()))
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """What the texts are held against; empty for the usual tissues."""
+        return tuple(t.strip() for t in self._contrasts.text().split(",") if t.strip())
+
+    def set_value(self, texts: Sequence[str], contrasts: Sequence[str] = ()) -> None:
+        """Show these, the last text selected."""
+        with signals_blocked(self._list):
+            self._list.clear()
+            self._list.addItems(list(texts))
+            self._list.setCurrentRow(len(texts) - 1)
+        self._contrasts.setText(", ".join(contrasts))
+        self._said = self.contrasts
+        self._remove.setEnabled(bool(texts))
+
+    def select(self, name: str) -> None:
+        """Select the text of this name, without telling of it."""
+        names = [_name(text) for text in self.texts]
+        with signals_blocked(self._list):
+            self._list.setCurrentRow(names.index(name) if name in names else -1)
+
+    def offer(self, words: Sequence[str]) -> None:
+        """Offer these words while a text is typed."""
+        completer = QCompleter(list(words), self._line)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        self._line.setCompleter(completer)
+
+    def take_line(self, tell: bool = True) -> bool:
+        """Add what is typed to the list, and tell of it; False if nothing new is."""
+        text = self._line.text().strip()
+        self._line.clear()
+        if not text or _name(text) in [_name(known) for known in self.texts]:
+            return False
+        self.set_value((*self.texts, text), self.contrasts)
+        self._fresh = text
+        if tell:
+            self.changed.emit()
+        return True
+
+    def take_back(self) -> None:
+        """Put the text that was added last back into the line, to be typed otherwise."""
+        if self._fresh in self.texts:
+            self._line.setText(self._fresh)
+            self.set_value([t for t in self.texts if t != self._fresh], self.contrasts)
+        self._fresh = ""
+
+    def _on_add(self) -> None:
+        self.take_line()
+
+    def _on_remove(self) -> None:
+        left = [text for i, text in enumerate(self.texts) if i != self._list.currentRow()]
+        self.set_value(left, self.contrasts)
+        self.changed.emit()
+
+    def _on_contrasts(self) -> None:
+        if self.contrasts != self._said:
+            self._said = self.contrasts
+            self.changed.emit()
+
+    def _on_row(self, index: int) -> None:
+        self._remove.setEnabled(index >= 0)
+        if index >= 0:
+            self.chosen.emit(_name(self.texts[index]))
+
+
+def _name(text: str) -> str:
+    """What the map of a text is called: its first wording."""
+    return " ".join(text.split("|", maxsplit=1)[0].split())

@@ -1,0 +1,232 @@
+"""The Text dock in a real viewer on the sample slide: words, maps, marks, regions, counts, undo."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from histoprompt._qt.drawn_area import DrawnArea
+from histoprompt._qt.layers import box_vertices
+from histoprompt._qt.session import session_of
+from histoprompt._qt.widgets.text import TextDock
+from histoprompt.core.geometry import Box
+from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.core.score_files import read_scores
+from histoprompt.pipelines.mark_book import MarkBook, book_path
+from histoprompt.pipelines.score import ScoreParams
+from histoprompt.pipelines.score_tiles import plan_tiles
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def text(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
+    """The Text dock beside the sample slide, with nothing kept from other tests."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    viewer = make_napari_viewer()
+    viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
+    widget = TextDock(viewer)
+    viewer.window.add_dock_widget(widget, name="Text")
+    widget.area.choose("slide")
+    yield widget
+    session_of(viewer).close()
+
+
+def type_word(dock: TextDock, word: str) -> None:
+    dock.words._line.setText(word)
+    dock.words._line.returnPressed.emit()
+
+
+def find(dock: TextDock, until, *words: str) -> None:
+    for word in words:
+        type_word(dock, word)
+        until(lambda word=word: dock.control.work is not None and word in dock.control.work.texts)
+    until(lambda: dock.gallery.count() > 0)
+
+
+def idle(dock: TextDock) -> bool:
+    return not any(job.active for job in dock.control.batch._running)
+
+
+def click(dock: TextDock, row: float, col: float, *modifiers: str) -> None:
+    """A click on the layer of marks as napari tells of it, at a level-0 position."""
+    layer = dock.control.layers.marks
+    position = dock.session.annotator.image.data_to_world((row, col))
+    event = SimpleNamespace(type="mouse_press", position=position, modifiers=modifiers)
+    steps = layer.mouse_drag_callbacks[-1](layer, event)
+    next(steps)
+    event.type = "mouse_release"
+    assert next(steps, "ended") == "ended"
+
+
+def middle(dock: TextDock, tile: int) -> tuple[float, float]:
+    return dock.control.work.scores.box(tile).centre
+
+
+def test_the_heat_map_lies_on_its_tiles_and_on_tissue_only(text, until):
+    find(text, until, "tumour")
+    annotator, work = text.session.annotator, text.control.work
+    layer = text.control.layers.heat("tumour")
+    plan = plan_tiles(annotator.slide, text.models.card)
+    assert np.isfinite(layer.data).sum() == len(plan) == len(work.scores)
+    for tile in (0, len(plan) // 2, len(plan) - 1):
+        world = annotator.image.data_to_world(middle(text, tile))
+        assert layer.get_value(world, world=True) == pytest.approx(
+            work.scores.column("tumour")[tile]
+        )
+    assert tuple(layer.contrast_limits) == (0, 1)
+    assert layer.metadata["histoprompt"]["model"] == "vocabulary"
+    assert layer not in text.images.images
+    assert "by text only" in text.calibration._origin.text()
+    assert "tumour" in text._scale.text()
+
+
+def test_another_word_is_answered_from_what_was_seen(text, until, monkeypatch):
+    find(text, until, "tumour")
+    seen = text.control.work.seen
+    find(text, until, "stroma", "lymphocyte")
+    assert text.control.work.seen is seen
+    heat = text.control.layers.heat
+    text.words._list.setCurrentRow(1)
+    assert [heat(t).visible for t in ("tumour", "stroma", "lymphocyte")] == [False, True, False]
+    assert text.control.text == "stroma"
+    text.words._remove.click()
+    until(lambda: text.control.work.texts == ("tumour", "lymphocyte"))
+    assert heat("stroma") is None
+
+
+def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
+    type_word(text, "giraffe")
+    until(lambda: "giraffe" in text._status.text())
+    assert "tumour" in text._status.text()
+    assert text.control.work is None
+    assert text.words._line.text() == "giraffe"
+    assert text.words.texts == ()
+    find(text, until, "tumour")
+    type_word(text, "zebra")
+    until(lambda: "zebra" in text._status.text())
+    assert text.words.texts == text.control.work.texts == ("tumour",)
+    completer = text.words._line.completer()
+    completer.setCompletionPrefix("lymph")
+    assert completer.currentCompletion() == "lymphocyte"
+
+
+def test_marks_move_the_threshold_live_and_are_undone(text, until):
+    find(text, until, "tumour")
+    work, control = text.control.work, text.control
+    text.calibration._yes.click()
+    assert text.viewer.layers.selection.active is control.layers.marks
+    tiles = work.scores.top("tumour", 10**6).tolist()
+    for tile in tiles[:2]:
+        click(text, *middle(text, tile))
+    for tile in tiles[-2:]:
+        click(text, *middle(text, tile), "Control")
+    until(lambda: "from 4 marks" in text.calibration._origin.text())
+    assert "4 marks (2 yes, 2 no)" in text.calibration._trust.text()
+    assert len(control.layers.marks.data) == 4
+    path = book_path(text.session.annotator.slide.key)
+    assert MarkBook(path).of(work.scores, "tumour") == work.marks("tumour")
+    control.marking.undo()
+    until(lambda: "from 3 marks" in text.calibration._origin.text())
+    assert len(MarkBook(path)) == 3
+    click(text, *middle(text, tiles[0]))
+    assert tiles[0] not in work.marks("tumour")
+    control.marking.toggle()
+    assert text.calibration._no.isChecked()
+    text.viewer.layers.selection.active = control.layers.heat("tumour")
+    assert not text.calibration._no.isChecked()
+
+
+def test_the_slider_cuts_regions_which_are_committed_and_taken_back(text, until):
+    find(text, until, "tumour")
+    store, control = text.session.annotator.store, text.control
+    few = control.region_count
+    assert few > 0
+    text.calibration._slider.setValue(0.0)
+    assert "set by hand" in text.calibration._origin.text()
+    layer = next(la for la in text.viewer.layers if la.name == "scored_regions")
+    assert layer.metadata["histoprompt"]["threshold"] == 0
+    text.calibration._reset.click()
+    assert control.region_count == few
+    assert layer.features["tiles"].sum() == control.work.scores.inside("tumour").sum()
+    text.hand_on._commit.click()
+    until(lambda: store.count > 0 and idle(text))
+    assert store.count == few
+    inside = control.work.scores.inside("tumour")
+    for tile in (int(inside.argmax()), int((~inside).argmax())):
+        row, col = (round(v) for v in middle(text, tile))
+        label = int(store.read(Box(row, col, row + 1, col + 1))[0, 0])
+        assert (label > 0) == inside[tile]
+        assert not label or store.class_of(label) == "tumour"
+    control.undo()
+    assert store.count == 0
+
+
+def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
+    find(text, until, "lymphocyte")
+    text.calibration._slider.setValue(0.4)
+    text.hand_on.choose("classical-cells")
+    text.hand_on._count.click()
+    until(lambda: text.control.regions.counts is not None)
+    counts = text.control.regions.counts
+    assert len(counts.cells) > 10
+    assert text.hand_on._table.rowCount() == len(counts.names)
+    text.hand_on._words.setText("tumour, lymphocyte")
+    text.hand_on._name.click()
+    until(lambda: "lymphocyte" in text.control.regions.counts.cells.classes)
+    assert text.hand_on._table.rowCount() == 3 * len(counts.names)
+    text.control.regions.export(tmp_path / "out")
+    until(lambda: "written to" in text._status.text())
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"heatmap_1.tif", "regions.geojson", "tiles.csv", "region_counts.csv"} <= names
+    assert read_scores(tmp_path / "out" / "scores.zarr").thresholds["lymphocyte"].value == 0.4
+    with (tmp_path / "out" / "region_cells.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(counts.cells)
+
+
+def test_a_drawn_rectangle_is_all_that_is_looked_at(text, until):
+    text.area._draw.click()
+    area = DrawnArea(text.viewer, text.session.annotator.image)
+    assert text.viewer.layers.selection.active is area.layer
+    type_word(text, "tumour")
+    assert "No rectangle" in text._status.text()
+    drawn = Box(600, 500, 1000, 1100)
+    area.layer.add_rectangles(box_vertices(drawn))
+    text.run()
+    until(lambda: text.control.work is not None)
+    scores = text.control.work.scores
+    assert all(scores.box(i).intersection(drawn) for i in range(len(scores)))
+    assert len(scores) < len(plan_tiles(text.session.annotator.slide, text.models.card))
+
+
+def test_a_picture_of_a_tile_flies_there(text, until):
+    find(text, until, "gland")
+    item = text.gallery.item(2)
+    text.gallery.itemClicked.emit(item)
+    tile = int(text.control.work.scores.top("gland", 3)[2])
+    centre = text.viewer.scene.camera.center[-2:]
+    image = text.session.annotator.image
+    assert np.allclose(image.world_to_data(centre), middle(text, tile), atol=1)
+
+
+def test_cancel_keeps_what_was_seen_and_values_come_back(text, until):
+    params = ScoreParams(("tumour | carcinoma", "fat"), ("stroma",), "plip", 2.0, (1.0, 2.0), 2)
+    text.set_value(params)
+    assert text.value() == params
+    text.run()
+    text._cancel.click()
+    until(lambda: idle(text))
+    assert "Cancelled" in text._status.text()
+    assert text.control.work is None
+
+
+def test_removing_the_slide_takes_the_results_away(text, until):
+    find(text, until, "tumour")
+    text.viewer.layers.remove(text.session.annotator.image)
+    assert text.control.work is None
+    assert not [la for la in text.viewer.layers if la.name.startswith("score")]
+    assert not text._results.isVisibleTo(text)
