@@ -45,7 +45,7 @@ _WEIGHTS = WeightsSpec(
     filename="histoprompt_lite.safetensors",
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=5_335_176,
-    digest="sha256:ba3f4b8e54667d95911f4ad6216cc021f1ab4183d94822cda2db8e6a0d74c092",
+    digest="sha256:274607f086d208effef47524024e4a5dc056e1ed331fc1404255380726e8bced",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _SHARED: dict[str, Any] = {
