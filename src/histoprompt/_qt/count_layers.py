@@ -143,11 +143,10 @@ class CountLayers:
 
     def remove(self) -> None:
         """Take the layers away."""
-        for layer in self._made.values():
+        made, self._made, self._work = self._made, {}, None
+        for layer in made.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
-        self._made.clear()
-        self._work = None
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer is one of these."""

@@ -135,9 +135,11 @@ class CountDock(Dock):
         """Count on this image from now on; a count of another one is let go, not lost."""
         if image is self._image and image is not None:
             return
-        if self._shown is not None:
-            self._shown.remove()
-        self._image, self._opened, self._shown = image, None, None
+        # Removing layers comes back here: by then the image must be another one already.
+        shown, self._shown = self._shown, None
+        self._image, self._opened = image, None
+        if shown is not None:
+            shown.remove()
         if self.counting.work is not None:
             self.counting.drop()
         self.images.refill(image)
