@@ -139,6 +139,8 @@ def _count(demo: Demo) -> None:
     stage.wait_for(lambda: classing.fit is not None and len(classing.fit.examples) == 2)
     dock.tabs.setCurrentIndex(1)
     dock.show_cells_dock()
+    for layer in demo.viewer.layers:  # those of the pictures before
+        layer.visible = layer.name in {"slide", "count_region", "counted_cells", "labelled_cells"}
     stage.show(demo, stage.PLACE, 1.2)
 
 

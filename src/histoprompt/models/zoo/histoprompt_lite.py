@@ -45,7 +45,7 @@ _WEIGHTS = WeightsSpec(
     filename="histoprompt_lite.safetensors",
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=5_335_176,
-    digest="sha256:274607f086d208effef47524024e4a5dc056e1ed331fc1404255380726e8bced",
+    digest="sha256:bd12974e8eab423388ba19800ed9c1bbb22b0c95b631058738bb6dff41a8cf06",
     package=("histoprompt", "weights/histoprompt_lite.safetensors"),
 )
 _SHARED: dict[str, Any] = {
