@@ -249,6 +249,7 @@ def report(args: argparse.Namespace, cells: Any, prompts: Any, published: Any) -
     ]
     lines = [
         "# The project's own models",
+        "",
         f"`python benchmarks/bench_heads.py`: {args.split} tiles of DSB 2018, brought to a "
         "median nuclear diameter of 30 px (0.25 um/px), or seen at half of that resolution and "
         "enlarged again (0.5). Means over images; the bias over all.",
