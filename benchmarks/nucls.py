@@ -13,7 +13,7 @@ from PIL import Image
 from histoprompt.core.stain_fit import fit_dyes
 from histoprompt.models.instances import decode
 from histoprompt.models.pooling import pool
-from histoprompt.models.zoo import histoprompt_lite as lite
+from histoprompt.models.zoo.lite_networks import STEP, Networks
 from histoprompt.pipelines.features import FEATURE_NAMES, measure
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")
@@ -54,7 +54,7 @@ class Nuclei:
 
 def read(folder: Path, device: str = "cpu") -> Nuclei:
     """Measure the nuclei under all points of ``folder/images`` and ``folder/labels``."""
-    networks = lite.Networks.load(None, device)
+    networks = Networks.load(None, device)
     parts: list[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32], int]] = []
     for path in sorted((folder / "labels").glob("*.csv")):
         picture = next((folder / "images").glob(f"{path.stem}.*"))
@@ -62,7 +62,7 @@ def read(folder: Path, device: str = "cpu") -> Nuclei:
         points, code = _points(path, image.shape[:2])
         maps, features = networks.look(image)
         labels, found = at_points(decode(maps, networks.params), points)
-        seen = pool(features, labels, lite.STEP)
+        seen = pool(features, labels, STEP)
         made = measure(image, labels, MPP, fit_dyes(image))
         parts.append((code, made, seen, found))
     code = np.concatenate([p[0] for p in parts])

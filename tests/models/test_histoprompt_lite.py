@@ -13,6 +13,7 @@ from histoprompt.core.prompt import Prompt, Strokes  # noqa: E402
 from histoprompt.models.instances import DecodeParams  # noqa: E402
 from histoprompt.models.roles import CellDescriber, Embedding, PromptSegmenter  # noqa: E402
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
+from histoprompt.models.zoo import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.zoo.head_files import Heads, read_heads, save_heads  # noqa: E402
 from histoprompt.models.zoo.unet import NucleiNet, PromptNet  # noqa: E402
 
@@ -138,7 +139,7 @@ def test_cells_are_described_in_the_same_look(weights, image):
 @pytest.mark.parametrize("size", [(16, 16), (512, 512), (512, 896), (1280, 1664)])
 def test_windows_own_every_pixel_once(size):
     owned = np.zeros(size, int)
-    for seen, keep in lite._windows(*size):
+    for seen, keep in lite_cells._windows(*size):
         assert Box.of_shape(size).covers(seen)
         assert seen.covers(keep)
         assert all(v % 16 == 0 for box in (seen, keep) for v in box)
@@ -158,9 +159,9 @@ def test_two_images_of_one_lattice_agree_where_both_see_whole_windows(weights):
 def test_glass_is_empty_and_what_is_dark_in_red_may_be_a_nucleus():
     rng = np.random.default_rng(0)
     image = (238 + rng.normal(0, 4, (64, 64, 3))).clip(0, 255).astype(np.uint8)
-    assert not lite.darker_than_glass(image).any()
+    assert not lite_networks.darker_than_glass(image).any()
     image[20:40, 20:40] = (120, 90, 160)
-    dark = lite.darker_than_glass(image)
+    dark = lite_networks.darker_than_glass(image)
     assert dark[20:40, 20:40].mean() > 0.95
     assert not dark[:12].any()
 

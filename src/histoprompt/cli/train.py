@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     # Training is the only command that needs torch for itself.
-    from histoprompt.models.zoo.histoprompt_lite import shipped_heads
+    from histoprompt.models.zoo.lite_networks import shipped_heads
     from histoprompt.training.run import TrainConfig, read_config, train
 
     with shipped_heads() as shipped:

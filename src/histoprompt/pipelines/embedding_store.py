@@ -10,6 +10,7 @@ nothing half-true.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,12 @@ class EmbeddingStore:
         self.folder = key.folder(root)
         self._shape = shape
         self._lock = _lock(self.folder)
-        try:
+        with ExitStack() as opening:
+            opening.callback(self._lock.release)
             with explained(self.folder):
                 self._group = _open(self.folder, {**asdict(key), "grid": list(shape)})
             self._resume()
-        except BaseException:
-            self._lock.release()
-            raise
+            opening.pop_all()  # it stays locked until it is closed
 
     def __enter__(self) -> EmbeddingStore:
         return self

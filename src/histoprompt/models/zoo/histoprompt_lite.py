@@ -7,15 +7,12 @@ first looks at an image once; prompts are answered from what it found by the sec
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 from skimage.transform import resize
 
 from histoprompt.core.errors import ModelError, PromptError
@@ -25,28 +22,25 @@ from histoprompt.core.results import Mask
 from histoprompt.core.scribbles import rasterise
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.hints import Said, hints
-from histoprompt.models.instances import DecodeParams, decode
-from histoprompt.models.pooling import pool
+from histoprompt.models.instances import decode
 from histoprompt.models.roles import Embedding
-from histoprompt.models.zoo.head_files import fill, read_heads
+from histoprompt.models.zoo.lite_cells import SHIFT, WINDOW, CellModel
+from histoprompt.models.zoo.lite_networks import FILENAME, Networks
 
 if TYPE_CHECKING:
     import torch
 
 FIELD = 256
 NEAR = 128  # side of the window that answers prompts on objects up to half as large
-STEP = 16  # sides of what a network sees are multiples of this
-WINDOW, SHIFT = 512, 384  # the windows all nuclei are found in, from the image's corner on
 BATCH = 16
-CONTRAST = 0.06  # share of red light a nucleus absorbs beyond the brightest 5 % of the image
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 
 _WEIGHTS = WeightsSpec(
-    filename="histoprompt_lite.safetensors",
+    filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=5_335_176,
     digest="sha256:bd12974e8eab423388ba19800ed9c1bbb22b0c95b631058738bb6dff41a8cf06",
-    package=("histoprompt", "weights/histoprompt_lite.safetensors"),
+    package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
     "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
@@ -79,11 +73,6 @@ CELLS = ModelCard(
 CARDS = (CARD, CELLS)
 
 
-def shipped_heads() -> AbstractContextManager[Path]:
-    """The weights file that comes with the package."""
-    return as_file(files("histoprompt") / "weights" / _WEIGHTS.filename)
-
-
 def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptModel:
     """The prompt segmenter; without a path the shipped heads."""
     return PromptModel(card.id, Networks.load(weights, device))
@@ -92,154 +81,6 @@ def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptMo
 def load_cells(card: ModelCard, weights: Path | None, device: str) -> CellModel:
     """The segmenter of all nuclei; without a path the shipped heads."""
     return CellModel(Networks.load(weights, device))
-
-
-@dataclass(frozen=True, eq=False)
-class Networks:
-    """Both networks, on one device."""
-
-    cells: Any
-    prompt: Any
-    params: DecodeParams
-    device: str
-
-    @classmethod
-    def load(cls, weights: Path | None, device: str) -> Networks:
-        """Read the networks from a file.
-
-        Raises
-        ------
-        WeightsError
-            If the file does not fit them.
-        """
-        import torch
-
-        from histoprompt.models.zoo.unet import NucleiNet, PromptNet
-
-        with shipped_heads() as shipped:
-            path = shipped if weights is None else weights
-            heads = read_heads(path)
-        cells, prompt = NucleiNet(), PromptNet()
-        fill(cells, heads.cells, path)
-        fill(prompt, heads.prompt, path)
-        for net in (cells, prompt):
-            net.eval().requires_grad_(False).to(device)
-            net.to(memory_format=torch.channels_last)
-        return cls(cells, prompt, heads.params, device)
-
-    def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""
-        import torch
-
-        from histoprompt.models.zoo.unet import absorbed
-
-        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        return absorbed(planes.to(self.device)).contiguous(memory_format=torch.channels_last)
-
-    def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (128, h / 16, w / 16).
-
-        Sides are multiples of 16.
-        """
-        import torch
-
-        with torch.inference_mode():
-            found, features = self.cells.described(self.light(image))
-        maps = found[0].sigmoid().cpu().numpy()
-        maps[0] *= darker_than_glass(image)
-        return maps, features[0].cpu().numpy()
-
-
-def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where an (h, w, 3) image is dark enough in red for a nucleus.
-
-    The networks look at an image relative to itself, so on glass they see nuclei in the noise.
-    """
-    red = ndi.gaussian_filter(1 - image[..., 0] / np.float32(255), 2)
-    return np.asarray(red >= np.percentile(red, 5) + CONTRAST)
-
-
-class CellModel:
-    """All nuclei of an image; a `CellDescriber`."""
-
-    def __init__(self, networks: Networks) -> None:
-        self._networks = networks
-        width = networks.cells.trunk.widths[-1]
-        self._names = tuple(f"net_{k:03d}" for k in range(width))
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Channels of the network's coarsest features, averaged over a nucleus."""
-        return self._names
-
-    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Label the nuclei of an image at about 0.25 um/px.
-
-        Parameters
-        ----------
-        image : (h, w, 3) uint8
-
-        Returns
-        -------
-        (h, w) int32
-            0 background, nuclei from 1 without gaps.
-        """
-        maps, _ = self._maps(image, features=False)
-        return decode(maps, self._networks.params)
-
-    def segment_described(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
-        maps, features = self._maps(image, features=True)
-        labels = decode(maps, self._networks.params)
-        return labels, pool(features, labels, STEP)
-
-    def _maps(
-        self, image: NDArray[np.uint8], *, features: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps of the whole image, seen window by window, and features if wanted."""
-        h, w = image.shape[:2]
-        rows, cols = _filled(h), _filled(w)
-        padded = np.pad(image, [(0, rows - h), (0, cols - w), (0, 0)], mode="symmetric")
-        maps = np.empty((3, rows, cols), np.float32)
-        found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
-        for seen, keep in _windows(rows, cols):
-            part = self._networks.look(padded[seen.slices()])
-            own = keep.shift(-seen.r0, -seen.c0)
-            maps[:, *keep.slices()] = part[0][:, *own.slices()]
-            if features:
-                found[:, *_coarse(keep).slices()] = part[1][:, *_coarse(own).slices()]
-        return maps[:, :h, :w], found
-
-
-def _filled(length: int) -> int:
-    """The least length that whole windows fill; an image smaller than one is one by itself."""
-    if length <= WINDOW:
-        return length + -length % STEP
-    return WINDOW + -(-(length - WINDOW) // SHIFT) * SHIFT
-
-
-def _windows(rows: int, cols: int) -> Iterator[tuple[Box, Box]]:
-    """The windows of an image that they fill, each with the box that is kept of it."""
-    for r, r0, r1 in _spans(rows):
-        for c, c0, c1 in _spans(cols):
-            seen = Box(r, c, min(r + WINDOW, rows), min(c + WINDOW, cols))
-            yield seen, Box(r0, c0, r1, c1)
-
-
-def _spans(length: int) -> Iterator[tuple[int, int, int]]:
-    """Start of each window along an axis, and what is kept of it."""
-    margin = (WINDOW - SHIFT) // 2
-    starts = range(0, max(1, length - WINDOW + 1), SHIFT)
-    for start in starts:
-        first = start + margin if start else 0
-        yield start, first, length if start == starts[-1] else start + WINDOW - margin
-
-
-def _coarse(box: Box) -> Box:
-    """A box of pixels, whose sides are multiples of 16, among the features."""
-    return Box(*(int(v) // STEP for v in box))
 
 
 @dataclass(frozen=True, eq=False)

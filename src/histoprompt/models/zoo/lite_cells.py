@@ -1,0 +1,98 @@
+"""All nuclei of an image of any size, by the project's own network, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.geometry import Box
+from histoprompt.models.instances import decode
+from histoprompt.models.pooling import pool
+from histoprompt.models.zoo.lite_networks import STEP, Networks
+
+WINDOW, SHIFT = 512, 384  # the windows from the image's corner on
+
+
+class CellModel:
+    """All nuclei of an image; a `CellDescriber`."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        width = networks.cells.trunk.widths[-1]
+        self._names = tuple(f"net_{k:03d}" for k in range(width))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Channels of the network's coarsest features, averaged over a nucleus."""
+        return self._names
+
+    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Label the nuclei of an image at about 0.25 um/px.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+
+        Returns
+        -------
+        (h, w) int32
+            0 background, nuclei from 1 without gaps.
+        """
+        maps, _ = self._maps(image, features=False)
+        return decode(maps, self._networks.params)
+
+    def segment_described(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
+        maps, features = self._maps(image, features=True)
+        labels = decode(maps, self._networks.params)
+        return labels, pool(features, labels, STEP)
+
+    def _maps(
+        self, image: NDArray[np.uint8], *, features: bool
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps of the whole image, seen window by window, and features if wanted."""
+        h, w = image.shape[:2]
+        rows, cols = _filled(h), _filled(w)
+        padded = np.pad(image, [(0, rows - h), (0, cols - w), (0, 0)], mode="symmetric")
+        maps = np.empty((3, rows, cols), np.float32)
+        found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
+        for seen, keep in _windows(rows, cols):
+            part = self._networks.look(padded[seen.slices()])
+            own = keep.shift(-seen.r0, -seen.c0)
+            maps[:, *keep.slices()] = part[0][:, *own.slices()]
+            if features:
+                found[:, *_coarse(keep).slices()] = part[1][:, *_coarse(own).slices()]
+        return maps[:, :h, :w], found
+
+
+def _filled(length: int) -> int:
+    """The least length that whole windows fill; an image smaller than one is one by itself."""
+    if length <= WINDOW:
+        return length + -length % STEP
+    return WINDOW + -(-(length - WINDOW) // SHIFT) * SHIFT
+
+
+def _windows(rows: int, cols: int) -> Iterator[tuple[Box, Box]]:
+    """The windows of an image that they fill, each with the box that is kept of it."""
+    for r, r0, r1 in _spans(rows):
+        for c, c0, c1 in _spans(cols):
+            seen = Box(r, c, min(r + WINDOW, rows), min(c + WINDOW, cols))
+            yield seen, Box(r0, c0, r1, c1)
+
+
+def _spans(length: int) -> Iterator[tuple[int, int, int]]:
+    """Start of each window along an axis, and what is kept of it."""
+    margin = (WINDOW - SHIFT) // 2
+    starts = range(0, max(1, length - WINDOW + 1), SHIFT)
+    for start in starts:
+        first = start + margin if start else 0
+        yield start, first, length if start == starts[-1] else start + WINDOW - margin
+
+
+def _coarse(box: Box) -> Box:
+    """A box of pixels, whose sides are multiples of 16, among the features."""
+    return Box(*(int(v) // STEP for v in box))
