@@ -140,7 +140,9 @@ def in_thread(fn, *args):
 
 def use(manager, card, task=None):
     with manager.lease(card, task or Task()) as model:
-        return model.work()
+        done = model.work()
+        del model  # held any longer, it would take memory after it has been put out
+    return done
 
 
 def ids(manager):
