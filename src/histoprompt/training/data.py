@@ -7,7 +7,6 @@ Every sample is a square field of 256 px. Nuclei are brought to a mean diameter 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,10 +213,3 @@ def _finish(
 
 def _source(item: Annotated) -> str:
     return f"{item.kind}/{item.group or 'none'}/{item.name}"
-
-
-def batches(n: int, size: int, rng: Rng) -> Iterator[NDArray[np.intp]]:
-    """Indices of one epoch in random order, in full batches."""
-    order = rng.permutation(n)
-    for start in range(0, n - size + 1, size):
-        yield order[start : start + size]

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 WIDTHS = (24, 48, 96, 128)
-STEP = 16  # sides are multiples of this
 MAP_CHANNELS = 3  # foreground, depth, rim
 HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
 
