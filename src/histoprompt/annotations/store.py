@@ -141,7 +141,7 @@ class LabelStore(LabelReader):
         Returns
         -------
         int
-            The object's id; 0 if no pixel was left for it, and nothing was changed.
+            The object's id; 0 if it has no pixel, neither from before nor of the mask.
 
         Raises
         ------
@@ -152,14 +152,13 @@ class LabelStore(LabelReader):
         with self._engine.threads:
             object_id = self._engine.objects.new_id() if id is None else checked_id(id)
             here = mask.at_level0(self.box)
-            if here.empty:
-                self._engine.last_change = None
-                return 0
-            if mask.score is not None:
-                info = {"score": float(mask.score), **info}
-            box = here.frame.box.to_pixels()
-            edit = cover(box, here.array, object_id, rule)
-            self._engine.edit("commit", info, self._engine.chunks.keys_in(box), edit)
+            self._engine.last_change = None
+            if not here.empty:
+                if mask.score is not None:
+                    info = {"score": float(mask.score), **info}
+                box = here.frame.box.to_pixels()
+                edit = cover(box, here.array, object_id, rule)
+                self._engine.edit("commit", info, self._engine.chunks.keys_in(box), edit)
             return object_id if object_id in self._engine.objects else 0
 
     def merge(self, ids: Iterable[int], info: Mapping[str, Any] = _NO_INFO) -> int:
