@@ -21,7 +21,11 @@ from histoprompt.training.data import Annotated, annotated_in, plain_field  # no
 from histoprompt.training.evaluate import known_only, predict_maps  # noqa: E402
 from histoprompt.training.gather import PoolConfig  # noqa: E402
 from histoprompt.training.loop import schedule  # noqa: E402
-from histoprompt.training.prompt_targets import pick_targets, window_origin  # noqa: E402
+from histoprompt.training.prompt_targets import (  # noqa: E402
+    pick_targets,
+    redrawn,
+    window_origin,
+)
 from histoprompt.training.train_nuclei import NucleiConfig  # noqa: E402
 from histoprompt.training.train_prompt import PromptConfig, start_from  # noqa: E402
 
@@ -155,7 +159,25 @@ def test_targets_are_nuclei_or_regions(folder, regions):
         r, c = target.origin
         inside = sample.labels[r : r + 128, c : c + 128][target.mask]
         assert regions or len(np.unique(inside[inside > 0])) >= 1
-        assert regions or inside.all()
+        assert regions or (inside > 0).mean() > 0.5
+
+
+def test_another_hand_draws_the_same_object_closer_or_wider():
+    rows, cols = np.mgrid[:64, :64]
+    disc = (rows - 30) ** 2 + (cols - 33) ** 2 < 12**2
+    rng = np.random.default_rng(0)
+    radii = [np.sqrt(redrawn(disc, rng, chance=1).sum() / np.pi) for _ in range(100)]
+    assert 9.5 < min(radii) < 11
+    assert 13 < max(radii) < 14.5
+    assert abs(np.mean(radii) - 12) < 0.4
+    assert redrawn(disc, rng, chance=0) is disc
+
+
+def test_a_thin_object_is_not_drawn_away():
+    line = np.zeros((32, 32), bool)
+    line[10, 4:28] = True
+    rng = np.random.default_rng(0)
+    assert all(redrawn(line, rng, chance=1, shift=2)[10, 4:28].any() for _ in range(40))
 
 
 def test_the_network_of_prompts_begins_with_what_nuclei_look_like():

@@ -48,7 +48,7 @@ def pick_targets(sample: Sample, count: int, size: int, regions: float, rng: Rng
         pairs = [(m, np.ones_like(m)) for m in image_regions(sample.image, count, rng)]
     else:
         pairs = [(m, sample.known) for m in nuclei_of(sample.labels, count, rng)]
-    found = [_windowed(mask, known, size, rng) for mask, known in pairs if mask.any()]
+    found = [_windowed(redrawn(mask, rng), known, size, rng) for mask, known in pairs if mask.any()]
     return [t for t in found if (t.mask & t.known).sum() >= LEAST]
 
 
@@ -78,6 +78,27 @@ def image_regions(image: Rgb, count: int, rng: Rng) -> Iterator[Region]:
         if rng.random() < 0.3:
             region = ndi.gaussian_filter(region.astype(float), 3) > 0.5
         yield region
+
+
+def redrawn(mask: Region, rng: Rng, chance: float = 0.6, shift: float = 1.0) -> Region:
+    """The object as another annotator draws it: closer or wider by a pixel or so, or as it is.
+
+    A network that has seen one hand only holds on to it, however often it is corrected.
+
+    Parameters
+    ----------
+    chance : float
+        Of being redrawn.
+    shift : float
+        Standard deviation in px of the outline's way outwards, 2 px at most.
+    """
+    if rng.random() >= chance:
+        return mask
+    outwards = float(np.clip(rng.normal(0, shift), -2, 2))
+    depth = ndi.distance_transform_edt(mask) - ndi.distance_transform_edt(~mask)
+    drawn: Region = ndi.gaussian_filter(depth, 0.7) > -outwards
+    # Small nuclei and thin regions are not drawn away.
+    return drawn if 2 * drawn.sum() > mask.sum() else mask
 
 
 def window_origin(mask: Region, size: int, rng: Rng, wander: float = 7) -> tuple[int, int]:
