@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from histoprompt.core import contours
-from histoprompt.core.contours import Outline, bounds, fill, outlines
+from histoprompt.core.contours import Outline, bounds, fill, outlines, outlines_of_labels
 from histoprompt.core.geometry import Box
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
@@ -92,8 +92,28 @@ def test_a_ring_closed_at_a_corner_only_has_no_hole_and_one_closed_by_edges_has(
     assert [len(h) for h in found.holes] == [4]
 
 
+@given(
+    hnp.arrays(
+        np.uint32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+        elements=st.sampled_from([0, 1, 2, 7, 2**31 + 5]),
+    ),
+    st.tuples(st.integers(-5, 50), st.integers(-5, 50)),
+)
+def test_all_objects_at_once_have_the_outlines_of_each(labels, origin):
+    found = outlines_of_labels(labels, origin)
+    assert list(found) == [v for v in np.unique(labels) if v]
+    for label, many in found.items():
+        one = outlines(labels == label, origin)
+        assert [o.exterior.tolist() for o in many] == [o.exterior.tolist() for o in one]
+        assert [[h.tolist() for h in o.holes] for o in many] == [
+            [h.tolist() for h in o.holes] for o in one
+        ]
+
+
 def test_an_empty_mask_has_no_outline():
     assert outlines(np.zeros((4, 4), bool)) == []
+    assert outlines_of_labels(np.zeros((4, 4), int)) == {}
     assert not fill([], Box(0, 0, 3, 3)).any()
 
 

@@ -11,8 +11,9 @@ that follow the OGC rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -52,6 +53,18 @@ def outlines(mask: NDArray[np.bool_], origin: tuple[int, int] = (0, 0)) -> list[
     return outlines_in(lambda part: mask[part.slices(origin)], box)
 
 
+def outlines_of_labels(
+    labels: NDArray[np.integer[Any]], origin: tuple[int, int] = (0, 0)
+) -> dict[int, list[Outline]]:
+    """Outlines of every object of an (h, w) label image at once, by label; 0 is background.
+
+    For many small objects this takes a tenth of the time of their masks one by one.
+    """
+    h, w = labels.shape
+    box = Box(origin[0], origin[1], origin[0] + h, origin[1] + w)
+    return _by_label(_corners(np.pad(labels, 1), box))
+
+
 def outlines_in(read: Callable[[Box], NDArray[np.bool_]], box: Box) -> list[Outline]:
     """Outlines of a mask that is read by blocks, so that it may be larger than memory.
 
@@ -70,7 +83,7 @@ def outlines_in(read: Callable[[Box], NDArray[np.bool_]], box: Box) -> list[Outl
     found = [_corners(_with_apron(read, part, box), part) for part in pieces(box, _BLOCK)]
     # corners on the line between two blocks are found by both
     corners = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
-    return _assemble(*_trace(corners))
+    return _by_label(corners).get(1, [])
 
 
 def fill(outlines: Iterable[Outline], box: Box) -> NDArray[np.bool_]:
@@ -129,49 +142,77 @@ def _with_apron(
     return out
 
 
-def _corners(padded: NDArray[np.bool_], part: Box) -> NDArray[np.int64]:
-    """Where the boundary of a mask turns.
+def _corners(padded: NDArray[Any], part: Box) -> NDArray[np.int64]:
+    """Where the boundaries of objects turn.
+
+    Parameters
+    ----------
+    padded : (h + 2, w + 2) of labels, or bool
+        The part with one pixel around it.
 
     Returns
     -------
-    (n, 5) int64
-        Row and column of the pixel to the lower right; whether the horizontal edge leaves to the
-        right (else left); whether the vertical edge leaves downwards (else up); whether that pixel
-        is in the mask. A corner at which two pixels meet diagonally appears twice, once for each.
+    (n, 6) int64
+        Label; row and column of the pixel to the lower right; whether the horizontal edge leaves to
+        the right (else left); whether the vertical edge leaves downwards (else up); whether that
+        pixel is in the object. A corner at which two pixels of an object meet diagonally appears
+        twice, once for each.
     """
-    nw, ne = padded[:-1, :-1], padded[:-1, 1:]
-    sw, se = padded[1:, :-1], padded[1:, 1:]
+    nw, ne, sw, se = padded[:-1, :-1], padded[:-1, 1:], padded[1:, :-1], padded[1:, 1:]
+    r, c = np.nonzero((nw != se) | (ne != sw) | (nw != ne))
+    around = np.stack([quarter[r, c] for quarter in (nw, ne, sw, se)], axis=1)
+    place = np.stack([r + round(part.r0), c + round(part.c0)], axis=1)
+    found: list[NDArray[np.int64]] = []
+    for quarter in range(4):
+        label = around[:, quarter]
+        new = (label != 0) & (around[:, :quarter] != label[:, None]).all(axis=1)
+        where = np.flatnonzero(new)
+        found += _turns(label[where], place[where], around[where] == label[where, None])
+    return np.concatenate(found)
+
+
+def _turns(
+    label: NDArray[Any], place: NDArray[np.int64], inside: NDArray[np.bool_]
+) -> Iterator[NDArray[np.int64]]:
+    """Corners of one object each, by which of the four pixels around them are inside, (n, 4)."""
+    nw, ne, sw, se = inside.T
     odd = nw ^ ne ^ sw ^ se
-    falling = nw & se & ~ne & ~sw
-    rising = ne & sw & ~nw & ~se
     # of the two horizontal edges that could meet here one exists: the one whose sides differ
-    found = [_rows(odd, ne ^ se, sw ^ se, se)]
-    if falling.any():
-        found += [_rows(falling, *(np.full_like(odd, v) for v in flags)) for flags in _FALLING]
-    if rising.any():
-        found += [_rows(rising, *(np.full_like(odd, v) for v in flags)) for flags in _RISING]
-    corners = np.concatenate(found)
-    corners[:, 0] += round(part.r0)
-    corners[:, 1] += round(part.c0)
-    return corners
+    yield _rows(odd, label, place, (ne ^ se, sw ^ se, se))
+    for where, corners in ((nw & se & ~ne & ~sw, _FALLING), (ne & sw & ~nw & ~se, _RISING)):
+        for flags in corners:
+            yield _rows(where, label, place, tuple(np.full_like(odd, flag) for flag in flags))
 
 
-def _rows(where: NDArray[np.bool_], *flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    r, c = np.nonzero(where)
-    return np.stack([r, c, *(flag[r, c] for flag in flags)], axis=1).astype(np.int64)
+def _rows(
+    where: NDArray[np.bool_],
+    label: NDArray[Any],
+    place: NDArray[np.int64],
+    flags: tuple[NDArray[np.bool_], ...],
+) -> NDArray[np.int64]:
+    columns = [label[where], *place[where].T, *(flag[where] for flag in flags)]
+    return np.stack([column.astype(np.int64) for column in columns], axis=1)
 
 
-def _trace(corners: NDArray[np.int64]) -> tuple[list[Ring], list[Ring]]:
-    """Link corners into rings: exteriors and holes, in the order their first pixel is read."""
+def _by_label(corners: NDArray[np.int64]) -> dict[int, list[Outline]]:
+    """Outlines from corners, labels and parts in the order their first pixel is read."""
+    exteriors: dict[int, list[Ring]] = {}
+    holes: dict[int, list[Ring]] = {}
+    for label, ring, outer in _trace(corners):
+        (exteriors if outer else holes).setdefault(label, []).append(ring)
+    return {label: _assemble(found, holes.get(label, [])) for label, found in exteriors.items()}
+
+
+def _trace(corners: NDArray[np.int64]) -> Iterator[tuple[int, Ring, bool]]:
+    """Link corners into rings: label, ring, and whether it is an exterior or a hole."""
     if not len(corners):
-        return [], []
-    r, c, right, down, inside = corners.T
-    across, along = _mates(r, c, right), _mates(c, r, down)
-    points = (corners[:, :2] - 0.5).tolist()
-    exteriors: list[Ring] = []
-    holes: list[Ring] = []
+        return
+    label, r, c, right, down, inside = corners.T
+    across, along = _mates(label, r, c, right), _mates(label, c, r, down)
+    points = corners[:, 1:3].astype(np.float64) - 0.5
+    touching = _twice(corners[:, :3])
     seen = bytearray(len(corners))
-    for start in np.lexsort((c, r)).tolist():
+    for start in np.lexsort((c, r, label)).tolist():
         if seen[start]:
             continue
         ring, at = [], start
@@ -180,30 +221,33 @@ def _trace(corners: NDArray[np.int64]) -> tuple[list[Ring], list[Ring]]:
             seen[at] = seen[turn] = 1
             ring += [at, turn]
             at = along[turn]
-        _sort_rings([tuple(points[i]) for i in ring], bool(inside[start]), exteriors, holes)
-    return exteriors, holes
+        solid, name = bool(inside[start]), int(label[start])
+        if touching.isdisjoint(ring):
+            yield name, points[ring], solid
+            continue
+        for loop in _simple_loops([(r, c) for r, c in points[ring].tolist()]):
+            part: Ring = np.array(loop)
+            yield name, part, solid and _clockwise(part)
+
+
+def _twice(corners: NDArray[np.int64]) -> set[int]:
+    """Which rows stand there more than once."""
+    order = np.lexsort(corners.T)
+    same = (np.diff(corners[order], axis=0) == 0).all(axis=1)
+    return {*order[:-1][same].tolist(), *order[1:][same].tolist()}
 
 
 def _mates(
-    line: NDArray[np.int64], position: NDArray[np.int64], leaves_forward: NDArray[np.int64]
+    label: NDArray[np.int64],
+    line: NDArray[np.int64],
+    position: NDArray[np.int64],
+    leaves_forward: NDArray[np.int64],
 ) -> list[int]:
     """The other end of each corner's edge along a line; ends alternate along every line."""
-    order = np.lexsort((leaves_forward, position, line))
+    order = np.lexsort((leaves_forward, position, line, label))
     mates = np.empty(len(order), np.int64)
     mates[order[0::2]], mates[order[1::2]] = order[1::2], order[0::2]
     return mates.tolist()
-
-
-def _sort_rings(
-    ring: list[tuple[float, float]], solid: bool, exteriors: list[Ring], holes: list[Ring]
-) -> None:
-    """Split a ring where it touches itself, and tell exteriors from holes."""
-    for loop in _simple_loops(ring):
-        points = np.array(loop)
-        if solid and _clockwise(points):
-            exteriors.append(points)
-        else:
-            holes.append(points)
 
 
 def _simple_loops(ring: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:

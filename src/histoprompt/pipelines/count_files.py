@@ -20,7 +20,7 @@ from pyarrow import csv as arrow_csv
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.classes import DEFAULT_CLASS, Classes
-from histoprompt.core.contours import outlines
+from histoprompt.core.contours import Outline, outlines_of_labels
 from histoprompt.core.geometry import Box, union_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit import TOTAL, Corrected
@@ -36,7 +36,7 @@ COUNT_COLUMNS = ("class", "count", "per_mm2", "analysed_mm2", "share", "region",
 AUDIT_COLUMNS = ("estimate", "low", "high")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/cells")
 # Pixels a side of the piece of labels that outlines are read from at once.
-_PIECE = 4096
+_PIECE = 2048
 _DECIMALS = {"row": 2, "col": 2, "area_um2": 3, "score": 4}
 
 
@@ -88,20 +88,20 @@ def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> 
     """Write ``cells.geojson``: one QuPath detection a cell, with its class and measurements."""
     colours = Classes().palette(c or DEFAULT_CLASS for c in store.head.classes)
     head = {"type": "FeatureCollection"}
+    done = 0
     with replacing_file(path) as part, JsonListFile(part, head, "features") as file:
-        for done, records in enumerate(store.batches(2_000)):
-            task.step(done * 2_000, len(store), "Writing outlines")
-            for record, mask, box in _masks(store, records):
-                name = store.head.classes[record["code"]] or DEFAULT_CLASS
-                properties = _properties(record, store.head.names)
-                properties["classification"] = {"name": name, "color": list(colours[name])}
-                file.add(_feature(f"{key}/{record['id']}", _outlined(mask, box), properties))
+        for records in store.batches(4_000):
+            values = _rounded_features(records)
+            for at, drawn in _drawn(store, records):
+                task.step(done, len(store), "Writing outlines")
+                done += len(at)
+                for i in at:
+                    name = store.head.classes[records["code"][i]] or DEFAULT_CLASS
+                    properties = _properties(records[i], store.head.names, values[i])
+                    properties["classification"] = {"name": name, "color": list(colours[name])}
+                    geometry = geometry_of(drawn[int(records["id"][i])])
+                    file.add(_feature(f"{key}/{records['id'][i]}", geometry, properties))
         file.finish({})
-
-
-def _outlined(mask: NDArray[np.bool_], box: Box) -> dict[str, Any]:
-    """The geometry of a mask that lies at a box."""
-    return geometry_of(outlines(mask, (int(box.r0), int(box.c0))))
 
 
 def _feature(key: str, geometry: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
@@ -110,30 +110,43 @@ def _feature(key: str, geometry: dict[str, Any], properties: dict[str, Any]) -> 
     return {"type": "Feature", "id": identity, "geometry": geometry, "properties": properties}
 
 
-def _properties(record: np.void, names: tuple[str, ...]) -> dict[str, Any]:
+def _properties(
+    record: np.void, names: tuple[str, ...], values: NDArray[np.float64]
+) -> dict[str, Any]:
     measured = {"Area µm^2": round(float(record["area_um2"]), 3)}
     if np.isfinite(record["score"]):
         measured["Class score"] = round(float(record["score"]), 4)
-    values = zip(names, record["features"].tolist(), strict=True)
-    measured |= {name: float(f"{value:.5g}") for name, value in values if np.isfinite(value)}
+    # what is no number is not measured: it equals nothing, not even itself
+    measured |= {n: v for n, v in zip(names, values.tolist(), strict=True) if v == v}  # noqa: PLR0124
     metadata = {"histoprompt_id": str(record["id"])}
     return {"objectType": "detection", "measurements": measured, "metadata": metadata}
 
 
-def _masks(store: CountStore, records: Records) -> Iterator[tuple[np.void, NDArray[np.bool_], Box]]:
-    """Each cell's mask; labels are read for neighbours together."""
-    boxes = records["box"]
+def _rounded_features(records: Records) -> NDArray[np.float64]:
+    """The features, (n, k), in five digits each; what is not finite is not a number."""
+    values = records["features"].astype(np.float64)
+    values[~np.isfinite(values)] = np.nan
+    size = np.floor(np.log10(np.maximum(np.abs(values), 1e-30)))
+    digits = 10.0 ** (4 - np.nan_to_num(size))
+    return np.asarray(np.rint(values * digits) / digits)
+
+
+def _drawn(
+    store: CountStore, records: Records
+) -> Iterator[tuple[NDArray[np.intp], dict[int, list[Outline]]]]:
+    """Cells that lie together, by their place in the records, and the outlines of each by id."""
+    boxes, first = records["box"], int(records["id"][0])
     piece = (boxes[:, :2] // _PIECE).astype(np.int64)
     order = np.lexsort((piece[:, 1], piece[:, 0]))
-    starts = np.flatnonzero(np.any(np.diff(piece[order], axis=0, prepend=-1), axis=1))
-    for group in np.split(order, starts[1:]):
-        if not len(group):
-            continue
+    starts = np.flatnonzero(np.any(np.diff(piece[order], axis=0), axis=1)) + 1
+    for group in np.split(order, starts):
         around = union_of(Box(*b) for b in boxes[group].tolist())
         ids = store.read(around)
-        for i in group:
-            box = Box(*boxes[i].tolist())
-            yield records[i], ids[box.slices((around.r0, around.c0))] == records["id"][i], box
+        here = np.zeros(len(records) + 1, np.uint32)
+        here[group + 1] = records["id"][group]
+        ours = (ids >= first) & (ids < first + len(records))
+        wanted = here[np.where(ours, ids - first + 1, 0)]
+        yield group, outlines_of_labels(wanted, (int(around.r0), int(around.c0)))
 
 
 def _schema(store: CountStore) -> pa.Schema:

@@ -96,10 +96,22 @@ def _geometry(job: ExportJob, label: int, box: Box) -> dict[str, Any]:
 
 def geometry_of(found: list[Outline], simplify: float = 0.0) -> dict[str, Any]:
     """Outlines of one object as the geometry of a feature."""
-    polygons = to_polygons(found, simplify)
-    geometry = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
-    plain = mapping(geometry)
+    if not simplify:
+        polygons = [[_closed(ring) for ring in (o.exterior, *o.holes)] for o in found]
+        one = len(polygons) == 1
+        return {
+            "type": "Polygon" if one else "MultiPolygon",
+            "coordinates": polygons[0] if one else polygons,
+        }
+    pieces = to_polygons(found, simplify)
+    plain = mapping(pieces[0] if len(pieces) == 1 else shapely.MultiPolygon(pieces))
     return {"type": plain["type"], "coordinates": plain_coordinates(plain["coordinates"])}
+
+
+def _closed(ring: NDArray[np.float64]) -> list[list[int]]:
+    """A ring along the edges of pixels as closed (x, y) coordinates."""
+    xy: list[list[int]] = (ring[:, ::-1] + 0.5).astype(np.int64).tolist()
+    return [*xy, xy[0]]
 
 
 def _feature(

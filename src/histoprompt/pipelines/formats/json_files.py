@@ -10,6 +10,9 @@ from typing import Any
 from histoprompt.core.closing import Closing
 from histoprompt.core.errors import LabelError
 
+# Made once: `json.dumps` makes an encoder for every call.
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class JsonListFile(Closing):
     """A JSON object with one long list, written as its items come; use it in a ``with`` block.
@@ -63,7 +66,3 @@ def read_json(path: Path) -> Any:
         raise LabelError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
