@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from short_type import rounding_to
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
@@ -14,7 +15,6 @@ from histoprompt.models import registry, weights
 from histoprompt.models.card import HALF_ERROR
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo.family import SamFamily
-from histoprompt.models.zoo.precision import computing_in
 
 CARD = registry.card("litemedsam")
 
@@ -133,7 +133,6 @@ def test_a_box_over_the_edge_or_smaller_than_a_pixel_is_no_error(
 
 
 def test_half_precision_stays_within_what_is_stated(coins: np.ndarray, package_net: Any) -> None:
-    """On a CPU the arithmetic of the short type is the same, only slower."""
     import torch
 
     from histoprompt.models.zoo.litemedsam import prepare
@@ -141,6 +140,6 @@ def test_half_precision_stays_within_what_is_stated(coins: np.ndarray, package_n
     image = torch.from_numpy(prepare(coins, 256)[0])[None]
     with torch.inference_mode():
         full = package_net.image_encoder(image)
-        with computing_in(CARD.half, "cpu"):
-            short = package_net.image_encoder(image).float()
+        with rounding_to(package_net, CARD.half):
+            short = package_net.image_encoder(image)
     assert 0 < (full - short).norm() / full.norm() < HALF_ERROR
