@@ -163,8 +163,10 @@ def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> 
     """The mask shown first, (n, h, w): of a lone click the best of three, else the single one."""
     import torch
 
+    from histoprompt.models.zoo.unet import fair
+
     one = torch.tensor([s.is_one_click for s in said], device=scores.device)
-    best = torch.where(one, 1 + scores[:, 1:].argmax(1), 0)
+    best = torch.where(one, 1 + fair(scores)[:, 1:].argmax(1), 0)
     return logits.detach()[torch.arange(len(logits)), best]
 
 

@@ -157,6 +157,8 @@ class PromptModel:
         """Masks of prompts whose windows have one size."""
         import torch
 
+        from histoprompt.models.zoo.unet import fair
+
         look: _Look = embedding.data
         nets = self._networks
         maps = look.maps.astype(np.float32)
@@ -171,7 +173,7 @@ class PromptModel:
         ]
         with torch.inference_mode():
             logits, scores = nets.prompt(light, *planes)
-        ious = scores.clamp(0, 1).cpu().numpy()
+        ious = fair(scores).clamp(0, 1).cpu().numpy()
         out = []
         for i, (_, window, one_click) in enumerate(asked):
             order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])

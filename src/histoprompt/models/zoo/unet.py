@@ -18,6 +18,7 @@ from torch.nn import functional
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
 HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
+LARGER = 0.1  # taken from the scores of the two larger masks of a click
 
 
 def absorbed(rgb: Tensor) -> Tensor:
@@ -153,3 +154,12 @@ class PromptNet(nn.Module):
         logits = self.head(fine)
         nested = logits[:, 1:].cummax(1).values
         return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))
+
+
+def fair(scores: Tensor) -> Tensor:
+    """Predicted IoU, (n, 4), of which the larger two nested masks are not preferred.
+
+    In training a click at times means a clump or a region. Held-out nuclei are what the larger
+    masks' scores are too high for, by 0.08 on average: unmended, one click in four gets a clump.
+    """
+    return scores - scores.new_tensor([0.0, 0.0, LARGER, LARGER])
