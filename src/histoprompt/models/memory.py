@@ -280,7 +280,7 @@ def tensor_mib(model: Any) -> float:
     is needed.
     """
     tensors = {id(t): t for net in modules_in(model) for t in [*net.parameters(), *net.buffers()]}
-    return sum(t.numel() * t.element_size() for t in tensors.values()) / MIB
+    return float(sum(t.numel() * t.element_size() for t in tensors.values())) / MIB
 
 
 def modules_in(model: Any, depth: int = 2) -> list[Any]:
