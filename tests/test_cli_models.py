@@ -17,7 +17,7 @@ from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
 from http_server import File, Server, running
 
-CONTENT = b"weights" * 1000
+CONTENT = (b"PK\x03\x04" + b"weights" * 1000)[:7000]
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 Run = Callable[..., tuple[int, str, str]]
 

@@ -47,23 +47,32 @@ def load_small(card: ModelCard, folder: Path) -> Any:
     """The small model of a card, loaded from the file `save_small` makes."""
     with small_networks():
         path = _SAVERS[_family(card)](card, folder)
-        return registry.load_model(_small_card(card), weights.resolve(card, path), "cpu")
+        return registry.load_model(small_card(card), weights.resolve(card, path), "cpu")
 
 
 def save_small(card: ModelCard, folder: Path) -> Path:
     """Random weights for a card in its published layout, under a name of the user's own."""
     with small_networks():
-        return _SAVERS[_family(card)](card, folder)
+        return save_random(card, folder)
+
+
+def save_random(card: ModelCard, folder: Path) -> Path:
+    """As `save_small`, in the published size unless `small_networks` are in force."""
+    return _SAVERS[_family(card)](card, folder)
 
 
 def random_values(net: Any, scale: float = 0.1) -> State:
-    """A state dict of the network's shapes with every value drawn at random."""
+    """A state dict of the network's shapes with every value drawn at random.
+
+    Wide layers get smaller values, so that what goes through a network of any size stays finite.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(4)
     state = {}
     for key, value in net.state_dict().items():
-        drawn = torch.randn(value.shape, generator=generator) * scale
+        wide = 2 * value[0].numel() ** -0.5 if value.ndim > 1 else scale
+        drawn = torch.randn(value.shape, generator=generator) * min(scale, wide)
         state[key] = drawn.abs() + 0.5 if key.endswith("running_var") else drawn
         if not value.is_floating_point():
             state[key] = torch.zeros(value.shape, dtype=value.dtype)
@@ -94,9 +103,14 @@ def _family(card: ModelCard) -> str:
     return card.loader.partition(":")[0].rpartition(".")[2]
 
 
-def _small_card(card: ModelCard) -> ModelCard:
+def unchecked(card: ModelCard) -> ModelCard:
+    """The card with companions of any digest, as random ones have another than the published."""
+    return replace(card, others=tuple(replace(spec, digest=None) for spec in card.others))
+
+
+def small_card(card: ModelCard) -> ModelCard:
     """Its input as small as its network, its companions by any digest."""
-    card = replace(card, others=tuple(replace(spec, digest=None) for spec in card.others))
+    card = unchecked(card)
     of_sam = _family(card) in {"sam", "medsam"} or card.id == "scribbleprompt-sam"
     return replace(card, input_size=SIDE) if of_sam else card
 
@@ -117,7 +131,8 @@ def _save(state: Any, path: Path) -> Path:
 
 
 def _sam_state(card: ModelCard) -> State:
-    return random_values(sam.empty(f"vit_{'t' if 'vit_t' in card.loader else 'b'}"), 0.2)
+    size = card.loader[-1] if ":load_vit_" in card.loader else "b"
+    return random_values(sam.empty(f"vit_{size}"), 0.2)
 
 
 def _save_sam(card: ModelCard, folder: Path) -> Path:
@@ -151,7 +166,7 @@ def _save_clip(card: ModelCard, folder: Path) -> Path:
     if card.id == "biomedclip":
         (folder / "vocab.txt").write_text("\n".join(WORDS))
         return _save(bert_names(random_values(clip.build_biomedclip())), folder / "mine.bin")
-    state = random_values(clip.build("any"))
+    state = random_values(clip.build(f"ViT-B-{card.loader[-2:]}-quickgelu"))
     return _save(clip_names(state) if card.id == "plip" else state, folder / "mine.bin")
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from refusal import refused
 
 from histoprompt.core import settings
-from histoprompt.core.errors import WeightsError
 from histoprompt.models import weights
 from histoprompt.models.card import ModelCard, on_hub
 from histoprompt.models.weights.install import install, remove
 from http_server import File, Server, running
 
-CONTENT = b"the weights of the hub" * 20_000
+CONTENT = b"PK\x03\x04" + b"the weights of the hub" * 20_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 COMMIT = "67ade53ddd32195868f422585f72698ef5d15094"
 ADDRESS = f"/vinid/plip/resolve/{COMMIT}/pytorch_model.bin"
@@ -58,17 +58,6 @@ def card_of(digest: str | None = None, n_bytes: int | None = None, gated: bool =
 
 def place() -> Path:
     return settings.weights_folder() / "vinid--plip" / "pytorch_model.bin"
-
-
-def refused(card: ModelCard, *words: str) -> str:
-    with pytest.raises(WeightsError) as caught:
-        install(card)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
-    assert not place().exists()
-    return message
 
 
 def test_a_file_of_the_mirror_is_fetched_and_its_sha256_kept(hub: Server) -> None:

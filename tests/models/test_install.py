@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from refusal import refused
 
 from histoprompt.core import settings
 from histoprompt.core.errors import Cancelled, LicenceError, WeightsError
@@ -24,7 +25,8 @@ from histoprompt.models.weights.find import partial_bytes, partial_path
 from histoprompt.models.weights.install import install, remove, sharing
 from http_server import File, Server, running
 
-CONTENT = bytes(range(256)) * 4000  # four times what is written at once
+# Four times what is written at once.
+CONTENT = b"PK\x03\x04" + bytes(range(256))[4:] + bytes(range(256)) * 3999
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
@@ -53,17 +55,6 @@ def card_of(server: Server, digest: str | None = f"sha256:{SHA256}") -> ModelCar
 
 def place() -> Path:
     return settings.weights_folder() / "net.pth"
-
-
-def refused(card: ModelCard, *words: str) -> str:
-    with pytest.raises(WeightsError) as caught:
-        install(card)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert word in message
-    assert not place().exists()
-    return message
 
 
 # ---------------------------------------------------------------------- it works
@@ -95,6 +86,18 @@ def test_a_wrong_file_put_there_by_hand_is_refused_and_left_alone(server: Server
         install(card_of(server))
     assert place().read_bytes() == b"something else"
     assert server.requests == []
+
+
+def test_what_is_no_weights_file_never_becomes_the_first_seen(server: Server) -> None:
+    """A login page under the file's name, where no digest is published to tell it by."""
+    page = b"<html>Please log in</html>"
+    server.files["/net.pth"] = File(page)
+    spec = replace(spec_of(server, None), n_bytes=None)
+    card = replace(card_of(server), weights=spec)
+    refused(card, f"{server.url}/net.pth is not a weights file", "safetensors")
+    assert not partial_path(spec).exists()
+    server.files["/net.pth"] = File(CONTENT)
+    assert [v.state for v in install(card)] == ["pinned"]
 
 
 def test_a_redirect_is_followed(server: Server) -> None:
@@ -302,8 +305,9 @@ def test_a_later_different_file_is_refused_with_both_hashes(server: Server) -> N
     card = card_of(server, None)
     assert install(card)[0].state == "pinned"
     remove(card)
-    server.files["/net.pth"] = File(CONTENT[::-1])
-    found = hashlib.sha256(CONTENT[::-1]).hexdigest()
+    other = CONTENT[:4] + CONTENT[:3:-1]
+    server.files["/net.pth"] = File(other)
+    found = hashlib.sha256(other).hexdigest()
     refused(card, SHA256, found, "models remove net --forget")
     remove(card, forget=True)
     assert install(card)[0].digest == f"sha256:{found}"

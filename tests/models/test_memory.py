@@ -89,7 +89,11 @@ def test_weights_are_counted_in_a_module_and_in_what_holds_one():
         def __init__(self):
             self.network, self.device = module, "cpu"
 
-    assert tensor_mib(module) == tensor_mib(Holder()) == 4.5
+    class Model:
+        def __init__(self):
+            self.holder, self.again = Holder(), module
+
+    assert tensor_mib(module) == tensor_mib(Holder()) == tensor_mib(Model()) == 4.5
     assert tensor_mib(object()) == tensor_mib(Holder) == 0
 
 

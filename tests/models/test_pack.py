@@ -26,7 +26,7 @@ from histoprompt.models.weights.find import partial_path
 from histoprompt.models.weights.pack import export_pack, import_file, import_pack
 from histoprompt.models.weights.pack_format import is_pack, opened
 
-NET, WORDS, TEXT = b"net" * 1000, b"a b c", b"text" * 1000
+NET, WORDS, TEXT = b"PK\x03\x04" + b"net" * 999, b"a b c", b"PK\x03\x04" + b"text" * 999
 
 
 def digest(content: bytes) -> str:

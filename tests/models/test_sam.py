@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from short_type import rounding_to
 from tiny_sam import SIDE, random_tiny_sam
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt, Strokes
 from histoprompt.models import registry, weights
+from histoprompt.models.card import HALF_ERROR
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import medsam, sam
 from histoprompt.models.zoo.family import Features, SamFamily
@@ -188,6 +190,24 @@ def test_the_published_sizes(kind: str, values: int) -> None:
     with torch.device("meta"):
         net = sam_model_registry[kind]()
     assert sum(v.numel() for v in net.state_dict().values()) == values
+
+
+# ---------------------------------------------------------------------- half precision
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_short_types_round_the_encoder_little_and_no_card_asks_for_them(half: str) -> None:
+    """Of random weights: trained ones may have channels so large that a short type loses others."""
+    import torch
+
+    encoder = random_tiny_sam().image_encoder
+    image = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        full = encoder(image)
+        with rounding_to(encoder, half):
+            short = encoder(image)
+    assert 0 < (full - short).norm() / full.norm() < HALF_ERROR
+    assert {card.half for card in (*sam.CARDS, medsam.CARD)} == {None}
 
 
 # ---------------------------------------------------------------------- refusals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt
 from histoprompt.models import registry, weights
 from histoprompt.models.zoo import sam
+from histoprompt.models.zoo.decoding import PromptDecoder
 from histoprompt.models.zoo.family import SamFamily
 
 PROMPT = Prompt.of_box(Box(20, 30, 61, 75))
@@ -60,11 +62,20 @@ def test_our_names_of_transformers_are_its_own(theirs: Any) -> None:
     assert set(hugging_face_names(random_tiny_sam().state_dict())) == published
 
 
+def built_from(path: Path) -> Any:
+    """The network of a file of a user, of the structure of `tiny_sam`."""
+    from segment_anything import sam_model_registry
+    from tiny_sam import build_tiny_sam
+
+    card = registry.card("sam-vit-b")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sam_model_registry, "vit_b", build_tiny_sam)
+        return sam.build("vit_b", weights.resolve(card, path), card.title, "cpu")
+
+
 @pytest.mark.parametrize("name", ["mine.safetensors", "mine.bin"])
 def test_a_file_of_transformers_gives_its_masks(theirs: Any, name: str, tmp_path: Path) -> None:
     import torch
-    from segment_anything import sam_model_registry
-    from tiny_sam import build_tiny_sam
 
     path = tmp_path / name
     if path.suffix == ".bin":
@@ -72,12 +83,11 @@ def test_a_file_of_transformers_gives_its_masks(theirs: Any, name: str, tmp_path
     else:
         theirs.save_pretrained(tmp_path)
         (tmp_path / "model.safetensors").rename(path)
-    card = registry.card("sam-vit-b")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sam_model_registry, "vit_b", build_tiny_sam)
-        net = sam.build("vit_b", weights.resolve(card, path), card.title, "cpu")
     model = SamFamily(
-        registry.card("sam-vit-b"), net, "cpu", lambda image, _: sam.prepare(image, 128)
+        registry.card("sam-vit-b"),
+        built_from(path),
+        "cpu",
+        lambda image, _: sam.prepare(image, 128),
     )
     image = np.random.default_rng(0).integers(0, 256, (90, 110, 3), dtype=np.uint8)
     array, fit = sam.prepare(image, 128)
@@ -89,8 +99,31 @@ def test_a_file_of_transformers_gives_its_masks(theirs: Any, name: str, tmp_path
             multimask_output=False,
         )
     logits, iou = model.logits(model.embed(image), [PROMPT])
-    assert np.abs(logits[0] - expected.pred_masks[0, 0].numpy()).max() < 1e-3
+    their_logits = expected.pred_masks[0, 0].numpy()
+    assert np.abs(logits[0] - their_logits).max() < 1e-4 * np.abs(their_logits).max()
     assert np.abs(iou[0] - expected.iou_scores[0, 0].numpy()).max() < 1e-4
+
+
+def test_in_double_precision_nothing_is_left_of_the_difference(theirs: Any, tmp_path: Path) -> None:
+    """What is seen above is the rounding of float32, not another eps, gelu or order of layers."""
+    import torch
+
+    torch.save(theirs.state_dict(), tmp_path / "mine.bin")
+    ours, theirs = built_from(tmp_path / "mine.bin"), deepcopy(theirs)
+    boxes = torch.tensor([[30.0, 20.0, 75.0, 61.0]])
+    image = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1)).double()
+    with torch.inference_mode():
+        sparse, _ = ours.prompt_encoder(points=None, boxes=boxes, masks=None)
+        features = ours.image_encoder.double()(image)
+        decode = PromptDecoder(ours.prompt_encoder, ours.mask_decoder.double())
+        logits, iou = decode(features, sparse.double(), multimask=False)
+        expected = theirs.double()(
+            pixel_values=image, input_boxes=boxes[None].double(), multimask_output=False
+        )
+        # Their coordinates of the box become double, ours stay float32 as published.
+        assert (theirs.get_image_embeddings(image) - features).abs().max() < 1e-12
+    assert (expected.pred_masks[0] - logits).abs().max() < 1e-6
+    assert (expected.iou_scores[0] - iou).abs().max() < 1e-6
 
 
 # ---------------------------------------------------------------------- MobileSAM
@@ -121,6 +154,40 @@ def test_mobile_sam_has_the_published_values() -> None:
     assert net.state_dict()["image_encoder.patch_embed.seq.0.c.weight"].shape == (32, 3, 3, 3)
 
 
+def test_mobile_sams_encoder_is_timms_tiny_vit_with_a_stride_less() -> None:
+    """timm has the same stages under other names, in the same order; the neck is SAM's."""
+    import torch
+    from timm.models.tiny_vit import TinyVit
+
+    from histoprompt.models.zoo.tiny_vit import WIDTHS, MobileEncoder
+
+    theirs = TinyVit(
+        num_classes=0, embed_dims=WIDTHS, num_heads=(2, 4, 5, 10), drop_path_rate=0.0
+    ).eval()
+    theirs.stages[3].downsample.conv2.conv.stride = (1, 1)
+    ours = MobileEncoder(256).double()
+    fill_randomly(ours)
+    shared = [v for k, v in ours.state_dict().items() if not k.startswith(("neck", "head", "norm"))]
+    names = [k for k in theirs.state_dict() if not k.startswith("head")]
+    theirs.double().load_state_dict(dict(zip(names, shared, strict=True)), strict=False)
+    image = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(1)).double()
+    with torch.inference_mode():
+        expected = ours.eval().neck(theirs.forward_features(image))
+        assert expected.std() > 0.1
+        assert (ours(image) - expected).abs().max() < 1e-9
+
+
+def fill_randomly(net: Any) -> None:
+    """Every value of a network, positive where a normalisation divides by it."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    for value in net.state_dict().values():
+        if value.is_floating_point():
+            drawn = torch.randn(value.shape, generator=generator) * 0.1
+            value.copy_(drawn.abs() + 0.01 if value.ndim == 1 else drawn)
+
+
 def test_mobile_sam_in_full_from_a_users_file(tmp_path: Path) -> None:
     """The file has the size of the published one, and a full image makes a full embedding."""
     import torch
@@ -129,10 +196,7 @@ def test_mobile_sam_in_full_from_a_users_file(tmp_path: Path) -> None:
 
     net = sam.empty("vit_t").to_empty(device="cpu")
     net.image_encoder = MobileEncoder()
-    generator = torch.Generator().manual_seed(0)
-    for value in net.state_dict().values():
-        if value.is_floating_point():
-            value.copy_(torch.randn(value.shape, generator=generator).abs() * 0.05 + 0.01)
+    fill_randomly(net)
     torch.save(net.state_dict(), tmp_path / "mine.pt")
     card = registry.card("mobile-sam")
     assert abs((tmp_path / "mine.pt").stat().st_size / card.weights.n_bytes - 1) < 0.01

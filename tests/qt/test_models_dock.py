@@ -153,7 +153,7 @@ def test_closing_the_dock_mid_check_up_is_quiet(make_napari_viewer, qtbot):
 
 # ---------------------------------------------------------------------- weights
 
-CONTENT = b"weights" * 100_000
+CONTENT = b"PK\x03\x04" + b"weights" * 100_000
 TERMS = Terms("Research use only.", "https://example.org/terms")
 
 

@@ -116,25 +116,46 @@ def holds(path: Path, name: str) -> bool:
     return isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping)
 
 
+def check_format(path: Path, origin: str = "") -> None:
+    """Refuse a file whose first bytes are of no kind of weights; reads nothing else of it.
+
+    Parameters
+    ----------
+    path : Path
+    origin : str
+        Where it came from, for the message.
+
+    Raises
+    ------
+    WeightsError
+        If it is neither a PyTorch checkpoint nor safetensors.
+    """
+    with path.open("rb") as file:
+        head = file.read(9)
+    if not (_is_safetensors(head) or head[:4] == b"PK\x03\x04" or head[:1] == b"\x80"):
+        raise WeightsError(
+            f"{origin or path} is not a weights file: it is neither a PyTorch checkpoint nor "
+            "safetensors. Web pages saved under the file's name look like this; get the file again."
+        )
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{"
+
+
 def _read(path: Path) -> Any:
     """What the file holds; its first bytes tell the format."""
     try:
+        check_format(path)
         with path.open("rb") as file:
             head = file.read(9)
-        if head[8:9] == b"{":
-            return _read_safetensors(path)
-        if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
-            return _read_torch(path)
+        return _read_safetensors(path) if _is_safetensors(head) else _read_torch(path)
     except _DAMAGE as error:
         if is_out_of_memory(error):
             raise
         raise WeightsError(
             f"{path} is damaged: {_first_line(error)}. Get the file again."
         ) from error
-    raise WeightsError(
-        f"{path} is not a weights file: it is neither a PyTorch checkpoint nor safetensors. Web "
-        "pages saved under the file's name look like this; get the file again."
-    )
 
 
 def _read_safetensors(path: Path) -> Any:

@@ -275,20 +275,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 def tensor_mib(model: Any) -> float:
     """MiB of the parameters and buffers of a torch module, or of the modules a model holds.
 
-    Duck-typed: anything with `parameters()` and `buffers()` counts, so no torch is needed.
+    Modules are looked for in a model's attributes and in theirs; a tensor that several of them
+    share counts once. Duck-typed: anything with `parameters()` and `buffers()` counts, so no torch
+    is needed.
     """
-    modules = [model, *vars(model).values()] if hasattr(model, "__dict__") else [model]
-    if _is_module(model):
-        modules = [model]
-    return sum(_module_bytes(m) for m in modules if _is_module(m)) / MIB
+    tensors = {id(t): t for net in modules_in(model) for t in [*net.parameters(), *net.buffers()]}
+    return float(sum(t.numel() * t.element_size() for t in tensors.values())) / MIB
 
 
-def _is_module(value: Any) -> bool:
-    return callable(getattr(value, "parameters", None)) and callable(
-        getattr(value, "buffers", None)
-    )
-
-
-def _module_bytes(module: Any) -> int:
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(t.numel() * t.element_size() for t in tensors)
+def modules_in(model: Any, depth: int = 2) -> list[Any]:
+    """The torch modules of a model: itself, or those in its attributes, so many levels down."""
+    if callable(getattr(model, "parameters", None)) and callable(getattr(model, "buffers", None)):
+        return [model]
+    if not depth or not hasattr(model, "__dict__"):
+        return []
+    return [net for value in vars(model).values() for net in modules_in(value, depth - 1)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from filelock import FileLock, Timeout
 
@@ -17,6 +17,7 @@ from histoprompt.core.atomic import explained
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.checkpoints import check_format
 from histoprompt.models.weights import licence, pins
 from histoprompt.models.weights.check import Verification, verify_file
 from histoprompt.models.weights.digests import file_digest, remember_move
@@ -24,6 +25,8 @@ from histoprompt.models.weights.find import expected_path, find, missing_error, 
 from histoprompt.models.weights.hub import hub_source
 from histoprompt.models.weights.transfer import Source, direct, fetch, mark_of
 
+# What the files of tensors end in; vocabularies and the like do not.
+_WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
 # Seconds between two looks at a file that another process is fetching.
 _LOOK = 0.2
 
@@ -100,9 +103,11 @@ def put_in_place(
     Raises
     ------
     WeightsError
-        If it is not the published file, or not the one first seen.
+        If it is not the published file, or not the one first seen, or no weights at all.
     """
     try:
+        if spec.digest is None and PurePath(spec.filename).suffix in _WEIGHTS:
+            check_format(part, origin)
         checked = verify_file(card, spec, part, task, origin=origin)
     except WeightsError:
         part.unlink(missing_ok=True)
