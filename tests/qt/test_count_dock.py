@@ -11,20 +11,24 @@ from five_nuclei import NUCLEI
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 
-from histoprompt._qt.class_colours import class_colours, colormap_of
-from histoprompt._qt.count_layers import CELLS, GIVEN
+from histoprompt._qt.class_colours import colormap_of
+from histoprompt._qt.count_layers import CELLS, GIVEN, LEFT_OUT, WAITING
 from histoprompt._qt.layers import box_vertices
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.cell_model import CellModel
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.count import CountDock
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.labelling import FILE
 
 pytestmark = pytest.mark.gui
+
+SMALL_TILES = CountChoice(segmenter="classical-cells", tile=150)
 
 
 @pytest.fixture
@@ -103,6 +107,34 @@ def test_a_drawn_rectangle_is_counted(counter, until):
     assert cell_at(counter, NUCLEI[4]) == 0
 
 
+def test_a_cancelled_count_shows_what_is_done_and_goes_on(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    counter.region._go.click()
+    until(lambda: counter._bar.value() >= 1)
+    counter._cancel.click()
+    until(lambda: counter.counting.work is not None)
+    work = counter.counting.work
+    assert not work.complete
+    assert "Partial" in counter.counts._below.text()
+    assert list(counter.viewer.layers[LEFT_OUT].features["left out"]) == [WAITING]
+    counter.region._go.click()
+    until(lambda: counter.counting.work is not work)
+    assert counter.counting.work.complete
+    assert len(counter.counting.cells) == 5
+    assert LEFT_OUT not in counter.viewer.layers
+
+
+def test_a_count_that_was_let_go_does_not_come_back(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    counter.region._go.click()
+    until(lambda: counter._bar.value() >= 1)
+    job = counter.counting._job
+    counter.viewer.layers.remove("picture")
+    until(lambda: not job.active)
+    assert counter.counting.work is None
+    assert not counter._busy.isVisibleTo(counter)
+
+
 def test_without_a_rectangle_it_says_so(counter):
     counter.region.choose("drawn")
     counter.region._go.click()
@@ -117,7 +149,7 @@ def test_labels_colour_all_cells_and_are_on_disk(counted, until):
     cells, layer = classing.cells, counted.viewer.layers[CELLS]
     names = layer.features["class"]
     assert names[tumour - 1] == "tumour"
-    colours = class_colours(cells.classes)
+    colours = cell_colours(cells.classes)
     shown = layer.colormap.map(np.array([0, tumour, stroma]))
     assert np.allclose(shown[1][:3] * 255, colours["tumour"], atol=0.5)
     assert np.allclose(shown[2][:3] * 255, colours["stroma"], atol=0.5)

@@ -10,19 +10,21 @@ import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils import DirectLabelColormap
-from numpy.typing import NDArray
 
-from histoprompt._qt.class_colours import class_colours, colormap_of
+from histoprompt._qt.class_colours import colormap_of
 from histoprompt._qt.layers import box_vertices, provenance, transform_of
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.tissue import BLUR, GLASS, PEN
-from histoprompt.pipelines.count_work import Work
+from histoprompt.pipelines.count_work import Work, waiting
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
 REGION, FIELD = "count_region", "audit_field"
 _YELLOW, _MAGENTA = "#ffd60a", "#d81b60"
-_LEFT_OUT = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
+WAITING = "not counted yet"
+_BLACK = "#000000"
+_COLOURS = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
 
 
 class CountLayers:
@@ -33,12 +35,18 @@ class CountLayers:
     viewer : ViewerModel
     image : Image
         The slide's layer, whose place the others share.
+
+    Attributes
+    ----------
+    legend : dict of str to str
+        What the layer of left-out parts shows, and its colours.
     """
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
         self._work: Work | None = None
+        self.legend: dict[str, str] = {}
 
     @property
     def cells(self) -> Labels | None:
@@ -50,8 +58,9 @@ class CountLayers:
         """Show a count in place of the one before."""
         self.remove()
         self._work = work
-        if not work.ground.chosen:
-            self._add(_left_out(work, self.image))
+        self.legend = _left_out(work)
+        if self.legend:
+            self._add(_left_out_layer(work, self.legend, self.image))
         region = work.ground.box
         frame = Frame(region, region.shape)
         layer = Labels(
@@ -94,7 +103,7 @@ class CountLayers:
         rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
         layer.data = np.stack([cells.row[rows], cells.col[rows]], axis=1)
         names = [labels[int(i)] for i in cells.id[rows]]
-        colours = class_colours(sorted({*cells.classes, *names}))
+        colours = cell_colours(dict.fromkeys((*cells.classes, *sorted(names))))
         if len(rows):
             layer.face_color = np.array([colours[name] for name in names]) / 255
 
@@ -143,7 +152,7 @@ class CountLayers:
 
     def remove(self) -> None:
         """Take the layers away."""
-        made, self._made, self._work = self._made, {}, None
+        made, self._made, self._work, self.legend = self._made, {}, None, {}
         for layer in made.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -179,21 +188,28 @@ def _features(cells: CellTable) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(first), measured], axis=1)
 
 
-def _left_out(work: Work, image: Image) -> Labels:
-    """Glass, pen marks and blur over the whole slide, on the overview they were found in."""
+def _left_out(work: Work) -> dict[str, str]:
+    """What is not part of a count, by name, with colours."""
+    masks = {} if work.ground.chosen else work.ground.tissue.excluded
+    names = [name for name, mask in masks.items() if mask.any()]
+    if not work.complete:
+        names.append(WAITING)
+    return {name: _COLOURS.get(name, _BLACK) for name in names}
+
+
+def _left_out_layer(work: Work, legend: Mapping[str, str], image: Image) -> Labels:
+    """What is not part of a count over the whole slide, on the overview of its tissue."""
     tissue = work.ground.tissue
     shown = np.zeros(tissue.frame.shape, np.uint8)
-    names: NDArray[np.str_] = np.array(list(tissue.excluded))
-    for value, mask in enumerate(tissue.excluded.values(), start=1):
-        shown[mask] = value
+    for value, name in enumerate(legend, start=1):
+        shown[waiting(work) if name == WAITING else tissue.excluded[name]] = value
     colours: dict[int | None, str] = {None: "transparent", 0: "transparent"}
-    colours |= {i: _LEFT_OUT.get(name, "#000000") for i, name in enumerate(names.tolist(), start=1)}
     return Labels(
         shown,
         name=LEFT_OUT,
         opacity=0.35,
-        colormap=DirectLabelColormap(color_dict=colours),
-        features=pd.DataFrame({"index": range(1, len(names) + 1), "left out": names}),
+        colormap=DirectLabelColormap(color_dict=colours | dict(enumerate(legend.values(), 1))),
+        features=pd.DataFrame({"index": range(1, len(legend) + 1), "left out": list(legend)}),
         metadata=provenance(kind="left out"),
         **transform_of(image, tissue.frame),
     )

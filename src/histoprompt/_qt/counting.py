@@ -81,12 +81,15 @@ class Counting:
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
-        if self._job is not None:
+        if self._job is not None and self._job.active:
             self._job.cancel()
+            self.status.emit("Stopping ...")
 
     def drop(self) -> None:
-        """Let the count go; it stays on disk."""
-        self.cancel()
+        """Let the count go, a running one too; what was counted stays on disk."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
         self._take(None)
         self.counted.emit()
 
@@ -97,18 +100,24 @@ class Counting:
             )
 
         def stopped() -> None:
-            self.status.emit("Stopping ...")
+            # what was counted is gathered, however often somebody presses Cancel
             self._start(slide, choice, box, only_done=True)
 
-        self._submit(run, "The count", self._on_counted, None if only_done else stopped)
+        self._submit(run, "The count", self._on_counted, stopped)
 
     def _submit(
         self,
         run: Callable[..., Any],
         title: str,
         done: Callable[..., None],
-        cancelled: Callable[[], None] | None = None,
+        cancelled: Callable[[], None],
     ) -> None:
+        def ended() -> None:
+            if self._job is None:  # let go
+                self.busy.emit(False)
+            else:
+                cancelled()
+
         self.busy.emit(True)
         self._job = self._jobs.submit(
             run,
@@ -117,7 +126,7 @@ class Counting:
             title=title,
             on_done=done,
             on_error=self._on_error,
-            on_cancel=cancelled or self._on_cancelled,
+            on_cancel=ended,
             on_progress=self.progress.emit,
         )
 
@@ -137,9 +146,6 @@ class Counting:
     def _on_error(self, text: str) -> None:
         self.busy.emit(False)
         self.status.emit(text)
-
-    def _on_cancelled(self) -> None:
-        self._on_error("Cancelled; nothing was written.")
 
     # -- choosing cells ----------------------------------------------------------------------
 
@@ -197,7 +203,10 @@ class Counting:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
             return counted
 
-        self._submit(run, "Writing the count", self._on_exported)
+        def stopped() -> None:
+            self._on_error(f"Cancelled: not all files in {folder} are of this count.")
+
+        self._submit(run, "Writing the count", self._on_exported, stopped)
 
     def _on_exported(self, counted: Counted) -> None:
         self.busy.emit(False)
@@ -209,6 +218,6 @@ def _summary(work: Work) -> str:
     if not work.complete:
         text = (
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
-            "Press Count to go on."
+            "Press Count to go on; what is dark is not counted yet."
         )
     return " ".join((text, *work.ground.warnings()))

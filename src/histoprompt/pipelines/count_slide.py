@@ -188,7 +188,7 @@ def _notes(progress: Progress, job: CountJob) -> list[str]:
         notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
         notes.append("An unfinished count with other settings was here: it was started anew.")
-    if progress.resumed:
+    if progress.complete and progress.resumed:
         notes.append(f"Went on after {progress.resumed} tiles that were done before.")
     return notes
 
@@ -213,18 +213,22 @@ def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, ta
 def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -> ReportParts:
     missing = "" if counted.complete else (
         f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
-        "these tiles. Run the same command again to go on."
+        "these tiles. Count the same again to go on."
     )  # fmt: skip
-    made = {k.replace("_", " "): _text(v) for k, v in _made(slide, job, counted).items()}
+    facts = _made(slide, job, counted)
+    facts["tiles"] = f"{counted.done} of {counted.total}"
+    facts["classifier"] = facts.get("classifier") or "none"
+    made = {k.replace("_", " "): _text(v) for k, v in facts.items()}
     return ReportParts(
         title=slide.name,
         tally=counted.tally,
         denominator=counted.ground.denominator,
-        overview=count_picture.overview(slide, progress.store),
+        overview=count_picture.overview(slide, progress.store, counted.ground),
         detail=count_picture.detail(slide, progress.store),
         made_with={k: v for k, v in made.items() if k not in ("notes", "counts")},
         warnings=(*slide.notes, *counted.notes),
         incomplete=missing,
+        pale=not counted.ground.chosen,
     )
 
 
@@ -252,4 +256,6 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "default" if value is None else str(value)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.layers import Image
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QScrollArea, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt import layers, messages, work_area
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count_layers import REGION, CountLayers, region_layer
 from histoprompt._qt.keys import bind_count_keys
 from histoprompt._qt.widgets.audit_panel import AuditPanel
-from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.base import Dock, Page, row
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.classes_panel import ClassesPanel
 from histoprompt._qt.widgets.count_panels import CountsTable, FilesPanel, RegionPanel
@@ -66,10 +66,7 @@ class CountDock(Dock):
         self.tabs = QTabWidget()
         pages = (self.region, self.classes, self.audit, self.files)
         for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
-            # Where the dock is low a page is scrolled, not squeezed.
-            room = QScrollArea(widgetResizable=True)
-            room.setWidget(page)
-            self.tabs.addTab(room, title)
+            self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
         self._status, self._bar = QLabel(HINT, wordWrap=True), QProgressBar()
@@ -137,10 +134,10 @@ class CountDock(Dock):
             return
         # Removing layers comes back here: by then the image must be another one already.
         shown, self._shown = self._shown, None
-        self._image, self._opened = image, None
+        before, self._image, self._opened = self._image, image, None
         if shown is not None:
             shown.remove()
-        if self.counting.work is not None:
+        if before is not None:
             self.counting.drop()
         self.images.refill(image)
         try:
@@ -166,9 +163,8 @@ class CountDock(Dock):
             annotator.set_mpp(mpp)
         else:
             self._opened = layers.type_mpp(image, self._slide(), mpp)
-        if self.counting.work is not None:
-            self._hide()
-            self.counting.drop()
+        self._hide()
+        self.counting.drop()
         drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
         if drawn is not None:
             layers.move(drawn, image)
@@ -200,6 +196,7 @@ class CountDock(Dock):
             self._say("Drag a rectangle on the slide; the last one counts.")
 
     def _on_cancel(self) -> None:
+        self._cancel.setEnabled(False)
         self.counting.cancel()
 
     def _on_labelling(self, name: str) -> None:
@@ -236,7 +233,7 @@ class CountDock(Dock):
         self.audit.setEnabled(work is not None)
         if work is None or cells is None or self._image is None:
             self._hide()
-            self.counts.show_lines([], "", partial=False)
+            self.counts.show_lines([], "")
             return
         self._shown = self._shown or CountLayers(self.viewer, self._image)
         layer = self._shown.show(work, cells)
@@ -274,7 +271,10 @@ class CountDock(Dock):
         work, cells = self.counting.work, self.counting.cells
         if work is not None and cells is not None:
             lines = lines_of(work, cells)
-            self.counts.show_lines(lines, work.ground.denominator, partial=not work.complete)
+            legend = self._shown.legend if self._shown is not None else {}
+            self.counts.show_lines(
+                lines, work.ground.denominator, partial=not work.complete, legend=legend
+            )
 
     def _hide(self) -> None:
         if self._shown is not None:
@@ -283,6 +283,7 @@ class CountDock(Dock):
     def _on_busy(self, busy: bool) -> None:
         self._busy.setVisible(busy)
         self.region.set_busy(busy)
+        self._cancel.setEnabled(busy)
         if busy:
             self._bar.setRange(0, 1)
             self._bar.setValue(0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -24,9 +25,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.class_colours import class_colours
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count_job import CountChoice
@@ -144,10 +145,17 @@ class CountsTable(QWidget):
         layout.addWidget(self._below)
         self.setVisible(False)
 
-    def show_lines(self, lines: Sequence[Line], denominator: str, *, partial: bool) -> None:
-        """Show counts; nothing without any."""
+    def show_lines(
+        self,
+        lines: Sequence[Line],
+        denominator: str,
+        *,
+        partial: bool = False,
+        legend: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Show counts, and in which colours what is left out is shown; nothing without lines."""
         self.setVisible(bool(lines))
-        colours = class_colours([line.name for line in lines[1:] if line.name != UNSURE])
+        colours = cell_colours([line.name for line in lines[1:] if line.name != UNSURE])
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None
@@ -157,8 +165,10 @@ class CountsTable(QWidget):
         self._fit(len(lines))
         if lines:
             word = "<b>Partial count.</b> " if partial else ""
+            keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
+            left = f"<br>Left out: {', '.join(keys)}" if legend else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed.{left}"
             )
 
     def _fit(self, rows: int) -> None:
