@@ -10,7 +10,9 @@ import pytest
 from five_nuclei import NUCLEI
 from napari.layers import Labels
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
+from histoprompt._qt.audit_layers import MARKS
 from histoprompt._qt.class_colours import colormap_of
 from histoprompt._qt.count_layers import CELLS, GIVEN, LEFT_OUT, WAITING
 from histoprompt._qt.layers import box_vertices
@@ -22,6 +24,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
+from histoprompt.pipelines.audit_marks import NOT_A_CELL
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.labelling import FILE
@@ -228,6 +231,42 @@ def test_an_audit_and_the_files(counted, until, tmp_path):
     assert written.class_names == counted.counting.cells.class_names
     assert (tmp_path / "out" / "audit.csv").exists()
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):
+    counted.audit._draw.click()
+    until(lambda: MARKS in counted.viewer.layers)
+    layer = counted.viewer.layers[MARKS]
+    assert counted.viewer.layers.selection.active is layer
+    assert layer.mode == "add"
+    assert counted.viewer.layers[CELLS].contour == 2
+    assert counted.audit._entries[0].value() == 5
+    layer.add([100.0, 5.0])
+    assert counted.audit._entries[0].value() == 6
+    counted.audit._says.setCurrentIndex(1)
+    layer.add(NUCLEI[0])
+    layer.add(NUCLEI[1])
+    assert counted.audit._entries[0].value() == 4
+    assert [str(s) for s in layer.symbol] == ["disc", "cross", "cross"]
+    {str(key): action for key, action in layer.keymap.items()}["Ctrl+Z"](layer)
+    assert counted.audit._entries[0].value() == 5
+    counted.audit._entries[0].setValue(9)
+    counted.audit._next.click()
+    assert counted.counting.audit.seen == ((9,),)
+    assert "cells: 9" in counted.audit._result.text()
+    assert counted.viewer.layers[CELLS].contour == 0
+    counted.audit._back.click()
+    assert counted.audit._entries[0].value() == 9
+    assert [m.name for m in counted.counting.audit.marks] == ["", NOT_A_CELL]
+    counted.audit._next.click()
+    drawn = counted.counting.audit
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.No)
+    counted.audit._draw.click()
+    assert counted.counting.audit is drawn
+    counted.classes._ways.setCurrentIndex(1)
+    counted.classes._grade.click()
+    assert "draw fields anew" in counted.audit._where.text()
+    assert counted.audit._result.text() == ""
 
 
 def test_dab_needs_no_labels(counted):

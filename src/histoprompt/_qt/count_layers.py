@@ -12,7 +12,7 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils import DirectLabelColormap
 
 from histoprompt._qt.class_colours import colormap_of
-from histoprompt._qt.layers import box_vertices, provenance, transform_of
+from histoprompt._qt.layers import provenance, transform_of
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box, Frame
@@ -20,8 +20,8 @@ from histoprompt.core.tissue import BLUR, GLASS, PEN
 from histoprompt.pipelines.count_work import Work, waiting
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
-REGION, FIELD = "count_region", "audit_field"
-_YELLOW, _MAGENTA = "#ffd60a", "#d81b60"
+REGION = "count_region"
+_YELLOW = "#ffd60a"
 WAITING = "not counted yet"
 _BLACK = "#000000"
 _COLOURS = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
@@ -51,8 +51,8 @@ class CountLayers:
     @property
     def cells(self) -> Labels | None:
         """The cells, if a count is shown."""
-        layer = self._made.get(CELLS)
-        return layer if layer is not None and layer in self.viewer.layers else None
+        layer = self.made(CELLS)
+        return layer if isinstance(layer, Labels) else None
 
     def show(self, work: Work, cells: CellTable) -> Labels:
         """Show a count in place of the one before."""
@@ -60,7 +60,7 @@ class CountLayers:
         self._work = work
         self.legend = _left_out(work)
         if self.legend:
-            self._add(_left_out_layer(work, self.legend, self.image))
+            self.add(_left_out_layer(work, self.legend, self.image))
         region = work.ground.box
         frame = Frame(region, region.shape)
         layer = Labels(
@@ -74,9 +74,9 @@ class CountLayers:
         )
         layer.editable = False
         layer.features = _features(cells)
-        self._add(layer)
-        self._add(self._points(GIVEN, 12))
-        self._add(self._points(CHOSEN, 60))
+        self.add(layer)
+        self.add(self._points(GIVEN, 12))
+        self.add(self._points(CHOSEN, 60))
         self.recolour(cells)
         self.viewer.layers.selection.active = layer
         return layer
@@ -125,22 +125,21 @@ class CountLayers:
         else:
             camera.zoom = max(camera.zoom, 2.0 / step)
 
-    def show_field(self, box: Box | None) -> None:
-        """Outline the field of an audit, and look at it."""
-        layer = self._made.get(FIELD)
-        if not isinstance(layer, Shapes) or layer not in self.viewer.layers:
-            layer = Shapes(
-                ndim=2, name=FIELD, metadata=provenance(kind="audit"), **transform_of(self.image)
-            )
-            self._add(layer)
-        layer.data = []
-        if box is not None:
-            layer.add_rectangles(
-                box_vertices(box), edge_color=_MAGENTA, edge_width=2, face_color="transparent"
-            )
-            self.look_at(box.centre, 1.3 * max(box.shape))
-        if self.cells is not None:
-            self.viewer.layers.selection.active = self.cells
+    def outline(self, only: bool) -> None:
+        """Show outlines of cells alone, so that one sees what is in them."""
+        layer = self.cells
+        if layer is not None:
+            layer.contour = 2 if only else 0
+
+    def made(self, name: str) -> Layer | None:
+        """The layer of this name if it was added here and is still there."""
+        layer = self._made.get(name)
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer that goes when the count goes."""
+        self._made[layer.name] = layer
+        self.viewer.add_layer(layer)
 
     def id_at(self, world: Any) -> int:
         """The cell at a place of the canvas, 0 if none."""
@@ -160,10 +159,6 @@ class CountLayers:
     def owns(self, layer: Layer) -> bool:
         """Whether a layer is one of these."""
         return any(layer is own for own in self._made.values())
-
-    def _add(self, layer: Layer) -> None:
-        self._made[layer.name] = layer
-        self.viewer.add_layer(layer)
 
     def _points(self, name: str, size: int) -> Points:
         """Small discs on cells, or a wide ring around one."""

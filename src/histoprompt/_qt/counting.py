@@ -6,6 +6,7 @@ It knows jobs and pipelines, no widget and no layer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines import count_audit, count_work
-from histoprompt.pipelines.count_audit import Audit, load_audit, notes_of, save_audit, start_audit
+from histoprompt.pipelines.audit_marks import Mark
+from histoprompt.pipelines.count_audit import (
+    Audit,
+    load_audit,
+    notes_of,
+    save_audit,
+    start_audit,
+    truth_in_field,
+)
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_slide import Counted
 from histoprompt.pipelines.count_work import Findings, Work
@@ -177,6 +186,24 @@ class Counting:
             run, key="audit", title="The audit", on_done=self.keep_audit, on_error=self.status.emit
         )
 
+    def mark(self, marks: tuple[Mark, ...]) -> None:
+        """Say what was pointed at in the fields."""
+        if self.audit is not None:
+            self.audit = replace(self.audit, marks=marks)
+            self.audited.emit()
+
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """Cells by class in the field to look at next, by what was found and pointed at."""
+        if self.work is None or self.cells is None or self.audit is None or self.audit.finished:
+            return ()
+        return truth_in_field(self.work, self.cells, self.audit)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether cells have other classes than when the fields of the audit were drawn."""
+        return self.audit is not None and self.cells is not None and not self.audit.fits(self.cells)
+
     def keep_audit(self, audit: Audit) -> None:
         """Go on with an audit that got this far; it is on disk."""
         if self.work is None:
@@ -195,7 +222,11 @@ class Counting:
         if work is None or cells is None:
             self.status.emit("Count some cells first.")
             return
-        findings = Findings(self.classes.how, notes_of(audit), self.classes.thresholds or QUPATH)
+        if self.outdated:
+            audit = None
+        thresholds = self.classes.thresholds or QUPATH
+        corrected = audit.corrected() if audit is not None else ()
+        findings = Findings(self.classes.how, notes_of(audit), thresholds, corrected)
 
         def run(task: Task) -> Counted:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
@@ -210,7 +241,8 @@ class Counting:
 
     def _on_exported(self, counted: Counted) -> None:
         self.busy.emit(False)
-        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.")
+        left = " The audit is left out: classes changed since." if self.outdated else ""
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
 
 
 def _summary(work: Work) -> str:

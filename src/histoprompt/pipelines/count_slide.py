@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from histoprompt import __version__
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.geometry import Box
@@ -16,6 +18,7 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.stain_fit import Stain
 from histoprompt.core.task import Task
 from histoprompt.pipelines import count_files, count_picture
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
@@ -44,6 +47,8 @@ class Counted:
         Tiles.
     notes : tuple of str
         What a reader of the count should know.
+    corrected : tuple of Corrected
+        Results of an audit.
     """
 
     folder: Path
@@ -52,6 +57,7 @@ class Counted:
     done: int
     total: int
     notes: tuple[str, ...] = ()
+    corrected: tuple[Corrected, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -120,6 +126,7 @@ def write_count(
     task: Task,
     notes: Iterable[str] = (),
     thresholds: DabThresholds = QUPATH,
+    corrected: tuple[Corrected, ...] = (),
 ) -> Counted:
     """Write all files of a count as far as it got.
 
@@ -139,6 +146,8 @@ def write_count(
         What else a reader should know.
     thresholds : DabThresholds
         Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
 
     Raises
     ------
@@ -149,7 +158,8 @@ def write_count(
         ground = replace(ground, parts=progress.done)
     told = (*_notes(progress, job), *ground.warnings(), *notes)
     sums = tally(progress.store, ground, thresholds)
-    counted = Counted(folder, sums, ground, len(progress.done), progress.total, told)
+    done = len(progress.done)
+    counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -203,6 +213,7 @@ def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, ta
         counted.tally.lines,
         denominator=ground.denominator,
         complete=counted.complete,
+        corrected=counted.corrected,
     )
     count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
     write_report(folder / REPORT, _report(slide, job, progress, counted))
@@ -225,7 +236,7 @@ def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -
         denominator=counted.ground.denominator,
         overview=count_picture.overview(slide, progress.store, counted.ground),
         detail=count_picture.detail(slide, progress.store),
-        made_with={k: v for k, v in made.items() if k not in ("notes", "counts")},
+        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
         warnings=(*slide.notes, *counted.notes),
         incomplete=missing,
         pale=not counted.ground.chosen,
@@ -242,6 +253,8 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "region": [int(v) for v in ground.box],
         "regions": [region.name for region in ground.regions],
+        "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
+        "picked": ground.chosen,
         **job.settings,
         "tile": job.tile,
         "tiles": [counted.done, counted.total],

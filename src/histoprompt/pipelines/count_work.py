@@ -24,6 +24,7 @@ from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_job import CountChoice, count_job
 from histoprompt.pipelines.count_pyramid import label_pyramid
@@ -162,11 +163,14 @@ class Findings:
         What else a reader should know, such as corrected counts.
     thresholds : DabThresholds
         Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
     """
 
     how: str = ""
     notes: tuple[str, ...] = ()
     thresholds: DabThresholds = QUPATH
+    corrected: tuple[Corrected, ...] = ()
 
 
 def write_work(
@@ -200,6 +204,7 @@ def write_work(
         task=task,
         notes=findings.notes,
         thresholds=findings.thresholds,
+        corrected=findings.corrected,
     )
 
 

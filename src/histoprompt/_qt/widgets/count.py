@@ -8,6 +8,7 @@ from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt import layers, messages, work_area
+from histoprompt._qt.audit_layers import AuditLayers
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count_layers import REGION, CountLayers, region_layer
 from histoprompt._qt.keys import bind_count_keys
@@ -60,6 +61,7 @@ class CountDock(Dock):
         self._opened: Slide | None = None
         self._shown: CountLayers | None = None
         self._pointer: CellPointer | None = None
+        self._audited: AuditLayers | None = None
         self.images, self.region = ImagePanel(self.viewer), RegionPanel()
         self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
         self.files = FilesPanel()
@@ -89,6 +91,7 @@ class CountDock(Dock):
         self.classes.answered.connect(self._on_answered)
         self.classes.look.connect(self._on_look)
         self.audit.field.connect(self._on_field)
+        self.audit.saying.connect(self._on_saying)
         self.files.export.connect(self._on_export)
         self._table.clicked.connect(self.show_cells_dock)
         self._cancel.clicked.connect(self._on_cancel)
@@ -217,8 +220,17 @@ class CountDock(Dock):
             self.viewer.layers.selection.active = self._shown.cells
 
     def _on_field(self, box: Box | None) -> None:
-        if self._shown is not None:
-            self._shown.show_field(box)
+        audit = self.counting.audit
+        if self._audited is None or audit is None:
+            return
+        if box is None:
+            self._audited.hide()
+        else:
+            self._audited.show(box, audit.marks, audit.plan.classes)
+
+    def _on_saying(self, name: str) -> None:
+        if self._audited is not None:
+            self._audited.say(name)
 
     def _on_export(self, folder: Path) -> None:
         self.counting.export(folder)
@@ -237,6 +249,9 @@ class CountDock(Dock):
             return
         self._shown = self._shown or CountLayers(self.viewer, self._image)
         layer = self._shown.show(work, cells)
+        self._audited = AuditLayers(self._shown)
+        self._audited.changed.connect(self.counting.mark)
+        self._audited.say(self.audit.says)
         self._pointer = CellPointer(self.counting, self._shown)
         self._pointer.attach(layer)
         bind_count_keys(layer, self._on_answered, self.counting)
@@ -250,6 +265,7 @@ class CountDock(Dock):
             self._shown.recolour(cells)
         self._show_counts()
         self.classes.show_score()
+        self.audit.refresh()
 
     def _on_labelled(self) -> None:
         cells = self.counting.cells
