@@ -44,7 +44,7 @@ def counter(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[Coun
     viewer.window.add_dock_widget(dock, name="Count")
     chosen = next(c.id for c in dock.region._cards if c.id == "classical-cells")
     dock.region._segmenter.setCurrentIndex(dock.region._index(chosen))
-    dock.region.choose("slide")
+    dock.region.area.choose("slide")
     yield dock
     session_of(viewer).close()
 
@@ -100,7 +100,7 @@ def test_a_count_shows_cells_where_they_are(counted):
 
 
 def test_a_drawn_rectangle_is_counted(counter, until):
-    counter.region._draw.click()
+    counter.region.area._draw.click()
     layer = counter.viewer.layers.selection.active
     layer.add_rectangles(box_vertices(Box(20, 20, 70, 160)))
     counter.region._go.click()
@@ -139,7 +139,7 @@ def test_a_count_that_was_let_go_does_not_come_back(counter, until, monkeypatch)
 
 
 def test_without_a_rectangle_it_says_so(counter):
-    counter.region.choose("drawn")
+    counter.region.area.choose("drawn")
     counter.region._go.click()
     assert "No rectangle" in counter._status.text()
 
@@ -299,7 +299,7 @@ def test_a_missing_pixel_size_is_asked_for(
     dock = CountDock(viewer)
     dock.session.jobs._notify = lambda _: None
     dock.region._segmenter.setCurrentIndex(dock.region._index("classical-cells"))
-    dock.region.choose("slide")
+    dock.region.area.choose("slide")
     dock.region._go.click()
     until(lambda: "pixel size" in dock._status.text())
     dock.images._mpp.setValue(0.25)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points
 from napari.utils import DirectLabelColormap
 
 from histoprompt._qt.class_colours import colormap_of
@@ -20,7 +20,6 @@ from histoprompt.core.tissue import BLUR, GLASS, PEN
 from histoprompt.pipelines.count_work import Work, waiting
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
-REGION = "count_region"
 _YELLOW = "#ffd60a"
 WAITING = "not counted yet"
 _BLACK = "#000000"
@@ -208,22 +207,3 @@ def _left_out_layer(work: Work, legend: Mapping[str, str], image: Image) -> Labe
         metadata=provenance(kind="left out"),
         **transform_of(image, tissue.frame),
     )
-
-
-def region_layer(viewer: ViewerModel, image: Image) -> Shapes:
-    """The layer a region is drawn in, ready to draw a rectangle; made if it is not there."""
-    found = next((x for x in viewer.layers if x.name == REGION and isinstance(x, Shapes)), None)
-    layer = found or Shapes(
-        ndim=2,
-        name=REGION,
-        edge_color=_YELLOW,
-        edge_width=3,
-        face_color="transparent",
-        metadata=provenance(kind="region"),
-        **transform_of(image),
-    )
-    if found is None:
-        viewer.add_layer(layer)
-    viewer.layers.selection.active = layer
-    layer.mode = "add_rectangle"
-    return layer

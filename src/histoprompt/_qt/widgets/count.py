@@ -7,10 +7,11 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
 
-from histoprompt._qt import layers, messages, work_area
+from histoprompt._qt import layers, messages
 from histoprompt._qt.audit_layers import AuditLayers
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
-from histoprompt._qt.count_layers import REGION, CountLayers, region_layer
+from histoprompt._qt.count_layers import CountLayers
+from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.keys import bind_count_keys
 from histoprompt._qt.widgets.audit_panel import AuditPanel
 from histoprompt._qt.widgets.base import Dock, Page, row
@@ -18,7 +19,7 @@ from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.classes_panel import ClassesPanel
 from histoprompt._qt.widgets.count_panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
@@ -85,7 +86,7 @@ class CountDock(Dock):
         counting, classing = self.counting, self.counting.classes
         self.images.chosen.connect(self._on_image)
         self.images.mpp_typed.connect(self._on_mpp)
-        self.region.draw.connect(self._on_draw)
+        self.region.area.drawing.connect(self._on_draw)
         self.region.go.connect(self.count)
         self.classes.labelling.connect(self._on_labelling)
         self.classes.answered.connect(self._on_answered)
@@ -168,7 +169,7 @@ class CountDock(Dock):
             self._opened = layers.type_mpp(image, self._slide(), mpp)
         self._hide()
         self.counting.drop()
-        drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
+        drawn = DrawnArea(self.viewer, image).layer
         if drawn is not None:
             layers.move(drawn, image)
         self.images.show_slide(self._slide())
@@ -176,26 +177,15 @@ class CountDock(Dock):
     def _box(self, slide: Slide) -> Box | None:
         """The chosen region, None for the whole slide."""
         assert self._image is not None
-        if self.region.where == "slide":
+        if self.region.area.part == "slide":
             return None
-        if self.region.where == "view":
-            box = work_area.view_box(self.viewer, self._image)
-        else:
-            drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
-            boxes = layers.read_boxes(drawn) if drawn is not None else []
-            if not boxes:
-                raise RegionError("No rectangle is drawn. Press Draw and drag one on the slide.")
-            box = boxes[-1]
-        inside = box.to_pixels().intersection(slide.box)
-        if inside is None:
-            raise RegionError(f"{tuple(round(v) for v in box)} does not lie on {slide.name}.")
-        return inside
+        return self.region.area.box(self.viewer, self._image, slide.box)
 
     # -- what the user does ------------------------------------------------------------------
 
     def _on_draw(self) -> None:
         if self._image is not None:
-            region_layer(self.viewer, self._image)
+            DrawnArea(self.viewer, self._image).draw()
             self._say("Drag a rectangle on the slide; the last one counts.")
 
     def _on_cancel(self) -> None:
