@@ -117,7 +117,7 @@ def _export(demo: Demo) -> None:
 def _count(demo: Demo) -> None:
     """Count what is around the place of the demo, and teach two classes by a few cells."""
     from histoprompt._qt import demo as stage
-    from histoprompt._qt.count_layers import region_layer
+    from histoprompt._qt.drawn_area import AREA, DrawnArea
     from histoprompt._qt.layers import box_vertices
     from histoprompt._qt.widgets.count import CountDock
     from histoprompt.core.geometry import Box
@@ -126,9 +126,10 @@ def _count(demo: Demo) -> None:
     demo.viewer.window.add_dock_widget(dock, name="Count", tabify=True)
     stage.wait_for(lambda: True)
     dock.parentWidget().raise_()
-    drawn = region_layer(demo.viewer, demo.annotator.image)
-    drawn.add_rectangles(box_vertices(Box.around(*stage.PLACE, COUNTED)))
-    dock.region.choose("drawn")
+    area = DrawnArea(demo.viewer, demo.annotator.image)
+    area.draw()
+    area.layer.add_rectangles(box_vertices(Box.around(*stage.PLACE, COUNTED)))
+    dock.region.area.choose("drawn")
     dock.count()
     stage.wait_for(lambda: dock.counting.work is not None)
     cells, classing = dock.counting.cells, dock.counting.classes
@@ -140,7 +141,7 @@ def _count(demo: Demo) -> None:
     dock.tabs.setCurrentIndex(1)
     dock.show_cells_dock()
     for layer in demo.viewer.layers:  # those of the pictures before
-        layer.visible = layer.name in {"slide", "count_region", "counted_cells", "labelled_cells"}
+        layer.visible = layer.name in {"slide", AREA, "counted_cells", "labelled_cells"}
     stage.show(demo, stage.PLACE, 1.2)
 
 

@@ -270,6 +270,19 @@ def test_a_slide_of_glass_is_refused(tmp_path):
     assert "No tissue" in counted.notes[0]
 
 
+def test_a_slide_of_several_levels_is_no_picture(tmp_path):
+    pixels = np.full((1200, 1200, 3), 244, np.uint8)
+    pixels[200:1000, 200:1000] = SLIDE.read(Box(0, 0, 400, 400), (800, 800))[0]
+    slides = [
+        Slide.from_arrays("s", levels, mpp=0.5) for levels in ([pixels], [pixels, pixels[::2, ::2]])
+    ]
+    picture, slide = (ground_of(s) for s in slides)
+    assert picture.chosen
+    assert not slide.chosen
+    assert not slide.meets(Box(0, 0, 60, 60))
+    assert slide.analysed_mm2() < picture.region_mm2()
+
+
 def test_slides_of_one_name_get_folders_of_their_own(tmp_path):
     count_slide(SLIDE, job(), tmp_path / "slide", Task(), box=Box(0, 0, 150, 150))
     assert free_folder(tmp_path, "slide", SLIDE.key) == tmp_path / "slide"

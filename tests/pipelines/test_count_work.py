@@ -24,7 +24,14 @@ from histoprompt.pipelines.classify import TrainParams
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_pyramid import label_pyramid
 from histoprompt.pipelines.count_store import CountStore, Head, record_type
-from histoprompt.pipelines.count_work import Findings, Work, count_to_work_on, lines_of, write_work
+from histoprompt.pipelines.count_work import (
+    Findings,
+    Work,
+    count_to_work_on,
+    lines_of,
+    waiting,
+    write_work,
+)
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.labelling import FILE, History, Labelling, hint, learn, read_labelling
 from histoprompt.pipelines.review import Suggestion
@@ -102,6 +109,24 @@ def test_a_cancelled_count_is_kept_and_goes_on(home, manager):
     assert whole.progress.resumed == len(part.progress.done)
     with pytest.raises(RegionError, match="Finish the count"):
         count_audit.start_audit(part, part.cells, 5, 0, task=Task())
+
+
+def test_what_is_missing_of_a_partial_count_is_known(home, manager):
+    choice = CountChoice(segmenter="classical-cells", tile=128)
+
+    class Stop(Task):
+        def step(self, done: int, total: int, text: str = "") -> None:
+            if text.startswith("Counting") and done >= 3:
+                self.cancel()
+            super().step(done, total, text)
+
+    part = count_to_work_on(SLIDE, choice, manager, SLIDE.box, task=Stop())
+    mask, frame = waiting(part), part.ground.tissue.frame
+    missing = mask.sum() * frame.scale[0] * frame.scale[1]
+    done = sum(box.area for box in part.progress.done)
+    assert missing == pytest.approx(SLIDE.box.area - done, rel=0.05)
+    whole = count_to_work_on(SLIDE, choice, manager, SLIDE.box, task=Task())
+    assert not waiting(whole).any()
 
 
 def test_files_hold_the_classes_of_now(work, home):

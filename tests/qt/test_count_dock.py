@@ -10,21 +10,28 @@ import pytest
 from five_nuclei import NUCLEI
 from napari.layers import Labels
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QMessageBox
 
-from histoprompt._qt.class_colours import class_colours, colormap_of
-from histoprompt._qt.count_layers import CELLS, GIVEN
+from histoprompt._qt.audit_layers import MARKS
+from histoprompt._qt.class_colours import colormap_of
+from histoprompt._qt.count_layers import CELLS, GIVEN, LEFT_OUT, WAITING
 from histoprompt._qt.layers import box_vertices
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.cell_model import CellModel
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.count import CountDock
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
+from histoprompt.pipelines.audit_marks import NOT_A_CELL
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.labelling import FILE
 
 pytestmark = pytest.mark.gui
+
+SMALL_TILES = CountChoice(segmenter="classical-cells", tile=150)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def counter(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[Coun
     viewer.window.add_dock_widget(dock, name="Count")
     chosen = next(c.id for c in dock.region._cards if c.id == "classical-cells")
     dock.region._segmenter.setCurrentIndex(dock.region._index(chosen))
-    dock.region.choose("slide")
+    dock.region.area.choose("slide")
     yield dock
     session_of(viewer).close()
 
@@ -93,7 +100,7 @@ def test_a_count_shows_cells_where_they_are(counted):
 
 
 def test_a_drawn_rectangle_is_counted(counter, until):
-    counter.region._draw.click()
+    counter.region.area._draw.click()
     layer = counter.viewer.layers.selection.active
     layer.add_rectangles(box_vertices(Box(20, 20, 70, 160)))
     counter.region._go.click()
@@ -103,8 +110,36 @@ def test_a_drawn_rectangle_is_counted(counter, until):
     assert cell_at(counter, NUCLEI[4]) == 0
 
 
+def test_a_cancelled_count_shows_what_is_done_and_goes_on(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    counter.region._go.click()
+    until(lambda: counter._bar.value() >= 1)
+    counter._cancel.click()
+    until(lambda: counter.counting.work is not None)
+    work = counter.counting.work
+    assert not work.complete
+    assert "Partial" in counter.counts._below.text()
+    assert list(counter.viewer.layers[LEFT_OUT].features["left out"]) == [WAITING]
+    counter.region._go.click()
+    until(lambda: counter.counting.work is not work)
+    assert counter.counting.work.complete
+    assert len(counter.counting.cells) == 5
+    assert LEFT_OUT not in counter.viewer.layers
+
+
+def test_a_count_that_was_let_go_does_not_come_back(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    counter.region._go.click()
+    until(lambda: counter._bar.value() >= 1)
+    job = counter.counting._job
+    counter.viewer.layers.remove("picture")
+    until(lambda: not job.active)
+    assert counter.counting.work is None
+    assert not counter._busy.isVisibleTo(counter)
+
+
 def test_without_a_rectangle_it_says_so(counter):
-    counter.region.choose("drawn")
+    counter.region.area.choose("drawn")
     counter.region._go.click()
     assert "No rectangle" in counter._status.text()
 
@@ -117,7 +152,7 @@ def test_labels_colour_all_cells_and_are_on_disk(counted, until):
     cells, layer = classing.cells, counted.viewer.layers[CELLS]
     names = layer.features["class"]
     assert names[tumour - 1] == "tumour"
-    colours = class_colours(cells.classes)
+    colours = cell_colours(cells.classes)
     shown = layer.colormap.map(np.array([0, tumour, stroma]))
     assert np.allclose(shown[1][:3] * 255, colours["tumour"], atol=0.5)
     assert np.allclose(shown[2][:3] * 255, colours["stroma"], atol=0.5)
@@ -198,6 +233,42 @@ def test_an_audit_and_the_files(counted, until, tmp_path):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):
+    counted.audit._draw.click()
+    until(lambda: MARKS in counted.viewer.layers)
+    layer = counted.viewer.layers[MARKS]
+    assert counted.viewer.layers.selection.active is layer
+    assert layer.mode == "add"
+    assert counted.viewer.layers[CELLS].contour == 2
+    assert counted.audit._entries[0].value() == 5
+    layer.add([100.0, 5.0])
+    assert counted.audit._entries[0].value() == 6
+    counted.audit._says.setCurrentIndex(1)
+    layer.add(NUCLEI[0])
+    layer.add(NUCLEI[1])
+    assert counted.audit._entries[0].value() == 4
+    assert [str(s) for s in layer.symbol] == ["disc", "cross", "cross"]
+    {str(key): action for key, action in layer.keymap.items()}["Ctrl+Z"](layer)
+    assert counted.audit._entries[0].value() == 5
+    counted.audit._entries[0].setValue(9)
+    counted.audit._next.click()
+    assert counted.counting.audit.seen == ((9,),)
+    assert "cells: 9" in counted.audit._result.text()
+    assert counted.viewer.layers[CELLS].contour == 0
+    counted.audit._back.click()
+    assert counted.audit._entries[0].value() == 9
+    assert [m.name for m in counted.counting.audit.marks] == ["", NOT_A_CELL]
+    counted.audit._next.click()
+    drawn = counted.counting.audit
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.No)
+    counted.audit._draw.click()
+    assert counted.counting.audit is drawn
+    counted.classes._ways.setCurrentIndex(1)
+    counted.classes._grade.click()
+    assert "draw fields anew" in counted.audit._where.text()
+    assert counted.audit._result.text() == ""
+
+
 def test_dab_needs_no_labels(counted):
     counted.classes._ways.setCurrentIndex(1)
     counted.classes._grade.click()
@@ -228,7 +299,7 @@ def test_a_missing_pixel_size_is_asked_for(
     dock = CountDock(viewer)
     dock.session.jobs._notify = lambda _: None
     dock.region._segmenter.setCurrentIndex(dock.region._index("classical-cells"))
-    dock.region.choose("slide")
+    dock.region.area.choose("slide")
     dock.region._go.click()
     until(lambda: "pixel size" in dock._status.text())
     dock.images._mpp.setValue(0.25)

@@ -10,13 +10,10 @@ from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
-from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE
-from histoprompt.core.classes import Classes, Colour
+from histoprompt.core.classes import cell_colours
 
 # Room for classes in the texture of colours; napari casts values to uint8 up to this many.
 MOST_CLASSES = 250
-_GREY: Colour = (190, 190, 190)
-_CALM: Colour = (86, 180, 233)
 
 
 class ClassColormap(CyclicLabelColormap):
@@ -45,17 +42,9 @@ class ClassColormap(CyclicLabelColormap):
         return found
 
 
-def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
-    """A colour for each class, the same in layers, tables and charts; unsure cells are grey."""
-    named = [name for name in classes if name not in (UNSURE, UNCLASSIFIED)]
-    # The last colour of the palette is black, which cannot be told from shadows.
-    palette = Classes().palette(named)
-    return {**palette, UNSURE: _GREY, UNCLASSIFIED: _CALM}
-
-
 def colormap_of(classes: Sequence[str]) -> ClassColormap:
     """Colours of classes, in their order; the first colour of the map is that of the background."""
-    colours = class_colours(classes)
+    colours = cell_colours(classes)
     rows = [(0.0, 0.0, 0.0, 0.0)]
     rows += [(r / 255, g / 255, b / 255, 1.0) for r, g, b in (colours[c] for c in classes)]
     return ClassColormap(colors=np.array(rows, np.float32))

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points
 from napari.utils import DirectLabelColormap
-from numpy.typing import NDArray
 
-from histoprompt._qt.class_colours import class_colours, colormap_of
-from histoprompt._qt.layers import box_vertices, provenance, transform_of
+from histoprompt._qt.class_colours import colormap_of
+from histoprompt._qt.layers import provenance, transform_of
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.tissue import BLUR, GLASS, PEN
-from histoprompt.pipelines.count_work import Work
+from histoprompt.pipelines.count_work import Work, waiting
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
-REGION, FIELD = "count_region", "audit_field"
-_YELLOW, _MAGENTA = "#ffd60a", "#d81b60"
-_LEFT_OUT = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
+_YELLOW = "#ffd60a"
+WAITING = "not counted yet"
+_BLACK = "#000000"
+_COLOURS = {GLASS: "#7f7f7f", PEN: "#1f3fff", BLUR: "#ff7f0e"}
 
 
 class CountLayers:
@@ -33,25 +34,32 @@ class CountLayers:
     viewer : ViewerModel
     image : Image
         The slide's layer, whose place the others share.
+
+    Attributes
+    ----------
+    legend : dict of str to str
+        What the layer of left-out parts shows, and its colours.
     """
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
         self._work: Work | None = None
+        self.legend: dict[str, str] = {}
 
     @property
     def cells(self) -> Labels | None:
         """The cells, if a count is shown."""
-        layer = self._made.get(CELLS)
-        return layer if layer is not None and layer in self.viewer.layers else None
+        layer = self.made(CELLS)
+        return layer if isinstance(layer, Labels) else None
 
     def show(self, work: Work, cells: CellTable) -> Labels:
         """Show a count in place of the one before."""
         self.remove()
         self._work = work
-        if not work.ground.chosen:
-            self._add(_left_out(work, self.image))
+        self.legend = _left_out(work)
+        if self.legend:
+            self.add(_left_out_layer(work, self.legend, self.image))
         region = work.ground.box
         frame = Frame(region, region.shape)
         layer = Labels(
@@ -65,9 +73,9 @@ class CountLayers:
         )
         layer.editable = False
         layer.features = _features(cells)
-        self._add(layer)
-        self._add(self._points(GIVEN, 12))
-        self._add(self._points(CHOSEN, 60))
+        self.add(layer)
+        self.add(self._points(GIVEN, 12))
+        self.add(self._points(CHOSEN, 60))
         self.recolour(cells)
         self.viewer.layers.selection.active = layer
         return layer
@@ -94,7 +102,7 @@ class CountLayers:
         rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
         layer.data = np.stack([cells.row[rows], cells.col[rows]], axis=1)
         names = [labels[int(i)] for i in cells.id[rows]]
-        colours = class_colours(sorted({*cells.classes, *names}))
+        colours = cell_colours(dict.fromkeys((*cells.classes, *sorted(names))))
         if len(rows):
             layer.face_color = np.array([colours[name] for name in names]) / 255
 
@@ -116,22 +124,21 @@ class CountLayers:
         else:
             camera.zoom = max(camera.zoom, 2.0 / step)
 
-    def show_field(self, box: Box | None) -> None:
-        """Outline the field of an audit, and look at it."""
-        layer = self._made.get(FIELD)
-        if not isinstance(layer, Shapes) or layer not in self.viewer.layers:
-            layer = Shapes(
-                ndim=2, name=FIELD, metadata=provenance(kind="audit"), **transform_of(self.image)
-            )
-            self._add(layer)
-        layer.data = []
-        if box is not None:
-            layer.add_rectangles(
-                box_vertices(box), edge_color=_MAGENTA, edge_width=2, face_color="transparent"
-            )
-            self.look_at(box.centre, 1.3 * max(box.shape))
-        if self.cells is not None:
-            self.viewer.layers.selection.active = self.cells
+    def outline(self, only: bool) -> None:
+        """Show outlines of cells alone, so that one sees what is in them."""
+        layer = self.cells
+        if layer is not None:
+            layer.contour = 2 if only else 0
+
+    def made(self, name: str) -> Layer | None:
+        """The layer of this name if it was added here and is still there."""
+        layer = self._made.get(name)
+        return layer if layer is not None and layer in self.viewer.layers else None
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer that goes when the count goes."""
+        self._made[layer.name] = layer
+        self.viewer.add_layer(layer)
 
     def id_at(self, world: Any) -> int:
         """The cell at a place of the canvas, 0 if none."""
@@ -143,7 +150,7 @@ class CountLayers:
 
     def remove(self) -> None:
         """Take the layers away."""
-        made, self._made, self._work = self._made, {}, None
+        made, self._made, self._work, self.legend = self._made, {}, None, {}
         for layer in made.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -151,10 +158,6 @@ class CountLayers:
     def owns(self, layer: Layer) -> bool:
         """Whether a layer is one of these."""
         return any(layer is own for own in self._made.values())
-
-    def _add(self, layer: Layer) -> None:
-        self._made[layer.name] = layer
-        self.viewer.add_layer(layer)
 
     def _points(self, name: str, size: int) -> Points:
         """Small discs on cells, or a wide ring around one."""
@@ -179,40 +182,28 @@ def _features(cells: CellTable) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(first), measured], axis=1)
 
 
-def _left_out(work: Work, image: Image) -> Labels:
-    """Glass, pen marks and blur over the whole slide, on the overview they were found in."""
+def _left_out(work: Work) -> dict[str, str]:
+    """What is not part of a count, by name, with colours."""
+    masks = {} if work.ground.chosen else work.ground.tissue.excluded
+    names = [name for name, mask in masks.items() if mask.any()]
+    if not work.complete:
+        names.append(WAITING)
+    return {name: _COLOURS.get(name, _BLACK) for name in names}
+
+
+def _left_out_layer(work: Work, legend: Mapping[str, str], image: Image) -> Labels:
+    """What is not part of a count over the whole slide, on the overview of its tissue."""
     tissue = work.ground.tissue
     shown = np.zeros(tissue.frame.shape, np.uint8)
-    names: NDArray[np.str_] = np.array(list(tissue.excluded))
-    for value, mask in enumerate(tissue.excluded.values(), start=1):
-        shown[mask] = value
+    for value, name in enumerate(legend, start=1):
+        shown[waiting(work) if name == WAITING else tissue.excluded[name]] = value
     colours: dict[int | None, str] = {None: "transparent", 0: "transparent"}
-    colours |= {i: _LEFT_OUT.get(name, "#000000") for i, name in enumerate(names.tolist(), start=1)}
     return Labels(
         shown,
         name=LEFT_OUT,
         opacity=0.35,
-        colormap=DirectLabelColormap(color_dict=colours),
-        features=pd.DataFrame({"index": range(1, len(names) + 1), "left out": names}),
+        colormap=DirectLabelColormap(color_dict=colours | dict(enumerate(legend.values(), 1))),
+        features=pd.DataFrame({"index": range(1, len(legend) + 1), "left out": list(legend)}),
         metadata=provenance(kind="left out"),
         **transform_of(image, tissue.frame),
     )
-
-
-def region_layer(viewer: ViewerModel, image: Image) -> Shapes:
-    """The layer a region is drawn in, ready to draw a rectangle; made if it is not there."""
-    found = next((x for x in viewer.layers if x.name == REGION and isinstance(x, Shapes)), None)
-    layer = found or Shapes(
-        ndim=2,
-        name=REGION,
-        edge_color=_YELLOW,
-        edge_width=3,
-        face_color="transparent",
-        metadata=provenance(kind="region"),
-        **transform_of(image),
-    )
-    if found is None:
-        viewer.add_layer(layer)
-    viewer.layers.selection.active = layer
-    layer.mode = "add_rectangle"
-    return layer

@@ -6,6 +6,7 @@ It knows jobs and pipelines, no widget and no layer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines import count_audit, count_work
-from histoprompt.pipelines.count_audit import Audit, load_audit, notes_of, save_audit, start_audit
+from histoprompt.pipelines.audit_marks import Mark
+from histoprompt.pipelines.count_audit import (
+    Audit,
+    load_audit,
+    notes_of,
+    save_audit,
+    start_audit,
+    truth_in_field,
+)
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_slide import Counted
 from histoprompt.pipelines.count_work import Findings, Work
@@ -81,12 +90,15 @@ class Counting:
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
-        if self._job is not None:
+        if self._job is not None and self._job.active:
             self._job.cancel()
+            self.status.emit("Stopping ...")
 
     def drop(self) -> None:
-        """Let the count go; it stays on disk."""
-        self.cancel()
+        """Let the count go, a running one too; what was counted stays on disk."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
         self._take(None)
         self.counted.emit()
 
@@ -97,18 +109,24 @@ class Counting:
             )
 
         def stopped() -> None:
-            self.status.emit("Stopping ...")
+            # what was counted is gathered, however often somebody presses Cancel
             self._start(slide, choice, box, only_done=True)
 
-        self._submit(run, "The count", self._on_counted, None if only_done else stopped)
+        self._submit(run, "The count", self._on_counted, stopped)
 
     def _submit(
         self,
         run: Callable[..., Any],
         title: str,
         done: Callable[..., None],
-        cancelled: Callable[[], None] | None = None,
+        cancelled: Callable[[], None],
     ) -> None:
+        def ended() -> None:
+            if self._job is None:  # let go
+                self.busy.emit(False)
+            else:
+                cancelled()
+
         self.busy.emit(True)
         self._job = self._jobs.submit(
             run,
@@ -117,7 +135,7 @@ class Counting:
             title=title,
             on_done=done,
             on_error=self._on_error,
-            on_cancel=cancelled or self._on_cancelled,
+            on_cancel=ended,
             on_progress=self.progress.emit,
         )
 
@@ -137,9 +155,6 @@ class Counting:
     def _on_error(self, text: str) -> None:
         self.busy.emit(False)
         self.status.emit(text)
-
-    def _on_cancelled(self) -> None:
-        self._on_error("Cancelled; nothing was written.")
 
     # -- choosing cells ----------------------------------------------------------------------
 
@@ -171,6 +186,24 @@ class Counting:
             run, key="audit", title="The audit", on_done=self.keep_audit, on_error=self.status.emit
         )
 
+    def mark(self, marks: tuple[Mark, ...]) -> None:
+        """Say what was pointed at in the fields."""
+        if self.audit is not None:
+            self.audit = replace(self.audit, marks=marks)
+            self.audited.emit()
+
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """Cells by class in the field to look at next, by what was found and pointed at."""
+        if self.work is None or self.cells is None or self.audit is None or self.audit.finished:
+            return ()
+        return truth_in_field(self.work, self.cells, self.audit)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether cells have other classes than when the fields of the audit were drawn."""
+        return self.audit is not None and self.cells is not None and not self.audit.fits(self.cells)
+
     def keep_audit(self, audit: Audit) -> None:
         """Go on with an audit that got this far; it is on disk."""
         if self.work is None:
@@ -189,7 +222,11 @@ class Counting:
         if work is None or cells is None:
             self.status.emit("Count some cells first.")
             return
-        findings = Findings(self.classes.how, notes_of(audit), self.classes.thresholds or QUPATH)
+        if self.outdated:
+            audit = None
+        thresholds = self.classes.thresholds or QUPATH
+        corrected = audit.corrected() if audit is not None else ()
+        findings = Findings(self.classes.how, notes_of(audit), thresholds, corrected)
 
         def run(task: Task) -> Counted:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
@@ -197,11 +234,15 @@ class Counting:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
             return counted
 
-        self._submit(run, "Writing the count", self._on_exported)
+        def stopped() -> None:
+            self._on_error(f"Cancelled: not all files in {folder} are of this count.")
+
+        self._submit(run, "Writing the count", self._on_exported, stopped)
 
     def _on_exported(self, counted: Counted) -> None:
         self.busy.emit(False)
-        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.")
+        left = " The audit is left out: classes changed since." if self.outdated else ""
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
 
 
 def _summary(work: Work) -> str:
@@ -209,6 +250,6 @@ def _summary(work: Work) -> str:
     if not work.complete:
         text = (
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
-            "Press Count to go on."
+            "Press Count to go on; what is dark is not counted yet."
         )
     return " ".join((text, *work.ground.warnings()))

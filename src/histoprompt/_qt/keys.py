@@ -49,6 +49,11 @@ def bind_marks(layer: Layer, marking: object) -> None:
         _bind(layer, key, getattr(marking, name))
 
 
+def bind_audit(layer: Layer, undo: Callable[[], object]) -> None:
+    """Bind the key of the layer of an audit: take the last point away."""
+    _bind(layer, "Control-Z", undo)
+
+
 def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
     """Bind the keys to an annotator's layers."""
     for layer in annotator.own_layers:

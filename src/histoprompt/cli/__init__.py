@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from histoprompt import __version__
 from histoprompt.cli import (
+    audit,
     bench,
     classify,
     count,
@@ -36,6 +37,7 @@ COMMANDS = (
     segment,
     export,
     count,
+    audit,
     classify,
     score,
     train,

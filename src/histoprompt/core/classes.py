@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE
 from histoprompt.core.errors import LabelError
 
 Colour = tuple[int, int, int]
@@ -28,6 +29,8 @@ _PALETTE: tuple[Colour, ...] = (
     (204, 121, 167),
     (0, 0, 0),
 )
+_GREY: Colour = (190, 190, 190)
+_CALM: Colour = (86, 180, 233)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ class Classes:
                 f"Classes are given for {len(unknown)} ids that are not in the labels: {few}. "
                 "Remove those rows, or check that the classes belong to these labels."
             )
+
+
+def cell_colours(classes: Iterable[str]) -> dict[str, Colour]:
+    """A colour for each class of cells, the same wherever they are shown; unsure cells are grey."""
+    named = [name for name in classes if name not in (UNSURE, UNCLASSIFIED)]
+    return {**Classes().palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
 
 
 def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> Classes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,10 @@ from histoprompt.pipelines.audit import (
     field_boxes,
     plan_audit,
 )
+from histoprompt.pipelines.audit_marks import Mark, truth_by_marks
 from histoprompt.pipelines.count_work import Work
 from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.ground import Ground
 
 FILE, TABLE = "audit.json", "audit.csv"
 SIDE_UM = 100.0
@@ -37,10 +40,16 @@ class Audit:
     plan : AuditPlan
     seen : tuple of tuple of int
         True counts by class of the first fields of ``plan.chosen``.
+    marks : tuple of Mark
+        What was pointed at, in all fields.
+    digest : str
+        Of the cells and classes the fields were drawn for.
     """
 
     plan: AuditPlan
     seen: tuple[tuple[int, ...], ...] = ()
+    marks: tuple[Mark, ...] = ()
+    digest: str = ""
 
     @property
     def finished(self) -> bool:
@@ -58,6 +67,10 @@ class Audit:
     def entered(self, counts: Sequence[int]) -> Audit:
         """With the true counts of the next field."""
         return replace(self, seen=(*self.seen, tuple(counts)))
+
+    def fits(self, cells: CellTable) -> bool:
+        """Whether cells are as they were when the fields were drawn."""
+        return self.digest == _digest(cells)
 
     def taken_back(self) -> Audit:
         """Without the last field that was entered."""
@@ -94,9 +107,40 @@ def start_audit(work: Work, cells: CellTable, fields: int, seed: int, *, task: T
             "count first: fields of what is not counted yet cannot be audited."
         )
     task.step(0, 0, "Choosing fields")
-    side = round(SIDE_UM / (work.slide.mpp or 1.0))
-    boxes = [box for box in field_boxes(work.ground.box, side) if work.ground.meets(box)]
-    return Audit(plan_audit(cells, boxes, min(fields, max(1, len(boxes))), seed))
+    return draw_audit(work.ground, cells, work.slide.mpp or 1.0, fields, seed)
+
+
+def draw_audit(ground: Ground, cells: CellTable, mpp: float, fields: int, seed: int) -> Audit:
+    """Draw fields of 100 um on the ground of a count; all of them where there are fewer.
+
+    Raises
+    ------
+    RegionError
+        If no field is asked for, or none holds anything that was counted.
+    """
+    side = round(SIDE_UM / mpp)
+    boxes = [box for box in field_boxes(ground.box, side) if ground.meets(box)]
+    plan = plan_audit(cells, boxes, min(fields, max(1, len(boxes))), seed)
+    return Audit(plan, digest=_digest(cells))
+
+
+def _digest(cells: CellTable) -> str:
+    """Of which cells there are and of what class."""
+    columns = repr(cells.classes).encode(), cells.id.tobytes(), cells.code.tobytes()
+    return hashlib.sha256(b"|".join(columns)).hexdigest()
+
+
+def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...]:
+    """Cells by class in the field to look at next: those found, corrected by the marks in it."""
+
+    def cell_at(row: float, col: float) -> int:
+        r, c = round(row), round(col)
+        pixel = Box(r, c, r + 1, c + 1)
+        return int(work.progress.store.read(pixel)[0, 0]) if work.ground.box.covers(pixel) else 0
+
+    box = audit.box(len(audit.seen))
+    near = [m for m in audit.marks if box.pad(max(box.shape) / 2).contains(m.row, m.col)]
+    return truth_by_marks(box, audit.plan.classes, cells, near, cell_at)
 
 
 def notes_of(audit: Audit | None) -> tuple[str, ...]:
@@ -134,6 +178,8 @@ def save_audit(folder: Path, audit: Audit) -> None:
         "chosen": plan.chosen.tolist(),
         "chance": plan.chance.tolist(),
         "seen": [list(counts) for counts in audit.seen],
+        "marks": [[mark.row, mark.col, mark.name] for mark in audit.marks],
+        "cells": audit.digest,
     }
     with replacing_file(folder / FILE) as part:
         write_json(part, content)
@@ -159,7 +205,9 @@ def load_audit(folder: Path) -> Audit | None:
             np.array(raw["chosen"], np.intp),
             np.array(raw["chance"], np.float64),
         )
-        return Audit(plan, tuple(tuple(map(int, counts)) for counts in raw["seen"]))
+        seen = tuple(tuple(map(int, counts)) for counts in raw["seen"])
+        marks = tuple(Mark(float(r), float(c), str(name)) for r, c, name in raw["marks"])
+        return Audit(plan, seen, marks, str(raw["cells"]))
     except (KeyError, TypeError, ValueError) as error:
         raise LabelError(
             f"The audit in {path} cannot be read ({error!r}). Move the file away to start anew."

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.classes import Classes, Colour
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slide import Slide
+from histoprompt.core.tissue import Tissue
 from histoprompt.pipelines.count_store import CountStore
+from histoprompt.pipelines.ground import Ground
 
 # Longest side of a picture, and of a detail shown pixel by pixel.
 LONGEST, DETAIL = 1000, 640
@@ -18,25 +20,37 @@ _COARSE = 2.5
 Picture = NDArray[np.uint8]
 
 
-def colours_of(classes: tuple[str, ...]) -> dict[str, Colour]:
-    """A colour a class."""
-    return Classes().palette(classes)
-
-
-def overview(slide: Slide, store: CountStore) -> Picture:
-    """The whole region, at most 1000 pixels a side."""
+def overview(slide: Slide, store: CountStore, ground: Ground) -> Picture:
+    """The whole region, at most 1000 pixels a side; pale is what is left out of a whole slide."""
     shrink = max(1.0, max(store.region.shape) / LONGEST)
     rows, cols = store.region.shape
     shape = (max(1, round(rows / shrink)), max(1, round(cols / shrink)))
     if shrink > _COARSE:
-        return _dotted(slide, store, shape)
-    return _outlined(slide, store, Frame(store.region, shape))
+        picture = _dotted(slide, store, shape)
+    else:
+        picture = _outlined(slide, store, Frame(store.region, shape))
+    if not ground.chosen:
+        left = _left_out(ground.tissue, Frame(store.region, shape))
+        picture[left] = 255 - (255 - picture[left]) // 3
+    return picture
+
+
+def _left_out(tissue: Tissue, frame: Frame) -> NDArray[np.bool_]:
+    """The pixels of a picture in which nothing counts."""
+    rows, cols = (np.arange(n) for n in frame.shape)
+    at = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1)
+    return ~tissue.at(tissue.near, frame.to_slide(at)).reshape(frame.shape)
 
 
 def detail(slide: Slide, store: CountStore) -> Picture:
     """The part of the region that holds most cells, pixel by pixel."""
     box = _fullest(store)
     return _outlined(slide, store, Frame(box, box.shape))
+
+
+def _palette(store: CountStore) -> NDArray[np.uint8]:
+    colours = cell_colours(store.head.classes)
+    return np.array([colours[name] for name in store.head.classes], np.uint8)
 
 
 def _outlined(slide: Slide, store: CountStore, frame: Frame) -> Picture:
@@ -47,7 +61,7 @@ def _outlined(slide: Slide, store: CountStore, frame: Frame) -> Picture:
     limit = np.array(frame.box.shape) - 1
     ids = store.read(frame.box)[np.ix_(rows.clip(0, limit[0]), cols.clip(0, limit[1]))]
     rim = _rims(ids)
-    palette = np.array(list(colours_of(store.head.classes).values()), np.uint8)
+    palette = _palette(store)
     picture[rim] = palette[_codes(store, ids[rim])]
     return picture
 
@@ -55,11 +69,14 @@ def _outlined(slide: Slide, store: CountStore, frame: Frame) -> Picture:
 def _dotted(slide: Slide, store: CountStore, shape: tuple[int, int]) -> Picture:
     picture = slide.read(store.region, shape)[0].copy()
     frame = Frame(store.region, shape)
-    palette = np.array(list(colours_of(store.head.classes).values()), np.uint8)
+    palette = _palette(store)
     for records in store.batches():
         at = np.rint(frame.to_array(np.stack([records["row"], records["col"]], axis=1)))
         rows, cols = at.astype(np.int64).clip(0, np.array(shape) - 1).T
-        picture[rows, cols] = palette[records["code"]]
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a single pixel is not seen
+            at_most = np.array(shape) - 1
+            place = np.minimum(rows + down, at_most[0]), np.minimum(cols + right, at_most[1])
+            picture[place] = palette[records["code"]]
     return picture
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histoprompt.core.atomic import replacing_file
-from histoprompt.core.classes import Colour
-from histoprompt.pipelines.count_picture import Picture, colours_of
+from histoprompt.core.classes import Colour, cell_colours
+from histoprompt.pipelines.count_picture import Picture
 from histoprompt.pipelines.tally import AREA_BIN, Line, Tally
 
 REPORT = "report.html"
@@ -45,8 +45,10 @@ class ReportParts:
     made_with : mapping of str to str
         How it was made, in words, in the order to be shown.
     warnings : sequence of str
-    complete : str
+    incomplete : str
         Empty for a complete count; else how much is missing.
+    pale : bool
+        Whether what is left out is pale in the overview.
     """
 
     title: str
@@ -57,6 +59,7 @@ class ReportParts:
     made_with: Mapping[str, str]
     warnings: Sequence[str] = ()
     incomplete: str = ""
+    pale: bool = False
 
 
 def write_report(path: Path, parts: ReportParts) -> None:
@@ -77,12 +80,13 @@ def _page(parts: ReportParts) -> Iterable[str]:
     yield "<h2>Area of the cells</h2>"
     yield _histogram(parts.tally)
     yield "<h2>The region</h2>" + _img(parts.overview, "the region with its cells")
+    yield "<p>What is left out of a whole slide is pale.</p>" if parts.pale else ""
     yield "<h2>Where cells are densest</h2>" + _img(parts.detail, "a part of it, pixel by pixel")
     yield "<h2>How it was made</h2>" + _table([("", "")], parts.made_with.items())
 
 
 def _counts(parts: ReportParts) -> Iterable[str]:
-    colours, lines = colours_of(parts.tally.classes), parts.tally.lines
+    colours, lines = cell_colours(parts.tally.classes), parts.tally.lines
     yield f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.</p>"
     several = len({line.region for line in lines}) > 1
     head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
@@ -114,7 +118,8 @@ def _ihc(tally: Tally) -> Iterable[str]:
 
 def _histogram(tally: Tally) -> str:
     """Bars a class, stacked."""
-    total, colours = tally.areas.sum(axis=0), list(colours_of(tally.classes).values())
+    total, palette = tally.areas.sum(axis=0), cell_colours(tally.classes)
+    colours = [palette[name] for name in tally.classes]
     last = int(np.flatnonzero(total).max(initial=0)) + 1
     high, bar = max(1, int(total.max(initial=0))), 640 / last
     marks = []

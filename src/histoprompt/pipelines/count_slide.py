@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import shapely
+
 from histoprompt import __version__
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.geometry import Box
@@ -16,6 +18,7 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.stain_fit import Stain
 from histoprompt.core.task import Task
 from histoprompt.pipelines import count_files, count_picture
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
@@ -44,6 +47,8 @@ class Counted:
         Tiles.
     notes : tuple of str
         What a reader of the count should know.
+    corrected : tuple of Corrected
+        Results of an audit.
     """
 
     folder: Path
@@ -52,6 +57,7 @@ class Counted:
     done: int
     total: int
     notes: tuple[str, ...] = ()
+    corrected: tuple[Corrected, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -120,6 +126,7 @@ def write_count(
     task: Task,
     notes: Iterable[str] = (),
     thresholds: DabThresholds = QUPATH,
+    corrected: tuple[Corrected, ...] = (),
 ) -> Counted:
     """Write all files of a count as far as it got.
 
@@ -139,6 +146,8 @@ def write_count(
         What else a reader should know.
     thresholds : DabThresholds
         Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
 
     Raises
     ------
@@ -149,7 +158,8 @@ def write_count(
         ground = replace(ground, parts=progress.done)
     told = (*_notes(progress, job), *ground.warnings(), *notes)
     sums = tally(progress.store, ground, thresholds)
-    counted = Counted(folder, sums, ground, len(progress.done), progress.total, told)
+    done = len(progress.done)
+    counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -188,7 +198,7 @@ def _notes(progress: Progress, job: CountJob) -> list[str]:
         notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
         notes.append("An unfinished count with other settings was here: it was started anew.")
-    if progress.resumed:
+    if progress.complete and progress.resumed:
         notes.append(f"Went on after {progress.resumed} tiles that were done before.")
     return notes
 
@@ -203,6 +213,7 @@ def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, ta
         counted.tally.lines,
         denominator=ground.denominator,
         complete=counted.complete,
+        corrected=counted.corrected,
     )
     count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
     write_report(folder / REPORT, _report(slide, job, progress, counted))
@@ -213,18 +224,22 @@ def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, ta
 def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -> ReportParts:
     missing = "" if counted.complete else (
         f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
-        "these tiles. Run the same command again to go on."
+        "these tiles. Count the same again to go on."
     )  # fmt: skip
-    made = {k.replace("_", " "): _text(v) for k, v in _made(slide, job, counted).items()}
+    facts = _made(slide, job, counted)
+    facts["tiles"] = f"{counted.done} of {counted.total}"
+    facts["classifier"] = facts.get("classifier") or "none"
+    made = {k.replace("_", " "): _text(v) for k, v in facts.items()}
     return ReportParts(
         title=slide.name,
         tally=counted.tally,
         denominator=counted.ground.denominator,
-        overview=count_picture.overview(slide, progress.store),
+        overview=count_picture.overview(slide, progress.store, counted.ground),
         detail=count_picture.detail(slide, progress.store),
-        made_with={k: v for k, v in made.items() if k not in ("notes", "counts")},
+        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
         warnings=(*slide.notes, *counted.notes),
         incomplete=missing,
+        pale=not counted.ground.chosen,
     )
 
 
@@ -238,6 +253,8 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "region": [int(v) for v in ground.box],
         "regions": [region.name for region in ground.regions],
+        "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
+        "picked": ground.chosen,
         **job.settings,
         "tile": job.tile,
         "tiles": [counted.done, counted.total],
@@ -252,4 +269,6 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "default" if value is None else str(value)

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histoprompt.core import settings
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
-from histoprompt.core.geometry import Box
+from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_job import CountChoice, count_job
 from histoprompt.pipelines.count_pyramid import label_pyramid
@@ -124,6 +126,25 @@ def work_folder(slide: Slide, job: CountJob, box: Box | None) -> Path:
     return settings.counts_folder() / digest[:24]
 
 
+def waiting(work: Work) -> NDArray[np.bool_]:
+    """What is still to be counted, as an (h, w) mask on the overview of the slide's tissue."""
+    ground = work.ground
+    frame = ground.tissue.frame
+    mask = np.zeros(frame.shape, bool)
+    if work.complete:
+        return mask
+    mask[_pixels(frame, ground.box)] = True
+    for box in work.progress.done:
+        mask[_pixels(frame, box)] = False
+    return mask if ground.chosen else mask & ground.tissue.near
+
+
+def _pixels(frame: Frame, box: Box) -> tuple[slice, slice]:
+    """The pixels of an array that a level-0 box covers, to the nearest one."""
+    r0, c0, r1, c1 = (round(v) for v in frame.box_to_array(box))
+    return slice(r0, r1), slice(c0, c1)
+
+
 def lines_of(work: Work, cells: CellTable) -> list[Line]:
     """Counts, shares and densities of the classes that the cells of a count have now."""
     counts = np.bincount(cells.code, minlength=len(cells.classes))
@@ -142,11 +163,14 @@ class Findings:
         What else a reader should know, such as corrected counts.
     thresholds : DabThresholds
         Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
     """
 
     how: str = ""
     notes: tuple[str, ...] = ()
     thresholds: DabThresholds = QUPATH
+    corrected: tuple[Corrected, ...] = ()
 
 
 def write_work(
@@ -180,6 +204,7 @@ def write_work(
         task=task,
         notes=findings.notes,
         thresholds=findings.thresholds,
+        corrected=findings.corrected,
     )
 
 

@@ -17,7 +17,7 @@ from histoprompt.core.tissue import BLUR, GLASS, PEN, Tissue, find_tissue
 from histoprompt.pipelines.formats.polygons import from_polygon
 from histoprompt.pipelines.formats.regions import Region
 
-# A slide of at most this many square millimetres is a picture somebody cut out: all of it counts.
+# One level of at most this many square millimetres is a picture somebody cut out: all of it counts.
 PICTURE_MM2 = 4.0
 ALL = "all"
 
@@ -28,7 +28,7 @@ class Ground:
 
     On a whole slide that is the tissue: cells on glass, under pen marks and in blurred parts are
     left out of the count as they are of the area. Where somebody chose the place (a region, drawn
-    regions, a picture) every cell in it counts, and the area leaves out glass alone.
+    regions, a small picture) every cell in it counts, and the area leaves out glass alone.
 
     Attributes
     ----------
@@ -168,7 +168,8 @@ def ground_of(
     if not tissue.tissue.any():
         raise RegionError(_nothing(slide, tissue))
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
-    return Ground(slide.box, tissue, chosen=area <= PICTURE_MM2)
+    picture = len(slide.levels) == 1 and area <= PICTURE_MM2
+    return Ground(slide.box, tissue, chosen=picture)
 
 
 def _nothing(slide: Slide, tissue: Tissue) -> str:

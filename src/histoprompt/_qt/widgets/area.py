@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from napari.components import ViewerModel
+from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
 
-from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.work_area import view_box
@@ -29,6 +30,8 @@ class AreaPanel(QWidget):
     ----------
     drawing : Signal
         The user wants to draw a rectangle: call `DrawnArea.draw`.
+    form : QFormLayout
+        Where a dock may add rows of its own.
     """
 
     drawing = Signal()
@@ -38,9 +41,9 @@ class AreaPanel(QWidget):
         self._combo = QComboBox()
         self._combo.addItems(list(_PARTS.values()))
         self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide")
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Where", row(self._combo, self._draw))
+        self.form = QFormLayout(self)
+        self.form.setContentsMargins(0, 0, 0, 0)
+        self.form.addRow("Where", row(self._combo, self._draw))
         self._draw.clicked.connect(self._on_draw)
         self.choose(part)
 
@@ -53,23 +56,30 @@ class AreaPanel(QWidget):
         """Choose a part."""
         self._combo.setCurrentIndex(list(_PARTS).index(part))
 
-    def box(self, annotator: Annotator) -> Box:
-        """The part in whole level-0 pixels of the annotated slide.
+    def box(self, viewer: ViewerModel, image: Image, bounds: Box) -> Box:
+        """The part in whole level-0 pixels.
+
+        Parameters
+        ----------
+        viewer : ViewerModel
+        image : Image
+            The slide's layer.
+        bounds : Box
+            The slide.
 
         Raises
         ------
         RegionError
             If nothing was drawn, or the slide is out of view.
         """
-        bounds = annotator.slide.box
         if self.part == "slide":
             return bounds
         if self.part == "drawn":
-            drawn = DrawnArea(annotator.viewer, annotator.image).box(bounds)
+            drawn = DrawnArea(viewer, image).box(bounds)
             if drawn is None:
                 raise RegionError("No rectangle is drawn on the slide: press Draw and drag one.")
             return drawn
-        seen = view_box(annotator.viewer, annotator.image).intersection(bounds)
+        seen = view_box(viewer, image).intersection(bounds)
         if seen is None:
             raise RegionError("The slide is out of view: bring it back, or choose another part.")
         return seen.to_pixels()

@@ -1,4 +1,4 @@
-"""The Audit page of the Count dock: look at random fields, enter what is there."""
+"""The Audit page of the Count dock: look at random fields, point at what is wrong, or type."""
 
 from __future__ import annotations
 
@@ -6,22 +6,36 @@ import secrets
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QGridLayout,
     QLabel,
+    QMessageBox,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.widgets.base import row
+from histoprompt.core.cell_table import UNSURE
+from histoprompt.pipelines.audit_marks import NOT_A_CELL
+from histoprompt.pipelines.count_audit import Audit
 
 _WHY = (
-    "Count by eye in a few fields that chance picks: the count is corrected by what you see, and "
-    "gets an interval. Draw the fields once: drawing again until the result pleases voids it."
+    "Look at a few fields that chance picks: the count is corrected by what you see, and gets an "
+    "interval. Draw the fields once: drawing again until the result pleases voids it."
 )
+_HOW = (
+    "Click each cell that was missed, and found ones that are something else; or type how many "
+    "there are. Cells with their centre in the frame count."
+)
+_GREY = " Grey cells count once you have clicked them."
+_OUTDATED = "<b>Classes have changed since the fields were drawn:</b> draw fields anew."
+_PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
+_AGAIN = "{} fields are entered. Draw others and forget what was entered?"
 
 
 class AuditPanel(QWidget):
@@ -31,16 +45,23 @@ class AuditPanel(QWidget):
     ----------
     field : Signal(object)
         The box to look at, or None.
+    saying : Signal(str)
+        What a click in the field says from now on.
     """
 
     field = Signal(object)
+    saying = Signal(str)
 
     def __init__(self, counting: Counting) -> None:
         super().__init__()
         self._counting = counting
+        self._drawing = False
+        self._why = QLabel(_WHY, wordWrap=True)
         self._fields = QSpinBox(minimum=1, maximum=200, value=10)
-        self._draw = QPushButton("Draw fields")
+        self._draw = QPushButton("Draw fields", toolTip=_WHY)
         self._where = QLabel(wordWrap=True)
+        self._says = QComboBox()
+        self._says_row = row(self._says, QLabel("is what a click says"))
         self._entries: list[QSpinBox] = []
         self._grid_holder = QWidget()
         self._grid = QGridLayout(self._grid_holder)
@@ -52,59 +73,96 @@ class AuditPanel(QWidget):
         form = QFormLayout()
         form.addRow("Fields of 100 µm", row(self._fields, self._draw))
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel(_WHY, wordWrap=True))
+        layout.addWidget(self._why)
         layout.addLayout(form)
-        for widget in (self._where, self._grid_holder, self._buttons, self._result):
+        for widget in (self._where, self._says_row, self._grid_holder, self._buttons, self._result):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._draw.clicked.connect(self._on_draw)
         self._next.clicked.connect(self._on_next)
         self._back.clicked.connect(self._on_back)
         self._show.clicked.connect(self._on_show)
+        self._says.currentIndexChanged.connect(self._on_says)
+
+    @property
+    def says(self) -> str:
+        """What a click in the field says: a class, or that there is no cell."""
+        return str(self._says.currentData() or "")
 
     def refresh(self) -> None:
         """Show the field to look at next, and what follows from those entered."""
-        audit = self._counting.audit
+        work = self._counting.work
+        audit = None if self._counting.outdated else self._counting.audit
+        asked = audit is not None and not audit.finished
+        self._draw.setEnabled(work is not None and work.complete)
+        self._why.setVisible(audit is None)
         self._buttons.setVisible(audit is not None)
-        if audit is None:
-            self._where.setText("No field is drawn yet.")
-            self._ask((), ())
-            self._result.setText("")
-            return
-        done, total = len(audit.seen), len(audit.plan.chosen)
-        self._next.setEnabled(not audit.finished)
-        self._show.setEnabled(not audit.finished)
-        self._back.setEnabled(done > 0)
-        if audit.finished:
-            self._where.setText(f"Every drawn field ({total}) is entered.")
-            self._ask((), ())
-        else:
-            self._where.setText(f"<b>Field {done + 1} of {total}</b>: how many cells are in it?")
-            self._ask(audit.plan.classes, audit.found(done))
-        lines = [
-            str(c) + (f"; {c.note}" if c.note and c.low is not None else "")
-            for c in audit.corrected()
-        ]
-        title = "<b>Corrected counts</b> (95 % interval)<br>" if lines else ""
-        self._result.setText(title + "<br>".join(_named(line) for line in lines))
+        self._says_row.setVisible(asked)
+        self._next.setEnabled(asked)
+        self._show.setEnabled(asked)
+        self._back.setEnabled(audit is not None and bool(audit.seen))
+        self._where.setText(self._state(audit))
+        self._ask(audit if asked else None)
+        self._result.setText("" if audit is None else _results(audit))
+        if self._drawing and audit is not None:
+            self._drawing = False
+            self._on_show()
 
-    def _ask(self, classes: tuple[str, ...], found: tuple[int, ...]) -> None:
-        """A row a class: what was found, and what is there."""
+    def _state(self, audit: Audit | None) -> str:
+        """Where the audit stands, in words."""
+        work, cells = self._counting.work, self._counting.cells
+        if audit is None:
+            if work is not None and not work.complete:
+                return _PARTIAL
+            return _OUTDATED if self._counting.outdated else "No field is drawn yet."
+        done, total = len(audit.seen), len(audit.plan.chosen)
+        if audit.finished:
+            return f"Every drawn field ({total}) is entered."
+        grey = _GREY if cells is not None and UNSURE in cells.classes else ""
+        return f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
+
+    def _ask(self, audit: Audit | None) -> None:
+        """A row a class: what was found, and what is there by the points in the field."""
         while self._grid.count():
             widget = self._grid.takeAt(0).widget()
             widget.hide()
             widget.deleteLater()
         self._entries = []
-        if classes:
-            for column, text in enumerate(("class", "found", "in truth")):
-                self._grid.addWidget(QLabel(text), 0, column)
-        for i, (name, count) in enumerate(zip(classes, found, strict=True), start=1):
-            entry = QSpinBox(maximum=1_000_000, value=count)
+        classes = audit.plan.classes if audit is not None else ()
+        self._offer(classes)
+        if audit is None:
+            return
+        for column, text in enumerate(("class", "found", "in truth")):
+            self._grid.addWidget(QLabel(text), 0, column)
+        counts = zip(classes, audit.found(len(audit.seen)), self._counting.truth, strict=True)
+        for i, (name, found, truth) in enumerate(counts, start=1):
+            entry = QSpinBox(maximum=1_000_000, value=truth)
             self._entries.append(entry)
-            for column, widget in enumerate((QLabel(name or "cells"), QLabel(str(count)), entry)):
+            for column, widget in enumerate((QLabel(name or "cells"), QLabel(str(found)), entry)):
                 self._grid.addWidget(widget, i, column)
 
+    def _offer(self, classes: tuple[str, ...]) -> None:
+        """What a click can say."""
+        wanted = [*classes, NOT_A_CELL] if classes else []
+        if [self._says.itemData(i) for i in range(self._says.count())] == wanted:
+            return
+        with signals_blocked(self._says):
+            self._says.clear()
+            for name in wanted:
+                self._says.addItem(name or "a cell", name)
+        self._on_says()
+
+    def _on_says(self) -> None:
+        self.saying.emit(self.says)
+
     def _on_draw(self) -> None:
+        audit = self._counting.audit
+        done = len(audit.seen) if audit is not None else 0
+        if done and not self._counting.outdated:
+            yes = QMessageBox.StandardButton.Yes
+            if QMessageBox.question(self, "Audit", _AGAIN.format(done)) != yes:
+                return
+        self._drawing = True
         self._counting.begin_audit(self._fields.value(), secrets.randbelow(2**31))
 
     def _on_next(self) -> None:
@@ -115,14 +173,26 @@ class AuditPanel(QWidget):
 
     def _on_back(self) -> None:
         audit = self._counting.audit
-        if audit is not None and audit.seen:
-            self._counting.keep_audit(audit.taken_back())
-            self._on_show()
+        if audit is None or not audit.seen:
+            return
+        self._counting.keep_audit(audit.taken_back())
+        for entry, count in zip(self._entries, audit.seen[-1], strict=True):
+            entry.setValue(count)
+        self._on_show()
 
     def _on_show(self) -> None:
         audit = self._counting.audit
         field = None if audit is None or audit.finished else audit.box(len(audit.seen))
         self.field.emit(field)
+
+
+def _results(audit: Audit) -> str:
+    """The corrected counts in words."""
+    lines = [
+        str(c) + (f"; {c.note}" if c.note and c.low is not None else "") for c in audit.corrected()
+    ]
+    title = "<b>Corrected counts</b> (95 % interval)<br>" if lines else ""
+    return title + "<br>".join(_named(line) for line in lines)
 
 
 def _named(line: str) -> str:

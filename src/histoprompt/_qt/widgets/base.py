@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QHBoxLayout, QScrollArea, QWidget
 
 from histoprompt._qt.session import Session, session_of
 
@@ -67,6 +68,21 @@ class Dock(QWidget):
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""
         self._links.add(signal, slot)
+
+
+class Page(QScrollArea):
+    """A page of a dock: scrolled down where the dock is low, never cut at its side."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__(widgetResizable=True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As wide as what is in it, with the bar to scroll by."""
+        needed = self.widget().minimumSizeHint().width() + 2 * self.frameWidth()
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(needed + bar, super().minimumSizeHint().height())
 
 
 def row(*widgets: QWidget) -> QWidget:

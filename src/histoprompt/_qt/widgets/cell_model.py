@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
-from histoprompt._qt.class_colours import class_colours
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import cell_colours
 
 _FIRST = ("id", "class", "score", "area_um2", "row", "col")
 _FORMATS = {"id": "{:d}", "score": "{:.2f}", "area_um2": "{:.1f}", "row": "{:.1f}", "col": "{:.1f}"}
@@ -44,7 +44,7 @@ class CellModel(QAbstractTableModel):
         self._cells = cells
         self.__dict__.pop("columns", None)
         names = cells.classes if cells is not None else ()
-        self._colours = {name: QColor(*rgb) for name, rgb in class_colours(names).items()}
+        self._colours = {name: QColor(*rgb) for name, rgb in cell_colours(names).items()}
         self._arrange()
         self.endResetModel()
 

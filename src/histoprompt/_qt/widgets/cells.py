@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from qtpy.QtCore import QModelIndex
+from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -16,10 +16,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.class_colours import class_colours
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.cell_model import CellModel
 from histoprompt._qt.widgets.charts import Histogram, Scatter
+from histoprompt.core.classes import cell_colours
 
 TABLE = "table"
 # Enough for a handful of rows.
@@ -33,6 +33,7 @@ class CellsDock(Dock):
     def _build(self) -> None:
         self.model, self.table = CellModel(), QTableView()
         self.table.setModel(self.model)
+        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.table.setSortingEnabled(True)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -81,6 +82,7 @@ class CellsDock(Dock):
         cells, counting = self.session.counting.cells, self.session.counting
         with signals_blocked(self.table.selectionModel()):
             self.model.show_cells(cells)
+        self.table.resizeColumnToContents(self.model.columns.index("class"))
         self._hint.setVisible(cells is None)
         self._on_chosen(counting.cell)
         self._draw()
@@ -102,7 +104,7 @@ class CellsDock(Dock):
         cells, x, y = self.session.counting.cells, self._x.currentText(), self._y.currentText()
         if cells is None or not x or not y:
             return
-        colours = class_colours(cells.classes)
+        colours = cell_colours(cells.classes)
         table = np.array([colours[name] for name in cells.classes], np.uint8)
         first, second = self.model.values(x), self.model.values(y)
         self.histogram.show_values(x, first, cells.code, table)

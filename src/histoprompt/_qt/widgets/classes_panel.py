@@ -26,10 +26,10 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.class_colours import class_colours
 from histoprompt._qt.classing import Classing
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.charts import Curve
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.ihc import DabThresholds
 from histoprompt.pipelines.classify import TrainParams
@@ -91,7 +91,7 @@ class ClassesPanel(QWidget):
     def refresh(self) -> None:
         """Show classes, labels and advice as they are."""
         labelling, kept = self._classing.labelling, self.current
-        colours = class_colours(self._known())
+        colours = cell_colours(self._known())
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
@@ -287,7 +287,7 @@ class ClassesPanel(QWidget):
         """Classes as the layer colours them, then those without labels yet."""
         cells = self._classing.cells
         named = cells.classes if cells is not None and self._classing.fit is not None else ()
-        return tuple(dict.fromkeys((*named, *self._classing.labelling.classes)))
+        return tuple(dict.fromkeys((*named, *sorted(self._classing.labelling.classes))))
 
 
 _NAME = 0x0100  # Qt.ItemDataRole.UserRole

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.layers import Image
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QScrollArea, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
 
-from histoprompt._qt import layers, messages, work_area
+from histoprompt._qt import layers, messages
+from histoprompt._qt.audit_layers import AuditLayers
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
-from histoprompt._qt.count_layers import REGION, CountLayers, region_layer
+from histoprompt._qt.count_layers import CountLayers
+from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.keys import bind_count_keys
 from histoprompt._qt.widgets.audit_panel import AuditPanel
-from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.base import Dock, Page, row
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.classes_panel import ClassesPanel
 from histoprompt._qt.widgets.count_panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress
@@ -60,16 +62,14 @@ class CountDock(Dock):
         self._opened: Slide | None = None
         self._shown: CountLayers | None = None
         self._pointer: CellPointer | None = None
+        self._audited: AuditLayers | None = None
         self.images, self.region = ImagePanel(self.viewer), RegionPanel()
         self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
         self.files = FilesPanel()
         self.tabs = QTabWidget()
         pages = (self.region, self.classes, self.audit, self.files)
         for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
-            # Where the dock is low a page is scrolled, not squeezed.
-            room = QScrollArea(widgetResizable=True)
-            room.setWidget(page)
-            self.tabs.addTab(room, title)
+            self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
         self._status, self._bar = QLabel(HINT, wordWrap=True), QProgressBar()
@@ -86,12 +86,13 @@ class CountDock(Dock):
         counting, classing = self.counting, self.counting.classes
         self.images.chosen.connect(self._on_image)
         self.images.mpp_typed.connect(self._on_mpp)
-        self.region.draw.connect(self._on_draw)
+        self.region.area.drawing.connect(self._on_draw)
         self.region.go.connect(self.count)
         self.classes.labelling.connect(self._on_labelling)
         self.classes.answered.connect(self._on_answered)
         self.classes.look.connect(self._on_look)
         self.audit.field.connect(self._on_field)
+        self.audit.saying.connect(self._on_saying)
         self.files.export.connect(self._on_export)
         self._table.clicked.connect(self.show_cells_dock)
         self._cancel.clicked.connect(self._on_cancel)
@@ -137,10 +138,10 @@ class CountDock(Dock):
             return
         # Removing layers comes back here: by then the image must be another one already.
         shown, self._shown = self._shown, None
-        self._image, self._opened = image, None
+        before, self._image, self._opened = self._image, image, None
         if shown is not None:
             shown.remove()
-        if self.counting.work is not None:
+        if before is not None:
             self.counting.drop()
         self.images.refill(image)
         try:
@@ -166,10 +167,9 @@ class CountDock(Dock):
             annotator.set_mpp(mpp)
         else:
             self._opened = layers.type_mpp(image, self._slide(), mpp)
-        if self.counting.work is not None:
-            self._hide()
-            self.counting.drop()
-        drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
+        self._hide()
+        self.counting.drop()
+        drawn = DrawnArea(self.viewer, image).layer
         if drawn is not None:
             layers.move(drawn, image)
         self.images.show_slide(self._slide())
@@ -177,29 +177,19 @@ class CountDock(Dock):
     def _box(self, slide: Slide) -> Box | None:
         """The chosen region, None for the whole slide."""
         assert self._image is not None
-        if self.region.where == "slide":
+        if self.region.area.part == "slide":
             return None
-        if self.region.where == "view":
-            box = work_area.view_box(self.viewer, self._image)
-        else:
-            drawn = next((x for x in self.viewer.layers if x.name == REGION), None)
-            boxes = layers.read_boxes(drawn) if drawn is not None else []
-            if not boxes:
-                raise RegionError("No rectangle is drawn. Press Draw and drag one on the slide.")
-            box = boxes[-1]
-        inside = box.to_pixels().intersection(slide.box)
-        if inside is None:
-            raise RegionError(f"{tuple(round(v) for v in box)} does not lie on {slide.name}.")
-        return inside
+        return self.region.area.box(self.viewer, self._image, slide.box)
 
     # -- what the user does ------------------------------------------------------------------
 
     def _on_draw(self) -> None:
         if self._image is not None:
-            region_layer(self.viewer, self._image)
+            DrawnArea(self.viewer, self._image).draw()
             self._say("Drag a rectangle on the slide; the last one counts.")
 
     def _on_cancel(self) -> None:
+        self._cancel.setEnabled(False)
         self.counting.cancel()
 
     def _on_labelling(self, name: str) -> None:
@@ -220,8 +210,17 @@ class CountDock(Dock):
             self.viewer.layers.selection.active = self._shown.cells
 
     def _on_field(self, box: Box | None) -> None:
-        if self._shown is not None:
-            self._shown.show_field(box)
+        audit = self.counting.audit
+        if self._audited is None or audit is None:
+            return
+        if box is None:
+            self._audited.hide()
+        else:
+            self._audited.show(box, audit.marks, audit.plan.classes)
+
+    def _on_saying(self, name: str) -> None:
+        if self._audited is not None:
+            self._audited.say(name)
 
     def _on_export(self, folder: Path) -> None:
         self.counting.export(folder)
@@ -236,10 +235,13 @@ class CountDock(Dock):
         self.audit.setEnabled(work is not None)
         if work is None or cells is None or self._image is None:
             self._hide()
-            self.counts.show_lines([], "", partial=False)
+            self.counts.show_lines([], "")
             return
         self._shown = self._shown or CountLayers(self.viewer, self._image)
         layer = self._shown.show(work, cells)
+        self._audited = AuditLayers(self._shown)
+        self._audited.changed.connect(self.counting.mark)
+        self._audited.say(self.audit.says)
         self._pointer = CellPointer(self.counting, self._shown)
         self._pointer.attach(layer)
         bind_count_keys(layer, self._on_answered, self.counting)
@@ -253,6 +255,7 @@ class CountDock(Dock):
             self._shown.recolour(cells)
         self._show_counts()
         self.classes.show_score()
+        self.audit.refresh()
 
     def _on_labelled(self) -> None:
         cells = self.counting.cells
@@ -274,7 +277,10 @@ class CountDock(Dock):
         work, cells = self.counting.work, self.counting.cells
         if work is not None and cells is not None:
             lines = lines_of(work, cells)
-            self.counts.show_lines(lines, work.ground.denominator, partial=not work.complete)
+            legend = self._shown.legend if self._shown is not None else {}
+            self.counts.show_lines(
+                lines, work.ground.denominator, partial=not work.complete, legend=legend
+            )
 
     def _hide(self) -> None:
         if self._shown is not None:
@@ -283,6 +289,7 @@ class CountDock(Dock):
     def _on_busy(self, busy: bool) -> None:
         self._busy.setVisible(busy)
         self.region.set_busy(busy)
+        self._cancel.setEnabled(busy)
         if busy:
             self._bar.setRange(0, 1)
             self._bar.setValue(0)

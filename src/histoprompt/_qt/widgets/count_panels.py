@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
@@ -24,20 +24,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.class_colours import class_colours
+from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.tally import Line
 
-Where = Literal["drawn", "view", "slide"]
-_WHERE: dict[Where, str] = {
-    "view": "What is in view",
-    "drawn": "A drawn rectangle",
-    "slide": "The whole slide (its tissue)",
-}
 _MOST_ROWS = 8
 
 
@@ -46,53 +41,37 @@ class RegionPanel(QWidget):
 
     Attributes
     ----------
-    draw : Signal
-        A rectangle shall be drawn.
+    area : AreaPanel
+        Which part of the slide.
     go : Signal
         Counting shall start.
     """
 
-    draw = Signal()
     go = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._cards = [c for c in registry.all_cards() if c.role in ("cells", "prompt")]
         self._cards.sort(key=lambda card: card.role != "cells")
-        self._where, self._segmenter, self._note = QComboBox(), QComboBox(), QLabel(wordWrap=True)
-        self._where.addItems(list(_WHERE.values()))
+        self.area = AreaPanel()
+        self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
+        self._segmenter, self._note = QComboBox(), QLabel(wordWrap=True)
         self._segmenter.addItems([_title(card) for card in self._cards])
         self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
-        for combo in (self._where, self._segmenter):
-            combo.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-        self._draw = QPushButton("Draw", toolTip="Draw a rectangle on the slide")
+        self._segmenter.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self._embedding = QCheckBox("Keep what the encoder saw of each cell")
         self._embedding.setToolTip("More features to learn classes from; 1 kB a cell")
         self._go = QPushButton("Count")
-        form = QFormLayout()
-        form.addRow("Count in", row(self._where, self._draw))
-        form.addRow("Found by", self._segmenter)
+        self.area.form.addRow("Found by", self._segmenter)
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(self._note)
-        layout.addWidget(self._embedding)
-        layout.addWidget(self._go)
+        for widget in (self.area, self._note, self._embedding, self._go):
+            layout.addWidget(widget)
         layout.addStretch(1)
-        self._draw.clicked.connect(self._on_draw)
         self._go.clicked.connect(self.go)
         self._segmenter.currentIndexChanged.connect(self._describe)
         self._describe()
-
-    @property
-    def where(self) -> Where:
-        """Which region is meant."""
-        return list(_WHERE)[self._where.currentIndex()]
-
-    def choose(self, where: Where) -> None:
-        """Choose a region."""
-        self._where.setCurrentIndex(list(_WHERE).index(where))
 
     def value(self) -> CountChoice:
         """What the rows say."""
@@ -110,10 +89,6 @@ class RegionPanel(QWidget):
 
     def _index(self, model_id: str) -> int:
         return [card.id for card in self._cards].index(model_id)
-
-    def _on_draw(self) -> None:
-        self.choose("drawn")
-        self.draw.emit()
 
     def _describe(self) -> None:
         card = self._cards[self._segmenter.currentIndex()]
@@ -144,10 +119,17 @@ class CountsTable(QWidget):
         layout.addWidget(self._below)
         self.setVisible(False)
 
-    def show_lines(self, lines: Sequence[Line], denominator: str, *, partial: bool) -> None:
-        """Show counts; nothing without any."""
+    def show_lines(
+        self,
+        lines: Sequence[Line],
+        denominator: str,
+        *,
+        partial: bool = False,
+        legend: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Show counts, and in which colours what is left out is shown; nothing without lines."""
         self.setVisible(bool(lines))
-        colours = class_colours([line.name for line in lines[1:] if line.name != UNSURE])
+        colours = cell_colours([line.name for line in lines[1:] if line.name != UNSURE])
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None
@@ -157,8 +139,10 @@ class CountsTable(QWidget):
         self._fit(len(lines))
         if lines:
             word = "<b>Partial count.</b> " if partial else ""
+            keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
+            left = f"<br>Left out: {', '.join(keys)}" if legend else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed.{left}"
             )
 
     def _fit(self, rows: int) -> None:

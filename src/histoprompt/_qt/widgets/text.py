@@ -60,7 +60,7 @@ class TextDock(Dock):
             self._say(HINT if annotator else self._no_image())
             return
         try:
-            where = self.area.box(annotator)
+            where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
         except RegionError as error:
             self._on_failed(str(error))
             return

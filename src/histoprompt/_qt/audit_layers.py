@@ -1,0 +1,134 @@
+"""The layers of an audit: the frame of the field to look at, and what is pointed at in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from napari.layers import Points, Shapes
+from psygnal import Signal
+
+from histoprompt._qt.count_layers import CountLayers
+from histoprompt._qt.keys import bind_audit
+from histoprompt._qt.layers import box_vertices, provenance, transform_of
+from histoprompt.core.classes import cell_colours
+from histoprompt.core.geometry import Box
+from histoprompt.pipelines.audit_marks import NOT_A_CELL, Mark
+
+FIELD, MARKS = "audit_field", "audit"
+_MAGENTA, _RED = "#d81b60", (214, 39, 40)
+_NAME = "what"
+
+
+class AuditLayers:
+    """Shows a field and takes points in it.
+
+    Parameters
+    ----------
+    shown : CountLayers
+        Of the count; these layers come and go with its.
+
+    Attributes
+    ----------
+    changed : Signal(object)
+        All points as a tuple of `Mark`, in the order they were made.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, shown: CountLayers) -> None:
+        self._shown, self._says = shown, ""
+        self._classes: tuple[str, ...] = ()
+
+    def show(self, box: Box, marks: Sequence[Mark], classes: Sequence[str]) -> None:
+        """Frame a field, look at it, and take points."""
+        self._classes = tuple(classes)
+        frame, points = self._frame(), self._points()
+        frame.data = []
+        frame.add_rectangles(
+            box_vertices(box), edge_color=_MAGENTA, edge_width=2, face_color="transparent"
+        )
+        if self._read(points) != tuple(marks):
+            with points.events.data.blocker():
+                points.data = np.array([(m.row, m.col) for m in marks]).reshape(-1, 2)
+            points.features = {_NAME: np.array([m.name for m in marks], object)}
+        self._draw(points)
+        self._shown.outline(True)
+        self._shown.look_at(box.centre, 1.3 * max(box.shape))
+        self._shown.viewer.layers.selection.active = points
+        points.mode = "add"
+        self.say(self._says)
+
+    def hide(self) -> None:
+        """Show no field any more, if one was shown."""
+        frame, points = self._shown.made(FIELD), self._shown.made(MARKS)
+        if frame is None or points is None:
+            return
+        frame.data = []
+        points.mode = "pan_zoom"
+        self._shown.outline(False)
+        self._shown.viewer.layers.selection.active = self._shown.cells
+
+    def say(self, name: str) -> None:
+        """Let further points say this: a class, or `NOT_A_CELL`."""
+        self._says = name
+        points = self._shown.made(MARKS)
+        if points is not None:
+            points.feature_defaults = {_NAME: [name]}
+
+    def undo(self) -> None:
+        """Take the last point away."""
+        points = self._shown.made(MARKS)
+        if points is not None and len(points.data):
+            points.remove([len(points.data) - 1])
+
+    def _on_data(self, event: object) -> None:
+        points = self._shown.made(MARKS)
+        if points is not None and getattr(event, "action", "") in ("added", "removed", "changed"):
+            self._draw(points)
+            self.changed.emit(self._read(points))
+
+    def _read(self, points: Points) -> tuple[Mark, ...]:
+        names = points.features[_NAME]
+        return tuple(
+            Mark(float(r), float(c), str(name))
+            for (r, c), name in zip(points.data, names, strict=True)
+        )
+
+    def _draw(self, points: Points) -> None:
+        """Discs in the colours of classes, red crosses on what is no cell."""
+        if not len(points.data):
+            return
+        colours = {**cell_colours(self._classes), NOT_A_CELL: _RED}
+        names = [str(name) for name in points.features[_NAME]]
+        points.face_color = np.array([colours.get(name, _RED) for name in names]) / 255
+        points.symbol = ["cross" if name == NOT_A_CELL else "disc" for name in names]
+
+    def _frame(self) -> Shapes:
+        found = self._shown.made(FIELD)
+        if isinstance(found, Shapes):
+            return found
+        about = provenance(kind="audit")
+        made = Shapes(ndim=2, name=FIELD, metadata=about, **transform_of(self._shown.image))
+        self._shown.add(made)
+        return made
+
+    def _points(self) -> Points:
+        found = self._shown.made(MARKS)
+        if isinstance(found, Points):
+            return found
+        made = Points(
+            np.empty((0, 2)),
+            ndim=2,
+            name=MARKS,
+            size=14,
+            border_color="white",
+            border_width=0.1,
+            features={_NAME: np.empty(0, object)},
+            metadata=provenance(kind="audit"),
+            **transform_of(self._shown.image),
+        )
+        made.events.data.connect(self._on_data)
+        bind_audit(made, self.undo)
+        self._shown.add(made)
+        return made

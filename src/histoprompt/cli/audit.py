@@ -1,0 +1,48 @@
+"""`histoprompt audit`: how far a count can be trusted, by a few fields counted by eye."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from pathlib import Path
+
+from histoprompt.cli.options import Commands, say
+from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    audit = commands.add_parser("audit", help="correct a count by fields counted by eye")
+    actions = audit.add_subparsers(metavar="ACTION", required=True)
+    draw = actions.add_parser("draw", help="write a table of random fields to look at")
+    _add_folder(draw)
+    draw.add_argument("--fields", required=True, type=int, metavar="N", help="10 to 20 are usual")
+    draw.add_argument("--seed", type=int, metavar="S", help="to draw the same fields again")
+    draw.add_argument("--slide", type=Path, metavar="FILE", help="where the slide is, if it moved")
+    draw.set_defaults(run=_draw)
+    apply = actions.add_parser("apply", help="correct the count by the filled table")
+    _add_folder(apply)
+    apply.add_argument("--fields", required=True, type=Path, metavar="CSV", help="of `audit draw`")
+    apply.set_defaults(run=_apply)
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what `count` wrote for a slide")
+
+
+def _draw(args: argparse.Namespace) -> None:
+    seed = secrets.randbelow(2**31) if args.seed is None else args.seed
+    audit = draw_fields(args.folder, args.fields, seed, args.slide)
+    print(
+        f"{len(audit.plan.chosen)} of {len(audit.plan.boxes)} fields, seed {seed} "
+        f"-> {args.folder / FIELDS_CSV}"
+    )
+
+
+def _apply(args: argparse.Namespace) -> None:
+    audit = apply_fields(args.folder, args.fields)
+    print(f"{len(audit.seen)} of {len(audit.plan.chosen)} fields; 95 % intervals in brackets")
+    for count in audit.corrected():
+        print(f"{str(count).removeprefix(': ')} (found {count.found})")
+        if count.note and count.low is not None:
+            say(f"note: {count.name or 'cells'}: {count.note}")

@@ -1,0 +1,208 @@
+"""An audit on paper: fields of a count written as a table, filled in by a person, read back."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from histoprompt.core.atomic import replacing_file
+from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.errors import LabelError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide_io import open_slide
+from histoprompt.pipelines.audit import TOTAL, Corrected
+from histoprompt.pipelines.count_audit import (
+    TABLE,
+    Audit,
+    draw_audit,
+    load_audit,
+    save_audit,
+    write_audit_table,
+)
+from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV
+from histoprompt.pipelines.count_slide import MADE
+from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.pipelines.formats.json_files import read_json
+from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.ground import ALL, Ground, ground_of
+
+FIELDS_CSV = "fields.csv"
+PLACE = ("row0", "col0", "row1", "col1")
+
+
+def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None) -> Audit:
+    """Draw the fields of a count to look at, and write ``fields.csv`` into its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of `histoprompt count`: holds ``count.json`` and ``cells.csv``.
+    fields : int
+        How many.
+    seed : int
+        Of the draw.
+    slide : Path, optional
+        Where the slide is, if it was moved since.
+
+    Raises
+    ------
+    LabelError
+        If the folder holds no count, or fields that somebody has begun to fill in.
+    RegionError
+        If the count is partial, of another slide, or there is nothing to audit.
+    SlideError
+        If the slide is not there.
+    """
+    made = _made(folder)
+    if not made["complete"]:
+        raise RegionError(f"The count in {folder} is partial. Finish it, then draw fields.")
+    path = folder / FIELDS_CSV
+    if path.exists() and any(_filled(row) for row in _rows(path)):
+        raise LabelError(
+            f"{path} is filled in already: drawing again until the result pleases voids an audit. "
+            "Move the file away if you mean to start anew."
+        )
+    cells = read_cells(folder / CELLS_CSV)
+    audit = draw_audit(_ground(made, slide), cells, made["mpp"], fields, seed)
+    save_audit(folder, audit)
+    _write_fields(path, audit)
+    return audit
+
+
+def apply_fields(folder: Path, path: Path) -> Audit:
+    """Correct a count by a filled table of fields; writes ``counts.csv`` and ``audit.csv``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the fields were drawn.
+    path : Path
+        The table. Fields are in random order, so the last ones may be left empty.
+
+    Raises
+    ------
+    LabelError
+        If no fields were drawn here, cells have other classes since, or the table is not theirs,
+        has gaps, or holds what is no count.
+    """
+    audit = load_audit(folder)
+    if audit is None:
+        raise LabelError(
+            f"No fields were drawn in {folder}. Draw some with histoprompt audit draw."
+        )
+    if not audit.fits(read_cells(folder / CELLS_CSV)):
+        raise LabelError(
+            f"The cells in {folder} are not those the fields were drawn for. Draw fields anew."
+        )
+    audit = replace(audit, seen=_seen(path, audit))
+    _write_intervals(folder / COUNTS_CSV, audit.corrected())
+    write_audit_table(folder / TABLE, audit)
+    save_audit(folder, audit)
+    return audit
+
+
+def _made(folder: Path) -> Mapping[str, Any]:
+    path = folder / MADE
+    if not path.is_file():
+        raise LabelError(f"{folder} holds no count: {MADE} is missing. Name a folder of count.")
+    made = read_json(path)
+    missing = {"slide", "path", "mpp", "region", "polygons", "complete", "picked"} - set(made)
+    if missing:
+        raise LabelError(f"{path} lacks {', '.join(sorted(missing))}. Count the slide again.")
+    found: dict[str, Any] = made
+    return found
+
+
+def _ground(made: Mapping[str, Any], moved: Path | None) -> Ground:
+    """The ground of a count as it was."""
+    regions = [Region(name, shapely.from_wkt(text)) for name, text in made["polygons"]]
+    with open_slide(moved or made["path"], mpp=made["mpp"]) as slide:
+        if slide.key != made["slide"]:
+            raise RegionError(f"{moved or made['path']} is not the slide that was counted.")
+        return ground_of(slide, Box(*made["region"]) if made["picked"] else None, regions)
+
+
+def _true(name: str) -> str:
+    return f"true {name or 'cells'}"
+
+
+def _found(name: str) -> str:
+    return f"found {name or 'cells'}"
+
+
+def _write_fields(path: Path, audit: Audit) -> None:
+    classes = audit.plan.classes
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow((*PLACE, *map(_found, classes), *map(_true, classes)))
+        for number in range(len(audit.plan.chosen)):
+            place = (int(v) for v in audit.box(number))
+            writer.writerow((*place, *audit.found(number), *("" for _ in classes)))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [
+                {k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"The fields in {path} cannot be read: {error}") from error
+
+
+def _filled(row: Mapping[str, str]) -> bool:
+    return any(value for name, value in row.items() if name.startswith("true "))
+
+
+def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
+    """The true counts of the first fields, as far as the table is filled in."""
+    rows, columns = _rows(path), [_true(name) for name in audit.plan.classes]
+    missing = [c for c in (*PLACE, *columns) if not rows or c not in rows[0]]
+    if missing:
+        raise LabelError(f"{path} has no column {', '.join(missing)}, or no row below its header.")
+    table = {tuple(row[c] for c in PLACE): row for row in rows}
+    drawn = [audit.box(i) for i in range(len(audit.plan.chosen))]
+    places = [tuple(str(int(v)) for v in box) for box in drawn]
+    if set(table) != set(places):
+        raise LabelError(f"{path} does not hold the {len(places)} fields that were drawn here.")
+    given = [_filled(table[place]) for place in places]
+    if not any(given):
+        raise LabelError(f"{path} is not filled in: enter the true counts of some fields.")
+    done = sum(given)
+    if not all(given[:done]):
+        row = given.index(False) + 1
+        raise LabelError(
+            f"{path}: row {row} is empty, a later one is not. Fields are in random order: fill "
+            "them in from the top, else the interval would not hold."
+        )
+    return tuple(tuple(_count(table[p][c], path, c) for c in columns) for p in places[:done])
+
+
+def _count(text: str, path: Path, column: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise LabelError(f"{path}: {text!r} in column {column} is no count. Enter 0, 1, 2 ...")
+    return int(text)
+
+
+def _write_intervals(path: Path, corrected: tuple[Corrected, ...]) -> None:
+    """Fill in the columns of ``counts.csv`` that an audit adds; all others stay as they are."""
+    rows = _rows(path)
+    lacking = {"class", "region", *AUDIT_COLUMNS} - set(rows[0] if rows else ())
+    if lacking:
+        raise LabelError(f"{path} has no column {', '.join(sorted(lacking))}. Count again.")
+    by_name = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    for row in rows:
+        count = by_name.get(row["class"]) if row["region"] == ALL else None
+        ends = (None, None, None) if count is None else (count.estimate, count.low, count.high)
+        row |= dict(
+            zip(AUDIT_COLUMNS, ("" if v is None else f"{v:.1f}" for v in ends), strict=True)
+        )
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,179 @@
+"""`histoprompt audit`: fields drawn, filled in and applied, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from histoprompt.cli import main
+
+TRUE = "true cells"
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory) -> Path:
+    """A count of 300 by 400 um with two discs a field of 100 um."""
+    home = tmp_path_factory.mktemp("counted")
+    pixels = np.full((600, 800, 3), (235, 205, 220), float)
+    rr, cc = np.mgrid[:600, :800]
+    for row in range(50, 600, 200):
+        for col in range(50, 800, 100):
+            pixels[(rr - row) ** 2 + (cc - col) ** 2 <= 9**2] = (90, 55, 135)
+    pixels += np.random.default_rng(1).normal(0, 4, pixels.shape)
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(home / "tile.png")
+    where = ["--mpp", "0.5", "--region", "0,0,600,800", "--out", str(home)]
+    where += ["--segmenter", "classical-cells"]
+    assert main(["count", str(home / "tile.png"), *where]) == 0
+    return home / "tile"
+
+
+@pytest.fixture
+def folder(counted, tmp_path) -> Path:
+    return Path(shutil.copytree(counted, tmp_path / "tile"))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw(folder: Path, *more: str) -> int:
+    return main(["audit", "draw", str(folder), "--fields", "8", *more])
+
+
+def apply(folder: Path) -> int:
+    return main(["audit", "apply", str(folder), "--fields", str(folder / "fields.csv")])
+
+
+def test_a_count_is_corrected_by_fields_filled_in(folder, capsys):
+    before = rows_of(folder / "counts.csv")
+    assert draw(folder, "--seed", "3") == 0
+    assert "8 of 12 fields, seed 3" in capsys.readouterr().out
+    rows = rows_of(folder / "fields.csv")
+    assert [list(r)[:4] for r in rows] == [["row0", "col0", "row1", "col1"]] * 8
+    assert {r["found cells"] for r in rows} == {"2"}
+    assert {r[TRUE] for r in rows} == {""}
+    for row in rows:
+        row[TRUE] = "3"
+    write(folder / "fields.csv", rows)
+    assert apply(folder) == 0
+    assert "36 (" in capsys.readouterr().out
+    (after,) = rows_of(folder / "counts.csv")
+    low, estimate, high = (float(after[c]) for c in ("low", "estimate", "high"))
+    assert low <= 36 <= high
+    assert estimate == pytest.approx(36)
+    kept = {k: v for k, v in after.items() if k not in ("estimate", "low", "high")}
+    assert kept == {k: before[0][k] for k in kept}
+    (line,) = rows_of(folder / "audit.csv")
+    assert (line["found"], line["fields"]) == ("24", "8")
+    assert json.loads((folder / "audit.json").read_text())["seen"] == [[3]] * 8
+
+
+def test_a_seed_draws_the_same_fields_and_a_moved_slide_is_found(folder, capsys):
+    draw(folder, "--seed", "3")
+    first = (folder / "fields.csv").read_text()
+    made = json.loads((folder / "count.json").read_text())
+    slide = Path(made["path"])
+    made["path"] = "/nowhere/tile.png"
+    (folder / "count.json").write_text(json.dumps(made))
+    assert draw(folder, "--seed", "3") == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert draw(folder, "--seed", "3", "--slide", str(slide)) == 0
+    assert (folder / "fields.csv").read_text() == first
+    other = folder / "other.png"
+    Image.new("RGB", (600, 800)).save(other)
+    assert draw(folder, "--slide", str(other)) == 1
+    assert "not the slide" in capsys.readouterr().err
+
+
+def test_a_few_fields_give_no_interval(folder, capsys):
+    draw(folder)
+    rows = rows_of(folder / "fields.csv")
+    for row in rows[:2]:
+        row[TRUE] = "2"
+    write(folder / "fields.csv", rows)
+    assert apply(folder) == 0
+    assert "too few" in capsys.readouterr().out
+    (after,) = rows_of(folder / "counts.csv")
+    assert (after["estimate"], after["low"], after["high"]) == ("24.0", "", "")
+    assert draw(folder) == 1
+    assert "filled in already" in capsys.readouterr().err
+
+
+def fill(folder: Path, texts: dict[int, str]) -> None:
+    rows = rows_of(folder / "fields.csv")
+    for i, text in texts.items():
+        rows[i][TRUE] = text
+    write(folder / "fields.csv", rows)
+
+
+def no_column(folder: Path) -> None:
+    rows = rows_of(folder / "fields.csv")
+    write(folder / "fields.csv", [{k: v for k, v in r.items() if k != TRUE} for r in rows])
+
+
+def another_place(folder: Path) -> None:
+    rows = rows_of(folder / "fields.csv")
+    rows[0]["row0"] = "7"
+    write(folder / "fields.csv", rows)
+
+
+def other_classes(folder: Path) -> None:
+    rows = rows_of(folder / "cells.csv")
+    rows[0]["class"] = "tumour"
+    write(folder / "cells.csv", rows)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: None, "not filled in"),
+        (lambda folder: fill(folder, {0: "2", 2: "2"}), "row 2 is empty"),
+        (lambda folder: fill(folder, {0: "two"}), "is no count"),
+        (lambda folder: fill(folder, {0: "-1"}), "is no count"),
+        (no_column, "no column true cells"),
+        (another_place, "does not hold the 8 fields"),
+        (other_classes, "Draw fields anew"),
+        (lambda folder: (folder / "fields.csv").unlink(), "fields.csv"),
+        (lambda folder: (folder / "audit.json").unlink(), "audit draw"),
+        (lambda folder: (folder / "audit.json").write_text("{}"), "cannot be read"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_in_one_line(folder, capsys, spoil, says):
+    draw(folder)
+    before = (folder / "counts.csv").read_text()
+    capsys.readouterr()
+    spoil(folder)
+    assert apply(folder) == 1
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert (folder / "counts.csv").read_text() == before
+
+
+def test_nothing_to_draw_is_said_in_one_line(folder, capsys, tmp_path):
+    assert main(["audit", "draw", str(tmp_path), "--fields", "5"]) == 1
+    assert "holds no count" in capsys.readouterr().err
+    assert main(["audit", "draw", str(folder), "--fields", "0"]) == 1
+    assert "cannot be audited" in capsys.readouterr().err
+    made = json.loads((folder / "count.json").read_text())
+    (folder / "count.json").write_text(json.dumps({**made, "complete": False}))
+    assert draw(folder) == 1
+    assert "partial" in capsys.readouterr().err
+    del made["polygons"]
+    (folder / "count.json").write_text(json.dumps(made))
+    assert draw(folder) == 1
+    assert "lacks polygons" in capsys.readouterr().err
