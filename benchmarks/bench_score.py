@@ -31,9 +31,10 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.embedding_store import CHUNK, TileVectors
 from histoprompt.pipelines.queries import TextCache
-from histoprompt.pipelines.score import ScoreParams, SeenTiles, ask
+from histoprompt.pipelines.score import SeenTiles, ask
 from histoprompt.pipelines.score_cells import CellTexts, score_cells
 from histoprompt.pipelines.score_tiles import ScoreJob, TilePlan, embed_tiles, plan_tiles
 

@@ -14,9 +14,10 @@ from histoprompt.core.errors import PromptError, RegionError
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.formats.regions import Region, read_regions
 from histoprompt.pipelines.formats.scored_regions import REGIONS_FILE, named
-from histoprompt.pipelines.score import ScoreParams, score
+from histoprompt.pipelines.score import score
 from histoprompt.pipelines.score_cells import CellTexts
 from histoprompt.pipelines.score_chain import chain, count_regions, write_counts
 from histoprompt.pipelines.score_run import finish, write_scored

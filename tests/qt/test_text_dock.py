@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -16,8 +17,9 @@ from histoprompt._qt.widgets.text import TextDock
 from histoprompt.core.geometry import Box
 from histoprompt.core.sample import SLIDE, sample_file
 from histoprompt.core.score_files import read_scores
+from histoprompt.pipelines import growing_map, score_tiles
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.score import ScoreParams
 from histoprompt.pipelines.score_tiles import plan_tiles
 
 pytestmark = pytest.mark.gui
@@ -222,6 +224,53 @@ def test_cancel_keeps_what_was_seen_and_values_come_back(text, until):
     until(lambda: idle(text))
     assert "Cancelled" in text._status.text()
     assert text.control.work is None
+
+
+def slowly(monkeypatch, until_seen: int) -> threading.Event:
+    """Looking stops after some batches, until the event is set."""
+    goes_on, batches = threading.Event(), []
+
+    def embed(*given):
+        batches.append(given)
+        assert len(batches) <= until_seen or goes_on.wait(60)
+        return embed_batch(*given)
+
+    embed_batch = score_tiles._embed
+    monkeypatch.setattr(score_tiles, "_embed", embed)
+    monkeypatch.setattr(growing_map, "EVERY_S", 0.0)
+    return goes_on
+
+
+def test_the_map_grows_and_other_words_are_answered_by_then(text, until, monkeypatch):
+    goes_on = slowly(monkeypatch, until_seen=1)
+    type_word(text, "tumour")
+    heat = text.control.layers.heat
+    until(lambda: heat("tumour") is not None)
+    first = np.isfinite(heat("tumour").data).sum()
+    assert text.control.work is None
+    assert heat("tumour").visible
+    type_word(text, "stroma")
+    goes_on.set()
+    until(lambda: text.control.work is not None)
+    assert text.control.work.texts == ("tumour", "stroma")
+    assert text.control.text == "stroma"
+    assert text.words._list.currentItem().text() == "stroma"
+    assert 0 < first < np.isfinite(heat("tumour").data).sum() == len(text.control.work.scores)
+
+
+def test_cancel_answers_from_what_was_seen_and_find_goes_on(text, until, monkeypatch):
+    goes_on = slowly(monkeypatch, until_seen=1)
+    type_word(text, "tumour")
+    heat = text.control.layers.heat
+    until(lambda: heat("tumour") is not None)
+    text._cancel.click()
+    goes_on.set()
+    until(lambda: text.control.work is not None)
+    part = len(text.control.work.scores)
+    assert "Stopped" in text._status.text()
+    text.run()
+    until(lambda: len(text.control.work.scores) > part)
+    assert "Stopped" not in text._status.text()
 
 
 def test_removing_the_slide_takes_the_results_away(text, until):
