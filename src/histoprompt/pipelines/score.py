@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from histoprompt.core.score_map import ScoreMap, Threshold
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.asked_texts import AskedTexts, ScoreParams, ask_model
+from histoprompt.pipelines.cosines import CosineCache
 from histoprompt.pipelines.embedding_store import TileVectors
 from histoprompt.pipelines.growing_map import GrowingMap
 from histoprompt.pipelines.queries import TextCache
@@ -45,11 +46,24 @@ class SeenTiles:
     plan: TilePlan
     vectors: tuple[TileVectors, ...]
 
+    _cosines: CosineCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cosines", CosineCache(self._similarities))
+
     def similarities(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines (n, m) with (m, d) unit vectors, averaged over the scales."""
+        """Cosines (n, m) with (m, d) unit vectors, averaged over the scales.
+
+        Only texts that were not asked lately are held against the vectors.
+        """
+        return self._cosines.of(texts)
+
+    def _similarities(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
         found = self.vectors[0].similarities(texts)
+        if len(self.vectors) == 1:
+            return found
         for vectors in self.vectors[1:]:
-            found = found + vectors.similarities(texts)
+            found += vectors.similarities(texts)
         return found / np.float32(len(self.vectors))
 
 
