@@ -31,6 +31,7 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
+from histoprompt.models.zoo.tile_input import Recipe, features_of
 from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.embedding_store import CHUNK, TileVectors
 from histoprompt.pipelines.queries import TextCache
@@ -71,12 +72,7 @@ class RandomClip:
         return unit(rng.normal(size=(len(texts), WIDTH)).astype(np.float32))
 
     def _run(self, tiles: NDArray[np.uint8], net: Any) -> NDArray[np.float32]:
-        import torch
-
-        with torch.inference_mode():
-            images = torch.from_numpy(tiles).permute(0, 3, 1, 2).float().div_(255)
-            images.sub_(torch.tensor(MEAN)[:, None, None]).div_(torch.tensor(STD)[:, None, None])
-            return net(images).numpy()
+        return features_of(net, tiles, Recipe(224, MEAN, STD), "cpu")
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -216,7 +212,11 @@ def machine() -> str:
 
 def speed_text(args: argparse.Namespace) -> str:
     names = ["open_clip loop, tiles/s", "histoprompt, tiles/s", "ratio", "ratio by CPU time"]
-    note = f"Sample slide, batches of {BATCH}, best of {args.rounds} rounds in turn, not trained."
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    note = (
+        f"Sample slide, batches of {BATCH}, torch threads: {threads}, best of {args.rounds} rounds "
+        "in turn, random weights."
+    )
     return f"{note}\n\n{table(['network', 'tiles', *names], speed(args.rounds))}"
 
 
