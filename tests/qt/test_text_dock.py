@@ -14,11 +14,13 @@ from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.layers import box_vertices
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.text import TextDock
+from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.geometry import Box
 from histoprompt.core.sample import SLIDE, sample_file
 from histoprompt.core.score_files import read_scores
 from histoprompt.pipelines import growing_map, score_tiles
 from histoprompt.pipelines.asked_texts import ScoreParams
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.mark_book import MarkBook, book_path
 from histoprompt.pipelines.score_tiles import plan_tiles
 
@@ -188,6 +190,38 @@ def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
     assert read_scores(tmp_path / "out" / "scores.zarr").thresholds["lymphocyte"].value == 0.4
     with (tmp_path / "out" / "region_cells.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(counts.cells)
+
+
+def test_a_finished_count_is_named_by_words_and_corrected(text, until):
+    counting = text.session.counting
+    slide = text.session.annotator.slide
+    counting.count(slide, CountChoice(segmenter="classical-cells"), None)
+    find(text, until, "lymphocyte")
+    until(lambda: counting.work is not None and counting.work.complete)
+    text.calibration._slider.setValue(0.4)
+    text.hand_on._count.click()
+    until(lambda: text.control.regions.counts is not None)
+    assert "of the count in the Count dock" in text._status.text()
+    ids = text.control.regions.counts.cells.id
+    assert 10 < len(ids) < len(counting.cells)
+    text.hand_on._words.setText("tumour, lymphocyte")
+    text.hand_on._name.click()
+    until(lambda: "words" in counting.classes.how)
+    named = counting.cells[ids - 1]
+    assert named.classes == ("tumour", "lymphocyte", UNSURE, "")
+    assert text.control.regions.counts.cells.class_names == named.class_names
+    assert "unsure" in text._status.text()
+    assert counting.classes.labelling.classes == ("tumour", "lymphocyte")
+    wrong = int(named.id[named.code == 0][0])
+    counting.classes.label([wrong], "lymphocyte")
+    until(lambda: counting.classes.fit is not None)
+    assert "by words" in counting.classes.how
+    assert counting.cells.class_names[wrong - 1] == "lymphocyte"
+    row = int(np.flatnonzero(ids == wrong)[0])
+    assert text.control.regions.counts.cells.class_names[row] == "lymphocyte"
+    counting.classes.undo()
+    until(lambda: counting.classes.fit is None)
+    assert counting.cells.class_names[wrong - 1] == "tumour"
 
 
 def test_a_drawn_rectangle_is_all_that_is_looked_at(text, until):

@@ -83,7 +83,7 @@ class TextController:
         self.search.asked.connect(self._on_asked)
         self.search.ended.connect(self._on_ended)
         self.search.refused.connect(self._on_refused)
-        self.regions = RegionActions(self.batch, self._current)
+        self.regions = RegionActions(self.batch, self._current, session.counting)
         self.regions.kept.connect(self._on_kept)
         self.marking = TileMarking(session.viewer, self)
         self.layers: ScoreLayers | None = None
