@@ -193,17 +193,19 @@ def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
 
 
 def test_a_finished_count_is_named_by_words_and_corrected(text, until):
-    counting = text.session.counting
-    slide = text.session.annotator.slide
-    counting.count(slide, CountChoice(segmenter="classical-cells"), None)
-    find(text, until, "lymphocyte")
+    counting, annotator = text.session.counting, text.session.annotator
+    part = Box(1024, 256, 1536, 768)
+    counting.count(annotator.slide, CountChoice(segmenter="classical-cells"), part)
     until(lambda: counting.work is not None and counting.work.complete)
+    text.area._draw.click()
+    DrawnArea(text.viewer, annotator.image).layer.add_rectangles(box_vertices(part))
+    find(text, until, "tumour")
     text.calibration._slider.setValue(0.4)
     text.hand_on._count.click()
     until(lambda: text.control.regions.counts is not None)
     assert "of the count in the Count dock" in text._status.text()
     ids = text.control.regions.counts.cells.id
-    assert 10 < len(ids) < len(counting.cells)
+    assert 10 < len(ids) <= len(counting.cells)
     text.hand_on._words.setText("tumour, lymphocyte")
     text.hand_on._name.click()
     until(lambda: "words" in counting.classes.how)
