@@ -118,6 +118,12 @@ def test_cells_come_through_the_package(installed, name):
     assert np.array_equal(labels > 0, image[..., 0] < 100)
 
 
+@pytest.mark.parametrize("name", ["cpsam", "cpsam_v2"])
+def test_weights_that_cellpose_keeps_are_found_whatever_their_version(installed, name):
+    (installed / name).touch()
+    registry.load_model(registry.card("cellpose"), None, "cpu")
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_missing_weights_are_named_and_nothing_is_downloaded(installed, name):
     with pytest.raises(WeightsError, match="--weights"):

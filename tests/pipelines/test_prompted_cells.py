@@ -44,7 +44,7 @@ def test_a_model_that_takes_clicks_only_gets_clicks(tmp_path):
     )  # fmt: skip
     source = PromptedCells(card, ModelCells(PLAIN, ModelManager("cpu", 100.0, load=load)))
     found = source.find(SLIDE, Box(100, 100, 250, 250), Task())
-    at = found.centroids()
+    at = found.centroids
     inner = [(r, c) for r, c in CENTRES if Box(110, 110, 240, 240).contains(r, c)]
     for place in inner:
         assert np.hypot(*(at - place).T).min() < 1.5

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
-from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 
@@ -65,24 +64,81 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     basins = _basins(_half(even), params)
     large = basins.repeat(2, 0).repeat(2, 1)
     labels = np.where(large > 0, large, ndi.maximum_filter(large, 3))
-    labels = np.where(ndi.binary_fill_holes(front > params.foreground), labels, 0)[:h, :w]
+    labels = np.where(_filled(front > params.foreground), labels, 0)[:h, :w]
     return _kept(labels, front[:h, :w], params)
 
 
 def _half(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    k, h, w = maps.shape
-    return np.asarray(maps.reshape(k, h // 2, 2, w // 2, 2).mean((2, 4)), np.float32)
+    rows = maps[:, ::2] + maps[:, 1::2]
+    return np.asarray((rows[:, :, ::2] + rows[:, :, 1::2]) / 4, np.float32)
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask without holes: background that reaches no border of the image."""
+    parts, count = ndi.label(~mask)
+    open_ = np.zeros(count + 1, bool)
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        open_[edge] = True
+    open_[0] = False
+    return np.asarray(~open_[parts])
 
 
 def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:
-    """One basin a seed, at half resolution."""
+    """One basin a nucleus, at half resolution: those of every peak, with slight ones joined."""
     front, depth, rim = maps
-    mask = ndi.binary_fill_holes(front > params.foreground)
+    mask = _filled(front > params.foreground)
     height = ndi.gaussian_filter(depth - params.rim * rim, params.smooth / 2)
-    filled = reconstruction(height - params.prominence, height)
-    peaks = (height - filled >= 0.999 * params.prominence) & (height > params.seed) & mask
-    seeds, _ = ndi.label(peaks, np.ones((3, 3)))
-    return np.asarray(watershed(-height, seeds, mask=mask), np.int32)
+    height[~mask] = -np.inf
+    seeds, count = ndi.label(mask & (height == ndi.maximum_filter(height, 3)), np.ones((3, 3)))
+    basins = watershed(-height, seeds, mask=mask)
+    peaks = np.append(-np.inf, ndi.maximum(height, seeds, np.arange(1, count + 1)))
+    names = _joined(peaks, _saddles(basins, height), params)
+    names[peaks[names] <= params.seed] = 0
+    return np.asarray(names[basins], np.int32)
+
+
+def _saddles(
+    basins: NDArray[np.int32], height: NDArray[np.float32]
+) -> list[tuple[int, int, float]]:
+    """Two neighbours and the height of the pass between them, the highest first."""
+    pairs, passes = [], []
+    for axis in (0, 1):
+        a, b = (np.delete(basins, end, axis) for end in (-1, 0))
+        low = np.minimum(*(np.delete(height, end, axis) for end in (-1, 0)))
+        meet = (a != b) & (a > 0) & (b > 0)
+        pairs.append(np.sort(np.stack([a[meet], b[meet]], axis=1), axis=1))
+        passes.append(low[meet])
+    neighbours, heights = np.concatenate(pairs), np.concatenate(passes)
+    order = np.argsort(-heights, kind="stable")
+    _, first = np.unique(neighbours[order], axis=0, return_index=True)
+    best = order[np.sort(first)]
+    return [
+        (*pair, h)
+        for pair, h in zip(neighbours[best].tolist(), heights[best].tolist(), strict=True)
+    ]
+
+
+def _joined(
+    peaks: NDArray[np.float32], saddles: list[tuple[int, int, float]], params: DecodeParams
+) -> NDArray[np.intp]:
+    """For each basin the one it belongs to.
+
+    Passes are opened from the highest. The lower of two peaks stays one if it rises by the least
+    prominence above the pass (the dynamics of Grimaud, 1992), and is high enough for a seed.
+    """
+    owner = list(range(len(peaks)))
+
+    def top(basin: int) -> int:
+        while owner[basin] != basin:
+            owner[basin] = basin = owner[owner[basin]]
+        return basin
+
+    high = peaks.tolist()
+    for a, b, level in saddles:
+        low, up = sorted((top(a), top(b)), key=high.__getitem__)
+        if low != up and (high[low] - level < params.prominence or high[low] <= params.seed):
+            owner[low] = up
+    return np.array([top(basin) for basin in range(len(owner))], np.intp)
 
 
 def _kept(

@@ -133,7 +133,7 @@ class _Counter:
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         found = cells_of_tile(self.job.source, self.slide, tile, task)
-        found = found.only(self.ground.counts(found.centroids()))
+        found = found.only(self.ground.counts(found.centroids))
         place, level0 = (tile.row, tile.col), found.at_level0(self.ground.box)
         if level0 is None:
             self.store.append(place, np.zeros(0, record_type(0)), Head(), None)
@@ -171,7 +171,7 @@ class _Counter:
         n = len(found)
         records = np.zeros(n, record_type(features.shape[1]))
         records["id"] = len(self.store) + 1 + np.arange(n)
-        records["row"], records["col"] = found.centroids().T
+        records["row"], records["col"] = found.centroids.T
         area = np.bincount(drawn.ravel(), minlength=n + 1)[1:]
         records["area_um2"] = area * self.slide.mpp**2
         records["box"] = _boxes(ndi.find_objects(drawn, n), box)

@@ -139,7 +139,7 @@ def _bar(x: float, y: float, wide: float, tall: float, colour: Colour) -> str:
 
 def _img(picture: NDArray[np.uint8], text: str) -> str:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
     data = base64.b64encode(file.getvalue()).decode()
     return f'<p><img alt="{text}" src="data:image/png;base64,{data}"></p>'
 

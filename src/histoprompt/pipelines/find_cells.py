@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +73,7 @@ class Found:
         """Level-0 pixels a pixel of the image."""
         return self.frame.scale[0]
 
+    @cached_property
     def centroids(self) -> NDArray[np.float64]:
         """(n, 2) level-0 positions of the cells."""
         counts = np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
@@ -196,7 +198,7 @@ def known_mpp(slide: Slide) -> float:
 def cells_of_tile(source: CellSource, slide: Slide, tile: Tile, task: Task) -> Found:
     """The cells a tile owns."""
     found = source.find(slide, tile.inner, task)
-    at = found.centroids()
+    at = found.centroids
     (r0, c0, r1, c1) = (v - 0.5 for v in tile.inner)
     mine = (at[:, 0] >= r0) & (at[:, 0] < r1) & (at[:, 1] >= c0) & (at[:, 1] < c1)
     return found.only(mine)
@@ -240,7 +242,7 @@ def find_cells(
 
 
 def _masks(found: Found, bounds: Box) -> Iterator[Cell]:
-    at = found.centroids()
+    at = found.centroids
     for value, where in enumerate(ndi.find_objects(found.labels), start=1):
         if where is None:
             continue

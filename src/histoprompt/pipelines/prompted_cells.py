@@ -113,7 +113,7 @@ def _proposals(found: Found, near: Box, bounds: Box) -> list[tuple[Box, float]]:
     areas = pixels * float(np.prod(found.frame.scale))
     out: list[tuple[Box, float]] = []
     for where, at, area in zip(
-        ndi.find_objects(found.labels, len(found)), found.centroids(), areas, strict=True
+        ndi.find_objects(found.labels, len(found)), found.centroids, areas, strict=True
     ):
         if where is None or not near.contains(*at):
             continue

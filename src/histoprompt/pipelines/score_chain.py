@@ -202,10 +202,10 @@ def _found(
     for done, tile in enumerate(tiles):
         task.step(done, len(tiles), f"Finding cells in {slide.name}")
         found = cells_of_tile(source, slide, tile, task)
-        found = found.only(ground.counts(found.centroids()))
+        found = found.only(ground.counts(found.centroids))
         pixels = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:]
         area = pixels * (found.scale * (slide.mpp or 1.0)) ** 2
-        parts.append(np.column_stack([found.centroids(), area]))
+        parts.append(np.column_stack([found.centroids, area]))
     task.step(len(tiles), len(tiles), "Done")
     return parts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,32 @@ import numpy as np
 from histoprompt.core.task import Task
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """What training any network depends on.
+
+    Attributes
+    ----------
+    steps : int
+    rate : float
+        Greatest rate.
+    decay : float
+        Of weights.
+    average : float
+        Share kept by the running mean.
+    report_every : int
+        Steps.
+    seed : int
+    """
+
+    steps: int = 1500
+    rate: float = 1e-3
+    decay: float = 0.01
+    average: float = 0.995
+    report_every: int = 50
+    seed: int = 0
 
 
 class Averaged:
@@ -42,13 +69,9 @@ def schedule(step: int, steps: int, warm: int = 50) -> float:
 def fit(
     net: Any,
     one_step: Callable[[], float],
+    config: FitConfig,
     *,
-    steps: int,
-    rate: float,
-    decay: float,
-    average: float,
     curve: Path,
-    report_every: int,
     task: Task,
     text: str,
 ) -> dict[str, Any]:
@@ -60,8 +83,7 @@ def fit(
         Trained in place.
     one_step : callable
         Works out the gradients of one batch and gives its loss.
-    steps, rate, decay, average : numbers
-        Steps, greatest rate, weight decay, share kept by the running mean.
+    config : FitConfig
     curve : Path
         CSV of step and loss, written as training goes.
     task : Task
@@ -74,24 +96,24 @@ def fit(
     """
     import torch
 
-    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
-    mean, losses = Averaged(net, average), []
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.decay)
+    mean, losses = Averaged(net, config.average), []
     with curve.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["step", "loss"])
-        for step in range(1, steps + 1):
-            task.step(step - 1, steps, text)
+        for step in range(1, config.steps + 1):
+            task.step(step - 1, config.steps, text)
             for group in optimiser.param_groups:
-                group["lr"] = rate * schedule(step - 1, steps)
+                group["lr"] = config.rate * schedule(step - 1, config.steps)
             optimiser.zero_grad(set_to_none=True)
             losses.append(one_step())
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             mean.update(net)
-            if step % report_every == 0 or step == steps:
-                latest = float(np.mean(losses[-report_every:]))
+            if step % config.report_every == 0 or step == config.steps:
+                latest = float(np.mean(losses[-config.report_every :]))
                 table.writerow([step, f"{latest:.4f}"])
                 file.flush()
-                log.info("%s: step %d of %d, loss %.4f", text, step, steps, latest)
-    task.step(steps, steps, text)
+                log.info("%s: step %d of %d, loss %.4f", text, step, config.steps, latest)
+    task.step(config.steps, config.steps, text)
     return {k: v.cpu() for k, v in mean.state.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from histoprompt.core.task import Task
 from histoprompt.training.augment import Rng
 from histoprompt.training.batch import Share, changed_light, drawn
-from histoprompt.training.loop import fit
+from histoprompt.training.loop import FitConfig, fit
 from histoprompt.training.losses import instance_loss
 from histoprompt.training.targets import instance_targets
 
@@ -21,16 +21,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NucleiConfig:
+class NucleiConfig(FitConfig):
     """How the network of nuclei is trained."""
 
-    steps: int = 1500
     batch: int = 8
     rate: float = 2e-3
     decay: float = 0.02
-    average: float = 0.995
-    report_every: int = 50
-    seed: int = 0
 
 
 def batch_of(shares: Sequence[Share], size: int, rng: Rng) -> tuple[torch.Tensor, ...]:
@@ -73,15 +69,4 @@ def train_nuclei(
         loss.backward()
         return float(loss.detach())
 
-    return fit(
-        net,
-        one_step,
-        steps=config.steps,
-        rate=config.rate,
-        decay=config.decay,
-        average=config.average,
-        curve=curve,
-        report_every=config.report_every,
-        task=task,
-        text="training the network of nuclei",
-    )
+    return fit(net, one_step, config, curve=curve, task=task, text="training the network of nuclei")

@@ -17,7 +17,7 @@ from histoprompt.training.augment import Rgb, Rng
 from histoprompt.training.batch import Share, changed_light, drawn
 from histoprompt.training.data import FIELD
 from histoprompt.training.evaluate import predict_maps
-from histoprompt.training.loop import fit
+from histoprompt.training.loop import FitConfig, fit
 from histoprompt.training.losses import mask_iou, mask_loss
 from histoprompt.training.prompt_targets import Target, pick_targets
 from histoprompt.training.simulate import corrected, first_prompt
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PromptConfig:
+class PromptConfig(FitConfig):
     """How the network of prompts is trained.
 
     Attributes
@@ -47,7 +47,6 @@ class PromptConfig:
         Share of fields shown without colour.
     """
 
-    steps: int = 1500
     objects: int = 12
     rounds: int = 3
     window: int = 128
@@ -56,11 +55,6 @@ class PromptConfig:
     wide_regions: float = 0.7
     blind: float = 0.12
     grey: float = 0.12
-    rate: float = 1e-3
-    decay: float = 0.01
-    average: float = 0.995
-    report_every: int = 50
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,14 +230,5 @@ def train_prompt(
         return rounds(net, batch, config.rounds, rng)
 
     return fit(
-        net,
-        one_step,
-        steps=config.steps,
-        rate=config.rate,
-        decay=config.decay,
-        average=config.average,
-        curve=curve,
-        report_every=config.report_every,
-        task=task,
-        text="training the network of prompts",
+        net, one_step, config, curve=curve, task=task, text="training the network of prompts"
     )

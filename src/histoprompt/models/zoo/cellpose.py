@@ -26,7 +26,8 @@ CARD = ModelCard(
     needs=("cellpose", "napari-histoprompt[cellpose]"),
     description="Whole cells or nuclei of any kind; its own package and weights, best on a GPU.",
 )
-_NAME = "cpsam"
+# As the package names them, newest first.
+_NAMES = ("cpsam_v2", "cpsam")
 
 
 def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
@@ -40,7 +41,8 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     import torch
     from cellpose import models
 
-    path = weights or Path(models.MODEL_DIR) / _NAME
+    kept = [Path(models.MODEL_DIR) / name for name in _NAMES]
+    path = weights or next((p for p in kept if p.is_file()), kept[0])
     if not path.is_file():
         raise WeightsError(
             f"The weights of {card.title} are missing: {path}. Put the file there (`cellpose` "
