@@ -28,7 +28,7 @@ def test_score_and_count_agree_on_every_region(model, tmp_path, monkeypatch):
         own = ["--weights", str(save_small(registry.card(model), tmp_path)), "--threshold", "0.05"]
     texts = ["--text", "tumour", "--text", "stroma", "--templates", "plip"]
     cells = ["--count", "--cell-text", "tumour", "--cell-text", "lymphocyte"]
-    here = ["--device", "cpu", "--region", "0,0,900,900"]
+    here = ["--device", "cpu", "--region", "256,256,768,768"]
     with small_networks():
         asked = ["score", slide, "--model", model, *own, *texts, *cells, *here, "--out", str(out)]
         assert cli.main(asked) == 0
@@ -43,7 +43,7 @@ def test_score_and_count_agree_on_every_region(model, tmp_path, monkeypatch):
     total = int(counted.pop("all")["count"])
     assert by_words == {name: int(row["count"]) for name, row in counted.items()}
     assert 0 < total == len(rows(out / "region_cells.csv")) == len(rows(folder / "cells.csv"))
-    areas = {row["region"]: row["mm2"] for row in rows(out / "region_counts.csv")}
-    assert areas == {name: row["analysed_mm2"] for name, row in counted.items()}
+    areas = {row["region"]: float(row["mm2"]) for row in rows(out / "region_counts.csv")}
+    assert areas == {name: float(row["analysed_mm2"]) for name, row in counted.items()}
     classes = {row["class"] for row in rows(out / "region_cells.csv")}
     assert classes <= {"tumour", "lymphocyte", "unsure"}
