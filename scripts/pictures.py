@@ -151,7 +151,7 @@ def _find_words(demo: Demo) -> None:
 
     from histoprompt._qt import demo as stage
     from histoprompt._qt.widgets.text import TextDock
-    from histoprompt.pipelines.score import ScoreParams
+    from histoprompt.pipelines.asked_texts import ScoreParams
 
     dock = _raised(demo, "Text", TextDock)
     control = dock.control

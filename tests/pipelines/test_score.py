@@ -18,7 +18,11 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
-from histoprompt.pipelines.score import ScoreParams, ask, look, score, typed
+from histoprompt.pipelines import growing_map
+from histoprompt.pipelines.asked_texts import ScoreParams, ask_model
+from histoprompt.pipelines.embedding_store import TileVectors
+from histoprompt.pipelines.queries import TextCache
+from histoprompt.pipelines.score import ask, score, score_seen, typed
 from histoprompt.pipelines.score_tiles import (
     ScoreJob,
     embed_tiles,
@@ -74,7 +78,7 @@ def test_each_tile_is_seen_once_whatever_is_asked(slide, job, model):
     again, _ = score(slide, both, job, Task())
     asked = ask(seen, both, job, Task())
     assert model.seen == before
-    assert np.array_equal(again.scores, asked.scores)
+    assert np.allclose(again.scores, asked.scores, atol=1e-5)
     assert np.array_equal(again.inside("purple"), scores.inside("purple"))
 
 
@@ -120,6 +124,61 @@ def test_a_cancelled_run_goes_on_where_it_stopped(slide, job, model):
     assert model.seen == 16
     scores, _ = score(slide, PURPLE, job, Task())
     assert model.seen == len(scores)
+
+
+def test_the_map_grows_while_tiles_are_seen(slide, job, monkeypatch):
+    monkeypatch.setattr(growing_map, "EVERY_S", 0.0)
+    grown = []
+    scores, _ = score(slide, PURPLE, job, Task(), growing=grown.append)
+    counts = [len(part) for part in grown]
+    assert counts == sorted(set(counts))
+    assert counts[0] == job.batch < counts[-1] == len(scores)
+    for part in grown:
+        known = {tuple(p): s for p, s in zip(part.places.tolist(), part.scores, strict=True)}
+        rows = [i for i, p in enumerate(scores.places.tolist()) if tuple(p) in known]
+        before = np.array([known[tuple(p)] for p in scores.places[rows].tolist()])
+        assert len(rows) == len(part)
+        assert np.allclose(before, scores.scores[rows], atol=2e-3)
+        assert part.facts == scores.facts
+        assert part.thresholds == scores.thresholds
+
+
+def test_other_words_start_from_the_tiles_seen_so_far(slide, job, model, monkeypatch):
+    monkeypatch.setattr(growing_map, "EVERY_S", 0.0)
+    part, _ = score(slide, PURPLE, job, Task(), region=Box(100, 0, 200, 100))
+    grown = []
+    both = ScoreParams(("pink", "purple"), ("glass",))
+    whole, _ = score(slide, both, job, Task(), growing=grown.append)
+    assert len(grown[0]) == len(part)
+    assert grown[0].texts == both.texts
+    grown.clear()
+    score(slide, PURPLE, job, Task(), growing=grown.append)
+    assert grown == []
+    assert model.seen == len(whole)
+
+
+def test_maps_are_not_shown_more_often_than_is_seen(slide, job):
+    plan, times, grown = plan_tiles(slide, CARD), iter(np.arange(0, 100, 0.2)), []
+    asked = ask_model(PURPLE, job, Task(), TextCache())
+    make = asked.on(slide.key, slide.mpp, plan)
+    growing = growing_map.GrowingMap(
+        asked.rows, asked.scores, make, grown.append, clock=lambda: next(times)
+    )
+    places = plan.places[:8]
+    for place in places:
+        growing.add(TileVectors(asked.rows[:1], np.arange(1)), place[None])
+    assert len(grown) < len(places) / 2
+    assert len(grown[-1]) > len(grown[0]) == 1
+
+
+def test_what_was_seen_before_answers_alone(slide, job, model):
+    assert score_seen(slide, PURPLE, job, Task()) is None
+    part, _ = score(slide, PURPLE, job, Task(), region=Box(100, 0, 200, 100))
+    scores, seen = score_seen(slide, PURPLE, job, Task())
+    assert model.seen == len(part) == len(scores) == len(seen.vectors[0])
+    assert np.array_equal(scores.scores, part.scores)
+    two = replace(PURPLE, scales=(1.0, 2.0))
+    assert score_seen(slide, two, job, Task()) is None
 
 
 def test_a_model_that_fails_loses_nothing(slide, job, model):
@@ -223,12 +282,3 @@ def test_what_lies_outside_the_slide_is_white(slide):
 def test_the_size_on_disk_is_foretold(slide, job):
     plan = plan_tiles(slide, CARD)
     assert plan.n_bytes(512) == len(plan) * (2 * 512 + 8)
-
-
-def test_looking_alone_is_enough_for_any_words(slide, job, model):
-    seen = look(slide, ScoreParams(), job, Task())
-    before = model.seen
-    for word in ("pink", "purple"):
-        found = ask(seen, ScoreParams((word,), ("glass",)), job, Task())
-        assert found.texts == (word,)
-    assert model.seen == before

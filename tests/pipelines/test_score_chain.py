@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,12 +13,18 @@ import shapely
 from five_discs import CARD as SEGMENTER
 from five_discs import DarkThings
 from histoprompt.core.errors import PromptError, RegionError
+from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.asked_texts import ScoreParams
+from histoprompt.pipelines.count_job import CountChoice
+from histoprompt.pipelines.count_work import count_to_work_on
 from histoprompt.pipelines.formats.regions import Region, read_regions
 from histoprompt.pipelines.formats.scored_regions import REGIONS_FILE, named
-from histoprompt.pipelines.score import ScoreParams, score
+from histoprompt.pipelines.region_steps import count_in
+from histoprompt.pipelines.score import score
 from histoprompt.pipelines.score_cells import CellTexts
 from histoprompt.pipelines.score_chain import chain, count_regions, write_counts
 from histoprompt.pipelines.score_run import finish, write_scored
@@ -70,6 +78,30 @@ def test_the_file_gives_the_same_counts(slide, job, tmp_path):
     assert len(again.cells) == len(INSIDE)
     names = {p.name for p in tmp_path.iterdir()}
     assert {"scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson"} <= names
+
+
+def test_a_finished_count_is_used_where_it_covers_the_regions(slide, job, tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(registry, "all_cards", lambda: (SEGMENTER,))
+    choice, manager = CountChoice(segmenter=SEGMENTER.id), job.manager
+    work = count_to_work_on(slide, choice, manager, None, task=Task())
+    found = finish(*score(slide, PURPLE, job, Task()))
+    ask = partial(count_in, slide, found.scores, "purple", card=SEGMENTER, job=job, task=Task())
+    counts, source = ask(work)
+    assert source is work
+    assert sorted(zip(counts.cells.row.round(), counts.cells.col.round(), strict=True)) == sorted(
+        INSIDE
+    )
+    assert np.array_equal(work.cells[counts.cells.id - 1].row, counts.cells.row)
+    assert counts.cells.feature_names == work.cells.feature_names
+    anew, source = ask(None)
+    assert source is None
+    assert counts.mm2 == anew.mm2
+    assert [row[:3] for row in counts.table()] == [row[:3] for row in anew.table()]
+    part = count_to_work_on(slide, choice, manager, Box(128, 0, 256, 200), task=Task())
+    coarser = Slide.from_arrays("cells", [slide.read(slide.box)[0]], mpp=0.25)
+    for other in (part, replace(work, slide=coarser)):
+        assert ask(other)[1] is None
 
 
 def test_classes_in_words_are_counted_by_region(slide, job, tmp_path):

@@ -8,10 +8,11 @@ import pytest
 from histoprompt.core.errors import PromptError
 from histoprompt.core.score_regions import find_regions
 from histoprompt.core.task import Task
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.gallery import gallery
 from histoprompt.pipelines.mark_book import MarkBook
 from histoprompt.pipelines.region_steps import fit_all, write_all
-from histoprompt.pipelines.score import ScoreParams, ask, score
+from histoprompt.pipelines.score import ask, score
 from histoprompt.pipelines.score_session import ScoreSession
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 

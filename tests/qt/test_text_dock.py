@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -13,11 +14,14 @@ from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.layers import box_vertices
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.text import TextDock
+from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.geometry import Box
 from histoprompt.core.sample import SLIDE, sample_file
 from histoprompt.core.score_files import read_scores
+from histoprompt.pipelines import growing_map, score_tiles
+from histoprompt.pipelines.asked_texts import ScoreParams
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.score import ScoreParams
 from histoprompt.pipelines.score_tiles import plan_tiles
 
 pytestmark = pytest.mark.gui
@@ -188,6 +192,40 @@ def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
         assert len(list(csv.DictReader(file))) == len(counts.cells)
 
 
+def test_a_finished_count_is_named_by_words_and_corrected(text, until):
+    counting, annotator = text.session.counting, text.session.annotator
+    part = Box(1024, 256, 1536, 768)
+    counting.count(annotator.slide, CountChoice(segmenter="classical-cells"), part)
+    until(lambda: counting.work is not None and counting.work.complete)
+    text.area._draw.click()
+    DrawnArea(text.viewer, annotator.image).layer.add_rectangles(box_vertices(part))
+    find(text, until, "tumour")
+    text.calibration._slider.setValue(0.4)
+    text.hand_on._count.click()
+    until(lambda: text.control.regions.counts is not None)
+    assert "of the count in the Count dock" in text._status.text()
+    ids = text.control.regions.counts.cells.id
+    assert 10 < len(ids) <= len(counting.cells)
+    text.hand_on._words.setText("tumour, lymphocyte")
+    text.hand_on._name.click()
+    until(lambda: "words" in counting.classes.how)
+    named = counting.cells[ids - 1]
+    assert named.classes == ("tumour", "lymphocyte", UNSURE, "")
+    assert text.control.regions.counts.cells.class_names == named.class_names
+    assert "unsure" in text._status.text()
+    assert counting.classes.labelling.classes == ("tumour", "lymphocyte")
+    wrong = int(named.id[named.code == 0][0])
+    counting.classes.label([wrong], "lymphocyte")
+    until(lambda: counting.classes.fit is not None)
+    assert "by words" in counting.classes.how
+    assert counting.cells.class_names[wrong - 1] == "lymphocyte"
+    row = int(np.flatnonzero(ids == wrong)[0])
+    assert text.control.regions.counts.cells.class_names[row] == "lymphocyte"
+    counting.classes.undo()
+    until(lambda: counting.classes.fit is None)
+    assert counting.cells.class_names[wrong - 1] == "tumour"
+
+
 def test_a_drawn_rectangle_is_all_that_is_looked_at(text, until):
     text.area._draw.click()
     area = DrawnArea(text.viewer, text.session.annotator.image)
@@ -222,6 +260,53 @@ def test_cancel_keeps_what_was_seen_and_values_come_back(text, until):
     until(lambda: idle(text))
     assert "Cancelled" in text._status.text()
     assert text.control.work is None
+
+
+def slowly(monkeypatch, until_seen: int) -> threading.Event:
+    """Looking stops after some batches, until the event is set."""
+    goes_on, batches = threading.Event(), []
+
+    def embed(*given):
+        batches.append(given)
+        assert len(batches) <= until_seen or goes_on.wait(60)
+        return embed_batch(*given)
+
+    embed_batch = score_tiles._embed
+    monkeypatch.setattr(score_tiles, "_embed", embed)
+    monkeypatch.setattr(growing_map, "EVERY_S", 0.0)
+    return goes_on
+
+
+def test_the_map_grows_and_other_words_are_answered_by_then(text, until, monkeypatch):
+    goes_on = slowly(monkeypatch, until_seen=1)
+    type_word(text, "tumour")
+    heat = text.control.layers.heat
+    until(lambda: heat("tumour") is not None)
+    first = np.isfinite(heat("tumour").data).sum()
+    assert text.control.work is None
+    assert heat("tumour").visible
+    type_word(text, "stroma")
+    goes_on.set()
+    until(lambda: text.control.work is not None)
+    assert text.control.work.texts == ("tumour", "stroma")
+    assert text.control.text == "stroma"
+    assert text.words._list.currentItem().text() == "stroma"
+    assert 0 < first < np.isfinite(heat("tumour").data).sum() == len(text.control.work.scores)
+
+
+def test_cancel_answers_from_what_was_seen_and_find_goes_on(text, until, monkeypatch):
+    goes_on = slowly(monkeypatch, until_seen=1)
+    type_word(text, "tumour")
+    heat = text.control.layers.heat
+    until(lambda: heat("tumour") is not None)
+    text._cancel.click()
+    goes_on.set()
+    until(lambda: text.control.work is not None)
+    part = len(text.control.work.scores)
+    assert "Stopped" in text._status.text()
+    text.run()
+    until(lambda: len(text.control.work.scores) > part)
+    assert "Stopped" not in text._status.text()
 
 
 def test_removing_the_slide_takes_the_results_away(text, until):

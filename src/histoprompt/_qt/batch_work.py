@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from psygnal import Signal
@@ -29,9 +30,18 @@ class BatchWork:
         self._running: list[Job] = []
 
     def run(
-        self, fn: Callable[..., Any], *args: Any, title: str, done: Callable[..., object]
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        title: str,
+        done: Callable[..., object],
+        failed: Callable[[str], object] | None = None,
+        cancelled: Callable[[], object] | None = None,
     ) -> None:
-        """Call ``fn(*args, task=task)``; a newer job of the same title takes the place of this."""
+        """Call ``fn(*args, task=task)``; a newer job of the same title takes the place of this.
+
+        `failed` and `cancelled` are called after the status told of it.
+        """
         self.status.emit(f"{title} ...")
         job = self._jobs.submit(
             fn,
@@ -40,8 +50,8 @@ class BatchWork:
             key=title,
             title=title,
             on_done=done,
-            on_error=self.status.emit,
-            on_cancel=self._on_cancelled,
+            on_error=partial(_both, self.status.emit, failed),
+            on_cancel=partial(_both, self._on_cancelled, cancelled),
             on_progress=self.progress.emit,
         )
         self._running = [*(j for j in self._running if j.active), job]
@@ -53,3 +63,9 @@ class BatchWork:
 
     def _on_cancelled(self) -> None:
         self.status.emit(self._cancelled)
+
+
+def _both(first: Callable[..., object], then: Callable[..., object] | None, *args: object) -> None:
+    first(*args)
+    if then is not None:
+        then(*args)

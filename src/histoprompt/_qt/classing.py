@@ -1,4 +1,4 @@
-"""Classes of counted cells: by labels, by DAB or by a file; the part of a count that is learnt."""
+"""Classes of counted cells, by labels, words, DAB or a file: the part of a count that is learnt."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count_work import Work
 from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.labelling import History, Labelling, Lesson, hint, learn
+from histoprompt.pipelines.named_cells import NamedCells
 from histoprompt.pipelines.review import Suggestion
 
 
@@ -62,6 +63,8 @@ class Classing:
         self._classifier: FewShotClassifier | None = None
         self._trainer: Trainer | None = None
         self._history: History | None = None
+        self._named: NamedCells | None = None
+        self._named_by = ""
         if work is None:
             return
         try:
@@ -141,11 +144,12 @@ class Classing:
         review = self._history.now.review
         if not review.labels:
             if self.fit is not None:
-                self._show(self._work.cells, "")
+                self._show(*self._before_labels)
                 self.fit = self.suggestion = None
                 self.suggested.emit()
             return
         cells, trainer, params = self._work.cells, self._trainer, self.params
+        review = replace(review, labels={**self._by_words, **review.labels})
 
         def run(task: Task) -> Lesson | str:
             # Labels that are too few to learn from are on the way to enough: no error to show.
@@ -175,6 +179,8 @@ class Classing:
         if not now.review.curve or now.review.curve[-1].labels != len(now.review.labels):
             self._history.amend(replace(now, review=now.review.measured(fit, before)))
         given = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
+        words = len(self._by_words.keys() - now.review.labels.keys())
+        given += f", {words} of them by words" if words else ""
         self._show(fit.cells, f"{fit.classifier.method}, learnt from {given}")
         self.suggested.emit()
         self.labelled.emit()
@@ -186,7 +192,47 @@ class Classing:
             return "Make classes, then label about 3 cells of each."
         return "\n".join((hint(self.labelling.review, self.fit), *self.fit.warnings))
 
+    @property
+    def _by_words(self) -> dict[int, str]:
+        """Examples that words give, of the classes there are; what a person said goes before."""
+        if self._named is None:
+            return {}
+        kept = self.labelling.classes
+        return {i: word for i, word in self._named.surest.items() if word in kept}
+
+    @property
+    def _before_labels(self) -> tuple[CellTable, str]:
+        """The classes of cells without any label, and where they are from."""
+        assert self._work is not None
+        if self._named is None:
+            return self._work.cells, ""
+        return self._named.cells, self._named_by
+
     # -- other ways to classes ---------------------------------------------------------------
+
+    def name(self, named: NamedCells, how: str) -> None:
+        """Classes by words; corrections are learnt from together with the surest of them.
+
+        The words become classes to label cells with.
+        """
+        if self._history is None:
+            self.status.emit("Count some cells first.")
+            return
+        now = self._history.now
+        try:
+            for word in named.words:
+                now = now if word in now.classes else now.with_class(word)
+            self._history.change(now)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self._named, self._named_by = named, how
+        self._classifier, self.thresholds, self.ihc = None, None, None
+        self.fit = self.suggestion = None
+        self._show(*self._before_labels)
+        self.labelled.emit()
+        self.suggested.emit()
+        self.relearn()
 
     def grade(self, thresholds: DabThresholds) -> None:
         """Classes by how much DAB cells hold."""
@@ -198,7 +244,7 @@ class Classing:
         )
         density = cells.features[:, cells.feature_names.index(DAB_MEAN)]
         self.thresholds, self.ihc = thresholds, ihc_score(density, thresholds)
-        self._classifier = None
+        self._classifier = self._named = None
         limits = f"{thresholds.weak:g}, {thresholds.moderate:g}, {thresholds.strong:g}"
         self._show(cells.classified(classes, code, score), f"DAB thresholds {limits}")
 
@@ -216,6 +262,7 @@ class Classing:
 
         def done(result: tuple[FewShotClassifier, CellTable]) -> None:
             self._classifier, self.thresholds, self.ihc = result[0], None, None
+            self._named = None
             self._show(result[1], f"classifier {path.name}")
 
         self._jobs.submit(

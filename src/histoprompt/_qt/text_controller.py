@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from psygnal import Signal
 
@@ -15,23 +14,21 @@ from histoprompt._qt.camera import fly_to
 from histoprompt._qt.region_actions import Current, RegionActions
 from histoprompt._qt.score_layers import ScoreLayers
 from histoprompt._qt.session import Session
+from histoprompt._qt.text_search import Found, Search, TextSearch
 from histoprompt._qt.tile_marking import TileMarking
-from histoprompt._qt.work_area import view_box
-from histoprompt.core.errors import HistopromptError, PromptError
+from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.score_map import ScoreMap
-from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.calibrate import Calibration
 from histoprompt.pipelines.gallery import TilePicture, gallery
 from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.queries import TextCache
 from histoprompt.pipelines.region_steps import fit_all
-from histoprompt.pipelines.score import ScoreParams, SeenTiles, ask, score
+from histoprompt.pipelines.score import SeenTiles
 from histoprompt.pipelines.score_session import ScoreSession
-from histoprompt.pipelines.score_tiles import ScoreJob
 
-ASKING, FITTING, PICTURES = "asking words", "calibrating", "best tiles"
+FITTING, PICTURES = "calibrating", "best tiles"
 BEST, PICTURE_SIDE = 10, 72
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
@@ -55,6 +52,8 @@ class TextController:
         Clicks on tiles.
     layers : ScoreLayers or None
         On the bound image.
+    growing : Signal(ScoreMap)
+        The map of the tiles seen so far is shown, while others are looked at.
     answered : Signal
         There are other maps, or none any more.
     changed : Signal
@@ -67,6 +66,7 @@ class TextController:
         The model cannot know one of the texts.
     """
 
+    growing = Signal(ScoreMap)
     answered, changed = Signal(), Signal()
     pictured = Signal(list)
     failed, refused = Signal(str), Signal(str)
@@ -74,12 +74,16 @@ class TextController:
     def __init__(self, session: Session) -> None:
         self._session, self._jobs = session, session.jobs
         self._annotator: Annotator | None = None
-        self._job: ScoreJob | None = None
-        self._looked: tuple[Any, ...] = ()
-        self._cache = TextCache()
+        self._search: Search | None = None
         self._undo: list[str] = []
         self.batch = BatchWork(session.jobs, _CANCELLED)
-        self.regions = RegionActions(self.batch, self._current)
+        self.search = TextSearch(session.jobs, session.manager, self.batch)
+        self.search.grown.connect(self._on_grown)
+        self.search.found.connect(self._on_found)
+        self.search.asked.connect(self._on_asked)
+        self.search.ended.connect(self._on_ended)
+        self.search.refused.connect(self._on_refused)
+        self.regions = RegionActions(self.batch, self._current, session.counting)
         self.regions.kept.connect(self._on_kept)
         self.marking = TileMarking(session.viewer, self)
         self.layers: ScoreLayers | None = None
@@ -88,6 +92,7 @@ class TextController:
 
     def bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none; what was shown goes."""
+        self.search.bind(self._session.annotator)
         self.batch.cancel()
         if self.layers is not None:
             self.layers.clear()
@@ -110,37 +115,29 @@ class TextController:
         if self._annotator is None:
             self.failed.emit(_NO_SLIDE)
             return
-        slide, image = self._annotator.slide, self._annotator.image
-        job = ScoreJob(self._session.manager, card, weights)
-        done = partial(self._on_score, job, _look(params, card, weights))
-        first = view_box(self._annotator.viewer, image)
-        call = partial(_or_refusal, partial(score, region=where, first=first, texts=self._cache))
-        self.batch.run(call, slide, params, job, title="Looking at tiles", done=done)
+        self.search.find(params, card, weights, where)
 
     def ask(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
-        """Ask the tiles that were looked at; False if others would have to be looked at first."""
-        if self.work is None or self._looked != _look(params, card, weights):
+        """Ask the tiles that were looked at; False if others would have to be looked at first.
+
+        While tiles are being looked at, those seen so far answer, then the others.
+        """
+        if self.search.again(params, card, weights):
+            return True
+        search = self._search
+        if self.work is None or search is None or not search.serves(params, card, weights):
             return False
-        self._jobs.submit(
-            partial(_or_refusal, partial(_ask, texts=self._cache)),
-            self.work.seen,
-            params,
-            self._job,
-            lane="interactive",
-            key=ASKING,
-            title="Asking",
-            on_done=partial(self._on_asked, self.work),
-            on_error=self.batch.status.emit,
-        )
+        self.search.ask(self.work.seen, params, search.job)
         return True
 
     def choose(self, text: str) -> None:
         """Show this text's map, regions and marks."""
-        if self.work is None or self.layers is None or text not in self.work.texts:
+        if self.layers is None or self.layers.heat(text) is None:
             return
         self.text = text
         self.layers.choose(text)
-        self._show_text()
+        if self.work is not None and text in self.work.texts:
+            self._show_text()
 
     # -- marks and threshold -----------------------------------------------------------------
 
@@ -197,43 +194,59 @@ class TextController:
 
     # -- what came of it ---------------------------------------------------------------------
 
-    def _on_score(
-        self,
-        job: ScoreJob,
-        looked: tuple[Any, ...],
-        found: tuple[ScoreMap, SeenTiles] | PromptError,
-    ) -> None:
-        if isinstance(found, PromptError):
-            self.refused.emit(str(found))
-            return
-        scores, seen = found
-        assert self._annotator is not None  # letting it go cancels the job
+    def _on_grown(self, scores: ScoreMap) -> None:
+        """Show the map of the tiles seen so far; marks and regions wait for the end."""
+        assert self.layers is not None  # letting it go ends the search
+        self._settle(scores)
+        self.layers.show_maps(scores, self.text)
+        self.growing.emit(scores)
+
+    def _on_found(self, found: Found) -> None:
+        assert self._annotator is not None  # letting it go ends the search
+        scores, title = found.scores, found.search.job.card.title
         try:
             book = self.work.book if self.work else MarkBook(book_path(self._annotator.slide.key))
         except HistopromptError as error:
             self.failed.emit(str(error))
             return
-        self._job, self._looked = job, looked
-        self.work = ScoreSession(seen, scores, book)
+        self._search = found.search
+        self.work = ScoreSession(found.seen, scores, book)
         self._on_answer()
-        count = f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored"
-        self.batch.status.emit(f"{count} with {job.card.title}. Glass and pen are left out.")
+        count = f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored with {title}"
+        rest = "Glass and pen are left out." if found.whole else "Stopped: Find goes on from there."
+        self.batch.status.emit(f"{count}. {rest}")
 
-    def _on_asked(self, work: ScoreSession, found: ScoreMap | PromptError) -> None:
-        if isinstance(found, PromptError):
-            self.refused.emit(str(found))
-        elif work is self.work:
-            work.answer(found)
+    def _on_asked(self, seen: SeenTiles, found: ScoreMap) -> None:
+        if self.work is not None and seen is self.work.seen:
+            self.work.answer(found)
             self._on_answer()
+
+    def _on_ended(self) -> None:
+        """Maps as they were before a search that found nothing."""
+        if self.layers is not None and self.work is not None:
+            self._settle(self.work.scores)
+            self.layers.show_maps(self.work.scores, self.text)
+        elif self.layers is not None:
+            self.layers.clear()
+
+    def _on_refused(self, text: str) -> None:
+        self._on_ended()
+        self.refused.emit(text)
 
     def _on_answer(self) -> None:
         assert self.work is not None
         assert self.layers is not None
-        if self.text not in self.work.texts:
-            self.text = self.work.texts[-1]
+        self._settle(self.work.scores)
         self.layers.show_maps(self.work.scores, self.text)
         self.answered.emit()
         self._on_marks(self.work.texts)
+
+    def _settle(self, scores: ScoreMap) -> None:
+        """Choose the newest text; the present one if it is there still and none is new."""
+        assert self.layers is not None
+        new = [text for text in scores.texts if self.layers.heat(text) is None]
+        if new or self.text not in scores.texts:
+            self.text = (new or scores.texts)[-1]
 
     def _on_marks(self, texts: tuple[str, ...] | list[str]) -> None:
         """Show marks at once, and calibrate to them beside the GUI."""
@@ -304,10 +317,10 @@ class TextController:
 
     def _current(self) -> Current | None:
         """What regions are cut from now; says so if there is nothing."""
-        if self.work is None or self._job is None:
+        if self.work is None or self._search is None:
             self.failed.emit(_NOTHING)
             return None
-        return Current(self.work, self.text, self._job)
+        return Current(self.work, self.text, self._search.job)
 
     def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
         work = self.work
@@ -328,22 +341,3 @@ class TextController:
             self.failed.emit(str(error))
             return False
         return True
-
-
-def _look(params: ScoreParams, card: ModelCard, weights: Path | None) -> tuple[Any, ...]:
-    """What makes tiles look as they do to a model."""
-    return card, weights, params.scales, params.overlap, params.mpp
-
-
-def _ask(
-    seen: SeenTiles, params: ScoreParams, job: ScoreJob, *, texts: TextCache, task: Task
-) -> ScoreMap:
-    return ask(seen, params, job, task, texts)
-
-
-def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
-    """What a call returns, or why it refuses a text: the dock answers that in its own way."""
-    try:
-        return call(*args, task=task)
-    except PromptError as error:
-        return error

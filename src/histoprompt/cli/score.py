@@ -18,12 +18,13 @@ from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.count_slide import free_folder
 from histoprompt.pipelines.embedding_store import folder_bytes
 from histoprompt.pipelines.formats.scored_regions import named
 from histoprompt.pipelines.mark_file import read_marks
 from histoprompt.pipelines.queries import TEMPLATES
-from histoprompt.pipelines.score import ScoreParams, score
+from histoprompt.pipelines.score import score
 from histoprompt.pipelines.score_cells import CellTexts
 from histoprompt.pipelines.score_chain import chain, write_counts
 from histoprompt.pipelines.score_run import Scored, finish, write_scored

@@ -95,14 +95,15 @@ def normal(text: str) -> str:
 def same_word(text: str) -> frozenset[str]:
     """All names of what a text means, in normal form; the text alone if it is in no list."""
     wanted = normal(text)
-    for head, others in SYNONYMS.items():
-        names = frozenset(normal(name) for name in (head, *others))
-        if wanted in names:
-            return names
-    return frozenset({wanted})
+    return next((names for names in _SENSES if wanted in names), frozenset({wanted}))
 
 
 def _singular(word: str) -> str:
     if len(word) < 4 or word.endswith(("ss", "us", "is")):
         return word
     return word.removesuffix("s")
+
+
+_SENSES = tuple(
+    frozenset(normal(name) for name in (head, *others)) for head, others in SYNONYMS.items()
+)

@@ -177,7 +177,7 @@ def probabilities(cosines: NDArray[np.float32], scale: float, count: int) -> NDA
     Parameters
     ----------
     cosines : (n, m) float32
-        Of n tiles with m texts, the contrasts last.
+        Of n tiles with m texts, the contrasts last; quickest with contiguous columns.
     scale : float
         The model's own scale divided by the temperature.
     count : int
@@ -188,10 +188,11 @@ def probabilities(cosines: NDArray[np.float32], scale: float, count: int) -> NDA
     (n, count) float32
         In [0, 1].
     """
-    logits = cosines * np.float32(scale)
-    logits -= logits.max(axis=1, keepdims=True)
+    # One text after the other over all tiles: sums over short rows are many times slower.
+    logits = np.multiply(cosines.T, np.float32(scale), order="C")
+    logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
-    return np.asarray(logits[:, :count] / logits.sum(axis=1, keepdims=True), np.float32)
+    return np.ascontiguousarray((logits[:count] / logits.sum(axis=0)).T)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import shapely
+
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.score_map import ScoreMap
@@ -14,10 +16,17 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.calibrate import Calibration
 from histoprompt.pipelines.commit_regions import commit_regions
+from histoprompt.pipelines.count_work import Work
+from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.formats.scored_regions import named
 from histoprompt.pipelines.score import SeenTiles
 from histoprompt.pipelines.score_cells import CellTexts, score_cells
-from histoprompt.pipelines.score_chain import RegionCounts, chain, write_counts
+from histoprompt.pipelines.score_chain import (
+    RegionCounts,
+    chain,
+    counted_before,
+    write_counts,
+)
 from histoprompt.pipelines.score_run import finish, write_scored
 from histoprompt.pipelines.score_session import ToFit
 from histoprompt.pipelines.score_tiles import ScoreJob
@@ -42,10 +51,38 @@ def keep(
 
 
 def count_in(
-    slide: Slide, scores: ScoreMap, text: str, *, card: ModelCard, job: ScoreJob, task: Task
-) -> RegionCounts:
-    """Count the cells in the regions of a text; raises as `count_regions` does."""
-    return chain(slide, named(find_regions(scores, text)), card, job, task)
+    slide: Slide,
+    scores: ScoreMap,
+    text: str,
+    counted: Work | None,
+    *,
+    card: ModelCard,
+    job: ScoreJob,
+    task: Task,
+) -> tuple[RegionCounts, Work | None]:
+    """The cells in the regions of a text, and the count they are from; raises as `count_regions`.
+
+    Parameters
+    ----------
+    slide, scores, text, card, job, task
+    counted : Work or None
+        A count there is; cells are counted anew unless it is finished and covers the regions.
+    """
+    regions = named(find_regions(scores, text))
+    if counted is not None and _covers(counted, slide, regions):
+        task.step(0, 0, "Taking the cells of the count there is")
+        return counted_before(slide, regions, counted.cells), counted
+    return chain(slide, regions, card, job, task), None
+
+
+def _covers(work: Work, slide: Slide, regions: Sequence[Region]) -> bool:
+    """Whether a count is finished, and of all that lies in regions of a slide."""
+    if not work.complete or (work.slide.key, work.slide.mpp) != (slide.key, slide.mpp):
+        return False
+    box = work.ground.box
+    held = shapely.box(box.c0, box.r0, box.c1, box.r1)
+    inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
+    return all(shapely.covers(held, shapely.intersection(r.polygon, inside)) for r in regions)
 
 
 def tell_apart(

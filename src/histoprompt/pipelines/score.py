@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,73 +13,18 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.score_map import ScoreMap, Threshold
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.roles import TextScorer
+from histoprompt.pipelines.asked_texts import AskedTexts, ScoreParams, ask_model
+from histoprompt.pipelines.cosines import CosineCache
 from histoprompt.pipelines.embedding_store import TileVectors
-from histoprompt.pipelines.queries import (
-    TEMPLATES,
-    Query,
-    TextCache,
-    default_contrasts,
-    ensemble,
-    probabilities,
-    queries,
+from histoprompt.pipelines.growing_map import GrowingMap
+from histoprompt.pipelines.queries import TextCache
+from histoprompt.pipelines.score_tiles import (
+    ScoreJob,
+    TilePlan,
+    embed_tiles,
+    only_kept,
+    plan_tiles,
 )
-from histoprompt.pipelines.score_tiles import ScoreJob, TilePlan, embed_tiles, plan_tiles
-
-EVEN = 0.5
-
-
-@dataclass(frozen=True)
-class ScoreParams:
-    """What to look for and how.
-
-    Attributes
-    ----------
-    texts : tuple of str
-        One map each; ``tumour | carcinoma`` gives synonyms. They compete with each other.
-    contrasts : tuple of str
-        What the texts are held against; the usual tissues that none of the texts means if empty.
-    templates : str
-        A key of `queries.TEMPLATES`.
-    temperature : float
-        Above 1 softens scores, below 1 sharpens them; thresholds at 0.5 stay where they are for
-        one text with one contrast.
-    scales : tuple of float
-        Sides of what the model sees, as multiples of its tile: with (1, 2) each cell is also seen
-        with its surroundings, and cosines are averaged.
-    overlap : int
-        Cells a tile along each axis.
-    mpp : float
-        Microns a pixel to show the slide at; 0 for what the model's card says.
-    """
-
-    texts: tuple[str, ...] = ()
-    contrasts: tuple[str, ...] = ()
-    templates: str = "conch"
-    temperature: Annotated[float, {"min": 0.01, "max": 100.0, "label": "Temperature"}] = 1.0
-    scales: tuple[float, ...] = (1.0,)
-    overlap: Annotated[int, {"min": 1, "max": 8, "label": "Cells a tile"}] = 1
-    mpp: Annotated[float, {"min": 0.0, "max": 16.0, "label": "Shown at (um/px)"}] = 0.0
-
-    def check(self) -> None:
-        """Refuse what cannot be.
-
-        Raises
-        ------
-        PromptError
-            If a number is out of its range or the templates are unknown.
-        """
-        if self.templates not in TEMPLATES:
-            known = ", ".join(TEMPLATES)
-            raise PromptError(f"There are no templates {self.templates!r}; there are {known}.")
-        if not 0.01 <= self.temperature <= 100:
-            raise PromptError(f"A temperature of {self.temperature} is not between 0.01 and 100.")
-        if not self.scales or not all(0.25 <= s <= 16 for s in self.scales):
-            raise PromptError(f"Scales lie between 0.25 and 16, such as 1,2; not {self.scales}.")
-        if not 1 <= self.overlap <= 8 or self.mpp < 0:
-            raise PromptError(
-                f"Cells a tile lie between 1 and 8, not {self.overlap}, and um/px is not below 0."
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +46,24 @@ class SeenTiles:
     plan: TilePlan
     vectors: tuple[TileVectors, ...]
 
+    _cosines: CosineCache = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cosines", CosineCache(self._similarities))
+
     def similarities(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines (n, m) with (m, d) unit vectors, averaged over the scales."""
+        """Cosines (n, m) with (m, d) unit vectors, averaged over the scales.
+
+        Only texts that were not asked lately are held against the vectors.
+        """
+        return self._cosines.of(texts)
+
+    def _similarities(self, texts: NDArray[np.float32]) -> NDArray[np.float32]:
         found = self.vectors[0].similarities(texts)
+        if len(self.vectors) == 1:
+            return found
         for vectors in self.vectors[1:]:
-            found = found + vectors.similarities(texts)
+            found += vectors.similarities(texts)
         return found / np.float32(len(self.vectors))
 
 
@@ -119,6 +76,7 @@ def score(
     region: Box | None = None,
     first: Box | None = None,
     texts: TextCache | None = None,
+    growing: Callable[[ScoreMap], object] | None = None,
 ) -> tuple[ScoreMap, SeenTiles]:
     """Score a slide: look at its tiles where that was not done before, then ask the texts.
 
@@ -137,6 +95,9 @@ def score(
         What is in view; its tiles come first.
     texts : TextCache, optional
         Vectors of texts asked before.
+    growing : callable, optional
+        Given the map of the tiles seen so far, at most twice a second, in this thread. Of several
+        scales the first is shown.
 
     Raises
     ------
@@ -145,29 +106,53 @@ def score(
     MissingMppError, RegionError
         As for `plan_tiles`.
     """
-    cache = texts or TextCache()
     params.check()
-    _text_vectors(params, job, task, cache)
-    seen = look(slide, params, job, task, region=region, first=first)
-    return ask(seen, params, job, task, cache), seen
+    asked = ask_model(params, job, task, texts or TextCache())
+    plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
+    grown = None
+    if growing is not None:
+        grown = GrowingMap(asked.rows, asked.scores, asked.on(slide.key, slide.mpp, plan), growing)
+    seen = _look(slide, plan, params, job, task, first=first, grown=grown)
+    return _answer(seen, asked), seen
 
 
-def look(
+def score_seen(
     slide: Slide,
     params: ScoreParams,
     job: ScoreJob,
     task: Task,
     *,
     region: Box | None = None,
-    first: Box | None = None,
-) -> SeenTiles:
-    """Look at the tiles of a slide at every scale; as for `score`."""
+    texts: TextCache | None = None,
+) -> tuple[ScoreMap, SeenTiles] | None:
+    """As `score`, of the tiles seen before only; None if there are none."""
     params.check()
+    asked = ask_model(params, job, task, texts or TextCache())
     plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
-    vectors = tuple(
-        embed_tiles(slide, plan.scaled(scale), job, task, first=first) for scale in params.scales
-    )
-    return SeenTiles(slide.key, slide.mpp, plan, vectors)
+    for scale in params.scales:
+        plan = replace(plan, places=only_kept(slide, plan.scaled(scale), job).places)
+    if not len(plan):
+        return None
+    seen = _look(slide, plan, params, job, task)
+    return _answer(seen, asked), seen
+
+
+def _look(
+    slide: Slide,
+    plan: TilePlan,
+    params: ScoreParams,
+    job: ScoreJob,
+    task: Task,
+    *,
+    first: Box | None = None,
+    grown: GrowingMap | None = None,
+) -> SeenTiles:
+    """Look at the tiles of a plan at every scale."""
+    vectors: list[TileVectors] = []
+    for scale in params.scales:
+        tell = grown.add if grown is not None and not vectors else None
+        vectors.append(embed_tiles(slide, plan.scaled(scale), job, task, first=first, seen=tell))
+    return SeenTiles(slide.key, slide.mpp, plan, tuple(vectors))
 
 
 def ask(
@@ -178,21 +163,12 @@ def ask(
     Every text starts with a threshold of one half: from there on it fits a tile better than the
     other texts and the contrasts together.
     """
-    wanted, contrasts = _queries(params)
-    rows, scale = _text_vectors(params, job, task, texts or TextCache())
-    scores = probabilities(seen.similarities(rows), scale / params.temperature, len(wanted))
-    names = tuple(query.name for query in wanted)
-    rivals = [c.name for c in contrasts]
-    return ScoreMap(
-        texts=names,
-        scores=scores,
-        places=seen.plan.places,
-        grid=seen.plan.grid,
-        mpp=seen.mpp,
-        slide_key=seen.slide_key,
-        thresholds={name: _even(name, [*names, *rivals]) for name in names},
-        facts=_facts(params, job, wanted, rivals),
-    )
+    return _answer(seen, ask_model(params, job, task, texts or TextCache()))
+
+
+def _answer(seen: SeenTiles, asked: AskedTexts) -> ScoreMap:
+    scores = asked.scores(seen.similarities(asked.rows))
+    return asked.on(seen.slide_key, seen.mpp, seen.plan)(scores, seen.plan.places)
 
 
 def typed(value: float) -> Threshold:
@@ -206,52 +182,3 @@ def typed(value: float) -> Threshold:
     if not 0 <= value <= 1:
         raise PromptError(f"A threshold lies between 0 and 1, not at {value}.")
     return Threshold(value, "typed")
-
-
-def _even(name: str, all_names: Sequence[str]) -> Threshold:
-    others = [other for other in all_names if other != name]
-    return Threshold(EVEN, f"even odds against {', '.join(others)}; no tile was marked")
-
-
-def _queries(params: ScoreParams) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
-    texts = queries(params.texts)
-    if not params.contrasts:
-        return texts, default_contrasts(texts)
-    both = queries((*params.texts, *params.contrasts))
-    return texts, both[len(texts) :]
-
-
-def _text_vectors(
-    params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache
-) -> tuple[NDArray[np.float32], float]:
-    """The (m, d) vectors of texts and contrasts, and the model's scale; one lease."""
-    texts, contrasts = _queries(params)
-    templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
-    with job.manager.lease(job.card, task, job.weights) as model:
-        rows = [_vector(model, q, templates, model_key, cache) for q in (*texts, *contrasts)]
-        return np.stack(rows), float(model.logit_scale)
-
-
-def _vector(
-    model: TextScorer, query: Query, templates: tuple[str, ...], key: str, cache: TextCache
-) -> NDArray[np.float32]:
-    found = cache.get(key, query, templates)
-    if found is None:
-        found = ensemble(model, query, templates)
-        cache.put(key, query, templates, found)
-    return found
-
-
-def _facts(
-    params: ScoreParams, job: ScoreJob, wanted: Sequence[Query], rivals: Sequence[str]
-) -> dict[str, str]:
-    return {
-        "model": job.card.id,
-        "weights": job.digest,
-        "texts": "; ".join(" | ".join(query.synonyms) for query in wanted),
-        "contrasts": "; ".join(rivals),
-        "contrasts chosen by": "user" if params.contrasts else "default",
-        "templates": params.templates,
-        "temperature": f"{params.temperature:g}",
-        "scales": ", ".join(f"{s:g}" for s in params.scales),
-    }

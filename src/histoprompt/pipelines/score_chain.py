@@ -85,11 +85,7 @@ def count_regions(
     MissingMppError
         If the slide has no pixel size.
     """
-    if not regions:
-        raise RegionError(
-            "There is no region to count in: no tile reached the threshold. Lower it, or mark "
-            "some tiles yes."
-        )
+    _check(regions)
     ground = ground_of(slide, regions=regions)
     parts = _found(slide, ground, ModelCells(card, manager), task)
     at = np.concatenate([p[:, :2] for p in parts]).reshape(-1, 2)
@@ -99,9 +95,45 @@ def count_regions(
         col=at[:, 1],
         area_um2=np.concatenate([p[:, 2] for p in parts]),
     )
+    return _in_regions(cells, ground)
+
+
+def counted_before(slide: Slide, regions: Sequence[Region], cells: CellTable) -> RegionCounts:
+    """The cells of an earlier count that lie in regions, with the ids and classes they have.
+
+    Parameters
+    ----------
+    slide, regions
+        As for `count_regions`.
+    cells : CellTable
+        Of a count that covers the regions.
+
+    Raises
+    ------
+    RegionError
+        If there is no region.
+    """
+    _check(regions)
+    ground = ground_of(slide, regions=regions)
+    return _in_regions(cells[ground.counts(_places(cells))], ground)
+
+
+def _in_regions(cells: CellTable, ground: Ground) -> RegionCounts:
     names = tuple(region.name for region in ground.regions)
     areas = tuple(ground.analysed_mm2(name) for name in names)
-    return RegionCounts(cells, ground.membership(at), names, areas)
+    return RegionCounts(cells, ground.membership(_places(cells)), names, areas)
+
+
+def _places(cells: CellTable) -> NDArray[np.float64]:
+    return np.stack([cells.row, cells.col], axis=1)
+
+
+def _check(regions: Sequence[Region]) -> None:
+    if not regions:
+        raise RegionError(
+            "There is no region to count in: no tile reached the threshold. Lower it, or mark "
+            "some tiles yes."
+        )
 
 
 def chain(

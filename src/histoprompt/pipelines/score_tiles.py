@@ -189,7 +189,8 @@ def embed_tiles(
     first : Box, optional
         What is in view, level-0 pixels: its tiles come first, then those nearest to it.
     seen : callable, optional
-        Given the vectors of each new batch and their places, to show a map while it grows.
+        Given the vectors of the tiles that were kept, then of each new batch, and their places, to
+        show a map while it grows. Not called if no tile is missing.
 
     Returns
     -------
@@ -205,9 +206,12 @@ def embed_tiles(
     """
     key = store_key(slide, plan, job)
     with EmbeddingStore(job.stores, key, plan.grid.shape) as store:
-        todo = plan.places[store.missing(plan.places)]
+        new = store.missing(plan.places)
+        todo, kept = plan.places[new], plan.places[~new]
         todo = todo[_order(plan, todo, first)]
-        done, total = len(plan) - len(todo), len(plan)
+        done, total = len(kept), len(plan)
+        if seen is not None and len(todo) and len(kept):
+            seen(store.load(kept), kept)
         for places, tiles in _batches(slide, plan, todo, job.batch):
             task.step(done, total, f"Looking at {slide.name} with {job.card.title}")
             vectors = _embed(job, task, tiles)
@@ -217,6 +221,12 @@ def embed_tiles(
             done += len(places)
         task.step(total, total, "Done")
         return store.load(plan.places)
+
+
+def only_kept(slide: Slide, plan: TilePlan, job: ScoreJob) -> TilePlan:
+    """The tiles of a plan that were seen before."""
+    with EmbeddingStore(job.stores, store_key(slide, plan, job), plan.grid.shape) as store:
+        return replace(plan, places=plan.places[~store.missing(plan.places)])
 
 
 def store_key(slide: Slide, plan: TilePlan, job: ScoreJob) -> StoreKey:

@@ -26,7 +26,7 @@ from histoprompt._qt.widgets.tile_gallery import TileGallery
 from histoprompt._qt.widgets.words import WordsPanel
 from histoprompt.core.errors import RegionError
 from histoprompt.core.task import Progress
-from histoprompt.pipelines.score import ScoreParams
+from histoprompt.pipelines.asked_texts import ScoreParams
 
 DEFAULT_MODEL = "vocabulary"
 HINT = "Type a word and press Enter."
@@ -147,6 +147,7 @@ class TextDock(Dock):
 
     def _connect_control(self) -> None:
         control = self.control
+        self.link(control.growing, self._on_growing)
         self.link(control.answered, self._on_answered)
         self.link(control.changed, self._on_changed)
         self.link(control.pictured, self.gallery.show_pictures)
@@ -227,6 +228,9 @@ class TextDock(Dock):
         self.words.take_back()
         self._on_failed(text)
 
+    def _on_growing(self, _: object) -> None:
+        self.words.select(self.control.text)
+
     def _on_answered(self) -> None:
         work = self.control.work
         self._results.setVisible(work is not None)
@@ -263,6 +267,8 @@ class TextDock(Dock):
 
     def _on_progress(self, progress: Progress) -> None:
         self._busy.setVisible(progress.done < progress.total)
+        if progress.done < progress.total:
+            self._status.setText(f"{progress.text}: {progress.done:,} of {progress.total:,}.")
         self._bar.setMaximum(progress.total)
         self._bar.setValue(progress.done)
 

@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 from superqt import QCollapsible
 
+from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.queries import TEMPLATES
-from histoprompt.pipelines.score import ScoreParams
 
 _SCALES = (1.0, 2.0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 BATCH = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipe:
     """How a tile becomes a network's input.
 
@@ -35,8 +36,15 @@ class Recipe:
     def prepare(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
         """An (h, w, 3) uint8 RGB tile as (3, side, side) float32."""
         square = _middle_square(tile, self.side)
-        values = (square.astype(np.float32) / 255 - self.mean) / self.std
-        return np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
+        # There are 256 values a channel: looking them up is many times quicker than arithmetic.
+        return np.stack([values[square[:, :, c]] for c, values in enumerate(self._values)])
+
+    @cached_property
+    def _values(self) -> NDArray[np.float32]:
+        """(3, 256) float32: what each value of each channel becomes."""
+        shades = np.arange(256, dtype=np.float64) / 255
+        mean, std = np.array(self.mean)[:, None], np.array(self.std)[:, None]
+        return np.asarray((shades - mean) / std, np.float32)
 
 
 IMAGENET = Recipe(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
