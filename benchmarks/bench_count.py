@@ -234,8 +234,9 @@ def report(found: dict[str, Any], name: str, region: str) -> str:
     text = (
         f"`python benchmarks/bench_count.py`: {found['machine']}. Speed and tiles: {name}, region "
         f"{region}. Shares are of CPU time; post-processing is everything but reading and the "
-        "network: nuclei from its maps, ownership, features, labels, tables, outlines, report. Memory: a segmenter that "
-        "draws a disc every 20 px at once, so the way of cells to the disk is measured."
+        "network: nuclei from its maps, ownership, features, labels, tables, outlines, report. "
+        "Memory: a segmenter that draws a disc every 20 px at once, so the way of cells to the "
+        "disk is measured."
     )
     tables = [markdown(head, found[key]) for key, head in sections.items() if key in found]
     return "# Counting\n\n" + text + "\n\n" + "\n\n".join(tables) + "\n"
