@@ -89,7 +89,8 @@ def frame_around(inner: Box, slide: Slide, card: ModelCard) -> Frame:
     halo = max(1, round(HALO_UM / slide.mpp))
     lattice = Lattice.of(card, slide.mpp)
     if lattice is not None:
-        margin = (lattice.size - lattice.step) // 2 / lattice.pixels * lattice.per
+        # windows share a half of their overlap at most, in the middle of it
+        margin = (lattice.size - lattice.step) * 3 // 4 / lattice.pixels * lattice.per
         return lattice.frame(inner.pad(halo + math.ceil(margin)))
     outer = inner.pad(halo).intersection(slide.box)
     assert outer is not None

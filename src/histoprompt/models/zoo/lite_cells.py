@@ -13,6 +13,7 @@ from histoprompt.models.pooling import pool
 from histoprompt.models.zoo.lite_networks import STEP, Networks
 
 WINDOW, SHIFT = 512, 384  # the windows from the image's corner on
+BLEND = 32  # pixels on both sides of the line between two windows where both count
 
 
 class CellModel:
@@ -58,13 +59,13 @@ class CellModel:
         h, w = image.shape[:2]
         rows, cols = _filled(h), _filled(w)
         padded = np.pad(image, [(0, rows - h), (0, cols - w), (0, 0)], mode="symmetric")
-        maps = np.empty((3, rows, cols), np.float32)
+        maps = np.zeros((3, rows, cols), np.float32)
         found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
         for seen, keep in _windows(rows, cols):
             part = self._networks.look(padded[seen.slices()])
-            own = keep.shift(-seen.r0, -seen.c0)
-            maps[:, *keep.slices()] = part[0][:, *own.slices()]
+            maps[:, *seen.slices()] += part[0] * _weights(seen, keep, (rows, cols))
             if features:
+                own = keep.shift(-seen.r0, -seen.c0)
                 found[:, *_coarse(keep).slices()] = part[1][:, *_coarse(own).slices()]
         return maps[:, :h, :w], found
 
@@ -91,6 +92,24 @@ def _spans(length: int) -> Iterator[tuple[int, int, int]]:
     for start in starts:
         first = start + margin if start else 0
         yield start, first, length if start == starts[-1] else start + WINDOW - margin
+
+
+def _weights(seen: Box, keep: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """How much each pixel of a window counts: those of all windows add up to one.
+
+    Windows are normalised each by itself, so a hard line between them would cut nuclei straight.
+    """
+    rows = _ramps(seen.r0, seen.r1, keep.r0, keep.r1, shape[0])
+    cols = _ramps(seen.c0, seen.c1, keep.c0, keep.c1, shape[1])
+    return (rows[:, None] * cols).astype(np.float32)
+
+
+def _ramps(start: float, stop: float, first: float, end: float, length: int) -> NDArray[np.float64]:
+    """Along an axis: a rise at each line to another window, none at the rim of the image."""
+    at = np.arange(start, stop) + 0.5
+    rise = np.clip((at - first) / (2 * BLEND) + 0.5, 0, 1) if first > 0 else np.ones(len(at))
+    fall = np.clip((end - at) / (2 * BLEND) + 0.5, 0, 1) if end < length else np.ones(len(at))
+    return rise * fall
 
 
 def _coarse(box: Box) -> Box:
