@@ -12,7 +12,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.sample import SLIDE, sample_file
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
-from histoprompt.core.tissue import BLUR, GLASS, PEN, find_tissue
+from histoprompt.core.tissue import BLUR, GLASS, PEN, find_tissue, holds_specks
 
 SIDE = 800  # pixels of 4 um
 
@@ -28,6 +28,16 @@ def painted() -> np.ndarray:
 
 def found(image: np.ndarray):
     return find_tissue(Slide.from_arrays("made", [image], mpp=4.0))
+
+
+@pytest.mark.parametrize(("cells", "expected"), [(0, False), (1, True)])
+def test_a_single_cell_is_no_tissue_but_more_than_glass(cells, expected):
+    image = 240 + np.random.default_rng(0).normal(0, 4, (400, 400, 3))
+    rows, cols = np.ogrid[:400, :400]
+    image[((rows - 200) ** 2 + (cols - 90) ** 2 < 12**2) & bool(cells)] = (120, 80, 150)
+    slide = Slide.from_arrays("made", [image.clip(0, 255).astype(np.uint8)], mpp=0.25)
+    assert not find_tissue(slide).tissue.any()
+    assert holds_specks(slide) is expected
 
 
 def test_glass_is_not_tissue():

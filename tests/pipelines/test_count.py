@@ -289,3 +289,16 @@ def test_slides_of_one_name_get_folders_of_their_own(tmp_path):
     assert free_folder(tmp_path, "slide", "another") == tmp_path / "slide-2"
     taken = [tmp_path / "slide"]
     assert free_folder(tmp_path, "slide", SLIDE.key, taken) == tmp_path / "slide-2"
+
+
+def test_a_picture_of_one_cell_is_counted_whole_and_one_of_glass_is_refused():
+    image = np.full((400, 400, 3), 240, np.uint8)
+    with pytest.raises(RegionError, match="holds no tissue"):
+        ground_of(Slide.from_arrays("glass", [image], mpp=0.25))
+    image[190:212, 80:102] = (120, 80, 150)
+    found = ground_of(Slide.from_arrays("cell", [image], mpp=0.25))
+    assert found.chosen
+    assert found.counts(np.array([[200.0, 90.0]])).all()
+    levels = [image, image[::4, ::4]]
+    with pytest.raises(RegionError, match="holds no tissue"):
+        ground_of(Slide.from_arrays("slide", levels, mpp=0.25))

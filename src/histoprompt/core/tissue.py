@@ -30,6 +30,8 @@ OVERVIEW_UM, LONGEST, ASSUMED_UM = 4.0, 4096, 0.5
 RIM_UM = 25.0
 # Bounds of the optical density from which a pixel is more than glass.
 _FAINT, _SURE = 0.03, 0.06
+# Of a single cell.
+_SPECK_DENSITY = 0.12
 # Square microns: smallest piece of tissue, largest hole that is filled, smallest mark and blur.
 _SPECK, _HOLE, _MARK, _SOFT = 2_000.0, 5_000.0, 4_000.0, 40_000.0
 # Microns of the window blur is judged in; fine over coarse detail below which it is blurred.
@@ -118,6 +120,16 @@ def find_tissue(slide: Slide) -> Tissue:
     blur = _blurred(image, stained & ~pen, px)
     tissue = stained & ~pen & ~blur
     return Tissue(frame, tissue, {GLASS: ~(stained | pen), PEN: pen, BLUR: blur}, slide.mpp)
+
+
+def holds_specks(slide: Slide) -> bool:
+    """Whether anything on a slide absorbs light, be it single cells, too small to be tissue."""
+    shrink = max(1.0, 1.0 / (slide.mpp or ASSUMED_UM), max(slide.shape) / LONGEST)
+    shape = (max(1, round(slide.shape[0] / shrink)), max(1, round(slide.shape[1] / shrink)))
+    image = brightfield(slide.read(slide.box, shape)[0])
+    smooth = ndi.gaussian_filter(image.astype(np.float32), (2, 2, 0))
+    white = np.maximum(np.percentile(image.reshape(-1, 3), 99, axis=0), 200.0)
+    return bool((np.log10((white + 1) / (smooth + 1)).max(axis=2) > _SPECK_DENSITY).any())
 
 
 def _stained(image: NDArray[np.uint8], px: float) -> Mask:

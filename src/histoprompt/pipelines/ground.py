@@ -13,7 +13,7 @@ from histoprompt.core.contours import fill
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
-from histoprompt.core.tissue import BLUR, GLASS, PEN, Tissue, find_tissue
+from histoprompt.core.tissue import BLUR, GLASS, PEN, Tissue, find_tissue, holds_specks
 from histoprompt.pipelines.formats.polygons import from_polygon
 from histoprompt.pipelines.formats.regions import Region
 
@@ -165,10 +165,10 @@ def ground_of(
         return Ground(Box(r0, c0, r1, c1).to_pixels(), tissue, tuple(cut))
     if box is not None:
         return Ground(box, tissue)
-    if not tissue.tissue.any():
-        raise RegionError(_nothing(slide, tissue))
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
     picture = len(slide.levels) == 1 and area <= PICTURE_MM2
+    if not (tissue.tissue.any() or (picture and holds_specks(slide))):
+        raise RegionError(_nothing(slide, tissue))
     return Ground(slide.box, tissue, chosen=picture)
 
 
