@@ -44,6 +44,19 @@ def test_a_slight_peak_is_no_nucleus_of_its_own(least, count):
     assert decode(maps_of(depth), replace(PLAIN, prominence=least)).max() == count
 
 
+def test_a_cut_through_one_nucleus_is_closed_where_a_neck_between_two_is_not():
+    """The same two peaks with the same pass, in one oval and in two discs that touch."""
+    rows, cols = np.mgrid[:64, :96]
+    depth = hills((32, 38, 0.95), (32, 58, 0.9), width=90)
+    oval = ((cols - 48) / 24) ** 2 + ((rows - 32) / 12) ** 2 < 1
+    discs = np.minimum(np.hypot(rows - 32, cols - 36), np.hypot(rows - 32, cols - 60)) < 12.5
+    loose = replace(PLAIN, prominence=0.07, smooth=0.5)
+    for front, count in ((oval, 1), (discs, 2)):
+        assert decode(maps_of(depth, front.astype(float)), loose).max() == count
+        free = decode(maps_of(depth, front.astype(float)), replace(loose, contact=0))
+        assert free.max() == 2
+
+
 def test_what_is_nowhere_high_enough_is_no_nucleus():
     depth = hills((30, 20, 1), (30, 70, 0.2))
     found = decode(maps_of(depth), PLAIN)

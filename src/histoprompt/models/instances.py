@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
+# Nuclei that touch share a border shorter than the smaller's diameter; cuts through one do not.
+NECK = 0.85
+
 
 @dataclass(frozen=True, slots=True)
 class DecodeParams:
@@ -27,6 +30,9 @@ class DecodeParams:
     prominence : float
         How far a seed rises above the saddle to a higher one; texture within a nucleus makes lower
         peaks.
+    contact : float
+        How much more prominence is asked for, the more two basins look like one nucleus cut in two:
+        per unit by which the border they share is longer than `NECK` diameters of the smaller.
     area : float
         Smallest nucleus.
     certainty : float
@@ -38,6 +44,7 @@ class DecodeParams:
     rim: float = 0.5
     smooth: float = 2.0
     prominence: float = 0.1
+    contact: float = 2.0
     area: float = 40
     certainty: float = 0.6
 
@@ -92,15 +99,24 @@ def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32
     seeds, count = ndi.label(mask & (height == ndi.maximum_filter(height, 3)), np.ones((3, 3)))
     basins = watershed(-height, seeds, mask=mask)
     peaks = np.append(-np.inf, ndi.maximum(height, seeds, np.arange(1, count + 1)))
-    names = _joined(peaks, _saddles(basins, height), params)
+    areas = np.bincount(basins.ravel(), minlength=count + 1)
+    names = _joined(peaks, areas, _saddles(basins, height), params)
     names[peaks[names] <= params.seed] = 0
     return np.asarray(names[basins], np.int32)
 
 
-def _saddles(
-    basins: NDArray[np.int32], height: NDArray[np.float32]
-) -> list[tuple[int, int, float]]:
-    """Two neighbours and the height of the pass between them, the highest first."""
+@dataclass(frozen=True, slots=True)
+class _Saddle:
+    """The pass between two basins: its height, and the length of the border they share."""
+
+    a: int
+    b: int
+    height: float
+    border: int
+
+
+def _saddles(basins: NDArray[np.int32], height: NDArray[np.float32]) -> list[_Saddle]:
+    """The passes between neighbours, the highest first."""
     pairs, passes = [], []
     for axis in (0, 1):
         a, b = (np.delete(basins, end, axis) for end in (-1, 0))
@@ -110,16 +126,20 @@ def _saddles(
         passes.append(low[meet])
     neighbours, heights = np.concatenate(pairs), np.concatenate(passes)
     order = np.argsort(-heights, kind="stable")
-    _, first = np.unique(neighbours[order], axis=0, return_index=True)
-    best = order[np.sort(first)]
-    return [
-        (*pair, h)
-        for pair, h in zip(neighbours[best].tolist(), heights[best].tolist(), strict=True)
-    ]
+    _, first, border = np.unique(neighbours[order], axis=0, return_index=True, return_counts=True)
+    ranks = np.argsort(first)
+    best = order[first[ranks]]
+    found = zip(
+        neighbours[best].tolist(), heights[best].tolist(), border[ranks].tolist(), strict=True
+    )
+    return [_Saddle(a, b, level, length) for (a, b), level, length in found]
 
 
 def _joined(
-    peaks: NDArray[np.float32], saddles: list[tuple[int, int, float]], params: DecodeParams
+    peaks: NDArray[np.float32],
+    areas: NDArray[np.intp],
+    saddles: list[_Saddle],
+    params: DecodeParams,
 ) -> NDArray[np.intp]:
     """For each basin the one it belongs to.
 
@@ -133,11 +153,17 @@ def _joined(
             owner[basin] = basin = owner[owner[basin]]
         return basin
 
-    high = peaks.tolist()
-    for a, b, level in saddles:
-        low, up = sorted((top(a), top(b)), key=high.__getitem__)
-        if low != up and (high[low] - level < params.prominence or high[low] <= params.seed):
+    high, size = peaks.tolist(), areas.tolist()
+    for saddle in saddles:
+        low, up = sorted((top(saddle.a), top(saddle.b)), key=high.__getitem__)
+        if low == up:
+            continue
+        diameter = 2 * (min(size[low], size[up]) / np.pi) ** 0.5
+        wide = max(0.0, saddle.border / diameter - NECK)
+        needed = params.prominence * (1 + params.contact * wide)
+        if high[low] - saddle.height < needed or high[low] <= params.seed:
             owner[low] = up
+            size[up] += size[low]
     return np.array([top(basin) for basin in range(len(owner))], np.intp)
 
 
