@@ -30,7 +30,8 @@ OVERVIEW_UM, LONGEST, ASSUMED_UM = 4.0, 4096, 0.5
 RIM_UM = 25.0
 # Bounds of the optical density from which a pixel is more than glass.
 _FAINT, _SURE = 0.03, 0.06
-# Of a single cell.
+# Microns a pixel at which single cells are looked for, and the density of one.
+CELLS_UM = 1.0
 _SPECK_DENSITY = 0.12
 # Square microns: smallest piece of tissue, largest hole that is filled, smallest mark and blur.
 _SPECK, _HOLE, _MARK, _SOFT = 2_000.0, 5_000.0, 4_000.0, 40_000.0
@@ -110,11 +111,8 @@ def find_tissue(slide: Slide) -> Tissue:
     Tissue
         Masks of about 4 um a pixel, of at most 4096 pixels a side.
     """
-    mpp = slide.mpp or ASSUMED_UM
-    shrink = max(1.0, OVERVIEW_UM / mpp, max(slide.shape) / LONGEST)
-    shape = (max(1, round(slide.shape[0] / shrink)), max(1, round(slide.shape[1] / shrink)))
-    image, frame = slide.read(slide.box, shape)
-    image, px = brightfield(image), _px(frame, slide.mpp)
+    image, frame = _overview(slide, OVERVIEW_UM)
+    px = _px(frame, slide.mpp)
     pen = _pen(image, px)
     stained = _stained(image, px)
     blur = _blurred(image, stained & ~pen, px)
@@ -124,19 +122,28 @@ def find_tissue(slide: Slide) -> Tissue:
 
 def holds_specks(slide: Slide) -> bool:
     """Whether anything on a slide absorbs light, be it single cells, too small to be tissue."""
-    shrink = max(1.0, 1.0 / (slide.mpp or ASSUMED_UM), max(slide.shape) / LONGEST)
+    image, _ = _overview(slide, CELLS_UM)
+    return bool((_density(image, 2.0) > _SPECK_DENSITY).any())
+
+
+def _overview(slide: Slide, um: float) -> tuple[NDArray[np.uint8], Frame]:
+    """The whole slide at so many microns a pixel, or coarser where it is large."""
+    shrink = max(1.0, um / (slide.mpp or ASSUMED_UM), max(slide.shape) / LONGEST)
     shape = (max(1, round(slide.shape[0] / shrink)), max(1, round(slide.shape[1] / shrink)))
-    image = brightfield(slide.read(slide.box, shape)[0])
-    smooth = ndi.gaussian_filter(image.astype(np.float32), (2, 2, 0))
+    image, frame = slide.read(slide.box, shape)
+    return brightfield(image), frame
+
+
+def _density(image: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:
+    """Optical density above the slide's own glass, of the darkest channel, smoothed."""
     white = np.maximum(np.percentile(image.reshape(-1, 3), 99, axis=0), 200.0)
-    return bool((np.log10((white + 1) / (smooth + 1)).max(axis=2) > _SPECK_DENSITY).any())
+    smooth = ndi.gaussian_filter(image.astype(np.float32), (sigma, sigma, 0))
+    return np.asarray(np.log10((white + 1) / (smooth + 1)).max(axis=2), np.float32)
 
 
 def _stained(image: NDArray[np.uint8], px: float) -> Mask:
     """What absorbs light, without specks and small holes."""
-    white = np.maximum(np.percentile(image.reshape(-1, 3), 99, axis=0), 200.0)
-    smooth = ndi.gaussian_filter(image.astype(np.float32), (8 / px, 8 / px, 0))
-    density = np.log10((white + 1) / (smooth + 1)).max(axis=2).astype(np.float32)
+    density = _density(image, 8 / px)
     flat = float(np.ptp(density)) < 1e-6
     cut = _SURE if flat else float(np.clip(threshold_otsu(density), _FAINT, _SURE))
     return _tidied(density > cut, _SPECK / px**2, _HOLE / px**2)
