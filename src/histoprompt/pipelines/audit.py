@@ -6,7 +6,9 @@ B. Swensson and J. Wretman, *Model Assisted Survey Sampling*, 1992, section 6.3,
 Thompson's weights). Its variance is the usual one for samples of fixed size with unequal chances
 (J. Hajek, Ann Math Stat 35 (1964) 1491), with the jackknife's caution, used with Student's t.
 Nothing is assumed about the segmenter or the classifier: the interval holds over the draw of the
-fields, however wrong the count was.
+fields, however wrong the count was. An audit that saw hardly any cells cannot tell a machine that
+errs never from one that errs often, so its interval allows for the second: it then covers more
+than it says, and the note says so.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from histoprompt.core.tiling import TileGrid
 
 # With fewer audited fields than this an interval would be a guess.
 FEWEST_FIELDS = 5
+# With fewer cells in the audited fields an interval is mostly floor (see `_half_width`).
+FEW_CELLS = 20
 TOTAL = "all cells"
 
 
@@ -194,18 +198,28 @@ def _corrected(
     if m < FEWEST_FIELDS:
         note = f"{m} audited fields are too few for an interval; audit {FEWEST_FIELDS} or more"
         return Corrected(name, total, estimate, None, None, m, note)
-    half = float(stats.t.ppf(0.5 + confidence / 2, m - 1)) * _standard_error(error, chance)
-    low, high = _around(estimate, half, seen)
-    note = "" if estimate > half else "wide: few such cells were seen; audit more fields"
-    return Corrected(name, total, estimate, low, high, m, note)
+    low, high = _around(estimate, _half_width(error, chance, 0.5 + confidence / 2), seen)
+    return Corrected(name, total, estimate, low, high, m, _caution(truth, found[chosen]))
 
 
-def _standard_error(error: NDArray[np.float64], chance: NDArray[np.float64]) -> float:
-    """Of the sum of errors over chances.
+def _caution(truth: NDArray[np.integer], found: NDArray[np.int64]) -> str:
+    """What to say of an audit that saw few cells."""
+    seen = int(np.maximum(truth, found).sum())
+    if seen >= FEW_CELLS:
+        return ""
+    return f"cautious: only {seen} such cells were audited; audit more fields for a closer interval"
+
+
+def _half_width(
+    error: NDArray[np.float64], chance: NDArray[np.float64], quantile: float
+) -> float:
+    """Half the interval of the sum of errors over chances.
 
     Each deviation is taken from the middle of the others, as the jackknife does. Never less than
     if every error had come by itself, and half a one more than were seen: fields without any error
-    do not prove that there is none elsewhere.
+    do not prove that there is none elsewhere. A lower floor would fit a good machine better, but
+    cover a bad one (60 % of very rare cells missed) in 80 of 100 audits only. Student's quantile
+    belongs to the spread that was estimated; the floor has none to estimate.
     """
     scaled, left = error / chance, 1 - chance
     share = left / max(float(left.sum()), 1e-12)
@@ -213,7 +227,8 @@ def _standard_error(error: NDArray[np.float64], chance: NDArray[np.float64]) -> 
     spread = float((left * ((scaled - middle) / np.maximum(1 - share, 0.2)) ** 2).sum())
     single = left / chance**2
     least = float((single * np.abs(error)).sum() + single.mean() / 2)
-    return float(np.sqrt(max(spread, least)))
+    student = float(stats.t.ppf(quantile, len(error) - 1))
+    return max(student * spread**0.5, float(stats.norm.ppf(quantile)) * least**0.5)
 
 
 def _around(estimate: float, half: float, seen: float) -> tuple[float, float]:
