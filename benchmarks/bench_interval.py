@@ -91,8 +91,8 @@ def main() -> None:
         f"`python benchmarks/bench_interval.py`: share of {args.slides} simulated slides whose "
         "true count lies in the 95 % interval (standard error "
         f"{100 * np.sqrt(0.95 * 0.05 / args.slides):.1f} %); in brackets half its median width "
-        "over the true count, and the bias of the corrected count. Aim: 93 to 97 %. Audits that saw "
-        f"fewer than {FEW_CELLS} cells say that their interval is cautious, which is why these "
+        "over the true count, and the bias of the corrected count. Aim: 93 to 97 %. Audits that "
+        f"saw fewer than {FEW_CELLS} cells say that their interval is cautious, which is why these "
         "cover more; where some did, both kinds are given apart."
     )
     out = "# Intervals\n\n" + text + "\n\n" + "\n".join(lines) + "\n"

@@ -82,6 +82,25 @@ def test_a_count_is_corrected_by_fields_filled_in(folder, capsys):
     assert json.loads((folder / "audit.json").read_text())["seen"] == [[3]] * 8
 
 
+def test_the_report_tells_of_the_latest_audit(folder):
+    plain = (folder / "report.html").read_text()
+    assert "Corrected counts" not in plain
+    draw(folder, "--seed", "3")
+    rows = rows_of(folder / "fields.csv")
+    for true in ("3", "4"):
+        write(folder / "fields.csv", [row | {TRUE: true} for row in rows])
+        apply(folder)
+    page = (folder / "report.html").read_text()
+    assert page.count("<h2>Corrected counts</h2>") == 1
+    assert "8 randomly chosen fields were audited" in page
+    assert ">48<" in page
+    section = page[page.index('<section id="audit">') : page.index("</section>")]
+    assert page.replace(section, '<section id="audit">') == plain
+    (folder / "report.html").unlink()
+    assert apply(folder) == 0
+    assert not (folder / "report.html").exists()
+
+
 def test_a_seed_draws_the_same_fields_and_a_moved_slide_is_found(folder, capsys):
     draw(folder, "--seed", "3")
     first = (folder / "fields.csv").read_text()

@@ -134,13 +134,13 @@ def test_files_hold_the_classes_of_now(work, home):
     review = given_labels(labels).review
     lesson = learn(work.cells, None, TrainParams(), review, task=Task())
     cells = lesson.fit.cells
-    counted = write_work(work, cells, home / "out", Findings("learnt", ("A note.",)), task=Task())
+    counted = write_work(work, cells, home / "out", Findings("learnt"), task=Task())
     table = read_cells(home / "out" / "cells.csv")
     assert table.class_names == cells.class_names
     assert counted.tally.total == len(cells)
     made = json.loads((home / "out" / "count.json").read_text())
     assert made["classifier"] == "learnt"
-    assert "A note." in (home / "out" / "report.html").read_text()
+    assert "learnt" in (home / "out" / "report.html").read_text()
     image = tifffile.imread(home / "out" / "labels.tif")
     assert set(np.unique(image)) == {0, *cells.id.tolist()}
     with (home / "out" / "counts.csv").open() as file:
@@ -256,7 +256,6 @@ def test_a_removed_class_takes_its_labels_along():
 
 def test_an_audit_is_kept_and_corrects(work, tmp_path):
     audit = count_audit.start_audit(work, work.cells, 4, 1, task=Task())
-    assert count_audit.notes_of(audit) == ()
     while not audit.finished:
         truth = [n + 1 for n in audit.found(len(audit.seen))]
         audit = audit.entered(truth)
@@ -266,7 +265,6 @@ def test_an_audit_is_kept_and_corrects(work, tmp_path):
     (total,) = found.corrected()
     assert total.estimate > len(work.cells)
     assert found.box(0) == audit.box(0)
-    assert "audited by eye" in count_audit.notes_of(found)[0]
     count_audit.write_audit_table(tmp_path / "audit.csv", found)
     assert len((tmp_path / "audit.csv").read_text().splitlines()) == 2
     assert audit.taken_back().entered(audit.seen[-1]).seen == audit.seen

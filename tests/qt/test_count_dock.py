@@ -230,7 +230,7 @@ def test_an_audit_and_the_files(counted, until, tmp_path):
     written = read_cells(tmp_path / "out" / "cells.csv")
     assert written.class_names == counted.counting.cells.class_names
     assert (tmp_path / "out" / "audit.csv").exists()
-    assert (tmp_path / "out" / "report.html").exists()
+    assert "Corrected counts" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):

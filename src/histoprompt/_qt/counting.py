@@ -25,7 +25,6 @@ from histoprompt.pipelines.audit_marks import Mark
 from histoprompt.pipelines.count_audit import (
     Audit,
     load_audit,
-    notes_of,
     save_audit,
     start_audit,
     truth_in_field,
@@ -226,7 +225,7 @@ class Counting:
             audit = None
         thresholds = self.classes.thresholds or QUPATH
         corrected = audit.corrected() if audit is not None else ()
-        findings = Findings(self.classes.how, notes_of(audit), thresholds, corrected)
+        findings = Findings(self.classes.how, thresholds, corrected)
 
         def run(task: Task) -> Counted:
             counted = count_work.write_work(work, cells, folder, findings, task=task)

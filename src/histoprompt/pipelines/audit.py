@@ -210,9 +210,7 @@ def _caution(truth: NDArray[np.integer], found: NDArray[np.int64]) -> str:
     return f"cautious: only {seen} such cells were audited; audit more fields for a closer interval"
 
 
-def _half_width(
-    error: NDArray[np.float64], chance: NDArray[np.float64], quantile: float
-) -> float:
+def _half_width(error: NDArray[np.float64], chance: NDArray[np.float64], quantile: float) -> float:
     """Half the interval of the sum of errors over chances.
 
     Each deviation is taken from the middle of the others, as the jackknife does. Never less than

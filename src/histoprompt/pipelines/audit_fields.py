@@ -25,6 +25,7 @@ from histoprompt.pipelines.count_audit import (
     write_audit_table,
 )
 from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV
+from histoprompt.pipelines.count_report import REPORT, put_audit
 from histoprompt.pipelines.count_slide import MADE
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.json_files import read_json
@@ -75,7 +76,9 @@ def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None)
 
 
 def apply_fields(folder: Path, path: Path) -> Audit:
-    """Correct a count by a filled table of fields; writes ``counts.csv`` and ``audit.csv``.
+    """Correct a count by a filled table of fields.
+
+    Writes ``audit.csv``, the intervals into ``counts.csv`` and what follows into ``report.html``.
 
     Parameters
     ----------
@@ -102,6 +105,7 @@ def apply_fields(folder: Path, path: Path) -> Audit:
     audit = replace(audit, seen=_seen(path, audit))
     _write_intervals(folder / COUNTS_CSV, audit.corrected())
     write_audit_table(folder / TABLE, audit)
+    put_audit(folder / REPORT, audit.corrected())
     save_audit(folder, audit)
     return audit
 

@@ -143,15 +143,6 @@ def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...
     return truth_by_marks(box, audit.plan.classes, cells, near, cell_at)
 
 
-def notes_of(audit: Audit | None) -> tuple[str, ...]:
-    """What a report says of an audit."""
-    if audit is None or not audit.seen:
-        return ()
-    fields = f"{len(audit.seen)} randomly chosen fields were audited by eye"
-    corrected = "; ".join(str(count) for count in audit.corrected())
-    return (f"{fields}. Corrected counts with 95 % intervals: {corrected}.",)
-
-
 def write_audit_table(path: Path, audit: Audit) -> None:
     """Write ``audit.csv``: a line for each class with what was found, corrected, and the interval.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,10 +16,12 @@ from PIL import Image
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.classes import Colour, cell_colours
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count_picture import Picture
 from histoprompt.pipelines.tally import AREA_BIN, Line, Tally
 
 REPORT = "report.html"
+_AUDIT = re.compile(r'<section id="audit">.*?</section>', re.DOTALL)
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
   color: #222 }
@@ -45,6 +48,8 @@ class ReportParts:
     made_with : mapping of str to str
         How it was made, in words, in the order to be shown.
     warnings : sequence of str
+    corrected : sequence of Corrected
+        Results of an audit; empty if there was none.
     incomplete : str
         Empty for a complete count; else how much is missing.
     pale : bool
@@ -58,6 +63,7 @@ class ReportParts:
     detail: Picture
     made_with: Mapping[str, str]
     warnings: Sequence[str] = ()
+    corrected: Sequence[Corrected] = ()
     incomplete: str = ""
     pale: bool = False
 
@@ -68,6 +74,14 @@ def write_report(path: Path, parts: ReportParts) -> None:
         part.write_text("\n".join(_page(parts)) + "\n", encoding="utf-8")
 
 
+def put_audit(path: Path, corrected: Sequence[Corrected]) -> None:
+    """Put the results of an audit into a report that was written before; no report, no change."""
+    if path.is_file():
+        page = _AUDIT.sub(lambda _: _audit(corrected), path.read_text(encoding="utf-8"), count=1)
+        with replacing_file(path) as part:
+            part.write_text(page, encoding="utf-8")
+
+
 def _page(parts: ReportParts) -> Iterable[str]:
     title = escape(parts.title)
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Count of {title}</title>'
@@ -76,6 +90,7 @@ def _page(parts: ReportParts) -> Iterable[str]:
         yield f'<p class="warn"><b>Partial.</b> {escape(parts.incomplete)}</p>'
     yield from (f'<p class="warn">{escape(text)}</p>' for text in parts.warnings)
     yield from _counts(parts)
+    yield _audit(parts.corrected)
     yield from _ihc(parts.tally)
     yield "<h2>Area of the cells</h2>"
     yield _histogram(parts.tally)
@@ -102,6 +117,31 @@ def _row(line: Line, colours: Mapping[str, Colour]) -> list[str]:
     share = "" if np.isnan(line.share) else f"{line.share:.1%}"
     density = "" if np.isnan(line.per_mm2) else f"{line.per_mm2:,.1f}"
     return [key + escape(line.name), f"{line.count:,}", share, density, f"{line.analysed_mm2:.4f}"]
+
+
+def _audit(corrected: Sequence[Corrected]) -> str:
+    """What an audit found; an empty section keeps its place."""
+    if not corrected:
+        return '<section id="audit"></section>'
+    fields = corrected[0].fields
+    told = (
+        f"<h2>Corrected counts</h2><p>{fields} randomly chosen field{'s' * (fields > 1)} "
+        f"{'were' if fields > 1 else 'was'} audited by eye. In 95 of 100 such audits the interval "
+        "holds the true count.</p>"
+    )
+    rows = [
+        [escape(c.name or "cells"), f"{c.found:,}", *_ends(c), escape(c.note)] for c in corrected
+    ]
+    head = ["class", "found", "corrected", "95 % interval", ""]
+    table = _rows(head, rows, [False, True, True, True, False])
+    return f'<section id="audit">{told}{table}</section>'
+
+
+def _ends(count: Corrected) -> tuple[str, str]:
+    """A corrected count and its interval in words."""
+    if count.low is None or count.high is None:
+        return f"{count.estimate:,.0f}", "none"
+    return f"{count.estimate:,.0f}", f"{count.low:,.0f} to {count.high:,.0f}"
 
 
 def _ihc(tally: Tally) -> Iterable[str]:

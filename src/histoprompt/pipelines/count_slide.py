@@ -124,7 +124,6 @@ def write_count(
     *,
     folder: Path,
     task: Task,
-    notes: Iterable[str] = (),
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
 ) -> Counted:
@@ -142,8 +141,6 @@ def write_count(
     folder : Path
         Of the results; replaced file by file.
     task : Task
-    notes : iterable of str
-        What else a reader should know.
     thresholds : DabThresholds
         Of the score of an immunostain.
     corrected : tuple of Corrected
@@ -156,7 +153,7 @@ def write_count(
     """
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    told = (*_notes(progress, job), *ground.warnings(), *notes)
+    told = (*_notes(progress, job), *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
     counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
@@ -238,6 +235,7 @@ def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -
         detail=count_picture.detail(slide, progress.store),
         made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
         warnings=(*slide.notes, *counted.notes),
+        corrected=counted.corrected,
         incomplete=missing,
         pale=not counted.ground.chosen,
     )

@@ -159,8 +159,6 @@ class Findings:
     ----------
     how : str
         By what the cells were classified; empty if they were not.
-    notes : tuple of str
-        What else a reader should know, such as corrected counts.
     thresholds : DabThresholds
         Of the score of an immunostain.
     corrected : tuple of Corrected
@@ -168,7 +166,6 @@ class Findings:
     """
 
     how: str = ""
-    notes: tuple[str, ...] = ()
     thresholds: DabThresholds = QUPATH
     corrected: tuple[Corrected, ...] = ()
 
@@ -202,7 +199,6 @@ def write_work(
         work.ground,
         folder=folder,
         task=task,
-        notes=findings.notes,
         thresholds=findings.thresholds,
         corrected=findings.corrected,
     )
