@@ -226,7 +226,7 @@ def _half_width(error: NDArray[np.float64], chance: NDArray[np.float64], quantil
     single = left / chance**2
     least = float((single * np.abs(error)).sum() + single.mean() / 2)
     student = float(stats.t.ppf(quantile, len(error) - 1))
-    return max(student * spread**0.5, float(stats.norm.ppf(quantile)) * least**0.5)
+    return max(student * float(np.sqrt(spread)), float(stats.norm.ppf(quantile) * np.sqrt(least)))
 
 
 def _around(estimate: float, half: float, seen: float) -> tuple[float, float]:
