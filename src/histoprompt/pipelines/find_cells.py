@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -58,12 +57,29 @@ class Found:
         Where both lie; they may reach outside the slide.
     described : (n, k) float32
         What the model's encoder saw of each cell; k is 0 for models that do not tell.
+    centroids : (n, 2) float64
+        Level-0 positions.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int32]
     frame: Frame
     described: NDArray[np.float32]
+    centroids: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        image: NDArray[np.uint8],
+        labels: NDArray[np.int32],
+        frame: Frame,
+        described: NDArray[np.float32] | None = None,
+    ) -> Found:
+        """All cells of an image and its labels."""
+        count = int(labels.max(initial=0))
+        if described is None:
+            described = np.zeros((count, 0), np.float32)
+        return cls(image, labels, frame, described, _centroids(labels, count, frame))
 
     def __len__(self) -> int:
         return len(self.described)
@@ -73,19 +89,17 @@ class Found:
         """Level-0 pixels a pixel of the image."""
         return self.frame.scale[0]
 
-    @cached_property
-    def centroids(self) -> NDArray[np.float64]:
-        """(n, 2) level-0 positions of the cells."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self) + 1)[1:]
-        rows, cols = np.nonzero(self.labels)
-        of = self.labels[rows, cols] - 1
-        sums = [np.bincount(of, weights=axis, minlength=len(self)) for axis in (rows, cols)]
-        return self.frame.to_slide(np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None])
-
     def only(self, keep: NDArray[np.bool_]) -> Found:
         """Some of the cells, numbered anew in the same order."""
+        if keep.all():
+            return self
         numbers = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
-        return Found(self.image, numbers[self.labels], self.frame, self.described[keep])
+        return replace(
+            self,
+            labels=numbers[self.labels],
+            described=self.described[keep],
+            centroids=self.centroids[keep],
+        )
 
     def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
         """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""
@@ -97,6 +111,14 @@ class Found:
             return None
         rows, cols = (_nearest(self.frame, box, axis) for axis in (0, 1))
         return self.labels[np.ix_(rows, cols)], box
+
+
+def _centroids(labels: NDArray[np.int32], count: int, frame: Frame) -> NDArray[np.float64]:
+    rows, cols = np.nonzero(labels)
+    of = labels[rows, cols] - 1
+    sums = [np.bincount(of, weights=axis, minlength=count) for axis in (rows, cols)]
+    areas = np.maximum(np.bincount(of, minlength=count), 1)
+    return frame.to_slide(np.stack(sums, axis=1) / areas[:, None])
 
 
 class CellSource(Protocol):
@@ -138,7 +160,7 @@ class ModelCells:
         image = read_frame(slide, frame)
         with self.manager.lease(self.card, task, self.weights) as model:
             labels, described = self._segment(model, image)
-        return Found(image, labels, frame, described)
+        return Found.of(image, labels, frame, described)
 
     def _segment(
         self, model: CellSegmenter, image: NDArray[np.uint8]

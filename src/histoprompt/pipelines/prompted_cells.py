@@ -66,8 +66,7 @@ class PromptedCells:
                 masks[index] = best
         labels = painted([masks[i] for i in sorted(masks)], around)
         image, frame = slide.read(around)
-        count = int(labels.max(initial=0))
-        return Found(image, labels, frame, np.zeros((count, 0), np.float32))
+        return Found.of(image, labels, frame)
 
     def _prompt(self, box: Box) -> Prompt:
         if "box" in self.card.accepts:
