@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,12 @@ def folder(tmp_path):
     return tmp_path
 
 
+def umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
 def short(folder):
     return run.TrainConfig(
         data=(folder / "data",),
@@ -63,7 +70,10 @@ def short(folder):
 
 def test_training_writes_weights_curves_and_a_record(folder):
     result = run.train(short(folder))
-    assert 0 <= result.f1 <= 1
+    assert 0 <= result.after.f1 <= 1
+    assert result.before is None
+    assert str(result).startswith("on 1 images that were held out: F1 ")
+    assert (folder / "heads.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask()
     from histoprompt.models.zoo import histoprompt_lite as lite
 
     cells = lite.load_cells(lite.CELLS, folder / "heads.safetensors", "cpu")
@@ -73,7 +83,7 @@ def test_training_writes_weights_curves_and_a_record(folder):
             steps = [int(r["step"]) for r in csv.DictReader(file)]
         assert steps == [1, 2]
     record = json.loads((folder / "work" / "run.json").read_text())
-    assert record["held_out"]["f1"] == result.f1
+    assert record["held_out"]["after"]["f1"] == result.after.f1
     assert record["config"]["prompts"]["rounds"] == 2
 
 
@@ -204,6 +214,8 @@ def test_training_goes_on_from_heads(folder):
     run.train(short(folder))
     again = replace(short(folder), start=folder / "heads.safetensors", out=folder / "more.st")
     again = replace(again, nuclei=replace(again.nuclei, rate=0.0), real=())
-    run.train(again)
+    outcome = run.train(again)
+    assert outcome.before is not None
+    assert "(before: F1 " in str(outcome)
     before, after = (read_heads(folder / n).cells for n in ("heads.safetensors", "more.st"))
     assert all(before[k].equal(v) for k, v in after.items() if "running" not in k)

@@ -33,4 +33,4 @@ def _train(args: argparse.Namespace) -> None:
             config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
         else:
             raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-        print(f"{train(config, args.task)} -> {config.out}")
+        print(f"Nuclei {train(config, args.task)}\n-> {config.out}")

@@ -167,6 +167,9 @@ class Agreement:
     mape: float
     bias: float
 
+    def __str__(self) -> str:
+        return f"F1 {self.f1:.3f}, PQ {self.pq:.3f}, AJI {self.aji:.3f}, count {self.bias:+.1%}"
+
 
 def agreement(true: Sequence[Labels], found: Sequence[Labels]) -> Agreement:
     """Compare instance labels, image by image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,28 @@ def compared(samples: Sequence[Sample], find: Callable[[Rgb], Labels]) -> Agreem
     """Agreement of what a segmenter finds in the images of samples with their labels."""
     found = [known_only(find(s.image), s.known) for s in samples]
     return agreement([known_only(s.labels, s.known) for s in samples], found)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How well a network does on held-out samples, and how well it did before it was trained on.
+
+    Attributes
+    ----------
+    samples : int
+        How many were held out.
+    after : Agreement
+    before : Agreement or None
+        None for a network that was trained from scratch.
+    """
+
+    samples: int
+    after: Agreement
+    before: Agreement | None = None
+
+    def __str__(self) -> str:
+        told = f"on {self.samples} images that were held out: {self.after}"
+        return told if self.before is None else f"{told} (before: {self.before})"
 
 
 def predict_maps(net: Any, image: Rgb, *, turns: int = 1) -> NDArray[np.float32]:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from histoprompt.core.errors import HistopromptError, LabelError
+from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams
 from histoprompt.models.zoo.head_files import fill, read_heads
 from histoprompt.training import gather, pseudo
 from histoprompt.training.batch import Share
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
-from histoprompt.training.evaluate import Agreement, choose_decoding, predict_maps
+from histoprompt.training.evaluate import Outcome, choose_decoding, predict_maps
 from histoprompt.training.gather import PoolConfig
 from histoprompt.training.pool import make_all
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
@@ -132,7 +133,7 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return out
 
 
-def train(config: TrainConfig, task: Task | None = None) -> Agreement:
+def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     """Train both networks and write them.
 
     A pool of samples is made once. The network of nuclei is trained on it, labels the real fields
@@ -141,8 +142,8 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
 
     Returns
     -------
-    Agreement
-        Of the network of nuclei with the held-out images.
+    Outcome
+        How well the network of nuclei does on the held-out images.
 
     Raises
     ------
@@ -159,7 +160,8 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
     learnt, checked = split([i for d in config.data for i in annotated_in(d)], config.held_out)
     real = _real(config)
     shares = _annotated_shares(learnt, real, config, task)
-    cells, prompt = _start(config)
+    held = [plain_field(i) for i in checked]
+    cells, prompt, before = _start(config, held)
 
     curve = config.work / "nuclei-1.csv"
     fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
@@ -167,15 +169,15 @@ def train(config: TrainConfig, task: Task | None = None) -> Agreement:
         shares = [*shares, _real_share(cells, real, config, task)]
         curve = config.work / "nuclei-2.csv"
         fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    held = [plain_field(i) for i in checked]
-    params, result = choose_decoding(cells, held, DECODINGS)
+    params, after = choose_decoding(cells, held, DECODINGS)
     if config.start is None:
         start_from(prompt, cells)
     curve = config.work / "prompts.csv"
     state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
     save_heads(Heads(_on_cpu(cells), state, params), config.out)
-    _note(config, result)
-    return result
+    outcome = Outcome(len(held), after, before)
+    _note(config, outcome)
+    return outcome
 
 
 def split(
@@ -230,30 +232,31 @@ def _real_share(
     return Share(paths, config.real_weight)
 
 
-def _start(config: TrainConfig) -> tuple[Any, Any]:
-    """Both networks as training begins."""
+def _start(config: TrainConfig, held: Sequence[Sample]) -> tuple[Any, Any, Agreement | None]:
+    """Both networks as training begins, and how well the one of nuclei does then."""
     import torch
 
     from histoprompt.models.zoo.unet import NucleiNet, PromptNet
 
     torch.manual_seed(config.seed)
-    cells, prompt = NucleiNet(), PromptNet()
-    if config.start is not None:
-        heads = read_heads(config.start)
-        fill(cells, heads.cells, config.start)
-        fill(prompt, heads.prompt, config.start)
-    return cells.to(config.device), prompt.to(config.device)
+    cells, prompt = NucleiNet().to(config.device), PromptNet().to(config.device)
+    if config.start is None:
+        return cells, prompt, None
+    heads = read_heads(config.start)
+    fill(cells, heads.cells, config.start)
+    fill(prompt, heads.prompt, config.start)
+    return cells, prompt, choose_decoding(cells, held, [heads.params])[1]
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:
     return {k: v.cpu() for k, v in net.state_dict().items()}
 
 
-def _note(config: TrainConfig, result: Agreement) -> None:
+def _note(config: TrainConfig, outcome: Outcome) -> None:
     """Keep beside the curves what was run and what came out."""
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
     plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
-    text = json.dumps({"config": plain, "held_out": asdict(result)}, indent=1, default=str)
+    text = json.dumps({"config": plain, "held_out": asdict(outcome)}, indent=1, default=str)
     path = config.work / "run.json"
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")

@@ -36,13 +36,15 @@ class Heads:
 
 def save_heads(heads: Heads, path: Path) -> None:
     """Write heads; the file appears whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     named = {f"cells.{k}": v for k, v in heads.cells.items()}
     named |= {f"prompt.{k}": v for k, v in heads.prompt.items()}
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
-        save_file(tensors, part, {"format": FORMAT, "decode": json.dumps(asdict(heads.params))})
+        # `save_file` would make a file that only its owner may read.
+        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        part.write_bytes(save(tensors, meta))
 
 
 def read_heads(path: Path) -> Heads:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.errors import LabelError
@@ -47,7 +47,8 @@ def write_classifier(path: str | os.PathLike[str], classifier: FewShotClassifier
     }
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing_file(path) as part:
-        save_file(whole, part, {"format": FORMAT, "head": json.dumps(head)})
+        # `save_file` would make a file that only its owner may read.
+        part.write_bytes(save(whole, {"format": FORMAT, "head": json.dumps(head)}))
 
 
 def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:
