@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from histoprompt.core.errors import HistopromptError, LabelError
-from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams
-from histoprompt.models.zoo.head_files import fill, read_heads
+from histoprompt.models.zoo.head_files import Heads, fill, read_heads, save_heads
 from histoprompt.training import gather, pseudo
 from histoprompt.training.batch import Share
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
@@ -29,8 +28,10 @@ from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
 from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
 
 DECODINGS = tuple(
-    DecodeParams(smooth=smooth, prominence=prominence, seed=seed)
-    for smooth, prominence, seed in product((2.0, 3.0), (0.05, 0.1), (0.2, 0.3))
+    DecodeParams(foreground=foreground, smooth=smooth, prominence=prominence, seed=seed)
+    for foreground, smooth, prominence, seed in product(
+        (0.5, 0.6), (2.0, 2.5), (0.05, 0.08), (0.2, 0.3)
+    )
 )
 
 log = logging.getLogger(__name__)
@@ -152,8 +153,6 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     """
     import torch
 
-    from histoprompt.models.zoo.head_files import Heads, save_heads
-
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
@@ -161,7 +160,9 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     real = _real(config)
     shares = _annotated_shares(learnt, real, config, task)
     held = [plain_field(i) for i in checked]
-    cells, prompt, before = _start(config, held)
+    start = None if config.start is None else read_heads(config.start)
+    cells, prompt = _networks(config, start)
+    before = None if start is None else choose_decoding(cells, held, [start.params])[1]
 
     curve = config.work / "nuclei-1.csv"
     fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
@@ -169,8 +170,9 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
         shares = [*shares, _real_share(cells, real, config, task)]
         curve = config.work / "nuclei-2.csv"
         fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    params, after = choose_decoding(cells, held, DECODINGS)
-    if config.start is None:
+    choices = DECODINGS if start is None else (start.params, *DECODINGS)
+    params, after = choose_decoding(cells, held, choices)
+    if start is None:
         start_from(prompt, cells)
     curve = config.work / "prompts.csv"
     state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
@@ -232,20 +234,18 @@ def _real_share(
     return Share(paths, config.real_weight)
 
 
-def _start(config: TrainConfig, held: Sequence[Sample]) -> tuple[Any, Any, Agreement | None]:
-    """Both networks as training begins, and how well the one of nuclei does then."""
+def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
+    """Both networks as training begins."""
     import torch
 
     from histoprompt.models.zoo.unet import NucleiNet, PromptNet
 
     torch.manual_seed(config.seed)
-    cells, prompt = NucleiNet().to(config.device), PromptNet().to(config.device)
-    if config.start is None:
-        return cells, prompt, None
-    heads = read_heads(config.start)
-    fill(cells, heads.cells, config.start)
-    fill(prompt, heads.prompt, config.start)
-    return cells, prompt, choose_decoding(cells, held, [heads.params])[1]
+    cells, prompt = NucleiNet(), PromptNet()
+    if start is not None and config.start is not None:
+        fill(cells, start.cells, config.start)
+        fill(prompt, start.prompt, config.start)
+    return cells.to(config.device), prompt.to(config.device)
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:
