@@ -9,6 +9,7 @@ fetched here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,12 @@ TEXT_BATCH = 64
 _LONGEST = 256
 _BIOMEDCLIP_WIDTH = 512
 _B32, _B16, _BIOMEDCLIP = "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "biomedclip"
-_VOCABULARY = on_hub("microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt")
+# What the files of the networks hold.
+_VALUES = {_B32: 151_277_313, _B16: 149_620_737, _BIOMEDCLIP: 195_902_721}
+# 30,522 word pieces of some seven letters, a line each.
+_VOCABULARY = on_hub(
+    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt", values=2 * 30_522
+)
 
 Tokenize = Callable[[Sequence[str]], "Tensor"]
 
@@ -250,6 +256,8 @@ def _card(
     card_id: str,
     title: str,
     architecture: str,
+    weights: WeightsSpec,
+    *,
     loader: str = "load",
     memory_mib: int = 1000,
     **more: Any,
@@ -264,6 +272,7 @@ def _card(
         input_size=RECIPE.side,
         half="float16",
         memory_mib=memory_mib,
+        weights=replace(weights, values=_VALUES[architecture]),
         **more,
     )
 
@@ -306,7 +315,7 @@ CARDS = (
         "biomedclip",
         "BiomedCLIP",
         _BIOMEDCLIP,
-        "load_biomedclip",
+        loader="load_biomedclip",
         memory_mib=1200,
         licence="MIT",
         citation="Zhang et al., NEJM AI 2 (2025)",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.zoo.family import SamFamily
 from histoprompt.models.zoo.fitting import Fit, min_max
-from histoprompt.models.zoo.sam import BLUEPRINT, built
+from histoprompt.models.zoo.sam import BLUEPRINT, VALUES, built
 
 CARD = ModelCard(
     id="medsam",
@@ -32,6 +32,7 @@ CARD = ModelCard(
         filename="medsam_vit_b.pth",
         source="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",
         digest="md5:3bb6db55bd0c9ca30b61248bca72f8d6",
+        values=VALUES["b"],
     ),
     field=256,
     memory_mib=3000,

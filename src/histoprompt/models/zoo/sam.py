@@ -25,6 +25,10 @@ STD = np.array([58.395, 57.12, 57.375], np.float32)
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _GWDG = "https://owncloud.gwdg.de/index.php/s/"
 _BIOIMAGE = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io/"
+# Of the networks `empty` builds: what their files hold.
+VALUES = {"t": 10_140_231, "b": 93_735_728, "l": 312_343_088, "h": 641_090_864}
+# Of the instance decoder: it has 9.6 or 11.0 million, and which of them only its file tells.
+DECODER_VALUES = 10_300_000
 MEMORY_MIB = {"t": 900, "b": 3000, "l": 4600, "h": 6200}
 UNSTATED = "not stated for the weights (code MIT); several training sets are non-commercial"
 PATHOSAM_TERMS = Terms(
@@ -69,13 +73,19 @@ def _sam(size: str, filename: str, n_bytes: int, sha256: str) -> ModelCard:
 def pathosam_file(size: str, share: str, xxh128: str, part: str = "") -> WeightsSpec:
     """A file of PathoSAM; `part` is ``"_decoder"`` for its instance decoder."""
     name = f"vit_{size}_histopathology{part}.pt"
-    return WeightsSpec(name, f"{_GWDG}{share}/download", digest=f"xxh128:{xxh128}")
+    source, digest = f"{_GWDG}{share}/download", f"xxh128:{xxh128}"
+    return WeightsSpec(name, source, digest=digest, values=_values(size, part))
 
 
 def microsam_file(size: str, record: str, xxh128: str, part: str = "") -> WeightsSpec:
     """A file of micro-sam's models for light microscopy; `part` as for `pathosam_file`."""
     url = f"{_BIOIMAGE}{record}/files/vit_{size}{part}.pt"
-    return WeightsSpec(f"vit_{size}_lm{part}.pt", url, digest=f"xxh128:{xxh128}")
+    name, digest = f"vit_{size}_lm{part}.pt", f"xxh128:{xxh128}"
+    return WeightsSpec(name, url, digest=digest, values=_values(size, part))
+
+
+def _values(size: str, part: str) -> int:
+    return DECODER_VALUES if part else VALUES[size]
 
 
 PATHOSAM_FILES = {

@@ -7,7 +7,7 @@ mahmoodlab/TRIDENT and lazyslide-models, read for facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ class Architecture:
     ----------
     name : str
         timm's.
+    values : int
+        How many a file of it holds.
     options : dict
         Of ``timm.create_model``.
     gated : bool
@@ -47,6 +49,7 @@ class Architecture:
     """
 
     name: str
+    values: int
     options: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
     with_mean: bool = False
@@ -56,14 +59,20 @@ class Architecture:
 ARCHITECTURES = {
     "virchow2": Architecture(
         "vit_huge_patch14_224",
+        631_239_424,
         {**_VIRCHOW, "reg_tokens": 4},
         gated=True,
         with_mean=True,
     ),
-    "virchow": Architecture("vit_huge_patch14_224", _VIRCHOW, gated=True, with_mean=True),
-    "uni": Architecture("vit_large_patch16_224", {"init_values": 1e-5, "dynamic_img_size": True}),
+    "virchow": Architecture(
+        "vit_huge_patch14_224", 631_229_184, _VIRCHOW, gated=True, with_mean=True
+    ),
+    "uni": Architecture(
+        "vit_large_patch16_224", 303_350_784, {"init_values": 1e-5, "dynamic_img_size": True}
+    ),
     "uni2-h": Architecture(
         "vit_giant_patch14_224",
+        681_394_176,
         {
             **_GATED,
             "depth": 24,
@@ -77,12 +86,15 @@ ARCHITECTURES = {
     ),
     "h-optimus-0": Architecture(
         "vit_giant_patch14_reg4_dinov2",
+        1_134_774_272,
         {"img_size": 224, "init_values": 1e-5, "dynamic_img_size": False},
         recipe=_H_OPTIMUS,
     ),
-    "phikon-v2": Architecture("vit_large_patch16_224", {"init_values": 1e-5}),
-    "dinov2-vit-b": Architecture("vit_base_patch14_dinov2", {"dynamic_img_size": True}),
-    "dinov2-vit-l": Architecture("vit_large_patch14_dinov2", {"dynamic_img_size": True}),
+    "phikon-v2": Architecture("vit_large_patch16_224", 303_350_784, {"init_values": 1e-5}),
+    "dinov2-vit-b": Architecture("vit_base_patch14_dinov2", 86_579_712, {"dynamic_img_size": True}),
+    "dinov2-vit-l": Architecture(
+        "vit_large_patch14_dinov2", 304_367_616, {"dynamic_img_size": True}
+    ),
 }
 
 
@@ -195,7 +207,7 @@ def _card(card_id: str, title: str, weights: WeightsSpec, **more: Any) -> ModelC
         loader="histoprompt.models.zoo.vit:load",
         blueprint="histoprompt.models.zoo.vit:blueprint",
         input_size=ARCHITECTURES[card_id].recipe.side,
-        weights=weights,
+        weights=replace(weights, values=ARCHITECTURES[card_id].values),
         half="float16",
         **more,
     )
