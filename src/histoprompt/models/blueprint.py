@@ -42,7 +42,7 @@ class Blueprint:
     @property
     def values(self) -> int:
         """How many values a file holds, those that are no parameters included."""
-        return _count(self.net.state_dict())
+        return count(self.net.state_dict())
 
     def misfit(self, state: Mapping[str, Tensor]) -> str:
         """What is wrong with tensors that have the network's names; empty if they fit.
@@ -79,12 +79,13 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
-def _count(state: Mapping[str, Tensor]) -> int:
+def count(state: Mapping[str, Tensor]) -> int:
+    """How many values tensors hold together."""
     return sum(value.numel() for value in state.values())
 
 
 def _sum(state: Mapping[str, Tensor]) -> str:
-    return f"{len(state)} tensors of {_count(state) / 1e6:,.1f} million values"
+    return f"{len(state)} tensors of {count(state) / 1e6:,.1f} million values"
 
 
 def _some(what: str, items: list[str], total: int) -> str:
