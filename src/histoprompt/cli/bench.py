@@ -105,4 +105,5 @@ def _write(report: Report, args: argparse.Namespace, kind: str) -> None:
 def _subject(args: argparse.Namespace) -> str:
     """What was measured on what, so that the table can be read without the command."""
     whose = f"weights {args.weights.name}" if args.weights else "its own weights"
-    return f"Model {args.model} with {whose}, data {args.data.resolve().name}, histoprompt {__version__}."
+    data = args.data.resolve().name
+    return f"Model {args.model} with {whose}, data {data}, histoprompt {__version__}."
