@@ -24,6 +24,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.footprints import FootprintBook
 from histoprompt.models.manager import ModelManager
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))
 import small_models
 from short_type import rounding_to

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.weights.find import megabytes
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -124,8 +125,8 @@ def _access(card: ModelCard) -> str:
 def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
-    size = f", {spec.n_bytes / 1e6:,.0f} MB" if spec.n_bytes else ""
-    return f"[{spec.filename}]({spec.source}){size}"
+    size = "" if spec.about is None else f"{'' if spec.n_bytes else '~'}{megabytes(spec.about)}"
+    return ", ".join(filter(None, (f"[{spec.filename}]({spec.source})", size)))
 
 
 def main() -> int:

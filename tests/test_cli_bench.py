@@ -43,6 +43,7 @@ def test_prompts_are_measured_and_written(
     shown = capsys.readouterr().out
     assert "# Classical (no weights): prompts" in shown
     assert "2 objects of 1 images" in shown
+    assert "Model classical with its own weights, data data, histoprompt " in shown
     with (out / "prompts-classical.csv").open(newline="") as file:
         rows = {row["prompt"]: row for row in csv.DictReader(file)}
     assert {"box", "scribble", "1 click", "NoC@80"} <= set(rows)

@@ -82,10 +82,11 @@ def test_terms_are_refused_without_a_terminal_and_accepted_by_the_option(server,
     assert "Terms: Research only." in err
     assert err.splitlines()[-1].startswith("histoprompt: The terms of bound have to be accepted")
     assert server.requests == []
-    assert "(terms to accept)" in run("list")[1]
+    assert "(!) MIT" in run("list")[1]
+    assert "terms to accept" in run("list")[2]
     assert run("install", "bound", "--accept-licence")[0] == 0
     assert place("bound").exists()
-    assert "(terms to accept)" not in run("list")[1]
+    assert "(!)" not in "".join(run("list")[1:])
 
 
 @pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("n\n", 1), ("\n", 1)])
@@ -99,6 +100,30 @@ def test_a_person_at_a_terminal_is_asked_once(server, run, monkeypatch, typed, s
         place("bound").unlink()
         monkeypatch.setattr(sys, "stdin", Terminal(""))
         assert run("install", "bound")[0] == 0
+
+
+@pytest.mark.parametrize("columns", [80, 120, 400])
+def test_the_list_fits_the_terminal_with_every_column(run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, err = run("list")
+    head, *lines = out.splitlines()
+    assert head.split() == ["id", "role", "prompts", "size", "weights", "licence", "source"]
+    assert [line.split()[0] for line in lines] == [card.id for card in registry.all_cards()]
+    assert max(map(len, lines)) <= max(columns, 105)
+    at = head.index("size")
+    sizes = {line.split()[0]: line[at:].split("  ")[0] for line in lines}
+    assert sizes["sam-vit-b"] == "375 MB"
+    assert sizes["plip"] == "~605 MB"
+    assert ("…" in out, "--long" in err) == ((columns < 400,) * 2)
+
+
+def test_the_long_list_cuts_nothing_off(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, err = run("list", "--long")
+    assert "several training sets are non-commercial" in out
+    assert "hf:microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract" in out
+    assert "--long" not in err
+    assert "…" not in out
 
 
 def test_all_terms_are_settled_before_the_first_byte(server, run, monkeypatch):

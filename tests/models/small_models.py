@@ -131,8 +131,7 @@ def _save(state: Any, path: Path) -> Path:
 
 
 def _sam_state(card: ModelCard) -> State:
-    size = card.loader[-1] if ":load_vit_" in card.loader else "b"
-    return random_values(sam.empty(f"vit_{size}"), 0.2)
+    return random_values(sam.empty(card.architecture), 0.2)
 
 
 def _save_sam(card: ModelCard, folder: Path) -> Path:
@@ -166,7 +165,7 @@ def _save_clip(card: ModelCard, folder: Path) -> Path:
     if card.id == "biomedclip":
         (folder / "vocab.txt").write_text("\n".join(WORDS))
         return _save(bert_names(random_values(clip.build_biomedclip())), folder / "mine.bin")
-    state = random_values(clip.build(f"ViT-B-{card.loader[-2:]}-quickgelu"))
+    state = random_values(clip.build(card.architecture))
     return _save(clip_names(state) if card.id == "plip" else state, folder / "mine.bin")
 
 

@@ -194,7 +194,7 @@ def test_half_precision_moves_a_vector_little(tmp_path: Path, half: str) -> None
     card = registry.card("quiltnet-b-32")
     with small_networks():
         path = save_small(card, tmp_path)
-        net = checkpoints.load_weights(clip.build("any"), path, "it")
+        net = checkpoints.load_weights(clip.blueprint(card, card.weights), path, "it")
     images = torch.randn(4, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         full = net.encode_image(images)

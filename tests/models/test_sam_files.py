@@ -70,7 +70,7 @@ def built_from(path: Path) -> Any:
     card = registry.card("sam-vit-b")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sam_model_registry, "vit_b", build_tiny_sam)
-        return sam.build("vit_b", weights.resolve(card, path), card.title, "cpu")
+        return sam.built(card, weights.resolve(card, path), "cpu")
 
 
 @pytest.mark.parametrize("name", ["mine.safetensors", "mine.bin"])

@@ -145,6 +145,6 @@ def test_names_that_fit_already_stay(tmp_path: Path) -> None:
 
     torch.save({"model": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "run.pth")
     with small_networks():
-        net = vit.build(vit.ARCHITECTURES["uni"])
-    loaded = checkpoints.load_weights(net, tmp_path / "run.pth", "UNI", key_maps.to_timm_vit)
+        blueprint = vit.blueprint(registry.card("uni"))
+    loaded = checkpoints.load_weights(blueprint, tmp_path / "run.pth", "UNI")
     assert all(loaded.state_dict()[k].equal(v) for k, v in state.items())

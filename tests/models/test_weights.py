@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_sam import build_tiny_sam, hugging_face_names, random_tiny_sam
 
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import checkpoints, registry, weights
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from layouts import LAYOUTS, saved_with
+from tiny_sam import build_tiny_sam, hugging_face_names, random_tiny_sam
 
 CONTENT = b"these are the published bytes"
 DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -33,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def card_of(digest: str | None = DIGEST) -> ModelCard:
     spec = WeightsSpec("published.pth", "https://example.org/published.pth", len(CONTENT), digest)
-    return replace(SAM, weights=spec)
+    return replace(SAM, weights=spec, blueprint="")
 
 
 def put(path: Path, content: bytes = CONTENT) -> Path:
@@ -190,72 +191,19 @@ def test_a_damaged_or_unwritable_memory_of_digests_does_no_harm(tmp_path: Path) 
 
 # ---------------------------------------------------------------------- layouts
 
-Save = Callable[[dict[str, Any], Path], None]
-
-
-def _torch_save(wrap: Callable[[dict[str, Any]], Any]) -> Save:
-    def save(state: dict[str, Any], path: Path) -> None:
-        import torch
-
-        torch.save(wrap(state), path)
-
-    return save
-
-
-def _legacy(state: dict[str, Any], path: Path) -> None:
-    import torch
-
-    torch.save(state, path, _use_new_zipfile_serialization=False)
-
-
-def _safetensors(rename: Callable[[dict[str, Any]], dict[str, Any]]) -> Save:
-    def save(state: dict[str, Any], path: Path) -> None:
-        from safetensors.torch import save_file
-
-        save_file({k: v.contiguous() for k, v in rename(state).items()}, path)
-
-    return save
-
-
-def _prefixed(prefix: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda state: {prefix + key: value for key, value in state.items()}
-
-
-def _hf_with_both_positions(state: dict[str, Any]) -> dict[str, Any]:
-    named = hugging_face_names(state)
-    shared = "prompt_encoder.shared_embedding.positional_embedding"
-    return {**named, shared: named["shared_image_embedding.positional_embedding"].clone()}
-
-
-def _hf_with_the_other_position(state: dict[str, Any]) -> dict[str, Any]:
-    named = _hf_with_both_positions(state)
-    del named["shared_image_embedding.positional_embedding"]
-    return named
-
-
-LAYOUTS: dict[str, Save] = {
-    "plain": _torch_save(lambda s: s),
-    "plain, before torch 1.6": _legacy,
-    "training run": _torch_save(
-        lambda s: {"model": _prefixed("module.")(s), "optimizer": {"lr": 1e-4}, "epoch": 7}
-    ),
-    "state_dict": _torch_save(lambda s: {"state_dict": s, "epoch": 7}),
-    "torch_em": _torch_save(lambda s: {"model_state": _prefixed("sam.")(s), "iteration": 7}),
-    "plain safetensors": _safetensors(lambda s: s),
-    "transformers": _torch_save(_hf_with_both_positions),
-    "transformers safetensors": _safetensors(hugging_face_names),
-    "transformers safetensors, tied": _safetensors(_hf_with_the_other_position),
-}
-
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_network(tmp_path: Path, layout: str) -> None:
     source = random_tiny_sam().state_dict()
     LAYOUTS[layout](source, tmp_path / "weights")
-    net = checkpoints.load_weights(build_tiny_sam(), tmp_path / "weights", "Tiny")
+    net = checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "weights", "Tiny")
     loaded = net.state_dict()
     assert loaded.keys() == source.keys()
     assert all(loaded[key].equal(source[key]) for key in source)
+    shapes = checkpoints.read_shapes(tmp_path / "weights")
+    assert {v.device.type for v in shapes.values()} == {"meta"}, "no value was read"
+    read = checkpoints.read_state(tmp_path / "weights")
+    assert {k: v.shape for k, v in shapes.items()} == {k: v.shape for k, v in read.items()}
     assert not net.training
     assert not any(p.requires_grad for p in net.parameters())
 
@@ -293,7 +241,7 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
 
     state = {k: v.half() for k, v in random_tiny_sam().state_dict().items()}
     torch.save(state, tmp_path / "half.pth")
-    net = checkpoints.load_weights(build_tiny_sam(), tmp_path / "half.pth", "Tiny")
+    net = checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "half.pth", "Tiny")
     assert {p.dtype for p in net.parameters()} == {torch.float32}
 
 
@@ -303,7 +251,7 @@ def test_half_precision_weights_become_float32(tmp_path: Path) -> None:
 def test_another_width_of_encoder_is_refused_in_one_line(tmp_path: Path) -> None:
     LAYOUTS["plain"](random_tiny_sam(width=64).state_dict(), tmp_path / "wide.pth")
     with pytest.raises(WeightsError) as caught:
-        checkpoints.load_weights(build_tiny_sam(), tmp_path / "wide.pth", "Tiny")
+        checkpoints.load_weights(Blueprint(build_tiny_sam()), tmp_path / "wide.pth", "Tiny")
     message = str(caught.value)
     assert "wide.pth is no Tiny" in message
     assert "have another shape" in message
@@ -357,7 +305,7 @@ def test_what_only_begins_like_a_checkpoint_is_damaged(tmp_path: Path, head: byt
 
 
 def test_a_table_without_tensors_is_refused(tmp_path: Path) -> None:
-    _torch_save(lambda s: [1, 2, 3])({}, tmp_path / "list.pth")
+    saved_with(lambda s: [1, 2, 3])({}, tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="no table of tensors"):
         checkpoints.read_state(tmp_path / "list.pth")
 
@@ -375,7 +323,7 @@ class Marker:
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     state = random_tiny_sam().state_dict()
     mark = tmp_path / "it ran"
-    _torch_save(lambda s: {"model": s, "extra": Marker(mark)})(state, tmp_path / "evil.pth")
+    saved_with(lambda s: {"model": s, "extra": Marker(mark)})(state, tmp_path / "evil.pth")
     with pytest.raises(WeightsError, match="could run code"):
         checkpoints.read_state(tmp_path / "evil.pth")
     assert not mark.exists()

@@ -159,7 +159,7 @@ def test_images_are_brought_to_the_models_scale_and_labels_back() -> None:
     made = Made("coarse", ellipses())
     report = bench_nuclei([made], CELLS, manager_of(model), Task(), mpp=0.5)
     assert model.shapes == [(192, 192, 3)]
-    assert cell(report, "no group", "nuclei") == 4
+    assert cell(report, "all", "nuclei") == 4
     assert "0.5 um/px" in report.setting
 
 
@@ -259,3 +259,10 @@ def test_bars_are_as_long_as_their_figures() -> None:
     tree = ET.fromstring(replace(REPORT, rows=(("a", 1, 1.0, 0.5),)).svg())
     widths = [e.get("width") for e in tree.iter() if e.tag.endswith("rect")][3:]
     assert widths == ["420", "210"]
+
+
+def test_a_long_name_does_not_reach_into_its_bars() -> None:
+    name = "colorectal adenocarcinoma epithelium"
+    tree = ET.fromstring(replace(REPORT, rows=((name, 1, 1.0, 0.5),)).svg())
+    bar = [e for e in tree.iter() if e.tag.endswith("rect")][3]
+    assert int(bar.get("x")) >= 8 + 7 * len(name)

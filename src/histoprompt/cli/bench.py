@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
+from histoprompt import __version__
 from histoprompt.cli.options import Commands, add_device, add_mpp
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
@@ -94,6 +96,14 @@ def _images(args: argparse.Namespace) -> list[Annotated]:
 
 
 def _write(report: Report, args: argparse.Namespace, kind: str) -> None:
+    report = replace(report, setting=f"{report.setting} {_subject(args)}")
     print(report.markdown())
     for path in write_report(report, args.out, f"{kind}-{args.model}"):
         print(path)
+
+
+def _subject(args: argparse.Namespace) -> str:
+    """What was measured on what, so that the table can be read without the command."""
+    whose = f"weights {args.weights.name}" if args.weights else "its own weights"
+    data = args.data.resolve().name
+    return f"Model {args.model} with {whose}, data {data}, histoprompt {__version__}."

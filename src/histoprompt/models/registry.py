@@ -8,7 +8,7 @@ Reading cards imports no torch.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import ModelError
-from histoprompt.models.card import ModelCard
+from histoprompt.models.blueprint import Blueprint
+from histoprompt.models.card import ModelCard, WeightsSpec
 
 ENTRY_POINTS = "histoprompt.models"
 # What docks and command line take where nobody chooses: prompts of every kind, and all nuclei.
@@ -88,14 +89,33 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
     """
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    module, _, function = card.loader.partition(":")
+    return _function(card, card.loader)(card, weights_path, device)
+
+
+def blueprint_of(card: ModelCard, spec: WeightsSpec) -> Blueprint | None:
+    """What a file of a model has to hold; None if the card does not say or it is no network.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be imported.
+    """
+    found: Blueprint | None = (
+        _function(card, card.blueprint)(card, spec) if card.blueprint else None
+    )
+    return found
+
+
+def _function(card: ModelCard, name: str) -> Callable[..., Any]:
+    """What a card names as ``"module:function"``."""
+    module, _, function = name.partition(":")
     try:
-        load = getattr(import_module(module), function)
+        found: Callable[..., Any] = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ModelError(
             f"{card.title} cannot be loaded: {error}. Install what is missing and start again."
         ) from error
-    return load(card, weights_path, device)
+    return found
 
 
 def _own_cards() -> Iterator[ModelCard]:

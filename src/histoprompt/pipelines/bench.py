@@ -118,4 +118,5 @@ def _figure(cell: Cell) -> float | None:
 def _shown(cell: Cell) -> str:
     if cell is None:
         return ""
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    # Counts of clicks are kept to two places.
+    return f"{cell:.{2 if cell > 1 else 3}f}" if isinstance(cell, float) else str(cell)

@@ -60,7 +60,8 @@ def bench_nuclei(
             found = _segment(model, shown)
         groups[item.group].append((true, _back(found, true.shape)))
     task.step(len(images), len(images), "Done")
-    rows = [_row(name or "no group", pairs) for name, pairs in sorted(groups.items())]
+    unnamed = "no group" if len(groups) > 1 else "all"
+    rows = [_row(name or unnamed, pairs) for name, pairs in sorted(groups.items())]
     if len(groups) > 1:
         rows.append(_row("all", [pair for pairs in groups.values() for pair in pairs]))
     return Report(f"{card.title}: all nuclei", _setting(card, mpp), COLUMNS, tuple(rows), _DRAWN)

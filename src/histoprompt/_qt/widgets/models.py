@@ -25,6 +25,7 @@ from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.doctor import Finding, examine
 from histoprompt.models.manager import ModelManager
+from histoprompt.models.weights.describe import size_of, source_of
 from histoprompt.models.weights.find import size_text
 
 
@@ -148,6 +149,8 @@ class ModelsDock(Dock):
         card = self.card
         lines = [f"<b>{card.title}</b> ({card.id}). {card.description}"]
         lines.append(f"Licence: {card.licence or 'not stated'}. {card.citation}")
+        if card.about is not None:
+            lines.append(f"Weights: {size_of(card)} from {source_of(card)}.")
         if card.terms is not None:
             lines.append(f"<b>Terms:</b> {card.terms.text}")
         lines += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -18,10 +19,13 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.jobs import Jobs
 from histoprompt._qt.layers import is_result
 from histoprompt._qt.widgets.base import row
+from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompt import PromptKind
 from histoprompt.core.slide import Slide
+from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 
@@ -96,6 +100,8 @@ class ModelPanel(QWidget):
 
     Parameters
     ----------
+    jobs : Jobs
+        Look at a file before it is chosen.
     role : Role
     default : str
         Id of the model chosen first.
@@ -104,12 +110,16 @@ class ModelPanel(QWidget):
     ----------
     chosen : Signal
         Another model or weights file was chosen: read `card` and `weights`.
+    refused : Signal(str)
+        Why a weights file was not chosen; what was chosen before stays.
     """
 
     chosen = Signal()
+    refused = Signal(str)
 
-    def __init__(self, role: Role = "prompt", default: str = registry.DEFAULT) -> None:
+    def __init__(self, jobs: Jobs, role: Role = "prompt", default: str = registry.DEFAULT) -> None:
         super().__init__()
+        self._jobs = jobs
         self._cards = [card for card in registry.all_cards() if card.role == role]
         self._files: dict[str, Path] = {}
         self._combo, self._note = narrow_combo(), QLabel(wordWrap=True)
@@ -152,7 +162,27 @@ class ModelPanel(QWidget):
             self, title, "", "Weights (*.pth *.pt *.bin *.safetensors)"
         )
         if name:
-            self.choose(self.card.id, Path(name))
+            self._note.setText(f"Looking at {Path(name).name} ...")
+            self._jobs.submit(
+                partial(_examine, self.card, Path(name)),
+                lane="files",
+                key=f"file for {self.card.role}",
+                title=f"Looking at {Path(name).name}",
+                on_done=self._on_examined,
+                on_error=self._on_refused,
+                on_cancel=self._describe,
+            )
+
+    def _on_examined(self, found: tuple[str, Path]) -> None:
+        """The file is its model's from now on, which need not be the chosen one any more."""
+        model_id, path = found
+        self._files[model_id] = path
+        if model_id == self.card.id:
+            self._on_chosen()
+
+    def _on_refused(self, text: str) -> None:
+        self._describe()
+        self.refused.emit(text)
 
     def _on_chosen(self) -> None:
         self._describe()
@@ -170,6 +200,13 @@ class ModelPanel(QWidget):
 
     def _file(self) -> str:
         return self.card.weights.filename if self.card.weights else ""
+
+
+def _examine(card: ModelCard, path: Path, task: Task) -> tuple[str, Path]:
+    """The model's id and the file, if the file is one for the model."""
+    if weights.verify(card, path, task).state == "unneeded":
+        raise WeightsError(f"{card.title} needs no weights: {path.name} is for another model.")
+    return card.id, path
 
 
 def _takes(card: ModelCard) -> str:

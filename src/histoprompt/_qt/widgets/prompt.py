@@ -86,7 +86,7 @@ class PromptDock(Dock):
     def _build(self) -> None:
         self._bound: Annotator | None = None
         self._corrections: Corrections | None = None
-        self.images, self.models = ImagePanel(self.viewer), ModelPanel()
+        self.images, self.models = ImagePanel(self.viewer), ModelPanel(self.session.jobs)
         self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         self._tools = {name: _button(*words, checkable=True) for name, words in _TOOLS.items()}
         self._actions = {name: _button(*words) for name, words in _ACTIONS.items()}
@@ -138,6 +138,7 @@ class PromptDock(Dock):
         self.images.chosen.connect(self._on_image)
         self.images.mpp_typed.connect(self._on_mpp)
         self.models.chosen.connect(self._on_model)
+        self.models.refused.connect(self._say)
         self._rule.currentIndexChanged.connect(self._on_params)
         self._each_box.toggled.connect(self._on_params)
         self._outline.toggled.connect(self._on_params)

@@ -71,7 +71,7 @@ class TextDock(Dock):
     def _build(self) -> None:
         self.control = TextController(self.session)
         self.images = ImagePanel(self.viewer)
-        self.models, self.words = ModelPanel("text", DEFAULT_MODEL), WordsPanel()
+        self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
         self.area, self.options = AreaPanel(), TextOptions()
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
         self.hand_on = HandOnPanel()
@@ -123,6 +123,7 @@ class TextDock(Dock):
         self.images.chosen.connect(self._on_image)
         self.images.mpp_typed.connect(self._on_mpp)
         self.models.chosen.connect(self._on_model)
+        self.models.refused.connect(self._say)
         self.words.changed.connect(self._on_words)
         self.words.chosen.connect(self.control.choose)
         self.options.changed.connect(self._on_options)

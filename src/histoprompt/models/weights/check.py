@@ -5,7 +5,8 @@ must have the published digest; under any other name it is the user's own (fine-
 and is taken as it is, its sha256 reported. Either way only tensors are ever read from it.
 
 Where no sha256 is published, the sha256 of the first file seen is kept as a pin, and a later file
-that differs is refused.
+that differs is refused. A file whose digest is not published at all becomes the first seen only if
+its tensors are those of the model, see `fit`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Literal
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.task import Task
+from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import pins
 from histoprompt.models.weights.digests import file_digest
 from histoprompt.models.weights.find import find, missing_error, size_text
+from histoprompt.models.weights.fit import check_fit
 
 State = Literal["published", "pinned", "own", "unneeded"]
 
@@ -77,7 +80,7 @@ def resolve(
     Returns
     -------
     Path or None
-        None for a model without weights.
+        None for a model without weights; what the user names for one that has its own package.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def resolve(
         digest is wrong (the message gives both).
     """
     if card.weights is None:
-        return None
+        return path if card.needs is not None else None
     found = _existing(card, card.weights, path)
     if path is None or not allow_unverified:
         verify_file(card, card.weights, found)
@@ -118,8 +121,8 @@ def companion(card: ModelCard, filename: str, beside: Path | None = None) -> Pat
     return path
 
 
-def verify(card: ModelCard, path: Path | None = None) -> Verification:
-    """Compare the loader's file with its published digest.
+def verify(card: ModelCard, path: Path | None = None, task: Task | None = None) -> Verification:
+    """Compare the loader's file with its published digest, and a user's own with the network.
 
     Parameters
     ----------
@@ -127,15 +130,22 @@ def verify(card: ModelCard, path: Path | None = None) -> Verification:
         Which model.
     path : Path, optional
         The file; where `locate` finds it by default.
+    task : Task, optional
+        Is told how far it is read.
 
     Raises
     ------
     WeightsError
-        If it is missing, cannot be read, or should be the published file and is not.
+        If it is missing, cannot be read, should be the published file and is not, or holds another
+        network.
     """
     if card.weights is None:
         return Verification("unneeded")
-    return verify_file(card, card.weights, _existing(card, card.weights, path))
+    found = _existing(card, card.weights, path)
+    checked = verify_file(card, card.weights, found, task)
+    if checked.state == "own":
+        check_fit(card, card.weights, found)
+    return checked
 
 
 def verify_all(card: ModelCard, task: Task | None = None) -> list[Verification]:
@@ -193,6 +203,8 @@ def verify_file(
     if pins.pin_of(spec) is None and not origin and path != find(spec):
         # What the user names may be anything: only a file put in place becomes the first seen.
         return Verification("published" if published else "own", path, sha256)
+    if not published and pins.pin_of(spec) is None:
+        check_fit(card, spec, path, origin)
     pin = pins.check(card, spec, origin or str(path), sha256)
     return Verification("published" if published else "pinned", path, sha256, pin)
 
@@ -221,5 +233,11 @@ def _other_file(
     return WeightsError(
         f"{origin or path} ({path.stat().st_size:,} bytes) is not the published file "
         f"{spec.filename} of {card.title}{size_text(spec)}: its {algorithm} is "
-        f"{found.partition(':')[2]}, published is {published}. {advice}"
+        f"{found.partition(':')[2]}, published is {published}.{_whose(found)} {advice}"
     )
+
+
+def _whose(digest: str) -> str:
+    """Which other model a published digest belongs to, as a sentence; empty if to none."""
+    titles = [c.title for c in registry.all_cards() if digest in {s.digest for s in c.files}]
+    return f" It is the published file of {titles[0]}." if titles else ""

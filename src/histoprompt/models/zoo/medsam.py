@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.zoo.family import SamFamily
 from histoprompt.models.zoo.fitting import Fit, min_max
-from histoprompt.models.zoo.sam import build
+from histoprompt.models.zoo.sam import BLUEPRINT, VALUES, built
 
 CARD = ModelCard(
     id="medsam",
     role="prompt",
     title="MedSAM ViT-B",
     loader="histoprompt.models.zoo.medsam:load",
+    architecture="vit_b",
+    blueprint=BLUEPRINT,
     accepts=frozenset({"box"}),
     input_size=1024,
     licence="Apache-2.0 (code); CC-BY-4.0 (Zenodo deposit of the weights)",
@@ -30,6 +32,7 @@ CARD = ModelCard(
         filename="medsam_vit_b.pth",
         source="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",
         digest="md5:3bb6db55bd0c9ca30b61248bca72f8d6",
+        values=VALUES["b"],
     ),
     field=256,
     memory_mib=3000,
@@ -45,7 +48,7 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     WeightsError
         If the file holds no SAM ViT-B.
     """
-    net = build("vit_b", weights, card.title, device)
+    net = built(card, weights, device)
     return SamFamily(card, net, device, prepare, scored=False, resize_probabilities=True)
 
 

@@ -13,16 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
 from histoprompt.models.zoo.family import SamFamily
 from histoprompt.models.zoo.fitting import Fit, longest_side, pad_square
 
+BLUEPRINT = "histoprompt.models.zoo.sam:blueprint"
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 STD = np.array([58.395, 57.12, 57.375], np.float32)
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _GWDG = "https://owncloud.gwdg.de/index.php/s/"
 _BIOIMAGE = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io/"
+# Of the networks `empty` builds: what their files hold.
+VALUES = {"t": 10_140_231, "b": 93_735_728, "l": 312_343_088, "h": 641_090_864}
+# Of the instance decoder: it has 9.6 or 11.0 million, and which of them only its file tells.
+DECODER_VALUES = 10_300_000
 MEMORY_MIB = {"t": 900, "b": 3000, "l": 4600, "h": 6200}
 UNSTATED = "not stated for the weights (code MIT); several training sets are non-commercial"
 PATHOSAM_TERMS = Terms(
@@ -40,7 +46,9 @@ def _card(card_id: str, title: str, size: str, weights: WeightsSpec, **more: Any
         id=card_id,
         role="prompt",
         title=title,
-        loader=f"histoprompt.models.zoo.sam:load_vit_{size}",
+        loader="histoprompt.models.zoo.sam:load",
+        architecture=f"vit_{size}",
+        blueprint=BLUEPRINT,
         accepts=frozenset({"point", "box"}),
         input_size=1024,
         weights=weights,
@@ -65,13 +73,19 @@ def _sam(size: str, filename: str, n_bytes: int, sha256: str) -> ModelCard:
 def pathosam_file(size: str, share: str, xxh128: str, part: str = "") -> WeightsSpec:
     """A file of PathoSAM; `part` is ``"_decoder"`` for its instance decoder."""
     name = f"vit_{size}_histopathology{part}.pt"
-    return WeightsSpec(name, f"{_GWDG}{share}/download", digest=f"xxh128:{xxh128}")
+    source, digest = f"{_GWDG}{share}/download", f"xxh128:{xxh128}"
+    return WeightsSpec(name, source, digest=digest, values=_values(size, part))
 
 
 def microsam_file(size: str, record: str, xxh128: str, part: str = "") -> WeightsSpec:
     """A file of micro-sam's models for light microscopy; `part` as for `pathosam_file`."""
     url = f"{_BIOIMAGE}{record}/files/vit_{size}{part}.pt"
-    return WeightsSpec(f"vit_{size}_lm{part}.pt", url, digest=f"xxh128:{xxh128}")
+    name, digest = f"vit_{size}_lm{part}.pt", f"xxh128:{xxh128}"
+    return WeightsSpec(name, url, digest=digest, values=_values(size, part))
+
+
+def _values(size: str, part: str) -> int:
+    return DECODER_VALUES if part else VALUES[size]
 
 
 PATHOSAM_FILES = {
@@ -149,37 +163,20 @@ CARDS = (
 )
 
 
-def load_vit_t(card: ModelCard, weights: Path, device: str) -> SamFamily:
-    """MobileSAM and its kin; raises WeightsError for a file of another kind."""
-    return SamFamily(card, build("vit_t", weights, card.title, device), device, prepare)
+def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
+    """SAM with the encoder of the card; raises WeightsError for a file of another kind."""
+    return SamFamily(card, built(card, weights, device), device, prepare)
 
 
-def load_vit_b(card: ModelCard, weights: Path, device: str) -> SamFamily:
-    """SAM with the base encoder and its kin; raises WeightsError for a file of another kind."""
-    return SamFamily(card, build("vit_b", weights, card.title, device), device, prepare)
-
-
-def load_vit_l(card: ModelCard, weights: Path, device: str) -> SamFamily:
-    """SAM with the large encoder and its kin; raises WeightsError for a file of another kind."""
-    return SamFamily(card, build("vit_l", weights, card.title, device), device, prepare)
-
-
-def load_vit_h(card: ModelCard, weights: Path, device: str) -> SamFamily:
-    """SAM with the huge encoder and its kin; raises WeightsError for a file of another kind."""
-    return SamFamily(card, build("vit_h", weights, card.title, device), device, prepare)
-
-
-def build(kind: str, weights: Path, title: str, device: str) -> Any:
+def built(card: ModelCard, weights: Path, device: str) -> Any:
     """The network of `segment_anything` with these weights, ready on the device.
 
     Parameters
     ----------
-    kind : {"vit_t", "vit_b", "vit_l", "vit_h"}
-        Which encoder.
+    card : ModelCard
+        Its `architecture` says which encoder: ``"vit_t"``, ``"vit_b"``, ``"vit_l"`` or ``"vit_h"``.
     weights : Path
         In any layout `checkpoints.read_state` knows.
-    title : str
-        The model's name in error messages.
     device : str
         Where to put it.
 
@@ -190,7 +187,12 @@ def build(kind: str, weights: Path, title: str, device: str) -> Any:
     """
     from histoprompt.models.checkpoints import load_weights
 
-    return load_weights(empty(kind), weights, title).to(device)
+    return load_weights(Blueprint(empty(card.architecture)), weights, card.title).to(device)
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint:
+    """What a file of SAM with the card's encoder has to hold."""
+    return Blueprint(empty(card.architecture))
 
 
 def empty(kind: str) -> Any:

@@ -19,6 +19,7 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.core.scribbles import rasterise
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import sam
@@ -191,21 +192,26 @@ def _check_positive(prompt: Prompt) -> None:
 def load_unet(card: ModelCard, weights: Path, device: str) -> ScribbleUNetModel:
     """The UNet with these weights; raises WeightsError for a file of another kind."""
     from histoprompt.models.checkpoints import load_weights
+
+    net = load_weights(blueprint(card), weights, card.title)
+    return ScribbleUNetModel(card, net.to(device), device)
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:
+    """What the file of the UNet has to hold."""
     from histoprompt.models.zoo.scribble_unet import ScribbleUNet
 
-    return ScribbleUNetModel(
-        card, load_weights(ScribbleUNet(), weights, card.title).to(device), device
-    )
+    return Blueprint(ScribbleUNet())
 
 
 def load_sam(card: ModelCard, weights: Path, device: str) -> ScribbleSam:
     """SAM ViT-B with these weights; raises WeightsError for a file of another kind."""
-    net = sam.build("vit_b", weights, card.title, device)
+    net = sam.built(card, weights, device)
     return ScribbleSam(card, net, device, prepare_sam, three_always=True)
 
 
 def _card(
-    card_id: str, title: str, loader: str, filename: str, link: str, **more: Any
+    card_id: str, title: str, loader: str, filename: str, link: str, *, values: int, **more: Any
 ) -> ModelCard:
     url = f"{_DROPBOX}{link}"
     return ModelCard(
@@ -216,7 +222,7 @@ def _card(
         accepts=ACCEPTS,
         licence="Apache-2.0 (code; no other is stated for the weights)",
         citation="Wong et al., ScribblePrompt, ECCV 2024",
-        weights=WeightsSpec(filename, url),
+        weights=WeightsSpec(filename, url, values=values),
         field=SIDE,
         **more,
     )
@@ -230,6 +236,8 @@ CARDS = (
         "ScribblePrompt_unet_v1_nf192_res128.pt",
         "pnw88n05irnv5z1snlklr/ScribblePrompt_unet_v1_nf192_res128.pt"
         "?rlkey=dr8xvkf0wj2r082h1zzpcmz5o&dl=1",
+        values=3_991_882,
+        blueprint="histoprompt.models.zoo.scribbleprompt:blueprint",
         input_size=SIDE,
         memory_mib=300,
         description="Small; any mix of prompts, sees 128 px of grey and no colour.",
@@ -241,6 +249,9 @@ CARDS = (
         "ScribblePrompt_sam_v1_vit_b_res128.pt",
         "s1xlyhyg92kle72dctoa5/ScribblePrompt_sam_v1_vit_b_res128.pt"
         "?rlkey=zc6p40kfvotdo4ts9l7w8o05g&dl=1",
+        values=sam.VALUES["b"],
+        architecture="vit_b",
+        blueprint=sam.BLUEPRINT,
         input_size=1024,
         memory_mib=3200,
         description="SAM on grey images with scribbles: as many clicks as painted pixels.",

@@ -7,13 +7,15 @@ mahmoodlab/TRIDENT and lazyslide-models, read for facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.models import key_maps
+from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
 from histoprompt.models.zoo.precision import half_on
 from histoprompt.models.zoo.tile_input import IMAGENET, Recipe, features_of
@@ -35,6 +37,8 @@ class Architecture:
     ----------
     name : str
         timm's.
+    values : int
+        How many a file of it holds.
     options : dict
         Of ``timm.create_model``.
     gated : bool
@@ -45,6 +49,7 @@ class Architecture:
     """
 
     name: str
+    values: int
     options: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
     with_mean: bool = False
@@ -54,14 +59,20 @@ class Architecture:
 ARCHITECTURES = {
     "virchow2": Architecture(
         "vit_huge_patch14_224",
+        631_239_424,
         {**_VIRCHOW, "reg_tokens": 4},
         gated=True,
         with_mean=True,
     ),
-    "virchow": Architecture("vit_huge_patch14_224", _VIRCHOW, gated=True, with_mean=True),
-    "uni": Architecture("vit_large_patch16_224", {"init_values": 1e-5, "dynamic_img_size": True}),
+    "virchow": Architecture(
+        "vit_huge_patch14_224", 631_229_184, _VIRCHOW, gated=True, with_mean=True
+    ),
+    "uni": Architecture(
+        "vit_large_patch16_224", 303_350_784, {"init_values": 1e-5, "dynamic_img_size": True}
+    ),
     "uni2-h": Architecture(
         "vit_giant_patch14_224",
+        681_394_176,
         {
             **_GATED,
             "depth": 24,
@@ -75,12 +86,15 @@ ARCHITECTURES = {
     ),
     "h-optimus-0": Architecture(
         "vit_giant_patch14_reg4_dinov2",
+        1_134_774_272,
         {"img_size": 224, "init_values": 1e-5, "dynamic_img_size": False},
         recipe=_H_OPTIMUS,
     ),
-    "phikon-v2": Architecture("vit_large_patch16_224", {"init_values": 1e-5}),
-    "dinov2-vit-b": Architecture("vit_base_patch14_dinov2", {"dynamic_img_size": True}),
-    "dinov2-vit-l": Architecture("vit_large_patch14_dinov2", {"dynamic_img_size": True}),
+    "phikon-v2": Architecture("vit_large_patch16_224", 303_350_784, {"init_values": 1e-5}),
+    "dinov2-vit-b": Architecture("vit_base_patch14_dinov2", 86_579_712, {"dynamic_img_size": True}),
+    "dinov2-vit-l": Architecture(
+        "vit_large_patch14_dinov2", 304_367_616, {"dynamic_img_size": True}
+    ),
 }
 
 
@@ -140,11 +154,14 @@ def load(card: ModelCard, weights: Path, device: str) -> VitEncoder:
         If the file holds another architecture.
     """
     from histoprompt.models.checkpoints import load_weights
-    from histoprompt.models.key_maps import to_timm_vit
 
-    design = ARCHITECTURES[card.id]
-    net = load_weights(build(design), weights, card.title, to_timm_vit)
-    return VitEncoder(net.to(device), design, device, half_on(card, device))
+    net = load_weights(blueprint(card), weights, card.title).to(device)
+    return VitEncoder(net, ARCHITECTURES[card.id], device, half_on(card, device))
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:
+    """What the file of an encoder has to hold."""
+    return Blueprint(build(ARCHITECTURES[card.id]), key_maps.to_timm_vit)
 
 
 def build(design: Architecture, **changed: Any) -> Any:
@@ -188,8 +205,9 @@ def _card(card_id: str, title: str, weights: WeightsSpec, **more: Any) -> ModelC
         role="encoder",
         title=title,
         loader="histoprompt.models.zoo.vit:load",
+        blueprint="histoprompt.models.zoo.vit:blueprint",
         input_size=ARCHITECTURES[card_id].recipe.side,
-        weights=weights,
+        weights=replace(weights, values=ARCHITECTURES[card_id].values),
         half="float16",
         **more,
     )

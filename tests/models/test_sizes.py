@@ -1,0 +1,56 @@
+"""Sizes that lists show: published, or worked out from networks built on the meta device."""
+
+from __future__ import annotations
+
+import pytest
+
+from histoprompt.models import registry
+from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.weights.describe import size_of
+from histoprompt.models.weights.find import megabytes, size_text
+from histoprompt.models.zoo import clip, sam
+
+ALL = registry.all_cards()
+FILES = [(card, card.weights) for card in ALL if card.weights is not None and card.blueprint]
+
+
+def test_every_model_with_weights_shows_a_size() -> None:
+    for card in ALL:
+        shown = size_of(card)
+        assert shown.endswith(" MB") == (card.weights is not None or card.values is not None)
+        assert shown.startswith("~") == (shown != "-" and card.n_bytes is None)
+
+
+@pytest.mark.parametrize(
+    ("card", "spec"), FILES, ids=[f"{card.id}-{spec.filename}" for card, spec in FILES]
+)
+def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> None:
+    """Within 1 %, of published sizes too: what a file holds beside its values is little."""
+    blueprint = registry.blueprint_of(card, spec)
+    assert blueprint is not None
+    assert spec.about == pytest.approx(4 * blueprint.values, rel=0.01)
+
+
+def test_an_instance_decoder_is_one_of_two() -> None:
+    from histoprompt.models.blueprint import Blueprint
+    from histoprompt.models.zoo.unetr import InstanceDecoder, Resampled, Transposed
+
+    values = [Blueprint(InstanceDecoder(kind)).values for kind in (Resampled, Transposed)]
+    assert sum(values) / 2 == pytest.approx(sam.DECODER_VALUES, rel=0.01)
+    assert values == pytest.approx([sam.DECODER_VALUES] * 2, rel=0.08)
+
+
+def test_a_vocabulary_has_a_line_for_each_word_of_the_network() -> None:
+    net = clip.build_biomedclip()
+    words = net.text.transformer.embeddings.word_embeddings.num_embeddings
+    assert clip.CARDS[3].others[0].about == 8 * words
+
+
+def test_a_size_is_written_for_people() -> None:
+    assert megabytes(605_109_252) == "605 MB"
+    assert megabytes(2_564_550_879) == "2,565 MB"
+    assert megabytes(60_000) == "0.1 MB"
+    spec = WeightsSpec("a.pt", "s", values=151_277_313)
+    assert size_text(spec) == " (about 605 MB)"
+    assert size_text(WeightsSpec("a.pt", "s", 7, values=1)) == " (7 bytes)"
+    assert size_text(WeightsSpec("a.pt", "s")) == ""
