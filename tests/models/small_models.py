@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_sam import SIDE, build_tiny_sam
 
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.zoo import clip, sam, scribble_unet, vit
+from tiny_sam import SIDE, build_tiny_sam
 
 State = dict[str, Any]
 

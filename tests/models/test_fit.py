@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from refusal import refused
 from small_models import random_values, save_random, small_networks
-from tiny_sam import random_tiny_sam
 
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
@@ -22,6 +21,7 @@ from histoprompt.models.weights.find import partial_bytes
 from histoprompt.models.weights.pack import export_pack, import_file, import_pack
 from histoprompt.models.zoo.scribble_unet import ScribbleUNet
 from http_server import File, running
+from tiny_sam import random_tiny_sam
 
 ALL = registry.all_cards()
 FETCHED = [c for c in ALL if c.weights is not None and c.weights.package is None]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_sam import hugging_face_names, random_tiny_sam
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt
@@ -16,6 +15,7 @@ from histoprompt.models import registry, weights
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.decoding import PromptDecoder
 from histoprompt.models.zoo.family import SamFamily
+from tiny_sam import hugging_face_names, random_tiny_sam
 
 PROMPT = Prompt.of_box(Box(20, 30, 61, 75))
 
@@ -65,6 +65,7 @@ def test_our_names_of_transformers_are_its_own(theirs: Any) -> None:
 def built_from(path: Path) -> Any:
     """The network of a file of a user, of the structure of `tiny_sam`."""
     from segment_anything import sam_model_registry
+
     from tiny_sam import build_tiny_sam
 
     card = registry.card("sam-vit-b")
