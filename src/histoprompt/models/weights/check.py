@@ -70,14 +70,15 @@ def resolve(
     card : ModelCard
         Which model.
     path : Path, optional
-        A file the user names, in place of the weights folder and the package.
+        A file the user names, in place of the weights folder and the package. For a model whose
+        package keeps the weights (`card.needs`) it may be a folder, and is for the package to read.
     allow_unverified : bool
         Take the user's file even if it bears the published name and another digest.
 
     Returns
     -------
     Path or None
-        None for a model without weights.
+        None for a model without weights, or with those its package keeps.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def resolve(
         digest is wrong (the message gives both).
     """
     if card.weights is None:
-        return None
+        return None if card.needs is None or path is None else _there(path)
     found = _existing(card, card.weights, path)
     if path is None or not allow_unverified:
         verify_file(card, card.weights, found)
@@ -195,6 +196,12 @@ def verify_file(
         return Verification("published" if published else "own", path, sha256)
     pin = pins.check(card, spec, origin or str(path), sha256)
     return Verification("published" if published else "pinned", path, sha256, pin)
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise WeightsError(f"The weights {path} do not exist. Check the path.")
+    return path
 
 
 def _existing(card: ModelCard, spec: WeightsSpec, path: Path | None = None) -> Path:
