@@ -82,7 +82,7 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
     Raises
     ------
     ModelError
-        If the loader cannot be imported.
+        If the loader, or a package it needs, cannot be imported.
     WeightsError
         If the file does not fit the model.
     """
@@ -92,10 +92,16 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
     try:
         load = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise ModelError(
-            f"{card.title} cannot be loaded: {error}. Install what is missing and start again."
-        ) from error
-    return load(card, weights_path, device)
+        raise _unloadable(card, error) from error
+    try:
+        return load(card, weights_path, device)
+    except ImportError as error:
+        raise _unloadable(card, error) from error
+
+
+def _unloadable(card: ModelCard, error: Exception) -> ModelError:
+    what = f"pip install '{card.needs[1]}'" if card.needs else "Install what is missing"
+    return ModelError(f"{card.title} cannot be loaded: {error}. {what} and start again.")
 
 
 def _own_cards() -> Iterator[ModelCard]:
