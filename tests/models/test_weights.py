@@ -118,6 +118,17 @@ def test_digests_of_abc_are_the_known_ones(tmp_path: Path, algorithm: str, diges
     assert weights.file_digest(put(tmp_path / "f", b"abc"), algorithm) == f"{algorithm}:{digest}"
 
 
+def test_the_digest_of_a_folder_tells_its_files_apart(tmp_path: Path) -> None:
+    put(tmp_path / "model" / "config.json")
+    first = weights.folder_digest(tmp_path / "model", "sha256")
+    put(tmp_path / "model" / "weights_best.h5", b"other bytes")
+    second = weights.folder_digest(tmp_path / "model", "sha256")
+    assert first != second
+    assert second.startswith("sha256:")
+    shutil.copytree(tmp_path / "model", tmp_path / "copy")
+    assert weights.folder_digest(tmp_path / "copy", "sha256") == second
+
+
 def test_a_wrong_digest_is_refused_with_both_and_the_source() -> None:
     path = put(settings.weights_folder() / "published.pth", b"something else")
     found = hashlib.sha256(b"something else").hexdigest()

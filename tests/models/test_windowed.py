@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from histoprompt.models import registry
-from histoprompt.models.windowed import WindowedCells
+from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 
 def moody(window: np.ndarray) -> np.ndarray:
@@ -58,3 +58,13 @@ def test_the_classical_segmenter_of_cells():
     labels = registry.load_model(card, None, "cpu").segment(image)
     assert labels.max() == len(places)
     assert all(labels[p] for p in places)
+
+
+def test_bare_glass_is_shown_to_nobody():
+    image = np.full((150, 70, 3), 235, np.uint8)
+    image += np.random.default_rng(0).integers(0, 9, image.shape, np.uint8)
+    image[120:130, 20:30] = 120
+    model = WindowedCells(lambda w: np.ones(w.shape[:2], np.int32), 64, 48, GLASS_CONTRAST)
+    labels = model.segment(image)
+    assert labels[:90].max() == 0
+    assert labels[120:130, 20:30].min() > 0

@@ -25,6 +25,7 @@ def load_from_registry(card: ModelCard, weights: Path | None, device: str) -> An
     from histoprompt.models.weights import resolve
 
     path = resolve(card, weights)
-    # A model without weights needs no torch.
-    with smooth_import() if path is not None else contextlib.nullcontext():
+    # A model without weights needs no torch; one of a package of its own may.
+    heavy = path is not None or card.needs is not None
+    with smooth_import() if heavy else contextlib.nullcontext():
         return load_model(card, path, device)

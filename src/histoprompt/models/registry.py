@@ -83,13 +83,17 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
     Raises
     ------
     ModelError
-        If the loader cannot be imported.
+        If the loader, or a package it needs, cannot be imported.
     WeightsError
         If the file does not fit the model.
     """
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    return _function(card, card.loader)(card, weights_path, device)
+    load = _function(card, card.loader)
+    try:
+        return load(card, weights_path, device)
+    except ImportError as error:
+        raise _unloadable(card, error) from error
 
 
 def blueprint_of(card: ModelCard, spec: WeightsSpec) -> Blueprint | None:
@@ -112,10 +116,13 @@ def _function(card: ModelCard, name: str) -> Callable[..., Any]:
     try:
         found: Callable[..., Any] = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise ModelError(
-            f"{card.title} cannot be loaded: {error}. Install what is missing and start again."
-        ) from error
+        raise _unloadable(card, error) from error
     return found
+
+
+def _unloadable(card: ModelCard, error: Exception) -> ModelError:
+    what = f"pip install '{card.needs[1]}'" if card.needs else "Install what is missing"
+    return ModelError(f"{card.title} cannot be loaded: {error}. {what} and start again.")
 
 
 def _own_cards() -> Iterator[ModelCard]:

@@ -15,6 +15,9 @@ from scipy import ndimage as ndi
 from histoprompt.core.geometry import Box
 from histoprompt.core.tiling import Tile
 
+# Noise and vignetting of glass stay below it, stained nuclei are several times darker.
+GLASS_CONTRAST = 25
+
 Find = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 
 
@@ -27,11 +30,14 @@ class WindowedCells:
         (h, w, 3) uint8 to (h, w) int32 labels, 0 background.
     size, step : int
         Side of the windows, and pixels between them; the card's `windows`.
+    least_contrast : int
+        A window in which no channel varies by so much is glass, and shown to nobody. For
+        networks that stretch the contrast of what they see, and find cells in bare noise.
     """
 
-    def __init__(self, find: Find, size: int, step: int) -> None:
+    def __init__(self, find: Find, size: int, step: int, least_contrast: int = 0) -> None:
         self._find, self._size, self._step = find, size, step
-        self._margin = (size - step) // 2
+        self._margin, self._least = (size - step) // 2, least_contrast
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label an (h, w, 3) image: (h, w) int32, cells from 1 without gaps."""
@@ -41,7 +47,10 @@ class WindowedCells:
             for col in self._spans(w):
                 outer, inner = (Box(r[0], c[0], r[1], c[1]) for r, c in zip(row, col, strict=True))
                 tile = Tile(0, 0, inner, outer)
-                found = _numbered(self._find(np.ascontiguousarray(image[outer.slices()])))
+                window = np.ascontiguousarray(image[outer.slices()])
+                if np.ptp(window, axis=(0, 1)).max() < self._least:
+                    continue
+                found = _numbered(self._find(window))
                 owned, view = _owned(found, tile), out[outer.slices()]
                 count = int(out.max())
                 np.copyto(view, owned + count, where=(owned > 0) & (view == 0))

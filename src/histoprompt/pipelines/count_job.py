@@ -100,10 +100,11 @@ def _weights(card: ModelCard, path: Path | None) -> dict[str, str | None]:
     """Which weights a count is made with, by their digest."""
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    found = weights.resolve(card, path) or path
-    if found is None or found.is_dir():
-        return {"weights": None if found is None else str(found)}
-    return {"weights": weights.file_digest(found, "sha256")}
+    found = weights.resolve(card, path)
+    if found is None:
+        return {"weights": None}
+    digest = weights.folder_digest if found.is_dir() else weights.file_digest
+    return {"weights": digest(found, "sha256")}
 
 
 def _classifier(choice: CountChoice) -> tuple[CellClassifier | None, str | None]:

@@ -4,7 +4,7 @@ Fetching and packing import more, so they have modules of their own: `install` a
 """
 
 from histoprompt.models.weights.check import Verification, companion, resolve, verify, verify_all
-from histoprompt.models.weights.digests import file_digest
+from histoprompt.models.weights.digests import file_digest, folder_digest
 from histoprompt.models.weights.find import WeightsStatus, expected_path, locate
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "companion",
     "expected_path",
     "file_digest",
+    "folder_digest",
     "locate",
     "resolve",
     "verify",

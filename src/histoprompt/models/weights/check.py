@@ -73,14 +73,15 @@ def resolve(
     card : ModelCard
         Which model.
     path : Path, optional
-        A file the user names, in place of the weights folder and the package.
+        A file the user names, in place of the weights folder and the package. For a model whose
+        package keeps the weights (`card.needs`) it may be a folder, and is for the package to read.
     allow_unverified : bool
         Take the user's file even if it bears the published name and another digest.
 
     Returns
     -------
     Path or None
-        None for a model without weights; what the user names for one that has its own package.
+        None for a model without weights, or with those its package keeps.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def resolve(
         digest is wrong (the message gives both).
     """
     if card.weights is None:
-        return path if card.needs is not None else None
+        return None if card.needs is None or path is None else _there(path)
     found = _existing(card, card.weights, path)
     if path is None or not allow_unverified:
         verify_file(card, card.weights, found)
@@ -207,6 +208,12 @@ def verify_file(
         check_fit(card, spec, path, origin)
     pin = pins.check(card, spec, origin or str(path), sha256)
     return Verification("published" if published else "pinned", path, sha256, pin)
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise WeightsError(f"The weights {path} do not exist. Check the path.")
+    return path
 
 
 def _existing(card: ModelCard, spec: WeightsSpec, path: Path | None = None) -> Path:

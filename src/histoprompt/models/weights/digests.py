@@ -45,6 +45,24 @@ def file_digest(path: Path, algorithm: str, task: Task | None = None) -> str:
     return f"{algorithm}:{known[key]}"
 
 
+def folder_digest(folder: Path, algorithm: str) -> str:
+    """The digest of a model that is a folder: of the names and digests of the files in it.
+
+    Parameters
+    ----------
+    folder : Path
+    algorithm : {"sha256", "md5"}
+
+    Raises
+    ------
+    WeightsError
+        If a file in it cannot be read.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    listed = "".join(f"{path.name} {file_digest(path, algorithm)}\n" for path in files)
+    return f"{algorithm}:{hashlib.new(algorithm, listed.encode()).hexdigest()}"
+
+
 def remember_move(old: Path, new: Path) -> None:
     """Carry the digests of a file along that is about to be renamed."""
     before = _identity(old)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import ModelCard
-from histoprompt.models.windowed import WindowedCells
+from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 CARD = ModelCard(
     id="cellpose",
@@ -58,4 +58,4 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
         masks = model.eval(window, channel_axis=2)[0]
         return np.asarray(masks, np.int32)
 
-    return WindowedCells(find, card.input_size, card.step)
+    return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)

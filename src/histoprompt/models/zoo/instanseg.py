@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import ModelCard
-from histoprompt.models.windowed import WindowedCells
+from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 CARD = ModelCard(
     id="instanseg",
@@ -28,44 +31,86 @@ CARD = ModelCard(
     description="Nuclei of H&E and IHC, quick; its own package and a TorchScript model.",
 )
 _NAME = "brightfield_nuclei"
+_FILE = "instanseg.pt"
+# Smallest side that its published models state.
+_LEAST = 32
 
 
 def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     """Wrap the package's model.
 
+    Parameters
+    ----------
+    weights : Path, optional
+        A TorchScript file that InstanSeg exported, or a folder with its `instanseg.pt`; by default
+        the published brightfield model where the package keeps it.
+
     Raises
     ------
     WeightsError
-        If no model is where the package keeps its own; nothing is downloaded unasked.
+        If the model is not there or is of another kind; nothing is downloaded unasked.
     """
-    import torch
     from instanseg import InstanSeg
 
-    path = weights or _newest()
-    if path is None or not path.is_file():
-        raise WeightsError(
-            f"The model of {card.title} is missing. The package fetches it when it is first used: "
-            f"instanseg.InstanSeg({_NAME!r}); or name an instanseg.pt with --weights."
-        )
-    network = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+    network = _read(_place(card, weights))
     model: Any = InstanSeg(network, device=device, verbosity=0)
+    # one that was exported without its pixel size takes images as they are
+    seen_at = card.mpp if network.pixel_size > 0 else None
 
     def find(window: NDArray[np.uint8]) -> NDArray[np.int32]:
-        found = model.eval_small_image(
-            window, pixel_size=card.mpp, return_image_tensor=False, target="nuclei"
-        )
-        return np.asarray(found.cpu().numpy(), np.int32).reshape(window.shape[:2])
+        h, w = window.shape[:2]
+        room = [(0, max(0, _LEAST - side)) for side in (h, w)]
+        image = np.pad(window, (*room, (0, 0)), mode="symmetric")
+        with warnings.catch_warnings():  # it asks for CUDA's half precision on every device
+            warnings.simplefilter("ignore", UserWarning)
+            found = model.eval_small_image(
+                image, pixel_size=seen_at, return_image_tensor=False, target="nuclei"
+            )
+        return np.asarray(found[0, 0].cpu().numpy()[:h, :w], np.int32)
 
-    return WindowedCells(find, card.input_size, card.step)
+    return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)
+
+
+def _place(card: ModelCard, weights: Path | None) -> Path:
+    path = _newest() if weights is None else weights / _FILE if weights.is_dir() else weights
+    if path is None or not path.is_file():
+        raise WeightsError(
+            f"The model of {card.title} is missing{'' if path is None else f': {path}'}. With a "
+            f"network the package fetches it: python -c 'import instanseg; "
+            f'instanseg.InstanSeg("{_NAME}")\'. Without one, unpack {_NAME}.zip of '
+            f"github.com/instanseg/instanseg/releases, and name its {_FILE} with --weights."
+        )
+    return path
 
 
 def _newest() -> Path | None:
     """The model as the package's own download leaves it, the highest version."""
-    import os
-
     import instanseg.utils
 
     home = os.environ.get("INSTANSEG_BIOIMAGEIO_PATH")
     assert instanseg.utils.__file__ is not None
     folder = Path(home) if home else Path(instanseg.utils.__file__).parents[1] / "bioimageio_models"
-    return max(folder.glob(f"{_NAME}/*/instanseg.pt"), default=None)
+    return max(folder.glob(f"{_NAME}/*/{_FILE}"), key=_version, default=None)
+
+
+def _version(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parent.name)]
+
+
+def _read(path: Path) -> Any:
+    import torch
+
+    try:
+        with warnings.catch_warnings():  # torch would rather have models exported otherwise
+            warnings.simplefilter("ignore", FutureWarning)
+            # to the CPU first: what fails is then the file, and not the memory of a device
+            network = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        # of a page of text the first sentence says what is wrong
+        reason = str(error).strip().splitlines()[0].partition(". ")[0]
+        raise WeightsError(
+            f"{path} is no TorchScript file: {reason}. Name an {_FILE} as InstanSeg exports it."
+        ) from error
+    if not all(hasattr(network, name) for name in ("pixel_size", "cells_and_nuclei")):
+        raise WeightsError(f"{path} is a TorchScript file, but no model that InstanSeg exported.")
+    return network
