@@ -46,4 +46,4 @@ def test_a_word_that_fits_no_cell_has_no_example():
     named = cells.classified(("tumour", "stroma", UNSURE), nothing, np.full(COUNT, 0.5, np.float32))
     found = named_among(cells, named)
     assert found.surest == {}
-    assert found.cells.counts() == {"tumour": 0, "stroma": 0, UNSURE: COUNT, UNCLASSIFIED: 0}
+    assert found.cells.counts() == {"tumour": 0, "stroma": 0, UNSURE: COUNT}

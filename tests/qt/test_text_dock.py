@@ -170,19 +170,26 @@ def test_the_slider_cuts_regions_which_are_committed_and_taken_back(text, until)
     assert store.count == 0
 
 
+def table(dock: TextDock) -> list[tuple[str, ...]]:
+    shown = dock.cells._table
+    rows = range(shown.rowCount())
+    return [tuple(shown.item(row, column).text() for column in range(4)) for row in rows]
+
+
 def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
     find(text, until, "lymphocyte")
     text.calibration._slider.setValue(0.4)
-    text.hand_on.choose("classical-cells")
-    text.hand_on._count.click()
-    until(lambda: text.control.regions.counts is not None)
-    counts = text.control.regions.counts
+    text.cells.choose("classical-cells")
+    text.cells._count.click()
+    until(lambda: text.control.cells.counts is not None)
+    counts = text.control.cells.counts
     assert len(counts.cells) > 10
-    assert text.hand_on._table.rowCount() == len(counts.names)
-    text.hand_on._words.setText("tumour, lymphocyte")
-    text.hand_on._name.click()
-    until(lambda: "lymphocyte" in text.control.regions.counts.cells.classes)
-    assert text.hand_on._table.rowCount() == 3 * len(counts.names)
+    assert len(table(text)) == len(counts.names)
+    assert "lymphocyte 0.40" in text.cells._note.text()
+    text.cells._words.setText("tumour, lymphocyte")
+    text.cells._name.click()
+    until(lambda: "lymphocyte" in text.control.cells.counts.cells.classes)
+    assert len(table(text)) == 3 * len(counts.names)
     text.control.regions.export(tmp_path / "out")
     until(lambda: "written to" in text._status.text())
     names = {p.name for p in (tmp_path / "out").iterdir()}
@@ -190,6 +197,11 @@ def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
     assert read_scores(tmp_path / "out" / "scores.zarr").thresholds["lymphocyte"].value == 0.4
     with (tmp_path / "out" / "region_cells.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(counts.cells)
+    text.calibration._slider.setValue(0.6)
+    assert "Changed since for lymphocyte" in text.cells._note.text()
+    text.control.regions.export(tmp_path / "later")
+    until(lambda: "later" in text._status.text() and idle(text))
+    assert not (tmp_path / "later" / "region_counts.csv").exists()
 
 
 def test_a_finished_count_is_named_by_words_and_corrected(text, until):
@@ -197,21 +209,23 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     part = Box(1024, 256, 1536, 768)
     counting.count(annotator.slide, CountChoice(segmenter="classical-cells"), part)
     until(lambda: counting.work is not None and counting.work.complete)
+    work = counting.work
     text.area._draw.click()
     DrawnArea(text.viewer, annotator.image).layer.add_rectangles(box_vertices(part))
     find(text, until, "tumour")
     text.calibration._slider.setValue(0.4)
-    text.hand_on._count.click()
-    until(lambda: text.control.regions.counts is not None)
-    assert "of the count in the Count dock" in text._status.text()
-    ids = text.control.regions.counts.cells.id
+    text.cells._count.click()
+    until(lambda: text.control.cells.counts is not None)
+    assert "Classical cells in the count there was" in text._status.text()
+    assert counting.work is work
+    ids = text.control.cells.counts.cells.id
     assert 10 < len(ids) <= len(counting.cells)
-    text.hand_on._words.setText("tumour, lymphocyte")
-    text.hand_on._name.click()
+    text.cells._words.setText("tumour, lymphocyte")
+    text.cells._name.click()
     until(lambda: "words" in counting.classes.how)
     named = counting.cells[ids - 1]
-    assert named.classes == ("tumour", "lymphocyte", UNSURE, "")
-    assert text.control.regions.counts.cells.class_names == named.class_names
+    assert named.classes == ("tumour", "lymphocyte", UNSURE)
+    assert text.control.cells.counts.cells.class_names == named.class_names
     assert "unsure" in text._status.text()
     assert counting.classes.labelling.classes == ("tumour", "lymphocyte")
     wrong = int(named.id[named.code == 0][0])
@@ -220,7 +234,7 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     assert "by words" in counting.classes.how
     assert counting.cells.class_names[wrong - 1] == "lymphocyte"
     row = int(np.flatnonzero(ids == wrong)[0])
-    assert text.control.regions.counts.cells.class_names[row] == "lymphocyte"
+    assert text.control.cells.counts.cells.class_names[row] == "lymphocyte"
     counting.classes.undo()
     until(lambda: counting.classes.fit is None)
     assert counting.cells.class_names[wrong - 1] == "tumour"

@@ -42,7 +42,6 @@ class BatchWork:
 
         `failed` and `cancelled` are called after the status told of it.
         """
-        self.status.emit(f"{title} ...")
         job = self._jobs.submit(
             fn,
             *args,
@@ -55,6 +54,12 @@ class BatchWork:
             on_progress=self.progress.emit,
         )
         self._running = [*(j for j in self._running if j.active), job]
+        self.status.emit(f"{title} ...")
+
+    @property
+    def active(self) -> bool:
+        """Whether any of it runs or waits to."""
+        return any(job.active for job in self._running)
 
     def cancel(self) -> None:
         """Stop all of it."""

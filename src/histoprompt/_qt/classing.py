@@ -138,23 +138,27 @@ class Classing:
         self.relearn()
 
     def relearn(self) -> None:
-        """Learn from the labels there are, in the background."""
+        """Learn from the labels there are, in the background.
+
+        Where words gave the classes and nobody a label yet, the classes stay and a cell is offered.
+        """
         if self._work is None or self._history is None:
             return
         review = self._history.now.review
-        if not review.labels:
-            if self.fit is not None:
-                self._show(*self._before_labels)
-                self.fit = self.suggestion = None
-                self.suggested.emit()
+        if not review.labels and self.fit is not None:
+            self._show(*self._before_labels)
+            self.fit = self.suggestion = None
+            self.suggested.emit()
+        labels = {**self._by_words, **review.labels}
+        if not labels:
             return
-        cells, trainer, params = self._work.cells, self._trainer, self.params
-        review = replace(review, labels={**self._by_words, **review.labels})
+        given = self._work.cells, self._trainer, self.params, replace(review, labels=labels)
+        first = self._named.unsure if self._named is not None else None
 
         def run(task: Task) -> Lesson | str:
             # Labels that are too few to learn from are on the way to enough: no error to show.
             try:
-                return learn(cells, trainer, params, review, task=task)
+                return learn(*given, task=task, first=first)
             except LabelError as error:
                 return str(error)
 
@@ -163,9 +167,15 @@ class Classing:
             lane="interactive",
             key="learn",
             title="Learning classes",
-            on_done=self._on_learnt,
+            on_done=self._on_learnt if review.labels else self._on_offered,
             on_error=self.status.emit,
         )
+
+    def _on_offered(self, lesson: Lesson | str) -> None:
+        """Words alone are no examples to learn classes from, but tell what is worth asking."""
+        if not isinstance(lesson, str) and self._named is not None:
+            self._trainer, self.suggestion = lesson.trainer, lesson.suggestion
+            self.suggested.emit()
 
     def _on_learnt(self, lesson: Lesson | str) -> None:
         if isinstance(lesson, str):
@@ -188,6 +198,8 @@ class Classing:
     @property
     def advice(self) -> str:
         """What to do next, and what labels contradict each other, in words."""
+        if self.fit is None and self._named is not None:
+            return "Words gave the classes. Answer, or label cells whose class is wrong."
         if self.fit is None:
             return "Make classes, then label about 3 cells of each."
         return "\n".join((hint(self.labelling.review, self.fit), *self.fit.warnings))

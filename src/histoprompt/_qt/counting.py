@@ -81,6 +81,11 @@ class Counting:
         """The cells with the classes they have now."""
         return self.classes.cells
 
+    @property
+    def summary(self) -> str:
+        """What was counted, for people; empty without a count."""
+        return "" if self.work is None else _summary(self.work)
+
     # -- counting ----------------------------------------------------------------------------
 
     def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
@@ -139,12 +144,16 @@ class Counting:
         )
 
     def _on_counted(self, work: Work) -> None:
+        self.busy.emit(False)
+        self.show(work)
+
+    def show(self, work: Work) -> None:
+        """Work on a count, with what was said of it before; one that was shown stays on disk."""
         self._take(work)
         try:
             self.audit = load_audit(work.folder)
         except HistopromptError as error:
             self.failed.emit(str(error))
-        self.busy.emit(False)
         self.counted.emit()
         self.classes.labelled.emit()
         self.audited.emit()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 from napari.utils import Colormap, DirectLabelColormap
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from histoprompt._qt import layers
+from histoprompt._qt.count_layers import CELLS as COUNTED
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.classes import Classes
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Frame
 from histoprompt.core.score_map import ScoreMap
 from histoprompt.core.score_regions import region_raster
@@ -29,6 +31,8 @@ _FINE, _LARGEST = 32, 2048
 # Opacity of the colour of score 0; it grows to full at one half, so that what does not fit stays
 # readable. What was not scored has no colour at all.
 _FAINT = 0.12
+# Least and largest size of a cell on the screen, pixels: it is to be found from afar too.
+_SEEN = (6, 40)
 
 
 class ScoreLayers:
@@ -123,20 +127,37 @@ class ScoreLayers:
         self._drop(self._own.pop(CELLS, None))
         if not len(cells):
             return
-        palette = Classes().palette(cells.counts())
-        names = cells.class_names
+        palette = cell_colours(cells.classes)
+        colours = np.array([palette[name] for name in cells.classes]) / 255
         self._own[CELLS] = Points(
             np.column_stack([cells.row, cells.col]),
             name=CELLS,
-            size=12,
-            face_color=[_hex(palette[name]) for name in names],
-            border_color="white",
-            features={"class": np.array(names), "score": cells.score},
+            size=16,
+            canvas_size_limits=_SEEN,
+            face_color=colours[cells.code],
+            border_width=0,
+            features={
+                "class": pd.Categorical.from_codes(cells.code, list(cells.classes)),
+                "score": cells.score,
+            },
+            # the same cells are outlined where the Count dock works on them
+            visible=COUNTED not in self._viewer.layers,
             metadata=layers.provenance(kind="cells"),
             **layers.transform_of(self._image),
         )
         self._own[CELLS].editable = False
         self._add(self._own[CELLS])
+
+    def hide_maps(self) -> None:
+        """Clear the view for what lies under heat maps; choosing a text shows its map again."""
+        for layer in self._heat.values():
+            layer.visible = layer.colorbar.visible = False
+
+    def hide_cells(self) -> None:
+        """Hide the cells: another layer shows them."""
+        layer = self._present(CELLS)
+        if layer is not None:
+            layer.visible = False
 
     def clear(self) -> None:
         """Take all layers away."""
@@ -232,7 +253,3 @@ def _colours() -> Colormap:
     colours = AVAILABLE_COLORMAPS["viridis"].map(steps)
     colours[:, 3] = np.clip(_FAINT + (1 - _FAINT) * steps / 0.5, 0, 1)
     return Colormap(colours, name="fit")
-
-
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from psygnal import Signal
 
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.batch_work import BatchWork
+from histoprompt._qt.best_tiles import BestTiles
 from histoprompt._qt.camera import fly_to
+from histoprompt._qt.fitting import Fitting
 from histoprompt._qt.region_actions import Current, RegionActions
+from histoprompt._qt.region_cells import RegionCells, Wanted, cuts_of
 from histoprompt._qt.score_layers import ScoreLayers
 from histoprompt._qt.session import Session
 from histoprompt._qt.text_search import Found, Search, TextSearch
@@ -21,15 +25,11 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.score_map import ScoreMap
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.calibrate import Calibration
-from histoprompt.pipelines.gallery import TilePicture, gallery
 from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.region_steps import fit_all
 from histoprompt.pipelines.score import SeenTiles
+from histoprompt.pipelines.score_chain import Chained, RegionCounts
 from histoprompt.pipelines.score_session import ScoreSession
 
-FITTING, PICTURES = "calibrating", "best tiles"
-BEST, PICTURE_SIDE = 10, 72
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
 _NOTHING = "Nothing was scored yet: type a word and press Find."
@@ -48,18 +48,20 @@ class TextController:
         How many regions it has.
     regions : RegionActions
         What can be done with the regions of the text.
+    cells : RegionCells
+        The cells in regions.
     marking : TileMarking
         Clicks on tiles.
     layers : ScoreLayers or None
         On the bound image.
     growing : Signal(ScoreMap)
-        The map of the tiles seen so far is shown, while others are looked at.
+        The map of the tiles seen so far is shown.
     answered : Signal
         There are other maps, or none any more.
     changed : Signal
         Marks, threshold, regions or the chosen text changed.
-    pictured : Signal(list)
-        The `TilePicture` of the tiles that fit the text best.
+    best : BestTiles
+        The tiles that fit the text best.
     failed : Signal(str)
         What went wrong, for people; what happened comes from `batch`.
     refused : Signal(str)
@@ -68,11 +70,10 @@ class TextController:
 
     growing = Signal(ScoreMap)
     answered, changed = Signal(), Signal()
-    pictured = Signal(list)
     failed, refused = Signal(str), Signal(str)
 
     def __init__(self, session: Session) -> None:
-        self._session, self._jobs = session, session.jobs
+        self._session = session
         self._annotator: Annotator | None = None
         self._search: Search | None = None
         self._undo: list[str] = []
@@ -83,9 +84,14 @@ class TextController:
         self.search.asked.connect(self._on_asked)
         self.search.ended.connect(self._on_ended)
         self.search.refused.connect(self._on_refused)
-        self.regions = RegionActions(self.batch, self._current, session.counting)
+        self.search.counted.connect(self._on_chained)
+        self.cells = RegionCells(self.batch, self._current, session.counting)
+        self.search.stopped.connect(self.cells.gather)
+        self.regions = RegionActions(self.batch, self._current, self._counts)
         self.regions.kept.connect(self._on_kept)
-        self.marking = TileMarking(session.viewer, self)
+        self.marking, self.best = TileMarking(session.viewer, self), BestTiles(session.jobs)
+        self._fitting = Fitting(session.jobs)
+        self._fitting.fitted.connect(self._on_fitted)
         self.layers: ScoreLayers | None = None
         self.work: ScoreSession | None = None
         self.text, self.region_count = "", 0
@@ -104,18 +110,33 @@ class TextController:
             image = annotator.image
             image.events.scale.connect(self._on_scale)
             self.layers = ScoreLayers(annotator.viewer, image, self.marking.attach)
-        self.regions.bind(annotator, self.layers)
+        self.regions.bind(annotator)
+        self.cells.bind(annotator, self.layers)
+        self.best.drop()
         self.work, self.text, self._undo = None, "", []
         self.answered.emit()
 
     # -- asking ------------------------------------------------------------------------------
 
-    def find(self, params: ScoreParams, card: ModelCard, weights: Path | None, where: Box) -> None:
-        """Look at the tiles of a part of the slide, those in view first, and ask the texts."""
+    def find(
+        self,
+        params: ScoreParams,
+        card: ModelCard,
+        weights: Path | None,
+        where: Box,
+        *,
+        count: Wanted | None = None,
+    ) -> None:
+        """Look at the tiles of a part of the slide, those in view first, and ask the texts.
+
+        With `count` the same job goes on: cells in the regions of all texts are counted and named.
+        """
         if self._annotator is None:
             self.failed.emit(_NO_SLIDE)
             return
-        self.search.find(params, card, weights, where)
+        kept = self._typed(params, card, weights)
+        wish = None if count is None else self.cells.wish(count, params.templates, kept)
+        self.search.find(params, card, weights, where, wish=wish)
 
     def ask(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Ask the tiles that were looked at; False if others would have to be looked at first.
@@ -203,16 +224,19 @@ class TextController:
 
     def _on_found(self, found: Found) -> None:
         assert self._annotator is not None  # letting it go ends the search
-        scores, title = found.scores, found.search.job.card.title
+        scores, job = found.scores, found.search.job
         try:
             book = self.work.book if self.work else MarkBook(book_path(self._annotator.slide.key))
         except HistopromptError as error:
             self.failed.emit(str(error))
             return
+        typed = self._typed(found.search.params, job.card, job.weights)
         self._search = found.search
-        self.work = ScoreSession(found.seen, scores, book)
+        self.work = ScoreSession(found.seen, scores, book, typed)
         self._on_answer()
-        count = f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored with {title}"
+        count = (
+            f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored with {job.card.title}"
+        )
         rest = "Glass and pen are left out." if found.whole else "Stopped: Find goes on from there."
         self.batch.status.emit(f"{count}. {rest}")
 
@@ -220,6 +244,11 @@ class TextController:
         if self.work is not None and seen is self.work.seen:
             self.work.answer(found)
             self._on_answer()
+
+    def _on_chained(self, found: Chained, scores: ScoreMap) -> None:
+        assert self._search is not None  # found before it was counted in
+        self.cells.take(found, cuts_of(scores), self._search.job.card.title)
+        self.changed.emit()
 
     def _on_ended(self) -> None:
         """Maps as they were before a search that found nothing."""
@@ -251,30 +280,11 @@ class TextController:
     def _on_marks(self, texts: tuple[str, ...] | list[str]) -> None:
         """Show marks at once, and calibrate to them beside the GUI."""
         assert self.work is not None
-        assert self.layers is not None
-        work, wanted = self.work, []
-        for text in texts:
-            item = work.to_fit(text)
-            if item is not None:
-                wanted.append(item)
-            elif work.calibration(text) is not None:
-                work.take(text, None)
-                self.layers.show_map(work.scores, text)
-        self._show_text()
-        if wanted:
-            self._jobs.submit(
-                fit_all,
-                wanted,
-                lane="interactive",
-                key=FITTING,
-                title="Calibrating",
-                on_done=partial(self._on_fitted, work),
-            )
+        self._on_fitted(self.work, self._fitting.fit(self.work, texts))
 
-    def _on_fitted(self, work: ScoreSession, found: dict[str, Calibration]) -> None:
+    def _on_fitted(self, work: ScoreSession, texts: list[str]) -> None:
         if work is self.work and self.layers is not None:
-            for text, fitted in found.items():
-                work.take(text, fitted)
+            for text in texts:
                 self.layers.show_map(work.scores, text)
             self._show_text()
 
@@ -292,20 +302,7 @@ class TextController:
         assert self._annotator is not None
         self.layers.show_marks(self.work.scores, self.work.marks(self.text))
         self._show_regions()
-        self._jobs.submit(
-            partial(gallery, count=BEST, pixels=PICTURE_SIDE),
-            self._annotator.slide,
-            self.work.scores,
-            self.text,
-            lane="interactive",
-            key=PICTURES,
-            title="Reading the best tiles",
-            on_done=partial(self._on_pictured, self.work, self.text),
-        )
-
-    def _on_pictured(self, work: ScoreSession, text: str, found: list[TilePicture]) -> None:
-        if work is self.work and text == self.text:
-            self.pictured.emit(found)
+        self.best.ask(self._annotator.slide, self.work.scores, self.text)
 
     def _show_regions(self) -> None:
         assert self.work is not None
@@ -321,6 +318,16 @@ class TextController:
             self.failed.emit(_NOTHING)
             return None
         return Current(self.work, self.text, self._search.job)
+
+    def _typed(self, *look: Any) -> dict[str, float]:
+        """Thresholds a person set, which hold while the model sees tiles the same way."""
+        if self.work is None or self._search is None:
+            return {}
+        return self.work.typed if self._search.serves(*look) else {}
+
+    def _counts(self) -> RegionCounts | None:
+        """The cells counted in the regions there are now."""
+        return None if self.work is None or self.cells.outdated(self.work) else self.cells.counts
 
     def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
         work = self.work

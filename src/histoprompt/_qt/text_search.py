@@ -22,10 +22,14 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.queries import TextCache
+from histoprompt.pipelines.region_steps import ChainWish, count_found
 from histoprompt.pipelines.score import SeenTiles, ask, score, score_seen
+from histoprompt.pipelines.score_chain import Chained
 from histoprompt.pipelines.score_tiles import ScoreJob
 
 ASKING, LOOKING = "asking words", "Looking at tiles"
+# Which part of the chain from words to counts the search is, for progress.
+_FINDING = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +42,14 @@ class Search:
     job : ScoreJob
     where : Box
         Level-0 pixels.
+    wish : ChainWish or None
+        The chain to counts, where the same job goes on with it.
     """
 
     params: ScoreParams
     job: ScoreJob
     where: Box
+    wish: ChainWish | None = None
 
     def serves(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Whether its tiles look to the model as those of these values would."""
@@ -79,6 +86,10 @@ class TextSearch:
         It ended, or was cancelled after some tiles were seen.
     asked : Signal(SeenTiles, ScoreMap)
         Tiles that were seen before answered other words.
+    counted : Signal(Chained, ScoreMap)
+        The chain ended.
+    stopped : Signal(Found)
+        The chain was cancelled after this was found.
     ended : Signal
         It ended without a result; why was told.
     refused : Signal(str)
@@ -86,6 +97,7 @@ class TextSearch:
     """
 
     grown, found, asked = Signal(ScoreMap), Signal(Found), Signal(SeenTiles, ScoreMap)
+    counted, stopped = Signal(Chained, ScoreMap), Signal(Found)
     ended, refused = Signal(), Signal(str)
 
     def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
@@ -97,30 +109,46 @@ class TextSearch:
         """Serve another slide; a search on the one before tells nothing any more."""
         self._annotator = annotator
         self._now: Search | None = None
+        self._chained: Found | None = None
         self._newest: tuple[Search, ScoreMap] | None = None
         self._has_grown = False
 
-    def find(self, params: ScoreParams, card: ModelCard, weights: Path | None, where: Box) -> None:
-        """Look at the tiles of a part of the slide, those in view first, and ask the texts."""
+    def find(
+        self,
+        params: ScoreParams,
+        card: ModelCard,
+        weights: Path | None,
+        where: Box,
+        *,
+        wish: ChainWish | None = None,
+    ) -> None:
+        """Look at the tiles of a part of the slide, those in view first, and ask the texts.
+
+        With a wish the same job goes on to regions, cells, classes and counts.
+        """
         annotator = self._annotator
         assert annotator is not None  # the controller says so where there is none
-        search = self._now = Search(params, ScoreJob(self._manager, card, weights), where)
-        self._has_grown = False
-        call = partial(
+        search = Search(params, ScoreJob(self._manager, card, weights), where, wish)
+        self._now, self._chained, self._has_grown = search, None, False
+        find = partial(
             score,
             region=where,
             first=view_box(annotator.viewer, annotator.image),
             texts=self._cache,
             growing=partial(self._grow, search),
         )
-        self._run(search, call, partial(self._on_cancelled, search))
+        call, done = partial(_or_refusal, find), partial(self._on_score, search, True)
+        if wish is not None:
+            call = partial(_chain, call, wish, partial(self._tell, search))
+            done = partial(self._on_chained, search)
+        self._run(search, call, done, partial(self._on_cancelled, search))
 
     def again(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Let the search that runs go on with these texts; False if none runs that would serve."""
         search = self._now
         if search is None or not search.serves(params, card, weights):
             return False
-        self.find(params, card, weights, search.where)
+        self.find(params, card, weights, search.where, wish=search.wish)
         return True
 
     def ask(self, seen: SeenTiles, params: ScoreParams, job: ScoreJob) -> None:
@@ -141,18 +169,17 @@ class TextSearch:
         self,
         search: Search,
         call: Callable[..., Any],
+        done: Callable[..., object],
         cancelled: Callable[[], object],
-        *,
-        whole: bool = True,
     ) -> None:
         assert self._annotator is not None
         self._batch.run(
-            partial(_or_refusal, call),
+            call,
             self._annotator.slide,
             search.params,
             search.job,
             title=LOOKING,
-            done=partial(self._on_score, search, whole),
+            done=done,
             failed=partial(self._on_failed, search),
             cancelled=cancelled,
         )
@@ -171,6 +198,10 @@ class TextSearch:
             self._has_grown = True
             self.grown.emit(newest[1])
 
+    def _tell(self, search: Search, scores: ScoreMap, seen: SeenTiles) -> None:
+        """Hand on what was found before the chain goes on; called in the thread of the search."""
+        self._jobs.call(self._on_score, search, True, (scores, seen))
+
     # -- how it ends -------------------------------------------------------------------------
 
     def _on_score(
@@ -187,15 +218,28 @@ class TextSearch:
         elif found is None:
             self.ended.emit()
         else:
-            self.found.emit(Found(search, *found, whole))
+            told = Found(search, *found, whole)
+            self._chained = told if whole and search.wish is not None else None
+            self.found.emit(told)
+
+    def _on_chained(self, search: Search, found: tuple[Chained, ScoreMap] | PromptError) -> None:
+        if isinstance(found, PromptError):
+            self._on_score(search, True, found)
+        elif self._chained is not None and self._chained.search is search:
+            self._chained = None
+            self.counted.emit(*found)
 
     def _on_cancelled(self, search: Search) -> None:
         """Answer from the tiles that were seen, if there are any."""
-        if search is not self._now:
+        chained, self._chained = self._chained, None
+        if chained is not None and chained.search is search:
+            self.stopped.emit(chained)
+        elif search is not self._now:
             return
-        if self._has_grown:
-            call = partial(score_seen, region=search.where, texts=self._cache)
-            self._run(search, call, partial(self._on_failed, search), whole=False)
+        elif self._has_grown:
+            seen = partial(score_seen, region=search.where, texts=self._cache)
+            call, done = partial(_or_refusal, seen), partial(self._on_score, search, False)
+            self._run(search, call, done, partial(self._on_failed, search))
         else:
             self._on_failed(search)
 
@@ -228,3 +272,20 @@ def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
         return call(*args, task=task)
     except PromptError as error:
         return error
+
+
+def _chain(
+    find: Callable[..., Any],
+    wish: ChainWish,
+    tell: Callable[[ScoreMap, SeenTiles], object],
+    *given: Any,
+    task: Task,
+) -> tuple[Chained, ScoreMap] | PromptError:
+    """Find, tell of it, and go on to counts, as one job."""
+    slide, _, job = given
+    wish.check(job, task)
+    found = find(*given, task=task.part(0.0, _FINDING))
+    if isinstance(found, PromptError):
+        return found
+    tell(*found)
+    return count_found(wish, slide, *found, job, task=task.part(_FINDING, 1.0))

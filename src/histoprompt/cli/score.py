@@ -19,6 +19,7 @@ from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.asked_texts import ScoreParams
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_slide import free_folder
 from histoprompt.pipelines.embedding_store import folder_bytes
 from histoprompt.pipelines.formats.scored_regions import named
@@ -111,18 +112,21 @@ def _score_slide(
     region = None if args.region is None else region_of(args.region, slide)
     scores, seen = score(slide, params, job, args.task, region=region)
     marks = None if args.marks is None else read_marks(args.marks, scores)
-    return finish(scores, seen, marks=marks, threshold=args.threshold, least_tiles=args.least_tiles)
+    typed = {} if args.threshold is None else dict.fromkeys(scores.texts, args.threshold)
+    return finish(scores, seen, marks=marks, thresholds=typed, least_tiles=args.least_tiles)
 
 
 def _count(
     slide: Slide, found: Scored, job: ScoreJob, folder: Path, args: argparse.Namespace
 ) -> None:
     texts = CellTexts(tuple(args.cell_text), args.templates, way=args.cells_as)
-    card = registry.card(args.segmenter)
-    counts = chain(slide, named(found.regions), card, job, args.task, texts=texts)
-    write_counts(folder, counts)
-    for name, class_name, count, density in counts.table():
+    choice = CountChoice(segmenter=args.segmenter, device=args.device)
+    chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
+    write_counts(folder, chained.counts)
+    for name, class_name, count, density in chained.counts.table():
         print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
+    kept = chained.work.folder
+    print(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
     if args.cell_text:
         say("note: cells were told apart by words alone; look at some before you count on them.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from histoprompt.core.errors import Cancelled
 
@@ -19,11 +19,26 @@ class Progress:
         Steps finished and steps in all; `total` 0 means the length is not known.
     text : str
         What is being done now, for the person waiting.
+    start, stop : float
+        Which part of the whole these steps are, in [0, 1].
     """
 
     done: int
     total: int
     text: str
+    start: float = 0.0
+    stop: float = 1.0
+
+    @property
+    def share(self) -> float:
+        """How much of the whole is finished, in [0, 1]."""
+        here = min(1.0, self.done / self.total) if self.total else 0.0
+        return self.start + (self.stop - self.start) * here
+
+    def within(self, start: float, stop: float) -> Progress:
+        """The same report where its whole is a part of something larger."""
+        width = stop - start
+        return replace(self, start=start + width * self.start, stop=start + width * self.stop)
 
 
 def _ignore(_: Progress) -> None:
@@ -63,3 +78,7 @@ class Task:
         if self.cancelled:
             raise Cancelled
         self.report(Progress(done, total, text))
+
+    def part(self, start: float, stop: float) -> Task:
+        """A task for a part of the work, in [0, 1] of it; cancelling either cancels both."""
+        return Task(lambda told: self.report(told.within(start, stop)), self._cancelled)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core import settings
@@ -29,6 +30,7 @@ from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_job import CountChoice, count_job
 from histoprompt.pipelines.count_pyramid import label_pyramid
 from histoprompt.pipelines.count_slide import Counted, write_count
+from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import ALL, Ground, ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
 from histoprompt.pipelines.tally import QUPATH, Line, class_lines
@@ -77,6 +79,7 @@ def count_to_work_on(
     manager: ModelManager,
     box: Box | None,
     *,
+    regions: Sequence[Region] = (),
     task: Task,
     only_done: bool = False,
 ) -> Work:
@@ -91,6 +94,8 @@ def count_to_work_on(
         Lends the models.
     box : Box or None
         The region; the whole slide's tissue if None.
+    regions : sequence of Region
+        Drawn or scored ones, in place of `box`; tiles that meet none are not read.
     task : Task
     only_done : bool
         Take what was counted before and count nothing.
@@ -101,8 +106,8 @@ def count_to_work_on(
         As `count_slide` and `count_job`.
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
-    job, ground = count_job(choice, manager), ground_of(slide, box)
-    folder = work_folder(slide, job, box)
+    job, ground = count_job(choice, manager), ground_of(slide, box, regions)
+    folder = work_folder(slide, job, box, regions)
     dyes = dyes_of(slide, ground.tissue, ground.box)
     counting = task
     if only_done:
@@ -118,10 +123,14 @@ def count_to_work_on(
     return Work(slide, job, ground, progress, cells, levels, mm2, folder)
 
 
-def work_folder(slide: Slide, job: CountJob, box: Box | None) -> Path:
+def work_folder(
+    slide: Slide, job: CountJob, box: Box | None, regions: Sequence[Region] = ()
+) -> Path:
     """The folder of a count: another for every slide, region and choice of models."""
     region = None if box is None else [int(v) for v in box]
-    facts = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
+    facts: list[Any] = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
+    if regions:
+        facts.append([[r.name, shapely.to_wkt(r.polygon)] for r in regions])
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return settings.counts_folder() / digest[:24]
 
@@ -136,6 +145,8 @@ def waiting(work: Work) -> NDArray[np.bool_]:
     mask[_pixels(frame, ground.box)] = True
     for box in work.progress.done:
         mask[_pixels(frame, box)] = False
+    if ground.regions:
+        return mask & ground.drawn
     return mask if ground.chosen else mask & ground.tissue.near
 
 

@@ -104,6 +104,11 @@ class Ground:
         return found
 
     @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """Where drawn regions lie, (h, w) on the overview of the tissue."""
+        return _on_overview(self.tissue, shapely.union_all([r.polygon for r in self.regions]))
+
+    @property
     def _near(self) -> NDArray[np.bool_]:
         return self.tissue.near
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNSURE, CellTable
@@ -148,7 +149,13 @@ class Lesson:
 
 
 def learn(
-    cells: CellTable, trainer: Trainer | None, params: TrainParams, review: Review, *, task: Task
+    cells: CellTable,
+    trainer: Trainer | None,
+    params: TrainParams,
+    review: Review,
+    *,
+    task: Task,
+    first: NDArray[np.int64] | None = None,
 ) -> Lesson:
     """Train on the labels given so far and classify all cells.
 
@@ -160,6 +167,8 @@ def learn(
     params : TrainParams
     review : Review
     task : Task
+    first : (k,) int64, optional
+        Ids of cells to ask about before all others.
 
     Raises
     ------
@@ -171,7 +180,7 @@ def learn(
     trainer.params = params
     fit = trainer.fit(review.labels)
     task.step(0, 0, "Looking for the next cell to ask about")
-    return Lesson(trainer, fit, next_cell(fit, review))
+    return Lesson(trainer, fit, next_cell(fit, review, first))
 
 
 def hint(review: Review, fit: Fit) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 
@@ -34,6 +35,12 @@ class NamedCells:
         """The words, without unsure."""
         return tuple(n for n in self.cells.classes if n not in (UNSURE, UNCLASSIFIED))
 
+    @property
+    def unsure(self) -> NDArray[np.int64]:
+        """Ids of the cells that fit two words alike."""
+        unsure = [number for number, name in enumerate(self.cells.classes) if name == UNSURE]
+        return np.asarray(self.cells.id[np.isin(self.cells.code, unsure)])
+
 
 def named_among(cells: CellTable, named: CellTable) -> NamedCells:
     """Put the classes of some cells into the table of all.
@@ -45,7 +52,7 @@ def named_among(cells: CellTable, named: CellTable) -> NamedCells:
     named : CellTable
         Some of them, from `score_cells`.
     """
-    classes = (*named.classes, UNCLASSIFIED)
+    classes = (*named.classes, UNCLASSIFIED) if len(named) < len(cells) else named.classes
     code = np.full(len(cells), len(named.classes), np.int16)
     score = np.full(len(cells), np.nan, np.float32)
     order = np.argsort(cells.id)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import shapely
 
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
@@ -13,21 +12,16 @@ from histoprompt.core.score_map import ScoreMap
 from histoprompt.core.score_regions import find_regions
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.calibrate import Calibration
 from histoprompt.pipelines.commit_regions import commit_regions
+from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_work import Work
-from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.formats.scored_regions import named
+from histoprompt.pipelines.mark_book import MarkBook, book_path
 from histoprompt.pipelines.score import SeenTiles
-from histoprompt.pipelines.score_cells import CellTexts, score_cells
-from histoprompt.pipelines.score_chain import (
-    RegionCounts,
-    chain,
-    counted_before,
-    write_counts,
-)
-from histoprompt.pipelines.score_run import finish, write_scored
+from histoprompt.pipelines.score_cells import CellTexts, check_texts, score_cells
+from histoprompt.pipelines.score_chain import Chained, RegionCounts, chain, write_counts
+from histoprompt.pipelines.score_run import finish, regions_of, write_scored
 from histoprompt.pipelines.score_session import ToFit
 from histoprompt.pipelines.score_tiles import ScoreJob
 
@@ -50,39 +44,86 @@ def keep(
     return commit_regions(store, find_regions(scores, text), info=info, task=task)
 
 
-def count_in(
+@dataclass(frozen=True)
+class ChainWish:
+    """What a person wants of the chain from words to counts.
+
+    Attributes
+    ----------
+    choice : CountChoice
+        What finds cells.
+    texts : CellTexts
+        Classes of cells; none for cells of one kind.
+    thresholds : mapping of str to float
+        Those a person set, by text.
+    counted : Work or None
+        A count there is, whose cells are taken if it is finished and covers the regions.
+    """
+
+    choice: CountChoice
+    texts: CellTexts = field(default_factory=CellTexts)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    counted: Work | None = None
+
+    def check(self, job: ScoreJob, task: Task) -> None:
+        """Refuse words for cells before any tile is looked at; raises as `check_texts`."""
+        if self.texts.texts:
+            check_texts(self.texts, job, task)
+
+
+def count_found(
+    wish: ChainWish,
     slide: Slide,
     scores: ScoreMap,
-    text: str,
-    counted: Work | None,
-    *,
-    card: ModelCard,
+    seen: SeenTiles,
     job: ScoreJob,
+    *,
     task: Task,
-) -> tuple[RegionCounts, Work | None]:
-    """The cells in the regions of a text, and the count they are from; raises as `count_regions`.
+    only_done: bool = False,
+) -> tuple[Chained, ScoreMap]:
+    """From scores to counts as `histoprompt score --count` does it; raises as `chain`.
 
     Parameters
     ----------
-    slide, scores, text, card, job, task
-    counted : Work or None
-        A count there is; cells are counted anew unless it is finished and covers the regions.
+    wish : ChainWish
+    slide : Slide
+    scores, seen
+        From `score.score`.
+    job : ScoreJob
+    task : Task
+    only_done : bool
+        As for `chain`.
+
+    Returns
+    -------
+    chained : Chained
+        Of the regions of all texts.
+    scores : ScoreMap
+        With the thresholds the regions were cut at: calibrated to the marks of the slide, or typed.
     """
-    regions = named(find_regions(scores, text))
-    if counted is not None and _covers(counted, slide, regions):
-        task.step(0, 0, "Taking the cells of the count there is")
-        return counted_before(slide, regions, counted.cells), counted
-    return chain(slide, regions, card, job, task), None
+    book = MarkBook(book_path(slide.key))
+    marks = {text: book.of(scores, text) for text in scores.texts}
+    found = finish(scores, seen, marks=marks, thresholds=wish.thresholds)
+    chained = chain(
+        slide,
+        named(found.regions),
+        wish.choice,
+        job,
+        task,
+        texts=wish.texts,
+        counted=wish.counted,
+        only_done=only_done,
+    )
+    return chained, found.scores
 
 
-def _covers(work: Work, slide: Slide, regions: Sequence[Region]) -> bool:
-    """Whether a count is finished, and of all that lies in regions of a slide."""
-    if not work.complete or (work.slide.key, work.slide.mpp) != (slide.key, slide.mpp):
-        return False
-    box = work.ground.box
-    held = shapely.box(box.c0, box.r0, box.c1, box.r1)
-    inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
-    return all(shapely.covers(held, shapely.intersection(r.polygon, inside)) for r in regions)
+def count_in(
+    wish: ChainWish, slide: Slide, scores: ScoreMap, text: str, *, job: ScoreJob, task: Task
+) -> tuple[Chained, ScoreMap]:
+    """The cells in the regions of one text as scores have them now; raises as `chain`."""
+    regions = named([region for region in regions_of(scores) if region.text == text])
+    found = chain(slide, regions, wish.choice, job, task, texts=wish.texts, counted=wish.counted)
+    return found, scores
 
 
 def tell_apart(

@@ -157,17 +157,28 @@ class Review:
         return replace(self, curve=(*self.curve, point))
 
 
-def next_cell(fit: Fit, review: Review) -> Suggestion | None:
+def next_cell(
+    fit: Fit, review: Review, first: NDArray[np.int64] | None = None
+) -> Suggestion | None:
     """The most useful cell to ask about; None when everything was asked.
 
     The classifier is torn about it, it is unlike the labelled ones, and it seems to be of a class
     with few labels.
+
+    Parameters
+    ----------
+    fit : Fit
+    review : Review
+    first : (k,) int64, optional
+        Ids of cells that are asked about before all others.
     """
-    asked = np.zeros(len(fit.cells), bool)
     done = [*review.labels, *review.unsure]
-    asked[np.isin(fit.cells.id, np.array(done, np.int64))] = True
+    asked = np.isin(fit.cells.id, np.array(done, np.int64))
     if asked.all():
         return None
+    if first is not None:
+        later = ~np.isin(fit.cells.id, first)
+        asked = asked if (asked | later).all() else asked | later
     probability = _left(fit, review)
     use = usefulness(fit, probability)
     use[asked] = -1

@@ -90,26 +90,44 @@ def score_cells(
     MissingMppError
         If the slide has no pixel size.
     """
+    rows, scale = _asked(texts, job, task)
+    if slide.mpp is None:
+        raise MissingMppError(
+            f"{slide.name} does not state its pixel size, and cells are shown to a model at a "
+            "known scale. Type it in the dock, or give --mpp 0.25 or what is true."
+        )
+    names = [query.name for query in queries(texts.texts)]
+    if not len(cells):
+        return replace(cells, classes=(*names, UNSURE))
+    vectors = _vectors(slide, cells, texts, job, task)
+    found = probabilities(vectors @ rows.T, scale, len(names))
+    return _classified(cells, names, found, vectors, (texts, job.card.id))
+
+
+def check_texts(texts: CellTexts, job: ScoreJob, task: Task) -> None:
+    """Refuse texts that cells cannot be told apart by, before any cell is looked for.
+
+    Raises
+    ------
+    PromptError
+        If fewer than two texts are given, or the model cannot know one.
+    """
+    _asked(texts, job, task)
+
+
+def _asked(texts: CellTexts, job: ScoreJob, task: Task) -> tuple[NDArray[np.float32], float]:
+    """The vector of each text (m, d), and what cosines are multiplied by."""
     wanted = queries(texts.texts)
     if len(wanted) < 2:
         raise PromptError(
             "Cells are told apart by two texts or more: give one for each class, such as "
             "lymphocytes and tumour cells."
         )
-    if slide.mpp is None:
-        raise MissingMppError(
-            f"{slide.name} does not state its pixel size, and cells are shown to a model at a "
-            "known scale. Type it in the dock, or give --mpp 0.25 or what is true."
-        )
+    if any(query.name == UNSURE for query in wanted):
+        raise PromptError(f"{UNSURE!r} is what cells are called that fit no text well enough.")
     with job.manager.lease(job.card, task, job.weights) as model:
         rows = np.stack([ensemble(model, query, TEMPLATES[texts.templates]) for query in wanted])
-        scale = float(model.logit_scale) / texts.temperature
-    names = [query.name for query in wanted]
-    if not len(cells):
-        return replace(cells, classes=(*names, UNSURE))
-    vectors = _vectors(slide, cells, texts, job, task)
-    found = probabilities(vectors @ rows.T, scale, len(wanted))
-    return _classified(cells, names, found, vectors, (texts, job.card.id))
+        return rows, float(model.logit_scale) / texts.temperature
 
 
 def _classified(

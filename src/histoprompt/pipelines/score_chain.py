@@ -9,23 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core.atomic import replacing_file
-from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import RegionError
-from histoprompt.core.geometry import Box
+from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.errors import Cancelled, RegionError
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.find_cells import ModelCells, cells_of_tile, tiles_of
+from histoprompt.pipelines.count_job import CountChoice
+from histoprompt.pipelines.count_work import Work, count_to_work_on
 from histoprompt.pipelines.formats.regions import Region
-from histoprompt.pipelines.ground import Ground, ground_of
-from histoprompt.pipelines.score_cells import CellTexts, score_cells
+from histoprompt.pipelines.ground import ground_of
+from histoprompt.pipelines.score_cells import CellTexts, check_texts, score_cells
 from histoprompt.pipelines.score_tiles import ScoreJob
 
 CELLS_FILE, COUNTS_FILE = "region_cells.csv", "region_counts.csv"
+# Which part of counting and naming the former is, for progress.
+_COUNTING = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +51,16 @@ class RegionCounts:
     mm2: tuple[float, ...]
 
     def table(self) -> list[tuple[str, str, int, float]]:
-        """(region, class, cells, cells a square millimetre), all classes of all regions."""
-        rows = []
+        """(region, class, cells, cells a square millimetre), all classes of all regions.
+
+        Cells without a class are left out where there are none but classes.
+        """
+        rows, classes = [], self.cells.classes
         for i, (name, area) in enumerate(zip(self.names, self.mm2, strict=True)):
-            for class_name, count in self.cells[self.inside[:, i]].counts().items():
-                rows.append((name, class_name, count, count / area if area else float("nan")))
+            found = np.bincount(self.cells.code[self.inside[:, i]], minlength=len(classes))
+            for class_name, count in zip(classes, found.tolist(), strict=True):
+                if count or class_name != UNCLASSIFIED or len(classes) == 1:
+                    rows.append((name, class_name, count, count / area if area else float("nan")))
         return rows
 
     def with_classes(self, cells: CellTable) -> RegionCounts:
@@ -62,10 +68,40 @@ class RegionCounts:
         return replace(self, cells=cells)
 
 
-def count_regions(
-    slide: Slide, regions: Sequence[Region], card: ModelCard, manager: ModelManager, task: Task
-) -> RegionCounts:
-    """Find the cells inside regions; tiles that meet none are not read.
+@dataclass(frozen=True, eq=False)
+class Chained:
+    """What came of the chain.
+
+    Attributes
+    ----------
+    counts : RegionCounts
+        The cells in the regions, with the classes that words gave them.
+    work : Work
+        The count they are from, kept on disk: what a person reviews and corrects.
+    named : bool
+        Whether words told the cells apart.
+    """
+
+    counts: RegionCounts
+    work: Work
+    named: bool = False
+
+
+def chain(
+    slide: Slide,
+    regions: Sequence[Region],
+    choice: CountChoice,
+    job: ScoreJob,
+    task: Task,
+    *,
+    texts: CellTexts | None = None,
+    counted: Work | None = None,
+    only_done: bool = False,
+) -> Chained:
+    """From regions to counts: cells inside them, told apart by texts where these are given.
+
+    Tiles that meet no region are not read. The count is kept as one of `count_to_work_on` is: it
+    goes on where a cancelled one stopped, and finished it is taken up at once.
 
     Parameters
     ----------
@@ -73,10 +109,18 @@ def count_regions(
         Its mpp must be known.
     regions : sequence of Region
         From `scored_regions.named`, or read from a file.
-    card : ModelCard
-        Of a cell segmenter.
-    manager : ModelManager
+    choice : CountChoice
+        What finds cells.
+    job : ScoreJob
+        Lends all models.
     task : Task
+        When it is cancelled, cells found so far are kept.
+    texts : CellTexts, optional
+        Classes in words; all cells are of one kind without.
+    counted : Work, optional
+        A count there is: its cells are taken if it is finished and covers the regions.
+    only_done : bool
+        Take what was counted before; count and name nothing.
 
     Raises
     ------
@@ -84,41 +128,51 @@ def count_regions(
         If there is no region.
     MissingMppError
         If the slide has no pixel size.
+    PromptError, ModelError
+        As `score_cells`, before any cell is looked for.
+    ExportError
+        If the disk is full.
+    Cancelled
     """
-    _check(regions)
-    ground = ground_of(slide, regions=regions)
-    parts = _found(slide, ground, ModelCells(card, manager), task)
-    at = np.concatenate([p[:, :2] for p in parts]).reshape(-1, 2)
-    cells = CellTable(
-        id=np.arange(1, len(at) + 1),
-        row=at[:, 0],
-        col=at[:, 1],
-        area_um2=np.concatenate([p[:, 2] for p in parts]),
-    )
-    return _in_regions(cells, ground)
+    if not regions:
+        raise RegionError(
+            "There is no region to count in: no tile reached the threshold. Lower it, or mark "
+            "some tiles yes."
+        )
+    wanted = texts if texts is not None and texts.texts and not only_done else None
+    if wanted is not None:
+        check_texts(wanted, job, task)
+    if counted is not None and _serves(counted, slide, regions, choice):
+        task.step(0, 0, "Taking the cells of the count there is")
+        work = counted
+    else:
+        part = task if wanted is None else task.part(0.0, _COUNTING)
+        work = count_to_work_on(
+            slide, choice, job.manager, None, regions=regions, task=part, only_done=only_done
+        )
+    if task.cancelled:
+        raise Cancelled
+    counts = in_regions(work, regions)
+    if wanted is None:
+        return Chained(counts, work)
+    named = score_cells(slide, counts.cells, wanted, job, task.part(_COUNTING, 1.0))
+    return Chained(counts.with_classes(named), work, named=True)
 
 
-def counted_before(slide: Slide, regions: Sequence[Region], cells: CellTable) -> RegionCounts:
-    """The cells of an earlier count that lie in regions, with the ids and classes they have.
+def in_regions(work: Work, regions: Sequence[Region]) -> RegionCounts:
+    """The cells of a count that lie in regions, with the ids and classes they have.
+
+    Of a count that is not finished, areas are those of the tiles that are.
 
     Parameters
     ----------
-    slide, regions
-        As for `count_regions`.
-    cells : CellTable
-        Of a count that covers the regions.
-
-    Raises
-    ------
-    RegionError
-        If there is no region.
+    work : Work
+    regions : sequence of Region
+        One at least.
     """
-    _check(regions)
-    ground = ground_of(slide, regions=regions)
-    return _in_regions(cells[ground.counts(_places(cells))], ground)
-
-
-def _in_regions(cells: CellTable, ground: Ground) -> RegionCounts:
+    ground = ground_of(work.slide, regions=regions, tissue=work.ground.tissue)
+    ground = replace(ground, parts=work.ground.parts)
+    cells = work.cells[ground.counts(_places(work.cells))]
     names = tuple(region.name for region in ground.regions)
     areas = tuple(ground.analysed_mm2(name) for name in names)
     return RegionCounts(cells, ground.membership(_places(cells)), names, areas)
@@ -128,38 +182,22 @@ def _places(cells: CellTable) -> NDArray[np.float64]:
     return np.stack([cells.row, cells.col], axis=1)
 
 
-def _check(regions: Sequence[Region]) -> None:
-    if not regions:
-        raise RegionError(
-            "There is no region to count in: no tile reached the threshold. Lower it, or mark "
-            "some tiles yes."
-        )
+def _serves(work: Work, slide: Slide, regions: Sequence[Region], choice: CountChoice) -> bool:
+    """Whether the cells of a count may stand for those that would be found in regions.
 
-
-def chain(
-    slide: Slide,
-    regions: Sequence[Region],
-    card: ModelCard,
-    job: ScoreJob,
-    task: Task,
-    *,
-    texts: CellTexts | None = None,
-) -> RegionCounts:
-    """From regions to counts: cells inside them, told apart by texts where these are given.
-
-    Parameters
-    ----------
-    slide, regions, card, task
-        As for `count_regions`.
-    job : ScoreJob
-        Lends both models.
-    texts : CellTexts, optional
-        Classes in words; all cells are of one kind without.
+    A count of a place that a person chose does whatever found its cells, since it may have been
+    reviewed; one that was made of regions only where the same model is chosen again.
     """
-    found = count_regions(slide, regions, card, job.manager, task)
-    if texts is None or not texts.texts:
-        return found
-    return found.with_classes(score_cells(slide, found.cells, texts, job, task))
+    if not work.complete or (work.slide.key, work.slide.mpp) != (slide.key, slide.mpp):
+        return False
+    drawn = work.ground.regions
+    if drawn and work.job.settings["segmenter"] != choice.segmenter:
+        return False
+    box = work.ground.box
+    whole = shapely.box(box.c0, box.r0, box.c1, box.r1)
+    held = shapely.union_all([region.polygon for region in drawn]) if drawn else whole
+    inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
+    return all(shapely.covers(held, shapely.intersection(r.polygon, inside)) for r in regions)
 
 
 def write_counts(folder: Path, found: RegionCounts) -> None:
@@ -190,27 +228,3 @@ def _table(path: Path) -> Iterator[Callable[[Iterable[object]], object]]:
     """A CSV file, given a row at a time, that appears when it is whole."""
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         yield csv.writer(file).writerow
-
-
-def _found(
-    slide: Slide, ground: Ground, source: ModelCells, task: Task
-) -> list[NDArray[np.float64]]:
-    """(k, 3) row, col and area of the cells of each tile that meets a region."""
-    assert ground.regions
-    tiles = [t for t in tiles_of(slide, _inside(ground, slide)) if ground.meets(t.inner)]
-    parts = [np.zeros((0, 3))]
-    for done, tile in enumerate(tiles):
-        task.step(done, len(tiles), f"Finding cells in {slide.name}")
-        found = cells_of_tile(source, slide, tile, task)
-        found = found.only(ground.counts(found.centroids))
-        pixels = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:]
-        area = pixels * (found.scale * (slide.mpp or 1.0)) ** 2
-        parts.append(np.column_stack([found.centroids, area]))
-    task.step(len(tiles), len(tiles), "Done")
-    return parts
-
-
-def _inside(ground: Ground, slide: Slide) -> Box:
-    box = ground.box.intersection(slide.box)
-    assert box is not None  # regions were cut at the slide
-    return box

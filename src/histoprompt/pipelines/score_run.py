@@ -55,7 +55,7 @@ def finish(
     seen: SeenTiles,
     *,
     marks: Mapping[str, Mapping[int, bool]] | None = None,
-    threshold: float | None = None,
+    thresholds: Mapping[str, float] | None = None,
     least_tiles: int = 1,
 ) -> Scored:
     """Calibrate to marks, take a typed threshold, and cut regions.
@@ -66,8 +66,8 @@ def finish(
         From `score.score`.
     marks : mapping, optional
         For each text its marks by tile.
-    threshold : float, optional
-        A typed one, for all texts; it goes before one that marks moved.
+    thresholds : mapping, optional
+        For each text one a person typed; it goes before one that marks moved.
     least_tiles : int
         Regions of fewer tiles are left out.
     """
@@ -75,14 +75,18 @@ def finish(
     for text, answers in (marks or {}).items():
         if answers:
             scores, calibrations[text] = calibrated(scores, text, seen.vectors[0], answers)
-    if threshold is not None:
-        for text in scores.texts:
-            scores = scores.with_threshold(text, typed(threshold))
+    for text, value in (thresholds or {}).items():
+        scores = scores.with_threshold(text, typed(value))
+    return Scored(scores, regions_of(scores, least_tiles), calibrations)
+
+
+def regions_of(scores: ScoreMap, least_tiles: int = 1) -> tuple[ScoredRegion, ...]:
+    """The regions of all texts at their thresholds, numbered through."""
     regions: list[ScoredRegion] = []
     for text in scores.texts:
         first = len(regions) + 1
         regions += find_regions(scores, text, least_tiles=least_tiles, first_id=first)
-    return Scored(scores, tuple(regions), calibrations)
+    return tuple(regions)
 
 
 def write_scored(folder: Path, found: Scored) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from histoprompt.core.score_map import ScoreMap, Threshold
+from histoprompt.core.score_map import ScoreMap
 from histoprompt.pipelines.calibrate import Calibration, Calibrator
 from histoprompt.pipelines.mark_book import MarkBook
-from histoprompt.pipelines.score import SeenTiles, typed
+from histoprompt.pipelines.score import SeenTiles
+from histoprompt.pipelines.score import typed as typed_threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +44,19 @@ class ScoreSession:
         What the texts say, from `score.ask`.
     book : MarkBook
         Of the slide.
+    typed : mapping of str to float, optional
+        Thresholds a person chose before.
     """
 
-    def __init__(self, seen: SeenTiles, asked: ScoreMap, book: MarkBook) -> None:
+    def __init__(
+        self,
+        seen: SeenTiles,
+        asked: ScoreMap,
+        book: MarkBook,
+        typed: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.seen, self.book = seen, book
-        self._typed: dict[str, Threshold] = {}
+        self._typed = {text: typed_threshold(value) for text, value in typed.items()}
         self.answer(asked)
 
     def answer(self, asked: ScoreMap) -> None:
@@ -120,7 +130,7 @@ class ScoreSession:
         """
         self._typed.pop(text, None)
         if value is not None:
-            self._typed[text] = typed(value)
+            self._typed[text] = typed_threshold(value)
         self._refresh(text)
 
     def origin(self, text: str) -> str:
@@ -132,6 +142,11 @@ class ScoreSession:
             return "by text only"
         count = fitted.yes + fitted.no
         return f"from {count} mark{'s' if count > 1 else ''}"
+
+    @property
+    def typed(self) -> dict[str, float]:
+        """The thresholds a person chose, by text."""
+        return {text: cut.value for text, cut in self._typed.items()}
 
     def is_typed(self, text: str) -> bool:
         """Whether a person chose the threshold."""

@@ -286,7 +286,7 @@ class ClassesPanel(QWidget):
     def _known(self) -> tuple[str, ...]:
         """Classes as the layer colours them, then those without labels yet."""
         cells = self._classing.cells
-        named = cells.classes if cells is not None and self._classing.fit is not None else ()
+        named = cells.classes if cells is not None else ()
         return tuple(dict.fromkeys((*named, *sorted(self._classing.labelling.classes))))
 
 

@@ -11,6 +11,7 @@ from histoprompt._qt import layers, messages
 from histoprompt._qt.audit_layers import AuditLayers
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count_layers import CountLayers
+from histoprompt._qt.docks import open_dock
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.keys import bind_count_keys
 from histoprompt._qt.widgets.audit_panel import AuditPanel
@@ -27,6 +28,7 @@ from histoprompt.pipelines.count_work import lines_of
 
 HINT = "Choose a region and press Count."
 _OFFER = "offer"
+_CLASSES = 1  # number of their tab
 
 
 class CountDock(Dock):
@@ -45,14 +47,12 @@ class CountDock(Dock):
 
     def show_cells_dock(self) -> None:
         """Open the table of cells below the slide."""
-        window = getattr(self.viewer, "window", None)
-        if window is None:
-            return
-        name = "Cells"
-        if name in window.dock_widgets:
-            window.dock_widgets[name].setVisible(True)
-            return
-        window.add_dock_widget(CellsDock(self.viewer), name=name, area="bottom")
+        open_dock(self.viewer, "Cells", CellsDock, area="bottom")
+
+    def show_classes(self) -> None:
+        """Turn to the classes of the cells, and show the one that is offered."""
+        self.tabs.setCurrentIndex(_CLASSES)
+        self._on_look()
 
     # -- building ----------------------------------------------------------------------------
 
@@ -114,6 +114,7 @@ class CountDock(Dock):
         self._reviewing = False
         self._on_layers()
         self._on_counted()
+        self._say(self.counting.summary or HINT)
         self.audit.refresh()
 
     # -- which slide -------------------------------------------------------------------------
@@ -227,7 +228,19 @@ class CountDock(Dock):
 
     # -- what is shown -----------------------------------------------------------------------
 
+    def _follow(self) -> None:
+        """Turn to the slide that is annotated where another dock counted on it."""
+        work, annotator = self.counting.work, self.session.annotator
+        if work is None or annotator is None or annotator.slide.key != work.slide.key:
+            return
+        if self._image is not annotator.image:
+            self._hide()
+            self._image, self._shown = annotator.image, None
+            self.images.refill(self._image)
+            self.images.show_slide(annotator.slide)
+
     def _on_counted(self) -> None:
+        self._follow()
         work, cells = self.counting.work, self.counting.cells
         self._table.setEnabled(work is not None)
         self.files.setEnabled(work is not None)

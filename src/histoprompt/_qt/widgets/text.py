@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari.layers import Image
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -14,13 +15,18 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt import messages
+from histoprompt._qt.count_layers import CELLS as COUNTED
+from histoprompt._qt.docks import open_dock
 from histoprompt._qt.drawn_area import DrawnArea
+from histoprompt._qt.region_cells import Wanted
 from histoprompt._qt.text_controller import TextController
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.calibration import CalibrationPanel
+from histoprompt._qt.widgets.count import CountDock
 from histoprompt._qt.widgets.hand_on import HandOnPanel
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
+from histoprompt._qt.widgets.region_cells import RegionCellsPanel
 from histoprompt._qt.widgets.text_options import TextOptions
 from histoprompt._qt.widgets.tile_gallery import TileGallery
 from histoprompt._qt.widgets.words import WordsPanel
@@ -29,6 +35,8 @@ from histoprompt.core.task import Progress
 from histoprompt.pipelines.asked_texts import ScoreParams
 
 DEFAULT_MODEL = "vocabulary"
+# Steps of the bar, whatever they are made of.
+_BAR = 1000
 HINT = "Type a word and press Enter."
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
@@ -54,6 +62,20 @@ class TextDock(Dock):
 
     def run(self) -> None:
         """Find the texts on the chosen part of the slide."""
+        self._find()
+
+    def count(self) -> None:
+        """Find the texts, cut regions, count the cells in them and name these, in one go."""
+        self._find(self.cells.value())
+
+    def review(self) -> None:
+        """Look at the counted cells, and correct them, in the Count dock."""
+        dock = open_dock(self.viewer, "Count", CountDock)
+        if dock is not None:
+            self.control.cells.uncover()
+            dock.show_classes()
+
+    def _find(self, count: Wanted | None = None) -> None:
         self.words.take_line(tell=False)
         annotator = self.session.annotator
         if annotator is None or not self.words.texts:
@@ -64,7 +86,8 @@ class TextDock(Dock):
         except RegionError as error:
             self._on_failed(str(error))
             return
-        self.control.find(self.value(), self.models.card, self.models.weights, where)
+        given = (self.value(), self.models.card, self.models.weights, where)
+        self.control.find(*given, count=count)
 
     # -- building ----------------------------------------------------------------------------
 
@@ -74,17 +97,18 @@ class TextDock(Dock):
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
         self.area, self.options = AreaPanel(), TextOptions()
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
-        self.hand_on = HandOnPanel()
+        self.cells, self.hand_on = RegionCellsPanel(), HandOnPanel()
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         self._scale = QLabel(wordWrap=True)
         self._results = self._make_results()
         content = QWidget()
         column = QVBoxLayout(content)
-        for widget in (self.images, self.models, self.words, self.area, self.options, self._go):
+        asked = (self.images, self.models, self.words, self.area, self.options, self._go)
+        for widget in (*asked, QLabel("<b>Cells in the regions</b>"), self.cells):
             column.addWidget(widget)
         column.addWidget(self._results)
         column.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
+        self._scroll = scroll = QScrollArea(widgetResizable=True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(content)
         bar = scroll.verticalScrollBar().sizeHint().width()
@@ -111,6 +135,7 @@ class TextDock(Dock):
     def _report(self) -> QVBoxLayout:
         self._status = QLabel(HINT, wordWrap=True)
         self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
+        self._bar.setRange(0, _BAR)
         self._busy = row(self._bar, self._cancel)
         self._busy.setVisible(False)
         column = QVBoxLayout()
@@ -137,9 +162,11 @@ class TextDock(Dock):
         self.calibration.asked_next.connect(self.control.next_doubtful)
         self.calibration.asked_undo.connect(self.control.undo)
         self.hand_on.committing.connect(self.control.regions.commit)
-        self.hand_on.counting.connect(self._on_count)
         self.hand_on.exporting.connect(self.control.regions.export)
-        self.hand_on.naming.connect(self.control.regions.tell_apart)
+        self.cells.chaining.connect(self.count)
+        self.cells.counting.connect(self._on_count)
+        self.cells.naming.connect(self._on_name)
+        self.cells.reviewing.connect(self.review)
         self._connect_control()
         self.link(self.session.annotating, self._bind)
         self.link(self.session.failed, self._on_failed)
@@ -151,12 +178,12 @@ class TextDock(Dock):
         self.link(control.growing, self._on_growing)
         self.link(control.answered, self._on_answered)
         self.link(control.changed, self._on_changed)
-        self.link(control.pictured, self.gallery.show_pictures)
+        self.link(control.best.read, self.gallery.show_pictures)
         self.link(control.failed, self._on_failed)
         self.link(control.refused, self._on_refused)
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self._on_progress)
-        self.link(control.regions.counted, self._on_counted)
+        self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self.calibration.show_answer)
         selection = self.viewer.layers.selection.events.active
         self.link(selection, self._on_active)
@@ -172,6 +199,8 @@ class TextDock(Dock):
         """Offer the images there are; a lone one is taken at once."""
         images = self.images.images
         inserted = getattr(event, "type", "inserted") == "inserted"
+        if getattr(getattr(event, "value", None), "name", "") == COUNTED and inserted:
+            self.control.cells.outlined()
         if self.session.annotator is None and len(images) == 1 and inserted:
             self.session.annotate(images[0])
         chosen = self.session.annotator
@@ -210,7 +239,10 @@ class TextDock(Dock):
         self.control.set_threshold(None)
 
     def _on_count(self) -> None:
-        self.control.regions.count(self.hand_on.segmenter)
+        self.control.cells.count(self.cells.value().choice)
+
+    def _on_name(self) -> None:
+        self.control.cells.tell_apart(self.cells.value().words, self.value().templates)
 
     # -- what is shown -----------------------------------------------------------------------
 
@@ -250,7 +282,9 @@ class TextDock(Dock):
             by_hand=work.is_typed(text),
             regions=self.control.region_count,
         )
-        self.hand_on.set_ready(self.control.region_count > 0)
+        for panel in (self.hand_on, self.cells):
+            panel.set_ready(self.control.region_count > 0)
+        self._show_cuts()
         fitted = work.calibration(text)
         self.calibration.show_trust(fitted.text if fitted else "No tile is marked.")
         by_user = work.scores.facts["contrasts chosen by"] == "user"
@@ -264,18 +298,31 @@ class TextDock(Dock):
         self.calibration.show_answer(marking.yes if marking.active else None)
 
     def _on_counted(self) -> None:
-        self.hand_on.show_counts(self.control.regions.counts)
+        self.cells.show_counts(self.control.cells.counts)
+        self._show_cuts()
+        if self.control.cells.counts is not None:
+            QTimer.singleShot(0, self._reveal_counts)
+
+    def _reveal_counts(self) -> None:
+        """Scroll to the table, once it is laid out."""
+        self._scroll.ensureWidgetVisible(self.cells, 0, 0)
+
+    def _show_cuts(self) -> None:
+        work, cells = self.control.work, self.control.cells
+        if work is not None:
+            self.cells.show_cuts(cells.cuts, cells.outdated(work))
 
     def _on_progress(self, progress: Progress) -> None:
-        self._busy.setVisible(progress.done < progress.total)
-        if progress.done < progress.total:
-            self._status.setText(f"{progress.text}: {progress.done:,} of {progress.total:,}.")
-        self._bar.setMaximum(progress.total)
-        self._bar.setValue(progress.done)
+        far = f": {progress.done:,} of {progress.total:,}." if progress.total else " ..."
+        self._status.setText(f"{progress.text}{far}")
+        self._bar.setValue(round(_BAR * progress.share))
 
     def _say(self, text: str) -> None:
         self._status.setText(text)
-        self._busy.setVisible(False)
+        busy = self.control.batch.active
+        if busy and not self._busy.isVisibleTo(self):
+            self._bar.setValue(0)
+        self._busy.setVisible(busy)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
