@@ -8,7 +8,7 @@ import pytest
 from cells_of_classes import NAMES, clusters, some_labels
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classify import Trainer, TrainParams, reach
+from histoprompt.pipelines.classify import Trainer, TrainParams, reach, typicality
 
 THREE = {"tumour": 300, "stroma": 150, "lymphocyte": 60}
 
@@ -180,3 +180,15 @@ def test_a_table_without_features_is_refused():
     cells, _ = clusters({"a": 5})
     with pytest.raises(LabelError, match="0 cells"):
         Trainer(cells[:0])
+
+
+def test_what_stands_alone_is_not_typical():
+    rng = np.random.default_rng(0)
+    crowd, loose = rng.normal(0, 0.2, (300, 4)), rng.normal(0, 3, (20, 4))
+    debris = np.full((1, 4), 30.0)
+    found = typicality(np.concatenate([crowd, loose, debris]).astype(np.float32))
+    assert found.max() <= 1.5
+    assert np.median(found[:300]) == pytest.approx(1, abs=0.1)
+    assert found[300:320].max() < np.median(found[:300])
+    assert found[-1] == found.min()
+    assert typicality(np.zeros((1, 4), np.float32)).shape == (1,)

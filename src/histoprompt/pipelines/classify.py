@@ -18,6 +18,8 @@ from histoprompt.pipelines.few_shot import fit_model
 # From this many examples of the rarest class on a regression beats prototypes.
 _LOGISTIC_FROM = 3
 _WARNINGS = 3
+# A cell is typical by its distance to so many neighbours among so many cells of the table.
+_NEIGHBOURS, _SAMPLE = 10, 400
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Fit:
         In the order of ``classifier.classes``.
     distance : (n,) float32
         To the nearest example.
+    typical : (n,) float32
+        How near other cells are, see `typicality`.
     accuracy : float
         Balanced accuracy on held-out examples; NaN where a class has a single one.
     examples : dict of str to int
@@ -73,6 +77,7 @@ class Fit:
     cells: CellTable
     probability: Float
     distance: Float
+    typical: Float
     accuracy: float
     examples: dict[str, int]
     alike: tuple[Alike, ...] = ()
@@ -117,6 +122,7 @@ class Trainer:
         self.params = params
         self.scaling = Scaling.of(cells.features, cells.feature_names)
         self.scaled = self.scaling.apply(cells.features)
+        self.typical = typicality(self.scaled)
         self._order = np.argsort(cells.id, kind="stable")
 
     def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> Fit:
@@ -152,7 +158,7 @@ class Trainer:
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
         cells = self.cells.classified((*names, UNSURE), found, score)
-        return Fit(classifier, cells, probability, distance, accuracy, counts, alike)
+        return Fit(classifier, cells, probability, distance, self.typical, accuracy, counts, alike)
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Where ids are in the table.
@@ -213,6 +219,23 @@ class Trainer:
     def _judge(self, classifier: FewShotClassifier) -> tuple[Float, Float]:
         parts = [classifier.judge(self.scaled[s]) for s in chunks(len(self.scaled))]
         return np.concatenate([p for p, _ in parts]), np.concatenate([d for _, d in parts])
+
+
+def typicality(scaled: Float) -> Float:
+    """How densely other cells lie around each, (n,) float32: 1 for the median, 1.5 at most.
+
+    What stands alone is mostly debris or badly outlined, and a label for it says little of others.
+    Measured against a sample of the cells, which does for the order they are asked about.
+    """
+    sample = scaled[:: max(1, len(scaled) // _SAMPLE)]
+    kth = min(_NEIGHBOURS, len(sample) - 1)
+    squares = np.einsum("ij,ij->i", sample, sample)
+    far = np.empty(len(scaled), np.float32)
+    for part in chunks(len(scaled)):
+        apart = squares - 2 * scaled[part] @ sample.T
+        own = np.einsum("ij,ij->i", scaled[part], scaled[part])
+        far[part] = np.sqrt(np.maximum(np.partition(apart, kth, axis=1)[:, kth] + own, 0))
+    return np.asarray(np.minimum(np.median(far) / np.maximum(far, 1e-6), 1.5), np.float32)
 
 
 def reach(examples: Float, percentile: float) -> float:

@@ -162,8 +162,8 @@ def next_cell(
 ) -> Suggestion | None:
     """The most useful cell to ask about; None when everything was asked.
 
-    The classifier is torn about it, it is unlike the labelled ones, and it seems to be of a class
-    with few labels.
+    The classifier is torn about it, it is unlike the labelled ones but like many others, and it
+    seems to be of a class with few labels.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
     new = np.clip(fit.distance / max(middle, 1e-9), 0, 1)
     given = np.array([fit.examples.get(name, 0) for name in fit.classifier.classes], float)
     rarer = np.clip(given.max() / np.maximum(given, 1), 1, _RARER)
-    return np.asarray(torn * new * rarer[probability.argmax(axis=1)], np.float64)
+    return np.asarray(torn * new * fit.typical * rarer[probability.argmax(axis=1)], np.float64)
 
 
 def stop_hint(review: Review) -> str | None:
