@@ -90,6 +90,7 @@ def test_a_positive_logit_in_the_padding_is_cut_off() -> None:
 def test_sam_prepares_as_segment_anything_does(shape: tuple[int, int]) -> None:
     import torch
     from segment_anything.utils.transforms import ResizeLongestSide
+
     from tiny_sam import SIDE, build_tiny_sam
 
     image = image_of(*shape)

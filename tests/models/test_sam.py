@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from short_type import rounding_to
-from tiny_sam import SIDE, random_tiny_sam
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box
@@ -21,6 +20,7 @@ from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import medsam, sam
 from histoprompt.models.zoo.family import Features, SamFamily
 from histoprompt.models.zoo.fitting import Fit
+from tiny_sam import SIDE, random_tiny_sam
 
 BOX = Box(20, 30, 61, 75)
 CLICK = np.array([[40.0, 50.0]])

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tifffile
 from small_models import load_small, save_small
-from tiny_sam import SIDE as SAM_SIDE
 
 from histoprompt import cli
 from histoprompt.core.errors import ModelError, PromptError
@@ -19,6 +18,7 @@ from histoprompt.core.prompt import Prompt, ScribbleMap, Strokes
 from histoprompt.models import registry, weights
 from histoprompt.models.zoo import sam, scribbleprompt
 from histoprompt.models.zoo.scribble_unet import ScribbleUNet
+from tiny_sam import SIDE as SAM_SIDE
 
 UNET = registry.card("scribbleprompt-unet")
 SAM = registry.card("scribbleprompt-sam")
