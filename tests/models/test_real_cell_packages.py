@@ -6,6 +6,9 @@ for a few seconds on made discs, and saved as the packages save theirs.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +39,17 @@ PAIRS = [discs(seed, (128, 128), 14) for seed in range(12)]
 def stardist_model(folder: Path) -> Path:
     pytest.importorskip("tensorflow")
     pytest.importorskip("stardist")
+    import keras
     from csbdeep.utils import normalize
     from stardist.models import Config2D, StarDist2D
 
     config = Config2D(
         n_rays=32, n_channel_in=3, grid=(2, 2), unet_n_depth=2, unet_n_filter_base=8,
         net_conv_after_unet=16, train_patch_size=(128, 128), train_batch_size=4,
-        train_learning_rate=5e-3, train_epochs=3, train_steps_per_epoch=25,
+        train_learning_rate=3e-3, train_epochs=5, train_steps_per_epoch=25,
         train_tensorboard=False,
     )  # fmt: skip
+    keras.utils.set_random_seed(0)
     model = StarDist2D(config, name="mine", basedir=str(folder))
     images = [normalize(image, 1, 99.8, axis=(0, 1, 2)) for image, _ in PAIRS]
     labels = [labels for _, labels in PAIRS]
@@ -95,3 +100,21 @@ def test_discs_come_back_where_they_are(tmp_path: Path, name: str, make) -> None
     assert overlap > 0.6
     assert model.segment(np.full((60, 60, 3), 240, np.uint8)).max() == 0
     assert model.segment(image[:9, :7]).shape == (9, 7)
+
+
+def test_triton_can_be_imported_after_stardist(tmp_path: Path) -> None:
+    """In a process of its own: both bring an LLVM, and a clash ends the process."""
+    if not all(find_spec(name) for name in ("tensorflow", "stardist", "triton")):
+        pytest.skip("stardist, tensorflow or triton is not installed")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "weights_best.h5").write_text("no weights")
+    code = (
+        "import sys; from pathlib import Path; from histoprompt.models import registry\n"
+        "from histoprompt.core.errors import WeightsError\n"
+        "try: registry.load_model(registry.card('stardist'), Path(sys.argv[1]), 'cpu')\n"
+        "except WeightsError: import triton; print(triton.__name__, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "triton True", done.stderr[-2000:]

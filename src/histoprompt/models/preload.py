@@ -55,13 +55,23 @@ def preload_torch() -> None:
     """
     if sys.platform != "linux":
         return
-    if "triton" not in sys.modules and has_foreign_llvm():
-        for path in _files("triton", "_C/libtriton*.so"):
-            _dlopen(path, os.RTLD_NOW | os.RTLD_DEEPBIND)
+    if has_foreign_llvm():
+        preload_triton()
     if "torch" not in sys.modules:
         for name in _TORCH_LIBRARIES:
             for path in _files("torch", f"lib/{name}"):
                 _dlopen(path, os.RTLD_LAZY)
+
+
+def preload_triton() -> None:
+    """Load triton's library bound to its own LLVM; imports nothing, and only on Linux.
+
+    Call it before importing what brings an LLVM of its own, as tensorflow does: imported later,
+    triton would end the process.
+    """
+    if sys.platform == "linux" and "triton" not in sys.modules:
+        for path in _files("triton", "_C/libtriton*.so"):
+            _dlopen(path, os.RTLD_NOW | os.RTLD_DEEPBIND)
 
 
 def has_foreign_llvm() -> bool:

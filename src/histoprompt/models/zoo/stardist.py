@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, WeightsError
 from histoprompt.models.card import ModelCard
+from histoprompt.models.preload import preload_triton
 from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 # Its makers state no pixel size. QuPath's manual finds 0.5 best for it, and in the H&E image that
@@ -52,6 +53,7 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
         If the model is not there, or is not one for RGB images; nothing is downloaded unasked.
     """
     folder, file = _place(card, weights)
+    preload_triton()
     try:
         from csbdeep.utils import normalize
         from stardist.models import StarDist2D
