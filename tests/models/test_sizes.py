@@ -25,10 +25,14 @@ def test_every_model_with_weights_shows_a_size() -> None:
     ("card", "spec"), FILES, ids=[f"{card.id}-{spec.filename}" for card, spec in FILES]
 )
 def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> None:
-    """Within 1 %, of published sizes too: what a file holds beside its values is little."""
+    """Within 1 %, of published sizes too: what a file holds beside its values is little.
+
+    Values have four bytes, those of the project's own files two.
+    """
     blueprint = registry.blueprint_of(card, spec)
     assert blueprint is not None
-    assert spec.about == pytest.approx(4 * blueprint.values, rel=0.01)
+    each = 2 if card.id.startswith("histoprompt-") else 4
+    assert spec.about == pytest.approx(each * blueprint.values, rel=0.01)
 
 
 def test_an_instance_decoder_is_one_of_two() -> None:

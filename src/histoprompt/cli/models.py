@@ -15,7 +15,7 @@ from histoprompt.models.weights import licence
 from histoprompt.models.weights.describe import size_of, source_of, state_of
 
 # Columns where there is no terminal to ask, between two columns, and what each keeps at least.
-_WIDTH, _GAP, _LEAST = 120, "  ", 8
+_WIDTH, _GAP, _LEAST = 120, "  ", 12
 # Before a licence whose terms are not accepted yet.
 _TERMS = "(!)"
 

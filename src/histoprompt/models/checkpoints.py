@@ -191,7 +191,11 @@ def _read_torch(path: Path, device: str, name: str, *, mmap: bool) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
+        if path.suffix != ".safetensors":
+            return torch.load(path, map_location=device, weights_only=True, mmap=mmap)
+        # By this name torch would take a checkpoint for safetensors, whatever its bytes say.
+        with path.open("rb") as file:
+            return torch.load(file, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         if not any(text in str(error) for text in _NOT_TENSORS):
             raise
