@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -64,8 +65,8 @@ class Fit:
         In the order of ``classifier.classes``.
     distance : (n,) float32
         To the nearest example.
-    typical : (n,) float32
-        How near other cells are, see `typicality`.
+    typical : callable
+        How near other cells are, (n,) float32, see `typicality`; worked out at the first call.
     accuracy : float
         Balanced accuracy on held-out examples; NaN where a class has a single one.
     examples : dict of str to int
@@ -77,7 +78,7 @@ class Fit:
     cells: CellTable
     probability: Float
     distance: Float
-    typical: Float
+    typical: Callable[[], Float]
     accuracy: float
     examples: dict[str, int]
     alike: tuple[Alike, ...] = ()
@@ -122,7 +123,6 @@ class Trainer:
         self.params = params
         self.scaling = Scaling.of(cells.features, cells.feature_names)
         self.scaled = self.scaling.apply(cells.features)
-        self.typical = typicality(self.scaled)
         self._order = np.argsort(cells.id, kind="stable")
 
     def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> Fit:
@@ -158,7 +158,20 @@ class Trainer:
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
         cells = self.cells.classified((*names, UNSURE), found, score)
-        return Fit(classifier, cells, probability, distance, self.typical, accuracy, counts, alike)
+        return Fit(
+            classifier,
+            cells,
+            probability,
+            distance,
+            lambda: self._typical,
+            accuracy,
+            counts,
+            alike,
+        )
+
+    @cached_property
+    def _typical(self) -> Float:
+        return typicality(self.scaled)
 
     def rows(self, ids: NDArray[np.int64]) -> NDArray[np.intp]:
         """Where ids are in the table.

@@ -211,7 +211,7 @@ def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
     new = np.clip(fit.distance / max(middle, 1e-9), 0, 1)
     given = np.array([fit.examples.get(name, 0) for name in fit.classifier.classes], float)
     rarer = np.clip(given.max() / np.maximum(given, 1), 1, _RARER)
-    return np.asarray(torn * new * fit.typical * rarer[probability.argmax(axis=1)], np.float64)
+    return np.asarray(torn * new * fit.typical() * rarer[probability.argmax(axis=1)], np.float64)
 
 
 def stop_hint(review: Review) -> str | None:
