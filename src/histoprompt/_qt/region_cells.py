@@ -193,7 +193,7 @@ class RegionCells:
 
     def _summary(self, found: Chained) -> str:
         counts, work = found.counts, found.work
-        finder = registry.card(work.job.settings["segmenter"]).title.partition(" (")[0]
+        finder = registry.card(work.job.settings["segmenter"]).short_title
         where = "" if work.ground.regions else " in the count there was"
         text = (
             f"{many(len(counts.cells), 'cell')} in {many(len(counts.names), 'region')}, found by "

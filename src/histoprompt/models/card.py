@@ -212,6 +212,11 @@ class ModelCard:
         return () if self.weights is None else (self.weights, *self.others)
 
     @property
+    def short_title(self) -> str:
+        """The title without what stands in brackets."""
+        return self.title.partition(" (")[0]
+
+    @property
     def n_bytes(self) -> int | None:
         """Published size of all files together; None if there is none or one is not known."""
         return _sum([spec.n_bytes for spec in self.files])

@@ -7,18 +7,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -26,14 +23,12 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.short_table import ShortTable, class_item
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
-from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.tally import Line
-
-_MOST_ROWS = 8
 
 
 class RegionPanel(QWidget):
@@ -56,7 +51,7 @@ class RegionPanel(QWidget):
         self.area = AreaPanel()
         self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
         self._segmenter, self._note = QComboBox(), QLabel(wordWrap=True)
-        self._segmenter.addItems([_title(card) for card in self._cards])
+        self._segmenter.addItems([card.short_title for card in self._cards])
         self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
         self._segmenter.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -105,14 +100,9 @@ class CountsTable(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows, self._below = QTableWidget(0, 4), QLabel(wordWrap=True)
-        self._rows.setHorizontalHeaderLabels(["class", "cells", "share", "per mm²"])
-        self._rows.verticalHeader().setVisible(False)
-        self._rows.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self._rows.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        head = self._rows.horizontalHeader()
-        head.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        head.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self._rows = ShortTable(["class", "cells", "share", "per mm²"])
+        self._rows.setSelectionMode(ShortTable.SelectionMode.NoSelection)
+        self._below = QLabel(wordWrap=True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._rows)
@@ -133,10 +123,11 @@ class CountsTable(QWidget):
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None
-            texts = (line.name, f"{line.count:,}", _share(line.share), _density(line.per_mm2))
-            for column, text in enumerate(texts):
-                self._rows.setItem(i, column, _item(text, rgb if column == 0 else None))
-        self._fit(len(lines))
+            self._rows.setItem(i, 0, class_item(line.name, rgb))
+            texts = (f"{line.count:,}", _share(line.share), _density(line.per_mm2))
+            for column, text in enumerate(texts, start=1):
+                self._rows.setItem(i, column, QTableWidgetItem(text))
+        self._rows.fit()
         if lines:
             word = "<b>Partial count.</b> " if partial else ""
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
@@ -144,12 +135,6 @@ class CountsTable(QWidget):
             self._below.setText(
                 f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed.{left}"
             )
-
-    def _fit(self, rows: int) -> None:
-        """No taller than its rows."""
-        each = self._rows.verticalHeader().defaultSectionSize()
-        head = self._rows.horizontalHeader().sizeHint().height()
-        self._rows.setFixedHeight(head + each * min(rows, _MOST_ROWS) + 4)
 
 
 class FilesPanel(QWidget):
@@ -194,17 +179,6 @@ class FilesPanel(QWidget):
         name = QFileDialog.getExistingDirectory(self, "Write the count into")
         if name:
             self.folder.setText(name)
-
-
-def _title(card: ModelCard) -> str:
-    return card.title.partition(" (")[0]
-
-
-def _item(text: str, rgb: tuple[int, int, int] | None) -> QTableWidgetItem:
-    item = QTableWidgetItem(text)
-    if rgb is not None:
-        item.setData(Qt.ItemDataRole.DecorationRole, QColor(*rgb))
-    return item
 
 
 def _share(value: float) -> str:

@@ -124,7 +124,7 @@ class ModelPanel(QWidget):
         self._files: dict[str, Path] = {}
         self._combo, self._note = narrow_combo(), QLabel(wordWrap=True)
         # What a title says in brackets stands in the note below; here it would be cut off.
-        self._combo.addItems([card.title.partition(" (")[0] for card in self._cards])
+        self._combo.addItems([card.short_title for card in self._cards])
         self._combo.setCurrentIndex([card.id for card in self._cards].index(default))
         self._browse = QPushButton("File...", toolTip="Use a weights file of your own")
         form = QFormLayout(self)

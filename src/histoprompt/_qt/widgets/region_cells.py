@@ -6,16 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QFormLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,14 +19,14 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.region_cells import Wanted
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt.core.classes import Colour, cell_colours
+from histoprompt._qt.widgets.short_table import ShortTable, class_item
+from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.score_chain import RegionCounts
 
 DEFAULT_SEGMENTER = "histoprompt-cells"
 _HEADS = ("Region", "Class", "Cells", "per mm²")
-_MOST_ROWS = 8
 
 
 class RegionCellsPanel(QWidget):
@@ -50,7 +46,7 @@ class RegionCellsPanel(QWidget):
         super().__init__()
         self._cards = [card for card in registry.all_cards() if card.role == "cells"]
         self._segmenter = narrow_combo()
-        self._segmenter.addItems([card.title.partition(" (")[0] for card in self._cards])
+        self._segmenter.addItems([card.short_title for card in self._cards])
         self.choose(DEFAULT_SEGMENTER)
         self._words = QLineEdit(placeholderText="words, such as tumour, lymphocyte")
         self._words.setToolTip("Words that tell the cells apart, with commas; none counts them all")
@@ -61,7 +57,7 @@ class RegionCellsPanel(QWidget):
         )
         self._count = QPushButton("Count only", toolTip="Cells in the regions of the text shown")
         self._name = QPushButton("Name only", toolTip="Give each counted cell the class that fits")
-        self._table, self._note = self._make_table(), QLabel(wordWrap=True)
+        self._table, self._note = ShortTable(_HEADS), QLabel(wordWrap=True)
         self._review = QPushButton("Review cells")
         self._review.setToolTip("In the Count dock: correct classes, answer A, R or U, write files")
         self._lay_out()
@@ -91,11 +87,11 @@ class RegionCellsPanel(QWidget):
         self._table.setRowCount(len(rows))
         for i, (region, name, count, density) in enumerate(rows):
             self._table.setItem(i, 0, QTableWidgetItem(region))
-            self._table.setItem(i, 1, _class_item(name or without, colours[name]))
+            self._table.setItem(i, 1, class_item(name or without, colours[name]))
             self._table.setItem(i, 2, _number_item(f"{count:,}"))
             known = not math.isnan(density)
             self._table.setItem(i, 3, _number_item(f"{density:,.0f}" if known else ""))
-        self._fit(len(rows))
+        self._table.fit()
         for widget in (self._table, self._note, self._review):
             widget.setVisible(counts is not None)
         self._name.setEnabled(counts is not None)
@@ -113,21 +109,6 @@ class RegionCellsPanel(QWidget):
         self._note.setText(text)
 
     # -- building ----------------------------------------------------------------------------
-
-    def _make_table(self) -> QTableWidget:
-        table = QTableWidget(0, len(_HEADS))
-        table.setHorizontalHeaderLabels(_HEADS)
-        table.verticalHeader().setVisible(False)
-        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        return table
-
-    def _fit(self, rows: int) -> None:
-        """No taller than its rows, as many as fit beside the rest of the dock."""
-        each = self._table.verticalHeader().defaultSectionSize()
-        head = self._table.horizontalHeader().sizeHint().height()
-        self._table.setFixedHeight(head + each * min(max(rows, 1), _MOST_ROWS) + 4)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -156,12 +137,6 @@ class RegionCellsPanel(QWidget):
         self._count.clicked.connect(self.counting)
         self._name.clicked.connect(self.naming)
         self._review.clicked.connect(self.reviewing)
-
-
-def _class_item(name: str, colour: Colour) -> QTableWidgetItem:
-    item = QTableWidgetItem(name)
-    item.setData(Qt.ItemDataRole.DecorationRole, QColor(*colour))
-    return item
 
 
 def _number_item(text: str) -> QTableWidgetItem:
