@@ -12,6 +12,8 @@ from qtpy.QtWidgets import QApplication
 
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.widgets.text import TextDock
+from histoprompt.core.sample import SLIDE, sample_file
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +45,17 @@ def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptD
     widget = PromptDock(viewer)
     viewer.window.add_dock_widget(widget, name="Prompt")
     widget.models.choose("classical")
+    yield widget
+    session_of(viewer).close()
+
+
+@pytest.fixture
+def text_dock(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
+    """The Text dock beside the sample slide, with nothing kept from other tests."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    viewer = make_napari_viewer()
+    viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
+    widget = TextDock(viewer)
+    viewer.window.add_dock_widget(widget, name="Text")
     yield widget
     session_of(viewer).close()

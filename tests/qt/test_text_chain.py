@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from histoprompt._qt.count_layers import CELLS
 from histoprompt._qt.docks import open_dock
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.layers import box_vertices
-from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.count import CountDock
 from histoprompt._qt.widgets.text import TextDock
@@ -36,20 +34,15 @@ CLASSES = ("tumour", "lymphocyte")
 
 
 @pytest.fixture
-def text(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
-    """The Text dock beside the sample slide, a part of it drawn, words and classes typed."""
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
-    viewer = make_napari_viewer()
-    viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
-    widget = TextDock(viewer)
-    viewer.window.add_dock_widget(widget, name="Text")
-    widget.area._draw.click()
-    DrawnArea(viewer, widget.session.annotator.image).layer.add_rectangles(box_vertices(PART))
-    widget.words.set_value(WORDS)
-    widget.cells.choose("classical-cells")
-    widget.cells._words.setText(", ".join(CLASSES))
-    yield widget
-    session_of(viewer).close()
+def text(text_dock) -> TextDock:
+    """The Text dock with a part of the slide drawn, words and classes typed."""
+    text_dock.area._draw.click()
+    image = text_dock.session.annotator.image
+    DrawnArea(text_dock.viewer, image).layer.add_rectangles(box_vertices(PART))
+    text_dock.words.set_value(WORDS)
+    text_dock.cells.choose("classical-cells")
+    text_dock.cells._words.setText(", ".join(CLASSES))
+    return text_dock
 
 
 def idle(dock: TextDock) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +11,9 @@ import pytest
 
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.layers import box_vertices
-from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.text import TextDock
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.geometry import Box
-from histoprompt.core.sample import SLIDE, sample_file
 from histoprompt.core.score_files import read_scores
 from histoprompt.pipelines import growing_map, score_tiles
 from histoprompt.pipelines.asked_texts import ScoreParams
@@ -28,16 +25,10 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def text(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
-    """The Text dock beside the sample slide, with nothing kept from other tests."""
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
-    viewer = make_napari_viewer()
-    viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
-    widget = TextDock(viewer)
-    viewer.window.add_dock_widget(widget, name="Text")
-    widget.area.choose("slide")
-    yield widget
-    session_of(viewer).close()
+def text(text_dock) -> TextDock:
+    """The Text dock on the whole sample slide."""
+    text_dock.area.choose("slide")
+    return text_dock
 
 
 def type_word(dock: TextDock, word: str) -> None:
