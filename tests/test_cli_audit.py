@@ -132,6 +132,44 @@ def test_a_few_fields_give_no_interval(folder, capsys):
     assert "filled in already" in capsys.readouterr().err
 
 
+def test_an_audit_goes_on_with_more_fields(folder, capsys):
+    assert main(["audit", "draw", str(folder), "--more", "2"]) == 1
+    assert "No fields were drawn" in capsys.readouterr().err
+    draw(folder, "--seed", "3")
+    first = rows_of(folder / "fields.csv")
+    noted = [{**row, TRUE: "2", "note": "blurred"} for row in first]
+    write(folder / "fields.csv", noted)
+    capsys.readouterr()
+    assert main(["audit", "draw", str(folder), "--more", "2"]) == 0
+    assert "10 of 12 fields" in capsys.readouterr().out
+    longer = rows_of(folder / "fields.csv")
+    assert longer[:8] == noted
+    assert [row[TRUE] for row in longer[8:]] == ["", ""]
+    places = {(row["row0"], row["col0"]) for row in longer}
+    assert len(places) == 10
+    assert apply(folder) == 0
+    told = capsys.readouterr()
+    assert "8 of 10 fields" in told.out
+    assert "cautious" in told.err
+    assert main(["audit", "draw", str(folder), "--more", "9"]) == 0
+    assert len(rows_of(folder / "fields.csv")) == 12
+    assert main(["audit", "draw", str(folder), "--more", "1"]) == 1
+    assert "12 of 12 are drawn already" in capsys.readouterr().err
+    assert main(["audit", "draw", str(folder), "--more", "0"]) == 1
+    fill(folder, dict.fromkeys(range(12), "2"))
+    assert apply(folder) == 0
+    assert "every field was audited" in capsys.readouterr().err
+
+
+def test_more_fields_are_not_added_to_a_table_of_others(folder, capsys):
+    draw(folder, "--seed", "3")
+    another_place(folder)
+    before = (folder / "fields.csv").read_text()
+    assert main(["audit", "draw", str(folder), "--more", "2"]) == 1
+    assert "does not hold the 8 fields" in capsys.readouterr().err
+    assert (folder / "fields.csv").read_text() == before
+
+
 def fill(folder: Path, texts: dict[int, str]) -> None:
     rows = rows_of(folder / "fields.csv")
     for i, text in texts.items():

@@ -269,6 +269,26 @@ def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):
     assert counted.audit._result.text() == ""
 
 
+def test_an_audit_that_saw_few_cells_asks_for_more_fields(counted, until):
+    audit = counted.audit
+    assert not audit._more.isEnabled()
+    audit._fields.setValue(1)
+    audit._draw.click()
+    until(lambda: counted.counting.audit is not None)
+    fields = len(counted.counting.audit.plan.order)
+    assert fields == 1 or audit._more.isEnabled()
+    while not counted.counting.audit.finished:
+        audit._next.click()
+    assert not audit._next.isEnabled()
+    entered = counted.counting.audit.seen
+    if fields > 1:
+        assert "add about" in audit._where.text()
+        audit._more.click()
+        assert counted.counting.audit.plan.fields == 2
+        assert counted.counting.audit.seen == entered
+        assert "Field 2 of 2" in audit._where.text()
+
+
 def test_dab_needs_no_labels(counted):
     counted.classes._ways.setCurrentIndex(1)
     counted.classes._grade.click()

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from histoprompt.cli.options import Commands, say
-from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields
+from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields, draw_more
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +16,14 @@ def add(commands: Commands) -> None:
     actions = audit.add_subparsers(metavar="ACTION", required=True)
     draw = actions.add_parser("draw", help="write a table of random fields to look at")
     _add_folder(draw)
-    draw.add_argument("--fields", required=True, type=int, metavar="N", help="10 to 20 are usual")
+    how_many = draw.add_mutually_exclusive_group(required=True)
+    how_many.add_argument("--fields", type=int, metavar="N", help="10 to 20 are usual")
+    how_many.add_argument(
+        "--more",
+        type=int,
+        metavar="N",
+        help="go on with the fields drawn before; what is filled in stays",
+    )
     draw.add_argument("--seed", type=int, metavar="S", help="to draw the same fields again")
     draw.add_argument("--slide", type=Path, metavar="FILE", help="where the slide is, if it moved")
     draw.set_defaults(run=_draw)
@@ -31,17 +38,23 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _draw(args: argparse.Namespace) -> None:
+    if args.more is not None:
+        audit = draw_more(args.folder, args.more)
+        print(
+            f"{audit.plan.fields} of {len(audit.plan.boxes)} fields -> {args.folder / FIELDS_CSV}"
+        )
+        return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     audit = draw_fields(args.folder, args.fields, seed, args.slide)
     print(
-        f"{len(audit.plan.chosen)} of {len(audit.plan.boxes)} fields, seed {seed} "
+        f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
     )
 
 
 def _apply(args: argparse.Namespace) -> None:
     audit = apply_fields(args.folder, args.fields)
-    print(f"{len(audit.seen)} of {len(audit.plan.chosen)} fields; 95 % intervals in brackets")
+    print(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")
     for count in audit.corrected():
         print(f"{str(count).removeprefix(': ')} (found {count.found})")
         if count.note and count.low is not None:

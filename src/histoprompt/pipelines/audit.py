@@ -6,15 +6,19 @@ B. Swensson and J. Wretman, *Model Assisted Survey Sampling*, 1992, section 6.3,
 Thompson's weights). Its variance is the usual one for samples of fixed size with unequal chances
 (J. Hajek, Ann Math Stat 35 (1964) 1491), with the jackknife's caution, used with Student's t.
 Nothing is assumed about the segmenter or the classifier: the interval holds over the draw of the
-fields, however wrong the count was. An audit that saw hardly any cells cannot tell a machine that
-errs never from one that errs often, so its interval allows for the second: it then covers more
-than it says, and the note says so.
+fields, however wrong the count was.
+
+Chance puts all fields into one order, and any number of the first are a sample (sequential Poisson
+sampling, E. Ohlsson, J Off Stat 14 (1998) 149), so an audit can go on with more fields. It should
+until it saw `FEW_CELLS` cells of a class: one that saw hardly any cannot tell a machine that errs
+never from one that errs often, and has to allow for the second. Its interval then covers more than
+it says, and the note says so, and how many more fields it would take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +32,7 @@ from histoprompt.core.tiling import TileGrid
 # With fewer audited fields than this an interval would be a guess.
 FEWEST_FIELDS = 5
 # With fewer cells in the audited fields an interval is mostly floor (see `_half_width`).
-FEW_CELLS = 20
+FEW_CELLS = 25
 TOTAL = "all cells"
 
 
@@ -44,17 +48,26 @@ class AuditPlan:
         Without `UNSURE`.
     found : (N, c + 1) int64
         Cells counted in each field, by class; the last column holds those that are unsure.
-    chosen : (n,) intp
-        The fields to audit, in the order to look at them.
-    chance : (n,) float64
-        With which each of them was to be chosen.
+    order : (N,) intp
+        All fields, in the order to look at them.
+    fields : int
+        How many of them are to be audited for now.
     """
 
     boxes: tuple[Box, ...]
     classes: tuple[str, ...]
     found: NDArray[np.int64]
-    chosen: NDArray[np.intp]
-    chance: NDArray[np.float64]
+    order: NDArray[np.intp]
+    fields: int
+
+    @property
+    def chosen(self) -> NDArray[np.intp]:
+        """The fields to audit for now, in the order to look at them."""
+        return self.order[: self.fields]
+
+    def longer(self, fields: int) -> AuditPlan:
+        """With so many more fields of the same draw, as far as there are any."""
+        return replace(self, fields=min(self.fields + fields, len(self.order)))
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,9 @@ class Corrected:
         How many were audited.
     note : str
         What the reader should know; empty if nothing.
+    more : int
+        Fields to audit beside these for an interval that is not cautious, by what was counted in
+        them; 0 if none are needed.
     """
 
     name: str
@@ -84,6 +100,7 @@ class Corrected:
     high: float | None
     fields: int
     note: str = ""
+    more: int = 0
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
@@ -130,11 +147,8 @@ def plan_audit(cells: CellTable, boxes: Sequence[Box], fields: int, seed: int = 
         )
     classes = tuple(name for name in cells.classes if name != UNSURE)
     found = _counts(cells, boxes, classes)
-    size = found.sum(axis=1).astype(np.float64)
-    # A field where nothing was found may hold what was missed, so it counts as an average one more.
-    chance = chances(size + max(0.5, float(size.mean())), fields)
-    chosen = draw(chance, np.random.default_rng(seed))
-    return AuditPlan(tuple(boxes), classes, found, chosen, chance[chosen])
+    order = field_order(sizes(found), np.random.default_rng(seed))
+    return AuditPlan(tuple(boxes), classes, found, order, min(fields, len(boxes)))
 
 
 def corrected_counts(
@@ -147,7 +161,7 @@ def corrected_counts(
     plan : AuditPlan
     audited : (m, c) integer
         True counts by class in the first m of ``plan.chosen``, c as in ``plan.classes``. Fewer
-        fields than planned may have been done: they are in random order.
+        fields than planned may have been done.
     confidence : float
         Of the intervals.
 
@@ -170,12 +184,9 @@ def corrected_counts(
     columns = [(name, found[:, i], audited[:, i]) for i, name in enumerate(plan.classes)]
     if len(plan.classes) > 1:
         columns.append((TOTAL, found.sum(axis=1), audited.sum(axis=1)))
-    # The first m of n fields in random order were chosen with m / n of their chances.
-    chance = plan.chance * (m / len(plan.chosen)) if m < len(plan.chosen) else plan.chance
+    chance = chances(sizes(plan.found), m)[plan.chosen[:m]]
     return tuple(
-        _corrected(
-            name, counted, truth, chosen=plan.chosen[:m], chance=chance[:m], confidence=confidence
-        )
+        _corrected(name, counted, truth, order=plan.order, chance=chance, confidence=confidence)
         for name, counted, truth in columns
     )
 
@@ -185,29 +196,45 @@ def _corrected(
     found: NDArray[np.int64],
     truth: NDArray[np.integer],
     *,
-    chosen: NDArray[np.intp],
+    order: NDArray[np.intp],
     chance: NDArray[np.float64],
     confidence: float,
 ) -> Corrected:
-    m, total = len(chosen), int(found.sum())
-    error = (truth - found[chosen]).astype(np.float64)
+    m, total = len(truth), int(found.sum())
+    here = found[order[:m]]
+    error = (truth - here).astype(np.float64)
     seen = float(truth.sum())
     estimate = max(seen, total + float((error / chance).sum()))
     if m == len(found):
         return Corrected(name, total, estimate, estimate, estimate, m, "every field was audited")
     if m < FEWEST_FIELDS:
         note = f"{m} audited fields are too few for an interval; audit {FEWEST_FIELDS} or more"
-        return Corrected(name, total, estimate, None, None, m, note)
+        return Corrected(name, total, estimate, None, None, m, note, FEWEST_FIELDS - m)
     low, high = _around(estimate, _half_width(error, chance, 0.5 + confidence / 2), seen)
-    return Corrected(name, total, estimate, low, high, m, _caution(truth, found[chosen]))
+    met = np.maximum(truth, here)
+    more = _fields_to_go(int(met.sum()), found[order[m:]] * (met.sum() / max(1, here.sum())))
+    note = _caution(int(met.sum()), int(here.sum()), more, confidence)
+    return Corrected(name, total, estimate, low, high, m, note, more)
 
 
-def _caution(truth: NDArray[np.integer], found: NDArray[np.int64]) -> str:
-    """What to say of an audit that saw few cells."""
-    seen = int(np.maximum(truth, found).sum())
-    if seen >= FEW_CELLS:
-        return ""
-    return f"cautious: only {seen} such cells were audited; audit more fields for a closer interval"
+def _fields_to_go(met: int, ahead: NDArray[np.float64]) -> int:
+    """How many of the fields ahead show `FEW_CELLS` cells with those met; all if they do not."""
+    if met >= FEW_CELLS:
+        return 0
+    reached = met + np.cumsum(ahead) >= FEW_CELLS
+    return int(reached.argmax()) + 1 if reached.any() else len(ahead)
+
+
+def _caution(met: int, found: int, more: int, confidence: float) -> str:
+    """What to say of an audit that met few cells, or a count that missed most of them."""
+    if more:
+        return (
+            f"cautious, at least {confidence:.0%}: only {met} such cells were audited; "
+            f"about {more} more fields would give a closer interval"
+        )
+    if met > 2 * found:
+        return f"of {met} such cells {found} were found: the interval may be too narrow, count anew"
+    return ""
 
 
 def _half_width(error: NDArray[np.float64], chance: NDArray[np.float64], quantile: float) -> float:
@@ -230,11 +257,17 @@ def _half_width(error: NDArray[np.float64], chance: NDArray[np.float64], quantil
 
 
 def _around(estimate: float, half: float, seen: float) -> tuple[float, float]:
-    """An interval that is symmetric for square roots, as suits counts; holds what was seen."""
-    root = np.sqrt(max(estimate, half / 2))
-    step = half / (2 * root)
-    low = float((root - step) ** 2) if estimate > half / 2 else 0.0
-    return max(low, seen), max(float((root + step) ** 2), seen)
+    """An interval that is symmetric for logarithms; holds what was seen.
+
+    Where cells cluster, most audits miss the richest spots and see too few: an interval has to
+    reach further up than down, as in S. Buckland et al., *Introduction to Distance Sampling*, 2001,
+    section 3.6. An estimate below half the width goes up by as much as one equal to it, so that an
+    estimate of 0 has an upper end too.
+    """
+    if estimate <= 0:
+        return seen, max(np.expm1(1.0) * half, seen)
+    up = estimate * np.expm1(half / estimate) if estimate > half else np.expm1(1.0) * half
+    return max(estimate * float(np.exp(-half / estimate)), seen), max(estimate + float(up), seen)
 
 
 def _counts(cells: CellTable, boxes: Sequence[Box], classes: tuple[str, ...]) -> NDArray[np.int64]:
@@ -272,12 +305,15 @@ def chances(size: NDArray[np.float64], fields: int) -> NDArray[np.float64]:
         sure |= over
 
 
-def draw(chance: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
-    """A sample of fixed size with these (N,) chances, in random order.
+def sizes(found: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What the chances of fields with these (N, c) counts are proportional to, (N,) and above 0.
 
-    Systematic, of the fields in random order: H. Hartley and J. Rao, Ann Math Stat 33 (1962) 350.
+    A field where nothing was found may hold what was missed, so it counts as an average one more.
     """
-    order = rng.permutation(len(chance))
-    reached = np.concatenate([[0.0], np.cumsum(chance[order])])
-    steps = np.diff(np.floor(np.round(reached - rng.random(), 9)))
-    return rng.permutation(order[steps > 0])
+    size = found.sum(axis=1).astype(np.float64)
+    return np.asarray(size + max(0.5, float(size.mean())))
+
+
+def field_order(size: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.intp]:
+    """All fields in an order whose first m are a sample with `chances` of (N,) sizes, for any m."""
+    return np.asarray(np.argsort(rng.random(len(size)) / size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,33 @@ def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None)
     return audit
 
 
+def draw_more(folder: Path, fields: int) -> Audit:
+    """Draw more fields of the same audit, and add them to ``fields.csv``; filled rows stay.
+
+    Parameters
+    ----------
+    folder : Path
+        Where fields were drawn.
+    fields : int
+        How many more.
+
+    Raises
+    ------
+    LabelError
+        If no fields were drawn here, cells have other classes since, or the table is not theirs.
+    RegionError
+        If every field is drawn already.
+    """
+    audit, path = _drawn(folder), folder / FIELDS_CSV
+    _by_place(path, audit)
+    longer = audit.longer(fields)
+    head = list(_rows(path)[0])
+    added = range(audit.plan.fields, longer.plan.fields)
+    _write_rows(path, head, [*_rows(path), *(_row(longer, number) for number in added)])
+    save_audit(folder, longer)
+    return longer
+
+
 def apply_fields(folder: Path, path: Path) -> Audit:
     """Correct a count by a filled table of fields.
 
@@ -93,6 +120,17 @@ def apply_fields(folder: Path, path: Path) -> Audit:
         If no fields were drawn here, cells have other classes since, or the table is not theirs,
         has gaps, or holds what is no count.
     """
+    audit = _drawn(folder)
+    audit = replace(audit, seen=_seen(path, audit))
+    _write_intervals(folder / COUNTS_CSV, audit.corrected())
+    write_audit_table(folder / TABLE, audit)
+    put_audit(folder / REPORT, audit.corrected())
+    save_audit(folder, audit)
+    return audit
+
+
+def _drawn(folder: Path) -> Audit:
+    """The audit whose fields were drawn in a folder."""
     audit = load_audit(folder)
     if audit is None:
         raise LabelError(
@@ -102,11 +140,6 @@ def apply_fields(folder: Path, path: Path) -> Audit:
         raise LabelError(
             f"The cells in {folder} are not those the fields were drawn for. Draw fields anew."
         )
-    audit = replace(audit, seen=_seen(path, audit))
-    _write_intervals(folder / COUNTS_CSV, audit.corrected())
-    write_audit_table(folder / TABLE, audit)
-    put_audit(folder / REPORT, audit.corrected())
-    save_audit(folder, audit)
     return audit
 
 
@@ -141,12 +174,21 @@ def _found(name: str) -> str:
 
 def _write_fields(path: Path, audit: Audit) -> None:
     classes = audit.plan.classes
+    head = [*PLACE, *map(_found, classes), *map(_true, classes)]
+    _write_rows(path, head, [_row(audit, number) for number in range(audit.plan.fields)])
+
+
+def _row(audit: Audit, number: int) -> dict[str, object]:
+    """A field as a row of the table; what is there in truth is left empty."""
+    found = zip(map(_found, audit.plan.classes), audit.found(number), strict=True)
+    return {**dict(zip(PLACE, map(int, audit.box(number)), strict=True)), **dict(found)}
+
+
+def _write_rows(path: Path, head: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow((*PLACE, *map(_found, classes), *map(_true, classes)))
-        for number in range(len(audit.plan.chosen)):
-            place = (int(v) for v in audit.box(number))
-            writer.writerow((*place, *audit.found(number), *("" for _ in classes)))
+        writer = csv.DictWriter(file, head, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -163,28 +205,34 @@ def _filled(row: Mapping[str, str]) -> bool:
     return any(value for name, value in row.items() if name.startswith("true "))
 
 
-def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
-    """The true counts of the first fields, as far as the table is filled in."""
+def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
+    """The rows of a table of fields, in the order these were drawn in."""
     rows, columns = _rows(path), [_true(name) for name in audit.plan.classes]
     missing = [c for c in (*PLACE, *columns) if not rows or c not in rows[0]]
     if missing:
         raise LabelError(f"{path} has no column {', '.join(missing)}, or no row below its header.")
     table = {tuple(row[c] for c in PLACE): row for row in rows}
-    drawn = [audit.box(i) for i in range(len(audit.plan.chosen))]
+    drawn = [audit.box(i) for i in range(audit.plan.fields)]
     places = [tuple(str(int(v)) for v in box) for box in drawn]
     if set(table) != set(places):
         raise LabelError(f"{path} does not hold the {len(places)} fields that were drawn here.")
-    given = [_filled(table[place]) for place in places]
+    return [table[place] for place in places]
+
+
+def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
+    """The true counts of the first fields, as far as the table is filled in."""
+    rows, columns = _by_place(path, audit), [_true(name) for name in audit.plan.classes]
+    given = [_filled(row) for row in rows]
     if not any(given):
         raise LabelError(f"{path} is not filled in: enter the true counts of some fields.")
     done = sum(given)
     if not all(given[:done]):
-        row = given.index(False) + 1
+        number = given.index(False) + 1
         raise LabelError(
-            f"{path}: row {row} is empty, a later one is not. Fields are in random order: fill "
+            f"{path}: row {number} is empty, a later one is not. Fields are in random order: fill "
             "them in from the top, else the interval would not hold."
         )
-    return tuple(tuple(_count(table[p][c], path, c) for c in columns) for p in places[:done])
+    return tuple(tuple(_count(row[c], path, c) for c in columns) for row in rows[:done])
 
 
 def _count(text: str, path: Path, column: str) -> int:
@@ -206,7 +254,4 @@ def _write_intervals(path: Path, corrected: tuple[Corrected, ...]) -> None:
         row |= dict(
             zip(AUDIT_COLUMNS, ("" if v is None else f"{v:.1f}" for v in ends), strict=True)
         )
-    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_rows(path, list(rows[0]), rows)

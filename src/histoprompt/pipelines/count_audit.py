@@ -54,7 +54,7 @@ class Audit:
     @property
     def finished(self) -> bool:
         """Whether all chosen fields were looked at."""
-        return len(self.seen) == len(self.plan.chosen)
+        return len(self.seen) == self.plan.fields
 
     def box(self, number: int) -> Box:
         """Where the field of this number, from 0, lies."""
@@ -67,6 +67,26 @@ class Audit:
     def entered(self, counts: Sequence[int]) -> Audit:
         """With the true counts of the next field."""
         return replace(self, seen=(*self.seen, tuple(counts)))
+
+    def longer(self, fields: int) -> Audit:
+        """With so many more fields to look at; what was entered stays.
+
+        Raises
+        ------
+        RegionError
+            If every field is drawn already, or not a positive number of them is asked for.
+        """
+        if fields < 1 or self.plan.fields == len(self.plan.order):
+            raise RegionError(
+                f"{fields} more fields cannot be drawn: {self.plan.fields} of "
+                f"{len(self.plan.order)} are drawn already."
+            )
+        return replace(self, plan=self.plan.longer(fields))
+
+    @property
+    def needed(self) -> int:
+        """Fields to look at, beside those entered, before no interval is a cautious one."""
+        return max((count.more for count in self.corrected()), default=0)
 
     def fits(self, cells: CellTable) -> bool:
         """Whether cells are as they were when the fields were drawn."""
@@ -166,8 +186,8 @@ def save_audit(folder: Path, audit: Audit) -> None:
         "boxes": [[int(v) for v in box] for box in plan.boxes],
         "classes": list(plan.classes),
         "found": plan.found.tolist(),
-        "chosen": plan.chosen.tolist(),
-        "chance": plan.chance.tolist(),
+        "order": plan.order.tolist(),
+        "fields": plan.fields,
         "seen": [list(counts) for counts in audit.seen],
         "marks": [[mark.row, mark.col, mark.name] for mark in audit.marks],
         "cells": audit.digest,
@@ -193,8 +213,8 @@ def load_audit(folder: Path) -> Audit | None:
             tuple(Box(*box) for box in raw["boxes"]),
             tuple(raw["classes"]),
             np.array(raw["found"], np.int64),
-            np.array(raw["chosen"], np.intp),
-            np.array(raw["chance"], np.float64),
+            np.array(raw["order"], np.intp),
+            int(raw["fields"]),
         )
         seen = tuple(tuple(map(int, counts)) for counts in raw["seen"])
         marks = tuple(Mark(float(r), float(c), str(name)) for r, c, name in raw["marks"])

@@ -28,6 +28,7 @@ _WHY = (
     "Look at a few fields that chance picks: the count is corrected by what you see, and gets an "
     "interval. Draw the fields once: drawing again until the result pleases voids it."
 )
+_MORE = "Go on with more fields of the same draw; what was entered stays."
 _HOW = (
     "Click each cell that was missed, and found ones that are something else; or type how many "
     "there are. Cells with their centre in the frame count."
@@ -59,6 +60,7 @@ class AuditPanel(QWidget):
         self._why = QLabel(_WHY, wordWrap=True)
         self._fields = QSpinBox(minimum=1, maximum=200, value=10)
         self._draw = QPushButton("Draw fields", toolTip=_WHY)
+        self._more = QPushButton("Add fields", toolTip=_MORE)
         self._where = QLabel(wordWrap=True)
         self._says = QComboBox()
         self._says_row = row(self._says, QLabel("is what a click says"))
@@ -71,7 +73,7 @@ class AuditPanel(QWidget):
         self._result = QLabel(wordWrap=True)
         self._result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         form = QFormLayout()
-        form.addRow("Fields of 100 µm", row(self._fields, self._draw))
+        form.addRow("Fields of 100 µm", row(self._fields, self._draw, self._more))
         layout = QVBoxLayout(self)
         layout.addWidget(self._why)
         layout.addLayout(form)
@@ -79,6 +81,7 @@ class AuditPanel(QWidget):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._draw.clicked.connect(self._on_draw)
+        self._more.clicked.connect(self._on_more)
         self._next.clicked.connect(self._on_next)
         self._back.clicked.connect(self._on_back)
         self._show.clicked.connect(self._on_show)
@@ -95,6 +98,7 @@ class AuditPanel(QWidget):
         audit = None if self._counting.outdated else self._counting.audit
         asked = audit is not None and not audit.finished
         self._draw.setEnabled(work is not None and work.complete)
+        self._more.setEnabled(audit is not None and audit.plan.fields < len(audit.plan.order))
         self._why.setVisible(audit is None)
         self._buttons.setVisible(audit is not None)
         self._says_row.setVisible(asked)
@@ -115,9 +119,9 @@ class AuditPanel(QWidget):
             if work is not None and not work.complete:
                 return _PARTIAL
             return _OUTDATED if self._counting.outdated else "No field is drawn yet."
-        done, total = len(audit.seen), len(audit.plan.chosen)
+        done, total = len(audit.seen), audit.plan.fields
         if audit.finished:
-            return f"Every drawn field ({total}) is entered."
+            return f"Every drawn field ({total}) is entered.{_advice(audit)}"
         grey = _GREY if cells is not None and UNSURE in cells.classes else ""
         return f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
 
@@ -165,6 +169,12 @@ class AuditPanel(QWidget):
         self._drawing = True
         self._counting.begin_audit(self._fields.value(), secrets.randbelow(2**31))
 
+    def _on_more(self) -> None:
+        audit = self._counting.audit
+        if audit is not None:
+            self._counting.keep_audit(audit.longer(self._fields.value()))
+            self._on_show()
+
     def _on_next(self) -> None:
         audit = self._counting.audit
         if audit is not None and not audit.finished:
@@ -184,6 +194,12 @@ class AuditPanel(QWidget):
         audit = self._counting.audit
         field = None if audit is None or audit.finished else audit.box(len(audit.seen))
         self.field.emit(field)
+
+
+def _advice(audit: Audit) -> str:
+    """How many fields to add, if that would help."""
+    fields = audit.needed
+    return f" For closer intervals add about {fields} fields." if fields else ""
 
 
 def _results(audit: Audit) -> str:
