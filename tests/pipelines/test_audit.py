@@ -76,7 +76,7 @@ def test_audits_of_rare_cells_go_on_until_their_intervals_cover_what_they_say(
         plan = planned(found[:, None], fields, rng)
         (count,) = corrected_counts(plan, true[plan.chosen][:, None])
         early.append(count.low <= true.sum() <= count.high)
-        said.append("cautious, at least 95%" in count.note)
+        said.append("cautious, at least 95 %" in count.note)
         assert (count.more > 0) == said[-1]
         while count.more:
             plan = plan.longer(min(count.more, plan.fields))

@@ -24,6 +24,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
+from histoprompt.pipelines import count_audit
 from histoprompt.pipelines.audit_marks import NOT_A_CELL
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
@@ -269,24 +270,27 @@ def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):
     assert counted.audit._result.text() == ""
 
 
-def test_an_audit_that_saw_few_cells_asks_for_more_fields(counted, until):
+def test_an_audit_that_saw_few_cells_asks_for_more_fields(counted, until, monkeypatch):
+    monkeypatch.setattr(count_audit, "SIDE_UM", 12.5)
     audit = counted.audit
     assert not audit._more.isEnabled()
-    audit._fields.setValue(1)
+    audit._fields.setValue(5)
     audit._draw.click()
     until(lambda: counted.counting.audit is not None)
-    fields = len(counted.counting.audit.plan.order)
-    assert fields == 1 or audit._more.isEnabled()
-    while not counted.counting.audit.finished:
+    for _ in range(5):
         audit._next.click()
     assert not audit._next.isEnabled()
     entered = counted.counting.audit.seen
-    if fields > 1:
-        assert "add about" in audit._where.text()
-        audit._more.click()
-        assert counted.counting.audit.plan.fields == 2
-        assert counted.counting.audit.seen == entered
-        assert "Field 2 of 2" in audit._where.text()
+    assert "add about" in audit._where.text()
+    assert "cautious" in audit._result.text()
+    audit._fields.setValue(2)
+    audit._more.click()
+    assert counted.counting.audit.plan.fields == 7
+    assert counted.counting.audit.seen == entered
+    assert "Field 6 of 7" in audit._where.text()
+    audit._fields.setValue(200)
+    audit._more.click()
+    assert not audit._more.isEnabled()
 
 
 def test_dab_needs_no_labels(counted):

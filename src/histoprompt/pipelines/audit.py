@@ -229,8 +229,8 @@ def _caution(met: int, found: int, more: int, confidence: float) -> str:
     """What to say of an audit that met few cells, or a count that missed most of them."""
     if more:
         return (
-            f"cautious, at least {confidence:.0%}: only {met} such cells were audited; "
-            f"about {more} more fields would give a closer interval"
+            f"cautious, at least {100 * confidence:.0f} %: only {met} such cells were audited; "
+            f"about {more} more fields would do"
         )
     if met > 2 * found:
         return f"of {met} such cells {found} were found: the interval may be too narrow, count anew"
