@@ -16,14 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.audit import (
-    FEW_CELLS,
-    AuditPlan,
-    Corrected,
-    corrected_counts,
-    field_order,
-    sizes,
-)
+from histoprompt.pipelines.audit import FEW_CELLS, Corrected, corrected_counts
+from histoprompt.pipelines.audit_plan import AuditPlan, field_order, sizes
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.audit import (
-    TOTAL,
+from histoprompt.pipelines.audit import TOTAL, corrected_counts
+from histoprompt.pipelines.audit_plan import (
     AuditPlan,
     chances,
-    corrected_counts,
     field_boxes,
     field_order,
     plan_audit,

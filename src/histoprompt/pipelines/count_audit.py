@@ -15,14 +15,9 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
-from histoprompt.pipelines.audit import (
-    AuditPlan,
-    Corrected,
-    corrected_counts,
-    field_boxes,
-    plan_audit,
-)
+from histoprompt.pipelines.audit import Corrected, corrected_counts
 from histoprompt.pipelines.audit_marks import Mark, truth_by_marks
+from histoprompt.pipelines.audit_plan import AuditPlan, field_boxes, plan_audit
 from histoprompt.pipelines.count_work import Work
 from histoprompt.pipelines.formats.json_files import read_json, write_json
 from histoprompt.pipelines.ground import Ground
