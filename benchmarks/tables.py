@@ -89,7 +89,7 @@ def models_table() -> str:
             f"`{card.id}`",
             card.title,
             _purpose(card),
-            "; ".join(_source(spec) for spec in card.files) or "none needed",
+            _weights(card),
             card.licence,
             _access(card),
             card.description,
@@ -120,6 +120,13 @@ def _access(card: ModelCard) -> str:
     gated = any(spec.hub is not None and spec.hub.gated for spec in card.files)
     steps = ["ask its owner, token"] * gated + ["accept terms"] * (card.terms is not None)
     return ", ".join(steps) or "free"
+
+
+def _weights(card: ModelCard) -> str:
+    """Where the weights come from."""
+    if card.needs is not None:
+        return f"those of the package `{card.needs[0]}`, or your own"
+    return "; ".join(_source(spec) for spec in card.files) or "none needed"
 
 
 def _source(spec: WeightsSpec) -> str:
