@@ -21,7 +21,7 @@ from histoprompt.training import run  # noqa: E402
 from histoprompt.training.data import Annotated, annotated_in, plain_field  # noqa: E402
 from histoprompt.training.evaluate import known_only, predict_maps  # noqa: E402
 from histoprompt.training.gather import PoolConfig  # noqa: E402
-from histoprompt.training.loop import schedule  # noqa: E402
+from histoprompt.training.loop import blended, schedule  # noqa: E402
 from histoprompt.training.prompt_targets import (  # noqa: E402
     pick_targets,
     redrawn,
@@ -219,3 +219,24 @@ def test_training_goes_on_from_heads(folder):
     assert "(before: F1 " in str(outcome)
     before, after = (read_heads(folder / n).cells for n in ("heads.safetensors", "more.st"))
     assert all(before[k].equal(v) for k, v in after.items() if "running" not in k)
+
+
+def test_what_goes_on_keeps_a_share_of_where_it_began(folder):
+    run.train(short(folder))
+    begun = read_heads(folder / "heads.safetensors")
+    again = replace(short(folder), start=folder / "heads.safetensors", real=())
+    for keep in (0.0, 1.0):
+        run.train(replace(again, keep=keep, out=folder / f"{keep}.st"))
+    fresh, kept = (read_heads(folder / f"{keep}.st") for keep in (0.0, 1.0))
+    for part in ("cells", "prompt"):
+        first, moved, same = (getattr(heads, part) for heads in (begun, fresh, kept))
+        assert all(same[k].equal(v) for k, v in first.items())
+        assert any(not moved[k].equal(v) for k, v in first.items())
+
+
+def test_states_are_averaged_value_by_value():
+    start = {"a": torch.tensor([0.0, 4.0]), "n": torch.tensor(3)}
+    trained = {"a": torch.tensor([2.0, 0.0]), "n": torch.tensor(5)}
+    mean = blended(start, trained, 0.25)
+    assert mean["a"].tolist() == [1.5, 1.0]
+    assert mean["n"].item() == 5

@@ -23,6 +23,7 @@ from histoprompt.training.batch import Share
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
 from histoprompt.training.evaluate import Outcome, choose_decoding, predict_maps
 from histoprompt.training.gather import PoolConfig
+from histoprompt.training.loop import blended
 from histoprompt.training.pool import make_all
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
 from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
@@ -65,6 +66,8 @@ class TrainConfig:
         How often real fields are drawn beside annotated ones, whose weight is 1.
     start : Path or None
         Heads to go on from; fresh ones if None.
+    keep : float
+        Share that their values keep in the result, see `loop.blended`.
     threads : int
         Of torch.
     device : str
@@ -80,6 +83,7 @@ class TrainConfig:
     held_out: str = "pink"
     real_weight: float = 0.6
     start: Path | None = None
+    keep: float = 0.5
     threads: int = 2
     device: str = "cpu"
     seed: int = 0
@@ -171,11 +175,15 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
         curve = config.work / "nuclei-2.csv"
         fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
     choices = DECODINGS if start is None else (start.params, *DECODINGS)
+    if start is not None:
+        fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.start)
     params, after = choose_decoding(cells, held, choices)
     if start is None:
         start_from(prompt, cells)
     curve = config.work / "prompts.csv"
     state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
+    if start is not None:
+        state = blended(start.prompt, state, config.keep)
     save_heads(Heads(_on_cpu(cells), state, params), config.out)
     outcome = Outcome(len(held), after, before)
     _note(config, outcome)
