@@ -49,6 +49,11 @@ def mask_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return soft_dice(logits, goal, seen) + 20 * focal(logits, goal, seen)
 
 
+def bounded(loss: Tensor, most: float) -> Tensor:
+    """A loss that is itself where small and comes to `most` where large, each value by itself."""
+    return most * (1 - torch.exp(-loss / most))
+
+
 def mask_iou(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     """IoU of each thresholded candidate with the target, (n, k)."""
     hit = (logits > 0) & (known[:, None] > 0)

@@ -18,7 +18,7 @@ from histoprompt.training.batch import Share, changed_light, drawn
 from histoprompt.training.data import FIELD
 from histoprompt.training.evaluate import predict_maps
 from histoprompt.training.loop import FitConfig, fit
-from histoprompt.training.losses import mask_iou, mask_loss
+from histoprompt.training.losses import bounded, mask_iou, mask_loss
 from histoprompt.training.prompt_targets import Target, pick_targets
 from histoprompt.training.simulate import corrected, first_prompt
 
@@ -45,16 +45,20 @@ class PromptConfig(FitConfig):
         Share of fields shown without what the network of nuclei found.
     grey : float
         Share of fields shown without colour.
+    bound : float
+        What the loss of one object comes to at the most: without it the few regions that nobody
+        would recognise outweigh all nuclei of a step.
     """
 
     objects: int = 12
     rounds: int = 3
     window: int = 128
-    whole_every: int = 6
-    regions: float = 0.12
-    wide_regions: float = 0.7
+    whole_every: int = 8
+    regions: float = 0.08
+    wide_regions: float = 0.5
     blind: float = 0.12
     grey: float = 0.12
+    bound: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,21 +142,21 @@ def stacked(shown: Sequence[Shown], device: Any) -> Prompted:
     )
 
 
-def rounds(net: Any, batch: Prompted, count: int, rng: Rng) -> float:
+def rounds(net: Any, batch: Prompted, config: PromptConfig, rng: Rng) -> float:
     """Prompt all targets, correct them, and gather the gradients; the mean loss is returned."""
     import torch
 
     targets = [s.target for s in batch.shown]
     said = [first_prompt(t.mask, ~t.mask & t.known, rng) for t in targets]
     total = 0.0
-    for number in range(count):
+    for number in range(config.rounds):
         pictures = np.stack([hints(s, w.nuclei) for s, w in zip(said, batch.shown, strict=True)])
         drawings = torch.from_numpy(pictures).to(batch.light.device)
         logits, scores = net(batch.light, batch.maps, drawings)
-        loss = round_loss(logits, scores, batch, said) / count
+        loss = round_loss(logits, scores, batch, said, config.bound) / config.rounds
         loss.backward()
         total += float(loss.detach())
-        if number + 1 < count:
+        if number + 1 < config.rounds:
             masks = (chosen(logits, scores, said) > 0).cpu().numpy()
             pairs = zip(said, targets, masks, strict=True)
             said = [corrected(s, m, t.mask, t.known, rng) for s, t, m in pairs]
@@ -171,12 +175,16 @@ def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> 
 
 
 def round_loss(
-    logits: torch.Tensor, scores: torch.Tensor, batch: Prompted, said: Sequence[Said]
+    logits: torch.Tensor,
+    scores: torch.Tensor,
+    batch: Prompted,
+    said: Sequence[Said],
+    bound: float,
 ) -> torch.Tensor:
     """Loss of one round: of a lone click the best of three nested masks, else the single one."""
     import torch
 
-    each = mask_loss(logits, batch.mask, batch.known)
+    each = bounded(mask_loss(logits, batch.mask, batch.known), bound)
     one = torch.tensor([s.is_one_click for s in said], device=logits.device)
     best = each[:, 1:].min(1).values
     shape = torch.where(one, best + 0.4 * each[:, 0], each[:, 0] + 0.1 * best)
@@ -229,7 +237,7 @@ def train_prompt(
         size = FIELD if whole else config.window
         count = max(2, config.objects // 4) if whole else config.objects
         batch = stacked(show(cells, shares, config, count=count, size=size, rng=rng), device)
-        return rounds(net, batch, config.rounds, rng)
+        return rounds(net, batch, config, rng)
 
     return fit(
         net, one_step, config, curve=curve, task=task, text="training the network of prompts"

@@ -38,8 +38,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=5_335_176,
-    digest="sha256:19287dc4b2b4bd1f68770afcdccdce8b1efd2668ae25c28ac0f7c52fcaaed3ad",
+    n_bytes=5_335_192,
+    digest="sha256:61fca87da1d8ed1e12df1423ad4d16c4bdb6d628e91fe56d35652b672ca5d1d9",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
