@@ -226,7 +226,7 @@ def main() -> None:
     if "few-shot" in args.only:
         (RESULTS / "few-shot.md").write_text(few_shot(train, test, args.draws))
     if "review" in args.only:
-        (RESULTS / "review.md").write_text(review_queue(train, max(2, args.draws // 3)))
+        (RESULTS / "review.md").write_text(review_queue(train, args.draws))
     if "retrain" in args.only:
         (RESULTS / "retrain.md").write_text(retrain(train))
 
