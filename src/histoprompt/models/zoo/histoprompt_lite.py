@@ -24,6 +24,7 @@ from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.hints import Said, hints
 from histoprompt.models.instances import decode
 from histoprompt.models.roles import Embedding
+from histoprompt.models.tidy import tidied
 from histoprompt.models.zoo.lite_cells import SHIFT, WINDOW, CellModel
 from histoprompt.models.zoo.lite_networks import FILENAME, Networks
 
@@ -176,13 +177,24 @@ class PromptModel:
             logits, scores = nets.prompt(light, *planes)
         ious = fair(scores).clamp(0, 1).cpu().numpy()
         out = []
-        for i, (_, window, one_click) in enumerate(asked):
+        for i, (drawn, window, one_click) in enumerate(asked):
             order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
-            arrays = _on_image(logits[i, order], window, look.inner, embedding.shape)
+            clean = _tidied(logits[i, order], drawn[:2, *window.slices()] > 0)
+            arrays = _on_image(clean, window, look.inner, embedding.shape)
             frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
             scored = zip(arrays, ious[i, order].tolist(), strict=True)
             out.append([Mask(array, frame, score) for array, score in scored])
         return out
+
+
+def _tidied(logits: torch.Tensor, said: NDArray[np.bool_]) -> torch.Tensor:
+    """Logits (k, n, n) whose masks are tidy; what was said inside and outside is (2, n, n)."""
+    import torch
+
+    masks = logits.cpu().numpy() > 0
+    changed = np.stack([tidied(mask, *said) for mask in masks]) ^ masks
+    flip = torch.from_numpy(changed).to(logits.device)
+    return torch.where(flip, -logits.sign(), logits)
 
 
 def _on_image(
