@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from histoprompt.cli import main
+from histoprompt.core.errors import ExportError
+from histoprompt.pipelines import audit_fields
 
 TRUE = "true cells"
 
@@ -159,6 +161,23 @@ def test_an_audit_goes_on_with_more_fields(folder, capsys):
     fill(folder, dict.fromkeys(range(12), "2"))
     assert apply(folder) == 0
     assert "every field was audited" in capsys.readouterr().err
+
+
+def test_more_fields_can_be_drawn_again_after_the_disk_was_full(folder, capsys, monkeypatch):
+    draw(folder, "--seed", "3")
+    fill(folder, dict.fromkeys(range(8), "2"))
+
+    def full(*_: object) -> None:
+        raise ExportError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_fields, "save_audit", full)
+        assert main(["audit", "draw", str(folder), "--more", "2"]) == 1
+    assert "full" in capsys.readouterr().err
+    assert apply(folder) == 0
+    assert "8 of 8 fields" in capsys.readouterr().out
+    assert main(["audit", "draw", str(folder), "--more", "3"]) == 0
+    assert [row[TRUE] for row in rows_of(folder / "fields.csv")] == ["2"] * 8 + [""] * 3
 
 
 def test_more_fields_are_not_added_to_a_table_of_others(folder, capsys):

@@ -93,11 +93,10 @@ def draw_more(folder: Path, fields: int) -> Audit:
         If every field is drawn already.
     """
     audit, path = _drawn(folder), folder / FIELDS_CSV
-    _by_place(path, audit)
+    done = _by_place(path, audit)
     longer = audit.longer(fields)
-    head = list(_rows(path)[0])
     added = range(audit.plan.fields, longer.plan.fields)
-    _write_rows(path, head, [*_rows(path), *(_row(longer, number) for number in added)])
+    _write_rows(path, list(done[0]), [*done, *(_row(longer, number) for number in added)])
     save_audit(folder, longer)
     return longer
 
@@ -206,17 +205,20 @@ def _filled(row: Mapping[str, str]) -> bool:
 
 
 def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
-    """The rows of a table of fields, in the order these were drawn in."""
+    """The rows of a table of fields, in the order these were drawn in.
+
+    Fields ahead in that order may follow: they are there if the disk was full when more were drawn.
+    """
     rows, columns = _rows(path), [_true(name) for name in audit.plan.classes]
     missing = [c for c in (*PLACE, *columns) if not rows or c not in rows[0]]
     if missing:
         raise LabelError(f"{path} has no column {', '.join(missing)}, or no row below its header.")
     table = {tuple(row[c] for c in PLACE): row for row in rows}
-    drawn = [audit.box(i) for i in range(audit.plan.fields)]
-    places = [tuple(str(int(v)) for v in box) for box in drawn]
-    if set(table) != set(places):
-        raise LabelError(f"{path} does not hold the {len(places)} fields that were drawn here.")
-    return [table[place] for place in places]
+    everywhere = [tuple(str(int(v)) for v in audit.plan.boxes[i]) for i in audit.plan.order]
+    drawn = everywhere[: audit.plan.fields]
+    if not set(drawn) <= set(table) <= set(everywhere):
+        raise LabelError(f"{path} does not hold the {len(drawn)} fields that were drawn here.")
+    return [table[place] for place in drawn]
 
 
 def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
