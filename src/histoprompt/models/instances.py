@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
+from histoprompt.models.tidy import holes
+
 # Nuclei that touch share a border shorter than the smaller's diameter; cuts through one do not.
 NECK = 0.85
 
@@ -81,13 +83,9 @@ def _half(maps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask without holes: background that reaches no border of the image."""
-    parts, count = ndi.label(~mask)
-    open_ = np.zeros(count + 1, bool)
-    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
-        open_[edge] = True
-    open_[0] = False
-    return np.asarray(~open_[parts])
+    """The mask without holes."""
+    gaps, is_hole = holes(mask)
+    return np.asarray(mask | is_hole[gaps])
 
 
 def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:

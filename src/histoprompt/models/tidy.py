@@ -33,12 +33,24 @@ def tidied(mask: Plane, inside: Plane, outside: Plane) -> Plane:
         keep[pieces[inside]] = True
         keep[0] = False
         mask = keep[pieces]
+    gaps, is_hole = holes(mask)
+    pinhole = is_hole & (np.bincount(gaps.ravel()) <= PINHOLE * mask.sum())
+    pinhole[gaps[outside]] = False
+    return np.asarray(mask | pinhole[gaps])
+
+
+def holes(mask: Plane) -> tuple[NDArray[np.int32], Plane]:
+    """The gaps of a mask, numbered from 1, and which of these numbers reach no border.
+
+    Returns
+    -------
+    gaps : (h, w) int32
+        0 in the mask.
+    is_hole : (n + 1,) bool
+    """
     gaps, count = ndi.label(~mask)
-    if count > 1:
-        area = np.bincount(gaps.ravel())
-        fill = area <= PINHOLE * mask.sum()
-        for edge in (gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1], gaps[outside]):
-            fill[edge] = False
-        fill[0] = False
-        mask = mask | fill[gaps]
-    return np.asarray(mask)
+    is_hole = np.ones(count + 1, bool)
+    is_hole[0] = False
+    for edge in (gaps[0], gaps[-1], gaps[:, 0], gaps[:, -1]):
+        is_hole[edge] = False
+    return np.asarray(gaps, np.int32), np.asarray(is_hole)

@@ -48,9 +48,14 @@ class AuditPlan:
         """The fields to audit for now, in the order to look at them."""
         return self.order[: self.fields]
 
+    @property
+    def left(self) -> int:
+        """How many fields are not to be audited for now."""
+        return len(self.order) - self.fields
+
     def longer(self, fields: int) -> AuditPlan:
         """With so many more fields of the same draw, as far as there are any."""
-        return replace(self, fields=min(self.fields + fields, len(self.order)))
+        return replace(self, fields=self.fields + min(fields, self.left))
 
 
 def field_boxes(region: Box, side: int) -> tuple[Box, ...]:

@@ -71,17 +71,12 @@ class Audit:
         RegionError
             If every field is drawn already, or not a positive number of them is asked for.
         """
-        if fields < 1 or self.plan.fields == len(self.plan.order):
+        if fields < 1 or not self.plan.left:
             raise RegionError(
                 f"{fields} more fields cannot be drawn: {self.plan.fields} of "
                 f"{len(self.plan.order)} are drawn already."
             )
         return replace(self, plan=self.plan.longer(fields))
-
-    @property
-    def needed(self) -> int:
-        """Fields to look at, beside those entered, before no interval is a cautious one."""
-        return max((count.more for count in self.corrected()), default=0)
 
     def fits(self, cells: CellTable) -> bool:
         """Whether cells are as they were when the fields were drawn."""

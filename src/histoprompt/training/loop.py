@@ -75,10 +75,9 @@ def blended(start: State, trained: State, keep: float) -> dict[str, torch.Tensor
     keep : float
         Weight of `start`, 0 to 1.
     """
-    pairs = {k: (start[k].to(v.device), v) for k, v in trained.items()}
     return {
-        k: (keep * a.to(v.dtype) + (1 - keep) * v) if v.is_floating_point() else v
-        for k, (a, v) in pairs.items()
+        k: start[k].to(v).lerp(v, 1 - keep) if v.is_floating_point() else v
+        for k, v in trained.items()
     }
 
 

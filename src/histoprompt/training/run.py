@@ -174,12 +174,13 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
         shares = [*shares, _real_share(cells, real, config, task)]
         curve = config.work / "nuclei-2.csv"
         fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    choices = DECODINGS if start is None else (start.params, *DECODINGS)
-    if start is not None:
-        fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.start)
-    params, after = choose_decoding(cells, held, choices)
+    choices = DECODINGS
     if start is None:
         start_from(prompt, cells)
+    else:
+        choices = (start.params, *choices)
+        fill(cells, blended(start.cells, cells.state_dict(), config.keep), curve)
+    params, after = choose_decoding(cells, held, choices)
     curve = config.work / "prompts.csv"
     state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
     if start is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -21,6 +22,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.cell_table import UNSURE
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.audit_marks import NOT_A_CELL
 from histoprompt.pipelines.count_audit import Audit
 
@@ -98,21 +100,22 @@ class AuditPanel(QWidget):
         audit = None if self._counting.outdated else self._counting.audit
         asked = audit is not None and not audit.finished
         self._draw.setEnabled(work is not None and work.complete)
-        self._more.setEnabled(audit is not None and audit.plan.fields < len(audit.plan.order))
+        self._more.setEnabled(audit is not None and audit.plan.left > 0)
         self._why.setVisible(audit is None)
         self._buttons.setVisible(audit is not None)
         self._says_row.setVisible(asked)
         self._next.setEnabled(asked)
         self._show.setEnabled(asked)
         self._back.setEnabled(audit is not None and bool(audit.seen))
-        self._where.setText(self._state(audit))
+        corrected = () if audit is None else audit.corrected()
+        self._where.setText(self._state(audit, corrected))
         self._ask(audit if asked else None)
-        self._result.setText("" if audit is None else _results(audit))
+        self._result.setText(_results(corrected))
         if self._drawing and audit is not None:
             self._drawing = False
             self._on_show()
 
-    def _state(self, audit: Audit | None) -> str:
+    def _state(self, audit: Audit | None, corrected: Sequence[Corrected]) -> str:
         """Where the audit stands, in words."""
         work, cells = self._counting.work, self._counting.cells
         if audit is None:
@@ -121,7 +124,7 @@ class AuditPanel(QWidget):
             return _OUTDATED if self._counting.outdated else "No field is drawn yet."
         done, total = len(audit.seen), audit.plan.fields
         if audit.finished:
-            return f"Every drawn field ({total}) is entered.{_advice(audit)}"
+            return f"Every drawn field ({total}) is entered.{_advice(corrected)}"
         grey = _GREY if cells is not None and UNSURE in cells.classes else ""
         return f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
 
@@ -196,17 +199,15 @@ class AuditPanel(QWidget):
         self.field.emit(field)
 
 
-def _advice(audit: Audit) -> str:
+def _advice(corrected: Sequence[Corrected]) -> str:
     """How many fields to add, if that would help."""
-    fields = audit.needed
+    fields = max((count.more for count in corrected), default=0)
     return f" For closer intervals add about {fields} fields." if fields else ""
 
 
-def _results(audit: Audit) -> str:
+def _results(corrected: Sequence[Corrected]) -> str:
     """The corrected counts in words."""
-    lines = [
-        str(c) + (f"; {c.note}" if c.note and c.low is not None else "") for c in audit.corrected()
-    ]
+    lines = [str(c) + (f"; {c.note}" if c.note and c.low is not None else "") for c in corrected]
     title = "<b>Corrected counts</b> (95 % interval)<br>" if lines else ""
     return title + "<br>".join(_named(line) for line in lines)
 

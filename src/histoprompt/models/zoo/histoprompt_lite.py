@@ -175,7 +175,7 @@ class PromptModel:
         ]
         with torch.inference_mode():
             logits, scores = nets.prompt(light, *planes)
-        ious = fair(scores).clamp(0, 1).cpu().numpy()
+        ious, logits = fair(scores).clamp(0, 1).cpu().numpy(), logits.float().cpu()
         out = []
         for i, (drawn, window, one_click) in enumerate(asked):
             order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
@@ -191,10 +191,10 @@ def _tidied(logits: torch.Tensor, said: NDArray[np.bool_]) -> torch.Tensor:
     """Logits (k, n, n) whose masks are tidy; what was said inside and outside is (2, n, n)."""
     import torch
 
-    masks = logits.cpu().numpy() > 0
-    changed = np.stack([tidied(mask, *said) for mask in masks]) ^ masks
-    flip = torch.from_numpy(changed).to(logits.device)
-    return torch.where(flip, -logits.sign(), logits)
+    masks = logits.numpy() > 0
+    tidy = np.stack([tidied(mask, *said) for mask in masks])
+    changed = torch.from_numpy(tidy != masks)
+    return torch.where(changed, torch.from_numpy(np.where(tidy, 1, -1)).to(logits), logits)
 
 
 def _on_image(
@@ -204,7 +204,7 @@ def _on_image(
     import torch
 
     field = torch.full((len(logits), FIELD, FIELD), -20.0)
-    field[:, *window.slices()] = logits.float().cpu()
+    field[:, *window.slices()] = logits
     field = field[:, : inner[0], : inner[1]]
     if inner != shape:
         field = torch.nn.functional.interpolate(
