@@ -16,12 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.audit import FEW_CELLS, Corrected, corrected_counts
-from histoprompt.pipelines.audit_plan import AuditPlan, field_order, sizes
+from histoprompt.pipelines.audit import FEW_CELLS
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
-from simulated_slides import Tissue, simulate  # noqa: E402
+from simulated_slides import Tissue, audited, gone_on, planned, simulate  # noqa: E402
 
 TISSUES = {
     "dense": Tissue(40, 0.6, 0.15, 0.1),
@@ -74,14 +73,10 @@ def audits(tissue: Tissue, fields: int, slides: int) -> Audits:
     ends, total, early, few = [], [], [], []
     for _ in range(slides):
         true, found = simulate(tissue, rng)
-        counts = np.stack([found, np.zeros_like(found)], axis=1)
-        plan = AuditPlan((), ("cell",), counts, field_order(sizes(counts), rng), fields)
-        first = count = corrected(plan, true)
-        while count.more:
-            plan = plan.longer(min(count.more, plan.fields))
-            count = corrected(plan, true)
+        plan = planned(found, fields, rng)
+        first = audited(plan, true)
         total.append(true.sum())
-        ends.append(count)
+        ends.append(gone_on(plan, true))
         early.append(first.low <= true.sum() <= first.high)
         few.append(first.more > 0)
     truth = np.array(total)
@@ -94,12 +89,6 @@ def audits(tissue: Tissue, fields: int, slides: int) -> Audits:
         np.array(few),
         estimate.sum() / truth.sum() - 1,
     )
-
-
-def corrected(plan: AuditPlan, true: NDArray[np.int64]) -> Corrected:
-    """The count after all fields of a plan were audited."""
-    (count,) = corrected_counts(plan, true[plan.chosen][:, None])
-    return count
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Slides with clustered cells, and a machine that misses some and makes some up."""
+"""Slides with clustered cells, a machine that misses some and makes some up, and their audit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+
+from histoprompt.pipelines.audit import Corrected, corrected_counts
+from histoprompt.pipelines.audit_plan import AuditPlan, field_order, sizes
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,24 @@ def _regions(side: int, rng: np.random.Generator) -> NDArray:
     """A smooth field of mean about 0 and deviation 1."""
     field = ndi.gaussian_filter(rng.normal(size=(side, side)), 2, mode="wrap")
     return field / field.std()
+
+
+def planned(found: NDArray, fields: int, rng: np.random.Generator) -> AuditPlan:
+    """A plan for fields with these (N,) counts of one class, as `plan_audit` makes it."""
+    counts = np.stack([found, np.zeros_like(found)], axis=1)
+    return AuditPlan((), ("a",), counts, field_order(sizes(counts), rng), fields)
+
+
+def audited(plan: AuditPlan, true: NDArray) -> Corrected:
+    """The count of one class after all fields of its plan were audited; `true` is (N,)."""
+    (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+    return count
+
+
+def gone_on(plan: AuditPlan, true: NDArray) -> Corrected:
+    """As `audited`, with more fields, at most twice as many at a time, while it is cautious."""
+    count = audited(plan, true)
+    while count.more:
+        plan = plan.longer(min(count.more, plan.fields))
+        count = audited(plan, true)
+    return count

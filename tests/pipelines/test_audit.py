@@ -17,9 +17,8 @@ from histoprompt.pipelines.audit_plan import (
     field_boxes,
     field_order,
     plan_audit,
-    sizes,
 )
-from simulated_slides import Tissue, simulate
+from simulated_slides import Tissue, audited, gone_on, planned, simulate
 
 
 def cells_at(places, code=None, classes=("a", "b", UNSURE)) -> CellTable:
@@ -36,12 +35,6 @@ def scattered(n=2000, side=1000, seed=0) -> CellTable:
     return cells_at(rng.uniform(0, side - 1, (n, 2)), rng.choice([0, 0, 0, 1, 2], n))
 
 
-def planned(found, fields, rng, classes=("a",)) -> AuditPlan:
-    """A plan for fields with these (N, c) counts, as `plan_audit` makes it."""
-    counts = np.hstack([found, np.zeros((len(found), 1), int)])
-    return AuditPlan((), classes, counts, field_order(sizes(counts), rng), fields)
-
-
 @pytest.mark.parametrize(
     "tissue",
     [Tissue(40, 0.6, 0.15, 0.1), Tissue(8, 0.9, 0.2, 0.1), Tissue(25, 1.3, 0.2, 0.15)],
@@ -54,8 +47,8 @@ def test_intervals_cover_what_they_say(tissue, fields):
     hits, biases = [], []
     for _ in range(500):
         true, found = simulate(tissue, rng)
-        plan = planned(found[:, None], fields, rng)
-        (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+        plan = planned(found, fields, rng)
+        count = audited(plan, true)
         hits.append(count.low <= true.sum() <= count.high)
         biases.append(count.estimate / true.sum() - 1)
     assert 0.925 <= np.mean(hits) <= 0.975
@@ -70,17 +63,15 @@ def test_audits_of_rare_cells_go_on_until_their_intervals_cover_what_they_say(
     """Stopped early the interval is cautious: it covers a machine that errs often all the same."""
     rng = np.random.default_rng(fields)
     early, hits, said = [], [], []
-    for _ in range(500):
-        true, found = simulate(Tissue(0.2, 1.0, missed, made_up), rng)
-        plan = planned(found[:, None], fields, rng)
-        (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+    for _ in range(2000):
+        true, found = simulate(Tissue(0.3, 1.0, missed, made_up), rng)
+        plan = planned(found, fields, rng)
+        count = audited(plan, true)
         early.append(count.low <= true.sum() <= count.high)
         said.append("cautious, at least 95 %" in count.note)
         assert (count.more > 0) == said[-1]
-        while count.more:
-            plan = plan.longer(min(count.more, plan.fields))
-            (count,) = corrected_counts(plan, true[plan.chosen][:, None])
-        hits.append(count.low <= true.sum() <= count.high)
+        end = gone_on(plan, true)
+        hits.append(end.low <= true.sum() <= end.high)
     assert np.mean(early) >= 0.93
     assert np.mean(said) > 0.5
     assert 0.925 <= np.mean(hits) <= 0.975
@@ -91,8 +82,8 @@ def test_cells_that_are_not_rare_are_covered_as_often_as_the_interval_says():
     hits = []
     for _ in range(500):
         true, found = simulate(Tissue(1, 1.2, 0.2, 0.2), rng)
-        plan = planned(found[:, None], 15, rng)
-        (count,) = corrected_counts(plan, true[plan.chosen][:, None])
+        plan = planned(found, 15, rng)
+        count = audited(plan, true)
         hits.append(count.low <= true.sum() <= count.high)
     assert 0.925 <= np.mean(hits) <= 0.975
 
@@ -102,8 +93,8 @@ def test_more_fields_give_narrower_intervals():
     true, found = simulate(Tissue(40, 0.6, 0.15, 0.1), rng)
     width = []
     for fields in (6, 12, 24, 48):
-        plans = [planned(found[:, None], fields, rng) for _ in range(20)]
-        counts = [corrected_counts(p, true[p.chosen][:, None])[0] for p in plans]
+        plans = [planned(found, fields, rng) for _ in range(20)]
+        counts = [audited(p, true) for p in plans]
         width.append(np.mean([c.high - c.low for c in counts]))
     assert (np.diff(width) < 0).all()
 
