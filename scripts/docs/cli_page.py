@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from histoprompt.cli import build_parser
+from histoprompt.cli.lazy import CommandParser
 
 WIDTH = 96
 
@@ -29,6 +30,8 @@ def all_parsers(
     name, about : str
         How it is called, and its line in the help of the parser above.
     """
+    if isinstance(parser, CommandParser):
+        parser.fill()
     groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     if not groups:
         yield name, about, parser
