@@ -1,9 +1,11 @@
 # `make demo` and `make test` are all a new checkout needs: each installs what is missing first.
 #
 #   make demo     the sample slide in napari; without a display, the same path into demo_output/
-#   make test     linters, types, import rules, manifest and the whole test suite
+#   make test     linters, types, import rules, manifest, documentation and the whole test suite
+#   make docs     the documentation into build/site, without a network
+#   make pictures photographs of the docks for the documentation
 #   make sample   make sample_data/ again from its seed
-#   make bench    run the scripts that measure the figures in the README
+#   make bench    run the scripts that measure the figures in the documentation
 #   make clean    remove what the above have made
 #
 # PYTHON=python3.12 chooses another interpreter than python3 for the virtual environment.
@@ -18,7 +20,7 @@ SCREEN := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(MAC))
 VIRTUAL := env -u QT_QPA_PLATFORM -u WAYLAND_DISPLAY xvfb-run -a -s "-screen 0 1600x1000x24"
 XVFB := $(if $(MAC),,$(VIRTUAL))
 
-.PHONY: demo test sample bench clean system
+.PHONY: demo test docs pictures sample bench clean system
 
 ifdef SCREEN
 demo: $(STAMP)
@@ -33,8 +35,17 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry src
 	$(BIN)/npe2 validate napari-histoprompt
+	$(BIN)/mkdocs build --strict --quiet
 	NAPARI_CONFIG=$$(mktemp -d)/napari.yaml $(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+pictures: $(STAMP)
+	$(XVFB) $(BIN)/python scripts/pictures.py
 
 sample: $(STAMP)
 	$(BIN)/python sample_data/make_sample.py
@@ -50,4 +61,4 @@ $(STAMP): pyproject.toml scripts/install.sh | system
 	touch $@
 
 system:
-	@PYTHON="$(PYTHON)" scripts/system.sh $(if $(SCREEN),$(if $(filter test bench,$(MAKECMDGOALS)),xvfb),xvfb)
+	@PYTHON="$(PYTHON)" scripts/system.sh $(if $(SCREEN),$(if $(filter test bench pictures,$(MAKECMDGOALS)),xvfb),xvfb)

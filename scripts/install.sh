@@ -10,4 +10,4 @@ if sys.version_info < (3, 11):
              f"{sys.version.split()[0]}. Choose another one: make PYTHON=python3.12 ...")
 PY
 [[ -x $1/bin/pip ]] || "$PYTHON" -m venv "$1"
-"$1/bin/python" -m pip install --disable-pip-version-check --quiet --editable '.[all,test]'
+"$1/bin/python" -m pip install --disable-pip-version-check --quiet --editable '.[all,test,docs]'

@@ -1,7 +1,7 @@
-"""The pictures of the README, taken of the real plugin on the sample slide.
+"""The pictures of the documentation, taken of the real plugin on the sample slide.
 
 Nothing in them is drawn by hand: a window is opened, the demo's walk is walked, and what a person
-would see is photographed. On a machine without a display::
+would see is photographed. ``make pictures`` runs it; on a machine without a display::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python scripts/pictures.py
 """
@@ -31,7 +31,7 @@ COUNTED = 400
 def main() -> int:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=ROOT / "docs")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     args = parser.parse_args()
     # The user's settings and labels stay out of the pictures, and the pictures out of them.
     with tempfile.TemporaryDirectory(prefix="histoprompt-") as home:
@@ -181,7 +181,7 @@ def _raised(demo: Demo, title: str, kind: type) -> Any:
 
 
 def _save(path: Path, take: Callable[[Path], None]) -> None:
-    """Photograph, shrink to the README's width, and quantise if the file is large."""
+    """Photograph, shrink to the page's width, and quantise if the file is large."""
     take(path)
     with Image.open(path) as opened:
         picture = opened.convert("RGB")

@@ -55,6 +55,33 @@ def test_without_a_screen_neither_torch_nor_qt_is_loaded(modules: list[str]) -> 
     assert not _loaded_by(modules) & {*HEAVY, "napari", "qtpy", "PyQt6", "magicgui"}
 
 
+def _loaded_by_command(*words: str) -> set[str]:
+    """Top-level modules in memory after a command line ended in a fresh interpreter."""
+    code = (
+        "import sys\nfrom histoprompt.cli import main\n"
+        f"try: main({list(words)})\nexcept SystemExit: pass\n"
+        "print('loaded:', *{m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["nonsense"], []])
+def test_help_loads_nothing_that_takes_time(words: list[str]) -> None:
+    slow = {"numpy", "scipy", "skimage", "sklearn", "pandas", "zarr", "pyarrow", "requests"}
+    assert not _loaded_by_command(*words) & {*HEAVY, *slow, "tifffile", "napari"}
+
+
+@pytest.mark.parametrize("command", ["segment", "count", "audit", "models", "train"])
+def test_a_command_s_help_loads_no_pipeline(command: str) -> None:
+    slow = {"scipy", "skimage", "sklearn", "pandas", "zarr", "pyarrow", "tifffile"}
+    assert not _loaded_by_command(command, "--help") & {*HEAVY, *slow, "napari"}
+
+
+def test_the_package_alone_loads_nothing_heavy() -> None:
+    assert not _loaded_by(["histoprompt"]) & {*HEAVY, "numpy", "pandas", "napari"}
+
+
 def test_knowing_the_models_loads_no_torch() -> None:
     modules = [name for name in _modules("models") if name not in NETWORKS]
     loaded = _loaded_by(["histoprompt.models.registry", *modules])

@@ -1,7 +1,7 @@
 """The command line: everything the docks do, on a machine without a screen.
 
-One file a command; each adds itself to the parser. Exit status: 0 for success, 1 for a mistake of
-the user's (one line says which), 2 for wrong usage.
+One file per command, imported when the command is chosen. Exit status: 0 for success, 1 for a
+mistake of the user's (one line says which), 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -13,39 +13,26 @@ import sys
 from collections.abc import Sequence
 
 from histoprompt import __version__
-from histoprompt.cli import (
-    audit,
-    bench,
-    classify,
-    count,
-    demo,
-    doctor,
-    export,
-    info,
-    models,
-    score,
-    segment,
-    train,
-)
 from histoprompt.cli.interrupt import cancelled_by_interrupt
+from histoprompt.cli.lazy import CommandParser
 from histoprompt.cli.options import say, terminal_task
 from histoprompt.core.errors import Cancelled, HistopromptError
 
-# In the order `--help` shows them.
-COMMANDS = (
-    info,
-    segment,
-    export,
-    count,
-    audit,
-    classify,
-    score,
-    train,
-    bench,
-    models,
-    doctor,
-    demo,
-)
+# What `--help` shows, in its order. Each command is the module of its name.
+COMMANDS = {
+    "info": "what a slide file holds and lacks",
+    "segment": "prompts to a label image",
+    "export": "labels to training data",
+    "count": "all cells of slides: labels, tables, a report",
+    "audit": "correct a count by fields counted by eye",
+    "classify": "classes of cells from a few examples",
+    "score": "words to heat maps, regions and counts",
+    "train": "train the project's own heads on your exports",
+    "bench": "how good a model is on data of your own",
+    "models": "which models there are, and their weights",
+    "doctor": "check this machine",
+    "demo": "the sample slide in napari",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Prompt, correct, count and export in histology slides.",
     )
     parser.add_argument("--version", action="version", version=f"histoprompt {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
+    for name, about in COMMANDS.items():
+        commands.add_parser(name, help=about, module=f"{__name__}.{name}")
     return parser

@@ -6,13 +6,11 @@ import argparse
 import secrets
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, say
-from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields, draw_more
+from histoprompt.cli.options import say
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    audit = commands.add_parser("audit", help="correct a count by fields counted by eye")
+def add(audit: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     actions = audit.add_subparsers(metavar="ACTION", required=True)
     draw = actions.add_parser("draw", help="write a table of random fields to look at")
     _add_folder(draw)
@@ -38,6 +36,8 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _draw(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.audit_fields import FIELDS_CSV, draw_fields, draw_more
+
     if args.more is not None:
         audit = draw_more(args.folder, args.more)
         print(
@@ -53,6 +53,8 @@ def _draw(args: argparse.Namespace) -> None:
 
 
 def _apply(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.audit_fields import apply_fields
+
     audit = apply_fields(args.folder, args.fields)
     print(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")
     for count in audit.corrected():

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from histoprompt import __version__
-from histoprompt.cli.options import Commands, add_device, add_mpp
+from histoprompt.cli.options import add_device, add_mpp
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
 from histoprompt.models.embeddings import EmbeddingCache
@@ -22,9 +22,8 @@ from histoprompt.training.data import Annotated, annotated_in
 EMBEDDING_BYTES = 1 << 30
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    bench = commands.add_parser("bench", help="how good a model is on data of your own")
+def add(bench: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     kinds = bench.add_subparsers(metavar="KIND", required=True)
     prompts = kinds.add_parser("prompts", help="outlines from boxes, scribbles and clicks")
     prompts.add_argument("--objects", type=int, default=5, help="of each image (default 5)")

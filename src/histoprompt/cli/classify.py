@@ -7,16 +7,15 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, keep_inputs, say
+from histoprompt.cli.options import keep_inputs, say
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
 from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    classify = commands.add_parser("classify", help="classes of cells from a few examples")
+def add(classify: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     actions = classify.add_subparsers(metavar="ACTION", required=True)
     fit = actions.add_parser("fit", help="train a classifier on labelled cells")
     fit.add_argument("--cells", required=True, type=Path, metavar="CSV", help="of `count`")

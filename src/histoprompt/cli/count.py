@@ -8,22 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, positive, region_of, say
+from histoprompt.cli.options import add_device, add_mpp, positive, region_of, say
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.ihc import DabClassifier
-from histoprompt.core.slide_io import open_slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
-from histoprompt.pipelines.count import CountJob
-from histoprompt.pipelines.count_job import CountChoice, count_job
-from histoprompt.pipelines.count_slide import Counted, count_slide, free_folder
-from histoprompt.pipelines.formats.regions import read_regions
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.count import CountJob
+    from histoprompt.pipelines.count_slide import Counted
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    count = commands.add_parser("count", help="all cells of slides: labels, tables, a report")
+def add(count: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     count.add_argument("slides", nargs="+", metavar="SLIDE")
     count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
     count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
@@ -56,6 +54,8 @@ def add(commands: Commands) -> None:
 
 
 def _count(args: argparse.Namespace) -> int:
+    from histoprompt.pipelines.count_job import CountChoice, count_job
+
     choice = CountChoice(
         segmenter=args.segmenter,
         weights=args.weights,
@@ -83,6 +83,11 @@ def _count(args: argparse.Namespace) -> int:
 
 
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
+    from histoprompt.core.ihc import DabClassifier
+    from histoprompt.core.slide_io import open_slide
+    from histoprompt.pipelines.count_slide import count_slide, free_folder
+    from histoprompt.pipelines.formats.regions import read_regions
+
     with open_slide(path, mpp=args.mpp) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()

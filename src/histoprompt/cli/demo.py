@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from histoprompt.cli.options import Commands
 
-
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    demo = commands.add_parser("demo", help="the sample slide in napari")
+def add(demo: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     demo.add_argument("--headless", action="store_true", help="walk the path without a user")
     demo.add_argument("--out", type=Path, default=Path("demo_output"), metavar="DIR")
     demo.set_defaults(run=_demo)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from histoprompt.cli.options import Commands, add_device
+from histoprompt.cli.options import add_device
 from histoprompt.models.doctor import examine
 from histoprompt.models.manager import ModelManager
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    doctor = commands.add_parser("doctor", help="check this machine")
+def add(doctor: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     doctor.add_argument("--quick", action="store_true", help="do not time a model")
     add_device(doctor)
     doctor.set_defaults(run=_doctor)

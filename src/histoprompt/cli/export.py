@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_mpp, region_of
+from histoprompt.cli.options import add_mpp, region_of
 from histoprompt.core.errors import RegionError
 from histoprompt.core.label_io import TiffLabels, read_labels
 from histoprompt.core.labels import ArrayLabels
@@ -14,9 +14,8 @@ from histoprompt.core.slide_io import open_slide
 from histoprompt.pipelines.export import FORMATS, ExportParams, export, read_classes
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    exp = commands.add_parser("export", help="labels to training data")
+def add(exp: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     exp.add_argument("--image", required=True, metavar="SLIDE")
     exp.add_argument("--labels", required=True, type=Path, metavar="TIFF")
     exp.add_argument("--classes", type=Path, metavar="CSV", help="columns id and class")

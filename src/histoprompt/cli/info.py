@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from histoprompt.cli.options import Commands, add_mpp
+from histoprompt.cli.options import add_mpp
 from histoprompt.core.slide_info import describe
 from histoprompt.core.slide_io import open_slide
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    info = commands.add_parser("info", help="what a slide file holds and lacks")
+def add(info: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     info.add_argument("slide", help="a slide file or folder")
     add_mpp(info)
     info.set_defaults(run=_info)

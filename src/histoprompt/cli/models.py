@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from histoprompt.cli import weights as commands_of_weights
-from histoprompt.cli.options import Commands, say
+from histoprompt.cli.options import say
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -20,9 +20,8 @@ _WIDTH, _GAP, _LEAST = 120, "  ", 12
 _TERMS = "(!)"
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    models = commands.add_parser("models", help="which models there are, and their weights")
+def add(models: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     actions = models.add_subparsers(metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="all models")
     listed.add_argument("--long", action="store_true", help="cut nothing off, however wide")

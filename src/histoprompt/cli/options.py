@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from histoprompt.core.errors import ExportError, RegionError
-from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress, Task
+
+if TYPE_CHECKING:
+    from histoprompt.core.geometry import Box
+    from histoprompt.core.slide import Slide
 
 # argparse has no public name for what `add_subparsers` returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -37,6 +39,8 @@ def positive(text: str) -> float:
 
 def region_of(text: str | None, slide: Slide) -> Box:
     """The region asked for, or the whole slide."""
+    from histoprompt.core.geometry import Box
+
     if text is None:
         return slide.box
     try:

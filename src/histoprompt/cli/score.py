@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from histoprompt.cli.options import (
-    Commands,
     add_device,
     add_mpp,
     positive,
@@ -32,9 +31,8 @@ from histoprompt.pipelines.score_run import Scored, finish, write_scored
 from histoprompt.pipelines.score_tiles import ScoreJob
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    score = commands.add_parser("score", help="words to heat maps, regions and counts")
+def add(score: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     score.add_argument("slides", nargs="+", metavar="SLIDE")
     score.add_argument(
         "--text",

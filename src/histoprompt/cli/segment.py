@@ -6,28 +6,19 @@ import argparse
 from pathlib import Path
 
 from histoprompt.cli.options import (
-    Commands,
     add_device,
     add_mpp,
     keep_inputs,
     region_of,
     say,
 )
-from histoprompt.core.label_io import write_labels
-from histoprompt.core.prompt_file import read_prompts
-from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.compose import ComposedLabels
-from histoprompt.pipelines.segment import SegmentJob, segment
 
 EMBEDDING_BYTES = 1 << 30
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    seg = commands.add_parser("segment", help="prompts to a label image")
+def add(seg: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     seg.add_argument("slide", help="a slide file or folder")
     seg.add_argument("--prompts", required=True, metavar="JSON", help="clicks, boxes, scribbles")
     seg.add_argument("--model", default=registry.DEFAULT, metavar="ID", help="default: %(default)s")
@@ -40,6 +31,14 @@ def add(commands: Commands) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
+    from histoprompt.core.label_io import write_labels
+    from histoprompt.core.prompt_file import read_prompts
+    from histoprompt.core.slide_io import open_slide
+    from histoprompt.models.embeddings import EmbeddingCache
+    from histoprompt.models.manager import ModelManager
+    from histoprompt.pipelines.compose import ComposedLabels
+    from histoprompt.pipelines.segment import SegmentJob, segment
+
     keep_inputs(args.out, Path(args.slide), Path(args.prompts))
     slide = open_slide(args.slide, mpp=args.mpp)
     region = region_of(args.region, slide)

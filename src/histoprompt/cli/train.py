@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import Commands
 from histoprompt.core.errors import ExportError
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the parser."""
-    train = commands.add_parser("train", help="train the project's own heads on your exports")
+def add(train: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     train.add_argument("--data", nargs="+", type=Path, metavar="DIR", help="exported tiles")
     train.add_argument("--out", type=Path, metavar="FILE", help="weights to write (.safetensors)")
     train.add_argument(
