@@ -55,6 +55,10 @@ class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
 
 
+class ParameterError(HistopromptError):
+    """A parameter has a value that it may not have."""
+
+
 class RecordError(HistopromptError):
     """A table of the user's decisions is damaged."""
 

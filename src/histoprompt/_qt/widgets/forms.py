@@ -1,0 +1,165 @@
+"""Forms made from parameters by magicgui: a row a field, advanced rows folded."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from magicgui.widgets import Widget, create_widget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from histoprompt.core.parameters import ParameterField, fields_of
+
+P = TypeVar("P")
+# Spin boxes need limits: what stands for "no limit" in them.
+_LOWEST, _HIGHEST = -1e9, 1e9
+_DECIMALS = 4
+
+
+class ParameterForm(QWidget, Generic[P]):
+    """The rows of a dataclass of parameters.
+
+    Parameters
+    ----------
+    params : dataclass instance
+        What is shown first; fields without a row keep its values.
+    skip : container of str
+        Fields that the dock shows in another way.
+
+    Attributes
+    ----------
+    changed : Signal
+        A person changed a row.
+    """
+
+    changed = Signal()
+
+    def __init__(self, params: P, skip: Container[str] = ()) -> None:
+        super().__init__()
+        self._params = params
+        self._fields = {f.name: f for f in fields_of(type(params)) if f.name not in skip}
+        self._rows: dict[str, Widget] = {n: _row(f) for n, f in self._fields.items()}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        simple, advanced = QFormLayout(), QFormLayout()
+        for name, field in self._fields.items():
+            form = advanced if field.about.advanced else simple
+            form.addRow(_label(field), self._rows[name].native)
+        layout.addLayout(simple)
+        if advanced.rowCount():
+            layout.addWidget(_folded(advanced))
+        self.set_value(params)
+        for row in self._rows.values():
+            row.changed.connect(self._on_changed)
+
+    def value(self) -> P:
+        """The parameters that the rows say.
+
+        Raises
+        ------
+        HistopromptError
+            If values that are allowed one by one do not go together.
+        """
+        rows = {name: _value(self._fields[name], row) for name, row in self._rows.items()}
+        return replace(self._params, **rows)  # type: ignore[type-var]
+
+    def set_value(self, params: P) -> None:
+        """Show these parameters, without telling of a change."""
+        self._params = params
+        for name, row in self._rows.items():
+            with row.changed.blocked():
+                row.value = _shown(self._fields[name], getattr(params, name))
+
+    def row(self, name: str) -> QWidget:
+        """The widget of a field, to enable or hide it."""
+        return self._rows[name].native
+
+    def names(self) -> tuple[str, ...]:
+        """The fields that have a row."""
+        return tuple(self._rows)
+
+    def enable(self, names: Container[str]) -> None:
+        """Enable the rows of these fields and disable the others."""
+        for name, row in self._rows.items():
+            row.native.setEnabled(name in names)
+
+    def _on_changed(self, *_: object) -> None:
+        self.changed.emit()
+
+
+def _row(field: ParameterField) -> Widget:
+    options: dict[str, Any] = {}
+    kind: Any = field.kind
+    if field.kind is Path and not field.many:
+        options["nullable"] = field.optional
+    elif field.many or (field.optional and not field.choices):
+        kind = str
+    elif field.choices:
+        options["choices"] = list(field.choices)
+        if field.optional:
+            options["choices"] = [("", None), *((c, c) for c in field.choices)]
+    elif field.kind in (int, float):
+        options |= _limits(field)
+    widget = create_widget(
+        name=field.name, annotation=kind, options=options, label=field.about.label
+    )
+    native = widget.native
+    native.setToolTip(field.about.help)
+    native.setAccessibleName(field.title)
+    if hasattr(native, "setKeyboardTracking"):
+        native.setKeyboardTracking(False)
+    if hasattr(native, "setDecimals"):
+        native.setDecimals(_DECIMALS)
+    if field.about.special and hasattr(native, "setSpecialValueText"):
+        native.setSpecialValueText(field.about.special)
+    return widget
+
+
+def _limits(field: ParameterField) -> dict[str, Any]:
+    low, high = max(field.about.low, _LOWEST), min(field.about.high, _HIGHEST)
+    if field.kind is int:
+        return {"min": int(low), "max": int(high), "step": None}
+    # a twentieth of a small range, else one: presses of an arrow should be few
+    step = 0.05 if high - low <= 100 and field.default <= 2 else 1.0
+    return {"min": low, "max": high, "step": step}
+
+
+def _label(field: ParameterField) -> QLabel:
+    label = QLabel(field.title)
+    label.setToolTip(field.about.help)
+    return label
+
+
+def _folded(form: QFormLayout) -> QCollapsible:
+    holder, content = QCollapsible("Advanced"), QWidget()
+    content.setLayout(form)
+    holder.addWidget(content)
+    return holder
+
+
+def _shown(field: ParameterField, value: Any) -> Any:
+    """A value as its row shows it."""
+    if field.many:
+        return ", ".join(f"{v:g}" if field.kind is float else str(v) for v in value)
+    if _typed_as_text(field):
+        return "" if value is None else str(value)
+    return value
+
+
+def _value(field: ParameterField, row: Widget) -> Any:
+    """The value that a row shows."""
+    shown: Any = row.value  # type: ignore[attr-defined]
+    if field.many:
+        return tuple(field.kind(part.strip()) for part in str(shown).split(",") if part.strip())
+    if _typed_as_text(field):
+        return field.kind(str(shown).strip()) if str(shown).strip() else None
+    return shown
+
+
+def _typed_as_text(field: ParameterField) -> bool:
+    """Whether a value that may be None is typed: an empty row is None."""
+    return field.optional and not field.choices and field.kind is not Path

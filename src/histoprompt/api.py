@@ -1,0 +1,410 @@
+"""The use cases as functions for Python code; `import histoprompt as hp` offers them.
+
+Positions are (row, col) in level-0 pixels, boxes are half open, pixel centres lie on integers.
+Whatever a person can mend is a `histoprompt.core.errors.HistopromptError` with a message for them.
+Every function takes an optional `task`, which reports progress and can be cancelled from another
+thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.classes import Classes
+from histoprompt.core.errors import LabelError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.label_io import read_labels
+from histoprompt.core.labels import LabelSource
+from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompt_file import ObjectPrompt, read_prompts
+from histoprompt.core.slide import Slide
+from histoprompt.core.slide_io import open_slide
+from histoprompt.core.task import Task
+from histoprompt.models import registry
+from histoprompt.models.embeddings import EmbeddingCache
+from histoprompt.models.manager import ModelManager
+from histoprompt.pipelines.asked_texts import ScoreParams
+from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count_job import CountChoice, count_job
+from histoprompt.pipelines.count_slide import Counted, count_slide
+from histoprompt.pipelines.export import ExportParams, ExportReport
+from histoprompt.pipelines.export import export as export_labels
+from histoprompt.pipelines.find_cells import Cell
+from histoprompt.pipelines.find_cells import find_cells as cells_of_region
+from histoprompt.pipelines.formats.coco import read_coco
+from histoprompt.pipelines.formats.geojson import read_geojson
+from histoprompt.pipelines.formats.job import Imported
+from histoprompt.pipelines.formats.tiles import read_tiles
+from histoprompt.pipelines.score import score as score_tiles
+from histoprompt.pipelines.score_run import Scored, finish
+from histoprompt.pipelines.score_tiles import ScoreJob
+from histoprompt.pipelines.segment import ObjectMasks, SegmentJob
+from histoprompt.pipelines.segment import segment as segment_objects
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.formats.regions import Region
+
+EMBEDDING_BYTES = 1 << 30
+
+__all__ = [
+    "Box",
+    "CountChoice",
+    "ExportParams",
+    "ObjectPrompt",
+    "Prompt",
+    "ScoreParams",
+    "classify",
+    "count",
+    "export",
+    "find_cells",
+    "import_annotations",
+    "open_slide",
+    "open_store",
+    "score",
+    "segment",
+]
+
+
+def segment(
+    slide: Slide,
+    prompts: str | Path | Sequence[ObjectPrompt | Prompt],
+    *,
+    model: str = registry.DEFAULT,
+    weights: Path | None = None,
+    device: str = "auto",
+    task: Task | None = None,
+) -> list[ObjectMasks]:
+    """Segment objects from clicks, boxes and scribbles.
+
+    Parameters
+    ----------
+    slide : Slide
+        From `open_slide`.
+    prompts : path or sequence of ObjectPrompt or Prompt
+        A prompts file, or one prompt for each object; those without an id are numbered from 1.
+    model : str
+        Id of a model that takes prompts; ``histoprompt models list`` shows them.
+    weights : Path, optional
+        A weights file of your own in place of the model's.
+    device : {"auto", "cpu", "cuda", "mps"}
+    task : Task, optional
+
+    Returns
+    -------
+    list of ObjectMasks
+        In the order of the prompts; ``masks`` are (h, w) bool arrays with the `Frame` they lie in,
+        best first.
+
+    Raises
+    ------
+    PromptError
+        If the file is malformed or a prompt says nowhere where its object is.
+    RegionError
+        If a prompt lies outside the slide.
+    ModelError, WeightsError
+        If the model is unknown or its weights are missing.
+    """
+    manager = ModelManager(device=device)
+    job = SegmentJob(manager, EmbeddingCache(EMBEDDING_BYTES), registry.card(model), weights)
+    return segment_objects(slide, _objects(prompts), job, task or Task())
+
+
+def find_cells(
+    slide: Slide,
+    region: Box | None = None,
+    *,
+    model: str = registry.DEFAULT_CELLS,
+    weights: Path | None = None,
+    device: str = "auto",
+    task: Task | None = None,
+) -> list[Cell]:
+    """Find all nuclei of a region and hold them in memory; `count` is for whole slides.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its pixel size must be known.
+    region : Box, optional
+        Whole level-0 pixels on the slide; all of it if not given.
+    model : str
+        Id of a model that finds cells.
+    weights : Path, optional
+        A weights file of your own.
+    device : {"auto", "cpu", "cuda", "mps"}
+    task : Task, optional
+
+    Returns
+    -------
+    list of Cell
+        Each with its centroid (row, col) and mask in level-0 pixels.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide.
+    """
+    found = cells_of_region(
+        slide,
+        region or slide.box,
+        registry.card(model),
+        ModelManager(device=device),
+        task or Task(),
+        weights=weights,
+    )
+    return list(found)
+
+
+def count(
+    slide: Slide,
+    out: Path,
+    params: CountChoice | None = None,
+    *,
+    region: Box | None = None,
+    regions: Iterable[Region] = (),
+    task: Task | None = None,
+) -> Counted:
+    """Count the cells of a slide or region and write tables, labels, outlines and a report.
+
+    A count that was cancelled goes on where it ended when it is asked for again.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its pixel size must be known.
+    out : Path
+        Folder of the results.
+    params : CountChoice, optional
+        Segmenter, classifier and tile.
+    region : Box, optional
+        Whole level-0 pixels; the tissue of the whole slide if not given.
+    regions : iterable of Region, optional
+        Drawn regions in place of `region`.
+    task : Task, optional
+
+    Returns
+    -------
+    Counted
+        With ``tally`` (cells per class and region, areas in mm²) and ``folder``.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide or holds no tissue.
+    """
+    job = count_job(params or CountChoice())
+    return count_slide(slide, job, Path(out), task or Task(), box=region, regions=regions)
+
+
+def score(
+    slide: Slide,
+    texts: Sequence[str],
+    *,
+    contrasts: Sequence[str] = (),
+    params: ScoreParams | None = None,
+    model: str = "vocabulary",
+    weights: Path | None = None,
+    device: str = "auto",
+    region: Box | None = None,
+    marks: Mapping[str, Mapping[int, bool]] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    task: Task | None = None,
+) -> Scored:
+    """Score the tiles of a slide by words and cut regions.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its pixel size must be known.
+    texts : sequence of str
+        A map each; ``"a|b"`` are synonyms.
+    contrasts : sequence of str
+        What the texts are held against.
+    params : ScoreParams, optional
+        How tiles are seen and texts put; its own texts and contrasts are not used.
+    model : str
+        Id of a model of images and texts.
+    weights : Path, optional
+    device : {"auto", "cpu", "cuda", "mps"}
+    region : Box, optional
+        Level-0 pixels; the whole slide if not given.
+    marks : mapping, optional
+        For each text the tiles marked yes (True) and no, by tile index.
+    thresholds : mapping, optional
+        For each text the score in [0, 1] above which a tile belongs to it.
+    task : Task, optional
+
+    Returns
+    -------
+    Scored
+        Scores in [0, 1] for each tile and text, and regions in level-0 pixels.
+
+    Raises
+    ------
+    PromptError
+        If a text is empty, given twice, or one that the model cannot know.
+    MissingMppError
+        If the slide has no pixel size.
+    """
+    asked = replace(params or ScoreParams(), texts=tuple(texts), contrasts=tuple(contrasts))
+    job = ScoreJob(ModelManager(device=device), registry.card(model), weights)
+    scores, seen = score_tiles(slide, asked, job, task or Task(), region=region)
+    return finish(scores, seen, marks=marks, thresholds=thresholds)
+
+
+def classify(
+    cells: CellTable,
+    labels: Mapping[int, str],
+    params: TrainParams | None = None,
+    *,
+    classes: Sequence[str] = (),
+) -> Fit:
+    """Learn classes of cells from a few labelled ones and give all cells a class.
+
+    Parameters
+    ----------
+    cells : CellTable
+        Of a count, with features.
+    labels : mapping of int to str
+        Class of some cells, by cell id.
+    params : TrainParams, optional
+    classes : sequence of str
+        Classes that must have an example.
+
+    Returns
+    -------
+    Fit
+        The classified cells, the classifier, and what it is worth on held-out examples.
+
+    Raises
+    ------
+    LabelError
+        If there are too few labels.
+    """
+    return Trainer(cells, params or TrainParams()).fit(labels, classes)
+
+
+def export(
+    slide: Slide,
+    labels: LabelSource,
+    out: Path,
+    params: ExportParams | None = None,
+    *,
+    classes: Classes | None = None,
+    task: Task | None = None,
+) -> ExportReport:
+    """Write labels as training data.
+
+    Parameters
+    ----------
+    slide : Slide
+    labels : LabelSource
+        A label store, or labels of `import_annotations` or `read_labels`.
+    out : Path
+        A folder that does not exist, is empty, or holds an earlier export.
+    params : ExportParams, optional
+        Format, tiles, splits.
+    classes : Classes, optional
+        Class of each object; those of a label store are known.
+    task : Task, optional
+
+    Returns
+    -------
+    ExportReport
+
+    Raises
+    ------
+    LabelError
+        If the labels do not fit the slide or hold no object.
+    ExportError
+        If the folder holds other things or cannot be written.
+    """
+    if classes is None and isinstance(labels, LabelStore):
+        classes = Classes({r.id: r.class_name for r in labels.objects() if r.class_name})
+    return export_labels(
+        slide, labels, out, params or ExportParams(), task or Task(), classes=classes
+    )
+
+
+def import_annotations(path: str | Path, slide: Slide) -> Imported:
+    """Read outlines or labels that another program, or an export of ours, wrote.
+
+    Parameters
+    ----------
+    path : path
+        QuPath's GeoJSON, a folder of COCO or tiles as `export` writes it, or a label TIFF.
+    slide : Slide
+        That they belong to.
+
+    Returns
+    -------
+    Imported
+        Labels in level-0 pixels of the slide, and the class of each object.
+
+    Raises
+    ------
+    LabelError
+        If the file is of no such kind, is damaged, or does not fit the slide.
+    """
+    place = Path(path)
+    if (place / "dataset.json").is_file():
+        return read_tiles(place)
+    if (place / "annotations").is_dir():
+        return read_coco(place)
+    if place.suffix.lower() in (".json", ".geojson"):
+        return read_geojson(place, slide.shape)
+    if place.suffix.lower() in (".tif", ".tiff"):
+        labels = read_labels(place)
+        if labels.shape != slide.shape:
+            raise RegionError(
+                f"{place.name} has {labels.shape[0]} rows and {labels.shape[1]} columns, but "
+                f"{slide.name} has {slide.shape[0]} and {slide.shape[1]}."
+            )
+        return Imported(labels, Classes())
+    raise LabelError(
+        f"{place.name} is no GeoJSON, label TIFF, or folder of an export: choose one of these."
+    )
+
+
+def open_store(slide: Slide, *, name: str = "labels", read_only: bool = False) -> LabelStore:
+    """Open the label store of a slide, the one that the Prompt dock works on.
+
+    Parameters
+    ----------
+    slide : Slide
+    name : str
+        Of the set of labels.
+    read_only : bool
+        Look at it, also while somebody works on it.
+
+    Returns
+    -------
+    LabelStore
+        Use it in a ``with`` block, or close it.
+
+    Raises
+    ------
+    LabelStoreError
+        If it is open for writing elsewhere, or cannot be read.
+    """
+    return LabelStore.open(
+        store_folder(slide.key, name), slide.shape, slide.key, read_only=read_only
+    )
+
+
+def _objects(prompts: str | Path | Sequence[ObjectPrompt | Prompt]) -> list[ObjectPrompt]:
+    if isinstance(prompts, (str, Path)):
+        return read_prompts(prompts)
+    return [
+        item if isinstance(item, ObjectPrompt) else ObjectPrompt(number, item)
+        for number, item in enumerate(prompts, start=1)
+    ]
