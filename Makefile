@@ -37,11 +37,11 @@ test: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
 	$(BIN)/npe2 validate napari-histoprompt
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	NAPARI_CONFIG=$$(mktemp -d)/napari.yaml $(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: $(STAMP)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
 pictures: $(STAMP)

@@ -118,8 +118,9 @@ def test_every_option_is_on_the_page_of_commands() -> None:
     page = made("places").filled(PAGES["docs/guide/cli.md"])
     for name, parser in parsers():
         section = page.partition(f"## histoprompt {name}\n")[2].partition("\n## ")[0]
-        for option in (o for a in parser._actions for o in a.option_strings):
-            assert option in ("-h", "--help") or f"`{option}" in section, f"{name} {option}"
+        for action in made("cli_page").shown(parser):
+            for option in action.option_strings:
+                assert f"`{option}" in section, f"{name} {option}"
 
 
 def test_the_page_of_commands_says_what_is_required_and_what_is_the_default() -> None:

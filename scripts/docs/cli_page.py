@@ -43,12 +43,17 @@ def all_parsers(
 
 def _section(name: str, about: str, parser: argparse.ArgumentParser) -> str:
     parser.formatter_class = partial(argparse.HelpFormatter, width=WIDTH)
-    usage = parser.format_usage().removeprefix("usage: ").strip()
-    rows = [_row(parser, action) for action in parser._actions if action.dest != "help"]
+    usage = "\n".join(line[len("usage: ") :] for line in parser.format_usage().splitlines())
+    rows = [_row(parser, action) for action in shown(parser)]
     head = ["| argument | meaning |", "| --- | --- |"]
     table = "\n".join([*head, *rows]) if rows else "No arguments."
     about = about[:1].upper() + about[1:]
     return f"## {name}\n\n{about}.\n\n```text\n{usage}\n```\n\n{table}"
+
+
+def shown(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments that people are told of: not `--help`, and no hidden ones."""
+    return [a for a in parser._actions if a.dest != "help" and a.help != argparse.SUPPRESS]
 
 
 def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:

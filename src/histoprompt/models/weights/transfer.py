@@ -1,8 +1,8 @@
 """Fetching one file over HTTP: with progress, going on where an earlier try ended, and cancel.
 
-pooch's downloader moves the bytes; what it lacks (going on, telling a sign-in page from a file,
-room on the disk) hangs on the answer's head and on the file it writes to. Cancel, a dropped
-connection and a full disk all leave what came so far, for the next try.
+The head of an answer says whether it is the file (and no sign-in page), whether it goes on from
+where the earlier try ended, and whether the disk has room for it. Cancel, a dropped connection and
+a full disk all leave what came so far, for the next try.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from pooch import HTTPDownloader
 
 from histoprompt.core import settings
 from histoprompt.core.atomic import explained, is_full
@@ -130,13 +129,10 @@ class _Transfer:
 
     def run(self) -> None:
         headers = {**self._source.headers, "Accept-Encoding": "identity", **self._continue()}
-        download = HTTPDownloader(
-            chunk_size=CHUNK, timeout=TIMEOUT, headers=headers, hooks={"response": self._begin}
-        )
         try:
             with self._part.open("ab") as self._file:
                 self._step()
-                download(self._source.url, self, None)
+                self._take(headers)
             self._mark.unlink(missing_ok=True)
         except requests.RequestException:
             raise  # which are OSErrors too
@@ -156,12 +152,20 @@ class _Transfer:
         going_on = {"Range": f"bytes={have}-"} if have else {}
         return {**going_on, "If-Range": mark} if have and mark else going_on
 
-    # -- what the downloader calls ------------------------------------------------------------
+    # -- one answer ---------------------------------------------------------------------------
 
-    def _begin(self, response: requests.Response, **_: Any) -> None:
+    def _take(self, headers: Mapping[str, str]) -> None:
+        """Ask, and write what is answered."""
+        url = self._source.url
+        with requests.get(url, headers=headers, timeout=TIMEOUT, stream=True) as response:
+            self._begin(response)
+            for chunk in response.iter_content(CHUNK):
+                self._file.write(chunk)
+                self._file.flush()
+                self._step()
+
+    def _begin(self, response: requests.Response) -> None:
         """Look at the head of the answer before anything is written."""
-        if response.is_redirect:
-            return
         if response.status_code == 416:
             raise _StartAgainError
         _check_status(self._source, response)
@@ -173,13 +177,6 @@ class _Transfer:
         self._check_room(self._total - have)
         etag = response.headers.get("ETag", "")
         self._mark.write_text("" if etag.startswith("W/") else etag, encoding="ascii")
-
-    def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self._step()
-
-    def flush(self) -> None:
-        self._file.flush()
 
     # -- checks -------------------------------------------------------------------------------
 
