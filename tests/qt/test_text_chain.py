@@ -152,7 +152,7 @@ def test_unsure_cells_are_asked_about_and_answers_teach(text, until):
     assert classing.fit is None
     text.review()
     count = open_dock(text.viewer, "Count", CountDock)
-    assert f"cell {asked.id} " in count.classes._question.text()
+    assert f"cell {asked.id} " in count.classes.question.text()
     keys = {str(k): f for k, f in text.viewer.layers[CELLS].keymap.items()}
     list(keys["U"](text.viewer.layers[CELLS]) or ())
     until(lambda: classing.suggestion is not None and classing.suggestion.id != asked.id)

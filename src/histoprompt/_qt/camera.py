@@ -1,6 +1,8 @@
-"""Where the camera looks."""
+"""Where the camera looks, and where keys go."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
@@ -17,3 +19,10 @@ def fly_to(viewer: ViewerModel, image: Image, box: Box) -> None:
     camera.center = (0, *image.data_to_world(box.centre)[-2:])
     side = max(box.height, box.width) * float(max(abs(image.scale)))
     camera.zoom = _SHARE * min(viewer.canvas.size) / side
+
+
+def focus_canvas(viewer: ViewerModel) -> None:
+    """Let keys go to the canvas, so that none ends in a text field of a dock."""
+    window: Any = getattr(viewer, "window", None)
+    if window is not None:
+        window._qt_viewer.canvas.native.setFocus()

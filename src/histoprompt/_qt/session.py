@@ -13,6 +13,7 @@ from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.modes import Modes
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -29,6 +30,8 @@ class Session:
         Works on the chosen image; None until one is chosen.
     counting : Counting
         The count that is worked on.
+    modes : Modes
+        What clicks on the canvas do for a dock.
     reason : str
         Why there is no annotator, where that needs saying.
     annotating : Signal
@@ -47,6 +50,7 @@ class Session:
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()
+        self.modes = Modes(viewer)
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
         self.counting = Counting(self.jobs, manager)
@@ -86,6 +90,7 @@ class Session:
     def close(self) -> None:
         """Stop all work. Labels are on disk already."""
         self.jobs.shutdown()
+        self.modes.close()
         if self.annotator is not None:
             self.annotator.close()
             self.annotator = None

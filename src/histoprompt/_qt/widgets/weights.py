@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QProgressBar,
     QPushButton,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.jobs import Job, Jobs
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.licence import LicenceDialog
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
@@ -87,7 +87,7 @@ class WeightsPanel(QWidget):
         self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
         self._busy = row(self._bar, self._cancel)
         self._busy.setVisible(False)
-        self._note = QLabel(wordWrap=True)
+        self._note = Note()
         self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._note.setVisible(False)
         layout = QVBoxLayout(self)
