@@ -26,3 +26,8 @@ def focus_canvas(viewer: ViewerModel) -> None:
     window: Any = getattr(viewer, "window", None)
     if window is not None:
         window._qt_viewer.canvas.native.setFocus()
+
+
+def show_scale_bar(viewer: ViewerModel) -> None:
+    """Show how large things are, where pixels have a known size."""
+    viewer.canvas.overlays.scale_bar.visible = True

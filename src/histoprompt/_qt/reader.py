@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,13 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
         `read`, or None if one of the paths is nothing this plugin knows.
     """
     paths = _as_paths(path)
-    return read if paths and all(map(_is_known, paths)) else None
+    if not (paths and all(map(_is_known, paths))):
+        return None
+    if _viewer() is not None:
+        from histoprompt._qt.jobs import warm
+
+        warm()
+    return read
 
 
 def read(path: Paths) -> list[LayerData]:
@@ -38,7 +45,13 @@ def read(path: Paths) -> list[LayerData]:
     SlideError
         If a file is of a known kind but cannot be read; napari shows the message.
     """
-    return [layer_data(open_slide(p)) for p in _as_paths(path)]
+    found = [open_slide(p) for p in _as_paths(path)]
+    viewer = _viewer()
+    if viewer is not None and any(slide.mpp is not None for slide in found):
+        from histoprompt._qt.camera import show_scale_bar
+
+        show_scale_bar(viewer)
+    return [layer_data(slide) for slide in found]
 
 
 def layer_data(slide: Slide) -> LayerData:
@@ -66,6 +79,12 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+
+
+def _viewer() -> Any:
+    """The window that is read for, or None: asking napari itself would need a Qt."""
+    module = sys.modules.get("napari.viewer")
+    return None if module is None else module.current_viewer()
 
 
 def _as_paths(path: Paths) -> list[Path]:

@@ -11,8 +11,9 @@ from psygnal import Signal
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.closing import Closing
 from histoprompt._qt.counting import Counting
-from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.jobs import Jobs, warm
 from histoprompt._qt.modes import Modes
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
@@ -47,9 +48,11 @@ class Session:
     failed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:
+        warm()
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()
+        self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
@@ -89,6 +92,7 @@ class Session:
 
     def close(self) -> None:
         """Stop all work. Labels are on disk already."""
+        self._closing.stop()
         self.jobs.shutdown()
         self.modes.close()
         if self.annotator is not None:

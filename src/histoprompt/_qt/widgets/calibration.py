@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QVBoxLayout
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.score_map import Threshold
 
 
-class CalibrationPanel(QWidget):
+class CalibrationPanel(Panel):
     """The slider of the threshold, who says so, and buttons to mark tiles.
 
     Attributes

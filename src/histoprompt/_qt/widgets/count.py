@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt import layers, messages
 from histoprompt._qt.audit_layers import AuditLayers
-from histoprompt._qt.camera import focus_canvas
+from histoprompt._qt.camera import focus_canvas, show_scale_bar
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count_layers import CountLayers
 from histoprompt._qt.docks import open_dock
@@ -171,6 +171,7 @@ class CountDock(Dock):
             annotator.set_mpp(mpp)
         else:
             self._opened = layers.type_mpp(image, self._slide(), mpp)
+            show_scale_bar(self.viewer)
         self._hide()
         self.counting.drop()
         drawn = DrawnArea(self.viewer, image).layer

@@ -122,6 +122,7 @@ class TextDock(Dock):
         self.models.refused.connect(self._say)
         self.words.changed.connect(self._on_words)
         self.words.chosen.connect(self.control.choose)
+        self.words.typed.connect(self._forget_error)
         self.options.changed.connect(self._on_options)
         self.area.drawing.connect(self._on_draw)
         self._go.clicked.connect(self.run)
@@ -155,11 +156,12 @@ class TextDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(control.cells.counted, self._on_counted)
-        self.link(control.marking.toggled, self.calibration.show_answer)
-        selection = self.viewer.layers.selection.events.active
-        self.link(selection, self._on_active)
+        self.link(control.marking.toggled, self._on_active)
+        self.calibration.left.connect(control.marking.stop)
+        self.link(self.viewer.layers.selection.events.active, self._on_selected)
 
     def _start(self) -> None:
+        self._wrong = ""
         self._on_layers()
         self._on_model()
         self._bind()
@@ -229,8 +231,8 @@ class TextDock(Dock):
 
     def _on_refused(self, text: str) -> None:
         """The model cannot know a word: let it be typed otherwise."""
-        self.words.take_back()
         self._on_failed(text)
+        self.words.take_back()
 
     def _on_growing(self, _: object) -> None:
         self.words.select(self.control.text)
@@ -247,6 +249,7 @@ class TextDock(Dock):
         work, text = self.control.work, self.control.text
         if work is None:
             return
+        self._forget_error()
         self.calibration.show_threshold(
             work.scores.thresholds[text],
             work.origin(text),
@@ -263,8 +266,14 @@ class TextDock(Dock):
         self._scale.setText(_SCALE.format(text, rivals))
         self._scale.setToolTip(f"Held against: {work.scores.facts['contrasts']}")
 
-    def _on_active(self, _: object) -> None:
-        """Clicks mark tiles only while the layer of marks is the active one."""
+    def _on_selected(self, _: object) -> None:
+        """Another layer is active: clicks mark tiles only on that of marks."""
+        self._on_active()
+        # a layer that was just added is active for a moment only
+        QTimer.singleShot(0, self.control.marking.resume)
+
+    def _on_active(self, _: object = None) -> None:
+        """Show whether clicks mark tiles, and what they say."""
         marking = self.control.marking
         self.calibration.show_answer(marking.yes if marking.active else None)
 
@@ -289,4 +298,18 @@ class TextDock(Dock):
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
+        self._wrong = text
         messages.show_error(text)
+
+    def _forget_error(self) -> None:
+        """What went wrong before is over once a person goes on."""
+        wrong, self._wrong = self._wrong, ""
+        if wrong and self._status.text() == wrong:
+            self._say(self._going_on())
+
+    def _going_on(self) -> str:
+        """What can be done now."""
+        work = self.control.work
+        if work is None:
+            return HINT
+        return f"Shown: {self.control.text}. Type another word, mark tiles, or count cells."
