@@ -131,7 +131,7 @@ def test_the_selected_row_stays_when_models_come_and_go(models, until):
 def test_the_check_up_runs_and_reports(models, until):
     models._check.click()
     assert not models._check.isEnabled()
-    until(models._check.isEnabled, seconds=200)
+    until(models._check.isEnabled)
     report = models._report.toPlainText()
     for text in ("python:", "torch:", "device: cpu", "weights of medsam: missing", "one embedding"):
         assert text in report

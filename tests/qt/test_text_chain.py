@@ -176,7 +176,7 @@ def test_cancel_while_counting_keeps_regions_and_cells(text, until, monkeypatch)
 
     def slow(*given):
         tiles.append(given)
-        assert len(tiles) <= 3 or goes_on.wait(60)
+        assert len(tiles) <= 3 or goes_on.wait()
         return find(*given)
 
     monkeypatch.setattr(find_cells.ModelCells, "find", slow)

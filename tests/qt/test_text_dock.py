@@ -273,7 +273,7 @@ def slowly(monkeypatch, until_seen: int) -> threading.Event:
 
     def embed(*given):
         batches.append(given)
-        assert len(batches) <= until_seen or goes_on.wait(60)
+        assert len(batches) <= until_seen or goes_on.wait()
         return embed_batch(*given)
 
     embed_batch = score_tiles._embed

@@ -31,7 +31,7 @@ from histoprompt.pipelines.export_store import export_store
 
 PLUGIN = "napari-histoprompt"
 DOCKS = ("Prompt", "Text", "Models", "Export")
-WAIT_S = 180.0
+WAIT_S = 900.0
 # How near the camera goes, screen pixels to a level-0 pixel.
 ZOOM = 2.2
 
