@@ -111,7 +111,7 @@ def test_a_cancelled_count_is_kept_and_goes_on(jobs, qtbot):
     counting.count(SLIDE, IN_TILES, SLIDE.box)
     until(lambda: finder.held)
     counting.cancel()
-    assert heard.texts == ["Stopping ..."]
+    assert heard.texts == ["Cancelling ..."]
     finder.gate.set()
     until(lambda: counting.work is not None)
     part = counting.work
