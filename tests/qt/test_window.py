@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 from five_nuclei import NUCLEI
 from pointer import Pointer
 from qtpy.QtCore import Qt
@@ -380,3 +382,41 @@ def test_an_idle_window_closes_unasked(viewer, monkeypatch, until):
     session = session_of(viewer)
     until(lambda: not session.jobs.at_work)
     assert not session._closing.eventFilter(viewer.window._qt_window, QCloseEvent())
+
+
+# -- two slides ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def second_slide(picture, tmp_path) -> str:
+    path = tmp_path / "second.ome.tif"
+    facts = {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
+    tifffile.imwrite(path, picture, photometric="rgb", ome=True, metadata=facts)
+    return str(path)
+
+
+def test_a_second_slide_takes_the_place_of_the_first(viewer, second_slide):
+    (first,) = viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
+    _, export = opened(viewer, "Export")
+    assert export.session.annotator.image is first
+    (second,) = viewer.open(second_slide, plugin=PLUGIN)
+    assert export.session.annotator.image is second
+    assert second.name in export._source.text()
+    assert (first.visible, second.visible) == (False, True)
+    # the smaller slide is not lost in a corner: it fills most of the canvas on one side
+    zoom = viewer.scene.camera.zoom
+    shares = np.array([220, 200]) * 0.25 * zoom / np.array(viewer.canvas.size)
+    assert shares.max() > 0.5
+    export.session.annotate(first)
+    assert (first.visible, second.visible) == (True, False)
+
+
+def test_a_second_slide_waits_while_there_is_work_on_the_first(viewer, second_slide):
+    (first,) = viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
+    _, export = opened(viewer, "Export")
+    export.session.annotator.prompts.points.add([1200.0, 1500.0])
+    (second,) = viewer.open(second_slide, plugin=PLUGIN)
+    assert export.session.annotator.image is first
+    assert not second.visible
+    assert second.name in export._status.text()
+    assert len(export.session.annotator.prompts.points.data) == 1

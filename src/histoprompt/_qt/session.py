@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.camera import show_whole
 from histoprompt._qt.closing import Closing
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.jobs import Jobs, warm
@@ -60,6 +61,7 @@ class Session:
         self.reason = ""
         self._changing = False
         self._users: set[object] = set()
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def annotate(self, image: Image | None, reason: str = "") -> None:
@@ -77,8 +79,18 @@ class Session:
             self.annotator = None if image is None else self._annotator(image)
         finally:
             self._changing = False
+        if image is not None and self.annotator is not None:
+            layers.show_alone(self.viewer, image)
+            show_whole(self.viewer, image, self.annotator.slide.box)
         self.reason = reason
         self.annotating.emit()
+
+    @property
+    def engaged(self) -> bool:
+        """Whether a person would lose sight of something if another slide took this one's place."""
+        present = self.annotator
+        prompted = present is not None and not present.prompts.empty
+        return prompted or self.counting.work is not None or bool(self.jobs.at_work)
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""
@@ -98,6 +110,7 @@ class Session:
         if self.annotator is not None:
             self.annotator.close()
             self.annotator = None
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         _SESSIONS.pop(self.viewer, None)
 
@@ -124,6 +137,24 @@ class Session:
         for layer in annotator.own_layers:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+    def _on_inserted(self, event: Any) -> None:
+        """Turn to a slide that was opened beside another; all slides lie at the same place.
+
+        Where there is work in hand the docks stay with it, and the new slide waits, hidden, to be
+        chosen.
+        """
+        present, new = self.annotator, event.value
+        if present is None or self._changing or not layers.is_slide(new):
+            return
+        if self.engaged:
+            new.visible = False
+            self.failed.emit(
+                f"{new.name} is open and hidden, as there is work on {present.image.name}: choose "
+                "it in the row Image to turn to it."
+            )
+        else:
+            self.annotate(new)
 
     def _on_removed(self, event: Any) -> None:
         """The image going away ends the annotation; a layer of ours going away ends it too.

@@ -148,6 +148,8 @@ class CountDock(Dock):
         if before is not None:
             self.counting.drop()
         self.images.refill(image)
+        if image is not None:
+            layers.show_alone(self.viewer, image)
         try:
             self.images.show_slide(None if image is None else self._slide())
         except HistopromptError as error:

@@ -129,6 +129,8 @@ class WeightsPanel(QWidget):
 
     def _on_cancel(self) -> None:
         if self._job is not None:
+            self._cancel.setEnabled(False)
+            self._say("Cancelling ...")
             self._job.cancel()
 
     # -- asking ------------------------------------------------------------------------------
@@ -167,6 +169,7 @@ class WeightsPanel(QWidget):
     def _submit(self, title: str, work: Work) -> None:
         self._say("")
         self._busy.setVisible(True)
+        self._cancel.setEnabled(True)
         self._bar.setMaximum(0)
         self._job = self._jobs.submit(
             partial(_run, work),
