@@ -123,11 +123,22 @@ def cells(text, watch: Watch) -> None:
     watch.act(
         "find regions and count cells",
         text.cells._all.click,
-        lambda: text.control.cells.counts is not None and classing.suggestion is not None,
+        lambda: not text.control.batch.active,
+    )
+    if text.control.cells.counts is None:
+        print(f"No cells: {text._status.text()}")
+        return
+    watch.act(
+        "wait for a cell that is offered",
+        lambda: None,
+        lambda: classing.suggestion is not None or not counting._jobs._active,
     )
     text.control.layers.show_cells(text.control.cells.counts.cells)
     for number in range(1, ANSWERS + 1):
         before = classing.suggestion
+        if before is None:
+            print("No cell is offered.")
+            break
         watch.act(
             f"answer {number} beside the layer of the Text dock",
             lambda: classing.answer("a"),

@@ -24,6 +24,7 @@ from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.sample import SLIDE, sample_file
+from waiting import until
 
 pytestmark = pytest.mark.gui
 
@@ -53,6 +54,7 @@ def viewer(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[Any]:
 def opened(viewer: Any, name: str) -> tuple[Any, Any]:
     """A dock opened as the Plugins menu opens it, and settled."""
     holder, dock = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    until(lambda: dock.placed)
     QTest.qWait(50)
     return holder, dock
 
@@ -68,7 +70,7 @@ def overlay(viewer: Any) -> str:
 
 
 @pytest.fixture
-def count(viewer, picture, until) -> tuple[Any, Pointer]:
+def count(viewer, picture) -> tuple[Any, Pointer]:
     """The Count dock with the five nuclei counted, and a pointer over them."""
     image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     _, dock = opened(viewer, "Count")
@@ -99,7 +101,7 @@ def test_a_laptop_has_room_for_all_docks(viewer):
     for holder, dock in holders:
         holder.raise_()
         QTest.qWait(30)
-        assert dock.isVisible()
+        assert not dock.visibleRegion().isEmpty()
         # the canvas keeps more than a third of the screen, and no dock reaches past its edge
         assert dock.width() < LAPTOP[0] * 0.4
         assert dock.mapTo(window, dock.rect().bottomRight()).x() <= LAPTOP[0]
@@ -148,7 +150,7 @@ def test_adding_a_class_labels_nothing_until_label_cells_is_pressed(count):
 
 
 @pytest.mark.parametrize("way", ["page", "classes from", "dock behind", "dock closed", "layer"])
-def test_labelling_ends_when_nobody_sees_it_any_more(count, until, way):
+def test_labelling_ends_when_nobody_sees_it_any_more(count, way):
     dock, pointer = count
     viewer = dock.viewer
     dock.tabs.setCurrentIndex(1)
@@ -181,7 +183,7 @@ def test_labelling_ends_when_nobody_sees_it_any_more(count, until, way):
     assert dock.counting.cell == dock._shown.id_at(dock._image.data_to_world(NUCLEI[2]))
 
 
-def test_an_answer_by_key_is_one_to_a_question_in_sight(count, until):
+def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
     dock, pointer = count
     dock.tabs.setCurrentIndex(1)
     for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
@@ -203,7 +205,7 @@ def test_an_answer_by_key_is_one_to_a_question_in_sight(count, until):
     until(lambda: len(labels_of(dock)) == 3)
 
 
-def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count, until):
+def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count):
     dock, pointer = count
     viewer = dock.viewer
     dock.tabs.setCurrentIndex(0)
@@ -223,7 +225,7 @@ def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count, unti
     assert len(layer.data) == 1
 
 
-def test_points_of_an_audit_end_with_its_page_and_go_on_with_show_field(count, until):
+def test_points_of_an_audit_end_with_its_page_and_go_on_with_show_field(count):
     dock, pointer = count
     dock.tabs.setCurrentIndex(2)
     dock.audit._draw.click()
@@ -244,7 +246,7 @@ def test_points_of_an_audit_end_with_its_page_and_go_on_with_show_field(count, u
     assert len(marks.data) == 2
 
 
-def test_tiles_are_marked_while_the_text_dock_is_in_sight(viewer, until):
+def test_tiles_are_marked_while_the_text_dock_is_in_sight(viewer):
     viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
     _, text = opened(viewer, "Text")
     text.area.choose("slide")
@@ -279,9 +281,7 @@ def test_a_calibrated_slide_has_a_scale_bar_and_a_plain_picture_none(viewer, pic
     assert bar.visible
 
 
-def test_files_that_are_there_are_replaced_only_if_the_person_agrees(
-    count, until, monkeypatch, tmp_path
-):
+def test_files_that_are_there_are_replaced_only_if_the_person_agrees(count, monkeypatch, tmp_path):
     dock, _ = count
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cells.csv").write_text("my own table")
@@ -319,8 +319,8 @@ def test_a_docks_place_is_with_ours_and_beside_no_other_plugins(viewer, qapp):
     opened(viewer, "Models")
     (models,) = (w for w in QApplication.allWidgets() if isinstance(w, Dock))
     holder, export = opened(viewer, "Export")
-    assert export.isVisible()
-    assert not models.isVisible()
+    assert not export.visibleRegion().isEmpty()
+    assert models.visibleRegion().isEmpty()
     assert models.parentWidget() in viewer.window._qt_window.tabifiedDockWidgets(holder)
 
 
@@ -376,7 +376,7 @@ def test_closing_in_mid_job_asks_and_the_process_ends(tmp_path, fails):
     assert "Fatal" not in done.stderr
 
 
-def test_an_idle_window_closes_unasked(viewer, monkeypatch, until):
+def test_an_idle_window_closes_unasked(viewer, monkeypatch):
     monkeypatch.setattr(QMessageBox, "question", lambda *_: pytest.fail("it asked"))
     opened(viewer, "Export")
     session = session_of(viewer)

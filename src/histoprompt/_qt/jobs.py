@@ -34,7 +34,7 @@ from histoprompt.models.memory import MIB, is_out_of_memory
 
 Outcome = Literal["done", "error", "cancel"]
 
-__all__ = ["Job", "Jobs", "warm"]
+__all__ = ["Job", "Jobs", "warm", "warm_soon"]
 
 LANES: tuple[Lane, ...] = ("interactive", "batch", "files")
 # Least time between two progress reports of one job, milliseconds.
@@ -69,13 +69,19 @@ _log = logging.getLogger(__name__)
 def warm() -> threading.Thread:
     """Import what the docks need, in the background, so that the first opening does not freeze.
 
-    Call it as soon as the plugin is used at all; only the first call does anything. Packages come
-    before the docks that import them, and torch is left to the first model: it takes memory that a
-    person who only looks at a slide does not owe.
+    Only the first call does anything. Packages come before the docks that import them, and torch
+    is left to the first model: it takes memory that a person who only looks at a slide does not
+    owe.
     """
     thread = threading.Thread(target=_import_all, name="histoprompt-warm")
     thread.start()
     return thread
+
+
+def warm_soon() -> None:
+    """Call `warm` once what the GUI thread is doing now is done, not to compete with it."""
+    if QCoreApplication.instance() is not None:
+        QTimer.singleShot(0, warm)
 
 
 def _import_all() -> None:

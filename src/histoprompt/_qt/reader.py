@@ -28,13 +28,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
         `read`, or None if one of the paths is nothing this plugin knows.
     """
     paths = _as_paths(path)
-    if not (paths and all(map(_is_known, paths))):
-        return None
-    if _viewer() is not None:
-        from histoprompt._qt.jobs import warm
-
-        warm()
-    return read
+    return read if paths and all(map(_is_known, paths)) else None
 
 
 def read(path: Paths) -> list[LayerData]:
@@ -47,10 +41,8 @@ def read(path: Paths) -> list[LayerData]:
     """
     found = [open_slide(p) for p in _as_paths(path)]
     viewer = _viewer()
-    if viewer is not None and any(slide.mpp is not None for slide in found):
-        from histoprompt._qt.camera import show_scale_bar
-
-        show_scale_bar(viewer)
+    if viewer is not None:
+        _greet(viewer, found)
     return [layer_data(slide) for slide in found]
 
 
@@ -79,6 +71,16 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+
+
+def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
+    """Get the window ready for slides that are opened in it."""
+    from histoprompt._qt.camera import show_scale_bar
+    from histoprompt._qt.jobs import warm_soon
+
+    if any(slide.mpp is not None for slide in slides):
+        show_scale_bar(viewer)
+    warm_soon()
 
 
 def _viewer() -> Any:

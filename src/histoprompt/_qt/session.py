@@ -14,7 +14,7 @@ from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.camera import show_whole
 from histoprompt._qt.closing import Closing
 from histoprompt._qt.counting import Counting
-from histoprompt._qt.jobs import Jobs, warm
+from histoprompt._qt.jobs import Jobs, warm_soon
 from histoprompt._qt.modes import Modes
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
@@ -49,7 +49,7 @@ class Session:
     failed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:
-        warm()
+        warm_soon()
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()

@@ -63,6 +63,8 @@ class Dock(QWidget):
         Below them, always in sight: for what the dock says, and how far its work is.
     page : Page
         Scrolls the content.
+    placed : bool
+        Whether it has found its place among the tabs.
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
@@ -71,7 +73,7 @@ class Dock(QWidget):
         self.viewer = self.session.viewer
         self._links = _Links(self.session)
         self.destroyed.connect(self._links.cut)
-        self._has_tab = False
+        self._is_placing, self.placed = False, False
         self.content, self.foot = QWidget(), QVBoxLayout()
         self._build()
         self.page = Page(self.content)
@@ -96,15 +98,19 @@ class Dock(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Become a tab beside the docks of this plugin that are there, when first shown."""
         super().showEvent(event)
-        if not self._has_tab:
-            self._has_tab = True
+        if not self._is_placing:
+            self._is_placing = True
             # napari is still placing the dock; it must be done before it is placed anew
             QTimer.singleShot(0, self._join_tabs)
 
     def _join_tabs(self) -> None:
+        self.placed = True
         holder = _above(self, QDockWidget)
-        window = None if holder is None else _above(holder, QMainWindow)
-        if holder is None or window is None or holder.isFloating():
+        if holder is None:
+            return
+        holder.visibilityChanged.connect(self._on_visibility)
+        window = _above(holder, QMainWindow)
+        if window is None or holder.isFloating():
             return
         area = window.dockWidgetArea(holder)
         for other in window.findChildren(QDockWidget):
@@ -114,6 +120,12 @@ class Dock(QWidget):
                     window.tabifyDockWidget(other, holder)
                     holder.raise_()
                 return
+
+    def _on_visibility(self, visible: bool) -> None:
+        """Qt hides nothing of a dock that lies behind another tab, but tells of it here."""
+        if not visible:
+            for panel in self.findChildren(Panel):
+                panel.left.emit()
 
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""
@@ -141,6 +153,8 @@ class Panel(QWidget):
 def in_sight(widget: QWidget, dock: QWidget) -> bool:
     """Whether a person can see a part of a dock (in a window that is not shown: could, if it was).
 
+    It may be scrolled out of view all the same.
+
     Parameters
     ----------
     widget : QWidget
@@ -148,7 +162,8 @@ def in_sight(widget: QWidget, dock: QWidget) -> bool:
     dock : QWidget
         Which may itself lie behind another tab.
     """
-    return widget.isVisibleTo(dock) and (dock.isVisible() or not dock.window().isVisible())
+    behind = dock.visibleRegion().isEmpty()
+    return widget.isVisibleTo(dock) and not (behind and dock.window().isVisible())
 
 
 class Page(QScrollArea):
