@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         if file.gate is not None:
             half = len(content) // 2
             self.wfile.write(content[:half])
-            file.gate.wait(20)
+            file.gate.wait()
             content = content[half:]
         cut = file.cuts.pop(0) if file.cuts else len(content)
         self.wfile.write(content[:cut])

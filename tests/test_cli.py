@@ -529,7 +529,7 @@ def process(*argv: object, before: str = "") -> subprocess.CompletedProcess[str]
     """Run a command in a process of its own, after some lines of Python."""
     code = f"import sys\n{before}\nfrom histoprompt.cli import main\nsys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def told(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -598,7 +598,7 @@ def _interrupt(command: list[str], place: Path) -> tuple[int, str]:
         assert running.poll() is None, "it ended before a tile was written"
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate()
     return running.returncode, err
 
 

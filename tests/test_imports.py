@@ -35,9 +35,7 @@ def _modules(*folders: str) -> list[str]:
 def _loaded_by(modules: list[str]) -> set[str]:
     """Top-level modules in memory after a fresh interpreter imported some."""
     code = f"import sys, {', '.join(modules)}; print(*{{m.split('.')[0] for m in sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

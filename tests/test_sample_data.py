@@ -67,7 +67,7 @@ def regions() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def made_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    subprocess.run([sys.executable, str(SCRIPT), "--out", str(folder)], check=True, timeout=280)
+    subprocess.run([sys.executable, str(SCRIPT), "--out", str(folder)], check=True)
     return folder
 
 

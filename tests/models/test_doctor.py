@@ -14,6 +14,8 @@ from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.doctor import (
     GIB,
+    Finding,
+    briefly,
     check_device,
     check_free,
     check_gpu,
@@ -159,3 +161,20 @@ def test_missing_weights_say_where_to_put_them():
     card = ModelCard("p", "prompt", "P", "m:f", weights=inside)
     assert check_weights(card, present=False).state == "fail"
     assert "some_package" in check_weights(card, present=False).advice
+
+
+def test_in_brief_what_fails_comes_first_and_weights_are_one_line():
+    found = [
+        Finding("python", "3.12"),
+        Finding("free disk", "1.0 GiB", "warn", "Free some."),
+        Finding("weights of a", "present"),
+        Finding("weights of b", "missing", "warn", "To use it, fetch it."),
+        Finding("weights of c", "missing", "warn", "To use it, fetch it."),
+        Finding("weights of d", "missing", "fail", "Install it again."),
+        Finding("speed of a", "one embedding in 0.10 s"),
+    ]
+    told = briefly(found)
+    names = [item.name for item in told]
+    assert names == ["weights of d", "free disk", "speed of a", "python", "weights"]
+    assert told[-1].value.startswith("1 of 4 models have theirs")
+    assert [item.name for item in briefly(found[:1])] == ["python"]

@@ -384,7 +384,7 @@ def test_two_installs_of_one_file_fetch_it_once(server: Server) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert waiting.is_set()
     assert results == ["published", "published"]
     assert len(server.requests) == 1
@@ -409,7 +409,7 @@ def test_waiting_for_another_program_can_be_cancelled(server: Server) -> None:
     with pytest.raises(Cancelled):
         install(card_of(server), task)
     gate.set()
-    other.join(30)
+    other.join()
     assert place().read_bytes() == CONTENT
 
 

@@ -221,7 +221,7 @@ def test_other_weights_are_another_model(make, loads):
 def test_two_threads_that_ask_at_once_load_once(make, loads):
     manager = make()
     card = make_card("a")
-    inside = threading.Barrier(2, timeout=10)
+    inside = threading.Barrier(2)
 
     def lease_together():
         with manager.lease(card, Task()):
@@ -229,7 +229,7 @@ def test_two_threads_that_ask_at_once_load_once(make, loads):
 
     with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(lease_together) for _ in range(2)]:
-            future.result(timeout=20)
+            future.result()
     assert len(loads.calls) == 1
 
 
@@ -336,18 +336,18 @@ def test_a_model_found_larger_than_promised_waits_for_its_turn(make, loads):
     def hold():
         with manager.lease(make_card("a"), Task()):
             held.set()
-            release.wait(10)
+            release.wait()
 
     thread = in_thread(hold)
-    assert held.wait(10)
+    held.wait()
     waiting = threading.Event()
     task = Task(report=lambda p: waiting.set() if "Waiting" in p.text else None)
     other = in_thread(use, manager, make_card("b"), task)
-    assert waiting.wait(10)
+    waiting.wait()
     assert manager.used_mib <= 300
     release.set()
-    thread.join(10)
-    other.join(10)
+    thread.join()
+    other.join()
     assert ids(manager) == ["b"]
 
 
@@ -360,7 +360,7 @@ def test_two_lanes_over_budget_take_turns(make, meter):
         return [use(manager, card) for _ in range(20)]
 
     with ThreadPoolExecutor(2) as pool:
-        done = [f.result(timeout=30) for f in [pool.submit(lane, c) for c in cards]]
+        done = [f.result() for f in [pool.submit(lane, c) for c in cards]]
     assert [len(d) for d in done] == [20, 20]
 
 
@@ -371,10 +371,10 @@ def test_waiting_can_be_cancelled_and_holds_nobody_up(make):
     def hold():
         with manager.lease(make_card("a"), Task()):
             held.set()
-            release.wait(10)
+            release.wait()
 
     holder = in_thread(hold)
-    assert held.wait(10)
+    held.wait()
     task = Task(report=lambda p: waiting.set())
     errors = []
 
@@ -385,12 +385,12 @@ def test_waiting_can_be_cancelled_and_holds_nobody_up(make):
             errors.append(error)
 
     thread = in_thread(ask)
-    assert waiting.wait(10)
+    waiting.wait()
     task.cancel()
-    thread.join(10)
+    thread.join()
     assert len(errors) == 1
     release.set()
-    holder.join(10)
+    holder.join()
     use(manager, make_card("c"))
 
 
@@ -405,11 +405,11 @@ def test_nobody_starves(make):
             started.set()
 
     thread = in_thread(greedy)
-    assert started.wait(10)
+    started.wait()
     patient = in_thread(use, manager, make_card("b"))
-    patient.join(20)
+    patient.join()
     stop.set()
-    thread.join(10)
+    thread.join()
     assert not patient.is_alive()
 
 
@@ -445,7 +445,7 @@ def test_stress_never_above_budget_never_stuck(make, meter, seed):
 
     threads = [in_thread(worker, k) for k in range(8)]
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert not any(t.is_alive() for t in threads)
     assert over == []
     assert meter.highest <= budget
@@ -487,13 +487,13 @@ def test_a_use_beside_another_is_not_measured(make, loads, meter):
     def hold():
         with manager.lease(a, Task()):
             ready.set()
-            release.wait(10)
+            release.wait()
 
     thread = in_thread(hold)
-    assert ready.wait(10)
+    ready.wait()
     use(manager, b)
     release.set()
-    thread.join(10)
+    thread.join()
     assert manager.footprint(a).peak_mib == 100
     assert manager.footprint(b).peak_mib == 100
 

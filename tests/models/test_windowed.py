@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import ndimage as ndi
 
+from histoprompt.core.errors import Cancelled
 from histoprompt.models import registry
+from histoprompt.models.roles import SteppedSegmenter
 from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 
@@ -68,3 +71,23 @@ def test_bare_glass_is_shown_to_nobody():
     labels = model.segment(image)
     assert labels[:90].max() == 0
     assert labels[120:130, 20:30].min() > 0
+
+
+def test_it_can_be_stopped_before_each_window():
+    image = picture((64 + 3 * 48, 64 + 2 * 48))
+    model = WindowedCells(moody, 64, 48)
+    seen: list[int] = []
+
+    def stop_at_the_third() -> None:
+        seen.append(len(seen))
+        if len(seen) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        model.stepping(stop_at_the_third).segment(image)
+    assert len(seen) == 3
+    counted: list[int] = []
+    found = model.stepping(lambda: counted.append(1)).segment(image)
+    assert len(counted) == 4 * 3
+    assert np.array_equal(found, model.segment(image))
+    assert isinstance(model, SteppedSegmenter)

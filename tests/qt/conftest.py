@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from five_nuclei import five_nuclei
-from qtpy.QtWidgets import QApplication
 
+import waiting
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt._qt.widgets.text import TextDock
@@ -34,15 +33,7 @@ def picture() -> np.ndarray:
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
     """Serve the event loop until something is so."""
-
-    def wait(ready: Callable[[], bool], seconds: float = 60.0) -> None:
-        end = time.monotonic() + seconds
-        while not ready():
-            assert time.monotonic() < end, "nothing came of it in time"
-            QApplication.processEvents()
-            time.sleep(0.005)
-
-    return wait
+    return waiting.until
 
 
 @pytest.fixture

@@ -82,6 +82,7 @@ def label_two_classes(dock: CountDock, until) -> None:
     for name, places in (("tumour", NUCLEI[:1]), ("stroma", NUCLEI[3:4])):
         dock.classes._name.setText(name)
         dock.classes._add.click()
+        dock.classes._label.setChecked(True)
         stroke(dock, *places)
     until(lambda: dock.counting.classes.fit is not None)
     until(lambda: len(dock.counting.classes.fit.examples) == 2)
@@ -168,6 +169,7 @@ def test_labels_colour_all_cells_and_are_on_disk(counted, until):
 def test_a_stroke_labels_all_it_touches(counted, until):
     counted.classes._name.setText("tumour")
     counted.classes._add.click()
+    counted.classes._label.click()
     stroke(counted, *NUCLEI[:3])
     assert len(counted.counting.classes.labelling.review.labels) == 3
 
@@ -203,6 +205,7 @@ def test_rows_and_cells_choose_each_other(counted, until):
 
 def test_keys_answer_what_is_offered(counted, until):
     label_two_classes(counted, until)
+    counted.show_classes()
     classing = counted.counting.classes
     layer = counted.viewer.layers[CELLS]
     keys = {str(key): action for key, action in layer.keymap.items()}

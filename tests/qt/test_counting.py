@@ -19,10 +19,10 @@ from histoprompt.pipelines.audit_marks import NOT_A_CELL, Mark
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.labelling import FILE
+from waiting import until
 
 IN_TILES = CountChoice(segmenter="classical-cells", tile=128)
 CHOICE = CountChoice(segmenter="classical-cells", tile=384)
-WAIT = 60_000
 
 
 def pixels() -> np.ndarray:
@@ -49,7 +49,7 @@ class Gated(DarkThings):
     def segment(self, image: np.ndarray) -> np.ndarray:
         self.calls += 1
         if self.calls > self.free:
-            assert self.gate.wait(60)
+            self.gate.wait()
         return super().segment(image)
 
     @property
@@ -90,7 +90,7 @@ def controller(jobs: Jobs, finder: Gated | None = None) -> tuple[Counting, Heard
 def counted(jobs, qtbot) -> tuple[Counting, Heard]:
     counting, heard = controller(jobs)
     counting.count(SLIDE, CHOICE, SLIDE.box)
-    qtbot.waitUntil(lambda: counting.work is not None, timeout=WAIT)
+    until(lambda: counting.work is not None)
     return counting, heard
 
 
@@ -101,7 +101,7 @@ def test_a_count_is_told_of_and_found_again(counted, jobs, qtbot):
     assert heard.texts[-1].startswith(f"{len(counting.cells)} cells counted.")
     again, _ = controller(jobs, Gated(free=0))
     again.count(SLIDE, CHOICE, SLIDE.box)
-    qtbot.waitUntil(lambda: again.work is not None, timeout=WAIT)
+    until(lambda: again.work is not None)
     assert len(again.cells) == len(counting.cells)
 
 
@@ -109,11 +109,11 @@ def test_a_cancelled_count_is_kept_and_goes_on(jobs, qtbot):
     finder = Gated(free=2)
     counting, heard = controller(jobs, finder)
     counting.count(SLIDE, IN_TILES, SLIDE.box)
-    qtbot.waitUntil(lambda: finder.held, timeout=WAIT)
+    until(lambda: finder.held)
     counting.cancel()
-    assert heard.texts == ["Stopping ..."]
+    assert heard.texts == ["Cancelling ..."]
     finder.gate.set()
-    qtbot.waitUntil(lambda: counting.work is not None, timeout=WAIT)
+    until(lambda: counting.work is not None)
     part = counting.work
     assert not part.complete
     assert heard.texts[-1].startswith("Partial: ")
@@ -121,7 +121,7 @@ def test_a_cancelled_count_is_kept_and_goes_on(jobs, qtbot):
     counting.cancel()
     assert heard.texts[-1].startswith("Partial: ")
     counting.count(SLIDE, IN_TILES, SLIDE.box)
-    qtbot.waitUntil(lambda: counting.work is not part, timeout=WAIT)
+    until(lambda: counting.work is not part)
     assert counting.work.complete
     assert counting.work.progress.resumed == len(part.progress.done)
 
@@ -130,10 +130,10 @@ def test_a_count_that_was_let_go_is_not_shown(jobs, qtbot):
     finder = Gated(free=1)
     counting, heard = controller(jobs, finder)
     counting.count(SLIDE, IN_TILES, SLIDE.box)
-    qtbot.waitUntil(lambda: finder.held, timeout=WAIT)
+    until(lambda: finder.held)
     counting.drop()
     finder.gate.set()
-    qtbot.waitUntil(lambda: heard.busy[-1] is False, timeout=WAIT)
+    until(lambda: heard.busy[-1] is False)
     assert counting.work is None
     assert heard.counted == [1]
 
@@ -147,7 +147,7 @@ def test_a_count_that_fails_says_why_and_the_one_before_stays(counted, qtbot):
 
     counting._manager = ModelManager("cpu", 100.0, load=broken)
     counting.count(SLIDE, CountChoice(segmenter="classical-cells", tile=200), SLIDE.box)
-    qtbot.waitUntil(lambda: heard.busy[-1] is False, timeout=WAIT)
+    until(lambda: heard.busy[-1] is False)
     assert "broken" in heard.texts[-1]
     assert counting.work is work
 
@@ -156,10 +156,10 @@ def test_files_that_cannot_be_written_are_named(counted, qtbot, tmp_path):
     counting, heard = counted
     (tmp_path / "taken").write_text("a file")
     counting.export(tmp_path / "taken" / "out")
-    qtbot.waitUntil(lambda: heard.busy[-1] is False, timeout=WAIT)
+    until(lambda: heard.busy[-1] is False)
     assert "taken" in heard.texts[-1]
     counting.export(tmp_path / "out")
-    qtbot.waitUntil(lambda: "cells are in" in heard.texts[-1], timeout=WAIT)
+    until(lambda: "cells are in" in heard.texts[-1])
     assert len(read_cells(tmp_path / "out" / "cells.csv")) == len(counting.cells)
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_done_without_a_count(jobs):
 def test_an_audit_counts_what_was_pointed_at_until_classes_change(counted, qtbot, tmp_path):
     counting, heard = counted
     counting.begin_audit(3, 0)
-    qtbot.waitUntil(lambda: counting.audit is not None, timeout=WAIT)
+    until(lambda: counting.audit is not None)
     (found,) = counting.truth
     box, cells = counting.audit.box(0), counting.cells
     inside = next(i for i in range(len(cells)) if box.contains(cells.row[i], cells.col[i]))
@@ -186,13 +186,13 @@ def test_an_audit_counts_what_was_pointed_at_until_classes_change(counted, qtbot
     assert counting.truth == (found - 1,)
     counting.keep_audit(counting.audit.entered(counting.truth))
     counting.export(tmp_path / "a")
-    qtbot.waitUntil(lambda: "cells are in" in heard.texts[-1], timeout=WAIT)
+    until(lambda: "cells are in" in heard.texts[-1])
     assert (tmp_path / "a" / "audit.csv").exists()
     assert counting.audit.corrected()[0].estimate < len(cells)
     counting.classes.grade(DabThresholds())
     assert counting.outdated
     counting.export(tmp_path / "b")
-    qtbot.waitUntil(lambda: "left out" in heard.texts[-1], timeout=WAIT)
+    until(lambda: "left out" in heard.texts[-1])
     assert not (tmp_path / "b" / "audit.csv").exists()
 
 
@@ -208,15 +208,13 @@ def test_labels_teach_classes_and_undo_forgets_them(counted, qtbot):
     for name, ids in (("small", by_area[:3]), ("large", by_area[-3:])):
         classing.add_class(name)
         classing.label([*ids, 10_000], name)
-    qtbot.waitUntil(
-        lambda: classing.fit is not None and len(classing.fit.examples) == 2, timeout=WAIT
-    )
+    until(lambda: classing.fit is not None and len(classing.fit.examples) == 2)
     assert {"small", "large"} <= set(classing.cells.classes)
     assert classing.how.endswith("3 large, 3 small")
     assert classing.suggestion is not None
     for _ in range(4):
         classing.undo()
-    qtbot.waitUntil(lambda: classing.fit is None, timeout=WAIT)
+    until(lambda: classing.fit is None)
     assert classing.cells.classes == ("",)
     assert classing.suggestion is None
     classing.undo()
@@ -239,7 +237,7 @@ def test_damaged_labels_do_not_keep_a_count_from_being_shown(counted, jobs, qtbo
     (counting.work.folder / FILE).write_text("{")
     again, heard = controller(jobs)
     again.count(SLIDE, CHOICE, SLIDE.box)
-    qtbot.waitUntil(lambda: again.work is not None, timeout=WAIT)
+    until(lambda: again.work is not None)
     assert FILE in heard.failed[-1]
     again.classes.label([1], "a")
     assert heard.texts[-1] == "Count some cells first."
@@ -248,5 +246,5 @@ def test_damaged_labels_do_not_keep_a_count_from_being_shown(counted, jobs, qtbo
 def test_a_missing_classifier_is_named(counted, qtbot):
     counting, heard = counted
     counting.classes.load(Path("nowhere.safetensors"))
-    qtbot.waitUntil(lambda: "nowhere" in heard.texts[-1], timeout=WAIT)
+    until(lambda: "nowhere" in heard.texts[-1])
     assert counting.classes.how == ""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtWidgets import QMessageBox
 
 from histoprompt._qt.widgets.export import ExportDock
 from histoprompt._qt.widgets.prompt import PromptDock
@@ -101,13 +102,28 @@ def test_without_a_folder_it_asks_for_one(exporter, tmp_path):
     assert idle(exporter)
 
 
-def test_an_export_twice_replaces_the_first(exporter, dock, until, tmp_path):
-    out = tmp_path / "out"
+def test_an_export_twice_replaces_the_first_once_that_is_agreed_to(
+    exporter, dock, until, tmp_path, monkeypatch
+):
+    out, asked = tmp_path / "out", []
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+
+    def answer(parent, title, text):
+        asked.append(text)
+        return answers[len(asked) - 1]
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
     start(exporter, out, ExportParams(format="labels"))
     until(lambda: idle(exporter))
+    assert asked == []
     dock.session.annotator.delete([3])
     start(exporter, out)
+    assert idle(exporter)
+    assert str(out) in asked[0]
+    assert set(np.unique(read_back("labels", out, (220, 200)))) == {0, 3, 8}
+    start(exporter, out)
     until(lambda: idle(exporter))
+    assert len(asked) == 2
     assert set(np.unique(read_back("labels", out, (220, 200)))) == {0, 8}
 
 

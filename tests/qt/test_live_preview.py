@@ -83,7 +83,7 @@ def test_behind_a_slow_model_only_the_newest_drawing_waits(annotator, until, mon
 
     def slowly(slide, objects, job, task: Task):
         seen.append(objects[0].prompt.box.area)
-        assert gate.wait(60)
+        gate.wait()
         return []
 
     monkeypatch.setattr(segmenting, "_segment_drawing", slowly)

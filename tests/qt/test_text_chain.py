@@ -152,7 +152,7 @@ def test_unsure_cells_are_asked_about_and_answers_teach(text, until):
     assert classing.fit is None
     text.review()
     count = open_dock(text.viewer, "Count", CountDock)
-    assert f"cell {asked.id} " in count.classes._question.text()
+    assert f"cell {asked.id} " in count.classes.question.text()
     keys = {str(k): f for k, f in text.viewer.layers[CELLS].keymap.items()}
     list(keys["U"](text.viewer.layers[CELLS]) or ())
     until(lambda: classing.suggestion is not None and classing.suggestion.id != asked.id)
@@ -176,7 +176,7 @@ def test_cancel_while_counting_keeps_regions_and_cells(text, until, monkeypatch)
 
     def slow(*given):
         tiles.append(given)
-        assert len(tiles) <= 3 or goes_on.wait(60)
+        assert len(tiles) <= 3 or goes_on.wait()
         return find(*given)
 
     monkeypatch.setattr(find_cells.ModelCells, "find", slow)

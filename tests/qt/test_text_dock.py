@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from qtpy.QtTest import QTest
 
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.layers import box_vertices
 from histoprompt._qt.widgets.text import TextDock
 from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.score_files import read_scores
 from histoprompt.pipelines import growing_map, score_tiles
@@ -87,7 +89,12 @@ def test_another_word_is_answered_from_what_was_seen(text, until, monkeypatch):
     assert text.control.work.seen is seen
     heat = text.control.layers.heat
     text.words._list.setCurrentRow(1)
-    assert [heat(t).visible for t in ("tumour", "stroma", "lymphocyte")] == [False, True, False]
+    maps = [la for la in text.viewer.layers if la.name.startswith("score")]
+    assert maps == [heat("stroma")]
+    assert maps[0].name == "score: stroma"
+    assert maps[0].metadata["histoprompt"]["text"] == "stroma"
+    scores = text.control.work.scores
+    assert np.array_equal(maps[0].data, scores.raster("stroma"), equal_nan=True)
     assert text.control.text == "stroma"
     text.words._remove.click()
     until(lambda: text.control.work.texts == ("tumour", "lymphocyte"))
@@ -99,12 +106,17 @@ def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     until(lambda: "giraffe" in text._status.text())
     assert "tumour" in text._status.text()
     assert text.control.work is None
-    assert text.words._line.text() == "giraffe"
+    assert text.words._line.text() == text.words._line.selectedText() == "giraffe"
     assert text.words.texts == ()
+    QTest.keyClicks(text.words._line, "fat")
+    assert text.words._line.text() == "fat"
+    assert "giraffe" not in text._status.text()
     find(text, until, "tumour")
     type_word(text, "zebra")
     until(lambda: "zebra" in text._status.text())
     assert text.words.texts == text.control.work.texts == ("tumour",)
+    text.control.mark_at(*middle(text, 0), True)
+    until(lambda: "zebra" not in text._status.text())
     completer = text.words._line.completer()
     completer.setCompletionPrefix("lymph")
     assert completer.currentCompletion() == "lymphocyte"
@@ -219,6 +231,7 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     assert text.control.cells.counts.cells.class_names == named.class_names
     assert "unsure" in text._status.text()
     assert counting.classes.labelling.classes == ("tumour", "lymphocyte")
+    shown = text.control.layers._own["region_cells"]
     wrong = int(named.id[named.code == 0][0])
     counting.classes.label([wrong], "lymphocyte")
     until(lambda: counting.classes.fit is not None)
@@ -226,6 +239,13 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     assert counting.cells.class_names[wrong - 1] == "lymphocyte"
     row = int(np.flatnonzero(ids == wrong)[0])
     assert text.control.cells.counts.cells.class_names[row] == "lymphocyte"
+    # an answer colours the layer anew and makes no other
+    assert text.control.layers._own["region_cells"] is shown
+    assert shown in text.viewer.layers
+    now = text.control.cells.counts.cells
+    assert list(shown.features["class"]) == list(now.class_names)
+    wanted = np.array([cell_colours(now.classes)[name] for name in now.class_names]) / 255
+    assert np.allclose(shown.face_color[:, :3], wanted)
     counting.classes.undo()
     until(lambda: counting.classes.fit is None)
     assert counting.cells.class_names[wrong - 1] == "tumour"
@@ -273,7 +293,7 @@ def slowly(monkeypatch, until_seen: int) -> threading.Event:
 
     def embed(*given):
         batches.append(given)
-        assert len(batches) <= until_seen or goes_on.wait(60)
+        assert len(batches) <= until_seen or goes_on.wait()
         return embed_batch(*given)
 
     embed_batch = score_tiles._embed

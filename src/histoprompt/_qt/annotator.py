@@ -12,6 +12,7 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 
 from histoprompt._qt import layers, work_area
+from histoprompt._qt.camera import show_scale_bar
 from histoprompt._qt.committed import CommittedObjects
 from histoprompt._qt.jobs import Jobs
 from histoprompt._qt.nuclei import Nuclei
@@ -230,6 +231,7 @@ class Annotator:
         self.nuclei.set_slide(self.slide)
         self.prompts.move(self.area)
         self.viewer.fit_to_view()
+        show_scale_bar(self.viewer)
 
     def close(self) -> None:
         """Stop work and let the label store go; everything in it is safe on disk."""

@@ -59,13 +59,24 @@ class AuditLayers:
         points.mode = "add"
         self.say(self._says)
 
+    @property
+    def points(self) -> Points | None:
+        """The layer that takes points, once a field was shown."""
+        found = self._shown.made(MARKS)
+        return found if isinstance(found, Points) else None
+
+    def sleep(self) -> None:
+        """Take no points for a while; the field stays framed."""
+        if self.points is not None:
+            self.points.mode = "pan_zoom"
+
     def hide(self) -> None:
         """Show no field any more, if one was shown."""
-        frame, points = self._shown.made(FIELD), self._shown.made(MARKS)
+        frame, points = self._shown.made(FIELD), self.points
         if frame is None or points is None:
             return
         frame.data = []
-        points.mode = "pan_zoom"
+        self.sleep()
         self._shown.outline(False)
         self._shown.viewer.layers.selection.active = self._shown.cells
 

@@ -96,7 +96,7 @@ class Counting:
         """Stop counting or writing; what was counted is shown and kept."""
         if self._job is not None and self._job.active:
             self._job.cancel()
-            self.status.emit("Stopping ...")
+            self.status.emit("Cancelling ...")
 
     def drop(self) -> None:
         """Let the count go, a running one too; what was counted stays on disk."""

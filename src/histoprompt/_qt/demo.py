@@ -31,7 +31,7 @@ from histoprompt.pipelines.export_store import export_store
 
 PLUGIN = "napari-histoprompt"
 DOCKS = ("Prompt", "Text", "Models", "Export")
-WAIT_S = 180.0
+WAIT_S = 900.0
 # How near the camera goes, screen pixels to a level-0 pixel.
 ZOOM = 2.2
 
@@ -57,7 +57,6 @@ def open_demo() -> Demo:
     viewer = napari.Viewer(title="histoprompt")
     viewer.window.resize(1500, 950)
     viewer.open_sample(PLUGIN, "slide")
-    viewer.canvas.overlays.scale_bar.visible = True
     widgets = [viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True) for name in DOCKS]
     holder, prompt = widgets[0]
     QApplication.processEvents()  # tabs have an order only once they are laid out

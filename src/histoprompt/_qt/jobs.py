@@ -8,15 +8,18 @@ which exists before any job starts.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import importlib
 import inspect
 import logging
+import os
 import sys
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import psutil
@@ -31,7 +34,7 @@ from histoprompt.models.memory import MIB, is_out_of_memory
 
 Outcome = Literal["done", "error", "cancel"]
 
-__all__ = ["Job", "Jobs"]
+__all__ = ["Job", "Jobs", "warm", "warm_soon"]
 
 LANES: tuple[Lane, ...] = ("interactive", "batch", "files")
 # Least time between two progress reports of one job, milliseconds.
@@ -40,12 +43,54 @@ PROGRESS_MS = 50
 # Drawing lets go of it at every OpenGL call, so the default of 5 ms, waited for some twenty times a
 # frame, freezes the window for 100 ms beside a job in pure Python.
 SWITCH_S = 0.001
-# Longest wait for a running job when the process ends, seconds. A thread that is still inside a
-# network when the interpreter goes away takes the process down with an abort.
-EXIT_S = 60.0
+# Longest wait for a running job when the window is closed, and when a process without one ends,
+# seconds.
+CLOSE_S, EXIT_S = 2.0, 60.0
 _FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
 
+_PACKAGES = (
+    "scipy.ndimage",
+    "zarr",
+    "shapely",
+    "skimage.measure",
+    "skimage.segmentation",
+    "safetensors",
+    "pandas",
+    "pyarrow.parquet",
+)
+_DOCKS = tuple(
+    f"histoprompt._qt.widgets.{name}" for name in ("prompt", "count", "text", "models", "export")
+)
+
 _log = logging.getLogger(__name__)
+
+
+@cache
+def warm() -> threading.Thread:
+    """Import what the docks need, in the background, so that the first opening does not freeze.
+
+    Only the first call does anything. Packages come before the docks that import them, and torch
+    is left to the first model: it takes memory that a person who only looks at a slide does not
+    owe.
+    """
+    thread = threading.Thread(target=_import_all, name="histoprompt-warm")
+    thread.start()
+    return thread
+
+
+def warm_soon() -> None:
+    """Call `warm` once what the GUI thread is doing now is done, not to compete with it."""
+    if QCoreApplication.instance() is not None:
+        QTimer.singleShot(0, warm)
+
+
+def _import_all() -> None:
+    sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
+    for name in (*_PACKAGES, *_DOCKS):
+        # a program that ends waits for this thread, but not for what is still to come
+        if not threading.main_thread().is_alive():
+            return
+        _attempt(f"Importing {name}", partial(importlib.import_module, name))
 
 
 class Jobs(QObject):
@@ -73,10 +118,12 @@ class Jobs(QObject):
         self._active: list[Job] = []  # queued, running, or with their result on its way
         self._threads: dict[Lane, threading.Thread] = {}
         self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._closed_at: float | None = None
+        self._quitting = False
         app = QCoreApplication.instance()
         if app is not None:
-            app.aboutToQuit.connect(self.shutdown)
-        atexit.register(self.shutdown, EXIT_S)
+            app.aboutToQuit.connect(self._on_quit)
+        atexit.register(self._leave)
 
     # ------------------------------------------------------------------ the GUI thread's side
 
@@ -152,14 +199,20 @@ class Jobs(QObject):
             for job in list(self._active):
                 job.cancel()
 
-    def shutdown(self, timeout: float = 2.0) -> bool:
+    @property
+    def at_work(self) -> list[str]:
+        """Titles of the jobs that a person would not like to lose by closing the window."""
+        with self._ready:
+            return [job.title for job in self._active if job.lane != "interactive" and job.active]
+
+    def shutdown(self, timeout: float = CLOSE_S) -> bool:
         """Cancel everything and take no more jobs; no handler is called from now on.
 
         Parameters
         ----------
         timeout : float
             Seconds to wait for running jobs. One that does not stop in time is left to end by
-            itself and its result is dropped; the end of the process waits for it once more.
+            itself and its result is dropped.
 
         Returns
         -------
@@ -175,13 +228,36 @@ class Jobs(QObject):
             for queue in self._queues.values():
                 queue.clear()
             self._ready.notify_all()
-        deadline = time.monotonic() + timeout
+        now = time.monotonic()
+        self._closed_at = self._closed_at or now
         for thread in self._threads.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, now + timeout - time.monotonic()))
         ended = not any(thread.is_alive() for thread in self._threads.values())
         if ended:
-            atexit.unregister(self.shutdown)
+            atexit.unregister(self._leave)
         return ended
+
+    def _on_quit(self) -> None:
+        """The application ends, `CLOSE_S` after somebody first asked for it at the latest."""
+        self._quitting = True
+        waited = 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
+        self.shutdown(max(0.0, CLOSE_S - waited))
+
+    def _leave(self) -> None:
+        """End the process, though a job did not stop.
+
+        A thread that is still inside a network when the interpreter is taken apart takes the
+        process down with an abort, or fails with a traceback because others are gone already. So
+        a program without a window waits for it. A person who closed the window does not wait: all
+        that counts is on disk, in a state that an end at any moment leaves whole.
+        """
+        if not self._quitting:
+            self.shutdown(EXIT_S)
+        elif not self.shutdown(0.0):
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(AttributeError, OSError, ValueError):
+                    stream.flush()
+            os._exit(int(hasattr(sys, "last_value")))
 
     def _cancel(self, job: Job) -> None:
         job._task.cancel()
@@ -257,9 +333,16 @@ class Jobs(QObject):
                 return False
             job = queue.popleft()
             job.state = "running"
-        outcome, payload = _run(job)
+        outcome, payload = self._run(job)
         self._emit(partial(self._finish, job, outcome, payload))
         return True
+
+    def _run(self, job: Job) -> tuple[Outcome, Any]:
+        call, job._call = job._call, None
+        if call is None:
+            return "cancel", None
+        # what fails because the program is closing is nobody's fault
+        return _attempt(job.title, partial(call, job._task), quiet=lambda: self._closed)
 
     def _report(self, job: Job, progress: Progress) -> None:
         if job._progress.put(progress):
@@ -273,12 +356,9 @@ class Jobs(QObject):
             self._closed = True
 
 
-def _run(job: Job) -> tuple[Outcome, Any]:
-    call, job._call = job._call, None
-    return _attempt(job.title, partial(call, job._task)) if call else ("cancel", None)
-
-
-def _attempt(title: str, call: Callable[[], Any]) -> tuple[Outcome, Any]:
+def _attempt(
+    title: str, call: Callable[[], Any], quiet: Callable[[], bool] = lambda: False
+) -> tuple[Outcome, Any]:
     """Call, and turn whatever happens into an outcome: the result, or a text for people."""
     try:
         return "done", call()
@@ -287,7 +367,7 @@ def _attempt(title: str, call: Callable[[], Any]) -> tuple[Outcome, Any]:
     except HistopromptError as error:
         return "error", str(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
-        return "error", _explain(title, error)
+        return ("cancel", None) if quiet() else ("error", _explain(title, error))
 
 
 def _explain(title: str, error: BaseException) -> str:

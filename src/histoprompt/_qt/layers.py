@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
@@ -43,6 +44,20 @@ def provenance(**facts: Any) -> dict[str, Any]:
 def is_result(layer: Layer) -> bool:
     """Whether the plugin made this layer to show a result on a slide."""
     return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") in RESULTS
+
+
+def is_slide(layer: Layer) -> bool:
+    """Whether the plugin's reader opened this layer."""
+    return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") == "slide"
+
+
+def show_alone(viewer: ViewerModel, image: Image) -> None:
+    """Show one of several slides, which all lie at the same place, and hide the others."""
+    others = [layer for layer in viewer.layers if is_slide(layer) and layer is not image]
+    for layer in others:
+        layer.visible = False
+    if others:
+        image.visible = True
 
 
 def slide_of(layer: Image) -> Slide:

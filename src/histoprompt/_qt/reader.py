@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,11 @@ def read(path: Paths) -> list[LayerData]:
     SlideError
         If a file is of a known kind but cannot be read; napari shows the message.
     """
-    return [layer_data(open_slide(p)) for p in _as_paths(path)]
+    found = [open_slide(p) for p in _as_paths(path)]
+    viewer = _viewer()
+    if viewer is not None:
+        _greet(viewer, found)
+    return [layer_data(slide) for slide in found]
 
 
 def layer_data(slide: Slide) -> LayerData:
@@ -66,6 +71,22 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+
+
+def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
+    """Get the window ready for slides that are opened in it."""
+    from histoprompt._qt.camera import show_scale_bar
+    from histoprompt._qt.jobs import warm_soon
+
+    if any(slide.mpp is not None for slide in slides):
+        show_scale_bar(viewer)
+    warm_soon()
+
+
+def _viewer() -> Any:
+    """The window that is read for, or None: asking napari itself would need a Qt."""
+    module = sys.modules.get("napari.viewer")
+    return None if module is None else module.current_viewer()
 
 
 def _as_paths(path: Paths) -> list[Path]:

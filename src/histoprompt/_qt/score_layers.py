@@ -51,7 +51,8 @@ class ScoreLayers:
         self, viewer: ViewerModel, image: Image, attach: Callable[[Points, Image], object]
     ) -> None:
         self._viewer, self._image, self._attach = viewer, image, attach
-        self._heat: dict[str, Image] = {}
+        self._scores: ScoreMap | None = None
+        self._cell_ids: NDArray[np.int64] = np.zeros(0, np.int64)
         self._own: dict[str, Layer] = {}
         self._frames: dict[Layer, Frame] = {}
 
@@ -61,32 +62,33 @@ class ScoreLayers:
         return self._own.get(MARKS)
 
     def heat(self, text: str) -> Image | None:
-        """The heat map of a text, if there is one."""
-        return self._heat.get(text)
+        """The layer of heat maps, if it has one of this text; it shows one at a time."""
+        known = self._scores is not None and text in self._scores.texts
+        found = self._own.get(HEAT) if known else None
+        return found if isinstance(found, Image) else None
 
     def show_maps(self, scores: ScoreMap, text: str) -> None:
-        """One heat map a text; only that of `text` is visible."""
-        for gone in [t for t in self._heat if t not in scores.texts]:
-            self._drop(self._heat.pop(gone))
-        for name in scores.texts:
-            self.show_map(scores, name)
+        """Take the maps of all texts, and show that of one.
+
+        One layer serves all texts: making one takes napari a second, filling it nothing.
+        """
+        self._scores = scores
+        if self._present(HEAT) is None:
+            layer = self._own[HEAT] = self._make_heat(scores.raster(text), scores, text)
+            self._frames[layer] = scores.frame
+            self._add(layer, self._viewer.layers.index(self._image) + 1)
         self.choose(text)
 
-    def show_map(self, scores: ScoreMap, text: str) -> None:
-        """Draw the scores of one text anew."""
-        raster = scores.raster(text)
-        layer = self._heat.get(text)
-        if layer is None or layer not in self._viewer.layers:
-            self._heat[text] = layer = self._make_heat(raster, scores, text)
-            self._add(layer, self._viewer.layers.index(self._image) + 1)
-        layer.data = raster
-        self._place(layer, scores.frame)
-        layer.metadata.update(layers.provenance(kind="heatmap", text=text, **scores.facts))
-
     def choose(self, text: str) -> None:
-        """Show the heat map of this text only."""
-        for name, layer in self._heat.items():
-            layer.visible = layer.colorbar.visible = name == text
+        """Show the heat map of this text."""
+        layer, scores = self._present(HEAT), self._scores
+        if layer is None or scores is None or text not in scores.texts:
+            return
+        layer.data = scores.raster(text)
+        self._place(layer, scores.frame)
+        layer.name = HEAT.format(text)
+        layer.metadata.update(layers.provenance(kind="heatmap", text=text, **scores.facts))
+        layer.visible = layer.colorbar.visible = True
 
     def show_regions(self, scores: ScoreMap, text: str) -> int:
         """Outline the regions of a text; how many there are."""
@@ -95,13 +97,13 @@ class ScoreLayers:
         labels = np.kron(raster, np.ones((fine, fine), np.int32))
         frame = Frame(scores.frame.box, labels.shape)
         layer = self._present(REGIONS)
-        if layer is None or layer.data.shape != labels.shape:
-            self._drop(layer)
-            layer = self._make_regions(labels, frame)
-            self._own[REGIONS] = layer
+        if layer is None:
+            layer = self._own[REGIONS] = self._make_regions(labels, frame)
+            self._frames[layer] = frame
             self._add(layer)
-        layer.data = labels
-        self._place(layer, frame)
+        else:
+            layer.data = labels
+            self._place(layer, frame)
         layer.features = _features(raster, scores, text)
         cut = scores.thresholds[text]
         facts = {"threshold": cut.value, "threshold_from": cut.origin, **scores.facts}
@@ -123,34 +125,34 @@ class ScoreLayers:
         layer.selected_data = set()
 
     def show_cells(self, cells: CellTable) -> None:
-        """The cells that were counted, coloured by class; an empty table takes the layer away."""
-        self._drop(self._own.pop(CELLS, None))
+        """The cells that were counted, coloured by class; an empty table takes the layer away.
+
+        An answer of a review changes classes alone, and is given again and again: the layer stays.
+        """
+        layer = self._present(CELLS)
         if not len(cells):
+            self._drop(self._own.pop(CELLS, None))
             return
         palette = cell_colours(cells.classes)
-        colours = np.array([palette[name] for name in cells.classes]) / 255
-        self._own[CELLS] = Points(
-            np.column_stack([cells.row, cells.col]),
-            name=CELLS,
-            size=16,
-            canvas_size_limits=_SEEN,
-            face_color=colours[cells.code],
-            border_width=0,
-            features={
-                "class": pd.Categorical.from_codes(cells.code, list(cells.classes)),
-                "score": cells.score,
-            },
-            # the same cells are outlined where the Count dock works on them
-            visible=COUNTED not in self._viewer.layers,
-            metadata=layers.provenance(kind="cells"),
-            **layers.transform_of(self._image),
-        )
-        self._own[CELLS].editable = False
-        self._add(self._own[CELLS])
+        colours = (np.array([palette[name] for name in cells.classes]) / 255)[cells.code]
+        facts = {
+            "class": pd.Categorical.from_codes(cells.code, list(cells.classes)),
+            "score": cells.score,
+        }
+        places = np.column_stack([cells.row, cells.col])
+        if layer is None:
+            layer = self._own[CELLS] = self._make_cells(places, colours, facts)
+            self._add(layer)
+        else:
+            if not np.array_equal(self._cell_ids, cells.id):
+                layer.data = places
+            layer.features, layer.face_color = facts, colours
+        self._cell_ids = cells.id
 
     def hide_maps(self) -> None:
         """Clear the view for what lies under heat maps; choosing a text shows its map again."""
-        for layer in self._heat.values():
+        layer = self._present(HEAT)
+        if layer is not None:
             layer.visible = layer.colorbar.visible = False
 
     def hide_cells(self) -> None:
@@ -161,10 +163,10 @@ class ScoreLayers:
 
     def clear(self) -> None:
         """Take all layers away."""
-        for layer in (*self._heat.values(), *self._own.values()):
+        for layer in self._own.values():
             self._drop(layer)
-        self._heat.clear()
         self._own.clear()
+        self._scores = None
 
     # -- making ------------------------------------------------------------------------------
 
@@ -204,6 +206,25 @@ class ScoreLayers:
             border_color=layers.GREEN,
             border_width=0.08,
             metadata=layers.provenance(kind="marks"),
+            **layers.transform_of(self._image),
+        )
+        layer.editable = False
+        return layer
+
+    def _make_cells(
+        self, places: NDArray[np.float64], colours: NDArray[np.float64], facts: dict[str, Any]
+    ) -> Points:
+        layer = Points(
+            places,
+            name=CELLS,
+            size=16,
+            canvas_size_limits=_SEEN,
+            face_color=colours,
+            border_width=0,
+            features=facts,
+            # the same cells are outlined where the Count dock works on them
+            visible=COUNTED not in self._viewer.layers,
+            metadata=layers.provenance(kind="cells"),
             **layers.transform_of(self._image),
         )
         layer.editable = False

@@ -11,8 +11,11 @@ from psygnal import Signal
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
+from histoprompt._qt.camera import show_whole
+from histoprompt._qt.closing import Closing
 from histoprompt._qt.counting import Counting
-from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.jobs import Jobs, warm_soon
+from histoprompt._qt.modes import Modes
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -29,6 +32,8 @@ class Session:
         Works on the chosen image; None until one is chosen.
     counting : Counting
         The count that is worked on.
+    modes : Modes
+        What clicks on the canvas do for a dock.
     reason : str
         Why there is no annotator, where that needs saying.
     annotating : Signal
@@ -44,15 +49,19 @@ class Session:
     failed = Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:
+        warm_soon()
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()
+        self._closing = Closing(viewer, self.jobs)
+        self.modes = Modes(viewer)
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
         self.counting = Counting(self.jobs, manager)
         self.reason = ""
         self._changing = False
         self._users: set[object] = set()
+        viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def annotate(self, image: Image | None, reason: str = "") -> None:
@@ -70,8 +79,18 @@ class Session:
             self.annotator = None if image is None else self._annotator(image)
         finally:
             self._changing = False
+        if image is not None and self.annotator is not None:
+            layers.show_alone(self.viewer, image)
+            show_whole(self.viewer, image, self.annotator.slide.box)
         self.reason = reason
         self.annotating.emit()
+
+    @property
+    def engaged(self) -> bool:
+        """Whether a person would lose sight of something if another slide took this one's place."""
+        present = self.annotator
+        prompted = present is not None and not present.prompts.empty
+        return prompted or self.counting.work is not None or bool(self.jobs.at_work)
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""
@@ -85,10 +104,13 @@ class Session:
 
     def close(self) -> None:
         """Stop all work. Labels are on disk already."""
+        self._closing.stop()
         self.jobs.shutdown()
+        self.modes.close()
         if self.annotator is not None:
             self.annotator.close()
             self.annotator = None
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
         _SESSIONS.pop(self.viewer, None)
 
@@ -115,6 +137,24 @@ class Session:
         for layer in annotator.own_layers:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+    def _on_inserted(self, event: Any) -> None:
+        """Turn to a slide that was opened beside another; all slides lie at the same place.
+
+        Where there is work in hand the docks stay with it, and the new slide waits, hidden, to be
+        chosen.
+        """
+        present, new = self.annotator, event.value
+        if present is None or self._changing or not layers.is_slide(new):
+            return
+        if self.engaged:
+            new.visible = False
+            self.failed.emit(
+                f"{new.name} is open and hidden, as there is work on {present.image.name}: choose "
+                "it in the row Image to turn to it."
+            )
+        else:
+            self.annotate(new)
 
     def _on_removed(self, event: Any) -> None:
         """The image going away ends the annotation; a layer of ours going away ends it too.

@@ -89,7 +89,8 @@ class TextController:
         self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
         self.regions.kept.connect(self._on_kept)
-        self.marking, self.best = TileMarking(session.viewer, self), BestTiles(session.jobs)
+        self.marking = TileMarking(session.viewer, session.modes, self)
+        self.best = BestTiles(session.jobs)
         self._fitting = Fitting(session.jobs)
         self._fitting.fitted.connect(self._on_fitted)
         self.layers: ScoreLayers | None = None
@@ -284,8 +285,8 @@ class TextController:
 
     def _on_fitted(self, work: ScoreSession, texts: list[str]) -> None:
         if work is self.work and self.layers is not None:
-            for text in texts:
-                self.layers.show_map(work.scores, text)
+            if texts:
+                self.layers.show_maps(work.scores, self.text)
             self._show_text()
 
     def _on_scale(self, _: object) -> None:

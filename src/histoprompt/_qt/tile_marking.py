@@ -10,6 +10,7 @@ from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
 from histoprompt._qt.keys import bind_marks
+from histoprompt._qt.modes import Modes
 
 
 class Marks(Protocol):
@@ -38,15 +39,19 @@ class TileMarking:
 
     toggled = Signal(bool)
 
-    def __init__(self, viewer: ViewerModel, marks: Marks) -> None:
-        self._viewer, self._marks = viewer, marks
+    def __init__(self, viewer: ViewerModel, modes: Modes, marks: Marks) -> None:
+        self._viewer, self._modes, self._marks = viewer, modes, marks
         self._image: Image | None = None
         self._layer: Points | None = None
         self.yes = True
 
     @property
     def active(self) -> bool:
-        """Whether clicks and keys go to the layer of marks."""
+        """Whether clicks mark tiles: it was asked for, and they go to the layer of marks."""
+        return self._is_chosen and self._modes.owner() is self
+
+    @property
+    def _is_chosen(self) -> bool:
         active = self._viewer.layers.selection.active
         return self._layer is not None and active is self._layer
 
@@ -60,8 +65,19 @@ class TileMarking:
         """Let clicks say this, and make them go to the layer of marks."""
         self.yes = yes
         if self._layer is not None and self._layer in self._viewer.layers:
-            self._viewer.layers.selection.active = self._layer
+            what = "belongs to the text" if yes else "does not belong to it"
+            text = f"Marking tiles: a click says that a tile {what}"
+            self._modes.begin(self, self._layer, text, self._ended)
         self.toggled.emit(yes)
+
+    def resume(self) -> None:
+        """Mark tiles where a person has chosen the layer of marks by hand."""
+        if self._is_chosen and not self.active:
+            self.choose(self.yes)
+
+    def stop(self) -> None:
+        """Let clicks mark nothing any more."""
+        self._modes.end(self)
 
     def toggle(self) -> None:
         """Let clicks say the opposite."""
@@ -82,6 +98,12 @@ class TileMarking:
     def redo(self) -> None:
         """Put back the step taken back."""
         self._marks.redo()
+
+    def _ended(self) -> None:
+        # Clicks would go on to reach the layer if it stayed the active one.
+        if self._is_chosen and self._image is not None and self._image in self._viewer.layers:
+            self._viewer.layers.selection.active = self._image
+        self.toggled.emit(self.yes)
 
     def _on_press(self, layer: Layer, event: Any) -> Iterator[None]:
         names = {str(getattr(m, "value", m)) for m in event.modifiers}

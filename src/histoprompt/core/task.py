@@ -21,6 +21,8 @@ class Progress:
         What is being done now, for the person waiting.
     start, stop : float
         Which part of the whole these steps are, in [0, 1].
+    unit : str
+        What one step is, such as "tile"; empty where steps are a mere number.
     """
 
     done: int
@@ -28,12 +30,22 @@ class Progress:
     text: str
     start: float = 0.0
     stop: float = 1.0
+    unit: str = ""
 
     @property
     def share(self) -> float:
         """How much of the whole is finished, in [0, 1]."""
         here = min(1.0, self.done / self.total) if self.total else 0.0
         return self.start + (self.stop - self.start) * here
+
+    @property
+    def told(self) -> str:
+        """What is being done and how far it is, for people."""
+        if not self.total:
+            return f"{self.text} ..."
+        if self.unit:
+            return f"{self.text}: {self.unit} {min(self.done + 1, self.total):,} of {self.total:,}"
+        return f"{self.text}: {self.done:,} of {self.total:,}"
 
     def within(self, start: float, stop: float) -> Progress:
         """The same report where its whole is a part of something larger."""
@@ -57,6 +69,7 @@ class Task:
 
     report: Callable[[Progress], None] = _ignore
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+    _last: Progress | None = field(default=None, repr=False)
 
     @property
     def cancelled(self) -> bool:
@@ -67,8 +80,22 @@ class Task:
         """Ask the job to stop; it does so at its next `step`."""
         self._cancelled.set()
 
-    def step(self, done: int, total: int, text: str = "") -> None:
+    def step(self, done: int, total: int, text: str = "", unit: str = "") -> None:
         """Report progress, and stop here if the user cancelled.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was called before.
+        """
+        self._last = Progress(done, total, text, unit=unit)
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Report once more what was reported last, and stop here if the user cancelled.
+
+        For places within a step: a cancel acts there too, and what was told by `aside` in between,
+        such as the loading of a model, does not stay on show.
 
         Raises
         ------
@@ -77,7 +104,16 @@ class Task:
         """
         if self.cancelled:
             raise Cancelled
-        self.report(Progress(done, total, text))
+        if self._last is not None:
+            self.report(self._last)
+
+    def aside(self) -> Task:
+        """A task for what interrupts this one for a while; cancelling either cancels both."""
+        return Task(self.report, self._cancelled)
+
+    def quiet(self) -> Task:
+        """A task for what belongs to one step: its reports repeat that of the step."""
+        return Task(lambda _: self.repeat(), self._cancelled)
 
     def part(self, start: float, stop: float) -> Task:
         """A task for a part of the work, in [0, 1] of it; cancelling either cancels both."""

@@ -32,6 +32,8 @@ TIMED_SIDE = 256
 _TROUBLE = (HistopromptError, ImportError, OSError, RuntimeError, ValueError)
 
 State = Literal["ok", "warn", "fail"]
+# How names of findings begin.
+_WEIGHTS, _SPEED = "weights of ", "speed of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,22 @@ def _findings(
     timed = next((card for card in cards if card.id == registry.DEFAULT), None)
     if measure and timed is not None:
         yield time_model(manager, timed, task)
+
+
+def briefly(findings: Sequence[Finding]) -> list[Finding]:
+    """The same findings for a person: what matters first, and weights that could be had in one.
+
+    What fails comes first, then what works less well, then how fast the machine is, then the rest.
+    A model whose weights nobody has asked for yet is nothing to worry about.
+    """
+    wanted = [f for f in findings if not (f.name.startswith(_WEIGHTS) and f.state != "fail")]
+    weights = [f for f in findings if f.name.startswith(_WEIGHTS)]
+    there = sum(f.state == "ok" for f in weights)
+    if weights:
+        text = f"{there} of {len(weights)} models have theirs; the list above shows which"
+        wanted.append(Finding("weights", text))
+    states: dict[State, int] = {"fail": 0, "warn": 1, "ok": 2}
+    return sorted(wanted, key=lambda f: (states[f.state], not f.name.startswith(_SPEED)))
 
 
 def version_of(package: str, state: State, advice: str) -> Finding:
@@ -196,7 +214,7 @@ def check_free(name: str, n_bytes: int, fail_gib: float, warn_gib: float) -> Fin
 
 def check_weights(card: ModelCard, present: bool) -> Finding:
     """Whether a model could be loaded."""
-    name = f"weights of {card.id}"
+    name = f"{_WEIGHTS}{card.id}"
     if present or card.weights is None:
         return Finding(name, "present")
     if card.weights.package is not None:
@@ -213,7 +231,7 @@ def check_weights(card: ModelCard, present: bool) -> Finding:
 def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:
     """Load a prompt model and time one embedding."""
     image = np.random.default_rng(0).integers(0, 256, (TIMED_SIDE, TIMED_SIDE, 3), np.uint8)
-    name = f"speed of {card.id}"
+    name = f"{_SPEED}{card.id}"
     try:
         start = time.perf_counter()
         manager.load(card, task)

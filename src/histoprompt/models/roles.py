@@ -6,7 +6,7 @@ Inside a model all positions are pixels of the image it was given, (row, col).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,6 +84,14 @@ class CellSegmenter(Protocol):
         (h, w) int32
             0 background, cells from 1 without gaps.
         """
+
+
+@runtime_checkable
+class SteppedSegmenter(CellSegmenter, Protocol):
+    """A cell segmenter that looks at an image window by window, and can be stopped in between."""
+
+    def stepping(self, step: Callable[[], object]) -> CellSegmenter:
+        """The same model, which calls `step` before each window; what that raises ends the look."""
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ windows from its corner on, two images whose corners differ by whole steps give 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -38,6 +39,13 @@ class WindowedCells:
     def __init__(self, find: Find, size: int, step: int, least_contrast: int = 0) -> None:
         self._find, self._size, self._step = find, size, step
         self._margin, self._least = (size - step) // 2, least_contrast
+        self._before: Callable[[], object] = no_step
+
+    def stepping(self, step: Callable[[], object]) -> WindowedCells:
+        """The same segmenter, which calls `step` before each window."""
+        found = copy.copy(self)
+        found._before = step
+        return found
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label an (h, w, 3) image: (h, w) int32, cells from 1 without gaps."""
@@ -45,6 +53,7 @@ class WindowedCells:
         out = np.zeros((h, w), np.int32)
         for row in self._spans(h):
             for col in self._spans(w):
+                self._before()
                 outer, inner = (Box(r[0], c[0], r[1], c[1]) for r, c in zip(row, col, strict=True))
                 tile = Tile(0, 0, inner, outer)
                 window = np.ascontiguousarray(image[outer.slices()])
@@ -66,6 +75,10 @@ class WindowedCells:
             end = start + self._step + self._margin if k < last else length
             spans.append(((start, min(start + self._size, length)), (first, end)))
         return spans
+
+
+def no_step() -> None:
+    """Nobody wants to know of windows."""
 
 
 def _owned(labels: NDArray[np.int32], tile: Tile) -> NDArray[np.int32]:

@@ -113,7 +113,7 @@ def count_cells(
     with contextlib.suppress(Cancelled):
         for tile in tiles:
             if not store.finished((tile.row, tile.col)):
-                task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}")
+                task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile")
                 counter.count(tile, task)
         task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
     done = tuple(grid.tile(*tile.place).inner for tile in store.done)
@@ -133,6 +133,7 @@ class _Counter:
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         found = cells_of_tile(self.job.source, self.slide, tile, task)
+        task.repeat()
         found = found.only(self.ground.counts(found.centroids))
         place, level0 = (tile.row, tile.col), found.at_level0(self.ground.box)
         if level0 is None:

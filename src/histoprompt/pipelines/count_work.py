@@ -108,6 +108,7 @@ def count_to_work_on(
     task.step(0, 0, f"Looking for tissue in {slide.name}")
     job, ground = count_job(choice, manager), ground_of(slide, box, regions)
     folder = work_folder(slide, job, box, regions)
+    task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = dyes_of(slide, ground.tissue, ground.box)
     counting = task
     if only_done:

@@ -133,6 +133,11 @@ def export(
     )
 
 
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds an earlier export, which another one would replace."""
+    return bool(_names_of_export(folder))
+
+
 def check_fit(slide: Slide, labels: LabelSource) -> None:
     """Refuse labels that do not belong to the slide.
 

@@ -19,7 +19,7 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile, TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
-from histoprompt.models.roles import CellDescriber, CellSegmenter
+from histoprompt.models.roles import CellDescriber, CellSegmenter, SteppedSegmenter
 from histoprompt.pipelines.look import frame_around, read_frame
 
 # Side in microns of a tile: large, as what is read around it is seen twice; smaller where somebody
@@ -158,8 +158,11 @@ class ModelCells:
         """All cells in and around a tile."""
         frame = frame_around(inner, slide, self.card)
         image = read_frame(slide, frame)
-        with self.manager.lease(self.card, task, self.weights) as model:
-            labels, described = self._segment(model, image)
+        with self.manager.lease(self.card, task.aside(), self.weights) as model:
+            task.repeat()
+            stepped = isinstance(model, SteppedSegmenter)
+            finder = model.stepping(task.repeat) if stepped else model
+            labels, described = self._segment(finder, image)
         return Found.of(image, labels, frame, described)
 
     def _segment(
@@ -258,7 +261,7 @@ def find_cells(
     grid = tiles_of(slide, region, VIEW_UM / slide.mpp if slide.mpp else None)
     source = ModelCells(card, manager, weights)
     for done, tile in enumerate(grid):
-        task.step(done, len(grid), f"Finding nuclei in {slide.name}")
+        task.step(done, len(grid), f"Finding nuclei in {slide.name}", "tile")
         yield from _masks(cells_of_tile(source, slide, tile, task), slide.box)
     task.step(len(grid), len(grid), "Done")
 

@@ -60,7 +60,8 @@ class PromptedCells:
         objects = [ObjectPrompt(i, self._prompt(box)) for i, (box, _) in enumerate(asked)]
         job = SegmentJob(self.proposer.manager, self._cache, self.card, self.weights)
         masks: dict[int, Mask] = {}
-        for index, found in segment_stream(slide, objects, job, task, plan=fixed_fields):
+        stream = segment_stream(slide, objects, job, task.quiet(), plan=fixed_fields)
+        for index, found in stream:
             best = found.masks[0]
             if 0 < best.array.sum() <= LARGEST * asked[index][1]:
                 masks[index] = best

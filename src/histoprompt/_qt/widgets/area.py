@@ -7,10 +7,11 @@ from typing import Literal
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton
 
 from histoprompt._qt.drawn_area import DrawnArea
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.modes import Modes
+from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.work_area import view_box
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
@@ -23,13 +24,13 @@ _PARTS: dict[Part, str] = {
 }
 
 
-class AreaPanel(QWidget):
+class AreaPanel(Panel):
     """View, drawn rectangle or whole slide.
 
     Attributes
     ----------
     drawing : Signal
-        The user wants to draw a rectangle: call `DrawnArea.draw`.
+        The user wants to draw a rectangle: call `draw`.
     form : QFormLayout
         Where a dock may add rows of its own.
     """
@@ -40,11 +41,13 @@ class AreaPanel(QWidget):
         super().__init__()
         self._combo = QComboBox()
         self._combo.addItems(list(_PARTS.values()))
-        self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide")
+        self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide", checkable=True)
+        self._modes: Modes | None = None
         self.form = QFormLayout(self)
         self.form.setContentsMargins(0, 0, 0, 0)
         self.form.addRow("Where", row(self._combo, self._draw))
         self._draw.clicked.connect(self._on_draw)
+        self.left.connect(self.stop)
         self.choose(part)
 
     @property
@@ -84,6 +87,25 @@ class AreaPanel(QWidget):
             raise RegionError("The slide is out of view: bring it back, or choose another part.")
         return seen.to_pixels()
 
-    def _on_draw(self) -> None:
+    def draw(self, viewer: ViewerModel, image: Image, modes: Modes) -> None:
+        """Let the user drag a rectangle; the mode ends with it, or when this goes out of sight."""
+        self._modes = modes
+        self._draw.setChecked(True)
+        DrawnArea(viewer, image).draw(modes, self, self._on_drawn)
+
+    def stop(self) -> None:
+        """Let no rectangle be drawn any more."""
+        if self._modes is not None:
+            self._modes.end(self)
+        self._draw.setChecked(False)
+
+    def _on_draw(self, on: bool) -> None:
+        if not on:
+            self.stop()
+            return
+        self._draw.setChecked(False)  # until a dock that has a slide lets it be drawn
         self.choose("drawn")
         self.drawing.emit()
+
+    def _on_drawn(self) -> None:
+        self._draw.setChecked(False)

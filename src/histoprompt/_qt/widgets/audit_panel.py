@@ -20,7 +20,8 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.counting import Counting
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.audit_marks import NOT_A_CELL
@@ -41,7 +42,7 @@ _PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
 _AGAIN = "{} fields are entered. Draw others and forget what was entered?"
 
 
-class AuditPanel(QWidget):
+class AuditPanel(Panel):
     """Fields one after another, and the corrected counts.
 
     Attributes
@@ -59,27 +60,32 @@ class AuditPanel(QWidget):
         super().__init__()
         self._counting = counting
         self._drawing = False
-        self._why = QLabel(_WHY, wordWrap=True)
+        self._why = Note(_WHY)
         self._fields = QSpinBox(minimum=1, maximum=200, value=10)
         self._draw = QPushButton("Draw fields", toolTip=_WHY)
         self._more = QPushButton("Add fields", toolTip=_MORE)
-        self._where = QLabel(wordWrap=True)
+        self._where = Note()
         self._says = QComboBox()
         self._says_row = row(self._says, QLabel("is what a click says"))
+        self._asleep = Note("<b>Clicks do nothing now:</b> press <i>Show field</i> to go on.")
+        self._asleep.setVisible(False)
         self._entries: list[QSpinBox] = []
         self._grid_holder = QWidget()
         self._grid = QGridLayout(self._grid_holder)
         self._next, self._back = QPushButton("Enter, next field"), QPushButton("Back")
         self._show = QPushButton("Show field")
         self._buttons = row(self._next, self._back, self._show)
-        self._result = QLabel(wordWrap=True)
+        self._show.setToolTip("Look at the field and take clicks in it again")
+        self._result = Note()
         self._result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         form = QFormLayout()
-        form.addRow("Fields of 100 µm", row(self._fields, self._draw, self._more))
+        form.addRow("Fields of 100 µm", self._fields)
+        form.addRow(row(self._draw, self._more))
         layout = QVBoxLayout(self)
         layout.addWidget(self._why)
         layout.addLayout(form)
-        for widget in (self._where, self._says_row, self._grid_holder, self._buttons, self._result):
+        rows = (self._where, self._asleep, self._says_row, self._grid_holder, self._buttons)
+        for widget in (*rows, self._result):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._draw.clicked.connect(self._on_draw)
@@ -94,6 +100,15 @@ class AuditPanel(QWidget):
         """What a click in the field says: a class, or that there is no cell."""
         return str(self._says.currentData() or "")
 
+    @property
+    def says_text(self) -> str:
+        """The same in words."""
+        return self._says.currentText()
+
+    def set_awake(self, awake: bool) -> None:
+        """Whether clicks on the canvas are taken; says how to go on where they are not."""
+        self._asleep.setVisible(not awake and self._show.isEnabled())
+
     def refresh(self) -> None:
         """Show the field to look at next, and what follows from those entered."""
         work = self._counting.work
@@ -106,6 +121,7 @@ class AuditPanel(QWidget):
         self._says_row.setVisible(asked)
         self._next.setEnabled(asked)
         self._show.setEnabled(asked)
+        self._asleep.setVisible(asked and self._asleep.isVisibleTo(self))
         self._back.setEnabled(audit is not None and bool(audit.seen))
         corrected = () if audit is None else audit.corrected()
         self._where.setText(self._state(audit, corrected))

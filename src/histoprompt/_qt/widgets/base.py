@@ -6,8 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QHBoxLayout, QScrollArea, QWidget
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from histoprompt._qt.session import Session, session_of
 
@@ -38,12 +47,24 @@ class Dock(QWidget):
     """A dock that shares its viewer's session and lets it go when destroyed.
 
     A dock says what its rows are in `_build`, what they do in `_connect`, and shows how things are
-    in `_start`.
+    in `_start`. It fits any screen: `content` is scrolled where it is higher than the window, and
+    the dock becomes a tab beside those of this plugin that are open already.
 
     Parameters
     ----------
     napari_viewer : napari.viewer.Viewer
         Given by napari.
+
+    Attributes
+    ----------
+    content : QWidget
+        Holds the rows.
+    foot : QVBoxLayout
+        Below them, always in sight: for what the dock says, and how far its work is.
+    page : Page
+        Scrolls the content.
+    placed : bool
+        Whether it has found its place among the tabs.
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
@@ -52,7 +73,16 @@ class Dock(QWidget):
         self.viewer = self.session.viewer
         self._links = _Links(self.session)
         self.destroyed.connect(self._links.cut)
+        self._is_placing, self.placed = False, False
+        self.content, self.foot = QWidget(), QVBoxLayout()
         self._build()
+        self.page = Page(self.content)
+        self.page.setFrameShape(QFrame.Shape.NoFrame)
+        self.foot.setContentsMargins(9, 0, 9, 6)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.page, 1)
+        layout.addLayout(self.foot)
         self._connect()
         self._start()
 
@@ -65,9 +95,75 @@ class Dock(QWidget):
     def _start(self) -> None:
         raise NotImplementedError
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Become a tab beside the docks of this plugin that are there, when first shown."""
+        super().showEvent(event)
+        if not self._is_placing:
+            self._is_placing = True
+            # napari is still placing the dock; it must be done before it is placed anew
+            QTimer.singleShot(0, self._join_tabs)
+
+    def _join_tabs(self) -> None:
+        self.placed = True
+        holder = _above(self, QDockWidget)
+        if holder is None:
+            return
+        holder.visibilityChanged.connect(self._on_visibility)
+        window = _above(holder, QMainWindow)
+        if window is None or holder.isFloating():
+            return
+        area = window.dockWidgetArea(holder)
+        for other in window.findChildren(QDockWidget):
+            ours = other is not holder and isinstance(other.widget(), Dock)
+            if ours and window.dockWidgetArea(other) == area and not other.isFloating():
+                if holder not in window.tabifiedDockWidgets(other):
+                    window.tabifyDockWidget(other, holder)
+                    holder.raise_()
+                return
+
+    def _on_visibility(self, visible: bool) -> None:
+        """Qt hides nothing of a dock that lies behind another tab, but tells of it here."""
+        if not visible:
+            for panel in self.findChildren(Panel):
+                panel.left.emit()
+
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""
         self._links.add(signal, slot)
+
+
+class Panel(QWidget):
+    """Rows of a dock that may put the canvas into a mode.
+
+    Attributes
+    ----------
+    left : Signal
+        They went out of sight: another page or dock was chosen, or the dock was closed.
+    """
+
+    left = Signal()
+
+    def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell of it, unless the whole window was put away for a while."""
+        super().hideEvent(event)
+        if not event.spontaneous():
+            self.left.emit()
+
+
+def in_sight(widget: QWidget, dock: QWidget) -> bool:
+    """Whether a person can see a part of a dock (in a window that is not shown: could, if it was).
+
+    It may be scrolled out of view all the same.
+
+    Parameters
+    ----------
+    widget : QWidget
+        The part.
+    dock : QWidget
+        Which may itself lie behind another tab.
+    """
+    behind = dock.visibleRegion().isEmpty()
+    return widget.isVisibleTo(dock) and not (behind and dock.window().isVisible())
 
 
 class Page(QScrollArea):
@@ -83,6 +179,14 @@ class Page(QScrollArea):
         needed = self.widget().minimumSizeHint().width() + 2 * self.frameWidth()
         bar = self.verticalScrollBar().sizeHint().width()
         return QSize(needed + bar, super().minimumSizeHint().height())
+
+
+def _above(widget: QWidget, kind: type[Any]) -> Any:
+    """The nearest of a kind that holds a widget, or None."""
+    found = widget.parentWidget()
+    while found is not None and not isinstance(found, kind):
+        found = found.parentWidget()
+    return found
 
 
 def row(*widgets: QWidget) -> QWidget:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QVBoxLayout
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.score_map import Threshold
 
 
-class CalibrationPanel(QWidget):
+class CalibrationPanel(Panel):
     """The slider of the threshold, who says so, and buttons to mark tiles.
 
     Attributes
@@ -36,7 +37,7 @@ class CalibrationPanel(QWidget):
         self._slider.setSingleStep(0.01)
         self._slider.setDecimals(2)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
-        self._origin, self._trust = QLabel(wordWrap=True), QLabel(wordWrap=True)
+        self._origin, self._trust = Note(), Note()
         self._yes = QPushButton("Mark yes (Y)", checkable=True)
         self._yes.setToolTip("Then click tiles that are what the text says; click again to unmark")
         self._no = QPushButton("Mark no (N)", checkable=True)

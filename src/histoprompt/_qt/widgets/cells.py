@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QModelIndex, Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -19,11 +20,15 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.cell_model import CellModel
 from histoprompt._qt.widgets.charts import Histogram, Scatter
+from histoprompt._qt.widgets.panels import narrow_combo
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.classes import cell_colours
 
 TABLE = "table"
 # Enough for a handful of rows.
 _HEIGHT = 170
+# From this width on the charts stand beside the table, pixels.
+_WIDE = 700
 _HINT = "Count some cells in the Count dock; they are listed here."
 
 
@@ -40,20 +45,26 @@ class CellsDock(Dock):
         self.table.verticalHeader().setVisible(False)
         self.table.setMinimumHeight(_HEIGHT)
         self.histogram, self.scatter = Histogram(), Scatter()
-        self._x, self._y = QComboBox(), QComboBox()
-        self._hint = QLabel(_HINT)
+        self._x, self._y = narrow_combo(8), narrow_combo(8)
+        self._hint = Note(_HINT)
         charts = QWidget()
         columns = QHBoxLayout(charts)
         columns.setContentsMargins(0, 0, 0, 0)
         columns.addLayout(_titled("Histogram of", self._x, self.histogram))
         columns.addLayout(_titled("Against", self._y, self.scatter))
-        split = QSplitter()
+        self._split = split = QSplitter()
         split.addWidget(self.table)
         split.addWidget(charts)
         split.setSizes([500, 500])
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self._hint)
         layout.addWidget(split, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Table and charts side by side in a wide dock, one below the other in a narrow one."""
+        super().resizeEvent(event)
+        across = self.width() >= _WIDE
+        self._split.setOrientation(Qt.Orientation.Horizontal if across else Qt.Orientation.Vertical)
 
     def _connect(self) -> None:
         counting = self.session.counting

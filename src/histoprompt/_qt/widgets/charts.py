@@ -21,7 +21,7 @@ class Chart(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMinimumSize(180, 110)
+        self.setMinimumSize(120, 100)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._ends = ("", "", "", "")
         self._title = "Nothing to show yet"

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QSpinBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -27,8 +28,9 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.classing import Classing
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.ihc import DabThresholds
@@ -42,16 +44,17 @@ _METHODS: tuple[Literal["auto", "logistic", "prototype", "forest"], ...] = (
     "forest",
 )
 _METHOD_TITLES = (
-    "by itself",
+    "as suits the labels",
     "logistic regression",
-    "nearest prototype",
+    "the mean of each class",
     "random forest",
 )
 _ANSWERS = {ACCEPT: "Yes (A)", REJECT: "No (R)", UNSURE_KEY: "Unsure (U)"}
-_HALF_UNSURE = 0.1
+# Percent.
+_UNSURE_WITHIN = 10
 
 
-class ClassesPanel(QWidget):
+class ClassesPanel(Panel):
     """Classes from labels, from DAB, or from a file.
 
     Attributes
@@ -62,6 +65,8 @@ class ClassesPanel(QWidget):
         The offered cell was answered, by a button or a key: a, r or u.
     look : Signal
         The offered cell shall be shown.
+    question : Note
+        Which cell is offered, and as what.
     """
 
     labelling = Signal(str)
@@ -114,9 +119,9 @@ class ClassesPanel(QWidget):
         for button in (*self._answers.values(), self._look):
             button.setEnabled(offered is not None)
         if offered is None:
-            self._question.setText("No cell is offered yet.")
+            self.question.setText("No cell is offered yet.")
             return
-        self._question.setText(
+        self.question.setText(
             f"Is cell {offered.id} <b>{offered.proposed}</b>? "
             f"({offered.probability:.0%}; {offered.why})"
         )
@@ -139,6 +144,7 @@ class ClassesPanel(QWidget):
         page = QWidget()
         self._list, self._name = QListWidget(), QLineEdit(placeholderText="a new class")
         self._list.setMinimumHeight(64)
+        self._list.setMinimumWidth(80)
         self._list.setMaximumHeight(110)
         self._add = QPushButton("Add", toolTip="Make this class")
         self._remove = QPushButton("Remove", toolTip="Remove the class and its labels")
@@ -148,16 +154,19 @@ class ClassesPanel(QWidget):
         self._undo_row = row(self._label, self._undo, self._redo)
         self._method = QComboBox()
         self._method.addItems(_METHOD_TITLES)
-        self._margin = QDoubleSpinBox(decimals=2, maximum=0.9, singleStep=0.05)
-        self._margin.setValue(_HALF_UNSURE)
-        self._margin.setToolTip("Least lead of the likeliest class over the next")
-        self._question = QLabel(wordWrap=True)
+        self._method.setToolTip("How classes are learnt from the labelled cells")
+        self._margin = QSpinBox(maximum=90, singleStep=5, suffix=" %")
+        self._margin.setValue(_UNSURE_WITHIN)
+        self._margin.setToolTip(
+            "A cell is left unsure if its two likeliest classes are closer together than this"
+        )
+        self.question = Note()
         self._answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
-        self._advice, self.curve = QLabel(wordWrap=True), Curve()
+        self._advice, self.curve = Note(), Curve()
         form = QFormLayout()
-        form.addRow("Learn by", self._method)
-        form.addRow("Unsure below a lead of", self._margin)
+        form.addRow("Method", self._method)
+        form.addRow("Unsure within", self._margin)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self._name, self._add, self._remove))
@@ -165,7 +174,7 @@ class ClassesPanel(QWidget):
         layout.addWidget(self._undo_row)
         layout.addLayout(form)
         layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
-        layout.addWidget(self._question)
+        layout.addWidget(self.question)
         buttons = QGridLayout()
         for i, button in enumerate((*self._answers.values(), self._look)):
             buttons.addWidget(button, i // 2, i % 2)
@@ -184,7 +193,7 @@ class ClassesPanel(QWidget):
             box.setKeyboardTracking(False)
         self._graded = QCheckBox("Tell 1+, 2+ and 3+ apart")
         self._grade = QPushButton("Classify by DAB")
-        self._score, self._wrong = QLabel(wordWrap=True), QLabel(wordWrap=True)
+        self._score, self._wrong = Note(), Note()
         form = QFormLayout(page)
         for text, box in zip(
             ("Positive (1+) from", "2+ from", "3+ from"), self._limits, strict=True
@@ -192,7 +201,7 @@ class ClassesPanel(QWidget):
             form.addRow(text, box)
         for widget in (self._graded, self._grade, self._score, self._wrong):
             form.addRow(widget)
-        form.addRow(QLabel("Mean optical density of DAB in the nucleus.", wordWrap=True))
+        form.addRow(Note("Mean optical density of DAB in the nucleus."))
         return page
 
     def _of_file(self) -> QWidget:
@@ -202,11 +211,12 @@ class ClassesPanel(QWidget):
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
         text = "The same files as those of <tt>histoprompt classify fit</tt> and <tt>count</tt>."
-        layout.addRow(QLabel(text, wordWrap=True))
+        layout.addRow(Note(text))
         return page
 
     def _connect(self) -> None:
-        self._ways.currentIndexChanged.connect(self._pages.setCurrentIndex)
+        self._ways.currentIndexChanged.connect(self._on_way)
+        self.left.connect(self.stop_labelling)
         self._add.clicked.connect(self._on_add)
         self._name.returnPressed.connect(self._on_add)
         self._remove.clicked.connect(self._on_remove)
@@ -228,6 +238,14 @@ class ClassesPanel(QWidget):
 
     # -- what the user does ------------------------------------------------------------------
 
+    def stop_labelling(self) -> None:
+        """Let clicks choose cells again."""
+        self._label.setChecked(False)
+
+    def _on_way(self, index: int) -> None:
+        self.stop_labelling()
+        self._pages.setCurrentIndex(index)
+
     def _on_add(self) -> None:
         name = self._name.text().strip()
         before = self._classing.labelling.classes
@@ -235,7 +253,6 @@ class ClassesPanel(QWidget):
         if self._classing.labelling.classes != before:
             self._name.clear()
             self._list.setCurrentRow(self._list.count() - 1)
-            self._label.setChecked(True)
 
     def _on_remove(self) -> None:
         if self.current:
@@ -252,7 +269,7 @@ class ClassesPanel(QWidget):
 
     def _on_params(self) -> None:
         method = _METHODS[self._method.currentIndex()]
-        self._classing.learn_by(TrainParams(method=method, margin=self._margin.value()))
+        self._classing.learn_by(TrainParams(method=method, margin=self._margin.value() / 100))
 
     def _on_answer(self) -> None:
         self.answered.emit(next(k for k, b in self._answers.items() if b is self.sender()))

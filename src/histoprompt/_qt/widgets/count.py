@@ -5,28 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.layers import Image
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt import layers, messages
 from histoprompt._qt.audit_layers import AuditLayers
+from histoprompt._qt.camera import focus_canvas, show_scale_bar
 from histoprompt._qt.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count_layers import CountLayers
 from histoprompt._qt.docks import open_dock
 from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.keys import bind_count_keys
 from histoprompt._qt.widgets.audit_panel import AuditPanel
-from histoprompt._qt.widgets.base import Dock, Page, row
+from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.cells import CellsDock
 from histoprompt._qt.widgets.classes_panel import ClassesPanel
 from histoprompt._qt.widgets.count_panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.widgets.panels import ImagePanel
+from histoprompt._qt.widgets.report import Report
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
-from histoprompt.core.task import Progress
 from histoprompt.pipelines.count_work import lines_of
 
 HINT = "Choose a region and press Count."
+_NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _OFFER = "offer"
 _CLASSES = 1  # number of their tab
 
@@ -37,7 +39,7 @@ class CountDock(Dock):
     def count(self) -> None:
         """Count the chosen region in the background."""
         if self._image is None:
-            self._say("Open a slide first: File > Open Sample > histoprompt has one.")
+            self._say(_NO_SLIDE)
             return
         try:
             slide = self._slide()
@@ -72,15 +74,15 @@ class CountDock(Dock):
             self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
-        self._status, self._bar = QLabel(HINT, wordWrap=True), QProgressBar()
-        self._cancel = QPushButton("Cancel", toolTip="What is counted so far is kept")
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        layout = QVBoxLayout(self)
+        self.report = Report(HINT, "What is counted so far is kept")
+        self._status, self._bar = self.report.status, self.report.bar
+        self._busy, self._cancel = self.report.busy, self.report.cancel
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.tabs, 1)
-        for widget in (self._busy, self._status, self.counts, self._table):
+        for widget in (self.counts, self._table):
             layout.addWidget(widget)
+        self.foot.addWidget(self.report)
 
     def _connect(self) -> None:
         counting, classing = self.counting, self.counting.classes
@@ -95,10 +97,11 @@ class CountDock(Dock):
         self.audit.saying.connect(self._on_saying)
         self.files.export.connect(self._on_export)
         self._table.clicked.connect(self.show_cells_dock)
-        self._cancel.clicked.connect(self._on_cancel)
+        self.report.cancelling.connect(counting.cancel)
+        self.audit.left.connect(self._on_audit_left)
         self.link(counting.counted, self._on_counted)
         self.link(counting.busy, self._on_busy)
-        self.link(counting.progress, self._on_progress)
+        self.link(counting.progress, self.report.show_progress)
         self.link(counting.status, self._say)
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
@@ -145,6 +148,8 @@ class CountDock(Dock):
         if before is not None:
             self.counting.drop()
         self.images.refill(image)
+        if image is not None:
+            layers.show_alone(self.viewer, image)
         try:
             self.images.show_slide(None if image is None else self._slide())
         except HistopromptError as error:
@@ -168,6 +173,7 @@ class CountDock(Dock):
             annotator.set_mpp(mpp)
         else:
             self._opened = layers.type_mpp(image, self._slide(), mpp)
+            show_scale_bar(self.viewer)
         self._hide()
         self.counting.drop()
         drawn = DrawnArea(self.viewer, image).layer
@@ -185,20 +191,33 @@ class CountDock(Dock):
     # -- what the user does ------------------------------------------------------------------
 
     def _on_draw(self) -> None:
-        if self._image is not None:
-            DrawnArea(self.viewer, self._image).draw()
-            self._say("Drag a rectangle on the slide; the last one counts.")
-
-    def _on_cancel(self) -> None:
-        self._cancel.setEnabled(False)
-        self.counting.cancel()
+        if self._image is None:
+            self._say(_NO_SLIDE)
+            return
+        self.region.area.draw(self.viewer, self._image, self.session.modes)
+        self._say("Drag a rectangle on the slide; the last one counts.")
 
     def _on_labelling(self, name: str) -> None:
+        """Label cells with clicks from now on, or let clicks choose cells again."""
+        layer = None if self._shown is None else self._shown.cells
         if self._pointer is not None:
             self._pointer.use(name)
-        if name and self._shown is not None and self._shown.cells is not None:
-            self.viewer.layers.selection.active = self._shown.cells
-            self._reviewing = False
+        if not name or layer is None:
+            self.session.modes.end(self.classes)
+            self.classes.stop_labelling()
+            return
+        self._reviewing = False
+        text = f"Labelling cells as {name}: click them, or drag over them"
+        self.session.modes.begin(self.classes, layer, text, self.classes.stop_labelling)
+
+    def _on_key(self, key: str) -> None:
+        """An answer by key is one to a question that is in sight."""
+        if in_sight(self.classes.question, self) or self.counting.classes.suggestion is None:
+            self._on_answered(key)
+        else:
+            self.show_classes()
+            open_dock(self.viewer, "Count", CountDock)
+            self._say("This is the cell that is offered. Answer it now: A, R or U.")
 
     def _on_answered(self, key: str) -> None:
         self._reviewing = True
@@ -209,19 +228,42 @@ class CountDock(Dock):
         self._on_suggested()
         if self._shown is not None and self._shown.cells is not None:
             self.viewer.layers.selection.active = self._shown.cells
+            focus_canvas(self.viewer)
 
     def _on_field(self, box: Box | None) -> None:
         audit = self.counting.audit
         if self._audited is None or audit is None:
             return
         if box is None:
+            self.session.modes.end(self.audit)
             self._audited.hide()
-        else:
-            self._audited.show(box, audit.marks, audit.plan.classes)
+            return
+        self._audited.show(box, audit.marks, audit.plan.classes)
+        self._begin_audit()
 
     def _on_saying(self, name: str) -> None:
         if self._audited is not None:
             self._audited.say(name)
+            if self.session.modes.owner() is self.audit:
+                self._begin_audit()
+
+    def _begin_audit(self) -> None:
+        """Let clicks point at cells of the field that is framed."""
+        assert self._audited is not None
+        points, audited = self._audited.points, self._audited
+        if points is None:
+            return
+
+        def ended() -> None:
+            audited.sleep()
+            self.audit.set_awake(False)
+
+        text = f"Audit: a click in the frame says {self.audit.says_text}"
+        self.session.modes.begin(self.audit, points, text, ended)
+        self.audit.set_awake(True)
+
+    def _on_audit_left(self) -> None:
+        self.session.modes.end(self.audit)
 
     def _on_export(self, folder: Path) -> None:
         self.counting.export(folder)
@@ -257,7 +299,7 @@ class CountDock(Dock):
         self._audited.say(self.audit.says)
         self._pointer = CellPointer(self.counting, self._shown)
         self._pointer.attach(layer)
-        bind_count_keys(layer, self._on_answered, self.counting)
+        bind_count_keys(layer, self._on_key, self.counting)
         self._show_counts()
         self._on_labelled()
         self._on_suggested()
@@ -300,22 +342,12 @@ class CountDock(Dock):
             self._shown.remove()
 
     def _on_busy(self, busy: bool) -> None:
-        self._busy.setVisible(busy)
+        self.report.set_busy(busy)
         self.region.set_busy(busy)
-        self._cancel.setEnabled(busy)
-        if busy:
-            self._bar.setRange(0, 1)
-            self._bar.setValue(0)
-
-    def _on_progress(self, progress: Progress) -> None:
-        # A bar without an end is animated, which takes time from what it waits for.
-        self._bar.setMaximum(max(progress.total, 1))
-        self._bar.setValue(progress.done)
-        self._say(progress.text)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
         messages.show_error(text)
 
     def _say(self, text: str) -> None:
-        self._status.setText(text)
+        self.report.say(text)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTableWidgetItem,
@@ -23,6 +22,8 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.overwriting import may_write
+from histoprompt._qt.widgets.report import Note
 from histoprompt._qt.widgets.short_table import ShortTable, class_item
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.classes import cell_colours
@@ -50,7 +51,7 @@ class RegionPanel(QWidget):
         self._cards.sort(key=lambda card: card.role != "cells")
         self.area = AreaPanel()
         self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
-        self._segmenter, self._note = QComboBox(), QLabel(wordWrap=True)
+        self._segmenter, self._note = QComboBox(), Note()
         self._segmenter.addItems([card.short_title for card in self._cards])
         self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
         self._segmenter.setSizeAdjustPolicy(
@@ -102,7 +103,7 @@ class CountsTable(QWidget):
         super().__init__()
         self._rows = ShortTable(["class", "cells", "share", "per mm²"])
         self._rows.setSelectionMode(ShortTable.SelectionMode.NoSelection)
-        self._below = QLabel(wordWrap=True)
+        self._below = Note()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._rows)
@@ -162,7 +163,7 @@ class FilesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self._go)
-        layout.addWidget(QLabel(text, wordWrap=True))
+        layout.addWidget(Note(text))
         layout.addStretch(1)
         self._go.clicked.connect(self._on_go)
         self._browse.clicked.connect(self._on_browse)
@@ -172,7 +173,7 @@ class FilesPanel(QWidget):
         if not folder:
             self._on_browse()
             folder = self.folder.text().strip()
-        if folder:
+        if folder and may_write(self, Path(folder)):
             self.export.emit(Path(folder))
 
     def _on_browse(self) -> None:

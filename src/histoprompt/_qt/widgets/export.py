@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from napari.layers import Image
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -22,9 +21,11 @@ from qtpy.QtWidgets import (
 from histoprompt._qt import messages
 from histoprompt._qt.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.overwriting import may_write
+from histoprompt._qt.widgets.panels import ImagePanel
+from histoprompt._qt.widgets.report import Note, Report
 from histoprompt.core.errors import ExportError
-from histoprompt.core.task import Progress
-from histoprompt.pipelines.export import FORMATS, ExportParams, ExportReport
+from histoprompt.pipelines.export import FORMATS, ExportParams, ExportReport, is_export
 from histoprompt.pipelines.export_store import export_store
 
 _TITLES = {
@@ -69,15 +70,18 @@ class ExportDock(Dock):
         """Export in the background."""
         annotator, folder = self.session.annotator, self._folder.text().strip()
         if annotator is None or not folder:
-            self._say("Choose an image in the Prompt dock and a folder here first.")
+            self._say("Choose an image and a folder first.")
             return
         try:
             params = self.value()
         except ExportError as error:
             self._say(str(error))
             return
+        if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
+            self._say("Nothing was written.")
+            return
         self._go.setEnabled(False)
-        self._busy.setVisible(True)
+        self.report.set_busy(True)
         self._say("Exporting ...")
         self._job = self.session.jobs.submit(
             export_store,
@@ -91,35 +95,43 @@ class ExportDock(Dock):
             on_done=self._on_done,
             on_error=self._on_stopped,
             on_cancel=self._on_cancelled,
-            on_progress=self._on_progress,
+            on_progress=self.report.show_progress,
         )
 
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
         self._job: Job | None = None
-        layout = QVBoxLayout(self)
-        self._source = QLabel(wordWrap=True)
+        layout = QVBoxLayout(self.content)
+        self.images, self._source = ImagePanel(self.viewer, pixel_size=False), Note()
+        self.report = Report(tip="Nothing is written then")
+        self._status, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
+        self._go = QPushButton("Export")
+        layout.addWidget(self.images)
         layout.addWidget(self._source)
         layout.addLayout(self._form())
-        self._go, self._cancel = QPushButton("Export"), QPushButton("Cancel")
-        self._bar, self._status = QProgressBar(), QLabel(wordWrap=True)
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        for widget in (self._go, self._busy, self._status):
-            layout.addWidget(widget)
+        layout.addWidget(self._go)
         layout.addStretch(1)
+        self.foot.addWidget(self.report)
 
     def _connect(self) -> None:
         self._go.clicked.connect(self.run)
-        self._cancel.clicked.connect(self._on_cancel)
+        self.report.cancelling.connect(self._on_cancel)
+        self.images.chosen.connect(self._on_image)
         self._browse.clicked.connect(self._on_browse)
         self._format.currentIndexChanged.connect(self._on_format)
         self.link(self.session.annotating, self._on_annotating)
+        self.link(self.session.failed, self._say)
+        self.link(self.viewer.layers.events.inserted, self._on_layers)
+        self.link(self.viewer.layers.events.removed, self._on_layers)
 
     def _start(self) -> None:
         self.set_value(ExportParams())
-        self._on_annotating()
+        self._on_layers()
         self._on_format()
 
     def _form(self) -> QFormLayout:
@@ -154,9 +166,20 @@ class ExportDock(Dock):
         for widget in self._of_tiles:
             widget.setEnabled(tiled)
 
+    def _on_layers(self, _: object = None) -> None:
+        """Offer the images there are; a lone one is taken at once."""
+        images = self.images.images
+        if self.session.annotator is None and len(images) == 1 and not self.session.reason:
+            self.session.annotate(images[0])
+        self._on_annotating()
+
+    def _on_image(self, image: Image | None) -> None:
+        self.session.annotate(image)
+
     def _on_annotating(self) -> None:
         annotator = self.session.annotator
-        text = "No image is annotated: choose one in the Prompt dock."
+        self.images.refill(annotator.image if annotator else None)
+        text = "No image is chosen: choose one above."
         if annotator is not None:
             text = f"Exports the committed objects of <b>{annotator.slide.name}</b>."
         self._source.setText(text)
@@ -174,16 +197,12 @@ class ExportDock(Dock):
         self._on_stopped("Cancelled; nothing was written.")
 
     def _on_stopped(self, text: str) -> None:
-        self._busy.setVisible(False)
+        self.report.set_busy(False)
         self._go.setEnabled(self.session.annotator is not None)
         self._say(text)
 
-    def _on_progress(self, progress: Progress) -> None:
-        self._bar.setMaximum(progress.total)
-        self._bar.setValue(progress.done)
-
     def _say(self, text: str) -> None:
-        self._status.setText(text)
+        self.report.say(text)
 
 
 def _share() -> QDoubleSpinBox:

@@ -7,6 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
+from histoprompt._qt.widgets.overwriting import may_write
+
 
 class HandOnPanel(QWidget):
     """Buttons for the regions of the text that is shown.
@@ -39,5 +41,5 @@ class HandOnPanel(QWidget):
 
     def _on_export(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Write maps, regions and counts into")
-        if name:
+        if name and may_write(self, Path(name)):
             self.exporting.emit(Path(name))

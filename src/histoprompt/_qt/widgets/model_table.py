@@ -17,18 +17,26 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.widgets.base import row
+from histoprompt.core.prompt import PromptKind
 from histoprompt.models.card import ModelCard, Role
 from histoprompt.models.residents import LoadedModel
 from histoprompt.models.weights import locate
 from histoprompt.models.weights.describe import state_of
 
-COLUMNS = ("Model", "Weights", "In memory")
+COLUMNS = ("Model", "Weights", "Memory")
 ROLES: dict[Role, str] = {
     "prompt": "Prompts to masks",
     "cells": "All nuclei",
     "text": "Image and text",
     "encoder": "Tile features",
     "classifier": "Cell classes",
+}
+
+
+_TAKES: dict[PromptKind, str] = {
+    "point": "clicks points",
+    "scribble": "scribbles strokes",
+    "box": "boxes rectangles",
 }
 
 
@@ -69,10 +77,13 @@ class ModelTable(QWidget):
         """Show anew where the weights are and what is in memory."""
         mib = {model.card_id: f"{model.mib:.0f} MiB" for model in loaded}
         for i, card in enumerate(self._cards):
-            texts = (card.title, state_of(card), mib.get(card.id, ""))
+            # what is to be typed stands in the tooltip and below: here it would be cut off
+            state = "not installed" if card.missing else state_of(card)
+            texts = (card.title, state, mib.get(card.id, ""))
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{card.title} ({card.id}): {ROLES[card.role]}")
+                about = state_of(card) if column == 1 else ROLES[card.role]
+                item.setToolTip(f"{card.title} ({card.id}): {about}")
                 self.table.setItem(i, column, item)
         self._narrow()
 
@@ -114,9 +125,14 @@ class ModelTable(QWidget):
 
     def _fits(self, card: ModelCard) -> bool:
         words, wanted = self._words.text().lower().split(), self._role.currentData()
-        text = f"{card.id} {card.title} {card.licence} {ROLES[card.role]}".lower()
+        text = f"{card.id} {card.title} {card.licence} {card.description} {_uses(card)}".lower()
         fits = wanted in {None, card.role} or (wanted == "ready" and locate(card).present)
         return fits and all(word in text for word in words)
 
     def _on_cell(self, *_: object) -> None:
         self.chosen.emit()
+
+
+def _uses(card: ModelCard) -> str:
+    """What a model is for and what it takes, in the words people look for."""
+    return " ".join((ROLES[card.role], *card.words, *(_TAKES[kind] for kind in card.accepts)))

@@ -19,14 +19,17 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.model_table import ModelTable
+from histoprompt._qt.widgets.report import Note
 from histoprompt._qt.widgets.weights import WeightsPanel
 from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
-from histoprompt.models.doctor import Finding, examine
+from histoprompt.models.doctor import Finding, State, briefly, examine
 from histoprompt.models.manager import ModelManager
 from histoprompt.models.weights.describe import size_of, source_of
 from histoprompt.models.weights.find import size_text
+
+_MARKS: dict[State, str] = {"fail": "FAILS: ", "warn": "Look at: ", "ok": ""}
 
 
 class ModelsDock(Dock):
@@ -52,7 +55,7 @@ class ModelsDock(Dock):
 
     def _build(self) -> None:
         self.manager = self.session.manager
-        self._device = QLabel("Looking for the device ...", wordWrap=True)
+        self._device = Note("Looking for the device ...")
         self._bar = QProgressBar()
         self._budget = QSpinBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
         self._budget.setToolTip("What models may take together")
@@ -61,13 +64,13 @@ class ModelsDock(Dock):
         self._models = ModelTable(registry.all_cards())
         self._table = self._models.table
         self._weights = WeightsPanel(self.session.jobs)
-        self._facts = QLabel(wordWrap=True)
+        self._facts = Note()
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._load, self._unload = QPushButton("Load"), QPushButton("Unload")
         self._check = QPushButton("Check-up", toolTip="Examine this machine and time one embedding")
         self._report = QPlainTextEdit(readOnly=True)
         self._report.setPlaceholderText("Press Check-up to examine this machine.")
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self._device)
         layout.addWidget(row(self._bar, QLabel("of"), self._budget))
         layout.addWidget(self._models, 3)
@@ -151,6 +154,8 @@ class ModelsDock(Dock):
         lines.append(f"Licence: {card.licence or 'not stated'}. {card.citation}")
         if card.about is not None:
             lines.append(f"Weights: {size_of(card)} from {source_of(card)}.")
+        if card.missing:
+            lines.append(f"<b>Not installed:</b> pip install '{card.missing}'")
         if card.terms is not None:
             lines.append(f"<b>Terms:</b> {card.terms.text}")
         lines += [
@@ -164,8 +169,8 @@ class ModelsDock(Dock):
     def _on_examined(self, findings: list[Finding]) -> None:
         self._check.setEnabled(True)
         lines = []
-        for item in findings:
-            lines.append(f"[{item.state}] {item.name}: {item.value}")
+        for item in briefly(findings):
+            lines.append(f"{_MARKS[item.state]}{item.name}: {item.value}")
             if item.advice:
                 lines.append(f"    {item.advice}")
         self._report.setPlainText("\n".join(lines))

@@ -22,6 +22,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.jobs import Jobs
 from histoprompt._qt.layers import is_result
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompt import PromptKind
 from histoprompt.core.slide import Slide
@@ -35,18 +36,24 @@ _KINDS: dict[PromptKind, str] = {"point": "clicks", "scribble": "scribbles", "bo
 class ImagePanel(QWidget):
     """Which image layer is annotated, and its pixel size.
 
+    Parameters
+    ----------
+    viewer : ViewerModel
+    pixel_size : bool
+        Whether to have a row for it.
+
     Attributes
     ----------
     chosen : Signal(object)
         The image layer, or None.
     mpp_typed : Signal(float)
-        Microns a pixel, typed by the user.
+        Microns per pixel, typed by the user.
     """
 
     chosen = Signal(object)
     mpp_typed = Signal(float)
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, pixel_size: bool = True) -> None:
         super().__init__()
         self._viewer = viewer
         self._combo = narrow_combo()
@@ -58,7 +65,9 @@ class ImagePanel(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Image", self._combo)
-        form.addRow("Pixel size", row(self._mpp, self._source))
+        sized = row(self._mpp, self._source)
+        form.addRow("Pixel size", sized)
+        form.setRowVisible(sized, pixel_size)
         self._combo.activated.connect(self._on_chosen)
         self._mpp.valueChanged.connect(self._on_mpp)
 
@@ -122,7 +131,7 @@ class ModelPanel(QWidget):
         self._jobs = jobs
         self._cards = [card for card in registry.all_cards() if card.role == role]
         self._files: dict[str, Path] = {}
-        self._combo, self._note = narrow_combo(), QLabel(wordWrap=True)
+        self._combo, self._note = narrow_combo(), Note()
         # What a title says in brackets stands in the note below; here it would be cut off.
         self._combo.addItems([card.short_title for card in self._cards])
         self._combo.setCurrentIndex([card.id for card in self._cards].index(default))
@@ -222,10 +231,10 @@ def _takes(card: ModelCard) -> str:
     return f"Takes {takes}. Clicks and scribbles become a box, shown in orange."
 
 
-def narrow_combo() -> QComboBox:
+def narrow_combo(letters: int = 14) -> QComboBox:
     """A combo box that does not grow with its longest entry."""
     combo = QComboBox()
     policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     combo.setSizeAdjustPolicy(policy)
-    combo.setMinimumContentsLength(14)
+    combo.setMinimumContentsLength(letters)
     return combo

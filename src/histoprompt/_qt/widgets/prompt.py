@@ -102,7 +102,7 @@ class PromptDock(Dock):
         self._outline = QCheckBox(
             "Outline nuclei", toolTip="Find the nuclei in view ahead; a click on one takes it"
         )
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.models)
         layout.addWidget(QLabel("<b>Prompt</b>"))
@@ -112,7 +112,7 @@ class PromptDock(Dock):
         layout.addLayout(_grid(list(self._actions.values())))
         layout.addWidget(QLabel("<b>Correct</b>"))
         layout.addLayout(_grid(list(self._correct.values())))
-        layout.addLayout(self._report())
+        self.foot.addLayout(self._report())
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:

@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.region_cells import Wanted
 from histoprompt._qt.widgets.panels import narrow_combo
+from histoprompt._qt.widgets.report import Note
 from histoprompt._qt.widgets.short_table import ShortTable, class_item
 from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
@@ -57,7 +57,7 @@ class RegionCellsPanel(QWidget):
         )
         self._count = QPushButton("Count only", toolTip="Cells in the regions of the text shown")
         self._name = QPushButton("Name only", toolTip="Give each counted cell the class that fits")
-        self._table, self._note = ShortTable(_HEADS), QLabel(wordWrap=True)
+        self._table, self._note = ShortTable(_HEADS), Note()
         self._review = QPushButton("Review cells")
         self._review.setToolTip("In the Count dock: correct classes, answer A, R or U, write files")
         self._lay_out()

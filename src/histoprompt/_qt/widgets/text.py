@@ -4,39 +4,28 @@ from __future__ import annotations
 
 from napari.layers import Image
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QFrame,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from histoprompt._qt import messages
 from histoprompt._qt.count_layers import CELLS as COUNTED
 from histoprompt._qt.docks import open_dock
-from histoprompt._qt.drawn_area import DrawnArea
 from histoprompt._qt.region_cells import Wanted
 from histoprompt._qt.text_controller import TextController
 from histoprompt._qt.widgets.area import AreaPanel
-from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.calibration import CalibrationPanel
 from histoprompt._qt.widgets.count import CountDock
 from histoprompt._qt.widgets.hand_on import HandOnPanel
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.region_cells import RegionCellsPanel
+from histoprompt._qt.widgets.report import Note, Report
 from histoprompt._qt.widgets.text_options import TextOptions
 from histoprompt._qt.widgets.tile_gallery import TileGallery
 from histoprompt._qt.widgets.words import WordsPanel
 from histoprompt.core.errors import RegionError
-from histoprompt.core.task import Progress
 from histoprompt.pipelines.asked_texts import ScoreParams
 
 DEFAULT_MODEL = "vocabulary"
-# Steps of the bar, whatever they are made of.
-_BAR = 1000
 HINT = "Type a word and press Enter."
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
@@ -99,24 +88,18 @@ class TextDock(Dock):
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
         self.cells, self.hand_on = RegionCellsPanel(), HandOnPanel()
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
-        self._scale = QLabel(wordWrap=True)
+        self._scale = Note()
         self._results = self._make_results()
-        content = QWidget()
-        column = QVBoxLayout(content)
+        column = QVBoxLayout(self.content)
         asked = (self.images, self.models, self.words, self.area, self.options, self._go)
         for widget in (*asked, QLabel("<b>Cells in the regions</b>"), self.cells):
             column.addWidget(widget)
         column.addWidget(self._results)
         column.addStretch(1)
-        self._scroll = scroll = QScrollArea(widgetResizable=True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(content)
-        bar = scroll.verticalScrollBar().sizeHint().width()
-        scroll.setMinimumWidth(content.minimumSizeHint().width() + bar)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(self._report())
+        self.report = Report(HINT, "Tiles and cells that were seen so far are kept")
+        self._status, self._bar = self.report.status, self.report.bar
+        self._busy, self._cancel = self.report.busy, self.report.cancel
+        self.foot.addWidget(self.report)
 
     def _make_results(self) -> QWidget:
         holder = QWidget()
@@ -132,18 +115,6 @@ class TextDock(Dock):
         column.addWidget(self.hand_on)
         return holder
 
-    def _report(self) -> QVBoxLayout:
-        self._status = QLabel(HINT, wordWrap=True)
-        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
-        self._bar.setRange(0, _BAR)
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        column = QVBoxLayout()
-        column.setContentsMargins(9, 0, 9, 6)
-        column.addWidget(self._status)
-        column.addWidget(self._busy)
-        return column
-
     def _connect(self) -> None:
         self.images.chosen.connect(self._on_image)
         self.images.mpp_typed.connect(self._on_mpp)
@@ -151,10 +122,11 @@ class TextDock(Dock):
         self.models.refused.connect(self._say)
         self.words.changed.connect(self._on_words)
         self.words.chosen.connect(self.control.choose)
+        self.words.typed.connect(self._forget_error)
         self.options.changed.connect(self._on_options)
         self.area.drawing.connect(self._on_draw)
         self._go.clicked.connect(self.run)
-        self._cancel.clicked.connect(self.control.batch.cancel)
+        self.report.cancelling.connect(self.control.batch.cancel)
         self.gallery.picked.connect(self.control.fly_to)
         self.calibration.moved.connect(self.control.set_threshold)
         self.calibration.released.connect(self._on_released)
@@ -182,13 +154,14 @@ class TextDock(Dock):
         self.link(control.failed, self._on_failed)
         self.link(control.refused, self._on_refused)
         self.link(control.batch.status, self._say)
-        self.link(control.batch.progress, self._on_progress)
+        self.link(control.batch.progress, self.report.show_progress)
         self.link(control.cells.counted, self._on_counted)
-        self.link(control.marking.toggled, self.calibration.show_answer)
-        selection = self.viewer.layers.selection.events.active
-        self.link(selection, self._on_active)
+        self.link(control.marking.toggled, self._on_active)
+        self.calibration.left.connect(control.marking.stop)
+        self.link(self.viewer.layers.selection.events.active, self._on_selected)
 
     def _start(self) -> None:
+        self._wrong = ""
         self._on_layers()
         self._on_model()
         self._bind()
@@ -233,7 +206,7 @@ class TextDock(Dock):
     def _on_draw(self) -> None:
         annotator = self.session.annotator
         if annotator is not None:
-            DrawnArea(annotator.viewer, annotator.image).draw()
+            self.area.draw(annotator.viewer, annotator.image, self.session.modes)
 
     def _on_released(self) -> None:
         self.control.set_threshold(None)
@@ -258,8 +231,8 @@ class TextDock(Dock):
 
     def _on_refused(self, text: str) -> None:
         """The model cannot know a word: let it be typed otherwise."""
-        self.words.take_back()
         self._on_failed(text)
+        self.words.take_back()
 
     def _on_growing(self, _: object) -> None:
         self.words.select(self.control.text)
@@ -276,6 +249,7 @@ class TextDock(Dock):
         work, text = self.control.work, self.control.text
         if work is None:
             return
+        self._forget_error()
         self.calibration.show_threshold(
             work.scores.thresholds[text],
             work.origin(text),
@@ -292,8 +266,14 @@ class TextDock(Dock):
         self._scale.setText(_SCALE.format(text, rivals))
         self._scale.setToolTip(f"Held against: {work.scores.facts['contrasts']}")
 
-    def _on_active(self, _: object) -> None:
-        """Clicks mark tiles only while the layer of marks is the active one."""
+    def _on_selected(self, _: object) -> None:
+        """Another layer is active: clicks mark tiles only on that of marks."""
+        self._on_active()
+        # a layer that was just added is active for a moment only
+        QTimer.singleShot(0, self.control.marking.resume)
+
+    def _on_active(self, _: object = None) -> None:
+        """Show whether clicks mark tiles, and what they say."""
         marking = self.control.marking
         self.calibration.show_answer(marking.yes if marking.active else None)
 
@@ -305,25 +285,31 @@ class TextDock(Dock):
 
     def _reveal_counts(self) -> None:
         """Scroll to the table, once it is laid out."""
-        self._scroll.ensureWidgetVisible(self.cells, 0, 0)
+        self.page.ensureWidgetVisible(self.cells, 0, 0)
 
     def _show_cuts(self) -> None:
         work, cells = self.control.work, self.control.cells
         if work is not None:
             self.cells.show_cuts(cells.cuts, cells.outdated(work))
 
-    def _on_progress(self, progress: Progress) -> None:
-        far = f": {progress.done:,} of {progress.total:,}." if progress.total else " ..."
-        self._status.setText(f"{progress.text}{far}")
-        self._bar.setValue(round(_BAR * progress.share))
-
     def _say(self, text: str) -> None:
-        self._status.setText(text)
-        busy = self.control.batch.active
-        if busy and not self._busy.isVisibleTo(self):
-            self._bar.setValue(0)
-        self._busy.setVisible(busy)
+        self.report.say(text)
+        self.report.set_busy(self.control.batch.active)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
+        self._wrong = text
         messages.show_error(text)
+
+    def _forget_error(self) -> None:
+        """What went wrong before is over once a person goes on."""
+        wrong, self._wrong = self._wrong, ""
+        if wrong and self._status.text() == wrong:
+            self._say(self._going_on())
+
+    def _going_on(self) -> str:
+        """What can be done now."""
+        work = self.control.work
+        if work is None:
+            return HINT
+        return f"Shown: {self.control.text}. Type another word, mark tiles, or count cells."

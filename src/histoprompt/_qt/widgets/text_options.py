@@ -15,7 +15,7 @@ _SCALES = (1.0, 2.0)
 
 
 class TextOptions(QCollapsible):
-    """Temperature, prompt templates, and how tiles are seen; folded at first.
+    """How scores are softened, how words are put, and how tiles are seen; folded at first.
 
     Attributes
     ----------
@@ -29,11 +29,13 @@ class TextOptions(QCollapsible):
         super().__init__("Advanced")
         default = ScoreParams()
         self._temperature = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100, singleStep=0.1)
-        self._temperature.setToolTip("Above 1 softens scores, below 1 sharpens them")
+        self._temperature.setToolTip(
+            "1 leaves scores as they are; more draws them together, less pulls them apart"
+        )
         self._templates = QComboBox()
         self._templates.addItems(list(TEMPLATES))
         self._templates.setToolTip("Sentences a text is put into, as published with these models")
-        self._surroundings = QCheckBox("see surroundings too")
+        self._surroundings = QCheckBox("with its surroundings")
         self._surroundings.setToolTip(
             "Each tile is also seen at half the magnification: twice the work"
         )
@@ -43,11 +45,11 @@ class TextOptions(QCollapsible):
         self._mpp.setSpecialValueText("as the model says")
         content = QWidget()
         form = QFormLayout(content)
-        form.addRow("Temperature", self._temperature)
-        form.addRow("Templates", self._templates)
-        form.addRow("Scales", self._surroundings)
-        form.addRow("Steps a tile", self._overlap)
-        form.addRow("Shown at", self._mpp)
+        form.addRow("Soften scores by", self._temperature)
+        form.addRow("Word put as", self._templates)
+        form.addRow("Each tile", self._surroundings)
+        form.addRow("Steps per tile", self._overlap)
+        form.addRow("Seen at", self._mpp)
         self.addWidget(content)
         self.set_value(default)
         for spin in (self._temperature, self._overlap, self._mpp):

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QProgressBar,
     QPushButton,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.jobs import Job, Jobs
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.licence import LicenceDialog
+from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
@@ -87,7 +87,7 @@ class WeightsPanel(QWidget):
         self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
         self._busy = row(self._bar, self._cancel)
         self._busy.setVisible(False)
-        self._note = QLabel(wordWrap=True)
+        self._note = Note()
         self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._note.setVisible(False)
         layout = QVBoxLayout(self)
@@ -129,6 +129,8 @@ class WeightsPanel(QWidget):
 
     def _on_cancel(self) -> None:
         if self._job is not None:
+            self._cancel.setEnabled(False)
+            self._say("Cancelling ...")
             self._job.cancel()
 
     # -- asking ------------------------------------------------------------------------------
@@ -167,6 +169,7 @@ class WeightsPanel(QWidget):
     def _submit(self, title: str, work: Work) -> None:
         self._say("")
         self._busy.setVisible(True)
+        self._cancel.setEnabled(True)
         self._bar.setMaximum(0)
         self._job = self._jobs.submit(
             partial(_run, work),

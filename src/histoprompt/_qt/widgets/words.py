@@ -31,10 +31,13 @@ class WordsPanel(QWidget):
         Other texts or contrasts.
     chosen : Signal(str)
         The name of the text to show.
+    typed : Signal
+        A person types a word.
     """
 
     changed = Signal()
     chosen = Signal(str)
+    typed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +59,7 @@ class WordsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         self._line.returnPressed.connect(self._on_add)
+        self._line.textEdited.connect(self.typed)
         self._add.clicked.connect(self._on_add)
         self._remove.clicked.connect(self._on_remove)
         self._contrasts.editingFinished.connect(self._on_contrasts)
@@ -112,6 +116,9 @@ class WordsPanel(QWidget):
         """Put the text that was added last back into the line, to be typed otherwise."""
         if self._fresh in self.texts:
             self._line.setText(self._fresh)
+            # selected, so that the next word takes its place
+            self._line.setFocus()
+            self._line.selectAll()
             self.set_value([t for t in self.texts if t != self._fresh], self.contrasts)
         self._fresh = ""
 

@@ -7,6 +7,8 @@ with its published thresholds; tiles as patho-sam has them.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.windowed import no_step
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
 from histoprompt.models.zoo.fitting import Fit, Prepare, bilinear_matrix
@@ -56,6 +59,13 @@ class DecodedCells:
         self._side = side
         self._device = device
         self._prepare = prepare
+        self._before: Callable[[], object] = no_step
+
+    def stepping(self, step: Callable[[], object]) -> DecodedCells:
+        """The same model, which calls `step` before each tile and before the watershed."""
+        found = copy.copy(self)
+        found._before = step
+        return found
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label the nuclei of an (h, w, 3) uint8 RGB image; see `CellSegmenter.segment`.
@@ -75,9 +85,11 @@ class DecodedCells:
         whole = Box.of_shape(image.shape)
         found = np.zeros((3, *image.shape[:2]), np.float32)
         for tile in TileGrid(whole, TILE, HALO, whole):
+            self._before()
             part = self._look(np.ascontiguousarray(image[tile.outer.slices()]))
             inner = tile.inner.slices((tile.outer.r0, tile.outer.c0))
             found[:, *tile.inner.slices()] = part[:, *inner]
+        self._before()
         return found
 
     def _look(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from histoprompt.core.geometry import Box
 from histoprompt.models.instances import decode
 from histoprompt.models.pooling import pool
+from histoprompt.models.windowed import no_step
 from histoprompt.models.zoo.lite_networks import STEP, Networks
 
 WINDOW, SHIFT = 512, 384  # the windows from the image's corner on
@@ -23,6 +25,13 @@ class CellModel:
         self._networks = networks
         width = networks.cells.trunk.widths[-1]
         self._names = tuple(f"net_{k:03d}" for k in range(width))
+        self._before: Callable[[], object] = no_step
+
+    def stepping(self, step: Callable[[], object]) -> CellModel:
+        """The same model, which calls `step` before each window and before nuclei are separated."""
+        found = copy.copy(self)
+        found._before = step
+        return found
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -62,11 +71,13 @@ class CellModel:
         maps = np.zeros((3, rows, cols), np.float32)
         found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
         for seen, keep in _windows(rows, cols):
+            self._before()
             part = self._networks.look(padded[seen.slices()])
             maps[:, *seen.slices()] += part[0] * _weights(seen, keep, (rows, cols))
             if features:
                 own = keep.shift(-seen.r0, -seen.c0)
                 found[:, *_coarse(keep).slices()] = part[1][:, *_coarse(own).slices()]
+        self._before()
         return maps[:, :h, :w], found
 
 
