@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakMethod
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
@@ -12,7 +13,9 @@ from psygnal import Signal
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.counting import Counting
+from histoprompt._qt.hand import Unfinished
 from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.undo import UndoStack
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -29,6 +32,8 @@ class Session:
         Works on the chosen image; None until one is chosen.
     counting : Counting
         The count that is worked on.
+    steps : UndoStack
+        Everything that can be taken back in this viewer.
     reason : str
         Why there is no annotator, where that needs saying.
     annotating : Signal
@@ -49,9 +54,12 @@ class Session:
         self.jobs = Jobs()
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
-        self.counting = Counting(self.jobs, manager)
+        self.steps = UndoStack()
+        self.counting = Counting(self.jobs, manager, self.steps)
         self.reason = ""
+        self._unfinished: dict[str, Unfinished] = {}
         self._changing = False
+        self._holds: list[WeakMethod[Callable[[], str]]] = []
         self._users: set[object] = set()
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -70,8 +78,26 @@ class Session:
             self.annotator = None if image is None else self._annotator(image)
         finally:
             self._changing = False
+        self.steps.earlier = self.annotator
         self.reason = reason
         self.annotating.emit()
+
+    def take_unfinished(self) -> Unfinished | None:
+        """What was in hand on the present slide when it was left; given once."""
+        present = self.annotator
+        return None if present is None else self._unfinished.pop(present.slide.key, None)
+
+    @property
+    def at_work(self) -> str:
+        """Why another slide should not be turned to unasked; empty if nothing speaks against it."""
+        if self.jobs.active:
+            return "work is still running"
+        asked = [hold() for hold in self._holds]
+        return next((text for text in (ask() for ask in asked if ask is not None) if text), "")
+
+    def hold(self, why: Callable[[], str]) -> None:
+        """Ask this method before another slide is turned to unasked: a reason, or an empty text."""
+        self._holds.append(WeakMethod(why))
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""
@@ -102,6 +128,7 @@ class Session:
                 jobs=self.jobs,
                 manager=self.manager,
                 cache=self.cache,
+                steps=self.steps,
             )
         except HistopromptError as error:
             self.failed.emit(str(error))
@@ -111,6 +138,9 @@ class Session:
         """Close an annotator and take its layers away."""
         if annotator is None:
             return
+        kept = annotator.unfinished
+        if kept is not None:
+            self._unfinished[annotator.slide.key] = kept
         annotator.close()
         for layer in annotator.own_layers:
             if layer in self.viewer.layers:

@@ -57,6 +57,8 @@ class Task:
 
     report: Callable[[Progress], None] = _ignore
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+    _settled: threading.Event = field(default_factory=threading.Event, repr=False)
+    _choosing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def cancelled(self) -> bool:
@@ -64,8 +66,23 @@ class Task:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Ask the job to stop; it does so at its next `step`."""
-        self._cancelled.set()
+        """Ask the job to stop; it does so at its next `step`. Too late after `settle`."""
+        with self._choosing:
+            if not self._settled.is_set():
+                self._cancelled.set()
+
+    def settle(self) -> None:
+        """Begin what must not be left half done: from here on a cancel comes too late.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was called before.
+        """
+        with self._choosing:
+            if self._cancelled.is_set():
+                raise Cancelled
+            self._settled.set()
 
     def step(self, done: int, total: int, text: str = "") -> None:
         """Report progress, and stop here if the user cancelled.
@@ -81,4 +98,9 @@ class Task:
 
     def part(self, start: float, stop: float) -> Task:
         """A task for a part of the work, in [0, 1] of it; cancelling either cancels both."""
-        return Task(lambda told: self.report(told.within(start, stop)), self._cancelled)
+        return Task(
+            lambda told: self.report(told.within(start, stop)),
+            self._cancelled,
+            self._settled,
+            self._choosing,
+        )

@@ -182,6 +182,8 @@ class TextDock(Dock):
         self.link(control.failed, self._on_failed)
         self.link(control.refused, self._on_refused)
         self.link(control.batch.status, self._say)
+        self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.failed, self._say)
         self.link(control.batch.progress, self._on_progress)
         self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self.calibration.show_answer)
