@@ -147,7 +147,7 @@ class Annotator:
 
     @property
     def tool(self) -> str:
-        """What a click or stroke does now: a tool of prompts, "paint", "erase", "merge" or "delete".
+        """What a click or stroke does: a tool of prompts, "paint", "erase", "merge" or "delete".
 
         Empty if clicks go elsewhere.
         """

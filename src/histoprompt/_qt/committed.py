@@ -325,7 +325,7 @@ class CommittedObjects:
         return "; ".join([text, *notes])
 
     def _pieces(self, object_id: int) -> int:
-        """How many parts an object has; diagonal neighbours are one. 1 if it is too large to see."""
+        """How many parts an object has, diagonal neighbours joined; 1 if it is too large."""
         box = self.store.box_of(object_id)
         if box is None or box.area > _COUNTED:
             return 1

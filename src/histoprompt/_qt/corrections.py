@@ -16,7 +16,6 @@ Mode = Literal["off", "merge", "delete"]
 Action = Literal["off", "merge", "delete", "choose"]
 
 _HINTS: dict[Mode, str] = {
-    "off": "",
     "merge": "Click the objects to join, one after another.",
     "delete": "Click the objects to remove.",
 }
@@ -65,12 +64,14 @@ class Corrections:
 
     def choose(self, mode: Mode) -> None:
         """Make plain clicks merge, delete, or do neither."""
-        self.mode, self._picked = mode, 0
-        layer = self._committed.layer
-        if mode != "off":
-            self._viewer.layers.selection.active = layer
-            layer.mode = "pan_zoom"
-            self.said.emit(_HINTS[mode])
+        self.mode, self._picked = "off", 0
+        if mode == "off":
+            return
+        self._viewer.layers.selection.active = self._committed.layer
+        self._committed.layer.mode = "pan_zoom"
+        # Only now: turning to the layer ends a mode that was on.
+        self.mode = mode
+        self.said.emit(_HINTS[mode])
 
     def click(self, row: float, col: float, action: Action) -> None:
         """Merge, delete or choose the object at a level-0 position."""

@@ -28,7 +28,7 @@ TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The prompts at one moment; scribbles as the indices and values of painted pixels of `area`."""
+    """The prompts at one moment; scribbles as indices and values of painted pixels of `area`."""
 
     area: Frame
     points: NDArray[np.float64]
@@ -218,7 +218,7 @@ class PromptLayers:
         self.scribbles.refresh()
 
     def _on_press(self, _: Points, event: Any) -> None:
-        """Note what this press says; napari adds the point on release, whoever hears of it first."""
+        """Note what this press says; napari adds the point on release, whoever hears it first."""
         if is_right(event):
             self._once = not self._inside
         else:

@@ -230,6 +230,7 @@ class PromptDock(Dock):
     def _on_tool(self, button: QPushButton) -> None:
         if self._bound is not None:
             self._bound.choose(_name_of(button, self._modes))
+            self._show_tool()
 
     def _on_lines(self, on: bool) -> None:
         if self._bound is not None:
@@ -318,6 +319,7 @@ class PromptDock(Dock):
     def _toggle(self) -> None:
         if self._bound is not None:
             self._bound.choose(self._bound.prompts.toggle())
+            self._show_tool()
 
     def _show_tool(self) -> None:
         """Press the button of the tool that clicks go to, and no other."""
