@@ -12,6 +12,8 @@ from qtpy.QtTest import QTest
 
 # napari drops moves that follow each other faster than this, milliseconds.
 MOVE_MS = 25
+# A pixel of the canvas is the nearest a place can be pointed at.
+_NEAR_PX = 2.0
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 _MODIFIERS = {
     "Control": Qt.KeyboardModifier.ControlModifier,
@@ -34,9 +36,15 @@ class Pointer:
         self._canvas = owner.viewer.window._qt_viewer.canvas.native
 
     def move(self, place: tuple[float, float]) -> None:
-        """Move there, and let napari hear of it."""
-        QTest.mouseMove(self._canvas, self._pixel(place))
-        QTest.qWait(MOVE_MS)
+        """Move there, and go on once napari has heard of it."""
+        pixel, heard = self._pixel(place), False
+        assert self._canvas.rect().contains(pixel), f"{place} is off the canvas"
+        while not heard:
+            QTest.mouseMove(self._canvas, pixel)
+            QTest.qWait(MOVE_MS)
+            there = self._owner.image.world_to_data(self._owner.viewer.cursor.position)[-2:]
+            off = np.abs(np.array(there) - place) * self._owner.image.scale[-1]
+            heard = bool(np.all(off * self._owner.viewer.scene.camera.zoom < _NEAR_PX))
 
     def click(
         self, place: tuple[float, float], *held: str, button: Qt.MouseButton = LEFT, shake: int = 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from five_nuclei import NUCLEI
 from pointer import RIGHT, Pointer
+from qtpy.QtTest import QTest
 
 from histoprompt._qt import audit_layers, count_layers, layers, score_layers
 from histoprompt._qt.audit_layers import AuditLayers
@@ -383,6 +384,9 @@ def marking(make_napari_viewer, monkeypatch, tmp_path, until):
     dock.words._line.setText("tumour")
     dock.words._line.returnPressed.emit()
     until(lambda: dock.control.work is not None)
+    viewer.window.resize(1500, 950)
+    QTest.qWait(100)
+    viewer.fit_to_view()
     yield Marking(dock, Pointer(dock.session.annotator))
     session_of(viewer).close()
 
