@@ -61,6 +61,7 @@ class CommittedObjects:
         self.class_name = ""
         self.chosen = 0
         self._choosing = False
+        self._met: dict[str, None] = {}
         self._known = self._read(area)
         self.layer: Labels = layers.make_committed(image, area, self._known.copy())
         self._new_label()
@@ -220,8 +221,10 @@ class CommittedObjects:
 
     def _describe(self) -> None:
         """Colour objects by class, and let napari's status bar tell it."""
-        classes, names = self.store.classes(), self.class_names
-        shown = tuple(sorted({*names, *filter(None, (self.class_name,))}))
+        classes = self.store.classes()
+        # A class keeps its colour: those met first come first, whatever classes come after.
+        self._met |= {classes[i]: None for i in sorted(classes) if classes[i]}
+        shown = tuple(self._met)
         held = self.layer.colormap
         serves = isinstance(held, ObjectColormap) and held.serves(shown)
         colours = held if serves else colormap_of(shown)

@@ -151,12 +151,6 @@ class Jobs(QObject):
         """Call ``fn(*args)`` on the GUI thread, soon; may be called from any thread."""
         self._emit(partial(self._call_handler, "A message", _reference(fn), *args))
 
-    @property
-    def active(self) -> bool:
-        """Whether anything runs, waits to, or has its result on the way."""
-        with self._ready:
-            return bool(self._active)
-
     def cancel_all(self) -> None:
         """Cancel what runs and what is queued."""
         with self._ready:

@@ -52,13 +52,6 @@ def is_result(layer: Layer) -> bool:
     return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") in RESULTS
 
 
-def is_slide(layer: object) -> bool:
-    """Whether the plugin's reader made this layer from a file."""
-    return isinstance(layer, Image) and bool(
-        layer.metadata.get("histoprompt", NONE_GIVEN).get("path") and not is_result(layer)
-    )
-
-
 def slide_of(layer: Image) -> Slide:
     """The slide behind an image layer: by path if the plugin's reader made it, else its arrays.
 

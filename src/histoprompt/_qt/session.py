@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakMethod
+from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
@@ -59,7 +58,6 @@ class Session:
         self.reason = ""
         self._unfinished: dict[str, Unfinished] = {}
         self._changing = False
-        self._holds: list[WeakMethod[Callable[[], str]]] = []
         self._users: set[object] = set()
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -86,18 +84,6 @@ class Session:
         """What was in hand on the present slide when it was left; given once."""
         present = self.annotator
         return None if present is None else self._unfinished.pop(present.slide.key, None)
-
-    @property
-    def at_work(self) -> str:
-        """Why another slide should not be turned to unasked; empty if nothing speaks against it."""
-        if self.jobs.active:
-            return "work is still running"
-        asked = [hold() for hold in self._holds]
-        return next((text for text in (ask() for ask in asked if ask is not None) if text), "")
-
-    def hold(self, why: Callable[[], str]) -> None:
-        """Ask this method before another slide is turned to unasked: a reason, or an empty text."""
-        self._holds.append(WeakMethod(why))
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""

@@ -88,7 +88,6 @@ class TextController:
         self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
         self.marking, self.best = TileMarking(session.viewer, self), BestTiles(session.jobs)
-        session.hold(self._held)
         self._fitting = Fitting(session.jobs)
         self._fitting.fitted.connect(self._on_fitted)
         self.layers: ScoreLayers | None = None
@@ -315,10 +314,6 @@ class TextController:
         if self.work is None or self._search is None:
             return {}
         return self.work.typed if self._search.serves(*look) else {}
-
-    def _held(self) -> str:
-        """Why turning to another slide would lose something."""
-        return "the maps of words are shown on it" if self.work is not None else ""
 
     def _counts(self) -> RegionCounts | None:
         """The cells counted in the regions there are now."""

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt import layers, messages
+from histoprompt._qt import messages
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.camera import focus_canvas
 from histoprompt._qt.docks import open_dock
@@ -183,28 +183,13 @@ class PromptDock(Dock):
     # -- what the user does ------------------------------------------------------------------
 
     def _on_layers(self, event: object = None) -> None:
-        """Offer the images there are; the first one is taken at once, a new slide is followed."""
+        """Offer the images there are; the first one is taken at once."""
         inserted = getattr(event, "value", None)
-        images, present = self.images.images, self.session.annotator
-        if present is None and len(images) == 1 and inserted in (None, images[0]):
+        images = self.images.images
+        if self.session.annotator is None and len(images) == 1 and inserted in (None, images[0]):
             self.session.annotate(images[0])
-        elif present is not None and inserted in images and layers.is_slide(inserted):
-            self._follow_slide(inserted, present.image)
         chosen = self.session.annotator
         self.images.refill(chosen.image if chosen else None)
-
-    def _follow_slide(self, image: Image, present: Image) -> None:
-        """Turn to a slide that was opened just now, unless something would be lost by it."""
-        why = self.session.at_work
-        if why:
-            self._say(
-                f"{image.name} was opened. This dock stays on {present.name}, because {why}: "
-                f"choose {image.name} above to go on there."
-            )
-            return
-        self.session.annotate(image)
-        if self.session.annotator is not None:
-            self._say(f"Now on {image.name}. Everything on {present.name} is kept. {HINT}")
 
     def _on_layer_gone(self, _: object = None) -> None:
         chosen = self.session.annotator
@@ -307,7 +292,8 @@ class PromptDock(Dock):
     def _greet(self, annotator: Annotator) -> None:
         """Say what there is on a slide already."""
         count = annotator.store.count
-        self._say(f"{messages.many(count, 'object')} restored. {HINT}" if count else HINT)
+        restored = f"{messages.many(count, 'object')} restored. " if count else ""
+        self._say(f"On {annotator.image.name}: {restored}{HINT}")
         unfinished = self.session.take_unfinished()
         if unfinished is not None:
             annotator.take_up(unfinished)
