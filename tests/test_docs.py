@@ -132,13 +132,13 @@ def test_the_page_of_commands_says_what_is_required_and_what_is_the_default() ->
     assert "histoprompt-cells" in segmenter
 
 
-def test_keys_are_the_plugin_s() -> None:
-    from histoprompt._qt.keys import KEYS, MARK_KEYS, REVIEW_KEYS, TOGGLE
+def test_keys_and_gestures_are_the_plugin_s() -> None:
+    from histoprompt._qt.keys import TABLE
 
     page = made("places").filled(PAGES["docs/guide/keys.md"])
-    shown = set(re.findall(r"<kbd>([^<]+)</kbd>", page))
-    for key in (*KEYS, *MARK_KEYS, *map(str.upper, REVIEW_KEYS), TOGGLE):
-        assert {part.replace("Control", "Ctrl") for part in key.split("-")} <= shown, key
+    for gesture in TABLE:
+        keys = "+".join(f"<kbd>{part}</kbd>" for part in gesture.title.split("+"))
+        assert f"| {keys} | {gesture.where} | {gesture.does} |" in page
 
 
 # -- written pages -------------------------------------------------------------------------------

@@ -1,34 +1,14 @@
-"""The keys of the plugin, as the code binds them."""
+"""The keys and gestures of the plugin, as the code serves them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-_NAMES = {"Control": "Ctrl"}
-
-
-def rows() -> Iterator[tuple[str, str, str]]:
-    """Every key: where it works, the key, what it does.
-
-    The one place that knows where the code keeps its keys.
-    """
-    from histoprompt._qt.keys import KEYS, MARK_KEYS, REVIEW_KEYS, TOGGLE
-
-    for key, (_, does) in KEYS.items():
-        yield "any layer of the plugin", key, does
-    yield "clicks, scribbles", TOGGLE, "Switch between inside and outside"
-    for key, does in REVIEW_KEYS.items():
-        yield "`counted_cells`", key.upper(), does
-    for key, (_, does) in MARK_KEYS.items():
-        yield "`tile_marks`", key, does
-
 
 def table() -> str:
-    """The keys as a table."""
-    lines = [f"| {_shown(key)} | {where} | {does} |" for where, key, does in rows()]
-    return "\n".join(["| key | on | does |", "| --- | --- | --- |", *lines])
+    """All of them as a table, by the layer they work on."""
+    from histoprompt._qt.keys import TABLE
 
-
-def _shown(key: str) -> str:
-    parts = [_NAMES.get(part, part) for part in key.split("-")]
-    return "+".join(f"<kbd>{part}</kbd>" for part in parts)
+    lines = ["| key or gesture | on | does |", "| --- | --- | --- |"]
+    for gesture in TABLE:
+        keys = "+".join(f"<kbd>{part}</kbd>" for part in gesture.title.split("+"))
+        lines.append(f"| {keys} | {gesture.where} | {gesture.does} |")
+    return "\n".join(lines)

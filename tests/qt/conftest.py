@@ -53,7 +53,8 @@ def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptD
 def text_dock(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
     """The Text dock beside the sample slide, with nothing kept from other tests."""
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
-    viewer = make_napari_viewer()
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1500, 950)
     viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
     widget = TextDock(viewer)
     viewer.window.add_dock_widget(widget, name="Text")

@@ -10,7 +10,6 @@ from five_nuclei import NUCLEI, RADIUS
 from qtpy.QtCore import Qt
 
 from histoprompt._qt import layers
-from histoprompt._qt.corrections import Corrections
 from histoprompt._qt.prompt_params import PromptParams
 from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
@@ -113,20 +112,21 @@ def test_prompts_are_undone_one_by_one_then_labels(dock, until):
 
 
 def test_undo_gives_scribbles_and_boxes_back_exactly(dock):
-    prompts = dock.session.annotator.prompts
+    annotator = dock.session.annotator
+    prompts = annotator.prompts
     prompts.scribbles.paint((30, 30), 1)
     before = prompts.snapshot()
     prompts.boxes.add_rectangles(layers.box_vertices(Box(10, 20, 40, 60)))
-    prompts.points.feature_defaults = {"label": "negative"}
+    prompts.choose("click -")
     prompts.points.add((5, 5))
-    prompts.undo()
-    prompts.undo()
+    annotator.undo()
+    annotator.undo()
     after = prompts.snapshot()
     assert np.array_equal(before.painted, after.painted)
     assert after.boxes == ()
-    prompts.redo()
+    annotator.redo()
     assert prompts.drawn_boxes == [Box(10, 20, 40, 60)]
-    prompts.redo()
+    annotator.redo()
     assert prompts.snapshot().labels.tolist() == [False]
 
 
@@ -134,7 +134,7 @@ def test_merge_delete_undo_redo_by_clicks(dock, until):
     annotator = dock.session.annotator
     first = _commit_click(dock, until, *NUCLEI[0])
     second = _commit_click(dock, until, *NUCLEI[1])
-    corrections = Corrections(annotator)
+    corrections = annotator.corrections
     corrections.click(*NUCLEI[0], "merge")
     corrections.click(*NUCLEI[1], "merge")
     assert set(np.unique(_committed(dock))) == {0, min(first, second)}

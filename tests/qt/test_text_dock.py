@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pointer import Pointer
 from qtpy.QtTest import QTest
 
 from histoprompt._qt.drawn_area import DrawnArea
@@ -49,15 +49,9 @@ def idle(dock: TextDock) -> bool:
     return not any(job.active for job in dock.control.batch._running)
 
 
-def click(dock: TextDock, row: float, col: float, *modifiers: str) -> None:
-    """A click on the layer of marks as napari tells of it, at a level-0 position."""
-    layer = dock.control.layers.marks
-    position = dock.session.annotator.image.data_to_world((row, col))
-    event = SimpleNamespace(type="mouse_press", position=position, modifiers=modifiers)
-    steps = layer.mouse_drag_callbacks[-1](layer, event)
-    next(steps)
-    event.type = "mouse_release"
-    assert next(steps, "ended") == "ended"
+def click(dock: TextDock, row: float, col: float, *held: str) -> None:
+    """A click on the canvas at a level-0 position, with keys held."""
+    Pointer(dock.session.annotator).click((row, col), *held)
 
 
 def middle(dock: TextDock, tile: int) -> tuple[float, float]:

@@ -81,7 +81,7 @@ def correct(demo: Demo, action: str, *nuclei: Nucleus) -> None:
     button.click()
     assert button.isChecked()
     for nucleus in nuclei:
-        demo.dock._corrections.click(*nucleus.middle, action)
+        demo.annotator.corrections.click(*nucleus.middle, action)
 
 
 def stored(demo: Demo) -> NDArray[np.uint32]:
@@ -161,6 +161,8 @@ def test_an_undone_object_leaves_the_picture(demo, until):
     by_box(demo, nucleus, until)
     shown = around(demo, nucleus, canvas(demo))
     assert np.abs(shown - before).mean() > 15
+    demo.dock._actions["undo"].click()
+    assert demo.annotator.preview.shown, "its prompt is in hand again"
     demo.dock._actions["undo"].click()
     gone = around(demo, nucleus, canvas(demo))
     assert np.abs(gone - before).mean() < 2

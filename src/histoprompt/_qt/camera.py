@@ -1,4 +1,4 @@
-"""Where the camera looks, and where keys go."""
+"""Where the camera looks, and which keys go to the canvas."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.messages import many
+from histoprompt._qt.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
@@ -46,13 +48,14 @@ class Classing:
     status = Signal(str)
     failed = Signal(str)
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, steps: UndoStack) -> None:
+        self._jobs, self._steps = jobs, steps
         self.params = TrainParams()
         self.open(None)
 
     def open(self, work: Work | None) -> None:
         """Serve another count, with the labels given to its cells before; None for no count."""
+        self._steps.forget(self)
         self._work = work
         self.cells: CellTable | None = work.cells if work else None
         self.fit: Fit | None = None
@@ -85,17 +88,18 @@ class Classing:
 
     def add_class(self, name: str) -> None:
         """Make a class."""
-        self._change(lambda now: now.with_class(name))
+        self._change(f"the class {name}", lambda now: now.with_class(name))
 
     def remove_class(self, name: str) -> None:
         """Remove a class and the labels of it."""
-        self._change(lambda now: now.without_class(name))
+        self._change(f"removing the class {name}", lambda now: now.without_class(name))
 
     def label(self, ids: Iterable[int], name: str) -> None:
         """Say which class cells have."""
         known = [i for i in ids if self.holds(i)]
         if known:
-            self._change(lambda now: now.labelled(known, name))
+            title = f"the class {name} given to {many(len(known), 'cell')}"
+            self._change(title, lambda now: now.labelled(known, name))
 
     def answer(self, key: str) -> None:
         """Answer the suggestion: "a", "r" or "u"."""
@@ -103,29 +107,34 @@ class Classing:
         if suggestion is None:
             self.status.emit("No cell is offered: label a few cells of each class first.")
             return
-        self._change(lambda now: now.answered(suggestion, key))
+        self._change("the answer to the offered cell", lambda now: now.answered(suggestion, key))
 
     def undo(self) -> None:
-        """Take back what was said last."""
-        self._walk("undo", "Nothing to take back.")
+        """Take back what was done last, here or elsewhere."""
+        self._steps.undo()
 
     def redo(self) -> None:
-        """Say again what was taken back."""
-        self._walk("redo", "Nothing was taken back.")
+        """Do again what was taken back last."""
+        self._steps.redo()
 
     def learn_by(self, params: TrainParams) -> None:
         """Learn in this way from now on."""
         self.params = params
         self.relearn()
 
-    def _walk(self, way: str, nothing: str) -> None:
-        if self._history is None or not getattr(self._history, way)():
-            self.status.emit(nothing)
-            return
-        self.labelled.emit()
-        self.relearn()
+    def _back(self) -> bool:
+        return self._walked(self._history is not None and self._history.undo())
 
-    def _change(self, change: Callable[[Labelling], Labelling]) -> None:
+    def _again(self) -> bool:
+        return self._walked(self._history is not None and self._history.redo())
+
+    def _walked(self, walked: bool) -> bool:
+        if walked:
+            self.labelled.emit()
+            self.relearn()
+        return walked
+
+    def _change(self, title: str, change: Callable[[Labelling], Labelling]) -> None:
         if self._history is None:
             self.status.emit("Count some cells first.")
             return
@@ -134,6 +143,7 @@ class Classing:
         except HistopromptError as error:
             self.failed.emit(str(error))
             return
+        self._steps.push(title, self._back, self._again, self)
         self.labelled.emit()
         self.relearn()
 

@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from histoprompt._qt.classing import Classing
 from histoprompt._qt.jobs import Job, Jobs
+from histoprompt._qt.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
@@ -48,6 +49,8 @@ class Counting:
         The audit changed: read `audit`.
     chosen : Signal(int, object)
         A cell was chosen, and by whom.
+    steps : UndoStack
+        Where what a person said can be taken back.
     busy : Signal(bool)
         A count or an export started or ended.
     status, failed : Signal(str)
@@ -62,9 +65,10 @@ class Counting:
     failed = Signal(str)
     progress = Signal(Progress)
 
-    def __init__(self, jobs: Jobs, manager: ModelManager) -> None:
+    def __init__(self, jobs: Jobs, manager: ModelManager, steps: UndoStack | None = None) -> None:
         self._jobs, self._manager = jobs, manager
-        self.classes = Classing(jobs)
+        self.steps = UndoStack() if steps is None else steps
+        self.classes = Classing(jobs, self.steps)
         self.classes.status.connect(self.status.emit)
         self.classes.failed.connect(self.failed.emit)
         self._job: Job | None = None

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import QApplication
 
 from histoprompt._qt import layers
 from histoprompt._qt.annotator import Annotator
-from histoprompt._qt.corrections import Corrections
 from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
@@ -84,7 +83,7 @@ def walk(demo: Demo, targets: Sequence[Box]) -> None:
     demo.dock.choose("scribble +")
     _scribble(annotator, targets[-1])
     scribbled = _commit(annotator)
-    corrections = Corrections(annotator)
+    corrections = annotator.corrections
     for target in targets[:2]:
         corrections.click(*target.centre, "merge")
     annotator.undo()

@@ -47,6 +47,7 @@ class Job:
         self._handlers: dict[str, Callable[[], Handler | None]] = {}
         self._progress = Latest()
         self._superseded = False
+        self._abandon = False
 
     @property
     def active(self) -> bool:

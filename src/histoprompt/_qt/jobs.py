@@ -138,6 +138,7 @@ class Jobs(QObject):
         on_error: Handler | None = None,
         on_cancel: Handler | None = None,
         on_progress: Handler | None = None,
+        abandon: bool = False,
     ) -> Job:
         """Call ``fn(*args, task=task)`` in a lane.
 
@@ -167,6 +168,9 @@ class Jobs(QObject):
         on_progress : callable
             Given a `Progress`, at most twenty times a second; the newest always arrives while
             the job runs.
+        abandon : bool
+            A cancel ends the job for its handlers at once, and the function is left to stop by
+            itself; for functions that write nothing after a cancel.
         """
         handlers = {
             "done": on_done,
@@ -175,6 +179,7 @@ class Jobs(QObject):
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
+        job._abandon = abandon
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
@@ -262,8 +267,10 @@ class Jobs(QObject):
     def _cancel(self, job: Job) -> None:
         job._task.cancel()
         with self._ready:
-            if job in self._queues[job.lane]:
+            queued = job in self._queues[job.lane]
+            if queued:
                 self._queues[job.lane].remove(job)
+            if queued or (job._abandon and job._task.cancelled):
                 self._emit(partial(self._finish, job, "cancel", None))
 
     def _supersede(self, key: str) -> None:
@@ -279,6 +286,8 @@ class Jobs(QObject):
 
     def _finish(self, job: Job, outcome: Outcome, payload: Any) -> None:
         with self._ready:
+            if job not in self._active:  # abandoned, and told of already
+                return
             self._active.remove(job)
         if job._task.cancelled:
             outcome = "cancel"

@@ -30,9 +30,16 @@ CURRENT = "current_object"
 COMMITTED = "committed_objects"
 OUTLINES = "nuclei_outlines"
 
-GREEN, RED, CYAN, BLUE = "#2ca02c", "#d62728", "#17becf", "#0a58ff"
+# Inside and outside: hues that colour-blind eyes tell apart. Outlines of nuclei must show on blue.
+GREEN, RED, CYAN, BRIGHT = "#009e73", "#d55e00", "#17becf", "#00ffff"
+# Inside and outside differ in shape too.
+INSIDE_SYMBOL, OUTSIDE_SYMBOL = "disc", "x"
+# Clicks are drawn in this size on the screen, pixels, whatever the zoom.
+CLICK_SIZE = 12
 # Kinds of layers that are no slides, though they may be images.
 RESULTS = ("heatmap",)
+# Low enough to judge the nucleus below.
+COMMITTED_OPACITY = 0.45
 NONE_GIVEN: Mapping[str, Any] = {}
 
 
@@ -113,7 +120,7 @@ def transform_of(image: Image, frame: Frame | None = None) -> dict[str, Any]:
 
 
 def make_points(image: Image) -> Points:
-    """An empty layer for clicks, green inside and red outside."""
+    """An empty layer for clicks: green discs inside, red crosses outside, the same at any zoom."""
     return Points(
         np.empty((0, 2)),
         ndim=2,
@@ -123,8 +130,9 @@ def make_points(image: Image) -> Points:
         face_color=GREEN,
         border_color="white",
         border_width=0.15,
-        size=12,
-        symbol="o",
+        size=CLICK_SIZE,
+        canvas_size_limits=(CLICK_SIZE, CLICK_SIZE),
+        symbol=INSIDE_SYMBOL,
         metadata=provenance(kind="prompt"),
         **transform_of(image),
     )
@@ -160,7 +168,7 @@ def make_current(image: Image, area: Frame) -> Labels:
 def make_outlines(image: Image, area: Frame) -> Labels:
     """An empty, hidden layer for outlines of nuclei that a click can take."""
     layer = _labels(
-        image, area, name=OUTLINES, kind="preview", colormap=_two_colours(BLUE, "transparent")
+        image, area, name=OUTLINES, kind="preview", colormap=_two_colours(BRIGHT, "transparent")
     )
     layer.visible, layer.editable = False, False
     return layer
@@ -171,7 +179,7 @@ def make_committed(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labe
     return Labels(
         labels,
         name=COMMITTED,
-        opacity=0.6,
+        opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
         **transform_of(image, area),
     )
@@ -203,11 +211,12 @@ def move(layer: Layer, image: Image, frame: Frame | None = None) -> None:
     layer.scale, layer.translate = place["scale"], place["translate"]
 
 
-def colour_clicks(layer: Points) -> None:
-    """Colour clicks by what they mean; napari's own colour cycles stumble over an empty layer."""
+def draw_clicks(layer: Points) -> None:
+    """Colour and shape clicks by what they mean; napari's colour cycles fail on an empty layer."""
     _, labels = read_clicks(layer)
     if len(labels):
         layer.face_color = [GREEN if inside else RED for inside in labels]
+        layer.symbol = [INSIDE_SYMBOL if inside else OUTSIDE_SYMBOL for inside in labels]
 
 
 def read_clicks(layer: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

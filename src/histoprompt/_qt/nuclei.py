@@ -125,6 +125,7 @@ class Nuclei:
                 title="Outlining nuclei",
                 on_done=self._on_looked,
                 on_error=self.status.emit,
+                abandon=True,
             )
 
     def under(self, prompt: Prompt) -> Mask | None:
@@ -153,7 +154,7 @@ class Nuclei:
 
         `where` tells the user which region it is.
         """
-        self.status.emit(f"Finding all nuclei {where} ...")
+        _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
             partial(fill_store, card=self.card, manager=self._manager, weights=self._weights),
             self._slide,
@@ -166,7 +167,14 @@ class Nuclei:
             on_error=self.status.emit,
             on_cancel=self._on_cancelled,
             on_progress=self.progress.emit,
+            abandon=True,
         )
+        self.status.emit(f"Finding all nuclei {where} ...")
+
+    @property
+    def filling(self) -> bool:
+        """Whether all nuclei of a region are being looked for."""
+        return _busy(self._filling)
 
     def in_view(self) -> Box | None:
         """The part of the slide in view, integer level-0 pixels."""
@@ -198,7 +206,7 @@ class Nuclei:
         self._committed.show_change(change, f"Found {count} new nuclei {where}")
 
     def _on_cancelled(self) -> None:
-        self.status.emit("Cancelled; labels are as they were.")
+        self.status.emit("Cancelled: no nucleus was committed; labels are as they were.")
 
     def _draw(self) -> None:
         area, data = self._committed.area, self._committed.layer.data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from napari.components import ViewerModel
@@ -19,6 +20,30 @@ from histoprompt.pipelines.segment import ObjectMasks
 USED_BOX = "box_used"
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What was shown at one moment.
+
+    Attributes
+    ----------
+    found : tuple of ObjectMasks
+        The answers.
+    candidate : int
+        Which mask of a single one.
+    painted : (n,) int32 or None
+        Indices of the array's pixels that the user left in place of it; None if it was not touched.
+    """
+
+    found: tuple[ObjectMasks, ...] = ()
+    candidate: int = 0
+    painted: NDArray[np.int32] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was shown."""
+        return not self.found and self.painted is None
+
+
 class Preview:
     """Candidate masks drawn over the work area, and the boxes that prompts were turned into.
 
@@ -28,11 +53,11 @@ class Preview:
         1 inside the object or objects in hand. The user may paint into it.
     is_sketch : bool
         What is shown is the answer to a prompt that is still being drawn.
-    painted : Signal
-        The user did.
+    painted : Signal(Shown, Shown)
+        The user did: what was shown before and after.
     """
 
-    painted = Signal()
+    painted = Signal(Shown, Shown)
 
     def __init__(self, viewer: ViewerModel, image: Image, area: Frame) -> None:
         self._viewer, self._image, self._area = viewer, image, area
@@ -41,6 +66,7 @@ class Preview:
         self.is_sketch = False
         self.layer: Labels = layers.make_current(image, area)
         self._shown: NDArray[np.uint8] = self.layer.data.copy()
+        self._last = Shown()
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_painting)
         self.used_box: Shapes | None = None
@@ -77,6 +103,27 @@ class Preview:
         """The mean IoU the model expects of what is shown, where it says."""
         scores = [mask.score for mask in self.masks if mask.score is not None]
         return float(np.mean(scores)) if scores else None
+
+    @property
+    def state(self) -> Shown:
+        """What is shown now, to be put back by `put`; a drawing's answer is nothing to keep."""
+        if self.is_sketch:
+            return Shown()
+        data = np.asarray(self.layer.data)
+        touched = not np.array_equal(data, self._shown)
+        painted = np.flatnonzero(data).astype(np.int32) if touched else None
+        return Shown(tuple(self._found), self._candidate, painted)
+
+    def put(self, state: Shown) -> None:
+        """Show what was shown once; what was painted must be of the present work area."""
+        self._found, self._candidate, self.is_sketch = list(state.found), state.candidate, False
+        self._draw()
+        if state.painted is not None:
+            self.layer.data[...] = 0
+            self.layer.data.reshape(-1)[state.painted] = 1
+            self._last = state
+            self.layer.refresh()
+        self._draw_used_boxes()
 
     def show(self, found: Sequence[ObjectMasks]) -> None:
         """Draw the best mask of each object; an empty sequence clears."""
@@ -122,10 +169,12 @@ class Preview:
         layers.move(self.layer, self._image, area)
 
     def _take_painting(self) -> bool:
-        painted = not np.array_equal(self.layer.data, self._shown)
-        if painted:
-            self.painted.emit()
-        return painted
+        before, now = self._last, self.state
+        if _same(before.painted, now.painted):
+            return False
+        self._last = now
+        self.painted.emit(before, now)
+        return True
 
     def _draw(self) -> None:
         data = self.layer.data
@@ -133,6 +182,7 @@ class Preview:
         for mask in self.masks:
             _paste(mask, self._area, data)
         self._shown = data.copy()
+        self._last = Shown(tuple(self._found), self._candidate)
         self.layer.refresh()
 
     def _draw_used_boxes(self) -> None:
@@ -162,6 +212,10 @@ class Preview:
             self._viewer.add_layer(self.used_box)
             self._viewer.layers.selection.active = active
         return self.used_box
+
+
+def _same(a: NDArray[np.int32] | None, b: NDArray[np.int32] | None) -> bool:
+    return a is b is None or (a is not None and b is not None and np.array_equal(a, b))
 
 
 def _paste(mask: Mask, area: Frame, out: NDArray[np.uint8]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,30 +16,41 @@ from superqt.utils import QSignalThrottler
 
 from histoprompt._qt import layers
 from histoprompt._qt.edits import EditWatcher
+from histoprompt._qt.gestures import held, is_right
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 
 # Least time between two looks at what is being drawn, milliseconds.
 LOOK_MS = 80
 _DRAWING = ("add_rectangle", "add_ellipse", "paint", "erase")
 TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
-HISTORY = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """The prompts at one moment; scribbles as the indices and values of painted pixels."""
+    """The prompts at one moment; scribbles as indices and values of painted pixels of `area`."""
 
+    area: Frame
     points: NDArray[np.float64]
     labels: NDArray[np.bool_]
     boxes: tuple[Box, ...]
-    painted: NDArray[np.int64]
+    painted: NDArray[np.int32]
     values: NDArray[np.uint8]
 
     @property
     def empty(self) -> bool:
         """Whether nothing is prompted."""
-        return not (len(self.points) or self.boxes or len(self.painted))
+        return not self.kinds
+
+    @property
+    def kinds(self) -> frozenset[PromptKind]:
+        """Which kinds of prompts there are."""
+        there: dict[PromptKind, bool] = {
+            "point": len(self.points) > 0,
+            "box": bool(self.boxes),
+            "scribble": len(self.painted) > 0,
+        }
+        return frozenset(kind for kind, is_there in there.items() if is_there)
 
 
 class PromptLayers:
@@ -48,13 +59,16 @@ class PromptLayers:
     Attributes
     ----------
     changed : Signal
-        The user added, moved or removed a prompt, or undid one.
+        There are other prompts.
+    edited : Signal(str, Snapshot, Snapshot)
+        The user added, moved or removed a prompt: what it was, before and after; `changed` follows.
     drawing : Signal
         A box or a scribble is being drawn and has grown; `prompt` holds what there is of it. Not
         sent more often than every `LOOK_MS`, and not once the button is released.
     """
 
     changed = Signal()
+    edited = Signal(str, Snapshot, Snapshot)
     drawing = Signal()
 
     def __init__(self, viewer: ViewerModel, image: Image, area: Frame) -> None:
@@ -62,6 +76,9 @@ class PromptLayers:
         self._image = image
         self._area = area
         self._quiet = False
+        self._inside = True
+        # What the press in hand says, where that is not what the tool says.
+        self._once: bool | None = None
         self.points: Points = layers.make_points(image)
         self.boxes: Shapes = layers.make_boxes(image)
         self.scribbles: Labels = layers.make_scribbles(image, area)
@@ -70,14 +87,13 @@ class PromptLayers:
         self.points.events.data.connect(self._on_data)
         self.boxes.events.data.connect(self._on_data)
         self._watcher = EditWatcher(self.scribbles, self._take_scribble)
-        self.points.mouse_drag_callbacks.append(_negative_while_control)
+        self.points.mouse_drag_callbacks.append(self._on_press)
         self._look = QSignalThrottler()
         self._look.setTimeout(LOOK_MS)
         self._look.triggered.connect(self._on_look)
         for layer in (self.boxes, self.scribbles):
             layer.mouse_drag_callbacks.append(self._while_drawing)
-        self._past = [self.snapshot()]
-        self._future: list[Snapshot] = []
+        self._now = self.snapshot()
 
     @property
     def all(self) -> tuple[Labels, Shapes, Points]:
@@ -97,7 +113,19 @@ class PromptLayers:
     @property
     def empty(self) -> bool:
         """Whether nothing is prompted."""
-        return self._past[-1].empty
+        return self._now.empty
+
+    @property
+    def tool(self) -> str:
+        """The tool that the next click or stroke uses; empty if another layer or mode is active."""
+        active = self._viewer.layers.selection.active
+        if active is self.points and self.points.mode == "add":
+            return "click +" if self._inside else "click -"
+        if active is self.scribbles and self.scribbles.mode == "paint":
+            return "scribble -" if self.scribbles.selected_label == OUTSIDE else "scribble +"
+        if active is self.boxes and self.boxes.mode in _DRAWING:
+            return "box"
+        return ""
 
     def move(self, area: Frame) -> None:
         """Serve another work area; scribbles do not move along, so clear first."""
@@ -107,16 +135,18 @@ class PromptLayers:
             layers.move(self.scribbles, self._image, area)
             layers.move(self.points, self._image)
             layers.move(self.boxes, self._image)
+        self._now = self.snapshot()
 
     def choose(self, tool: str) -> None:
         """Make a tool the active one: the right layer in the right mode."""
         if tool in ("click +", "click -"):
-            self._polarity("negative" if tool == "click -" else "positive")
+            self._inside = tool == "click +"
+            self._show_sign()
             self.points.mode, active = "add", self.points
         elif tool == "box":
             self.boxes.mode, active = "add_rectangle", self.boxes
         else:
-            self.scribbles.selected_label = 2 if tool == "scribble -" else 1
+            self.scribbles.selected_label = OUTSIDE if tool == "scribble -" else INSIDE
             self.scribbles.brush_size = max(1, min(self.scribbles.brush_size, 6))
             self.scribbles.mode, active = "paint", self.scribbles
         self._viewer.layers.selection.active = active
@@ -124,42 +154,38 @@ class PromptLayers:
     def toggle(self) -> str:
         """Switch between inside and outside; returns the tool now active."""
         if self._viewer.layers.selection.active is self.scribbles:
-            tool = "scribble +" if self.scribbles.selected_label == 2 else "scribble -"
+            outside = self.scribbles.selected_label == OUTSIDE
+            tool = "scribble +" if outside else "scribble -"
         else:
-            negative = self.points.feature_defaults["label"].iloc[0] == "negative"
-            tool = "click +" if negative else "click -"
+            tool = "click -" if self._inside else "click +"
         self.choose(tool)
         return tool
 
     def clear(self) -> None:
-        """Forget all prompts and their history."""
+        """Forget all prompts."""
+        self.put(self.nothing())
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Put prompts in the place of those there are; scribbles must be of the present area."""
         with self.silence():
-            self._restore(_nothing())
-        self._past, self._future = [self.snapshot()], []
+            self._restore(snapshot)
+        self._now = self.snapshot()
 
-    def undo(self) -> bool:
-        """Take back the last prompt; False if there is none."""
-        if len(self._past) < 2:
-            return False
-        self._future.append(self._past.pop())
-        self._go(self._past[-1])
-        return True
-
-    def redo(self) -> bool:
-        """Give back the prompt taken last; False if there is none."""
-        if not self._future:
-            return False
-        self._past.append(self._future.pop())
-        self._go(self._past[-1])
-        return True
+    def nothing(self) -> Snapshot:
+        """No prompts."""
+        none = np.empty(0, np.int32)
+        return Snapshot(
+            self._area, np.empty((0, 2)), np.empty(0, bool), (), none, np.empty(0, np.uint8)
+        )
 
     def snapshot(self) -> Snapshot:
         """The prompts as they are now."""
         points, labels = layers.read_clicks(self.points)
         data = np.asarray(self.scribbles.data)
-        painted = np.flatnonzero(data)
+        painted = np.flatnonzero(data).astype(np.int32)
         boxes = tuple(layers.read_boxes(self.boxes))
-        return Snapshot(points.copy(), labels, boxes, painted, data.reshape(-1)[painted])
+        values = data.reshape(-1)[painted]
+        return Snapshot(self._area, points.copy(), labels, boxes, painted, values)
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -170,29 +196,33 @@ class PromptLayers:
         finally:
             self._quiet = before
 
-    def _polarity(self, label: str) -> None:
+    def _show_sign(self) -> None:
+        """Show what the next click says where napari shows its own tools."""
         self.points.selected_data = set()
-        self.points.feature_defaults = {"label": label}
-        self.points.current_face_color = layers.RED if label == "negative" else layers.GREEN
-
-    def _go(self, snapshot: Snapshot) -> None:
-        with self.silence():
-            self._restore(snapshot)
-        self.changed.emit()
+        self.points.feature_defaults = {"label": _label(self._inside)}
+        self.points.current_face_color = layers.GREEN if self._inside else layers.RED
+        symbol = layers.INSIDE_SYMBOL if self._inside else layers.OUTSIDE_SYMBOL
+        self.points.current_symbol = symbol
 
     def _restore(self, snapshot: Snapshot) -> None:
-        default = str(self.points.feature_defaults["label"].iloc[0])
-        names = np.where(snapshot.labels, "positive", "negative")
         self.points.data = snapshot.points
-        self.points.features = {"label": names.astype("<U8")}
-        layers.colour_clicks(self.points)
-        self._polarity(default)
+        names = [_label(inside) for inside in snapshot.labels]
+        self.points.features = {"label": np.array(names, dtype="<U8")}
+        layers.draw_clicks(self.points)
+        self._show_sign()
         self.boxes.data = []
         if snapshot.boxes:
             self.boxes.add_rectangles([layers.box_vertices(box) for box in snapshot.boxes])
         self.scribbles.data[...] = 0
         self.scribbles.data.reshape(-1)[snapshot.painted] = snapshot.values
         self.scribbles.refresh()
+
+    def _on_press(self, _: Points, event: Any) -> None:
+        """Note what this press says; napari adds the point on release, whoever hears it first."""
+        if is_right(event):
+            self._once = not self._inside
+        else:
+            self._once = False if "Control" in held(event) else None
 
     def _while_drawing(self, layer: Layer, event: Any) -> Iterator[None]:
         yield
@@ -205,44 +235,40 @@ class PromptLayers:
     def _on_look(self) -> None:
         self.drawing.emit()
 
-    def _on_data(self, event: object) -> None:
+    def _on_data(self, event: Any) -> None:
         # Layers announce an edit before ("adding") and after ("added"); only then is it true.
-        if getattr(event, "action", "changed") in ("added", "removed", "changed"):
-            self._on_edit()
+        if event.action not in ("added", "removed", "changed") or self._quiet:
+            return
+        if event.source is self.boxes:
+            self._on_edit("the box")
+            return
+        if event.action == "added":
+            self._say_of_new(event.data_indices)
+        self._on_edit("the click")
+
+    def _say_of_new(self, indices: Sequence[int]) -> None:
+        """Give new clicks what tool or gesture say; napari's own defaults follow selections."""
+        inside = self._inside if self._once is None else self._once
+        self._once = None
+        labels = self.points.features["label"].astype(str).to_numpy(dtype="<U8", copy=True)
+        labels[list(indices)] = _label(inside)
+        self.points.features = {"label": labels}
+        layers.draw_clicks(self.points)
 
     def _take_scribble(self) -> bool:
-        last, now = self._past[-1], self.snapshot()
+        last, now = self._now, self.snapshot()
         new = not np.array_equal(last.painted, now.painted) or bool(
             np.any(last.values != now.values)
         )
-        if new:
-            self._on_edit()
+        if new and not self._quiet:
+            self._on_edit("the scribble")
         return new
 
-    def _on_edit(self) -> None:
-        if self._quiet:
-            return
-        self._past.append(self.snapshot())
-        del self._past[:-HISTORY]
-        self._future.clear()
+    def _on_edit(self, what: str) -> None:
+        before, self._now = self._now, self.snapshot()
+        self.edited.emit(what, before, self._now)
         self.changed.emit()
 
 
-def _nothing() -> Snapshot:
-    return Snapshot(
-        np.empty((0, 2)), np.empty(0, bool), (), np.empty(0, np.int64), np.empty(0, np.uint8)
-    )
-
-
-def _negative_while_control(layer: Points, event: object) -> Iterator[None]:
-    """A click with Control held lies outside the object."""
-    if layer.mode != "add" or "Control" not in getattr(event, "modifiers", ()):
-        return
-    before, colour = str(layer.feature_defaults["label"].iloc[0]), layer.current_face_color
-    layer.feature_defaults = {"label": "negative"}
-    layer.current_face_color = layers.RED
-    yield
-    while getattr(event, "type", "") == "mouse_move":
-        yield
-    layer.feature_defaults = {"label": before}
-    layer.current_face_color = colour
+def _label(inside: bool) -> str:
+    return "positive" if inside else "negative"

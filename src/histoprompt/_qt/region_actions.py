@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from psygnal import Signal
-
 from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.batch_work import BatchWork
 from histoprompt._qt.messages import many
@@ -38,14 +36,7 @@ class RegionActions:
         What regions are cut from now; None, and the person was told, if there is nothing.
     counts : callable
         The cells counted in the regions there are now, None if there are none.
-
-    Attributes
-    ----------
-    kept : Signal
-        Regions were committed.
     """
-
-    kept = Signal()
 
     def __init__(
         self,
@@ -83,4 +74,3 @@ class RegionActions:
         count = many(len(ids), "region")
         annotator.committed.show_change(change, f"Committed {count}")
         self._batch.status.emit(f"{count} committed as objects of the class {text!r}, saved.")
-        self.kept.emit()

@@ -111,7 +111,7 @@ class ScoreLayers:
         return int(raster.max(initial=0))
 
     def show_marks(self, scores: ScoreMap, marks: Mapping[int, bool]) -> None:
-        """A green square around tiles marked yes, a red one around those marked no."""
+        """A green square around tiles marked yes, a red cross over those marked no."""
         layer = self._present(MARKS)
         if layer is None:
             layer = self._make_marks()
@@ -122,6 +122,7 @@ class ScoreLayers:
         if marks:
             layer.size = scores.grid.size
             layer.border_color = [layers.GREEN if yes else layers.RED for yes in marks.values()]
+            layer.symbol = ["square" if yes else "x" for yes in marks.values()]
         layer.selected_data = set()
 
     def show_cells(self, cells: CellTable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from psygnal import Signal
@@ -31,7 +32,7 @@ class Segmenting:
     failed : Signal(str)
         Why there is no answer; the job has shown the text already.
     cancelled : Signal
-        The user did not want to wait.
+        The user did not want to wait for the answer.
     status : Signal(str)
         What is being done.
     progress : Signal(Progress)
@@ -49,6 +50,7 @@ class Segmenting:
         self._jobs, self._manager, self._cache = jobs, manager, cache
         self._with: SegmentJob | None = None
         self._running: Job | None = None
+        self._asked: Job | None = None
         self._waiting: tuple[Slide, list[ObjectPrompt]] | None = None
 
     @property
@@ -70,8 +72,7 @@ class Segmenting:
         if self._with is None:
             return
         self._waiting = None
-        self.status.emit(f"Segmenting with {self._with.card.title} ...")
-        self._running = self._jobs.submit(
+        self._running = self._asked = self._jobs.submit(
             segment,
             slide,
             objects,
@@ -81,8 +82,35 @@ class Segmenting:
             title="Segmenting",
             on_done=self._on_answer,
             on_error=self._on_error,
-            on_cancel=self.cancelled.emit,
+            on_cancel=self._on_cancel,
             on_progress=self.progress.emit,
+            abandon=True,
+        )
+        self.status.emit(f"Segmenting with {self._with.card.title} ...")
+
+    def ask_apart(
+        self,
+        slide: Slide,
+        objects: list[ObjectPrompt],
+        done: Callable[[list[ObjectMasks]], object],
+        failed: Callable[[str], object],
+        cancelled: Callable[[], object],
+    ) -> Job | None:
+        """Ask beside the question in hand: no later one takes its place. None without a model."""
+        if self._with is None:
+            return None
+        return self._jobs.submit(
+            segment,
+            slide,
+            objects,
+            self._with,
+            lane="interactive",
+            title="Segmenting",
+            on_done=done,
+            on_error=failed,
+            on_cancel=cancelled,
+            on_progress=self.progress.emit,
+            abandon=True,
         )
 
     def sketch(self, slide: Slide, objects: list[ObjectPrompt]) -> None:
@@ -107,13 +135,25 @@ class Segmenting:
             on_done=self._on_sketch,
         )
 
+    @property
+    def active(self) -> bool:
+        """Whether finished prompts wait for their answer."""
+        return self._asked is not None and self._asked.active
+
     def stop(self) -> None:
-        """Want no answer any more."""
+        """Want no answer any more, and say nothing of it."""
+        self._waiting = self._asked = None
+        if self._running is not None:
+            self._running.cancel()
+
+    def cancel(self) -> None:
+        """Stop because the user does not want to wait."""
         self._waiting = None
         if self._running is not None:
             self._running.cancel()
 
     def _on_answer(self, found: list[ObjectMasks]) -> None:
+        self._asked = None
         self.answered.emit(found)
         self._go_on()
 
@@ -122,8 +162,13 @@ class Segmenting:
             self.sketched.emit(found)
         self._go_on()
 
+    def _on_cancel(self) -> None:
+        if self._asked is not None:  # else nobody wants to know
+            self._asked = None
+            self.cancelled.emit()
+
     def _on_error(self, text: str) -> None:
-        self._waiting = None
+        self._waiting = self._asked = None
         self.failed.emit(text)
 
     def _go_on(self) -> None:

@@ -14,8 +14,10 @@ from histoprompt._qt.annotator import Annotator
 from histoprompt._qt.camera import show_whole
 from histoprompt._qt.closing import Closing
 from histoprompt._qt.counting import Counting
+from histoprompt._qt.hand import Unfinished
 from histoprompt._qt.jobs import Jobs, warm_soon
 from histoprompt._qt.modes import Modes
+from histoprompt._qt.undo import UndoStack
 from histoprompt.core.errors import HistopromptError
 from histoprompt.models.embeddings import EmbeddingCache
 from histoprompt.models.manager import ModelManager
@@ -34,6 +36,8 @@ class Session:
         The count that is worked on.
     modes : Modes
         What clicks on the canvas do for a dock.
+    steps : UndoStack
+        Everything that can be taken back in this viewer.
     reason : str
         Why there is no annotator, where that needs saying.
     annotating : Signal
@@ -57,8 +61,10 @@ class Session:
         self.modes = Modes(viewer)
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
-        self.counting = Counting(self.jobs, manager)
+        self.steps = UndoStack()
+        self.counting = Counting(self.jobs, manager, self.steps)
         self.reason = ""
+        self._unfinished: dict[str, Unfinished] = {}
         self._changing = False
         self._users: set[object] = set()
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -82,6 +88,7 @@ class Session:
         if image is not None and self.annotator is not None:
             layers.show_alone(self.viewer, image)
             show_whole(self.viewer, image, self.annotator.slide.box)
+        self.steps.earlier = self.annotator
         self.reason = reason
         self.annotating.emit()
 
@@ -91,6 +98,11 @@ class Session:
         present = self.annotator
         prompted = present is not None and not present.prompts.empty
         return prompted or self.counting.work is not None or bool(self.jobs.at_work)
+
+    def take_unfinished(self) -> Unfinished | None:
+        """What was in hand on the present slide when it was left; given once."""
+        present = self.annotator
+        return None if present is None else self._unfinished.pop(present.slide.key, None)
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""
@@ -124,6 +136,7 @@ class Session:
                 jobs=self.jobs,
                 manager=self.manager,
                 cache=self.cache,
+                steps=self.steps,
             )
         except HistopromptError as error:
             self.failed.emit(str(error))
@@ -133,6 +146,9 @@ class Session:
         """Close an annotator and take its layers away."""
         if annotator is None:
             return
+        kept = annotator.unfinished
+        if kept is not None:
+            self._unfinished[annotator.slide.key] = kept
         annotator.close()
         for layer in annotator.own_layers:
             if layer in self.viewer.layers:

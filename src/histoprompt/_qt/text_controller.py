@@ -76,7 +76,6 @@ class TextController:
         self._session = session
         self._annotator: Annotator | None = None
         self._search: Search | None = None
-        self._undo: list[str] = []
         self.batch = BatchWork(session.jobs, _CANCELLED)
         self.search = TextSearch(session.jobs, session.manager, self.batch)
         self.search.grown.connect(self._on_grown)
@@ -88,7 +87,6 @@ class TextController:
         self.cells = RegionCells(self.batch, self._current, session.counting)
         self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
-        self.regions.kept.connect(self._on_kept)
         self.marking = TileMarking(session.viewer, session.modes, self)
         self.best = BestTiles(session.jobs)
         self._fitting = Fitting(session.jobs)
@@ -99,6 +97,7 @@ class TextController:
 
     def bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none; what was shown goes."""
+        self._session.steps.forget(self)
         self.search.bind(self._session.annotator)
         self.batch.cancel()
         if self.layers is not None:
@@ -114,7 +113,7 @@ class TextController:
         self.regions.bind(annotator)
         self.cells.bind(annotator, self.layers)
         self.best.drop()
-        self.work, self.text, self._undo = None, "", []
+        self.work, self.text = None, ""
         self.answered.emit()
 
     # -- asking ------------------------------------------------------------------------------
@@ -171,26 +170,20 @@ class TextController:
             return
         same = self.work.marks(self.text).get(tile) == yes
         if self._guarded(partial(self.work.mark, self.text, tile, None if same else yes)):
-            self._undo.append("mark")
+            said = "unmarked" if same else f"marked {'yes' if yes else 'no'}"
+            back = partial(self._walk_marks, lambda work: work.book.undo())
+            again = partial(self._walk_marks, lambda work: work.book.redo())
+            self._session.steps.push(f"a tile {said} for {self.text}", back, again, self)
+            self.batch.status.emit(f"A tile {said} for {self.text}.")
             self._on_marks([self.text])
 
     def undo(self) -> None:
-        """Take back the last mark or commit of this dock."""
-        if self._undo and self._undo[-1] == "commit" and self._annotator is not None:
-            self._undo.pop()
-            self._annotator.undo()
-            self.batch.status.emit("The committed regions were taken back.")
-        elif self._walk_marks(lambda work: work.book.undo()):
-            self._undo = self._undo[:-1]
-        else:
-            self.batch.status.emit("There is nothing to undo here.")
+        """Take back what was done last, in whatever dock."""
+        self._session.steps.undo()
 
     def redo(self) -> None:
-        """Put back the mark that was taken back last."""
-        if self._walk_marks(lambda work: work.book.redo()):
-            self._undo.append("mark")
-        else:
-            self.batch.status.emit("There is no mark to put back.")
+        """Do again what was taken back last."""
+        self._session.steps.redo()
 
     def set_threshold(self, value: float | None) -> None:
         """Cut regions at a value; None goes back to what text and marks say."""
@@ -293,9 +286,6 @@ class TextController:
         """Another pixel size: tiles are other tiles now."""
         self.bind()
 
-    def _on_kept(self) -> None:
-        self._undo.append("commit")
-
     def _show_text(self) -> None:
         """Everything of the chosen text but its map."""
         assert self.work is not None
@@ -332,12 +322,8 @@ class TextController:
 
     def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
         work = self.work
-        try:
-            if work is None or not step(work):
-                return False
-        except HistopromptError as error:
-            self.failed.emit(str(error))
-            return True
+        if work is None or not step(work):
+            return False
         self._on_marks(work.texts)
         return True
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Protocol
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
+from histoprompt._qt.gestures import click, held, is_right
 from histoprompt._qt.keys import bind_marks
 from histoprompt._qt.modes import Modes
 
@@ -28,6 +29,8 @@ class Marks(Protocol):
 
 class TileMarking:
     """A click marks the tile under the pointer; with Control held, it says no.
+
+    The right button says the opposite of what clicks say.
 
     Attributes
     ----------
@@ -92,11 +95,11 @@ class TileMarking:
         self._mark(self._viewer.cursor.position, False)
 
     def undo(self) -> None:
-        """Take back the last step."""
+        """Take back what was done last."""
         self._marks.undo()
 
     def redo(self) -> None:
-        """Put back the step taken back."""
+        """Do again what was taken back."""
         self._marks.redo()
 
     def _ended(self) -> None:
@@ -105,14 +108,9 @@ class TileMarking:
             self._viewer.layers.selection.active = self._image
         self.toggled.emit(self.yes)
 
-    def _on_press(self, layer: Layer, event: Any) -> Iterator[None]:
-        names = {str(getattr(m, "value", m)) for m in event.modifiers}
-        yes = self.yes and not names & {"Control", "Ctrl"}
-        yield
-        dragged = event.type == "mouse_move"
-        while event.type == "mouse_move":
-            yield
-        if not dragged:
+    def _on_press(self, _: Layer, event: Any) -> Generator[None, None, None]:
+        yes = not self.yes if is_right(event) else self.yes and "Control" not in held(event)
+        if (yield from click(event)):
             self._mark(event.position, yes)
 
     def _mark(self, position: Any, yes: bool) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,20 @@ from histoprompt.core.geometry import union_of
 
 CHECKPOINT_EVERY = 256
 """Chunks changed (at least one an edit) between two checkpoints: what opening may replay."""
+
+
+@dataclass
+class Group:
+    """Edits made as one.
+
+    Attributes
+    ----------
+    change : Change or None
+        What they changed, once the group has ended; None if everything is as before, and in a group
+        inside another, which tells of both.
+    """
+
+    change: Change | None = None
 
 
 class Engine:
@@ -112,7 +127,7 @@ class Engine:
     # -- edits -----------------------------------------------------------------------------------
 
     @contextmanager
-    def group(self, op: str) -> Iterator[None]:
+    def group(self, op: str) -> Iterator[Group]:
         """Make all edits inside one record; if anything raises, none of them was made.
 
         Parameters
@@ -120,21 +135,23 @@ class Engine:
         op : str
             The record's name. A group inside a group belongs to the outer one.
         """
+        made = Group()
         with self.threads:
             if self._steps is not None:
                 with self._part_of_group():
-                    yield
+                    yield made
                 return
             self._require_writable()
             with self._transaction():
                 self._steps, self._failed = [], False
-                yield
+                yield made
                 if self._failed:
                     raise LabelStoreError(f"An edit of {op!r} failed, so none of it was made.")
                 record = self._record_of(op)
                 if record is not None:
                     self.history.add_edit(record)
-            self._finish(record)
+            self._finish(record, self.history.target("undo"))
+            made.change = self.last_change
 
     @contextmanager
     def _part_of_group(self) -> Iterator[None]:
@@ -218,7 +235,7 @@ class Engine:
                 self._measure(self._apply(record, after=kind == "redo"))
                 self.chunks.stage_pyramid()
                 self.history.add_walk(kind)
-            self._finish(record)
+            self._finish(record, target)
             return self.last_change
 
     def _apply(self, record: Record, after: bool) -> set[Key]:
@@ -258,20 +275,20 @@ class Engine:
                 self.chunks.discard()
                 self.objects.rollback()
 
-    def _finish(self, record: Record | None) -> None:
+    def _finish(self, record: Record | None, edit: int | None) -> None:
         """After the record is on the disk: show its labels, and note where opening may start."""
         if record is None:
             self.last_change = None
             self.chunks.discard()
             self.objects.rollback()
             return
-        self.last_change = self._change_of(record)
+        self.last_change = self._change_of(record, -1 if edit is None else edit)
         self._debt += max(1, len(record.header["patches"]))
         self.chunks.publish()
         if self._debt >= CHECKPOINT_EVERY:
             self._checkpoint()
 
-    def _change_of(self, record: Record) -> Change:
+    def _change_of(self, record: Record, edit: int) -> Change:
         boxes = []
         for patch in split_body(record.header["patches"], b""):
             chunk = self.chunks.box_of(patch.key)
@@ -279,7 +296,7 @@ class Engine:
         if not boxes:
             found = map(self.objects.box_of, record.header["objects"]["ids"])
             boxes = [box for box in found if box is not None]
-        return Change(union_of(boxes), record.header["op"])
+        return Change(union_of(boxes), record.header["op"], edit)
 
     # -- recovery --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -26,10 +26,13 @@ class Change:
         The level-0 pixels that may look different now.
     op : str
         The edit's name: "paint", "commit", "merge" ...
+    edit : int
+        Which edit it is: its place in the journal, the same for its undo and redo.
     """
 
     box: Box
     op: str
+    edit: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,11 @@ class LabelReader(Closing):
         meta = self._engine.objects.meta.get(int(object_id))
         return "" if meta is None else meta.class_name
 
+    def classes(self) -> dict[int, str]:
+        """The class of every object by its id, "" where it has none."""
+        with self._engine.threads:
+            return {i: meta.class_name for i, meta in self._engine.objects.meta.items()}
+
     def objects(self) -> list[ObjectRecord]:
         """All objects, ordered by id."""
         with self._engine.threads:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations.arguments import check_rule, checked_id, checked_labels
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
-from histoprompt.annotations.engine import Engine
+from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.reading import LabelReader
@@ -72,8 +72,10 @@ class LabelStore(LabelReader):
 
     # -- edits -----------------------------------------------------------------------------------
 
-    def group(self, op: str) -> AbstractContextManager[None]:
+    def group(self, op: str) -> AbstractContextManager[Group]:
         """Make all edits inside one record; if anything raises, none of them was made.
+
+        What they changed is the `change` of what the context gives, once it has ended.
 
         Parameters
         ----------
@@ -262,3 +264,27 @@ class LabelStore(LabelReader):
     def redo(self) -> Change | None:
         """Do the edit taken back last again; None if there is none. Raises as `undo` does."""
         return self._engine.walk("redo")
+
+    def undo_if_last(self, edit: int) -> Change | None:
+        """Take an edit back if it is the last in force; None, and nothing done, if it is not.
+
+        Parameters
+        ----------
+        edit : int
+            `Change.edit` of what made it.
+
+        Raises
+        ------
+        LabelStoreError
+            As for `undo`.
+        """
+        with self._engine.threads:
+            return self.undo() if self._engine.history.target("undo") == edit else None
+
+    def redo_if_next(self, edit: int) -> Change | None:
+        """Do an edit again if it is the one taken back last; None, and nothing done, if not.
+
+        Parameters as for `undo_if_last`; raises as it does.
+        """
+        with self._engine.threads:
+            return self.redo() if self._engine.history.target("redo") == edit else None

@@ -69,6 +69,8 @@ class Task:
 
     report: Callable[[Progress], None] = _ignore
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+    _settled: threading.Event = field(default_factory=threading.Event, repr=False)
+    _choosing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _last: Progress | None = field(default=None, repr=False)
 
     @property
@@ -77,8 +79,23 @@ class Task:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Ask the job to stop; it does so at its next `step`."""
-        self._cancelled.set()
+        """Ask the job to stop; it does so at its next `step`. Too late after `settle`."""
+        with self._choosing:
+            if not self._settled.is_set():
+                self._cancelled.set()
+
+    def settle(self) -> None:
+        """Begin what must not be left half done: from here on a cancel comes too late.
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` was called before.
+        """
+        with self._choosing:
+            if self._cancelled.is_set():
+                raise Cancelled
+            self._settled.set()
 
     def step(self, done: int, total: int, text: str = "", unit: str = "") -> None:
         """Report progress, and stop here if the user cancelled.
@@ -109,12 +126,16 @@ class Task:
 
     def aside(self) -> Task:
         """A task for what interrupts this one for a while; cancelling either cancels both."""
-        return Task(self.report, self._cancelled)
+        return self._with(self.report)
 
     def quiet(self) -> Task:
         """A task for what belongs to one step: its reports repeat that of the step."""
-        return Task(lambda _: self.repeat(), self._cancelled)
+        return self._with(lambda _: self.repeat())
 
     def part(self, start: float, stop: float) -> Task:
         """A task for a part of the work, in [0, 1] of it; cancelling either cancels both."""
-        return Task(lambda told: self.report(told.within(start, stop)), self._cancelled)
+        return self._with(lambda told: self.report(told.within(start, stop)))
+
+    def _with(self, report: Callable[[Progress], None]) -> Task:
+        """The same job told of in another way."""
+        return Task(report, self._cancelled, self._settled, self._choosing)

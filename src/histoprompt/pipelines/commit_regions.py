@@ -58,7 +58,7 @@ def commit_regions(
         If other objects have all of their pixels.
     """
     _check(regions)
-    with store.group("regions"):
+    with store.group("regions") as edit:
         ids: list[int] = []
         for done, region in enumerate(regions):
             task.step(done, len(regions), "Committing regions")
@@ -71,8 +71,9 @@ def commit_regions(
             raise LabelStoreError(
                 "Nothing was committed: other objects have all pixels of these regions already."
             )
+        task.settle()
     task.step(len(regions), len(regions), "Done")
-    return ids, store.last_change
+    return ids, edit.change
 
 
 def _check(regions: Sequence[ScoredRegion]) -> None:

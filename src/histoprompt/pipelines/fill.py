@@ -65,9 +65,10 @@ def fill_store(
         )
     cells = list(find_cells(slide, region, card, manager, task, weights=weights))
     # Nobody may paint between the reading and the writing.
-    with store.group("all nuclei"):
+    task.settle()
+    with store.group("all nuclei") as made:
         count = _commit(store, cells, card.id) if cells else 0
-    return count, store.last_change if count else None
+    return count, made.change
 
 
 def _commit(store: LabelStore, cells: list[Cell], model: str) -> int:

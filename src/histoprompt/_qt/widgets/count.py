@@ -103,6 +103,7 @@ class CountDock(Dock):
         self.link(counting.busy, self._on_busy)
         self.link(counting.progress, self.report.show_progress)
         self.link(counting.status, self._say)
+        self.link(self.session.steps.told, self._say)
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
         self.link(counting.audited, self.audit.refresh)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QLabel,
-    QLineEdit,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -22,18 +21,23 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt import messages
 from histoprompt._qt.annotator import Annotator
-from histoprompt._qt.corrections import Corrections
+from histoprompt._qt.camera import focus_canvas
+from histoprompt._qt.docks import open_dock
 from histoprompt._qt.keys import bind_keys
 from histoprompt._qt.prompt_params import PromptParams
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.class_field import ClassField
+from histoprompt._qt.widgets.keys_help import KeysDock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt.core.task import Progress
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
+FIRST_TOOL = "click +"
+_NO_SLIDE = "Open a slide, or choose an image."
 _TOOLS = {
-    "click +": ("Click +", "Click inside the object"),
-    "click -": ("Click −", "Click what is not part of it (T switches; Control-click does it once)"),
+    "click +": ("Click +", "Click inside the object (right-click: outside, T switches)"),
+    "click -": ("Click −", "Click what is not part of it (T switches; Ctrl+click does it once)"),
     "scribble +": ("Scribble +", "Paint inside the object"),
     "scribble -": ("Scribble −", "Paint what is not part of it (T switches)"),
     "box": ("Box", "Drag a box around the object"),
@@ -41,8 +45,8 @@ _TOOLS = {
 _ACTIONS = {
     "commit": ("Commit (C)", "Keep the object and go on to the next"),
     "clear": ("Clear (Shift+C)", "Forget the prompts and the preview"),
-    "undo": ("Undo", "Ctrl+Z: the last prompt, then the last edit of labels"),
-    "redo": ("Redo", "Ctrl+Shift+Z"),
+    "undo": ("Undo", "Ctrl+Z: take back what was done last, in any dock"),
+    "redo": ("Redo", "Ctrl+Shift+Z: do again what was taken back"),
     "next_candidate": ("Other mask (N)", "The model's next best answer"),
     "find_all": (
         "All nuclei here",
@@ -50,10 +54,13 @@ _ACTIONS = {
     ),
 }
 _CORRECTIONS = {
-    "paint": ("Paint", "Paint committed objects with napari's brush"),
+    "paint": (
+        "Paint",
+        "Each stroke makes an object; Shift+click an object to extend it; [ and ] size the brush",
+    ),
     "erase": ("Erase", "Erase from committed objects"),
-    "merge": ("Merge", "Click objects one after another to join them (or Alt-click)"),
-    "delete": ("Delete", "Click objects to remove them (or Control-click)"),
+    "merge": ("Merge", "Click objects one after another to join them (or Alt+click)"),
+    "delete": ("Delete", "Click objects to remove them (or Ctrl+click)"),
 }
 
 
@@ -78,31 +85,37 @@ class PromptDock(Dock):
         self._class.setText(params.class_name)
 
     def choose(self, tool: str) -> None:
-        """Press a tool's button: "click +", "scribble -", "box" ..."""
-        self._tools[tool].click()
+        """Press a tool's button: "click +", "scribble -", "box", "paint" ..."""
+        self._modes[tool].click()
 
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
         self._bound: Annotator | None = None
-        self._corrections: Corrections | None = None
+        self._shown_tool = ""
         self.images, self.models = ImagePanel(self.viewer), ModelPanel(self.session.jobs)
         self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
+        # napari selects a new image after telling of it, so tools are chosen once that is over.
+        self._wake = QTimer(self, singleShot=True, interval=0)
         self._tools = {name: _button(*words, checkable=True) for name, words in _TOOLS.items()}
         self._actions = {name: _button(*words) for name, words in _ACTIONS.items()}
         self._correct = {
-            name: _button(*words, checkable=name in ("merge", "delete"))
-            for name, words in _CORRECTIONS.items()
+            name: _button(*words, checkable=True) for name, words in _CORRECTIONS.items()
         }
+        self._modes = {**self._tools, **self._correct}
         # One group: of all the checkable tools at most one is down.
         self._group = QButtonGroup(self)
-        for button in (*self._tools.values(), self._correct["merge"], self._correct["delete"]):
+        for button in self._modes.values():
             self._group.addButton(button)
         self._each_box = QCheckBox("Each box is an object")
         self._outline = QCheckBox(
             "Outline nuclei", toolTip="Find the nuclei in view ahead; a click on one takes it"
         )
         layout = QVBoxLayout(self.content)
+        self._lines = QCheckBox("Outlines only (O)", toolTip="Show committed objects as outlines")
+        self._hidden = QCheckBox("Hide (H)", toolTip="Hide the committed objects")
+        self._keys = _button("Keys ...", "Every key and mouse gesture")
+        layout = QVBoxLayout(self)
         layout.addWidget(self.images)
         layout.addWidget(self.models)
         layout.addWidget(QLabel("<b>Prompt</b>"))
@@ -113,11 +126,14 @@ class PromptDock(Dock):
         layout.addWidget(QLabel("<b>Correct</b>"))
         layout.addLayout(_grid(list(self._correct.values())))
         self.foot.addLayout(self._report())
+        layout.addLayout(_grid([*self._correct.values(), self._lines, self._hidden, self._keys]))
+        layout.addLayout(self._report())
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
-        self._class = QLineEdit(placeholderText="none")
+        self._class = ClassField(self._leave_field)
         self._rule = QComboBox()
+        self._rule.setAccessibleName("Overlap")
         self._rule.addItems(["keep what is there", "overwrite what is there"])
         form = QFormLayout()
         form.addRow("Class", self._class)
@@ -143,9 +159,12 @@ class PromptDock(Dock):
         self._each_box.toggled.connect(self._on_params)
         self._outline.toggled.connect(self._on_params)
         self._class.textChanged.connect(self._on_params)
+        self._class.doubted.connect(self._say)
         self._group.buttonClicked.connect(self._on_tool)
-        for name in ("paint", "erase"):
-            self._correct[name].clicked.connect(self._on_brush)
+        self._lines.clicked.connect(self._on_lines)
+        self._hidden.clicked.connect(self._on_hidden)
+        self._keys.clicked.connect(self._on_keys)
+        self._wake.timeout.connect(self._on_wake)
         for button in (*self._actions.values(), self._cancel):
             button.clicked.connect(self._on_action)
         self._follow.timeout.connect(self._on_followed)
@@ -155,10 +174,14 @@ class PromptDock(Dock):
         self.link(self.viewer.layers.events.inserted, self._on_layers)
         self.link(self.viewer.layers.events.removed, self._on_layer_gone)
         self.link(self.viewer.scene.camera.events, self._on_camera)
+        self.link(self.viewer.layers.selection.events.active, self._on_active)
+        self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.failed, self._on_failed)
 
     def _start(self) -> None:
         self._on_layers()
-        self._bind()
+        if self._bound is None:
+            self._bind()
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -182,6 +205,7 @@ class PromptDock(Dock):
         if self._bound is not None:
             self._bound.set_mpp(mpp)
             self.images.show_slide(self._bound.slide)
+            self._say(f"The pixel size is {mpp:g} µm per pixel, as typed. {HINT}")
 
     def _on_model(self) -> None:
         if self._bound is not None:
@@ -192,29 +216,42 @@ class PromptDock(Dock):
             self._bound.set_params(self.value())
 
     def _on_tool(self, button: QPushButton) -> None:
-        if self._bound is None or self._corrections is None:
-            self._say("Open a slide first: File > Open Sample > histoprompt has one.")
-            return
-        name = _name_of(button, {**self._tools, **self._correct})
-        self._corrections.choose(name if name in ("merge", "delete") else "off")  # type: ignore[arg-type]
-        if name in self._tools:
-            self._bound.prompts.choose(name)
+        if self._bound is not None:
+            self._bound.choose(_name_of(button, self._modes))
+            self._show_tool()
 
-    def _on_brush(self) -> None:
-        if self._bound is None or self._corrections is None:
-            return
-        self._corrections.choose("off")
-        self._release_tools()
-        layer = self._bound.committed.layer
-        self.viewer.layers.selection.active = layer
-        layer.mode = "erase" if self.sender() is self._correct["erase"] else "paint"
+    def _on_lines(self, on: bool) -> None:
+        if self._bound is not None:
+            self._bound.committed.outline(on)
+
+    def _on_hidden(self) -> None:
+        if self._bound is not None:
+            self._bound.hide()
+
+    def _on_keys(self) -> None:
+        open_dock(self.viewer, "Keys", KeysDock)
+
+    def _leave_field(self) -> None:
+        focus_canvas(self.viewer)
+
+    def _on_wake(self) -> None:
+        """After a slide was opened or chosen: the first click is a prompt."""
+        if self._bound is not None and not self._bound.tool:
+            self._bound.prompts.choose(FIRST_TOOL)
+        self._show_tool()
+
+    def _on_active(self, _: object = None) -> None:
+        self._show_tool()
 
     def _on_action(self) -> None:
         if self._bound is None:
             return
         button = self.sender()
-        name = "cancel" if button is self._cancel else _name_of(button, self._actions)
-        getattr(self._bound, name)()
+        if button is self._cancel:
+            self._cancel.setEnabled(False)
+            self._bound.cancel()
+        else:
+            getattr(self._bound, _name_of(button, self._actions))()
 
     def _on_camera(self, _: object) -> None:
         self._follow.start()
@@ -228,61 +265,109 @@ class PromptDock(Dock):
     def _bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none."""
         annotator, params = self.session.annotator, self.value()
-        self._bound = annotator
+        self._bound, self._shown_tool = annotator, ""
         self.images.refill(annotator.image if annotator else None)
         self.images.show_slide(annotator.slide if annotator else None)
-        self._busy.setVisible(False)
+        for widget in (*self._modes.values(), *self._actions.values(), *self._options_shown):
+            widget.setEnabled(annotator is not None)
         if annotator is None:
-            self._corrections = None
-            self._say(self.session.reason or "Open a slide, or choose an image.")
+            self._show_tool()
+            self._say(self.session.reason or _NO_SLIDE)
             return
-        self._corrections = Corrections(annotator)
+        self._link_to(annotator)
+        annotator.use(self.models.card, self.models.weights)
+        annotator.set_params(params)
+        annotator.committed.outline(self._lines.isChecked())
+        annotator.prompts.choose(FIRST_TOOL)
+        self._wake.start()
+        self._greet(annotator)
+        self._on_changed()
+
+    def _link_to(self, annotator: Annotator) -> None:
         self.link(annotator.status, self._say)
         self.link(annotator.failed, self._on_failed)
         self.link(annotator.progress, self._on_progress)
         self.link(annotator.changed, self._on_changed)
+        for layer in (*annotator.prompts.all, annotator.committed.layer):
+            self.link(layer.events.mode, self._on_active)
         bind_keys(annotator, self._toggle)
-        annotator.use(self.models.card, self.models.weights)
-        annotator.set_params(params)
-        self._tools["click +"].setChecked(True)
-        annotator.prompts.choose("click +")
+
+    def _greet(self, annotator: Annotator) -> None:
+        """Say what there is on a slide already."""
         count = annotator.store.count
-        self._say(f"{count} objects restored. {HINT}" if count else HINT)
-        self._on_changed()
+        restored = f"{messages.many(count, 'object')} restored. " if count else ""
+        self._say(f"On {annotator.image.name}: {restored}{HINT}")
+        unfinished = self.session.take_unfinished()
+        if unfinished is not None:
+            annotator.take_up(unfinished)
+
+    @property
+    def _options_shown(self) -> tuple[Any, ...]:
+        return self._each_box, self._outline, self._lines, self._hidden, self._class, self._rule
 
     def _toggle(self) -> None:
         if self._bound is not None:
-            self._tools[self._bound.prompts.toggle()].setChecked(True)
+            self._bound.choose(self._bound.prompts.toggle())
+            self._show_tool()
 
-    def _release_tools(self) -> None:
+    def _show_tool(self) -> None:
+        """Press the button of the tool that clicks go to, and no other."""
+        bound = self._bound
+        if bound is not None and bound.corrections.pressing:
+            return
+        if bound is not None:
+            bound.leave_mode()
+        tool = bound.tool if bound is not None else ""
         self._group.setExclusive(False)
-        for button in self._group.buttons():
-            button.setChecked(False)
+        for name, button in self._modes.items():
+            button.setChecked(name == tool)
         self._group.setExclusive(True)
+        before, self._shown_tool = self._shown_tool, tool
+        active = self.viewer.layers.selection.active
+        if before and not tool and bound is not None and active is not None:
+            self._say(f"No tool is active: the layer {active.name} is selected. Press a tool.")
 
     def _say(self, text: str) -> None:
+        """Write the status line, here alone, and show whether there is work to wait for."""
         self._status.setText(text)
-        self._busy.setVisible(False)
+        busy = self._bound is not None and self._bound.busy
+        if busy and not self._busy.isVisibleTo(self):
+            self._bar.setRange(0, 1)
+            self._bar.setValue(0)
+            self._cancel.setEnabled(True)
+        self._busy.setVisible(busy)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
         messages.show_error(text)
 
     def _on_progress(self, progress: Progress) -> None:
-        self._busy.setVisible(progress.done < progress.total)
-        self._bar.setMaximum(progress.total)
+        self._bar.setRange(0, max(1, progress.total))
         self._bar.setValue(progress.done)
 
     def _on_changed(self) -> None:
-        ready = self._bound is not None
-        with signals_blocked(self._outline):
-            self._outline.setChecked(ready and self._bound.nuclei.layer.visible)
-        self._actions["commit"].setEnabled(ready and self._bound.preview.shown)
-        self._actions["next_candidate"].setEnabled(ready and self._bound.preview.candidates > 1)
+        bound = self._bound
+        if bound is None:
+            return
+        layer = bound.committed.layer
+        shown = {
+            self._outline: bound.nuclei.layer.visible,
+            self._lines: bound.committed.outlined,
+            self._hidden: not layer.visible,
+        }
+        for box, checked in shown.items():
+            with signals_blocked(box):
+                box.setChecked(checked)
+        self._actions["commit"].setEnabled(bound.preview.shown or bound.segmenting.active)
+        self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
+        self._class.offer(bound.committed.class_names)
 
 
 def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:
-    return QPushButton(text, toolTip=tip, checkable=checkable)
+    button = QPushButton(text, toolTip=tip, checkable=checkable)
+    button.setAccessibleName(text)
+    button.setAccessibleDescription(tip)
+    return button
 
 
 def _grid(widgets: list[Any]) -> QGridLayout:

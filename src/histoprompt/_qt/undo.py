@@ -1,0 +1,161 @@
+"""One stack of steps for a viewer: whatever dock made the last one, it is taken back first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from psygnal import Signal
+
+from histoprompt.core.errors import HistopromptError
+
+LIMIT = 500
+
+Act = Callable[[], object]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Something a person did.
+
+    Attributes
+    ----------
+    title : str
+        What it was, as a noun: "the click", "commit of object 7".
+    undo, redo : callable
+        Take it back, and do it again. False says that it cannot be done any more; an error of the
+        plugin says why it cannot be done now, and the step stays.
+    owner : object
+        Whose it is: a slide's annotator, a count. Its steps go when it goes.
+    """
+
+    title: str
+    undo: Act
+    redo: Act
+    owner: object = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Words:
+    """How walking a step is told: it was walked, it cannot be, there is none."""
+
+    done: str
+    lost: str
+    nothing: str
+
+
+_BACK = Words(
+    "Took back: {}.",
+    "Not taken back: {}. Something else changed the same thing since.",
+    "There is nothing to take back.",
+)
+_AGAIN = Words(
+    "Did again: {}.",
+    "Not done again: {}. Something else changed the same thing since.",
+    "There is nothing to do again.",
+)
+
+
+class Earlier(Protocol):
+    """Steps of earlier sessions, which are on disk only."""
+
+    def undo_earlier(self) -> Step | None:
+        """Take back the newest of them, and say what it was; None if there is none."""
+
+    def redo_earlier(self) -> Step | None:
+        """Do again what an earlier session took back; None if there is nothing."""
+
+
+class UndoStack:
+    """Steps in the order they were made. Docks push them; none of them undoes another's by guess.
+
+    Attributes
+    ----------
+    told : Signal(str)
+        What was taken back or done again, by title, or why not.
+    failed : Signal(str)
+        Why a step could not be walked now.
+    changed : Signal
+        There are other steps.
+    earlier : Earlier or None
+        Where to go on when all steps of this session are taken back.
+    """
+
+    told = Signal(str)
+    failed = Signal(str)
+    changed = Signal()
+
+    def __init__(self) -> None:
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+        self.earlier: Earlier | None = None
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What can be taken back, oldest first."""
+        return tuple(step.title for step in self._done)
+
+    def push(self, title: str, undo: Act, redo: Act, owner: object = None) -> Step:
+        """Keep a step that was just made; what had been taken back cannot be done again."""
+        step = Step(title, undo, redo, owner)
+        self._done.append(step)
+        del self._done[:-LIMIT]
+        self._undone.clear()
+        self.changed.emit()
+        return step
+
+    def drop(self, step: Step) -> None:
+        """Forget a step that came to nothing."""
+        self._done = [s for s in self._done if s is not step]
+        self._undone = [s for s in self._undone if s is not step]
+        self.changed.emit()
+
+    def forget(self, owner: object) -> None:
+        """Forget the steps of somebody who goes; what they did stays done."""
+        self._done = [s for s in self._done if s.owner is not owner]
+        self._undone = [s for s in self._undone if s.owner is not owner]
+        self.changed.emit()
+
+    def undo(self) -> None:
+        """Take back the last step."""
+        if self._done:
+            self._walk(self._done, self._undone, _BACK, lambda step: step.undo)
+        else:
+            self._go_on("undo_earlier", self._undone, _BACK)
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        if self._undone:
+            self._walk(self._undone, self._done, _AGAIN, lambda step: step.redo)
+        else:
+            self._go_on("redo_earlier", self._done, _AGAIN)
+
+    def _walk(
+        self, source: list[Step], target: list[Step], words: Words, way: Callable[[Step], Act]
+    ) -> None:
+        step = source[-1]
+        try:
+            walked = way(step)() is not False
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        if source and source[-1] is step:
+            source.pop()
+        if walked:
+            target.append(step)
+            self.told.emit(words.done.format(step.title))
+        else:
+            self.told.emit(words.lost.format(step.title))
+        self.changed.emit()
+
+    def _go_on(self, way: str, target: list[Step], words: Words) -> None:
+        try:
+            step = getattr(self.earlier, way)() if self.earlier is not None else None
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        if step is not None:
+            target.append(step)
+            self.changed.emit()
+        self.told.emit(words.nothing if step is None else words.done.format(step.title))

@@ -1,0 +1,606 @@
+"""Every key and gesture of the table, by real mouse and key events in a real viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from five_nuclei import NUCLEI
+from pointer import RIGHT, Pointer
+from qtpy.QtTest import QTest
+
+from histoprompt._qt import audit_layers, count_layers, layers, score_layers
+from histoprompt._qt.audit_layers import AuditLayers
+from histoprompt._qt.keys import (
+    AUDIT,
+    BOXES,
+    CELLS,
+    CLICKS,
+    COMMITTED,
+    LAYERS,
+    MARKED,
+    PROMPTS,
+    SCRIBBLES,
+    TABLE,
+    markdown,
+)
+from histoprompt._qt.session import session_of
+from histoprompt._qt.widgets.count import CountDock
+from histoprompt._qt.widgets.keys_help import KeysDock
+from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.widgets.text import TextDock
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.prompt import Prompt
+from histoprompt.core.results import Mask
+from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.pipelines.count_job import CountChoice
+from histoprompt.pipelines.segment import ObjectMasks
+
+pytestmark = pytest.mark.gui
+
+CASES: dict[tuple[str, str], Callable[[Any], None]] = {}
+
+
+def case(group: str, given: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """The test of one row of the table."""
+
+    def keep(test: Callable[[Any], None]) -> Callable[[Any], None]:
+        assert (group, given) not in CASES
+        CASES[group, given] = test
+        return test
+
+    return keep
+
+
+def sweep(stage: Any, *groups: str) -> None:
+    """Try every row of these groups."""
+    for gesture in TABLE:
+        if gesture.group in groups:
+            stage.reset()
+            CASES[gesture.group, gesture.input](stage)
+
+
+def test_every_row_has_a_case_and_every_case_a_row():
+    assert set(CASES) == {(gesture.group, gesture.input) for gesture in TABLE}
+    assert len(CASES) == len(TABLE)
+
+
+def test_the_layers_of_the_table_are_those_the_plugin_makes():
+    assert LAYERS[CLICKS] == (layers.POINTS,)
+    assert LAYERS[SCRIBBLES] == (layers.SCRIBBLES,)
+    assert LAYERS[BOXES] == (layers.BOXES,)
+    assert LAYERS[COMMITTED] == (layers.COMMITTED,)
+    assert LAYERS[MARKED] == (score_layers.MARKS,)
+    assert LAYERS[CELLS] == (count_layers.CELLS,)
+    assert LAYERS[AUDIT] == (audit_layers.MARKS,)
+
+
+def test_the_table_is_written_for_people():
+    text = markdown()
+    assert "| Ctrl+Shift+Z |" in text
+    assert "| right-click | `point_prompts` |" in text
+    assert len(text.splitlines()) == len(TABLE) + 2
+
+
+# -- the Prompt dock ---------------------------------------------------------------------------
+
+
+@dataclass
+class Prompting:
+    """The Prompt dock on five nuclei in a viewer that is shown."""
+
+    dock: PromptDock
+    pointer: Pointer
+    until: Callable[[Callable[[], bool]], None]
+
+    def __post_init__(self) -> None:
+        self.annotator = self.dock.session.annotator
+        self.points = self.annotator.prompts.points
+        self.layer = self.annotator.committed.layer
+
+    def reset(self) -> None:
+        """Nothing in hand, nothing committed, the first tool."""
+        self.annotator.clear()
+        if self.annotator.store.count:
+            self.annotator.delete(self.annotator.store.ids().tolist())
+        self.layer.mode = "pan_zoom"
+        self.dock.choose("click +")
+
+    def put(self, place: tuple[int, int]) -> int:
+        """Commit a disc."""
+        rr, cc = np.mgrid[:21, :21]
+        disc = (rr - 10) ** 2 + (cc - 10) ** 2 <= 100
+        mask = Mask(disc, Frame(Box.around(*place, 21), disc.shape))
+        (found,), change = self.annotator.committed.commit([mask], "keep", {})
+        self.annotator.committed.show_change(change, "Put there")
+        assert self.annotator.committed.at(*place) == found
+        return found
+
+    def objects(self) -> list[int]:
+        return self.annotator.store.ids().tolist()
+
+    def said(self) -> list[bool]:
+        """What the clicks say, oldest first."""
+        return layers.read_clicks(self.points)[1].tolist()
+
+
+@pytest.fixture
+def prompting(make_napari_viewer, picture, monkeypatch, tmp_path, until):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    dock = PromptDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Prompt")
+    dock.models.choose("classical")
+    yield Prompting(dock, Pointer(dock.session.annotator), until)
+    session_of(viewer).close()
+
+
+def test_keys_and_gestures_of_the_prompt_dock(prompting):
+    sweep(prompting, PROMPTS, CLICKS, SCRIBBLES, BOXES, COMMITTED)
+
+
+@case(PROMPTS, "C")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[0])
+    stage.until(lambda: stage.annotator.preview.shown and not stage.annotator.segmenting.active)
+    stage.pointer.key("C")
+    assert len(stage.objects()) == 1
+    assert stage.annotator.committed.at(*NUCLEI[0])
+    assert stage.annotator.prompts.empty
+
+
+@case(PROMPTS, "Shift-C")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[0])
+    assert not stage.annotator.prompts.empty
+    stage.pointer.key("Shift-C")
+    assert stage.annotator.prompts.empty
+    assert stage.objects() == []
+
+
+@case(PROMPTS, "N")
+def _(stage: Prompting) -> None:
+    small, large = (
+        Mask(np.ones((side, side), bool), Frame(Box.around(*NUCLEI[0], side), (side, side)))
+        for side in (5, 9)
+    )
+    stage.annotator.preview.show([ObjectMasks(1, (small, large), Prompt.of_box(Box(0, 0, 9, 9)))])
+    stage.pointer.key("N")
+    assert (stage.annotator.preview.layer.data > 0).sum() == 81
+
+
+@case(PROMPTS, "H")
+def _(stage: Prompting) -> None:
+    for name in LAYERS[PROMPTS]:
+        stage.dock.viewer.layers.selection.active = stage.dock.viewer.layers[name]
+        stage.pointer.key("H")
+        assert not stage.layer.visible, name
+        stage.pointer.key("H")
+        assert stage.layer.visible, name
+
+
+@case(PROMPTS, "O")
+def _(stage: Prompting) -> None:
+    stage.pointer.key("O")
+    assert stage.layer.contour > 0
+    assert stage.dock._lines.isChecked()
+    stage.pointer.key("O")
+    assert stage.layer.contour == 0
+
+
+@case(PROMPTS, "Control-Z")
+def _(stage: Prompting) -> None:
+    stage.put(NUCLEI[0])
+    stage.pointer.click(NUCLEI[1])
+    stage.pointer.key("Control-Z")
+    assert stage.said() == []
+    assert "the click" in stage.dock._status.text()
+    stage.pointer.key("Control-Z")
+    assert stage.objects() == []
+
+
+@case(PROMPTS, "Control-Shift-Z")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[1])
+    stage.pointer.key("Control-Z")
+    stage.pointer.key("Control-Shift-Z")
+    assert stage.said() == [True]
+
+
+@case(CLICKS, "T")
+def _(stage: Prompting) -> None:
+    stage.pointer.key("T")
+    assert stage.dock._tools["click -"].isChecked()
+    stage.pointer.click(NUCLEI[1])
+    assert stage.said() == [False]
+
+
+@case(CLICKS, "click")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[0], shake=2)
+    stage.dock.choose("click -")
+    stage.pointer.click(NUCLEI[1])
+    stage.dock.choose("click +")
+    stage.pointer.click(NUCLEI[2])
+    assert stage.said() == [True, False, True]
+    assert np.allclose(stage.points.data, [NUCLEI[0], NUCLEI[1], NUCLEI[2]], atol=2)
+    assert [s.value for s in stage.points.symbol] == ["disc", "x", "disc"]
+
+
+@case(CLICKS, "Control-click")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[0], "Control")
+    stage.pointer.click(NUCLEI[1])
+    stage.pointer.click_letting_go_first(NUCLEI[2], "Control")
+    stage.pointer.click(NUCLEI[3])
+    assert stage.said() == [False, True, False, True]
+    assert stage.dock._tools["click +"].isChecked()
+
+
+@case(CLICKS, "right-click")
+def _(stage: Prompting) -> None:
+    stage.pointer.click(NUCLEI[0], button=RIGHT)
+    stage.pointer.click(NUCLEI[1])
+    stage.dock.choose("click -")
+    stage.pointer.click(NUCLEI[2], button=RIGHT)
+    stage.pointer.click(NUCLEI[3])
+    assert stage.said() == [False, True, True, False]
+
+
+def _stroke(place: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(place[0], place[1] + step) for step in range(-6, 7, 3)]
+
+
+@case(SCRIBBLES, "T")
+def _(stage: Prompting) -> None:
+    stage.dock.choose("scribble +")
+    stage.pointer.key("T")
+    stage.pointer.drag(_stroke(NUCLEI[0]))
+    assert set(np.unique(stage.annotator.prompts.scribbles.data)) == {0, 2}
+    assert stage.dock._tools["scribble -"].isChecked()
+
+
+@case(SCRIBBLES, "drag")
+def _(stage: Prompting) -> None:
+    stage.dock.choose("scribble +")
+    stage.pointer.drag(_stroke(NUCLEI[0]))
+    assert stage.annotator.prompts.scribbles.data[NUCLEI[0]] == 1
+    assert stage.annotator.steps.titles[-1] == "the scribble"
+
+
+@case(BOXES, "drag")
+def _(stage: Prompting) -> None:
+    stage.dock.choose("box")
+    row, col = NUCLEI[0]
+    stage.pointer.drag([(row - 15 + k, col - 15 + k) for k in range(0, 31, 10)])
+    (box,) = stage.annotator.prompts.drawn_boxes
+    assert np.allclose(tuple(box), (row - 15, col - 15, row + 15, col + 15), atol=2)
+
+
+@case(COMMITTED, "Control-click")
+def _(stage: Prompting) -> None:
+    first, second = stage.put(NUCLEI[0]), stage.put(NUCLEI[1])
+    third = stage.put(NUCLEI[2])
+    stage.dock.viewer.layers.selection.active = stage.layer
+    stage.pointer.click(NUCLEI[0], "Control")
+    assert stage.objects() == [second, third]
+    stage.dock.choose("paint")
+    stage.pointer.click(NUCLEI[1], "Control", shake=2)
+    assert stage.objects() == [third], "the brush paints nothing where a gesture is meant"
+    assert stage.dock._correct["paint"].isChecked()
+    stage.pointer.click(NUCLEI[3], "Control")
+    assert "no committed object" in stage.dock._status.text()
+    assert stage.objects() == [third]
+    assert first not in stage.objects()
+
+
+@case(COMMITTED, "Alt-click")
+def _(stage: Prompting) -> None:
+    first, second = stage.put(NUCLEI[0]), stage.put(NUCLEI[1])
+    stage.dock.viewer.layers.selection.active = stage.layer
+    stage.pointer.click(NUCLEI[0], "Alt")
+    stage.pointer.click(NUCLEI[1], "Alt")
+    assert stage.objects() == [first]
+    assert stage.annotator.committed.at(*NUCLEI[1]) == first
+    stage.annotator.undo()
+    assert stage.objects() == [first, second], "one gesture is one step"
+
+
+@case(COMMITTED, "Shift-click")
+def _(stage: Prompting) -> None:
+    first = stage.put(NUCLEI[0])
+    stage.dock.choose("paint")
+    stage.layer.brush_size = 5
+    stage.pointer.click(NUCLEI[0], "Shift")
+    assert f"extends object {first}" in stage.dock._status.text()
+    stage.pointer.drag(_stroke((NUCLEI[0][0] + 25, NUCLEI[0][1])))
+    stage.pointer.drag(_stroke((NUCLEI[0][0] + 30, NUCLEI[0][1])))
+    assert stage.objects() == [first]
+    stage.pointer.click(NUCLEI[3], "Shift")
+    stage.pointer.drag(_stroke(NUCLEI[3]))
+    stage.pointer.drag(_stroke(NUCLEI[4]))
+    assert len(stage.objects()) == 3, "each stroke is an object of its own"
+
+
+@case(COMMITTED, "click")
+def _(stage: Prompting) -> None:
+    first, second, third = (stage.put(place) for place in NUCLEI[:3])
+    stage.dock.choose("merge")
+    assert "Click the objects to join" in stage.dock._status.text()
+    stage.pointer.click(NUCLEI[0])
+    stage.pointer.click(NUCLEI[1])
+    assert stage.objects() == [first, third]
+    stage.dock.choose("delete")
+    stage.pointer.click(NUCLEI[2])
+    assert stage.objects() == [first]
+    stage.dock.choose("click +")
+    stage.dock.viewer.layers.selection.active = stage.layer
+    stage.pointer.click(NUCLEI[0])
+    assert stage.objects() == [first], "no mode stays on unseen"
+    assert second not in stage.objects()
+
+
+# -- the Text dock -----------------------------------------------------------------------------
+
+
+@dataclass
+class Marking:
+    """The Text dock with tiles scored for a word, some of them in view."""
+
+    dock: TextDock
+    pointer: Pointer
+
+    def __post_init__(self) -> None:
+        self.control = self.dock.control
+        self.tiles = self.control.work.scores.top("tumour", 3).tolist()
+
+    def reset(self) -> None:
+        """No marks; a click says yes."""
+        while self.marks():
+            self.control.undo()
+        self.dock.calibration._yes.click()
+
+    def marks(self) -> dict[int, bool]:
+        return self.control.work.marks("tumour")
+
+    def place(self, number: int) -> tuple[float, float]:
+        return self.control.work.scores.box(self.tiles[number]).centre
+
+
+@pytest.fixture
+def marking(make_napari_viewer, monkeypatch, tmp_path, until):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
+    dock = TextDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Text")
+    dock.area.choose("slide")
+    dock.words._line.setText("tumour")
+    dock.words._line.returnPressed.emit()
+    until(lambda: dock.control.work is not None)
+    viewer.window.resize(1500, 950)
+    QTest.qWait(100)
+    viewer.fit_to_view()
+    yield Marking(dock, Pointer(dock.session.annotator))
+    session_of(viewer).close()
+
+
+def test_keys_and_gestures_of_the_text_dock(marking):
+    sweep(marking, MARKED)
+
+
+@case(MARKED, "click")
+def _(stage: Marking) -> None:
+    stage.pointer.click(stage.place(0), shake=2)
+    assert stage.marks() == {stage.tiles[0]: True}
+    stage.dock.calibration._no.click()
+    stage.pointer.click(stage.place(1))
+    assert stage.marks() == {stage.tiles[0]: True, stage.tiles[1]: False}
+    stage.pointer.click(stage.place(1))
+    assert stage.marks() == {stage.tiles[0]: True}
+
+
+@case(MARKED, "Control-click")
+def _(stage: Marking) -> None:
+    stage.pointer.click(stage.place(0), "Control")
+    stage.pointer.click(stage.place(1))
+    assert stage.marks() == {stage.tiles[0]: False, stage.tiles[1]: True}
+    symbols = {s.value for s in stage.control.layers.marks.symbol}
+    assert symbols == {"x", "square"}
+
+
+@case(MARKED, "right-click")
+def _(stage: Marking) -> None:
+    stage.pointer.click(stage.place(0), button=RIGHT)
+    stage.dock.calibration._no.click()
+    stage.pointer.click(stage.place(1), button=RIGHT)
+    assert stage.marks() == {stage.tiles[0]: False, stage.tiles[1]: True}
+
+
+@case(MARKED, "Y")
+def _(stage: Marking) -> None:
+    stage.pointer.move(stage.place(2))
+    stage.pointer.key("Y")
+    assert stage.marks() == {stage.tiles[2]: True}
+
+
+@case(MARKED, "N")
+def _(stage: Marking) -> None:
+    stage.pointer.move(stage.place(2))
+    stage.pointer.key("N")
+    assert stage.marks() == {stage.tiles[2]: False}
+
+
+@case(MARKED, "T")
+def _(stage: Marking) -> None:
+    stage.pointer.key("T")
+    assert stage.dock.calibration._no.isChecked()
+    stage.pointer.click(stage.place(0))
+    assert stage.marks() == {stage.tiles[0]: False}
+
+
+@case(MARKED, "Control-Z")
+def _(stage: Marking) -> None:
+    stage.pointer.click(stage.place(0))
+    stage.pointer.key("Control-Z")
+    assert stage.marks() == {}
+    assert "a tile marked yes for tumour" in stage.dock._status.text()
+
+
+@case(MARKED, "Control-Shift-Z")
+def _(stage: Marking) -> None:
+    stage.pointer.click(stage.place(0))
+    stage.pointer.key("Control-Z")
+    stage.pointer.key("Control-Shift-Z")
+    assert stage.marks() == {stage.tiles[0]: True}
+
+
+# -- the Count dock ----------------------------------------------------------------------------
+
+
+@dataclass
+class Reviewing:
+    """The Count dock on five nuclei that were counted, four of them labelled."""
+
+    dock: CountDock
+    pointer: Pointer
+    until: Callable[[Callable[[], bool]], None]
+
+    def __post_init__(self) -> None:
+        self.counting = self.dock.counting
+        self.layer = self.dock._shown.cells
+
+    def reset(self) -> None:
+        """Two classes are learnt and the fifth cell is offered; clicks choose cells."""
+        classes = self.counting.classes
+        self.dock._pointer.use("")
+        while self.counting.steps.titles:
+            self.counting.steps.undo()
+        for name, members in (("dark", (1, 2)), ("pale", (3, 4))):
+            classes.add_class(name)
+            classes.label(members, name)
+        self.until(lambda: classes.suggestion is not None)
+        self.dock.viewer.layers.selection.active = self.layer
+
+    def labels(self) -> dict[int, str]:
+        return dict(self.counting.classes.labelling.review.labels)
+
+    def place(self, cell: int) -> tuple[float, float]:
+        return self.counting.place(cell)
+
+
+@pytest.fixture
+def reviewing(make_napari_viewer, picture, monkeypatch, tmp_path, until):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    dock = CountDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Count")
+    slide = dock._slide()
+    dock.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
+    until(lambda: dock.counting.cells is not None and dock._shown is not None)
+    assert len(dock.counting.cells) == len(NUCLEI)
+    yield Reviewing(dock, Pointer(dock._shown), until)
+    session_of(viewer).close()
+
+
+def test_keys_and_gestures_of_the_count_dock(reviewing):
+    sweep(reviewing, CELLS, AUDIT)
+
+
+@case(CELLS, "click")
+def _(stage: Reviewing) -> None:
+    before = stage.labels()
+    stage.pointer.click(stage.place(2))
+    assert stage.counting.cell == 2
+    assert stage.labels() == before
+
+
+@case(CELLS, "drag")
+def _(stage: Reviewing) -> None:
+    stage.dock._pointer.use("pale")
+    row, col = stage.place(5)
+    stage.pointer.drag([(row, col - 4), (row, col), (row, col + 4)])
+    assert stage.labels()[5] == "pale"
+
+
+@case(CELLS, "A")
+def _(stage: Reviewing) -> None:
+    proposed = stage.counting.classes.suggestion.proposed
+    stage.pointer.key("A")
+    assert stage.labels()[5] == proposed
+
+
+@case(CELLS, "R")
+def _(stage: Reviewing) -> None:
+    proposed = stage.counting.classes.suggestion.proposed
+    stage.pointer.key("R")
+    assert stage.labels()[5] == {"dark": "pale", "pale": "dark"}[proposed]
+
+
+@case(CELLS, "U")
+def _(stage: Reviewing) -> None:
+    stage.pointer.key("U")
+    assert 5 not in stage.labels()
+    assert stage.counting.steps.titles[-1] == "the answer to the offered cell"
+
+
+@case(CELLS, "Control-Z")
+def _(stage: Reviewing) -> None:
+    before = stage.labels()
+    stage.counting.classes.label([5], "pale")
+    stage.pointer.key("Control-Z")
+    assert stage.labels() == before
+    assert "the class pale given to 1 cell" in stage.dock._status.text()
+
+
+@case(CELLS, "Control-Shift-Z")
+def _(stage: Reviewing) -> None:
+    stage.counting.classes.label([5], "pale")
+    stage.pointer.key("Control-Z")
+    stage.pointer.key("Control-Shift-Z")
+    assert stage.labels()[5] == "pale"
+
+
+def _field(stage: Reviewing) -> Any:
+    audited = AuditLayers(stage.dock._shown)
+    audited.say("dark")
+    audited.show(Box(0, 0, 220, 200), (), ("dark", "pale"))
+    return audited._points()
+
+
+@case(AUDIT, "click")
+def _(stage: Reviewing) -> None:
+    points = _field(stage)
+    before = len(points.data)
+    stage.pointer.click(NUCLEI[2])
+    assert len(points.data) == before + 1
+    assert np.allclose(points.data[-1], NUCLEI[2], atol=2)
+
+
+@case(AUDIT, "Control-Z")
+def _(stage: Reviewing) -> None:
+    points = _field(stage)
+    stage.pointer.click(NUCLEI[3])
+    assert len(points.data) == 1
+    stage.pointer.key("Control-Z")
+    assert len(points.data) == 0
+
+
+def test_the_keys_dock_shows_every_row(qtbot):
+    dock = KeysDock()
+    qtbot.addWidget(dock)
+    shown = [
+        (dock._table.item(row, 0).text(), dock._table.item(row, 1))
+        for row in range(dock._table.rowCount())
+    ]
+    assert [(key, does.text()) for key, does in shown if does is not None] == [
+        (g.title, g.does) for group in LAYERS for g in TABLE if g.group == group
+    ]
