@@ -6,7 +6,6 @@ Every sample is a square field of 256 px. Nuclei are brought to a mean diameter 
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.tables import read_table
 from histoprompt.training import augment, chromatin
 from histoprompt.training.augment import Float, Rgb, Rng
 
@@ -80,9 +80,11 @@ def annotated_in(folder: Path) -> list[Annotated]:
     """
     index = folder / "index.csv"
     if index.exists():
-        with index.open(newline="") as file:
-            rows = [(r["kind"], r["background"], r["name"]) for r in csv.DictReader(file)]
-        return [_entry(folder / kind, kind, group, name) for kind, group, name in rows]
+        table = read_table(index, "The index", LabelError, ("kind", "background", "name"))
+        return [
+            _entry(folder / row["kind"], row["kind"], row["background"], row["name"])
+            for _, row in table.rows
+        ]
     if (folder / "images").is_dir():
         stems = sorted(p.stem for p in (folder / "images").iterdir())
         return [_entry(folder, "export", "", stem) for stem in stems]
