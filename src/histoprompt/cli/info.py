@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from histoprompt.cli.options import Commands, add_mpp
+from histoprompt.cli.speech import tell
 from histoprompt.core.slide_info import describe
 from histoprompt.core.slide_io import open_slide
 
@@ -18,7 +19,8 @@ def add(commands: Commands) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
-    rows = describe(open_slide(args.slide, mpp=args.mpp))
+    with open_slide(args.slide, mpp=args.mpp) as slide:
+        rows = describe(slide)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+        tell(f"{name:<{width}}  {value}")

@@ -11,8 +11,8 @@ from histoprompt.cli.options import (
     add_mpp,
     keep_inputs,
     region_of,
-    say,
 )
+from histoprompt.cli.speech import say, tell
 from histoprompt.core.label_io import write_labels
 from histoprompt.core.prompt_file import read_prompts
 from histoprompt.core.slide_io import open_slide
@@ -55,4 +55,4 @@ def _segment(args: argparse.Namespace) -> None:
     missing = sorted({item.id for item in found} - set(labels.ids))
     if missing:
         say(f"note: no pixels were found for object {', '.join(map(str, missing))}.")
-    print(f"{len(labels.ids)} objects -> {args.out}")
+    tell(f"{len(labels.ids)} objects -> {args.out}")

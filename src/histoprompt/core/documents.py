@@ -159,7 +159,7 @@ def _first(fault: ValidationError) -> str:
     place = "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in found["loc"])[:200]
     place = place.removeprefix(".") or "the whole"
     if found["type"] == "missing":
-        return f"{place} is missing"
+        return f"it lacks {place}"
     owed = found["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{place} {owed}, but is {reprlib.repr(found['input'])}"
 

@@ -34,7 +34,7 @@ UNREAL = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, Att
 class _Head(TypedDict):
     """What a classifier's header says."""
 
-    classes: Annotated[list[str], Field(min_length=2, max_length=2**15 - 2)]
+    classes: Annotated[list[str], Field(max_length=2**15 - 2)]
     feature_names: Annotated[list[str], Field(min_length=1)]
     method: Method
     reach: float
