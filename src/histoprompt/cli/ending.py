@@ -102,10 +102,7 @@ def each(paths: list[str], work: Callable[[str], int], task: Task, what: tuple[s
     if failed and len(paths) > 1:
         names = ", ".join(Path(path).name for path in failed[:10])
         more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
-        say(
-            f"histoprompt: {len(failed)} of {len(paths)} {what[len(paths) > 1]} failed: "
-            f"{names}{more}."
-        )
+        say(f"{len(failed)} of {len(paths)} {what[len(paths) > 1]} failed: {names}{more}.")
     return stopped or int(bool(failed))
 
 

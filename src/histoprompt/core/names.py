@@ -64,11 +64,14 @@ def result_name(path: str | os.PathLike[str]) -> str:
     folder may hold.
     """
     name = without_suffix(path).encode("utf-8", "replace").decode()
-    name = _FORBIDDEN.sub("_", name).strip(" .")
-    if _DEVICES.match(name):
-        name = f"_{name}"
+    name = fitted(_FORBIDDEN.sub("_", name).strip(" ."))
+    return (f"_{name}" if _DEVICES.match(name) else name) or "slide"
+
+
+def fitted(name: str) -> str:
+    """A name of a file or folder, cut where it is too long for a disk; different ones stay so."""
     raw = name.encode()
-    if len(raw) > _FOLDER_BYTES:
-        kept = raw[: _FOLDER_BYTES - 9].decode(errors="ignore")
-        name = f"{kept}-{hashlib.sha256(raw).hexdigest()[:8]}"
-    return name or "slide"
+    if len(raw) <= _FOLDER_BYTES:
+        return name
+    kept = raw[: _FOLDER_BYTES - 9].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(raw).hexdigest()[:8]}"

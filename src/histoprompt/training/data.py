@@ -7,6 +7,7 @@ Every sample is a square field of 256 px. Nuclei are brought to a mean diameter 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.names import without_suffix
 from histoprompt.core.tables import read_table
 from histoprompt.training import augment, chromatin
 from histoprompt.training.augment import Float, Rgb, Rng
@@ -98,11 +100,19 @@ def annotated_in(folder: Path) -> list[Annotated]:
 
 
 def _entry(base: Path, kind: str, group: str, name: str) -> Annotated:
-    image = next((base / "images").glob(f"{name}.*"), None)
-    found = [*(base / "labels").glob(f"{name}.*"), *(base / "masks").glob(f"{name}.*")]
-    if image is None or not found:
+    images = _named(base / "images", name)
+    found = [*_named(base / "labels", name), *_named(base / "masks", name)]
+    if not images or not found:
         raise LabelError(f"{base} holds no image with labels named {name}.")
-    return Annotated(kind, group, name, image, found[0])
+    return Annotated(kind, group, name, images[0], found[0])
+
+
+def _named(folder: Path, name: str) -> list[Path]:
+    """The files of this name, whatever their format; names may hold dots and brackets."""
+    if "\0" in name or Path(name).name != name:
+        return []
+    found = sorted(folder.glob(f"{escape(name)}.*"))
+    return [path for path in found if name in (path.stem, without_suffix(path))]
 
 
 def median_diameter(labels: Labels) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -112,6 +113,9 @@ def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int
     classes = read_classes(path)
     if not classes.names:
         raise LabelError(f"{path} labels no cell. Give a row of id and class for some cells.")
+    kinds = len(set(classes.names.values()))
+    if kinds > MOST_CLASSES - 1:
+        raise LabelError(f"{path} has {kinds} classes, and {MOST_CLASSES - 1} are the most.")
     unknown = sorted(set(classes.names) - set(cells.id.tolist()))
     if unknown:
         few = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
@@ -171,7 +175,10 @@ def _table(path: Path, raw: bytes, columns: list[str], separator: str) -> pa.Tab
     except pa.ArrowInvalid as error:
         if len(_LINE_END.split(raw.strip(), maxsplit=1)) < 2:  # a header alone
             return pa.table({n: pa.array([], k) for n, k in zip(numbers, kinds, strict=True)})
-        raise LabelError(_fault(path, raw, columns, separator) or f"{path}: {error}") from error
+        told = f"{path} cannot be read: {str(error)[:300]}"
+        with contextlib.suppress(csv.Error):
+            told = _fault(path, raw, columns, separator) or told
+        raise LabelError(told) from error
 
 
 def _fault(path: Path, raw: bytes, columns: list[str], separator: str) -> str:

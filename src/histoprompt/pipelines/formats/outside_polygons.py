@@ -71,7 +71,7 @@ def _ring_lists(geometry: Any, where: str) -> Iterator[Rings]:
     """The rings of each polygon."""
     if geometry is None:  # a feature without a place, which the standard allows
         return
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
+    kind = str(geometry.get("type")) if isinstance(geometry, dict) else ""
     told = f"{where} has no usable geometry: it"
     if kind == "GeometryCollection":
         members = geometry.get("geometries")
