@@ -44,7 +44,7 @@ def _loaded_by(modules: list[str]) -> set[str]:
     "modules",
     [
         ["histoprompt"],
-        ["histoprompt.cli"],
+        _modules("cli"),
         _modules("core", "annotations", "pipelines"),
     ],
     ids=["package", "command line", "core, annotations, pipelines"],

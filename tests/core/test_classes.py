@@ -36,7 +36,7 @@ def test_what_is_written_is_read_back(tmp_path):
     ("text", "message"),
     [
         ("", "columns none"),
-        ("id;class\n1;a\n", "columns id;class; it needs id and class"),
+        ("id|class\n1|a\n", r"columns id\|class; it needs id and class"),
         ("label,class\n1,a\n", "it needs id and class"),
         ("id,class\n1,a\n2,b\n1,c\n", "line 4: id 1 has a class already"),
         ("id,class\n0,a\n", "line 2: '0' is not an id"),

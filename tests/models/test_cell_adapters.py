@@ -21,6 +21,7 @@ from histoprompt.core.errors import ModelError, WeightsError
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.loading import load_from_registry
+from histoprompt.models.weights import trust
 
 IDS = ("cellpose", "stardist", "instanseg")
 
@@ -138,6 +139,7 @@ def exported(path: Path, pixel_size: float = 0.5) -> Path:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.jit.script(Network()).save(str(path))
+    trust.trust(path)
     return path
 
 
@@ -241,6 +243,8 @@ def test_files_that_are_no_instanseg_model_are_refused(installed):
     other, text = installed / "other.pt", installed / "text.pt"
     torch.jit.script(torch.nn.Identity()).save(str(other))
     text.write_text("no model")
+    trust.trust(other)
+    trust.trust(text)
     for path, reason in ((other, "no model that InstanSeg exported"), (text, "no TorchScript")):
         with pytest.raises(WeightsError, match=reason):
             registry.load_model(registry.card("instanseg"), path, "cpu")

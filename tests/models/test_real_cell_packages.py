@@ -17,6 +17,7 @@ from scipy import ndimage as ndi
 from skimage.draw import disk
 
 from histoprompt.models import registry
+from histoprompt.models.weights import trust
 
 
 def discs(seed: int, shape: tuple[int, int], count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +82,7 @@ def instanseg_model(folder: Path) -> Path:
         rule.step()
     exported = parts.InstanSeg_Torchscript(network.eval(), pixel_size=0.5, n_sigma=2)
     torch.jit.script(exported).save(str(folder / "instanseg.pt"))
+    trust.trust(folder / "instanseg.pt")
     return folder / "instanseg.pt"
 
 

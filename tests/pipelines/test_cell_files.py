@@ -87,3 +87,58 @@ def test_labels_must_be_of_cells_that_are_there(tmp_path):
     path.write_text("id,class\n")
     with pytest.raises(LabelError, match="labels no cell"):
         read_cell_labels(path, cells)
+
+
+def test_a_table_written_again_by_other_programs_is_read(tmp_path):
+    path = tmp_path / "cells.csv"
+    texts = (
+        "id,row,col,area_um2,class,score,f\n3,1.5,2,4.5,a,NA,\n\n9,5,6,7,,0.5,NA\n,,,,,,\n",
+        "\ufeffid;row;col;area_um2;class;score;f\n3;1,5;2;4,5;a;;\n9;5;6;7;;0,5;nan\n",
+    )
+    for text in texts:
+        path.write_text(text)
+        cells = read_cells(path)
+        assert cells.id.tolist() == [3, 9]
+        assert cells.row.tolist() == [1.5, 5]
+        assert cells.class_names == ["a", ""]
+        assert np.isnan(cells.score).tolist() == [True, False]
+        assert np.isnan(cells.features).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("3,1,2,x,a\n", r"line 2: 'x' in column area_um2 is no number"),
+        ("3,1,2,4,a\n\n4,1,y,4,a\n", r"line 4: 'y' in column col is no number"),
+        ("3,nan,2,4,a\n", r"nan in column row lies on no slide"),
+        ("3,1,1e99,4,a\n", r"in column col lies on no slide"),
+        ('3,1,2,4,"a\n4,1,2,4,b"\n', "line break"),
+    ],
+)
+def test_a_bad_value_is_named_by_its_line_and_column(tmp_path, text, says):
+    path = tmp_path / "cells.csv"
+    path.write_text("id,row,col,area_um2,class\n" + text)
+    with pytest.raises(LabelError, match=says):
+        read_cells(path)
+
+
+def test_no_class_is_taken_for_another_however_many_there_are(tmp_path):
+    path = tmp_path / "cells.csv"
+    head = "id,row,col,area_um2,class\n"
+    path.write_text(head + "".join(f"{i},1,2,3,c{i}\n" for i in range(1, 32_768)))
+    cells = read_cells(path)
+    assert cells.class_names == [f"c{i}" for i in range(1, 32_768)]
+    path.write_text(head + "".join(f"{i},1,2,3,c{i}\n" for i in range(1, 32_769)))
+    with pytest.raises(LabelError, match="32768 classes, and 32767 are the most"):
+        read_cells(path)
+
+
+def test_classes_named_like_formulas_come_back(tmp_path):
+    cells = CellTable(
+        np.array([1, 2]), np.zeros(2) - 0.5, np.zeros(2), np.ones(2),
+        classes=("=cmd|' /C calc'!A0", "-x"), code=np.array([0, 1], np.int16),
+    )  # fmt: skip
+    write_cells(tmp_path / "cells.csv", cells)
+    text = (tmp_path / "cells.csv").read_text()
+    assert "1,-0.50,0.00,1.000,'=cmd|' /C calc'!A0,nan" in text
+    assert read_cells(tmp_path / "cells.csv").class_names == cells.class_names

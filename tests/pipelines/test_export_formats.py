@@ -415,7 +415,7 @@ def test_a_missing_or_damaged_mask_is_named(tmp_path, picture):
         read_tiles(tmp_path / "out")
 
 
-@pytest.mark.parametrize("geometry", [None, {"type": "Polygon"}, {"type": "Blob"}, 5])
+@pytest.mark.parametrize("geometry", [{"type": "Polygon"}, {"type": "Blob"}, 5])
 def test_a_feature_without_geometry_is_refused(tmp_path, geometry):
     (tmp_path / "q.json").write_text(json.dumps([{"type": "Feature", "geometry": geometry}]))
     with pytest.raises(LabelError, match="usable geometry"):

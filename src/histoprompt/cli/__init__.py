@@ -1,22 +1,19 @@
 """The command line: everything the docks do, on a machine without a screen.
 
 One file per command, imported when the command is chosen. Exit status: 0 for success, 1 for a
-mistake of the user's (one line says which), 2 for wrong usage.
+mistake of the user's or for one of several files that failed (a line says which), 2 for wrong
+usage, 130 for an interrupt.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from histoprompt import __version__
-from histoprompt.cli.interrupt import cancelled_by_interrupt
-from histoprompt.cli.lazy import CommandParser
-from histoprompt.cli.options import say, terminal_task
-from histoprompt.core.errors import Cancelled, HistopromptError
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from histoprompt.core.task import Task
 
 # What `--help` shows, in its order. Each command is the module of its name.
 COMMANDS = {
@@ -48,30 +45,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
+    # The commands take seconds to import, and even then Ctrl-C and faults must end in one line.
+    import logging
+
+    from histoprompt.cli.ending import ended
+    from histoprompt.cli.speech import terminal_task
+
     # Libraries log what they stumble over; what matters of it is said here in one line.
     logging.basicConfig(handlers=[logging.NullHandler()])
-    try:
-        args = build_parser().parse_args(argv)
-        args.task = terminal_task()
-        with cancelled_by_interrupt(args.task):
-            status = int(args.run(args) or 0)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads the output has seen enough, as `head` does; nothing more may be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (KeyboardInterrupt, Cancelled):
-        say("histoprompt: interrupted; nothing half-written was left.")
-        return 130
-    except HistopromptError as error:
-        say(f"histoprompt: {' '.join(str(error).split())}")
-        return 1
-    return status
+    return ended(lambda task: _run(argv, task), terminal_task(), whole_process=argv is None)
+
+
+def _run(argv: Sequence[str] | None, task: Task) -> int:
+    args = build_parser().parse_args(argv)
+    args.task = task
+    return int(args.run(args) or 0)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    from histoprompt import __version__
+    from histoprompt.cli.lazy import CommandParser
+    from histoprompt.cli.options import Parser
+
+    parser = Parser(
         prog="histoprompt",
         description="Prompt, correct, count and export in histology slides.",
     )

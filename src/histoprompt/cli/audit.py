@@ -6,7 +6,8 @@ import argparse
 import secrets
 from pathlib import Path
 
-from histoprompt.cli.options import say
+from histoprompt.cli.speech import say, tell
+from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields, draw_more
 
 
 def add(audit: argparse.ArgumentParser) -> None:
@@ -36,28 +37,24 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _draw(args: argparse.Namespace) -> None:
-    from histoprompt.pipelines.audit_fields import FIELDS_CSV, draw_fields, draw_more
 
     if args.more is not None:
         audit = draw_more(args.folder, args.more)
-        print(
-            f"{audit.plan.fields} of {len(audit.plan.boxes)} fields -> {args.folder / FIELDS_CSV}"
-        )
+        tell(f"{audit.plan.fields} of {len(audit.plan.boxes)} fields -> {args.folder / FIELDS_CSV}")
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     audit = draw_fields(args.folder, args.fields, seed, args.slide)
-    print(
+    tell(
         f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
     )
 
 
 def _apply(args: argparse.Namespace) -> None:
-    from histoprompt.pipelines.audit_fields import apply_fields
 
     audit = apply_fields(args.folder, args.fields)
-    print(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")
+    tell(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")
     for count in audit.corrected():
-        print(f"{str(count).removeprefix(': ')} (found {count.found})")
+        tell(f"{str(count).removeprefix(': ')} (found {count.found})")
         if count.note and count.low is not None:
             say(f"note: {count.name or 'cells'}: {count.note}")

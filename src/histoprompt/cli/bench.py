@@ -8,6 +8,8 @@ from pathlib import Path
 
 from histoprompt import __version__
 from histoprompt.cli.options import add_device, add_mpp
+from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.speech import tell
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
 from histoprompt.models.embeddings import EmbeddingCache
@@ -29,6 +31,7 @@ def add(bench: argparse.ArgumentParser) -> None:
     prompts.add_argument("--objects", type=int, default=5, help="of each image (default 5)")
     prompts.set_defaults(run=_prompts)
     nuclei = kinds.add_parser("nuclei", help="all nuclei: F1, PQ, AJI, counts")
+    add_trust(nuclei)
     nuclei.set_defaults(run=_nuclei)
     text = kinds.add_parser("text", help="tiles named by words alone")
     text.add_argument(
@@ -64,6 +67,7 @@ def _prompts(args: argparse.Namespace) -> None:
 
 
 def _nuclei(args: argparse.Namespace) -> None:
+    agree_to_program(args.model, args.weights, accepted=args.trust_program)
     report = bench_nuclei(
         _images(args),
         registry.card(args.model),
@@ -96,9 +100,9 @@ def _images(args: argparse.Namespace) -> list[Annotated]:
 
 def _write(report: Report, args: argparse.Namespace, kind: str) -> None:
     report = replace(report, setting=f"{report.setting} {_subject(args)}")
-    print(report.markdown())
+    tell(report.markdown(), page=True)
     for path in write_report(report, args.out, f"{kind}-{args.model}"):
-        print(path)
+        tell(path)
 
 
 def _subject(args: argparse.Namespace) -> str:

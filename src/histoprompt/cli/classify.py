@@ -7,7 +7,8 @@ from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
-from histoprompt.cli.options import keep_inputs, say
+from histoprompt.cli.options import keep_inputs
+from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
 from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
@@ -41,7 +42,7 @@ def _fit(args: argparse.Namespace) -> None:
     write_classifier(args.out, fit.classifier)
     for warning in fit.warnings:
         say(f"Note: {warning}")
-    print(_report(fit), f"-> {args.out}")
+    tell(f"{_report(fit)} -> {args.out}")
 
 
 def _report(fit: Fit) -> str:
@@ -65,4 +66,4 @@ def _apply(args: argparse.Namespace) -> None:
     classified = cells.classified(*found)
     write_cells(args.out, classified)
     counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
-    print(f"{counts} -> {args.out}")
+    tell(f"{counts} -> {args.out}")

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histoprompt.cli.options import add_device, add_mpp, positive, region_of, say
-from histoprompt.core.errors import HistopromptError
+from histoprompt.cli.ending import INTERRUPTED, each
+from histoprompt.cli.options import add_device, add_mpp, positive, region_of
+from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.speech import say, tell
+from histoprompt.core.names import result_name
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 
@@ -48,6 +51,7 @@ def add(count: argparse.ArgumentParser) -> None:
         "--embedding", action="store_true", help="keep what the model's encoder saw of each cell"
     )
     count.add_argument("--tile", type=_side, metavar="N", help="side of a tile, level-0 pixels")
+    add_trust(count)
     add_device(count)
     add_mpp(count)
     count.set_defaults(run=_count)
@@ -66,20 +70,17 @@ def _count(args: argparse.Namespace) -> int:
         tile=args.tile,
         device=args.device,
     )
-    job, status = count_job(choice), 0
+    agree_to_program(args.segmenter, args.weights, accepted=args.trust_program)
+    job = count_job(choice)
     taken: list[Path] = []
+
+    def count(path: str) -> int:
+        counted = _count_one(path, args, job, taken)
+        _tell(counted)
+        return 0 if counted.complete else INTERRUPTED
+
     with _stoppable(args.task):
-        for path in args.slides:
-            try:
-                counted = _count_one(path, args, job, taken)
-            except HistopromptError as error:
-                say(f"histoprompt: {path}: {' '.join(str(error).split())}")
-                status = 1
-                continue
-            _tell(counted)
-            if not counted.complete:
-                return 130
-    return status
+        return each(args.slides, count, args.task, ("slide", "slides"))
 
 
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
@@ -91,7 +92,7 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
     with open_slide(path, mpp=args.mpp) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
-        folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        folder = free_folder(args.out, result_name(path), slide.key, taken)
         taken.append(folder)
         stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
@@ -106,7 +107,7 @@ def _tell(counted: Counted) -> None:
         if line.region == counted.ground.names[0]
     ]
     by_class = f" ({', '.join(classes)})" if classes else ""
-    print(f"{counted.tally.total} cells{by_class} -> {counted.folder}")
+    tell(f"{counted.tally.total} cells{by_class} -> {counted.folder}")
     if not counted.complete:
         say(
             f"histoprompt: stopped after {counted.done} of {counted.total} tiles; what was counted "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from histoprompt.cli.options import add_device
+from histoprompt.cli.speech import tell
 from histoprompt.models.doctor import examine
 from histoprompt.models.manager import ModelManager
 
@@ -19,7 +20,7 @@ def add(doctor: argparse.ArgumentParser) -> None:
 def _doctor(args: argparse.Namespace) -> int:
     findings = examine(ModelManager(device=args.device), measure=not args.quick)
     for item in findings:
-        print(f"[{item.state:>4}] {item.name}: {item.value}")
+        tell(f"[{item.state:>4}] {item.name}: {item.value}")
         if item.advice:
-            print(f"       {item.advice}")
+            tell(f"       {item.advice}")
     return int(any(item.state == "fail" for item in findings))

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from histoprompt.cli.options import add_mpp, region_of
+from histoprompt.cli.speech import tell
 from histoprompt.core.errors import RegionError
 from histoprompt.core.label_io import TiffLabels, read_labels
 from histoprompt.core.labels import ArrayLabels
@@ -31,7 +32,7 @@ def _export(args: argparse.Namespace) -> None:
     labels = _labels(args, slide)
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None
-    print(export(slide, labels, args.out, params, args.task, classes=classes))
+    tell(export(slide, labels, args.out, params, args.task, classes=classes))
 
 
 def _labels(args: argparse.Namespace, slide: Slide) -> TiffLabels | ArrayLabels:

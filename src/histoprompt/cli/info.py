@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from histoprompt.cli.options import add_mpp
+from histoprompt.cli.speech import tell
 from histoprompt.core.slide_info import describe
 from histoprompt.core.slide_io import open_slide
 
@@ -17,7 +18,8 @@ def add(info: argparse.ArgumentParser) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
-    rows = describe(open_slide(args.slide, mpp=args.mpp))
+    with open_slide(args.slide, mpp=args.mpp) as slide:
+        rows = describe(slide)
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {value}")
+        tell(f"{name:<{width}}  {value}")

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from histoprompt.cli.options import Parser
 
-class CommandParser(argparse.ArgumentParser):
+
+class CommandParser(Parser):
     """The parser of one command; its module adds the arguments when they are needed first.
 
     Parameters

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from histoprompt.cli import weights as commands_of_weights
-from histoprompt.cli.options import say
+from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -47,7 +47,7 @@ def _list(args: argparse.Namespace) -> None:
     widths = full if args.long else _fitted(full, columns)
     for line in rows:
         cells = (_cut(cell, w).ljust(w) for cell, w in zip(line, widths, strict=True))
-        print(_GAP.join(cells).rstrip())
+        tell(_GAP.join(cells).rstrip())
     if any(not licence.is_accepted(card) for card in registry.all_cards()):
         say(f"{_TERMS} there are terms to accept, which `histoprompt models install ID` shows.")
     if widths != full:
@@ -69,9 +69,9 @@ def _cut(text: str, width: int) -> str:
 
 def _path(args: argparse.Namespace) -> None:
     for checked in weights.verify_all(registry.card(args.model)):
-        print(checked.path)
+        tell(checked.path)
     if registry.card(args.model).weights is None:
-        print("(needs no weights)")
+        tell("(needs no weights)")
 
 
 def _verify(args: argparse.Namespace) -> None:
@@ -80,10 +80,10 @@ def _verify(args: argparse.Namespace) -> None:
     cards = [registry.card(args.model)] if args.model else list(registry.all_cards())
     for card in cards:
         if args.weights or card.weights is None:
-            print(f"{card.id}: {weights.verify(card, args.weights)}")
+            tell(f"{card.id}: {weights.verify(card, args.weights)}")
         elif args.model or weights.locate(card).present:
             for checked in weights.verify_all(card):
-                print(f"{card.id}: {checked}")
+                tell(f"{card.id}: {checked}")
 
 
 def _licence(card: ModelCard) -> str:

@@ -1,21 +1,32 @@
-"""Arguments that several commands share, and how they speak to a terminal."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
+from histoprompt.cli.speech import lines
 from histoprompt.core.errors import ExportError, RegionError
-from histoprompt.core.task import Progress, Task
 
 if TYPE_CHECKING:
     from histoprompt.core.geometry import Box
     from histoprompt.core.slide import Slide
 
+
 # argparse has no public name for what `add_subparsers` returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages hold nothing that a terminal would obey."""
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        super()._print_message(lines(message), file)
+
+
+_FINEST, _COARSEST = 1e-3, 1e3
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +37,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
-    parser.add_argument("--mpp", type=positive, metavar="X", help="microns a pixel, if not stated")
+    parser.add_argument(
+        "--mpp", type=_pixel_size, metavar="X", help="microns a pixel, if not stated"
+    )
 
 
 def positive(text: str) -> float:
@@ -37,6 +50,14 @@ def positive(text: str) -> float:
     return value
 
 
+def _pixel_size(text: str) -> float:
+    """Microns a pixel: from an electron microscope's to a picture of the whole slide."""
+    value = positive(text)
+    if not _FINEST <= value <= _COARSEST:
+        raise argparse.ArgumentTypeError(f"must lie in {_FINEST:g} ... {_COARSEST:g} um")
+    return value
+
+
 def region_of(text: str | None, slide: Slide) -> Box:
     """The region asked for, or the whole slide."""
     from histoprompt.core.geometry import Box
@@ -44,7 +65,7 @@ def region_of(text: str | None, slide: Slide) -> Box:
     if text is None:
         return slide.box
     try:
-        numbers = [int(v) for v in text.split(",")]
+        numbers = [int(v) for v in text[:200].split(",")]
         box = Box(*numbers)
     except (ValueError, TypeError) as error:
         raise RegionError(
@@ -61,22 +82,5 @@ def region_of(text: str | None, slide: Slide) -> Box:
 def keep_inputs(out: Path, *inputs: Path) -> None:
     """Refuse to write over what is read."""
     for path in inputs:
-        if out.resolve() == path.resolve():
+        if os.path.realpath(out) == os.path.realpath(path):
             raise ExportError(f"--out {out} is what is to be read. Choose another name.")
-
-
-def terminal_task() -> Task:
-    """Progress on one line of a terminal; silence elsewhere."""
-
-    def report(progress: Progress) -> None:
-        end = "\n" if progress.done >= progress.total else ""
-        line = f"{progress.text} {progress.done}/{progress.total}"
-        sys.stderr.write(f"\r{line[:78]:<78}{end}")
-        sys.stderr.flush()
-
-    return Task(report) if sys.stderr.isatty() else Task()
-
-
-def say(text: str) -> None:
-    """Write a line to the standard error."""
-    print(text, file=sys.stderr)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from histoprompt.cli.ending import each
 from histoprompt.cli.options import (
     add_device,
     add_mpp,
     positive,
     region_of,
-    say,
 )
+from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
+from histoprompt.core.names import result_name
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
@@ -69,10 +72,13 @@ def _add_counting(score: argparse.ArgumentParser) -> None:
     score.add_argument("--count", action="store_true", help="count cells inside the regions")
     score.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
     score.add_argument("--cell-text", action="append", default=[], metavar="WORDS")
+    add_trust(score)
     score.add_argument("--cells-as", default="crop", choices=("crop", "tokens"))
 
 
-def _score(args: argparse.Namespace) -> None:
+def _score(args: argparse.Namespace) -> int:
+    if args.count:
+        agree_to_program(args.segmenter, None, accepted=args.trust_program)
     job = ScoreJob(ModelManager(device=args.device), registry.card(args.model), args.weights)
     params = ScoreParams(
         texts=tuple(args.text),
@@ -84,24 +90,29 @@ def _score(args: argparse.Namespace) -> None:
         mpp=args.seen_at or 0.0,
     )
     taken: list[Path] = []
-    for path in args.slides:
-        slide, folder = open_slide(path, mpp=args.mpp), args.out
-        if len(args.slides) > 1:
-            folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
-        taken.append(folder)
-        found = _score_slide(slide, params, job, args)
-        write_scored(folder, found)
-        _report(found, folder, job.stores / slide.key)
-        if args.count:
-            _count(slide, found, job, folder, args)
+
+    def score_one(path: str) -> int:
+        with open_slide(path, mpp=args.mpp) as slide:
+            folder = args.out
+            if len(args.slides) > 1:
+                folder = free_folder(args.out, result_name(path), slide.key, taken)
+            taken.append(folder)
+            found = _score_slide(slide, params, job, args)
+            write_scored(folder, found)
+            _report(found, folder, job.stores / slide.key)
+            if args.count:
+                _count(slide, found, job, folder, args)
+        return 0
+
+    return each(args.slides, score_one, args.task, ("slide", "slides"))
 
 
 def _report(found: Scored, folder: Path, kept: Path) -> None:
     for line in found.origins():
-        print(line)
+        tell(line)
     size = f"{folder_bytes(kept) / 1e6:.2f} MB"
-    print(f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder}")
-    print(f"embeddings kept for other words: {size} in {kept}")
+    tell(f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder}")
+    tell(f"embeddings kept for other words: {size} in {kept}")
 
 
 def _score_slide(
@@ -122,9 +133,9 @@ def _count(
     chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
-        print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
+        tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
     kept = chained.work.folder
-    print(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
+    tell(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
     if args.cell_text:
         say("note: cells were told apart by words alone; look at some before you count on them.")
 

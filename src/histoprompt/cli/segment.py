@@ -10,8 +10,11 @@ from histoprompt.cli.options import (
     add_mpp,
     keep_inputs,
     region_of,
-    say,
 )
+from histoprompt.cli.speech import say, tell
+from histoprompt.core.label_io import write_labels
+from histoprompt.core.prompt_file import read_prompts
+from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry
 
 EMBEDDING_BYTES = 1 << 30
@@ -31,9 +34,6 @@ def add(seg: argparse.ArgumentParser) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
-    from histoprompt.core.label_io import write_labels
-    from histoprompt.core.prompt_file import read_prompts
-    from histoprompt.core.slide_io import open_slide
     from histoprompt.models.embeddings import EmbeddingCache
     from histoprompt.models.manager import ModelManager
     from histoprompt.pipelines.compose import ComposedLabels
@@ -54,4 +54,4 @@ def _segment(args: argparse.Namespace) -> None:
     missing = sorted({item.id for item in found} - set(labels.ids))
     if missing:
         say(f"note: no pixels were found for object {', '.join(map(str, missing))}.")
-    print(f"{len(labels.ids)} objects -> {args.out}")
+    tell(f"{len(labels.ids)} objects -> {args.out}")

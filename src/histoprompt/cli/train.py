@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from histoprompt.cli.speech import tell
 from histoprompt.core.errors import ExportError
 
 
@@ -31,4 +32,5 @@ def _train(args: argparse.Namespace) -> None:
             config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
         else:
             raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-        print(f"Nuclei {train(config, args.task)}\n-> {config.out}")
+        tell(f"Nuclei {train(config, args.task)}", page=True)
+        tell(f"-> {config.out}")

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, say
+from histoprompt.cli.options import Commands
+from histoprompt.cli.speech import agrees, say, tell
 from histoprompt.core.errors import LicenceError, ModelError, WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -62,7 +63,7 @@ def _import(args: argparse.Namespace) -> None:
         _agree(card, args.accept_licence)
     if is_pack(args.file):
         for checked in import_pack(args.file, cards, args.task):
-            print(checked)
+            tell(checked)
     else:
         _tell(cards[0], [import_file(args.file, cards[0], args.task)])
 
@@ -72,7 +73,7 @@ def _export(args: argparse.Namespace) -> None:
 
     cards = [registry.card(model) for model in args.models]
     for packed in export_pack(cards, args.out, args.task):
-        print(f"{packed.place}: {packed.n_bytes:,} bytes, {packed.sha256}")
+        tell(f"{packed.place}: {packed.n_bytes:,} bytes, {packed.sha256}")
     bound = [card.id for card in cards if card.terms is not None]
     if bound:
         say(f"For your own machines only: {', '.join(bound)} may not be passed on without leave.")
@@ -84,7 +85,7 @@ def _remove(args: argparse.Namespace) -> None:
     card = registry.card(args.model)
     removed = remove(card, forget=args.forget)
     for path in removed:
-        print(f"removed {path}")
+        tell(f"removed {path}")
     others = ", ".join(c.id for c in sharing(card, registry.all_cards())) if removed else ""
     if others:
         say(f"The same files served {others}.")
@@ -113,11 +114,11 @@ def _agree(card: ModelCard, accepted: bool) -> None:
     """Show the terms and have them accepted, by a person at a terminal or by the option."""
     if licence.is_accepted(card):
         return
-    say(licence.page(card))
+    say(licence.page(card), page=True)
     if not accepted:
         if not sys.stdin.isatty():
             licence.require(card)
-        if input(f"Do you accept the terms of {card.title}? [y/N] ").strip().lower() != "y":
+        if not agrees(f"Do you accept the terms of {card.title}?"):
             raise LicenceError(f"The terms of {card.title} were not accepted: nothing was fetched.")
     licence.accept(card)
 
@@ -126,4 +127,4 @@ def _tell(card: ModelCard, found: list[weights.Verification]) -> None:
     if not found:
         say(f"{card.id} needs no weights.")
     for checked in found:
-        print(f"{card.id}: {checked}")
+        tell(f"{card.id}: {checked}")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from histoprompt.core.errors import ExportError
+from histoprompt.core.names import fitted
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -115,7 +116,8 @@ def _free(target: Path) -> int:
 
 
 def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    # a name that just fits a disk would not with more around it
+    return target.with_name(f".{fitted(target.name)}.{uuid.uuid4().hex[:8]}.part")
 
 
 def _swap(part: Path, target: Path) -> None:

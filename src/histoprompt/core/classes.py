@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE
 from histoprompt.core.errors import LabelError
+from histoprompt.core.tables import TextTable, one_line, read_table, table_writer
 
 Colour = tuple[int, int, int]
 
@@ -95,7 +96,7 @@ def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> 
     Parameters
     ----------
     path : path
-        UTF-8, a header line, commas. A colour is written ``#rrggbb``.
+        UTF-8, a header line, commas or semicolons. A colour is written ``#rrggbb``.
     default : str
         Class of the ids without a row.
 
@@ -108,16 +109,17 @@ def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> 
     path = Path(path)
     names: dict[int, str] = {}
     colours: dict[str, Colour] = {}
-    for line, row in _rows(path):
-        label, name = _id(row["id"], f"{path} line {line}"), (row["class"] or "").strip()
+    for line, row in _table(path).rows:
+        where = f"{path} line {line}"
+        label, name = _id(row["id"], where), one_line(row["class"], where, LabelError)
         if label in names:
-            raise LabelError(f"{path} line {line}: id {label} has a class already. Keep one row.")
+            raise LabelError(f"{where}: id {label} has a class already. Keep one row.")
         if not name:
-            raise LabelError(f"{path} line {line}: id {label} has no class.")
+            raise LabelError(f"{where}: id {label} has no class.")
         names[label] = name
-        colour = (row.get("colour") or row.get("color") or "").strip()
+        colour = row.get("colour") or row.get("color") or ""
         if colour:
-            colours[name] = _colour(colour, f"{path} line {line}")
+            colours[name] = _colour(colour, where)
     return Classes(names, colours, default)
 
 
@@ -125,40 +127,27 @@ def write_classes(path: Path, classes: Classes, ids: NDArray[np.uint32]) -> None
     """Write the class and colour of each object as `read_classes` reads them."""
     colours = classes.palette(classes.present(ids))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("id", "class", "colour"))
+        write = table_writer(file, ("id", "class", "colour"), names=("class",))
         for label in ids.tolist():
             name = classes.of(label)
-            writer.writerow((label, name, "#{:02x}{:02x}{:02x}".format(*colours[name])))
+            write((label, name, "#{:02x}{:02x}{:02x}".format(*colours[name])))
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="")
-            columns = [name.strip().lower() for name in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"The classes in {path} cannot be read: {error}") from error
-    if not {"id", "class"} <= set(columns):
-        raise LabelError(
-            f"{path} has the columns {', '.join(columns) or 'none'}; it needs id and class, "
-            "separated by commas (and may have colour)."
-        )
-    return rows
+def _table(path: Path) -> TextTable:
+    """The rows of id and class, and of a colour if the file has some."""
+    return read_table(path, "The classes in", LabelError, ("id", "class"), fold=True)
 
 
-def _id(text: str | None, where: str) -> int:
-    digits = (text or "").strip()
-    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits) < 2**32:
-        raise LabelError(f"{where}: {text!r} is not an id, a whole number from 1 to 4294967295.")
+def _id(digits: str, where: str) -> int:
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits[:11]) < 2**32:
+        told = reprlib.repr(digits)
+        raise LabelError(f"{where}: {told} is not an id, a whole number from 1 to 4294967295.")
     return int(digits)
 
 
 def _colour(text: str, where: str) -> Colour:
     digits = text.removeprefix("#")
     if len(digits) != 6 or not set(digits.lower()) <= set("0123456789abcdef"):
-        raise LabelError(f"{where}: {text!r} is not a colour such as #00a0ff.")
+        raise LabelError(f"{where}: {reprlib.repr(text)} is not a colour such as #00a0ff.")
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue

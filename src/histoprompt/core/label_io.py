@@ -7,6 +7,7 @@ on a slide (`origin`) stands in an OME annotation, so that the labels of a regio
 from __future__ import annotations
 
 import os
+import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -37,6 +38,25 @@ from histoprompt.core.tiling import TileGrid
 TILE = 512
 _NAMESPACE = "histoprompt/labels"
 _CACHE_BYTES = 64 << 20
+# Whatever tifffile, its decoders and the reading of metadata raise on a damaged file.
+DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    ET.ParseError,
+)
+# A tile or strip that would take more memory than this is damage.
+_TILE_BYTES = 1 << 30
+# Centimetres hold so many pixels at the most that a TIFF can say it.
+_FINEST = 2**31
 _CLASSIC_LIMIT = 2**31  # bytes of pixels; below it a classic TIFF is safe whatever compression does
 
 
@@ -111,7 +131,7 @@ def _ome(labels: LabelSource, mpp: float | None) -> dict[str, Any]:
 
 
 def _resolution(mpp: float | None) -> dict[str, Any]:
-    if mpp is None:
+    if mpp is None or not 1 / _FINEST < 1e4 / mpp < _FINEST:
         return {}
     return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
 
@@ -135,9 +155,13 @@ class TiffLabels(Closing):
         self._file = _open(self._path)
         try:
             self._page = _only_page(self._file, self._path)
+            self._segment_shape = _segment_shape(self._page, self._path)
         except LabelError:
             self._file.close()
             raise
+        except DAMAGE as error:
+            self._file.close()
+            raise LabelError(f"{self._path} is damaged: {_told(error)}.") from error
         stated, self.mpp = _stated(self._file.ome_metadata)
         self.origin = origin if origin is not None else stated
         self._cache: OrderedDict[int, NDArray[np.uint32]] = OrderedDict()
@@ -185,12 +209,6 @@ class TiffLabels(Closing):
             else:
                 self._empty = encoded  # empty tiles are all the same bytes: decode only one
 
-    @property
-    def _segment_shape(self) -> tuple[int, int]:
-        if self._page.is_tiled:
-            return int(self._page.tilelength), int(self._page.tilewidth)
-        return min(int(self._page.rowsperstrip), self.shape[0]), self.shape[1]
-
     def _segments(self, local: Box) -> Iterator[tuple[int, Box]]:
         """Number and box of the tiles or strips that meet a box in pixels of the file."""
         (h, w), (rows, cols) = self._segment_shape, self.shape
@@ -220,12 +238,12 @@ class TiffLabels(Closing):
         if not encoded:
             return np.zeros(self._segment_shape, np.uint32)
         try:
-            decoded = self._page.decode(encoded, index)[0]
-        except (ValueError, RuntimeError, zlib.error) as error:
+            decoded = np.asarray(self._page.decode(encoded, index)[0])[0, :, :, 0]
+        except DAMAGE as error:
             raise LabelError(
-                f"{self._path} is damaged: its tile {index} cannot be decoded ({error})."
+                f"{self._path} is damaged: its tile {index} cannot be decoded ({_told(error)})."
             ) from error
-        return as_ids(np.asarray(decoded)[0, :, :, 0])
+        return as_ids(decoded)
 
 
 def read_labels(
@@ -254,16 +272,19 @@ def read_labels(
     if not labels._page.is_memmappable:
         return labels
     with labels:
-        return ArrayLabels(labels._page.asarray(out="memmap"), labels.origin)
+        try:
+            return ArrayLabels(labels._page.asarray(out="memmap"), labels.origin)
+        except DAMAGE as error:
+            raise LabelError(f"{labels._path} is damaged: {_told(error)}.") from error
 
 
 def _open(path: Path) -> tifffile.TiffFile:
-    if not path.is_file():
-        raise LabelError(f"There is no label file {path}.")
     try:
+        if not path.is_file():
+            raise LabelError(f"There is no label file {path}.")
         return tifffile.TiffFile(path)
-    except (tifffile.TiffFileError, ValueError) as error:
-        raise LabelError(f"{path} is not a TIFF that can be read: {error}") from error
+    except DAMAGE as error:
+        raise LabelError(f"{path} is not a TIFF that can be read: {_told(error)}") from error
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> Any:
@@ -291,12 +312,46 @@ def _stated(ome: str | None) -> tuple[tuple[int, int] | None, float | None]:
     """Origin and mpp from OME-XML as `write_labels` leaves it."""
     if ome is None:
         return None, None
-    root = ET.fromstring(ome)
     facts: dict[str, int] = {}
-    for note in root.iterfind(".//{*}MapAnnotation"):
-        if note.get("Namespace") == _NAMESPACE:
-            facts = {m.get("K", ""): int(m.text or 0) for m in note.iterfind(".//{*}M")}
-    pixels = root.find(".//{*}Pixels")
-    size = None if pixels is None else pixels.get("PhysicalSizeX")
-    origin = (facts["origin_row"], facts["origin_col"]) if len(facts) == 2 else None
-    return origin, None if size is None else float(size)
+    try:
+        root = ET.fromstring(ome)
+        for note in root.iterfind(".//{*}MapAnnotation"):
+            if note.get("Namespace") == _NAMESPACE:
+                facts = {m.get("K", ""): int(m.text or 0) for m in note.iterfind(".//{*}M")}
+        pixels = root.find(".//{*}Pixels")
+        size = None if pixels is None else pixels.get("PhysicalSizeX")
+        mpp = None if size is None else float(size)
+    except (ET.ParseError, ValueError):  # what it says cannot be known, and need not be
+        return None, None
+    origin = None
+    if {"origin_row", "origin_col"} <= set(facts) and max(map(abs, facts.values())) < 2**31:
+        origin = facts["origin_row"], facts["origin_col"]
+    return origin, mpp if mpp is not None and 0 < mpp < float("inf") else None
+
+
+def _segment_shape(page: Any, path: Path) -> tuple[int, int]:
+    """Rows and columns of the tiles or strips; they must cover the image, and fit into memory."""
+    rows, cols = int(page.imagelength), int(page.imagewidth)
+    high, wide = int(page.rowsperstrip), cols
+    if page.is_tiled:
+        high, wide = int(page.tilelength), int(page.tilewidth)
+    else:
+        high = min(high, rows)
+    if min(rows, cols, high, wide) < 1:
+        raise LabelError(f"{path} is damaged: it has tiles of {high} rows and {wide} columns.")
+    if high * wide * 4 > _TILE_BYTES and not page.is_memmappable:
+        raise LabelError(
+            f"{path} has tiles of {high} rows and {wide} columns, too large for memory. Write it "
+            "again with smaller ones."
+        )
+    owed = -(-rows // high) * -(-cols // wide)
+    if owed != len(page.dataoffsets):
+        raise LabelError(
+            f"{path} is damaged: {owed} tiles cover its {rows} rows and {cols} columns, and it "
+            f"has {len(page.dataoffsets)}."
+        )
+    return high, wide
+
+
+def _told(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

@@ -13,6 +13,8 @@ Every part but ``id`` may be missing; ``labels`` defaults to all inside (1; 0 is
 from __future__ import annotations
 
 import json
+import reprlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.documents import read_json
 from histoprompt.core.errors import HistopromptError, PromptError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt, Strokes
@@ -55,12 +58,7 @@ def read_prompts(path: str | Path) -> list[ObjectPrompt]:
         If the file is missing, is no JSON, or a key is wrong; the message names the key.
     """
     path = Path(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PromptError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path}: is not JSON ({error}).") from error
+    document = read_json(path, PromptError)
     try:
         return parse_prompts(document)
     except HistopromptError as error:
@@ -78,8 +76,7 @@ def parse_prompts(document: Any) -> list[ObjectPrompt]:
     if not isinstance(items, Sequence) or isinstance(items, str) or not items:
         raise PromptError('"objects" must be a list of at least one object.')
     objects = [_object(item, f"objects[{i}]") for i, item in enumerate(items)]
-    ids = [o.id for o in objects]
-    twice = sorted({i for i in ids if ids.count(i) > 1})
+    twice = sorted(i for i, times in Counter(o.id for o in objects).items() if times > 1)
     if twice:
         raise PromptError(f'"id" {twice[0]} is used by more than one object.')
     return objects
@@ -121,7 +118,9 @@ def _object(item: Any, where: str) -> ObjectPrompt:
 def _id(item: Mapping[str, Any], where: str) -> int:
     value = item.get("id")
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ID:
-        raise PromptError(f"{where}.id must be a whole number from 1 to {MAX_ID}, not {value!r}.")
+        raise PromptError(
+            f"{where}.id must be a whole number from 1 to {MAX_ID}, not {reprlib.repr(value)}."
+        )
     return value
 
 
@@ -180,10 +179,11 @@ def _numbers(value: Any, count: int, where: str, shape: str) -> list[float]:
         isinstance(value, list)
         and len(value) == count
         and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
-        and bool(np.isfinite(value).all())
+        # not NaN, and no more than a float holds to the pixel
+        and all(-(2**53) < v < 2**53 for v in value)
     )
     if not good:
-        raise PromptError(f"{where} must be {shape} in level-0 pixels, not {value!r}.")
+        raise PromptError(f"{where} must be {shape} in level-0 pixels, not {reprlib.repr(value)}.")
     return [float(v) for v in value]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from histoprompt.core.atomic import explained, replacing_file
+from histoprompt.core.documents import FEW_BYTES, read_json
 from histoprompt.core.errors import RecordError
 
 
@@ -20,12 +22,12 @@ def read_record(path: Path) -> dict[str, Any]:
     RecordError
         If the file is there and cannot be read: what the user decided must not be forgotten.
     """
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {}
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read: {error}. Repair it or remove it.") from error
+    try:
+        raw = read_json(path, RecordError, FEW_BYTES)
+    except RecordError as error:
+        raise RecordError(f"{error} Repair it or remove it.") from error
     if not isinstance(raw, dict):
         raise RecordError(f"{path} holds no table. Repair it or remove it.")
     return raw

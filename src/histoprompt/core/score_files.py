@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from histoprompt.core.atomic import replacing_file, replacing_folder
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.score_map import ScoreMap, Threshold
+from histoprompt.core.tables import table_writer
 from histoprompt.core.tiling import TileGrid
 
 SCORES, TILES = "scores.zarr", "tiles.csv"
@@ -114,13 +114,12 @@ def write_tiles(path: Path, scores: ScoreMap) -> None:
     cut = [text for text in scores.texts if text in scores.thresholds]
     inside = {text: scores.inside(text) for text in cut}
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
         columns = [*scores.texts, *(f"in {text}" for text in cut)]
-        writer.writerow(["grid_row", "grid_col", "r0", "c0", "r1", "c1", *columns])
+        write = table_writer(file, ["grid_row", "grid_col", "r0", "c0", "r1", "c1", *columns])
         for i, (row, col) in enumerate(scores.places.tolist()):
             box = [int(v) for v in scores.box(i)]
             values = [f"{v:.4f}" for v in scores.scores[i]]
-            writer.writerow([row, col, *box, *values, *(int(inside[text][i]) for text in cut)])
+            write([row, col, *box, *values, *(int(inside[text][i]) for text in cut)])
 
 
 def _grid_facts(grid: TileGrid) -> dict[str, Any]:

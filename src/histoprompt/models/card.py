@@ -140,6 +140,9 @@ class ModelCard:
         ``"module:function"`` called as ``function(card, spec)``: the `Blueprint` of one of its
         files, or None for a file without a network. Empty for a model that gives none: then a file
         of unknown digest is not looked at before it is loaded.
+    program : str
+        ``"module:function"`` called as ``function(card, weights_path)``: the file that runs code
+        when it is loaded, which the user has to trust. Empty for weights that are tensors alone.
     accepts : frozenset of prompt kinds
         Prompts the model was trained for; empty for other roles.
     input_size : int
@@ -187,6 +190,7 @@ class ModelCard:
     loader: str
     architecture: str = ""
     blueprint: str = ""
+    program: str = ""
     accepts: frozenset[PromptKind] = frozenset()
     input_size: int = 0
     licence: str = ""

@@ -14,6 +14,8 @@ Names of another library are then changed by a map of `key_maps`; see `blueprint
 from __future__ import annotations
 
 import pickle
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,15 +33,18 @@ _PREFIXES = ("module.", "sam.")
 _NOT_TENSORS = ("Unsupported global", "Unsupported class")
 
 # Whatever torch and safetensors raise on a damaged file.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     RuntimeError,
     ValueError,
     EOFError,
     LookupError,
+    ArithmeticError,
     AttributeError,
     TypeError,
     AssertionError,
+    struct.error,
+    zlib.error,
     pickle.UnpicklingError,
 )
 
@@ -164,7 +169,7 @@ def _read(path: Path, device: str, name: str) -> Any:
             return _read_safetensors(path, device)
         # A zip can be mapped, so that what is not asked for stays on the disk.
         return _read_torch(path, device, name, mmap=device == "meta" and head[:2] == b"PK")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if is_out_of_memory(error):
             raise
         raise WeightsError(

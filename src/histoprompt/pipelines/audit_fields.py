@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import csv
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import shapely
+from pydantic import Field
+from shapely.errors import ShapelyError
+from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.documents import FEW_BYTES, Corners, Shape, read_json
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide_io import open_slide
+from histoprompt.core.tables import Row, TextTable, read_table, table_writer
 from histoprompt.pipelines.audit import TOTAL, Corrected
 from histoprompt.pipelines.count_audit import (
     TABLE,
@@ -28,12 +33,27 @@ from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_C
 from histoprompt.pipelines.count_report import REPORT, put_audit
 from histoprompt.pipelines.count_slide import MADE
 from histoprompt.pipelines.formats.cell_files import read_cells
-from histoprompt.pipelines.formats.json_files import read_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import ALL, Ground, ground_of
 
 FIELDS_CSV = "fields.csv"
 PLACE = ("row0", "col0", "row1", "col1")
+_NAMES = ("class", "region")
+
+
+class _Made(TypedDict):
+    """What an audit needs of ``count.json``."""
+
+    slide: str
+    path: Annotated[str, Field(min_length=1)]
+    mpp: Annotated[float, Field(ge=1e-3, le=1e2)]
+    region: Corners
+    polygons: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+    complete: bool
+    picked: bool
+
+
+_SHAPE: Shape[_Made] = Shape(_Made)
 
 
 def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None) -> Audit:
@@ -63,7 +83,7 @@ def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None)
     if not made["complete"]:
         raise RegionError(f"The count in {folder} is partial. Finish it, then draw fields.")
     path = folder / FIELDS_CSV
-    if path.exists() and any(_filled(row) for row in _rows(path)):
+    if path.exists() and any(_filled(row) for _, row in _table(path).rows):
         raise LabelError(
             f"{path} is filled in already: drawing again until the result pleases voids an audit. "
             "Move the file away if you mean to start anew."
@@ -142,25 +162,35 @@ def _drawn(folder: Path) -> Audit:
     return audit
 
 
-def _made(folder: Path) -> Mapping[str, Any]:
+def _made(folder: Path) -> _Made:
     path = folder / MADE
     if not path.is_file():
         raise LabelError(f"{folder} holds no count: {MADE} is missing. Name a folder of count.")
-    made = read_json(path)
-    missing = {"slide", "path", "mpp", "region", "polygons", "complete", "picked"} - set(made)
-    if missing:
-        raise LabelError(f"{path} lacks {', '.join(sorted(missing))}. Count the slide again.")
-    found: dict[str, Any] = made
-    return found
+    return _SHAPE.of(
+        read_json(path, LabelError, FEW_BYTES), str(path), advice="Count the slide again."
+    )
 
 
-def _ground(made: Mapping[str, Any], moved: Path | None) -> Ground:
+def _ground(made: _Made, moved: Path | None) -> Ground:
     """The ground of a count as it was."""
-    regions = [Region(name, shapely.from_wkt(text)) for name, text in made["polygons"]]
+    regions = [_region(name, text) for name, text in made["polygons"]]
+    box = Box(*made["region"])
     with open_slide(moved or made["path"], mpp=made["mpp"]) as slide:
         if slide.key != made["slide"]:
             raise RegionError(f"{moved or made['path']} is not the slide that was counted.")
-        return ground_of(slide, Box(*made["region"]) if made["picked"] else None, regions)
+        if not slide.box.covers(box):
+            raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
+        return ground_of(slide, box if made["picked"] else None, regions)
+
+
+def _region(name: str, text: str) -> Region:
+    try:
+        polygon = shapely.from_wkt(text)
+    except ShapelyError as error:
+        raise LabelError(f"The region {name} of the count is damaged: {error}.") from error
+    if not shapely.is_valid(polygon) or not shapely.area(polygon) > 0:
+        raise LabelError(f"The region {name} of the count is damaged: it is no area.")
+    return Region(name, polygon)
 
 
 def _true(name: str) -> str:
@@ -185,19 +215,13 @@ def _row(audit: Audit, number: int) -> dict[str, object]:
 
 def _write_rows(path: Path, head: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, head, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+        write = table_writer(file, head, _NAMES)
+        for row in rows:
+            write([row.get(column, "") for column in head])
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [
-                {k: (v or "").strip() for k, v in row.items() if k} for row in csv.DictReader(file)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"The fields in {path} cannot be read: {error}") from error
+def _table(path: Path) -> TextTable:
+    return read_table(path, "The table", LabelError)
 
 
 def _filled(row: Mapping[str, str]) -> bool:
@@ -209,11 +233,19 @@ def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
 
     Fields ahead in that order may follow: they are there if the disk was full when more were drawn.
     """
-    rows, columns = _rows(path), [_true(name) for name in audit.plan.classes]
-    missing = [c for c in (*PLACE, *columns) if not rows or c not in rows[0]]
+    columns = [_true(name) for name in audit.plan.classes]
+    found = _table(path)
+    missing = [c for c in (*PLACE, *columns) if not found.rows or c not in found.columns]
     if missing:
         raise LabelError(f"{path} has no column {', '.join(missing)}, or no row below its header.")
-    table = {tuple(row[c] for c in PLACE): row for row in rows}
+    table: dict[tuple[str, ...], Row] = {}
+    for line, row in found.rows:
+        place = tuple(row[c] for c in PLACE)
+        if table.setdefault(place, row) != row:
+            raise LabelError(
+                f"{path} line {line}: the field at {', '.join(place)} stands in two rows with "
+                "different numbers. Keep the right one."
+            )
     everywhere = [tuple(str(int(v)) for v in audit.plan.boxes[i]) for i in audit.plan.order]
     drawn = everywhere[: audit.plan.fields]
     if not set(drawn) <= set(table) <= set(everywhere):
@@ -238,15 +270,18 @@ def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
 
 
 def _count(text: str, path: Path, column: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise LabelError(f"{path}: {text!r} in column {column} is no count. Enter 0, 1, 2 ...")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise LabelError(
+            f"{path}: {reprlib.repr(text)} in column {column} is no count. Enter 0, 1, 2 ..."
+        )
     return int(text)
 
 
 def _write_intervals(path: Path, corrected: tuple[Corrected, ...]) -> None:
     """Fill in the columns of ``counts.csv`` that an audit adds; all others stay as they are."""
-    rows = _rows(path)
-    lacking = {"class", "region", *AUDIT_COLUMNS} - set(rows[0] if rows else ())
+    table = _table(path)
+    rows = [row for _, row in table.rows]
+    lacking = {*_NAMES, *AUDIT_COLUMNS} - set(table.columns if rows else ())
     if lacking:
         raise LabelError(f"{path} has no column {', '.join(sorted(lacking))}. Count again.")
     by_name = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.errors import ModelError
+from histoprompt.core.tables import table_writer
 from histoprompt.models.card import ModelCard, Role
 from histoprompt.pipelines.formats.bars import bars
 
@@ -81,10 +81,13 @@ def write_report(report: Report, folder: Path, stem: str) -> tuple[Path, ...]:
         If a file cannot be written.
     """
     paths = tuple(folder / f"{stem}.{end}" for end in ("csv", "md", "svg"))
-    with replacing_file(paths[0]) as part, Path(part).open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(report.columns)
-        writer.writerows(report.rows)
+    with (
+        replacing_file(paths[0]) as part,
+        Path(part).open("w", newline="", encoding="utf-8") as file,
+    ):
+        write = table_writer(file, report.columns, names=report.columns[:1])
+        for row in report.rows:
+            write("" if cell is None else cell for cell in row)
     for path, text in zip(paths[1:], (report.markdown(), report.svg()), strict=True):
         with replacing_file(path) as part:
             part.write_text(text, encoding="utf-8")

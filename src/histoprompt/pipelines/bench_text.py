@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from histoprompt.core.documents import read_text
 from histoprompt.core.errors import LabelError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
@@ -60,10 +61,7 @@ def read_templates(path: Path | None) -> tuple[str, ...]:
     """
     if path is None:
         return TEMPLATES
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"The templates {path} cannot be read: {error}.") from error
+    text = read_text(path, PromptError)
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if wrong := [line for line in lines if line.count("{}") != 1]:
         raise PromptError(f"A template must hold {{}} once for the class: {wrong[0]!r} does not.")

@@ -255,7 +255,9 @@ class FewShotClassifier:
         place = {name: i for i, name in enumerate(names)}
         missing = [name for name in self.feature_names if name not in place]
         if missing:
-            few = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
+            few = ", ".join(name[:60] for name in missing[:3]) + (
+                " ..." if len(missing) > 3 else ""
+            )
             raise LabelError(
                 f"The classifier was trained with {len(self.feature_names)} features, of which "
                 f"these cells lack {len(missing)}: {few}. Count the cells with the segmenter that "

@@ -116,7 +116,8 @@ def count_cells(
                 task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile")
                 counter.count(tile, task)
         task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
-    done = tuple(grid.tile(*tile.place).inner for tile in store.done)
+    wanted = {(tile.row, tile.col) for tile in tiles}
+    done = tuple(grid.tile(*tile.place).inner for tile in store.done if tile.place in wanted)
     return Progress(store, done, len(tiles), before)
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.documents import Corners, Count, Finite, Shape, read_json
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
+from histoprompt.core.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit import Corrected, corrected_counts
 from histoprompt.pipelines.audit_marks import Mark, truth_by_marks
 from histoprompt.pipelines.audit_plan import AuditPlan, field_boxes, plan_audit
 from histoprompt.pipelines.count_work import Work
-from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.ground import Ground
 
 FILE, TABLE = "audit.json", "audit.csv"
+_ANEW = "Move the file away to start anew."
 SIDE_UM = 100.0
 
 
@@ -93,6 +98,22 @@ class Audit:
         return corrected_counts(self.plan, np.array(self.seen, np.int64))
 
 
+class _Kept(TypedDict):
+    """What `save_audit` writes."""
+
+    boxes: Annotated[list[Corners], Field(min_length=1)]
+    classes: list[str]
+    found: list[list[Count]]
+    order: list[Count]
+    fields: Count
+    seen: list[list[Count]]
+    marks: list[Annotated[list[Finite | str], Field(min_length=3, max_length=3)]]
+    cells: str
+
+
+_SHAPE: Shape[_Kept] = Shape(_Kept)
+
+
 def start_audit(work: Work, cells: CellTable, fields: int, seed: int, *, task: Task) -> Audit:
     """Draw the fields to look at.
 
@@ -128,7 +149,7 @@ def draw_audit(ground: Ground, cells: CellTable, mpp: float, fields: int, seed: 
     RegionError
         If no field is asked for, or none holds anything that was counted.
     """
-    side = round(SIDE_UM / mpp)
+    side = max(1, round(SIDE_UM / mpp))
     boxes = [box for box in field_boxes(ground.box, side) if ground.meets(box)]
     plan = plan_audit(cells, boxes, min(fields, max(1, len(boxes))), seed)
     return Audit(plan, digest=_digest(cells))
@@ -162,11 +183,11 @@ def write_audit_table(path: Path, audit: Audit) -> None:
         If the disk is full.
     """
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("class", "found", "corrected", "low", "high", "fields", "note"))
+        head = ("class", "found", "corrected", "low", "high", "fields", "note")
+        write = table_writer(file, head, names=("class", "note"))
         for c in audit.corrected():
             ends = ("" if end is None else f"{end:.1f}" for end in (c.low, c.high))
-            writer.writerow((c.name, c.found, f"{c.estimate:.1f}", *ends, c.fields, c.note))
+            write((c.name, c.found, f"{c.estimate:.1f}", *ends, c.fields, c.note))
 
 
 def save_audit(folder: Path, audit: Audit) -> None:
@@ -197,19 +218,33 @@ def load_audit(folder: Path) -> Audit | None:
     path = folder / FILE
     if not path.exists():
         return None
-    raw = read_json(path)
+    raw = _SHAPE.of(read_json(path), f"The audit cannot be read: {path}", advice=_ANEW)
     try:
-        plan = AuditPlan(
-            tuple(Box(*box) for box in raw["boxes"]),
-            tuple(raw["classes"]),
-            np.array(raw["found"], np.int64),
-            np.array(raw["order"], np.intp),
-            int(raw["fields"]),
-        )
-        seen = tuple(tuple(map(int, counts)) for counts in raw["seen"])
-        marks = tuple(Mark(float(r), float(c), str(name)) for r, c, name in raw["marks"])
-        return Audit(plan, seen, marks, str(raw["cells"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise LabelError(
-            f"The audit in {path} cannot be read ({error!r}). Move the file away to start anew."
-        ) from error
+        return _audit(raw)
+    except (RegionError, ValueError) as error:
+        raise LabelError(f"The audit in {path} cannot be read: {error} {_ANEW}") from error
+
+
+def _audit(raw: _Kept) -> Audit:
+    """An audit out of values of the right kinds; they must fit each other."""
+    plan = AuditPlan(
+        tuple(Box(*box) for box in raw["boxes"]),
+        tuple(raw["classes"]),
+        np.array(raw["found"], np.int64),
+        np.array(raw["order"], np.intp),
+        raw["fields"],
+    )
+    n, c = len(plan.boxes), len(plan.classes)
+    if plan.found.shape != (n, c + 1):
+        raise ValueError(f"{n} fields and {c} classes do not fit its table of cells.")
+    if sorted(raw["order"]) != list(range(n)) or not 1 <= plan.fields <= n:
+        raise ValueError(f"its order is none of {n} fields, of which {plan.fields} are drawn.")
+    if len(raw["seen"]) > plan.fields or any(len(counts) != c for counts in raw["seen"]):
+        raise ValueError(f"what was seen does not fit {plan.fields} fields and {c} classes.")
+    seen = tuple(map(tuple, raw["seen"]))
+    return Audit(plan, seen, tuple(map(_mark, raw["marks"])), raw["cells"])
+
+
+def _mark(kept: list[float | str]) -> Mark:
+    row, col, name = kept
+    return Mark(float(row), float(col), str(name))

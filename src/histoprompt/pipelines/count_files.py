@@ -6,6 +6,7 @@ All are written from the store some cells at a time, beside their place, and ren
 from __future__ import annotations
 
 import csv
+import io
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.classes import DEFAULT_CLASS, Classes
 from histoprompt.core.contours import Outline, outlines_of_labels
 from histoprompt.core.geometry import Box, union_of
+from histoprompt.core.names import guarded
+from histoprompt.core.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit import TOTAL, Corrected
 from histoprompt.pipelines.count_store import CountStore, Records
@@ -44,11 +47,13 @@ def write_cells_csv(path: Path, store: CountStore) -> None:
     """Write ``cells.csv``: id, row, col, area_um2, class, score, then the features."""
     schema = _schema(store)
     with replacing_file(path) as part, part.open("wb") as file:
-        file.write((",".join(schema.names) + "\n").encode())
+        head = io.StringIO(newline="")
+        csv.writer(head, lineterminator="\n").writerow(map(guarded, schema.names))
+        file.write(head.getvalue().encode())
         plain = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
         with arrow_csv.CSVWriter(file, schema, write_options=plain) as writer:
             for records in store.batches():
-                writer.write_batch(_batch(records, store, schema, rounded=True))
+                writer.write_batch(_batch(records, store, schema, for_csv=True))
 
 
 def write_cells_parquet(path: Path, store: CountStore) -> None:
@@ -74,14 +79,14 @@ def write_counts(
     """
     audit = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*COUNT_COLUMNS, *AUDIT_COLUMNS, "denominator", "complete"])
+        head = [*COUNT_COLUMNS, *AUDIT_COLUMNS, "denominator", "complete"]
+        write = table_writer(file, head, names=("class", "region"))
         for x in lines:
             numbers = (_number(v) for v in (x.per_mm2, x.analysed_mm2, x.share))
             place = (x.region, _number(x.region_mm2))
             interval = _interval(audit.get(x.name) if x.region == ALL else None)
             how = (denominator, "yes" if complete else "no")
-            writer.writerow([x.name, x.count, *numbers, *place, *interval, *how])
+            write([x.name, x.count, *numbers, *place, *interval, *how])
 
 
 def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> None:
@@ -157,16 +162,17 @@ def _schema(store: CountStore) -> pa.Schema:
 
 
 def _batch(
-    records: Records, store: CountStore, schema: pa.Schema, *, rounded: bool = False
+    records: Records, store: CountStore, schema: pa.Schema, *, for_csv: bool = False
 ) -> pa.RecordBatch:
     def column(name: str) -> NDArray[Any]:
         values = np.ascontiguousarray(records[name])
-        return np.round(values, _DECIMALS[name]) if rounded and name in _DECIMALS else values
+        return np.round(values, _DECIMALS[name]) if for_csv and name in _DECIMALS else values
 
     first = [pa.array(column(n)) for n in ("id", "row", "col", "area_um2")]
-    classes = pa.DictionaryArray.from_arrays(column("code"), list(store.head.classes))
+    names = [guarded(name) if for_csv else name for name in store.head.classes]
+    classes = pa.DictionaryArray.from_arrays(column("code"), names)
     features = records["features"].T
-    if rounded:
+    if for_csv:
         features = np.array([_significant(f) for f in features]).reshape(features.shape)
     arrays = [*first, classes, pa.array(column("score"))]
     arrays += [pa.array(np.ascontiguousarray(f)) for f in features]

@@ -16,6 +16,8 @@ from PIL import Image
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.classes import Colour, cell_colours
+from histoprompt.core.documents import MANY_BYTES, read_text
+from histoprompt.core.errors import LabelError
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count_picture import Picture
 from histoprompt.pipelines.tally import AREA_BIN, Line, Tally
@@ -71,13 +73,15 @@ class ReportParts:
 def write_report(path: Path, parts: ReportParts) -> None:
     """Write ``report.html``; it holds its pictures and needs no other file."""
     with replacing_file(path) as part:
-        part.write_text("\n".join(_page(parts)) + "\n", encoding="utf-8")
+        # names of files may hold bytes that are no text
+        part.write_text("\n".join(_page(parts)) + "\n", encoding="utf-8", errors="replace")
 
 
 def put_audit(path: Path, corrected: Sequence[Corrected]) -> None:
     """Put the results of an audit into a report that was written before; no report, no change."""
     if path.is_file():
-        page = _AUDIT.sub(lambda _: _audit(corrected), path.read_text(encoding="utf-8"), count=1)
+        text = read_text(path, LabelError, MANY_BYTES)
+        page = _AUDIT.sub(lambda _: _audit(corrected), text, count=1)
         with replacing_file(path) as part:
             part.write_text(page, encoding="utf-8")
 

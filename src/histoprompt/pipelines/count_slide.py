@@ -11,6 +11,8 @@ import shapely
 
 from histoprompt import __version__
 from histoprompt.core.atomic import replacing_file
+from histoprompt.core.documents import FEW_BYTES, read_json
+from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.label_io import write_labels
@@ -23,7 +25,7 @@ from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_ce
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import tiles_of
-from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
 from histoprompt.pipelines.slide_dyes import dyes_of
@@ -185,7 +187,13 @@ def _slide_in(folder: Path) -> str | None:
     """The key of the slide whose results a folder holds; None if it holds none."""
     for path in (folder / MADE, folder / UNFINISHED / "settings.json"):
         if path.is_file():
-            return str(read_json(path).get("slide", ""))
+            found = read_json(path, ExportError, FEW_BYTES)
+            if not isinstance(found, dict) or not isinstance(found.get("slide"), str):
+                raise ExportError(
+                    f"{path} does not say which slide was counted here. Move {folder} away, or "
+                    "choose another folder."
+                )
+            return str(found["slide"])
     return None
 
 

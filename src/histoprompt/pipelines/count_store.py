@@ -8,6 +8,7 @@ is cut off, or written again with the same ids.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -24,9 +25,12 @@ from zarr.codecs import ZstdCodec
 
 from histoprompt.core.atomic import explained, replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.documents import FEW_BYTES, read_json
+from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
+from histoprompt.pipelines.count_lines import read_journal
 
 CHUNK = 512
 _SETTINGS, _CELLS, _LABELS, _TILES = "settings.json", "cells.bin", "labels.zarr", "tiles.jsonl"
@@ -81,6 +85,8 @@ class CountStore:
         self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
         self.replaced = False
         wanted = json.loads(json.dumps(dict(settings)))
+        if folder.is_symlink():
+            raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
         with explained(folder):
             if _read_json(folder / _SETTINGS) != wanted:
                 self.replaced = (folder / _SETTINGS).exists()
@@ -142,8 +148,13 @@ class CountStore:
         self._add(line)
 
     def remove(self) -> None:
-        """Delete the folder: its content has been written elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete what this store wrote: it has been written elsewhere; other files stay."""
+        for name in (_TILES, _CELLS, _SETTINGS):
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / _LABELS, ignore_errors=True)
+        with contextlib.suppress(OSError):  # somebody keeps something there
+            self.folder.rmdir()
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -217,8 +228,8 @@ class CountStore:
     # -- files -----------------------------------------------------------------------------------
 
     def _create(self, settings: Mapping[str, Any]) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.remove()
+        self.folder.mkdir(parents=True, exist_ok=True)
         zarr.create_array(
             self.folder / _LABELS,
             shape=self.region.shape,
@@ -234,14 +245,14 @@ class CountStore:
 
     def _recover(self) -> None:
         """Take the finished tiles, and cut off what was written after the last of them."""
-        raw = (self.folder / _TILES).read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        for text in whole.splitlines():
-            line = json.loads(text)
-            if "head" in line:
+        for name in (_TILES, _CELLS):
+            (self.folder / name).touch()
+        journal = read_journal(self.folder / _TILES, self.folder / _CELLS, self.region, record_type)
+        for line in journal.lines:
+            if "head" in line and not self.head.names:
                 self.head = Head(*(tuple(part) for part in line["head"]))
             self._add(line)
-        os.truncate(self.folder / _TILES, len(whole))
+        os.truncate(self.folder / _TILES, journal.n_bytes)
         os.truncate(self.folder / _CELLS, len(self) * record_type(len(self.head.names)).itemsize)
 
     def _add(self, line: Mapping[str, Any]) -> None:
@@ -280,6 +291,6 @@ def _append(path: Path, data: bytes) -> None:
 def _read_json(path: Path) -> Any:
     """What a JSON file holds; None if there is no such file or it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, LabelError, FEW_BYTES)
+    except LabelError:
         return None

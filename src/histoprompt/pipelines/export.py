@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import explained, replacing_folder
 from histoprompt.core.classes import Classes, read_classes
+from histoprompt.core.documents import Shape, read_json
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.label_table import scan
 from histoprompt.core.labels import LabelSource, extent
@@ -36,6 +39,16 @@ _WRITERS: dict[Format, Callable[[ExportJob], Written]] = {
     "geojson": geojson.write,
     "labels": labels.write,
 }
+
+
+class _Left(TypedDict):
+    """What an earlier export says of itself."""
+
+    schema: Literal["histoprompt-export/1"]
+    files: list[str]
+
+
+_LEFT: Shape[_Left] = Shape(_Left)
 
 
 @dataclass(frozen=True)
@@ -182,10 +195,8 @@ def _names(folder: Path) -> set[str]:
 
 def _names_of_export(folder: Path) -> set[str]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    if not isinstance(manifest, dict) or manifest.get("schema") != _SCHEMA:
+        manifest = _LEFT.of(read_json(folder / MANIFEST, ExportError), MANIFEST, ExportError)
+    except ExportError:
         return set()
     return {MANIFEST, *manifest["files"]}
 

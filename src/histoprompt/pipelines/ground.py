@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
@@ -101,7 +101,7 @@ class Ground:
         ]
         if self.chosen and not self._has_tissue:
             found.append("No tissue was recognised: densities are per area of the whole region.")
-        return found
+        return [*(note for region in self.regions for note in region.notes), *found]
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -165,7 +165,7 @@ def ground_of(
     tissue = tissue or find_tissue(slide)
     if regions:
         inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
-        cut = [Region(r.name, shapely.intersection(r.polygon, inside)) for r in regions]
+        cut = [replace(r, polygon=shapely.intersection(r.polygon, inside)) for r in regions]
         c0, r0, c1, r1 = shapely.total_bounds([r.polygon for r in cut])
         return Ground(Box(r0, c0, r1, c1).to_pixels(), tissue, tuple(cut))
     if box is not None:

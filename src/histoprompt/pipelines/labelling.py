@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNSURE, CellTable
+from histoprompt.core.documents import Count, Finite, Shape, read_json
 from histoprompt.core.errors import LabelError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
-from histoprompt.pipelines.formats.json_files import read_json, write_json
+from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.review import CurvePoint, Review, Suggestion, next_cell, stop_hint
 
 FILE = "labels_given.json"
 FORMAT = 1
+
+
+class _Kept(TypedDict):
+    """What `History` saves."""
+
+    format: Literal[1]
+    classes: list[str]
+    labels: dict[str, str]
+    unsure: list[Count]
+    rejected: dict[str, list[str]]
+    curve: list[Annotated[list[Finite | None], Field(min_length=4, max_length=4)]]
+
+
+_SHAPE: Shape[_Kept] = Shape(_Kept)
 
 
 @dataclass(frozen=True)
@@ -202,21 +219,14 @@ def read_labelling(path: Path, cells: CellTable) -> Labelling:
     LabelError
         If the file is damaged or of a later version.
     """
-    try:
-        raw = read_json(path)
-        if raw["format"] != FORMAT:
-            raise ValueError(f"format {raw['format']}")
-        known = set(cells.id.tolist())
-        labels = {int(i): str(n) for i, n in raw["labels"].items() if int(i) in known}
-        rejected = {int(i): frozenset(n) for i, n in raw["rejected"].items() if int(i) in known}
-        curve = tuple(CurvePoint(*(_float(v) for v in point)) for point in raw["curve"])
-        unsure = frozenset(int(i) for i in raw["unsure"]) & known
-        return Labelling(tuple(raw["classes"]), Review(labels, unsure, rejected, curve))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LabelError(
-            f"The labels given to cells in {path} cannot be read ({error!r}). Move the file away "
-            "to start anew."
-        ) from error
+    where = f"The labels given to cells cannot be read: {path}"
+    raw = _SHAPE.of(read_json(path), where, advice="Move the file away to start anew.")
+    known = {str(i): i for i in cells.id.tolist()}
+    labels = {known[i]: name for i, name in raw["labels"].items() if i in known}
+    rejected = {known[i]: frozenset(names) for i, names in raw["rejected"].items() if i in known}
+    curve = tuple(map(_point, raw["curve"]))
+    unsure = frozenset(raw["unsure"]) & frozenset(known.values())
+    return Labelling(tuple(raw["classes"]), Review(labels, unsure, rejected, curve))
 
 
 def _as_json(labelling: Labelling) -> dict[str, Any]:
@@ -236,5 +246,6 @@ def _text_keys(labels: Mapping[int, str]) -> dict[str, str]:
     return {str(i): name for i, name in labels.items()}
 
 
-def _float(value: float | None) -> Any:
-    return float("nan") if value is None else value
+def _point(kept: list[float | None]) -> CurvePoint:
+    labels, accuracy, changed, fewest = (float("nan") if v is None else v for v in kept)
+    return CurvePoint(int(np.nan_to_num(labels)), accuracy, changed, int(np.nan_to_num(fewest)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.errors import PromptError
 from histoprompt.core.score_map import ScoreMap
+from histoprompt.core.tables import one_line, read_table, table_writer
 
 COLUMNS = ("row", "col", "mark", "text")
 _YES, _NO = {"yes", "y", "1", "true"}, {"no", "n", "0", "false"}
@@ -59,7 +60,9 @@ def read_marks(path: Path, scores: ScoreMap) -> dict[str, dict[int, bool]]:
     for where, mark in _read(path):
         text = mark.text or _only(scores, where)
         if text not in marks:
-            raise PromptError(f"{where}: there is no text {text!r}; {', '.join(marks)}.")
+            raise PromptError(
+                f"{where}: there is no text {reprlib.repr(text)}; {', '.join(marks)}."
+            )
         marks[text][_tile(mark, scores, where)] = mark.yes
     return marks
 
@@ -78,11 +81,10 @@ def write_list(path: Path, marks: Iterable[Mark]) -> None:
         If it cannot be written.
     """
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        write = table_writer(file, COLUMNS, names=("text",))
         for mark in marks:
             answer = "yes" if mark.yes else "no"
-            writer.writerow([f"{mark.row:g}", f"{mark.col:g}", answer, mark.text])
+            write([f"{mark.row:g}", f"{mark.col:g}", answer, mark.text])
 
 
 def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: ScoreMap) -> None:
@@ -105,25 +107,11 @@ def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: Sco
 
 def _read(path: Path) -> list[tuple[str, Mark]]:
     found = []
-    for line, row in _rows(path):
+    for line, row in read_table(path, "The marks in", PromptError, COLUMNS[:3], fold=True).rows:
         where = f"{path} line {line}"
-        answer = _answer(row.get("mark") or "", where)
-        found.append((where, Mark(*_place(row, where), answer, (row.get("text") or "").strip())))
+        text = one_line(row.get("text", ""), where, PromptError)
+        found.append((where, Mark(*_place(row, where), _answer(row["mark"], where), text)))
     return found
-
-
-def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restkey="")
-            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PromptError(f"The marks in {path} cannot be read: {error}") from error
-    missing = {"row", "col", "mark"} - set(reader.fieldnames)
-    if missing:
-        raise PromptError(f"{path} lacks the columns {', '.join(sorted(missing))}.")
-    return rows
 
 
 def _only(scores: ScoreMap, where: str) -> str:
@@ -132,11 +120,14 @@ def _only(scores: ScoreMap, where: str) -> str:
     raise PromptError(f"{where}: say in a column text of which: {', '.join(scores.texts)}.")
 
 
-def _place(row: Mapping[str, str | None], where: str) -> tuple[float, float]:
+def _place(row: Mapping[str, str], where: str) -> tuple[float, float]:
     try:
-        return float(row["row"] or ""), float(row["col"] or "")
+        place = float(row["row"]), float(row["col"])
     except ValueError as error:
         raise PromptError(f"{where}: row and col are numbers in level-0 pixels.") from error
+    if not all(abs(value) < 2**31 for value in place):
+        raise PromptError(f"{where}: row and col lie on no slide.")
+    return place
 
 
 def _tile(mark: Mark, scores: ScoreMap, where: str) -> int:
@@ -151,5 +142,5 @@ def _tile(mark: Mark, scores: ScoreMap, where: str) -> int:
 def _answer(text: str, where: str) -> bool:
     word = text.strip().lower()
     if word not in _YES | _NO:
-        raise PromptError(f"{where}: a mark is yes or no, not {text!r}.")
+        raise PromptError(f"{where}: a mark is yes or no, not {reprlib.repr(text)}.")
     return word in _YES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.errors import Cancelled, RegionError
 from histoprompt.core.slide import Slide
+from histoprompt.core.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.count_work import Work, count_to_work_on
@@ -208,23 +208,22 @@ def write_counts(folder: Path, found: RegionCounts) -> None:
     ExportError
         If they cannot be written.
     """
-    with _table(folder / CELLS_FILE) as writer:
-        writer(["id", "row", "col", "area_um2", "class", "score", "regions"])
+    columns = ("id", "row", "col", "area_um2", "class", "score", "regions")
+    with _table(folder / CELLS_FILE, columns) as write:
         cells, names = found.cells, np.array(found.names)
         for i, class_name in enumerate(cells.class_names):
             place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
             where = "; ".join(names[found.inside[i]])
             score = "" if np.isnan(cells.score[i]) else f"{cells.score[i]:.4f}"
-            writer([cells.id[i], *place, class_name, score, where])
-    with _table(folder / COUNTS_FILE) as writer:
-        writer(["region", "class", "cells", "per_mm2", "mm2"])
+            write([cells.id[i], *place, class_name, score, where])
+    with _table(folder / COUNTS_FILE, ("region", "class", "cells", "per_mm2", "mm2")) as write:
         areas = dict(zip(found.names, found.mm2, strict=True))
         for name, class_name, count, density in found.table():
-            writer([name, class_name, count, f"{density:.2f}", f"{areas[name]:.6f}"])
+            write([name, class_name, count, f"{density:.2f}", f"{areas[name]:.6f}"])
 
 
 @contextmanager
-def _table(path: Path) -> Iterator[Callable[[Iterable[object]], object]]:
+def _table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object]], object]]:
     """A CSV file, given a row at a time, that appears when it is whole."""
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        yield csv.writer(file).writerow
+        yield table_writer(file, columns, names=("class", "region", "regions"))

@@ -6,8 +6,8 @@ Every sample is a square field of 256 px. Nuclei are brought to a mean diameter 
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.names import without_suffix
+from histoprompt.core.tables import read_table
 from histoprompt.training import augment, chromatin
 from histoprompt.training.augment import Float, Rgb, Rng
 
@@ -80,9 +82,11 @@ def annotated_in(folder: Path) -> list[Annotated]:
     """
     index = folder / "index.csv"
     if index.exists():
-        with index.open(newline="") as file:
-            rows = [(r["kind"], r["background"], r["name"]) for r in csv.DictReader(file)]
-        return [_entry(folder / kind, kind, group, name) for kind, group, name in rows]
+        table = read_table(index, "The index", LabelError, ("kind", "background", "name"))
+        return [
+            _entry(folder / row["kind"], row["kind"], row["background"], row["name"])
+            for _, row in table.rows
+        ]
     if (folder / "images").is_dir():
         stems = sorted(p.stem for p in (folder / "images").iterdir())
         return [_entry(folder, "export", "", stem) for stem in stems]
@@ -96,11 +100,19 @@ def annotated_in(folder: Path) -> list[Annotated]:
 
 
 def _entry(base: Path, kind: str, group: str, name: str) -> Annotated:
-    image = next((base / "images").glob(f"{name}.*"), None)
-    found = [*(base / "labels").glob(f"{name}.*"), *(base / "masks").glob(f"{name}.*")]
-    if image is None or not found:
+    images = _named(base / "images", name)
+    found = [*_named(base / "labels", name), *_named(base / "masks", name)]
+    if not images or not found:
         raise LabelError(f"{base} holds no image with labels named {name}.")
-    return Annotated(kind, group, name, image, found[0])
+    return Annotated(kind, group, name, images[0], found[0])
+
+
+def _named(folder: Path, name: str) -> list[Path]:
+    """The files of this name, whatever their format; names may hold dots and brackets."""
+    if "\0" in name or Path(name).name != name:
+        return []
+    found = sorted(folder.glob(f"{escape(name)}.*"))
+    return [path for path in found if name in (path.stem, without_suffix(path))]
 
 
 def median_diameter(labels: Labels) -> float:

@@ -6,14 +6,17 @@ import json
 import logging
 import os
 import tomllib
+import typing
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
+from pydantic import Field
 
+from histoprompt.core.documents import Shape, read_text
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams
@@ -33,6 +36,11 @@ DECODINGS = tuple(
     for foreground, smooth, prominence, seed in product(
         (0.5, 0.6), (2.0, 2.5), (0.05, 0.08), (0.2, 0.3)
     )
+)
+
+# Settings of which there must be one, whatever is trained.
+_ONE_AT_LEAST = frozenset(
+    {"steps", "batch", "report_every", "objects", "rounds", "window", "whole_every", "real_fields"}
 )
 
 log = logging.getLogger(__name__)
@@ -74,7 +82,7 @@ class TrainConfig:
         Where networks run.
     """
 
-    data: tuple[Path, ...]
+    data: typing.Annotated[tuple[Path, ...], Field(min_length=1)]
     out: Path
     work: Path
     real: tuple[Path, ...] = ()
@@ -83,10 +91,10 @@ class TrainConfig:
     held_out: str = "pink"
     real_weight: float = 0.6
     start: Path | None = None
-    keep: float = 0.5
-    threads: int = 2
-    device: str = "cpu"
-    seed: int = 0
+    keep: typing.Annotated[float, Field(ge=0, le=1)] = 0.5
+    threads: typing.Annotated[int, Field(ge=1, le=1024)] = 2
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    seed: typing.Annotated[int, Field(lt=2**32)] = 0
     pool: PoolConfig = field(default_factory=PoolConfig)
     nuclei: NucleiConfig = field(default_factory=NucleiConfig)
     prompts: PromptConfig = field(default_factory=PromptConfig)
@@ -113,14 +121,34 @@ def read_config(path: Path) -> TrainConfig:
     ConfigError
         If it is no TOML, or a field is unknown or missing.
     """
+    text = read_text(path, ConfigError)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as a training config: {error}.") from error
     try:
-        return TrainConfig(**_parsed(table, path.parent))
+        config = TrainConfig(**_parsed(table, path.parent))
     except TypeError as error:
         raise ConfigError(f"{path} is no training config: {error}.") from error
+    _check_kinds(config, path)
+    return config
+
+
+def _check_kinds(config: Any, path: Path, name: str = "") -> None:
+    """Refuse settings of another kind than their field, or out of its bounds."""
+    for field_name, kind in get_type_hints(type(config), include_extras=True).items():
+        value, place = getattr(config, field_name), f"{name}{field_name}"
+        if is_dataclass(kind):
+            _check_kinds(value, path, f"{place}.")
+            continue
+        Shape[Any](kind).of(value, f"{path}: {place}", ConfigError)
+        if isinstance(value, int | float):
+            least = 1 if field_name in _ONE_AT_LEAST else 0
+            if not least <= value < float("inf"):
+                raise ConfigError(f"{path}: {place} is {value}; it must be {least} or more.")
+        texts = [str(v) for v in value] if isinstance(value, tuple) else [str(value)]
+        if any("\0" in text for text in texts):
+            raise ConfigError(f"{path}: {place} holds a character that no name may hold.")
 
 
 def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
@@ -129,6 +157,8 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
         if name in out:
             out[name] = base / out[name]
     for name in ("data", "real"):
+        if name in out and not isinstance(out[name], list):
+            raise TypeError(f"{name} must be a list of folders")
         if name in out:
             out[name] = tuple(base / p for p in out[name])
     tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}

@@ -27,7 +27,7 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
-from histoprompt.models.weights import licence, locate, verify_all
+from histoprompt.models.weights import licence, locate, trust, verify_all
 from histoprompt.models.weights.describe import size_of
 from histoprompt.models.weights.find import partial_bytes
 
@@ -59,6 +59,7 @@ class WeightsPanel(QWidget):
         self._import.clicked.connect(self._on_import)
         self._verify.clicked.connect(self._on_verify)
         self._remove.clicked.connect(self._on_remove)
+        self._trust.clicked.connect(self._on_trust)
         self._cancel.clicked.connect(self._on_cancel)
 
     def show_card(self, card: ModelCard) -> None:
@@ -71,6 +72,8 @@ class WeightsPanel(QWidget):
         self._install.setToolTip(f"Fetch {size_of(card)} from the internet, and check them")
         self._import.setEnabled(idle)
         self._verify.setEnabled(idle and card.weights is not None and status.present)
+        self._trust.setVisible(bool(card.program))
+        self._trust.setEnabled(idle and not card.missing)
         began = bool(partial_bytes(card)) or len(status.missing) < len(card.files)
         self._remove.setEnabled(idle and ours and began)
 
@@ -82,7 +85,8 @@ class WeightsPanel(QWidget):
         self._verify = QPushButton("Verify", toolTip="Compare with the published hash")
         self._remove = QPushButton("Remove", toolTip="Delete the weights from this disk")
         buttons = QHBoxLayout()
-        for button in (self._install, self._import, self._verify, self._remove):
+        self._trust = QPushButton("Trust...", toolTip="Allow weights that are a program to run")
+        for button in (self._install, self._import, self._verify, self._remove, self._trust):
             buttons.addWidget(button)
         self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
         self._busy = row(self._bar, self._cancel)
@@ -125,6 +129,27 @@ class WeightsPanel(QWidget):
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Yes | buttons.Cancel)
         self._waiting = (f"Removing {self._card.title}", partial(_remove, self._card))
+        self._ask(box)
+
+    def _on_trust(self) -> None:
+        self._jobs.submit(
+            partial(_program, self._card),
+            lane="files",
+            title=f"Looking for the weights of {self._card.title}",
+            on_done=self._ask_trust,
+            on_error=self._say,
+        )
+
+    def _ask_trust(self, path: Path) -> None:
+        box = QMessageBox(self)
+        box.setWindowTitle("Weights that are a program")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(trust.statement(self._card, path))
+        buttons = QMessageBox.StandardButton
+        box.setStandardButtons(buttons.Yes | buttons.Cancel)
+        box.button(buttons.Yes).setText("Trust it")
+        box.setDefaultButton(buttons.Cancel)
+        self._waiting = (f"Trusting {path.name}", partial(_trust, path))
         self._ask(box)
 
     def _on_cancel(self) -> None:
@@ -225,6 +250,18 @@ def _import(path: Path, cards: Sequence[ModelCard], task: Task) -> str:
 
 def _verify(card: ModelCard, task: Task) -> str:
     return "\n".join(str(checked) for checked in verify_all(card, task))
+
+
+def _program(card: ModelCard, task: Task) -> Path:
+    task.step(0, 0, "Looking for the weights")
+    path = trust.program_of(card)
+    assert path is not None  # the button is there for such models alone
+    return path
+
+
+def _trust(path: Path, task: Task) -> str:
+    trust.trust(path, task)
+    return f"{path} is trusted from now on, as long as it does not change."
 
 
 def _remove(card: ModelCard, task: Task) -> str:

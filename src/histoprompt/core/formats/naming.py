@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from histoprompt.core.names import tidy, without_suffix
+
 
 def slide_name(path: Path) -> str:
     """The file's name without its suffix, `.ome.tif` and `.ome.zarr` counting as one."""
-    return path.stem.removesuffix(".ome") or path.name
+    return tidy(without_suffix(path)) or path.name

@@ -7,8 +7,9 @@ known here, and each file is held against its published digest as a download is.
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,9 +97,40 @@ def import_pack(
     with opened(path) as pack:
         files = pack.files()
         wanted = [(card, spec) for card in cards for spec in card.files if str(spec.place) in files]
+        _check_all_there(path, cards, files)
+        for card, spec in wanted:
+            _check_sizes(pack, files[str(spec.place)], card, spec)
         return [
             _import_packed(pack, files[str(spec.place)], card, spec, task) for card, spec in wanted
         ]
+
+
+def _check_all_there(path: Path, cards: Sequence[ModelCard], files: Mapping[str, Packed]) -> None:
+    """Refuse a pack that lists no file of a model it says it holds."""
+    own = {card.id: [s.place for s in card.files if s.package is None] for card in cards}
+    lacking = [i for i, places in own.items() if places and not {str(p) for p in places} & {*files}]
+    if lacking:
+        raise WeightsError(
+            f"None of the {len(files)} files in {path} is a file of {', '.join(lacking)}, so "
+            "nothing was put in place. Pack the models again, with this version."
+        )
+
+
+def _check_sizes(pack: PackReader, packed: Packed, card: ModelCard, spec: WeightsSpec) -> None:
+    """Refuse, before anything is unpacked, what cannot be the file it is said to be."""
+    pack.check_size(packed)
+    if spec.n_bytes is not None and packed.n_bytes != spec.n_bytes:
+        raise WeightsError(
+            f"{pack.path} holds {packed.n_bytes:,} bytes as {packed.place}, but the published "
+            f"file of {card.title} has {spec.n_bytes:,}. Copy the pack again, or make it again."
+        )
+    place = partial_path(spec)
+    free = shutil.disk_usage(next(p for p in place.absolute().parents if p.exists())).free
+    if packed.n_bytes > free:
+        raise WeightsError(
+            f"There is no room for {packed.place}: it has {packed.n_bytes // 1_000_000:,} MB, and "
+            f"{free // 1_000_000:,} MB are free on that disk."
+        )
 
 
 def import_file(path: Path, card: ModelCard, task: Task | None = None) -> Verification:

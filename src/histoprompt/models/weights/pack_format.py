@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import struct
 import zipfile
@@ -16,9 +15,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt import __version__
+from histoprompt.core.documents import Shape, parse_json
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
@@ -31,6 +34,8 @@ _MANIFEST_MAX = 10_000_000
 _NAME = "files/{}"
 _CHUNK = 1 << 20
 _MB = 1_000_000
+# Weights hardly get smaller in a zip: one that grows more than this on unpacking holds none.
+_SWELLS = 4
 # Whatever zipfile and json raise on a damaged file.
 _DAMAGE = (
     OSError,
@@ -44,7 +49,17 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
+    WeightsError,
 )
+
+
+class _Entry(TypedDict):
+    place: str
+    n_bytes: Annotated[int, Field(ge=0, lt=2**63)]
+    sha256: str
+
+
+_LISTED: Shape[list[_Entry]] = Shape(list[_Entry])
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +146,8 @@ class PackReader:
         with _doubted(path, "its list cannot be read"):
             if archive.getinfo(MANIFEST).file_size > _MANIFEST_MAX:
                 raise ValueError("too long")
-            self._manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
+            raw = parse_json(archive.read(MANIFEST), MANIFEST, WeightsError)
+            self._manifest: dict[str, Any] = dict(raw)
             known = self._manifest["format"] == FORMAT and self._manifest["version"] <= VERSION
         if not known:
             raise WeightsError(
@@ -147,12 +163,31 @@ class PackReader:
     def files(self) -> dict[str, Packed]:
         """The files in it by their place."""
         with _doubted(self.path, "its list of files cannot be read"):
-            listed = self._manifest["files"]
-            packed = [Packed(str(f["place"]), int(f["n_bytes"]), str(f["sha256"])) for f in listed]
-            return {file.place: file for file in packed}
+            listed = _LISTED.of(self._manifest["files"], MANIFEST, WeightsError)
+            return {file["place"]: Packed(**file) for file in listed}
+
+    def check_size(self, packed: Packed) -> None:
+        """Refuse a file whose size in the pack is not the one its list says.
+
+        Raises
+        ------
+        WeightsError
+        """
+        with _doubted(self.path, f"{packed.place} in it cannot be read"):
+            found = self._archive.getinfo(_NAME.format(packed.place))
+            held = found.file_size
+        if held > _SWELLS * max(found.compress_size, _CHUNK):
+            raise _damaged(self.path, f"{packed.place} in it would unpack to {held:,} bytes")
+        if held != packed.n_bytes:
+            raise _damaged(
+                self.path,
+                f"its list says that {packed.place} has {packed.n_bytes:,} bytes, and it has "
+                f"{held:,}",
+            )
 
     def unpack(self, packed: Packed, part: Path, task: Task) -> None:
         """Write one file of it, and compare it with its sha256."""
+        self.check_size(packed)
         with part.open("wb") as target:
             for piece in self._pieces(packed, task):
                 target.write(piece)

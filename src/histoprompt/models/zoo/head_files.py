@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from histoprompt.core.atomic import replacing_file
+from histoprompt.core.documents import Finite, Shape, parse_json
 from histoprompt.core.errors import WeightsError
+from histoprompt.models.checkpoints import DAMAGE
 from histoprompt.models.instances import DecodeParams
 
 if TYPE_CHECKING:
     import torch
 
 FORMAT = "histoprompt-heads-2"
+_STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +66,24 @@ def read_heads(path: Path) -> Heads:
         with safe_open(path, "pt") as file:
             meta = file.metadata() or {}
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, *DAMAGE) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
     if meta.get("format") != FORMAT:
         raise WeightsError(
             f"{path} does not hold histoprompt's heads ({FORMAT}); "
             "choose a file that `histoprompt train` of this version wrote."
         )
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise WeightsError(f"{path} is damaged: some of its weights are no numbers.")
+    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), _decoding(meta, path))
+
+
+def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
+    """The settings of decoding that a file states; those it leaves out are the usual ones."""
+    raw = parse_json(meta.get("decode", "{}"), str(path), WeightsError)
     known = {f.name for f in fields(DecodeParams)}
-    stated = {k: v for k, v in json.loads(meta.get("decode", "{}")).items() if k in known}
-    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), DecodeParams(**stated))
+    stated = _STATED.of(raw, f"{path}, decode", WeightsError)
+    return DecodeParams(**{k: v for k, v in stated.items() if k in known})
 
 
 def fill(net: Any, state: dict[str, torch.Tensor], path: Path) -> None:

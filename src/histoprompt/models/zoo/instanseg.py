@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import ModelCard
+from histoprompt.models.weights import trust
 from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 CARD = ModelCard(
@@ -29,6 +30,7 @@ CARD = ModelCard(
     values=3_800_000,
     needs=("instanseg", "napari-histoprompt[instanseg]"),
     description="Nuclei of H&E and IHC, quick; its own package and a TorchScript model.",
+    program="histoprompt.models.zoo.instanseg:program_file",
 )
 _NAME = "brightfield_nuclei"
 _FILE = "instanseg.pt"
@@ -71,6 +73,11 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)
 
 
+def program_file(card: ModelCard, weights: Path | None) -> Path:
+    """The file that `load` would run; raises as it does."""
+    return _place(card, weights)
+
+
 def _place(card: ModelCard, weights: Path | None) -> Path:
     path = _newest() if weights is None else weights / _FILE if weights.is_dir() else weights
     if path is None or not path.is_file():
@@ -100,6 +107,7 @@ def _version(path: Path) -> list[int]:
 def _read(path: Path) -> Any:
     import torch
 
+    trust.require(CARD, path)
     try:
         with warnings.catch_warnings():  # torch would rather have models exported otherwise
             warnings.simplefilter("ignore", FutureWarning)

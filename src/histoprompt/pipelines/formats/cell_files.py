@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import os
+import re
+import reprlib
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.classes import read_classes
+from histoprompt.core.documents import MANY_BYTES, read_bytes
 from histoprompt.core.errors import LabelError
+from histoprompt.core.names import plain
+from histoprompt.core.tables import one_line, table_writer
 
 # What every table of cells has, in the order of its columns; classes and features may follow.
 PLACE_COLUMNS: Final = ("id", "row", "col", "area_um2")
 CLASS_COLUMNS: Final = ("class", "score")
+# Codes of classes are 16-bit numbers.
+MOST_CLASSES: Final = 2**15 - 1
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+# How programs write what is not known.
+_UNKNOWN = frozenset({"", "nan", "NaN", "NAN", "NA", "N/A", "null", "None", "-nan"})
+_BLOCK = 16 << 20  # no row may be longer
 
 
 def read_cells(path: str | os.PathLike[str]) -> CellTable:
@@ -26,7 +42,8 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
     Parameters
     ----------
     path : path
-        UTF-8, a header line, commas; what could not be measured is written ``nan``.
+        UTF-8, a header line, commas or semicolons; what could not be measured is ``nan``, or the
+        cell is empty, as other programs leave it.
 
     Returns
     -------
@@ -39,12 +56,20 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
         an id is no whole number from 1 or comes twice.
     """
     path = Path(path)
-    columns = _columns(path)
+    raw = read_bytes(path, LabelError, MANY_BYTES)
+    head = _LINE_END.split(raw, maxsplit=1)[0]
+    separator = next((mark for mark in ",;\t" if mark.encode() in head), ",")
+    columns = _columns(path, raw, separator)
+    table = _without_blanks(_table(path, raw, columns, separator))
     names = tuple(c for c in columns if c not in (*PLACE_COLUMNS, *CLASS_COLUMNS))
     numbers = [c for c in (*PLACE_COLUMNS, "score", *names) if c in columns]
-    values = _numbers(path, [columns.index(c) for c in numbers])
+    values = _numbers(table, [columns.index(c) for c in numbers])
+    # what is beyond all measure was not measured
+    values[~(np.abs(values) < np.finfo(np.float32).max)] = np.nan
     value = {name: values[:, i] for i, name in enumerate(numbers)}
-    classes, code = _classes(path, columns, len(values))
+    for name in ("row", "col"):
+        _check_places(value[name], path, name)
+    classes, code = _classes(table, columns, path)
     score = value.get("score", np.full(len(values), np.nan))
     return CellTable(
         id=_ids(value["id"], path),
@@ -70,12 +95,11 @@ def write_cells(path: str | os.PathLike[str], cells: CellTable) -> None:
     head = [*PLACE_COLUMNS, *CLASS_COLUMNS, *cells.feature_names]
     names = cells.class_names
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
+        write = table_writer(file, head, names=("class",))
         for i, name in enumerate(names):
             place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
             features = (f"{v:.6g}" for v in cells.features[i].tolist())
-            writer.writerow((cells.id[i], *place, name, f"{cells.score[i]:.4f}", *features))
+            write((cells.id[i], *place, name, f"{cells.score[i]:.4f}", *features))
 
 
 def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int, str]:
@@ -89,6 +113,9 @@ def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int
     classes = read_classes(path)
     if not classes.names:
         raise LabelError(f"{path} labels no cell. Give a row of id and class for some cells.")
+    kinds = len(set(classes.names.values()))
+    if kinds > MOST_CLASSES - 1:
+        raise LabelError(f"{path} has {kinds} classes, and {MOST_CLASSES - 1} are the most.")
     unknown = sorted(set(classes.names) - set(cells.id.tolist()))
     if unknown:
         few = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
@@ -99,11 +126,11 @@ def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int
     return dict(classes.names)
 
 
-def _columns(path: Path) -> list[str]:
+def _columns(path: Path, raw: bytes, separator: str) -> list[str]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            columns = [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        head = _LINE_END.split(raw, maxsplit=1)[0].decode("utf-8-sig")
+        columns = [plain(c.strip()) for c in next(csv.reader([head], delimiter=separator), [])]
+    except (UnicodeDecodeError, csv.Error) as error:
         raise LabelError(f"The cells in {path} cannot be read: {error}") from error
     missing = [name for name in PLACE_COLUMNS if name not in columns]
     if missing:
@@ -117,33 +144,110 @@ def _columns(path: Path) -> list[str]:
     return columns
 
 
-def _numbers(path: Path, use: list[int]) -> NDArray[np.float64]:
-    """The numeric columns of the file; the line of what is no number is named."""
+def _without_blanks(table: pa.Table) -> pa.Table:
+    """The rows in which any of the first columns holds something."""
+    known = np.zeros(table.num_rows, bool)
+    for i in range(min(len(PLACE_COLUMNS), table.num_columns)):
+        column = table.column(i)
+        known |= np.asarray(column.is_valid()) & (np.asarray(column).astype(str) != "")
+    return table if known.all() else table.filter(pa.array(known))
+
+
+def _table(path: Path, raw: bytes, columns: list[str], separator: str) -> pa.Table:
+    """The cells of the table: numbers, and texts in the column of classes."""
+    numbers = [str(i) for i in range(len(columns))]
+    kinds = [pa.string() if name == "class" else pa.float64() for name in columns]
+    decimal_comma = separator != "," and b"," in raw
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            if len(file.readlines(1 << 20)) < 2:
-                return np.zeros((0, len(use)))
-        return np.loadtxt(
-            path, delimiter=",", skiprows=1, usecols=use, ndmin=2, quotechar='"',
-            comments=None, encoding="utf-8-sig",
-        )  # fmt: skip
-    except ValueError as error:
+        return arrow_csv.read_csv(
+            pa.BufferReader(raw),
+            arrow_csv.ReadOptions(
+                use_threads=False, block_size=_BLOCK, skip_rows=1, column_names=numbers
+            ),
+            arrow_csv.ParseOptions(delimiter=separator),
+            arrow_csv.ConvertOptions(
+                column_types=dict(zip(numbers, kinds, strict=True)),
+                null_values=list(_UNKNOWN),
+                strings_can_be_null=False,
+                decimal_point="," if decimal_comma else ".",
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if len(_LINE_END.split(raw.strip(), maxsplit=1)) < 2:  # a header alone
+            return pa.table({n: pa.array([], k) for n, k in zip(numbers, kinds, strict=True)})
+        told = f"{path} cannot be read: {str(error)[:300]}"
+        with contextlib.suppress(csv.Error):
+            told = _fault(path, raw, columns, separator) or told
+        raise LabelError(told) from error
+
+
+def _fault(path: Path, raw: bytes, columns: list[str], separator: str) -> str:
+    """The first value that is wrong, by its line and the header of its column."""
+    lines = io.StringIO(raw.decode("utf-8-sig", "replace"), newline="")
+    rows = csv.reader(lines, delimiter=separator)
+    next(rows)
+    for cells in rows:
+        if not cells:
+            continue
+        if len(cells) != len(columns):
+            return (
+                f"{path} line {rows.line_num} has {len(cells)} cells below {len(columns)} columns. "
+                "All but class hold numbers, and nothing or nan where one is not known."
+            )
+        for name, cell in zip(columns, cells, strict=True):
+            if name != "class" and cell.strip() not in _UNKNOWN and not _is_number(cell, separator):
+                return (
+                    f"{path} line {rows.line_num}: {reprlib.repr(cell)} in column {name} is no "
+                    "number. Leave the cell empty, or write nan, for what is not known."
+                )
+            if "\ufffd" in cell:
+                return f"{path} line {rows.line_num} is not UTF-8. Save the table as UTF-8."
+    return ""
+
+
+def _is_number(cell: str, separator: str) -> bool:
+    text = cell.strip() if separator == "," else cell.strip().replace(",", ".")
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and "_" not in text
+
+
+def _numbers(table: pa.Table, use: list[int]) -> NDArray[np.float64]:
+    """Numeric columns, (n, k); not a number where a cell is empty."""
+    out = np.empty((table.num_rows, len(use)))
+    for k, i in enumerate(use):
+        out[:, k] = table.column(i).to_numpy()
+    return out
+
+
+def _classes(
+    table: pa.Table, columns: list[str], path: Path
+) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    if "class" not in columns or not table.num_rows:
+        return (UNCLASSIFIED,), np.zeros(table.num_rows, np.int16)
+    coded = table.column(columns.index("class")).combine_chunks().dictionary_encode()
+    given = [
+        one_line(plain(text.strip()), str(path), LabelError)
+        for text in coded.dictionary.to_pylist()
+    ]
+    names, new = np.unique(np.array(given, object), return_inverse=True)
+    if len(names) > MOST_CLASSES:
         raise LabelError(
-            f"{path}: {error} Rows are counted from 1 below the header, columns from 0; every "
-            "column but class must hold numbers, nan for what is not known."
-        ) from error
+            f"{path} has {len(names)} classes, and {MOST_CLASSES} are the most. Its column class "
+            "may hold something else."
+        )
+    return tuple(names.tolist()), new[coded.indices.to_numpy()].astype(np.int16)
 
 
-def _classes(path: Path, columns: list[str], n: int) -> tuple[tuple[str, ...], NDArray[np.int16]]:
-    if "class" not in columns or n == 0:
-        return (UNCLASSIFIED,), np.zeros(n, np.int16)
-    place = columns.index("class")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
-        next(rows)
-        found = [row[place].strip() for row in rows if row]
-    names, code = np.unique(np.array(found), return_inverse=True)
-    return tuple(names.tolist()), code.astype(np.int16)
+def _check_places(values: NDArray[np.float64], path: Path, column: str) -> None:
+    wrong = ~(np.abs(values) < 2**31)
+    if wrong.any():
+        raise LabelError(
+            f"{path}: {values[wrong][0]:g} in column {column} lies on no slide. Every cell needs "
+            "a place in level-0 pixels."
+        )
 
 
 def _ids(values: NDArray[np.float64], path: Path) -> NDArray[np.int64]:

@@ -5,18 +5,43 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import replacing_file
+from histoprompt.core.documents import Finite, Shape, parse_json
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classifiers import FewShotClassifier, Forest, Linear, Scaling
+from histoprompt.core.names import tidy
+from histoprompt.pipelines.classifiers import (
+    FewShotClassifier,
+    Forest,
+    Linear,
+    Method,
+    Scaling,
+)
 
 FORMAT = "histoprompt-classifier-1"
+# What safetensors and numpy raise where the table of tensors is damaged.
+UNREAL = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError)
+
+
+class _Head(TypedDict):
+    """What a classifier's header says."""
+
+    classes: Annotated[list[str], Field(max_length=2**15 - 2)]
+    feature_names: Annotated[list[str], Field(min_length=1)]
+    method: Method
+    reach: float
+    margin: Finite
+
+
+_SHAPE: Shape[_Head] = Shape(_Head)
 
 
 def write_classifier(path: str | os.PathLike[str], classifier: FewShotClassifier) -> None:
@@ -64,23 +89,37 @@ def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:
         with safe_open(path, "np") as file:
             meta = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, *UNREAL) as error:
         raise LabelError(f"The classifier {path} cannot be read: {error}.") from error
     if meta.get("format") != FORMAT:
         raise LabelError(
             f"{path} is no classifier of this version ({FORMAT}, but it says "
             f"{meta.get('format', 'nothing')}). Choose a file that `classify fit` wrote."
         )
+    where = f"The classifier {path}"
+    head = _SHAPE.of(parse_json(meta.get("head", ""), where), where, advice="Train it again.")
     try:
-        classifier = _classifier(json.loads(meta["head"]), tensors)
+        _check_kinds(tensors)
+        classifier = _classifier(head, tensors)
         _check(classifier)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise LabelError(f"The classifier {path} is damaged ({error}). Train it again.") from error
     return classifier
 
 
-def _classifier(head: dict[str, Any], tensors: dict[str, Any]) -> FewShotClassifier:
-    classes, examples, code = tuple(head["classes"]), tensors["examples"], tensors["code"]
+def _check_kinds(tensors: dict[str, NDArray[Any]]) -> None:
+    """Refuse tensors of another kind of number, and numbers that are none."""
+    for name, tensor in tensors.items():
+        wanted = np.int16 if name == "code" else np.float32
+        if tensor.dtype != wanted:
+            raise ValueError(f"{name} holds {tensor.dtype}, not {np.dtype(wanted)}")
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{name} holds values that are no numbers")
+
+
+def _classifier(head: _Head, tensors: dict[str, NDArray[Any]]) -> FewShotClassifier:
+    classes = tuple(map(tidy, head["classes"]))
+    examples, code = tensors["examples"], tensors["code"]
     forest = head["method"] == "forest"
     return FewShotClassifier(
         classes=classes,
@@ -92,8 +131,8 @@ def _classifier(head: dict[str, Any], tensors: dict[str, Any]) -> FewShotClassif
         else Linear(tensors["weights"], tensors["bias"]),
         examples=examples,
         code=code,
-        reach=float(head["reach"]),
-        margin=float(head["margin"]),
+        reach=head["reach"],
+        margin=head["margin"],
     )
 
 
@@ -107,5 +146,9 @@ def _check(classifier: FewShotClassifier) -> None:
     if isinstance(classifier.model, Linear):
         wanted += [(classifier.model.weights, (c, k)), (classifier.model.bias, (c,))]
     wrong = [(x.shape, shape) for x, shape in wanted if x.shape != shape]
+    if len(set(classifier.classes)) < c or len(set(classifier.feature_names)) < k:
+        raise ValueError("a class or a feature comes twice")
+    if not classifier.reach >= 0 or not (scaling.deviation > 0).all():
+        raise ValueError("its scale is none")
     if wrong or c < 2 or m < 1 or not 0 <= classifier.code.min() <= classifier.code.max() < c:
         raise ValueError(f"{c} classes, {k} features, {m} examples do not fit: {wrong}")

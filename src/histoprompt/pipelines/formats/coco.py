@@ -12,28 +12,79 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+from pydantic import Field
 from scipy.ndimage import find_objects
+from typing_extensions import TypedDict
 
 from histoprompt.core.classes import Classes
 from histoprompt.core.contours import outlines
+from histoprompt.core.documents import Corners, Finite, Shape, read_json
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.label_table import compacted
 from histoprompt.core.labels import SparseLabels
+from histoprompt.core.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
-from histoprompt.pipelines.formats.json_files import JsonListFile, read_json
+from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.polygons import to_polygons, without_holes
 from histoprompt.pipelines.formats.tile_pairs import TilePair, nearest, tile_pairs
-from histoprompt.pipelines.formats.tiles import colours_of, write_png
+from histoprompt.pipelines.formats.tiles import (
+    SIDE_LIMIT,
+    ClassEntry,
+    Identity,
+    Side,
+    StatedSlide,
+    colours_of,
+    write_png,
+)
 
 KINDS = ("instances", "polygons")
 ANNOTATIONS = "annotations"
+
+
+class _Image(TypedDict):
+    id: int
+    height: Annotated[Side, Field(ge=1)]
+    width: Annotated[Side, Field(ge=1)]
+    box: NotRequired[Corners]
+    valid: NotRequired[Annotated[list[Side], Field(min_length=2, max_length=2)]]
+
+
+class _RunLengths(TypedDict):
+    size: list[int]
+    counts: str | list[Annotated[int, Field(ge=0, lt=2**31)]]
+
+
+class _Annotation(TypedDict):
+    id: Annotated[int, Field(ge=0, lt=2**32)]
+    image_id: int
+    category_id: int
+    segmentation: _RunLengths | Annotated[list[list[Finite]], Field(min_length=1)]
+    label: NotRequired[Identity]
+
+
+class _Category(ClassEntry):
+    id: int
+
+
+class _Info(TypedDict):
+    slide: NotRequired[StatedSlide]
+
+
+class _File(TypedDict):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+    info: NotRequired[_Info]
+
+
+_SHAPE: Shape[_File] = Shape(_File)
 
 
 def write(job: ExportJob) -> Written:
@@ -172,44 +223,59 @@ def _rle(mask: NDArray[np.bool_], box: Box, shape: tuple[int, ...]) -> dict[str,
     return {"size": list(shape), "counts": code["counts"].decode("ascii")}
 
 
-def _checked(data: Any, path: Path) -> dict[str, Any]:
+def _checked(data: Any, path: Path) -> _File:
     keys = {"images", "annotations", "categories"}
     if not isinstance(data, dict) or not keys <= set(data):
         raise LabelError(f"{path} is not a COCO file: it needs {', '.join(sorted(keys))}.")
-    return data
+    found = _SHAPE.of(data, str(path))
+    known = {i["id"] for i in found["images"]}, {c["id"] for c in found["categories"]}
+    for item in found["annotations"]:
+        if item["image_id"] not in known[0] or item["category_id"] not in known[1]:
+            raise LabelError(f"{path} lacks the image or the category of annotation {item['id']}.")
+    return found
 
 
-def _slide_shape(files: list[dict[str, Any]]) -> tuple[int, int]:
-    stated = [f.get("info", {}).get("slide", {}).get("shape") for f in files]
-    if stated[0]:
-        return int(stated[0][0]), int(stated[0][1])
+def _slide_shape(files: list[_File]) -> tuple[int, int]:
+    stated = files[0].get("info", {}).get("slide")
+    if stated is not None:
+        return stated["shape"][0], stated["shape"][1]
     images = [image for f in files for image in f["images"]]
+    if not images:
+        raise LabelError("The COCO files hold no image.")
     return max(i["height"] for i in images), max(i["width"] for i in images)
 
 
-def _paste(data: dict[str, Any], labels: SparseLabels) -> dict[int, str]:
+def _paste(data: _File, labels: SparseLabels) -> dict[int, str]:
     """Paint the annotations of a file; gives the class of each object."""
     images = {image["id"]: image for image in data["images"]}
-    categories = {item["id"]: item["name"] for item in data["categories"]}
+    categories = {item["id"]: tidy(item["name"]) for item in data["categories"]}
     names: dict[int, str] = {}
     for item in data["annotations"]:
         image = images[item["image_id"]]
-        label = int(item.get("label", item["id"]))
-        ids = _decoded(item["segmentation"], image).astype(np.uint32) * np.uint32(label)
+        label = item.get("label", item["id"])
+        ids = _decoded(item, image).astype(np.uint32) * np.uint32(label)
         h, w = image.get("valid", (image["height"], image["width"]))
         box = Box(*image["box"]) if "box" in image else Box(0, 0, h, w)
+        if max(box.shape) > SIDE_LIMIT:
+            raise LabelError(f"The image {image['id']} has {box.shape} pixels: too many.")
         labels.paste(nearest(ids[:h, :w], box.shape), box)
         names[label] = categories[item["category_id"]]
     return names
 
 
-def _decoded(segmentation: Any, image: dict[str, Any]) -> NDArray[np.uint8]:
+def _decoded(item: _Annotation, image: _Image) -> NDArray[np.uint8]:
     """The (height, width) mask of run lengths, compressed or not, or of polygons."""
     h, w = image["height"], image["width"]
-    if isinstance(segmentation, list):
-        code = coco_mask.merge(coco_mask.frPyObjects(segmentation, h, w))
-    elif isinstance(segmentation["counts"], list):
-        code = coco_mask.frPyObjects(segmentation, h, w)
-    else:
-        code = segmentation
-    return np.asarray(coco_mask.decode(code), np.uint8)
+    segmentation: Any = item["segmentation"]
+    try:
+        if isinstance(segmentation, list):
+            code = coco_mask.merge(coco_mask.frPyObjects(segmentation, h, w))
+        elif segmentation["size"] != [h, w]:
+            raise LabelError(f"The mask of annotation {item['id']} is not of its image's size.")
+        elif isinstance(segmentation["counts"], list):
+            code = coco_mask.frPyObjects(segmentation, h, w)
+        else:
+            code = segmentation
+        return np.asarray(coco_mask.decode(code), np.uint8)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise LabelError(f"The mask of annotation {item['id']} is damaged: {error}.") from error

@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.errors import ShapelyError
-from shapely.geometry import mapping, shape
+from shapely.geometry import mapping
 
 from histoprompt.core.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.contours import Outline, bounds, fill, outlines_in
+from histoprompt.core.documents import read_json
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import SparseLabels, pieces
+from histoprompt.core.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
-from histoprompt.pipelines.formats.json_files import JsonListFile, read_json
-from histoprompt.pipelines.formats.polygons import from_polygon, parts, to_polygons
+from histoprompt.pipelines.formats.json_files import JsonListFile
+from histoprompt.pipelines.formats.outside_polygons import area_of
+from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 
 GEOJSON_FILE = "objects.geojson"
 _ID = "histoprompt_id"
@@ -61,7 +63,7 @@ def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
     -------
     Imported
         A pixel is inside if its centre is. Of overlapping objects the later one is on top. Objects
-        keep the ids this project gave them; others are numbered after those. Points and lines are
+        keep the ids this project gave them; others are numbered after those. What has no area is
         skipped and counted.
 
     Raises
@@ -75,8 +77,9 @@ def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
     colours: dict[str, Colour] = {}
     ids = _ids(features)
     skipped = 0
-    for label, feature in zip(ids, features, strict=True):
-        outline = [from_polygon(p) for p in polygons_of(feature, Path(path))]
+    for number, (label, feature) in enumerate(zip(ids, features, strict=True), start=1):
+        area = area_of(feature, f"{path}: feature {number}")
+        outline = [from_polygon(polygon) for polygon in area.polygons]
         if not outline:
             skipped += 1
             continue
@@ -156,6 +159,15 @@ def features_in(data: Any, path: Path) -> list[dict[str, Any]]:
     return data
 
 
+def properties_of(feature: dict[str, Any]) -> dict[str, Any]:
+    """What a feature says of itself; nothing if that is no table."""
+    return _table(feature.get("properties"))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _ids(features: list[dict[str, Any]]) -> list[int]:
     """The id in each feature's metadata, or the next free one; no two are equal."""
     stated = [_stated_id(feature) for feature in features]
@@ -171,30 +183,9 @@ def _ids(features: list[dict[str, Any]]) -> list[int]:
 
 
 def _stated_id(feature: dict[str, Any]) -> int:
-    text = str(((feature.get("properties") or {}).get("metadata") or {}).get(_ID, ""))
-    return int(text) if text.isascii() and text.isdigit() and int(text) < 2**31 else 0
-
-
-def polygons_of(feature: dict[str, Any], path: Path) -> list[shapely.Polygon]:
-    """The polygons of a feature, (x, y); points and lines are left out.
-
-    Raises
-    ------
-    LabelError
-        If its geometry cannot be read.
-    """
-    try:
-        geometry = shape(feature["geometry"])
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        IndexError,
-        ShapelyError,
-    ) as error:
-        raise LabelError(f"{path} has a feature without a usable geometry: {error!r}.") from error
-    return parts(geometry)
+    text = str(_table(properties_of(feature).get("metadata")).get(_ID, ""))
+    known = text.isascii() and text.isdigit() and len(text) <= 10
+    return int(text) if known and int(text) < 2**31 else 0
 
 
 def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
@@ -205,15 +196,23 @@ def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
         labels.paste(fill(outline, part).astype(np.uint32) * np.uint32(label), part)
 
 
-def class_of(feature: dict[str, Any]) -> tuple[str, Colour | None]:
+def class_of(feature: dict[str, Any], default: str = DEFAULT_CLASS) -> tuple[str, Colour | None]:
     """Name and colour; QuPath also writes a plain text, or the names of a derived class."""
-    found = (feature.get("properties") or {}).get("classification")
+    found = properties_of(feature).get("classification")
     if isinstance(found, str):
-        return found, None
-    if not isinstance(found, dict):
-        return DEFAULT_CLASS, None
-    name = found.get("name") or ": ".join(found.get("names") or ()) or DEFAULT_CLASS
-    colour = found.get("color")
-    if not isinstance(colour, list) or len(colour) < 3:
-        return str(name), None
-    return str(name), (int(colour[0]), int(colour[1]), int(colour[2]))
+        return tidy(found) or default, None
+    found = _table(found)
+    names = found.get("names")
+    derived = ": ".join(map(str, names)) if isinstance(names, list) else ""
+    name = tidy(str(found.get("name") or derived)) or default
+    return name, _colour(found.get("color"))
+
+
+def _colour(value: Any) -> Colour | None:
+    """A colour of three numbers 0 ... 255 (a fourth may follow); None if it is no such thing."""
+    if not isinstance(value, list) or len(value) < 3:
+        return None
+    if not all(type(v) is int and 0 <= v <= 255 for v in value[:3]):
+        return None
+    red, green, blue = value[:3]
+    return red, green, blue

@@ -12,6 +12,7 @@ from histoprompt.core.classes import DEFAULT_CLASS, Classes
 from histoprompt.core.errors import ExportError
 from histoprompt.core.label_table import LabelTable
 from histoprompt.core.labels import LabelSource, extent
+from histoprompt.core.names import fitted
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 
@@ -108,7 +109,7 @@ class ExportJob:
     @property
     def stem(self) -> str:
         """The slide's name as the beginning of file names."""
-        return re.sub(r"[^\w.-]+", "_", self.slide.name).strip("._") or "slide"
+        return fitted(re.sub(r"[^\w.-]+", "_", self.slide.name).strip("._")) or "slide"
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""JSON in and out: lists too long for memory are written item by item."""
+"""JSON out: lists too long for memory are written item by item."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.closing import Closing
-from histoprompt.core.errors import LabelError
 
 # Made once: `json.dumps` makes an encoder for every call.
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -27,7 +26,7 @@ class JsonListFile(Closing):
     """
 
     def __init__(self, path: Path, head: Mapping[str, Any], name: str) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file = path.open("w", encoding="utf-8", errors="replace")
         self._separator = "\n"
         start = "".join(f"{json.dumps(k)}: {_dumps(v)},\n" for k, v in head.items())
         self._file.write("{" + start + f"{json.dumps(name)}: [")
@@ -49,20 +48,6 @@ class JsonListFile(Closing):
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small object, indented for people."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    LabelError
-        If it is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabelError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise LabelError(f"{path} is not JSON: {error}") from error
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    # names of files may hold bytes that are no text
+    path.write_text(text, encoding="utf-8", errors="replace")

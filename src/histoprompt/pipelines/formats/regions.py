@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import shapely
 
+from histoprompt.core.documents import read_json
 from histoprompt.core.errors import RegionError
-from histoprompt.pipelines.formats.geojson import class_of, features_in, polygons_of
-from histoprompt.pipelines.formats.json_files import read_json
+from histoprompt.core.names import tidy
+from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
+from histoprompt.pipelines.formats.outside_polygons import area_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +24,13 @@ class Region:
     name : str
     polygon : shapely.Geometry
         Polygon or several; (x, y) in level-0 pixels, the corner of the first pixel at (0, 0).
+    notes : tuple of str
+        What was mended or left out when it was read.
     """
 
     name: str
     polygon: shapely.Geometry
+    notes: tuple[str, ...] = ()
 
 
 def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
@@ -52,10 +57,17 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
     """
     slide = shapely.box(0, 0, size[1], size[0])
     found: list[Region] = []
-    for feature in features_in(read_json(path), path):
-        shape = shapely.union_all(polygons_of(feature, path))
+    left: list[int] = []
+    for number, feature in enumerate(features_in(read_json(path), path), start=1):
+        area = area_of(feature, f"{path}: feature {number}")
+        if not area.polygons and feature["geometry"] is None:
+            left.append(number)
+        shape = shapely.union_all(area.polygons)
         if shapely.area(shapely.intersection(shape, slide)) > 0:
-            found.append(Region(_free(_name(feature), {r.name for r in found}), shape))
+            name = _free(_name(feature), {r.name for r in found})
+            found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
+    if found and left:
+        found[0] = replace(found[0], notes=(*found[0].notes, _left_out(left)))
     if not found:
         raise RegionError(
             f"{path} has no polygon on the slide, which has {size[0]} rows and {size[1]} columns. "
@@ -65,8 +77,20 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
 
 
 def _name(feature: dict[str, Any]) -> str:
-    stated = str((feature.get("properties") or {}).get("name") or "").strip()
-    return stated or class_of(feature)[0] or "region"
+    stated = properties_of(feature).get("name")
+    return tidy(str(stated or "")) or class_of(feature, "region")[0]
+
+
+def _mended(name: str, shape: shapely.Geometry) -> tuple[str, ...]:
+    return (
+        f"The outline of the region {name} crosses itself; it was mended to "
+        f"{shapely.area(shape):,.0f} square pixels. Look whether that is what was meant.",
+    )
+
+
+def _left_out(numbers: list[int]) -> str:
+    which = ", ".join(map(str, numbers[:5])) + (" ..." if len(numbers) > 5 else "")
+    return f"Features without a place were left out of the regions: number {which} of the file."
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -7,25 +7,74 @@ filled up with white and masks with 0, and ``valid`` says how far the slide goes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.classes import Classes
+from histoprompt.core.documents import Corners, Shape, read_json
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
+from histoprompt.core.label_io import DAMAGE
 from histoprompt.core.labels import SparseLabels, as_ids
+from histoprompt.core.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
-from histoprompt.pipelines.formats.json_files import JsonListFile, read_json
+from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.tile_pairs import TilePair, nearest, tile_mpp, tile_pairs
 
 SCHEMA = "histoprompt-tiles/1"
 DATASET_FILE = "dataset.json"
+
+
+# A tile that is larger is damage.
+SIDE_LIMIT = 2**15
+Side = Annotated[int, Field(ge=0, le=SIDE_LIMIT)]
+Colours = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=3, max_length=4)]
+Identity = Annotated[int, Field(ge=1, lt=2**32)]
+
+
+class ClassEntry(TypedDict):
+    """A class in a list of classes."""
+
+    name: str
+    colour: NotRequired[Colours | None]
+
+
+_Object = TypedDict("_Object", {"id": Identity, "class": str})
+
+
+class _Tile(TypedDict):
+    mask: str
+    box: Corners
+    valid: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    objects: list[_Object]
+
+
+class StatedSlide(TypedDict):
+    """The slide an export is of."""
+
+    shape: Annotated[list[Annotated[int, Field(ge=1, lt=2**31)]], Field(min_length=2, max_length=2)]
+
+
+class _Provenance(TypedDict):
+    slide: StatedSlide
+
+
+class _Dataset(TypedDict):
+    provenance: _Provenance
+    tiles: list[_Tile]
+    classes: list[ClassEntry]
+
+
+_SHAPE: Shape[_Dataset] = Shape(_Dataset)
 
 
 def write(job: ExportJob) -> Written:
@@ -64,19 +113,38 @@ def read_tiles(folder: Path) -> Imported:
     data = read_json(path)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise LabelError(f"{path} is not a dataset of tiles that this version reads ({SCHEMA}).")
-    labels = SparseLabels(tuple(data["provenance"]["slide"]["shape"]))
+    stated = _SHAPE.of(data, str(path))
+    rows, cols = stated["provenance"]["slide"]["shape"]
+    labels = SparseLabels((rows, cols))
     names: dict[int, str] = {}
-    for entry in data["tiles"]:
+    for entry in stated["tiles"]:
         box, (h, w) = Box(*entry["box"]), entry["valid"]
-        labels.paste(nearest(_read_mask(Path(folder) / entry["mask"])[:h, :w], box.shape), box)
-        names |= {item["id"]: item["class"] for item in entry["objects"]}
-    return Imported(labels, Classes(names, colours_of(data["classes"])))
+        if max(box.shape) > SIDE_LIMIT:
+            raise LabelError(f"{path} has a tile of {box.shape} pixels; {SIDE_LIMIT} are the most.")
+        mask = _read_mask(inside(Path(folder), entry["mask"]))[:h, :w]
+        labels.paste(nearest(mask, box.shape), box)
+        names |= {item["id"]: tidy(item["class"]) for item in entry["objects"]}
+    return Imported(labels, Classes(names, colours_of(stated["classes"])))
 
 
-def colours_of(classes: list[dict[str, Any]]) -> dict[str, tuple[int, int, int]]:
+def colours_of(classes: Sequence[ClassEntry]) -> dict[str, tuple[int, int, int]]:
     """The colours in a list of classes."""
-    found = {item["name"]: item.get("colour") for item in classes}
+    found = {tidy(item["name"]): item.get("colour") for item in classes}
     return {name: (c[0], c[1], c[2]) for name, c in found.items() if c}
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A file that an export names; it must lie in its folder.
+
+    Raises
+    ------
+    LabelError
+        If it does not.
+    """
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise LabelError(f"{path} lies outside the export {folder}, which names it.")
+    return path
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
@@ -121,5 +189,5 @@ def _head(job: ExportJob) -> dict[str, Any]:
 def _read_mask(path: Path) -> NDArray[np.uint32]:
     try:
         return as_ids(np.asarray(tifffile.imread(path)))
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise LabelError(f"The mask {path} cannot be read: {error}") from error
