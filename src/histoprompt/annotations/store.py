@@ -46,6 +46,8 @@ class LabelStore(LabelReader):
     ) -> Self:
         """Open the store in a folder, or make an empty one there.
 
+        What is damaged is made again from the journal, and told in `notes`.
+
         Parameters
         ----------
         folder : Path
@@ -57,15 +59,16 @@ class LabelStore(LabelReader):
         read_only : bool
             Look at a store, also while another process writes to it; it must exist.
         rebuild : bool
-            Make the arrays again from the journal.
+            Make the arrays again from the journal; those that were there are kept aside.
         chunk : int
             Side of a chunk of a new store, even.
 
         Raises
         ------
+        StoreInUseError
+            If it is open for writing elsewhere; it can be opened to read only.
         LabelStoreError
-            If the folder belongs to another slide, is open for writing elsewhere, or cannot be
-            read or written.
+            If the folder belongs to another slide, or cannot be read or written.
         """
         mark = StoreMark(slide_key, (int(shape[0]), int(shape[1])), chunk)
         return cls(Engine.open(Path(folder), mark, read_only, rebuild))

@@ -17,8 +17,9 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.pipelines.count import CountJob
 from histoprompt.pipelines.count_job import CountChoice, count_job
-from histoprompt.pipelines.count_slide import Counted, count_slide, free_folder
+from histoprompt.pipelines.count_slide import Counted, count_slide
 from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.out_folders import claimed_folder
 
 
 def add(commands: Commands) -> None:
@@ -86,7 +87,7 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
     with open_slide(path, mpp=args.mpp) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
-        folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        folder = claimed_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
         taken.append(folder)
         stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)

@@ -55,6 +55,10 @@ class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
 
 
+class StoreInUseError(LabelStoreError):
+    """Another window or program writes to the label store; it can be looked at."""
+
+
 class RecordError(HistopromptError):
     """A table of the user's decisions is damaged."""
 
