@@ -82,7 +82,7 @@ def write_list(path: Path, marks: Iterable[Mark]) -> None:
         writer.writerow(COLUMNS)
         for mark in marks:
             answer = "yes" if mark.yes else "no"
-            writer.writerow([f"{mark.row:g}", f"{mark.col:g}", answer, mark.text])
+            writer.writerow([f"{mark.row:.12g}", f"{mark.col:.12g}", answer, mark.text])
 
 
 def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: ScoreMap) -> None:
