@@ -14,6 +14,7 @@ from zarr.storage import MemoryStore
 from histoprompt.annotations import codec
 from histoprompt.annotations.aside import Aside
 from histoprompt.core.atomic import replace_file
+from histoprompt.core.durable import make_folder
 
 Shape = tuple[int, int]
 _FILE = "zarr.json"
@@ -47,7 +48,7 @@ def describe(arrays: Path, shapes: tuple[Shape, ...], chunk: int, aside: Aside) 
         if path.exists():
             wrong.append(name)
             aside.keep(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         replace_file(path, wanted)
     return wrong
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from histoprompt.annotations.engine import Engine
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.objects import ObjectRecord
+from histoprompt.annotations.verify import Verification, verify
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.closing import Closing
 from histoprompt.core.geometry import Box
@@ -40,6 +41,11 @@ class LabelReader(Closing):
         self.read_only = engine.read_only
         self.notes = engine.notes
         self._engine = engine
+
+    def verify(self) -> Verification:
+        """Read every file and compare it with what it should be; nothing is changed."""
+        with self._engine.threads:
+            return verify(self._engine)
 
     def close(self) -> None:
         """Save what makes the next opening fast, and let others write."""

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations.arguments import check_rule, checked_id, checked_labels
+from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.reading import LabelReader
+from histoprompt.annotations.recovery import CHECKPOINT, take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
@@ -249,6 +251,30 @@ class LabelStore(LabelReader):
                 self._engine.objects.set_class(wanted, class_name)
                 self._engine.step("class", info)
             return self.last_change
+
+    def restore(self, place: Path) -> int:
+        """Bring labels that were kept aside when the store mended itself back, as one edit.
+
+        Parameters
+        ----------
+        place : Path
+            A folder ``replaced-1``, ``-2`` ... of the store.
+
+        Returns
+        -------
+        int
+            How many objects there are then.
+
+        Raises
+        ------
+        LabelStoreError
+            If no whole labels are kept there, or the disk does not take them.
+        """
+        state = Checkpoint.load(place / CHECKPOINT)
+        if state is None:
+            raise LabelStoreError(f"{place} does not hold all labels of an earlier state.")
+        state.mark.check(place, self.shape, self._engine.mark.slide_key)
+        return take_back(self._engine, place, state)
 
     # -- undo ------------------------------------------------------------------------------------
 

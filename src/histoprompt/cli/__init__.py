@@ -16,12 +16,14 @@ from histoprompt import __version__
 from histoprompt.cli import (
     audit,
     bench,
+    cache,
     classify,
     count,
     demo,
     doctor,
     export,
     info,
+    labels,
     models,
     score,
     segment,
@@ -43,6 +45,8 @@ COMMANDS = (
     train,
     bench,
     models,
+    labels,
+    cache,
     doctor,
     demo,
 )

@@ -49,7 +49,12 @@ class JsonListFile(Closing):
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small object, indented for people."""
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Any) -> str:
+    """JSON as people can read it."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:

@@ -1,0 +1,31 @@
+"""`histoprompt cache`: what is kept between runs, how much it takes, and taking it away."""
+
+from __future__ import annotations
+
+import argparse
+
+from histoprompt.cli.options import Commands
+from histoprompt.pipelines.kept import clear_counts, clear_embeddings, kept
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    cache = commands.add_parser("cache", help="what is kept between runs, and taking it away")
+    cache.set_defaults(run=_list)
+    actions = cache.add_subparsers(metavar="ACTION")
+    clear = actions.add_parser("clear", help="remove what can be made again")
+    clear.add_argument("what", choices=("embeddings", "counts"))
+    clear.add_argument(
+        "--all", action="store_true", help="also counts whose cells somebody has labelled"
+    )
+    clear.set_defaults(run=_clear)
+
+
+def _list(_: argparse.Namespace) -> None:
+    for kind in kept():
+        print(f"{kind.name:<10}  {kind.n_bytes / 1e6:>10.2f} MB  {kind.folder}")
+
+
+def _clear(args: argparse.Namespace) -> None:
+    freed = clear_embeddings() if args.what == "embeddings" else clear_counts(args.all)
+    print(f"{freed / 1e6:.2f} MB removed")
