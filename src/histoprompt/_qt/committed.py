@@ -42,6 +42,7 @@ class CommittedObjects:
         self._known = self._read(area)
         self.layer: Labels = layers.make_committed(image, area, self._known.copy())
         self.layer.selected_label = store.next_id()
+        self.layer.editable = self.layer.editable and not store.read_only
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_edit)
 
@@ -51,7 +52,8 @@ class CommittedObjects:
         self._known = self._read(area)
         self.layer.data = self._known.copy()
         layers.move(self.layer, self._image, area)
-        self.layer.editable = round(area.scale[0]) <= MAX_EDIT_SCALE
+        fine = round(area.scale[0]) <= MAX_EDIT_SCALE
+        self.layer.editable = fine and not self.store.read_only
 
     def commit(
         self, masks: Sequence[Mask], rule: Rule, info: Mapping[str, Any], class_name: str = ""

@@ -72,6 +72,8 @@ class Session:
             self._changing = False
         self.reason = reason
         self.annotating.emit()
+        for note in [] if self.annotator is None else self.annotator.notes:
+            self.failed.emit(note)
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""

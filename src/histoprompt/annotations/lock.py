@@ -23,5 +23,6 @@ def writer_lock(folder: Path) -> FolderLock:
     except InUseError as error:
         raise StoreInUseError(
             f"The labels in {folder} are open for writing already ({error.who}). Close them "
-            "there, or open them read-only here."
+            "there, or open them read-only here.",
+            error.who,
         ) from error

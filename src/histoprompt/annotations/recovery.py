@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from histoprompt.annotations.engine import Engine
 
 CHECKPOINT, JOURNAL, ARRAYS = "checkpoint.npz", "journal.bin", "labels.zarr"
-# Up to here every file is read when a store is opened; of larger stores only sizes are compared,
-# and the content of a chunk when it is first read.
-READ_AT_ONCE = 32 * 2**20
+# Up to so many bytes and files all are read when a store is opened; of larger stores only sizes
+# are compared, and the content of a chunk when it is first read.
+READ_AT_ONCE, FILES_AT_ONCE = 32 * 2**20, 1024
 
 
 def mark_of(folder: Path, state: Checkpoint | None, wanted: StoreMark) -> StoreMark | None:
@@ -227,7 +227,8 @@ class _Opening:
     def _compare(self) -> None:
         """Compare all other files with what they should be."""
         chunks = self.engine.chunks
-        small = sum(size for size, _ in chunks.expected.values()) <= READ_AT_ONCE
+        sizes = [size for size, _ in chunks.expected.values()]
+        small = sum(sizes) <= READ_AT_ONCE and len(sizes) <= FILES_AT_ONCE
         there = dict(chunks.on_disk(sums=small))
         wrong = {
             name

@@ -56,7 +56,17 @@ class LabelStoreError(HistopromptError):
 
 
 class StoreInUseError(LabelStoreError):
-    """Another window or program writes to the label store; it can be looked at."""
+    """Another window or program writes to the label store; it can be looked at.
+
+    Attributes
+    ----------
+    who : str
+        Which process, as far as it is known.
+    """
+
+    def __init__(self, message: str, who: str = "another program") -> None:
+        super().__init__(message)
+        self.who = who
 
 
 class RecordError(HistopromptError):
