@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from power_cut import ForgetfulDisk
 
 os.environ.setdefault("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
 
@@ -31,6 +34,15 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="histoprompt-hub-")
 os.environ.pop("HF_TOKEN", None)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForgetfulDisk]:
+    """The folder ``tmp_path / "disk"`` on a disk that forgets what was not synced."""
+    (tmp_path / "disk").mkdir()
+    forgetful = ForgetfulDisk(tmp_path / "disk", monkeypatch)
+    yield forgetful
+    forgetful.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,7 +34,6 @@ from histoprompt.pipelines.audit_fields import _by_place, _made
 from histoprompt.pipelines.audit_plan import field_boxes, plan_audit
 from histoprompt.pipelines.classify import Trainer, TrainParams
 from histoprompt.pipelines.count_audit import Audit, load_audit, save_audit
-from histoprompt.pipelines.count_slide import free_folder
 from histoprompt.pipelines.count_store import CountStore, Head, record_type
 from histoprompt.pipelines.export import _names_of_export
 from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
@@ -45,6 +44,7 @@ from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.formats.tiles import read_tiles
 from histoprompt.pipelines.labelling import read_labelling
 from histoprompt.pipelines.mark_file import read_list
+from histoprompt.pipelines.out_folders import free_folder
 from histoprompt.training.run import read_config
 from mutations import damaged_bytes, damaged_csv, damaged_json
 

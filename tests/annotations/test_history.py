@@ -41,11 +41,11 @@ def test_a_walk_moves_the_last_edit_and_a_new_edit_ends_the_redo_branch(journal)
     for op in ("a", "b"):
         history.add_edit(edit(op))
     last = history.target("undo")
-    history.add_walk("undo")
+    history.add_walk("undo", [])
     assert (ops(history), history.target("redo")) == (["a"], last)
-    history.add_walk("redo")
+    history.add_walk("redo", [])
     assert (ops(history), history.target("redo")) == (["a", "b"], None)
-    history.add_walk("undo")
+    history.add_walk("undo", [])
     history.add_edit(edit("c"))
     assert (ops(history), history.redo) == (["a", "c"], [])
 
@@ -61,9 +61,9 @@ def test_a_replay_says_which_edits_to_make_and_which_to_take_back(journal, tmp_p
     history = History(journal)
     history.add_edit(edit("a"))
     history.add_edit(edit("b"))
-    history.add_walk("undo")
-    history.add_walk("undo")
-    history.add_walk("redo")
+    history.add_walk("undo", [])
+    history.add_walk("undo", [])
+    history.add_walk("redo", [])
     again, told = replayed(tmp_path / "journal.bin")
     assert told == [("a", True), ("b", True), ("b", False), ("a", False), ("a", True)]
     assert (again.undo, again.redo) == (history.undo, history.redo)
@@ -78,7 +78,7 @@ def test_any_line_of_edits_is_replayed_to_the_same_stacks(tmp_path_factory, kind
         if kind == "edit":
             history.add_edit(edit(str(number)))
         elif history.target(kind) is not None:
-            history.add_walk(kind)
+            history.add_walk(kind, [])
     journal.close()
     again, _ = replayed(path)
     assert (again.undo, again.redo) == (history.undo, history.redo)

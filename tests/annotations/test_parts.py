@@ -101,7 +101,7 @@ def test_an_id_that_is_no_label_is_refused_with_the_number(number):
 
 
 def test_a_box_is_rounded_to_pixels_and_refused_beyond_the_slide(tmp_path):
-    chunks = ChunkFiles(tmp_path, (20, 30), 8)
+    chunks = ChunkFiles(tmp_path, (20, 30), 8, None)
     assert chunks.inside(Box(0, 0, 20, 30)) == Box(0, 0, 20, 30)
     with pytest.raises(RegionError, match="20 rows and 30 columns"):
         chunks.inside(Box(0, 0, 21, 30))
@@ -114,11 +114,11 @@ def test_a_box_is_rounded_to_pixels_and_refused_beyond_the_slide(tmp_path):
 def test_a_folder_belongs_to_the_slide_that_claimed_it(tmp_path, shape, key, says):
     first = StoreMark("slide", (20, 30), 8)
     with pytest.raises(LabelStoreError, match="no labels"):
-        first.claim(tmp_path, read_only=True)
-    assert first.claim(tmp_path, read_only=False) == first
+        first.claim(tmp_path, None, read_only=True)
+    assert first.claim(tmp_path, None, read_only=False) == first
     wanted = StoreMark(key, shape, 16)
     if says:
         with pytest.raises(LabelStoreError, match=says):
-            wanted.claim(tmp_path, read_only=False)
+            wanted.claim(tmp_path, None, read_only=False)
     else:
-        assert wanted.claim(tmp_path, read_only=True) == first
+        assert wanted.claim(tmp_path, None, read_only=True) == first

@@ -1,5 +1,8 @@
 """The label store's own promises, one at a time."""
 
+import json
+import shutil
+
 import numpy as np
 import psutil
 import pytest
@@ -228,12 +231,24 @@ def test_a_store_of_another_slide_is_refused(tmp_path):
     LabelStore.open(tmp_path / "s", (300, 200), "slide a").close()
 
 
-@pytest.mark.parametrize("mark", ["{}", "not json", '{"shape": 3}'])
-def test_a_damaged_mark_is_named(tmp_path, mark):
-    LabelStore.open(tmp_path / "s", (300, 200), "slide").close()
-    (tmp_path / "s" / "store.json").write_text(mark)
-    with pytest.raises(LabelStoreError, match=r"store.json is damaged"):
-        LabelStore.open(tmp_path / "s", (300, 200), "slide")
+@pytest.mark.parametrize("mark", ["", "{}", "not json", '{"shape": 3}', None])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_damaged_mark_is_written_again(tmp_path, mark, closed):
+    store = LabelStore.open(tmp_path / "live", (300, 200), "slide", chunk=32)
+    store.write(Box(10, 20, 40, 60), np.full((30, 40), 7))
+    if closed:
+        store.close()
+    shutil.copytree(tmp_path / "live", tmp_path / "s")
+    store.close()
+    path = tmp_path / "s" / "store.json"
+    path.unlink() if mark is None else path.write_text(mark)
+    with LabelStore.open(tmp_path / "s", (300, 200), "slide") as again:  # of another chunk size
+        assert again.notes == ["store.json was damaged or lost, and was written again."]
+        assert again.area_of(7) == 1200
+    assert json.loads(path.read_text())["chunk"] == 32
+    path.write_text("{}")
+    with pytest.raises(LabelStoreError, match="another slide"):  # the checkpoint knows whose it is
+        LabelStore.open(tmp_path / "s", (300, 200), "another")
 
 
 def test_a_later_format_is_refused(tmp_path):

@@ -26,7 +26,7 @@ from histoprompt._qt.segmenting import Segmenting
 from histoprompt._qt.undo import Step, UndoStack
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import Change, LabelStore
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, StoreInUseError
 from histoprompt.core.geometry import Frame
 from histoprompt.core.prompt import Prompt
 from histoprompt.core.prompt_file import ObjectPrompt
@@ -63,6 +63,8 @@ class Annotator:
         How far the running segmentation is.
     changed : Signal
         Prompts, preview or labels changed: buttons may need enabling.
+    notes : list of str
+        What the person should know of the labels that were opened.
     """
 
     status = Signal(str)
@@ -87,7 +89,7 @@ class Annotator:
         self._waiting: list[Waiting] = []
         self._closed = False
         self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
-        self.store = LabelStore.open(store_folder(slide.key), slide.shape, slide.key)
+        self.store, self.notes = _labels_of(slide)
         self.committed = CommittedObjects(viewer, image, self.store, self.area)
         self.nuclei = Nuclei(
             viewer, image, slide, jobs=jobs, manager=manager, committed=self.committed
@@ -590,3 +592,21 @@ def _facts(card: ModelCard | None, masks: Sequence[Mask], prompts: Snapshot) -> 
         "prompts": sorted(prompts.kinds),
         "score": round(sum(scores) / len(scores), 4) if scores else None,
     }
+
+
+def _labels_of(slide: Slide) -> tuple[LabelStore, list[str]]:
+    """The labels of a slide, and what a person should know of them.
+
+    Where another window has them they are opened to look at, as they are at this moment.
+    """
+    folder = store_folder(slide.key)
+    try:
+        store = LabelStore.open(folder, slide.shape, slide.key)
+    except StoreInUseError as error:
+        store = LabelStore.open(folder, slide.shape, slide.key, read_only=True)
+        return store, [
+            f"These labels are being edited in another window ({error.who}), so they can only be "
+            "looked at here, as they are now. To edit them, close them there and choose the "
+            "image again."
+        ]
+    return store, list(store.notes)

@@ -66,6 +66,7 @@ class CommittedObjects:
         self.layer: Labels = layers.make_committed(image, area, self._known.copy())
         self._new_label()
         self._describe()
+        self.layer.editable = self.layer.editable and not store.read_only
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_edit)
         self.layer.events.selected_label.connect(self._on_label)
@@ -78,7 +79,8 @@ class CommittedObjects:
         self._known = self._read(area)
         self.layer.data = self._known.copy()
         layers.move(self.layer, self._image, area)
-        self.layer.editable = round(area.scale[0]) <= MAX_EDIT_SCALE
+        fine = round(area.scale[0]) <= MAX_EDIT_SCALE
+        self.layer.editable = fine and not self.store.read_only
 
     def outline(self, on: bool) -> None:
         """Show outlines of objects, or fill them."""

@@ -91,6 +91,8 @@ class Session:
         self.steps.earlier = self.annotator
         self.reason = reason
         self.annotating.emit()
+        for note in [] if self.annotator is None else self.annotator.notes:
+            self.failed.emit(note)
 
     @property
     def engaged(self) -> bool:

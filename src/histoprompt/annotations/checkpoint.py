@@ -1,4 +1,4 @@
-"""A saved state of the object table and the undo stacks, so that opening need not replay all.
+"""A saved state of the table, the undo stacks and the chunks, so that opening need not replay all.
 
 It is a shortcut and never the truth: without it, or with a damaged one, the journal is replayed
 from its start.
@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from histoprompt.annotations.chunks import Name
+from histoprompt.annotations.history import History
 from histoprompt.annotations.objects import CELL, Cells, Meta, ObjectTable
+from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.sums import Sum
+from histoprompt.core.atomic import replace_file
+
+_SUM = np.dtype(
+    [(name, "<i4") for name in ("level", "row", "col")] + [("size", "<i8"), ("digest", "<u8")]
+)
 
 
 @dataclass(frozen=True)
@@ -28,23 +37,30 @@ class Checkpoint:
     next_id: int
     cells: Cells
     meta: dict[int, Meta]
+    sums: Mapping[Name, Sum]
+    mark: StoreMark
 
     @classmethod
-    def of(cls, table: ObjectTable, applied: int, undo: list[int], redo: list[int]) -> Checkpoint:
+    def of(
+        cls, mark: StoreMark, table: ObjectTable, sums: Mapping[Name, Sum], history: History
+    ) -> Checkpoint:
         """The state as it is."""
-        return cls(applied, undo, redo, table.next_id, table.cells(), table.meta)
+        undo, redo, applied = history.undo, history.redo, history.end
+        cells, meta = table.cells(), table.meta
+        return cls(applied, undo, redo, table.next_id, cells, meta, sums, mark)
 
     def save(self, path: Path) -> None:
         """Write the file beside and put it in place.
 
         Raises
         ------
-        OSError
+        ExportError
             If it cannot be written; the older file is then still in place.
         """
         classes = sorted({meta.class_name for meta in self.meta.values()})
         number = {name: i for i, name in enumerate(classes)}
         rows = [(i, number[m.class_name], m.record, m.step) for i, m in self.meta.items()]
+        sums = np.array([(*name, *there) for name, there in self.sums.items()], _SUM)
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -54,8 +70,10 @@ class Checkpoint:
             cells=self.cells,
             meta=np.array(rows, np.int64).reshape(-1, 4),
             classes=np.frombuffer(json.dumps(classes).encode(), np.uint8),
+            sums=sums,
+            mark=np.frombuffer(self.mark.to_json().encode(), np.uint8),
         )
-        _replace(path, buffer.getbuffer())
+        replace_file(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint | None:
@@ -71,19 +89,8 @@ class Checkpoint:
                     next_id=int(file["state"][1]),
                     cells=file["cells"].astype(CELL),
                     meta={i: Meta(classes[c], record, step) for i, c, record, step in rows},
+                    sums={(*row[:3],): (row[3], row[4]) for row in file["sums"].tolist()},
+                    mark=StoreMark.from_json(file["mark"].tobytes()),
                 )
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
             return None
-
-
-def _replace(path: Path, data: memoryview) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise

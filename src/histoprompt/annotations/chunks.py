@@ -3,6 +3,9 @@
 The arrays are ordinary zarr v3 and any zarr reader opens them. Here single chunks are read and
 written as files, because that makes an edit safe: its new chunks are first written beside the
 arrays (so that a full disk is met while nothing has changed), and then renamed into place.
+
+Every file is compared with its checksum when it is read. A display chunk that is not as it should
+be is made again from the finer level, a chunk of level 0 from the journal.
 """
 
 from __future__ import annotations
@@ -10,21 +13,25 @@ from __future__ import annotations
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 
 from histoprompt.annotations import codec
+from histoprompt.annotations.arrays import describe
+from histoprompt.annotations.aside import Aside
+from histoprompt.annotations.sums import Sum, sum_of
+from histoprompt.core.durable import sync_all
 from histoprompt.core.errors import LabelStoreError, RegionError
 from histoprompt.core.geometry import Box
 
 Key = tuple[int, int]
 """(row, col) of a chunk in the grid of its level."""
+
+Name = tuple[int, int, int]
+"""(level, row, col) of a chunk."""
 
 Labels = NDArray[np.uint32]
 
@@ -52,56 +59,70 @@ class ChunkFiles:
         Of level 0.
     chunk : int
         Side of a chunk, even.
+    aside : Aside or None
+        Keeps files that are replaced because they are damaged; None if nothing is written.
+
+    Attributes
+    ----------
+    expected : dict of (level, row, col) to Sum
+        What the files should be; a chunk that is not named has no file.
+    mend : callable
+        Makes a chunk of level 0 that is not as expected again.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int], chunk: int) -> None:
+    def __init__(
+        self, folder: Path, shape: tuple[int, int], chunk: int, aside: Aside | None
+    ) -> None:
         self.shapes = level_shapes(shape, chunk)
         self.chunk = chunk
+        self.expected: dict[Name, Sum] = {}
+        self.mend: Callable[[Key], Labels] = self._refuse
         self._arrays = folder / "labels.zarr"
         self._staging = folder / "staging"
+        self._aside = aside
         self._empty = _frozen(np.zeros((chunk, chunk), np.uint32))
-        self._cache: OrderedDict[tuple[int, int, int], Labels] = OrderedDict()
-        self._staged: dict[tuple[int, int, int], bool] = {}
+        self._cache: OrderedDict[Name, Labels] = OrderedDict()
+        self._staged: dict[Name, Sum | None] = {}
+        self._unsynced: set[Name] = set()
 
     # -- files -----------------------------------------------------------------------------------
 
-    def create(self) -> bool:
-        """Make the empty arrays where there are none, and drop what a killed process staged.
+    def create(self) -> list[str]:
+        """Make the arrays where there are none, and drop what a killed process staged.
 
         Returns
         -------
-        bool
-            Whether arrays were made.
+        list of str
+            Which descriptions of arrays were damaged, and written anew.
         """
+        assert self._aside is not None
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir()
-        if self._arrays.exists():
-            return False
-        part = self._arrays.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        group = zarr.create_group(str(part))
-        for level, shape in enumerate(self.shapes):
-            group.create_array(
-                str(level),
-                shape=shape,
-                chunks=(self.chunk, self.chunk),
-                dtype="uint32",
-                fill_value=0,
-                compressors=ZstdCodec(level=codec.LEVEL),
-            )
-        part.rename(self._arrays)
-        return True
+        return describe(self._arrays, self.shapes, self.chunk, self._aside)
 
-    def remove(self) -> None:
-        """Delete the arrays."""
-        shutil.rmtree(self._arrays, ignore_errors=True)
+    def sync(self) -> None:
+        """See what was changed at level 0 through to the disk.
 
-    def open_levels(self) -> tuple[zarr.Array[Any], ...]:
-        """The levels as read-only zarr arrays, finest first."""
-        return tuple(
-            zarr.open_array(str(self._arrays / str(level)), mode="r")
-            for level in range(len(self.shapes))
-        )
+        Raises
+        ------
+        OSError
+            If the disk does not take it.
+        """
+        paths = [self._path(name) for name in self._unsynced]
+        rows = {path.parent for path in paths if path.parent.is_dir()}
+        above = {folder for row in rows for folder in (row.parent, row.parent.parent)}
+        folders = sorted(rows | above, key=lambda folder: -len(folder.parts))
+        sync_all([path for path in paths if path.exists()], folders)
+        self._unsynced.clear()
+
+    def on_disk(self, sums: bool) -> Iterator[tuple[Name, Sum]]:
+        """All chunk files there are, with their sizes and, if wanted, their checksums."""
+        for level in range(len(self.shapes)):
+            for row in _numbered(self._arrays / str(level) / "c"):
+                for file in _numbered(Path(row.path)):
+                    name = (level, int(row.name), int(file.name))
+                    data = self._bytes(Path(file.path)) if sums else None
+                    yield name, sum_of(data) or (file.stat().st_size, 0)
 
     # -- geometry --------------------------------------------------------------------------------
 
@@ -142,35 +163,78 @@ class ChunkFiles:
         if name in self._cache:
             self._cache.move_to_end(name)
             return self._cache[name]
-        staged = self._staged.get(name)
-        if staged is None:
-            array = self._decode(self._path(name))
+        if name not in self._staged:
+            array = self._load(name)
         else:
-            array = self._decode(self._staged_path(name)) if staged else self._empty
+            staged = self._staged[name]
+            array = self._empty if staged is None else self._taken(self._staged_path(name), staged)
         self._remember(name, array)
         return array
 
     def published(self, key: Key) -> Labels:
         """A level-0 chunk without what is staged."""
         name = (_LEVEL_ZERO, *key)
-        return self._decode(self._path(name)) if name in self._staged else self.read(0, key)
+        return self._load(name) if name in self._staged else self.read(0, key)
 
-    def _decode(self, path: Path) -> Labels:
+    def block(self, level: int, rows: tuple[int, int], cols: tuple[int, int]) -> Labels:
+        """A rectangle of a level, to keep and to change."""
+        (r0, r1), (c0, c1), n = rows, cols, self.chunk
+        out = np.zeros((r1 - r0, c1 - c0), np.uint32)
+        box = Box(r0, c0, r1, c1)
+        for i in range(r0 // n, -(-r1 // n)):
+            for j in range(c0 // n, -(-c1 // n)):
+                if (level, i, j) in self.expected or (level, i, j) in self._staged:
+                    part = box.intersection(Box(i * n, j * n, i * n + n, j * n + n))
+                    if part is not None:
+                        labels = self.read(level, (i, j))
+                        out[part.slices((r0, c0))] = labels[part.slices((i * n, j * n))]
+        return out
+
+    def found(self, key: Key) -> tuple[Sum | None, Labels | None]:
+        """The sum and the labels of a level-0 file, expected or not; None for damaged labels."""
+        data = self._bytes(self._path((_LEVEL_ZERO, *key)))
+        return sum_of(data), self._decoded(data)
+
+    def _load(self, name: Name) -> Labels:
+        """What the file of a chunk holds; made again where that is not what it should be."""
+        if (array := self._as_expected(self._path(name), self.expected.get(name))) is not None:
+            return array
+        level, *key = name
+        array = self.mend((key[0], key[1])) if level == 0 else self.parent(level, (key[0], key[1]))
+        if self._aside is not None:
+            self.put(name, array)
+        return _frozen(array)
+
+    def _taken(self, path: Path, wanted: Sum | None) -> Labels:
+        array = self._as_expected(path, wanted)
+        if array is None:
+            raise LabelStoreError(f"The labels in {path} are damaged; the edit cannot be made.")
+        return array
+
+    def _as_expected(self, path: Path, wanted: Sum | None) -> Labels | None:
+        data = self._bytes(path)
+        return self._decoded(data) if sum_of(data) == wanted else None
+
+    def _bytes(self, path: Path) -> bytes | None:
         try:
-            data = path.read_bytes()
+            return path.read_bytes()
         except FileNotFoundError:
-            return self._empty
+            return None
         except OSError as error:
             raise LabelStoreError(f"Cannot read the labels in {path}: {error}.") from error
+
+    def _decoded(self, data: bytes | None) -> Labels | None:
+        if data is None:
+            return self._empty
         try:
             return codec.decode(data, (self.chunk, self.chunk))
-        except ValueError as error:
-            raise LabelStoreError(
-                f"The labels in {path} are damaged. Open the store with rebuild=True: "
-                "it is then made again from its journal."
-            ) from error
+        except ValueError:
+            return None
 
-    def _remember(self, name: tuple[int, int, int], array: Labels) -> None:
+    def _refuse(self, key: Key) -> Labels:
+        raise LabelStoreError(f"The labels of chunk {key} in {self._arrays} are damaged.")
+
+    def _remember(self, name: Name, array: Labels) -> None:
         self._cache[name] = array
         self._cache.move_to_end(name)
         while len(self._cache) * self.chunk**2 > max(CACHED_PIXELS, self.chunk**2):
@@ -196,12 +260,11 @@ class ChunkFiles:
         LabelStoreError
             If it cannot be written, as on a full disk.
         """
-        name = (level, *key)
-        filled = bool(array.any())
+        name, data = (level, *key), codec.encode(array) if array.any() else None
         try:
-            if filled:
+            if data is not None:
                 self._path(name).parent.mkdir(parents=True, exist_ok=True)
-                self._staged_path(name).write_bytes(codec.encode(array))
+                self._staged_path(name).write_bytes(data)
             else:
                 self._staged_path(name).unlink(missing_ok=True)
         except OSError as error:
@@ -212,8 +275,44 @@ class ChunkFiles:
                 f"Cannot write labels into {self._staging}: {error}. "
                 "The labels are as they were before this edit; make room and try again."
             ) from error
-        self._staged[name] = filled
+        self._staged[name] = sum_of(data)
         self._remember(name, _frozen(array))
+
+    def staged_sum(self, key: Key) -> Sum | None:
+        """The checksum a level-0 chunk has once it is published."""
+        name = (_LEVEL_ZERO, *key)
+        return self._staged[name] if name in self._staged else self.expected.get(name)
+
+    def put(self, name: Name, array: Labels) -> None:
+        """Put a chunk that was made again in the place of what is there, outside of any edit.
+
+        Raises
+        ------
+        LabelStoreError
+            If it cannot be written.
+        """
+        path, data = self._path(name), codec.encode(array) if array.any() else None
+        part = self._staging / f"mended.{'.'.join(map(str, name))}"
+        try:
+            if name[0] == _LEVEL_ZERO and self._aside is not None:
+                self._aside.keep(path)
+            path.unlink(missing_ok=True)
+            if data is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.write_bytes(data)
+                os.replace(part, path)
+        except OSError as error:
+            raise LabelStoreError(f"Cannot mend the labels in {path}: {error}.") from error
+        self._expect(name, sum_of(data))
+        self._cache.pop(name, None)
+
+    def _expect(self, name: Name, now: Sum | None) -> None:
+        if now is None:
+            self.expected.pop(name, None)
+        else:
+            self.expected[name] = now
+        if name[0] == _LEVEL_ZERO:
+            self._unsynced.add(name)
 
     def stage_pyramid(self, whole: bool = False) -> None:
         """Bring the coarser levels up to date with the staged chunks of level 0.
@@ -229,11 +328,21 @@ class ChunkFiles:
             parents: dict[Key, list[Key]] = {}
             for key in dirty:
                 parents.setdefault((key[0] // 2, key[1] // 2), []).append(key)
-            if whole:
-                parents = {(r, c): _children((r, c)) for r, c in parents}
             for parent, children in parents.items():
-                self._stage_parent(level, parent, children)
+                if whole:
+                    self.stage(level, parent, self.parent(level, parent))
+                else:
+                    self._stage_parent(level, parent, children)
             dirty = parents
+
+    def parent(self, level: int, key: Key) -> Labels:
+        """A display chunk made from all that the finer level has of it."""
+        out, half = np.zeros((self.chunk, self.chunk), np.uint32), self.chunk // 2
+        for r, c in _children(key):
+            top, left = r % 2 * half, c % 2 * half
+            child = self.read(level - 1, (r, c))[::2, ::2]
+            out[top : top + half, left : left + half] = child
+        return out
 
     def _stage_parent(self, level: int, parent: Key, children: list[Key]) -> None:
         array, half = self.read(level, parent), self.chunk // 2
@@ -255,12 +364,13 @@ class ChunkFiles:
         times slower on ext4, and a crash can be mended with `stage_pyramid`.
         """
         try:
-            for name, filled in list(self._staged.items()):
-                if not filled or name[0] != _LEVEL_ZERO:
+            for name, staged in list(self._staged.items()):
+                if staged is None or name[0] != _LEVEL_ZERO:
                     self._path(name).unlink(missing_ok=True)
-                if filled:
+                if staged is not None:
                     os.replace(self._staged_path(name), self._path(name))
                 del self._staged[name]
+                self._expect(name, staged)
         except OSError as error:
             raise LabelStoreError(
                 f"The edit is kept in the journal, but its labels could not be put into "
@@ -274,11 +384,11 @@ class ChunkFiles:
             self._staged_path(name).unlink(missing_ok=True)
         self._staged.clear()
 
-    def _path(self, name: tuple[int, int, int]) -> Path:
+    def _path(self, name: Name) -> Path:
         level, row, col = name
         return self._arrays / str(level) / "c" / str(row) / str(col)
 
-    def _staged_path(self, name: tuple[int, int, int]) -> Path:
+    def _staged_path(self, name: Name) -> Path:
         return self._staging / ".".join(map(str, name))
 
 
@@ -286,6 +396,15 @@ def _children(parent: Key) -> list[Key]:
     """The chunks of the next finer level a chunk covers."""
     r, c = parent
     return [(2 * r + i, 2 * c + j) for i in (0, 1) for j in (0, 1)]
+
+
+def _numbered(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder whose names are numbers; none if there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.name.isdecimal()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _frozen(array: Labels) -> Labels:

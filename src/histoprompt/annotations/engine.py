@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,17 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from histoprompt.annotations import recovery
+from histoprompt.annotations.aside import Aside
 from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.chunks import ChunkFiles, Key
 from histoprompt.annotations.edits import ChunkEdit
 from histoprompt.annotations.history import Change, History, Step, Walk
 from histoprompt.annotations.journal import Journal, Record
-from histoprompt.annotations.lock import WriterLock
-from histoprompt.annotations.objects import ObjectTable, measure
+from histoprompt.annotations.lock import writer_lock
+from histoprompt.annotations.objects import Meta, ObjectTable, measure
 from histoprompt.annotations.patch import Patch, split_body
 from histoprompt.annotations.place import StoreMark
-from histoprompt.core.errors import LabelStoreError
+from histoprompt.annotations.views import LevelView
+from histoprompt.core.errors import ExportError, LabelStoreError
 from histoprompt.core.geometry import union_of
+from histoprompt.core.locks import FolderLock
 
 CHECKPOINT_EVERY = 256
 """Chunks changed (at least one an edit) between two checkpoints: what opening may replay."""
@@ -63,66 +67,73 @@ class Engine:
         The labels.
     objects : ObjectTable
         Which objects they are.
-    levels : tuple of zarr.Array
+    levels : tuple of LevelView
         The arrays to display, finest first, to read only.
     journal : Journal
         Every edit made.
     history : History
         Which of them are in force.
+    mark : StoreMark
+        What the store belongs to.
+    aside : Aside
+        Keeps what is replaced when the store mends itself.
+    notes : list of str
+        What was mended, for the person.
     """
 
-    def __init__(self, folder: Path, mark: StoreMark, lock: WriterLock | None) -> None:
-        self.folder, self.shape = folder, mark.shape
+    def __init__(self, folder: Path, mark: StoreMark, lock: FolderLock | None) -> None:
+        self.folder, self.shape, self.mark = folder, mark.shape, mark
         self.read_only = lock is None
         self.threads = threading.RLock()
-        self.chunks = ChunkFiles(folder, mark.shape, mark.chunk)
+        self.aside = Aside(folder)
+        self.chunks = ChunkFiles(
+            folder, mark.shape, mark.chunk, None if self.read_only else self.aside
+        )
         self.objects = ObjectTable()
         self.last_change: Change | None = None
+        self.notes: list[str] = []
+        self.debt = 0
         self._writer = lock
         self._steps: list[Step] | None = None
         self._failed = False
-        self._debt = 0
-        fresh = not self.read_only and self.chunks.create()
         self.journal = Journal(folder / "journal.bin", self.read_only)
         self.history = History(self.journal)
-        try:
-            self._recover(None if fresh else Checkpoint.load(folder / "checkpoint.npz"))
-            self.levels = self.chunks.open_levels()
-        except (LabelStoreError, OSError):
-            self.journal.close()
-            raise
+        self.levels = tuple(
+            LevelView(self.chunks, level, self.threads) for level in range(len(self.chunks.shapes))
+        )
 
     # -- opening and closing ---------------------------------------------------------------------
 
     @classmethod
     def open(cls, folder: Path, wanted: StoreMark, read_only: bool, rebuild: bool) -> Engine:
         """Open the store in a folder, or make an empty one there; see `LabelStore.open`."""
-        lock = None
-        try:
-            if not read_only:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = WriterLock(folder)
-            mark = wanted.claim(folder, read_only)
-            if rebuild and not read_only:
-                (folder / "checkpoint.npz").unlink(missing_ok=True)
-                ChunkFiles(folder, mark.shape, mark.chunk).remove()
-            return cls(folder, mark, lock)
-        except OSError as error:
-            _release(lock)
-            raise LabelStoreError(f"Cannot open the labels in {folder}: {error}.") from error
-        except LabelStoreError:
-            _release(lock)
-            raise
+        with ExitStack() as opening:
+            try:
+                lock = None if read_only else opening.enter_context(writer_lock(folder))
+                state = Checkpoint.load(folder / "checkpoint.npz")
+                kept = recovery.mark_of(folder, state, wanted)
+                lost = kept is not None and StoreMark.read(folder) != kept
+                mark = wanted.claim(folder, kept, read_only)
+                engine = cls(folder, mark, lock)
+                if lost:
+                    engine.notes.append("store.json was damaged or lost, and was written again.")
+                opening.callback(engine.journal.close)
+                recovery.open_engine(engine, state, rebuild)
+            except (OSError, ExportError) as error:
+                raise LabelStoreError(f"Cannot open the labels in {folder}: {error}.") from error
+            opening.pop_all()  # it stays open, and locked
+        return engine
 
     def close(self) -> None:
         """Save what makes the next opening fast, and let others write."""
         with self.threads:
             if self.journal.closed:
                 return
-            if self._debt and not self.read_only:
-                self._checkpoint()
+            if self.debt and not self.read_only:
+                self.checkpoint()
             self.journal.close()
-            _release(self._writer)
+            if self._writer is not None:
+                self._writer.close()
 
     # -- edits -----------------------------------------------------------------------------------
 
@@ -182,7 +193,7 @@ class Engine:
             after = before.copy()
             after[on_slide] = inside
             self.chunks.stage(0, key, after)
-            self._measure([key])
+            self.measure([key])
 
     def step(self, op: str, info: Mapping[str, Any]) -> None:
         """End a step of a group: what it changed is of this provenance."""
@@ -192,10 +203,13 @@ class Engine:
 
     def info_of(self, object_id: int) -> Mapping[str, Any]:
         """The provenance of an object, also of one made by the group in hand."""
-        meta = self.objects.meta[object_id]
+        meta = self.objects.meta.get(object_id, _NOBODY)
         if self._steps is not None and meta.record == self.journal.end:
             return self._steps[meta.step][1]
-        return self.history.step(meta.record, meta.step)[1]
+        try:
+            return self.history.step(meta.record, meta.step)[1]
+        except LabelStoreError:
+            return {}  # the object is there, only who made it is lost with a damaged record
 
     def _record_of(self, op: str) -> Record | None:
         """What the edits of the group amount to; None if everything is as before."""
@@ -215,6 +229,7 @@ class Engine:
             "steps": self._steps,
             "objects": objects,
             "patches": [patch.to_row() for patch in patches],
+            "sums": [self.chunks.staged_sum(patch.key) for patch in patches],
         }
         return Record(header, b"".join(patch.data for patch in patches))
 
@@ -232,23 +247,24 @@ class Engine:
                 return None
             record = self.journal.read(target)
             with self._transaction():
-                self._measure(self._apply(record, after=kind == "redo"))
+                keys = self._apply(record, after=kind == "redo")
+                self.measure(keys)
                 self.chunks.stage_pyramid()
-                self.history.add_walk(kind)
+                self.history.add_walk(kind, [self.chunks.staged_sum(key) for key in keys])
             self._finish(record, target)
             return self.last_change
 
-    def _apply(self, record: Record, after: bool) -> set[Key]:
+    def _apply(self, record: Record, after: bool) -> list[Key]:
         """Bring the chunks to the state after, or before, a recorded edit; returns which."""
         patches = split_body(record.header["patches"], record.body)
-        if not self.read_only:  # for a reader the writer has done it
-            for patch in patches:
-                chunk = self.chunks.read(0, patch.key)
-                self.chunks.stage(0, patch.key, patch.set_on(chunk, after))
+        for patch in patches:
+            chunk = self.chunks.read(0, patch.key)
+            self.chunks.stage(0, patch.key, patch.set_on(chunk, after))
         self.objects.apply_meta(record.header["objects"], after)
-        return {patch.key for patch in patches}
+        return [patch.key for patch in patches]
 
-    def _measure(self, keys: Iterable[Key]) -> None:
+    def measure(self, keys: Iterable[Key]) -> None:
+        """Bring the table up to date with some chunks."""
         for key in keys:
             self.objects.set_cells(key, measure(key, self.chunks.read(0, key)))
 
@@ -283,10 +299,10 @@ class Engine:
             self.objects.rollback()
             return
         self.last_change = self._change_of(record, -1 if edit is None else edit)
-        self._debt += max(1, len(record.header["patches"]))
+        self.debt += max(1, len(record.header["patches"]))
         self.chunks.publish()
-        if self._debt >= CHECKPOINT_EVERY:
-            self._checkpoint()
+        if self.debt >= CHECKPOINT_EVERY:
+            self.checkpoint()
 
     def _change_of(self, record: Record, edit: int) -> Change:
         boxes = []
@@ -298,50 +314,20 @@ class Engine:
             boxes = [box for box in found if box is not None]
         return Change(union_of(boxes), record.header["op"], edit)
 
-    # -- recovery --------------------------------------------------------------------------------
+    def checkpoint(self) -> None:
+        """Save the state; without room for it the next opening replays more.
 
-    def _checkpoint(self) -> None:
-        """Save the state of the table; without room for it the next opening replays more."""
+        Chunks are seen through to the disk first, all at once: after every stroke would be slow.
+        """
         if self.chunks.pending:
             return
-        undo, redo = self.history.undo, self.history.redo
-        state = Checkpoint.of(self.objects, self.journal.end, undo, redo)
+        state = Checkpoint.of(self.mark, self.objects, self.chunks.expected, self.history)
         try:
+            self.chunks.sync()
             state.save(self.folder / "checkpoint.npz")
-        except OSError:
+        except (OSError, ExportError):
             return
-        self._debt = 0
-
-    def _recover(self, state: Checkpoint | None) -> None:
-        """Take a checkpoint and replay what the journal has beyond it, or all of it."""
-        start = 0
-        if state is not None:
-            if state.applied > self.journal.end:
-                raise LabelStoreError(
-                    f"The journal in {self.folder} has {self.journal.end} bytes; it had "
-                    f"{state.applied}. Put the whole file back, or open the store with "
-                    "rebuild=True to go on from what is left."
-                )
-            self.objects.load(state.cells, state.meta, state.next_id)
-            self.history.undo, self.history.redo, start = state.undo, state.redo, state.applied
-        touched: set[Key] = set()
-        for offset, record in self.journal.records(start):
-            touched |= self._replay(offset, record)
-        self._measure(touched)
-        self.objects.begin()
-        self.chunks.stage_pyramid(whole=True)
-        self.chunks.publish()
-        tail = self.journal.torn_tail()
-        if tail and not self.read_only:
-            (self.folder / "journal.cut").write_bytes(tail)
-            self.journal.cut(self.journal.end)
-
-    def _replay(self, offset: int, record: Record) -> set[Key]:
-        edit, in_force = self.history.replay(offset, record)
-        self._debt += max(1, len(edit.header["patches"]))
-        return self._apply(edit, in_force)
+        self.debt = 0
 
 
-def _release(lock: WriterLock | None) -> None:
-    if lock is not None:
-        lock.release()
+_NOBODY = Meta("", -1, 0)

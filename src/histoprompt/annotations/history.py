@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from histoprompt.annotations.journal import Journal, Record
+from histoprompt.annotations.sums import Sum
 from histoprompt.core.geometry import Box
 
 Walk = Literal["undo", "redo"]
@@ -71,6 +72,11 @@ class History:
         self._journal = journal
         self._cached_steps = lru_cache(maxsize=256)(self._read_steps)
 
+    @property
+    def end(self) -> int:
+        """The bytes of the journal that the stacks tell of."""
+        return self._journal.end
+
     def add_edit(self, record: Record) -> None:
         """Write an edit to the journal; what was taken back cannot be done again after it."""
         self._enter(self._journal.append(record))
@@ -80,9 +86,9 @@ class History:
         source, _ = self._stacks(kind)
         return source[-1] if source else None
 
-    def add_walk(self, kind: Walk) -> None:
-        """Write an undo or a redo of its target to the journal."""
-        self._journal.append(Record({"kind": kind, "target": self.target(kind)}))
+    def add_walk(self, kind: Walk, sums: list[Sum | None]) -> None:
+        """Write an undo or a redo of its target to the journal, with what its chunks are then."""
+        self._journal.append(Record({"kind": kind, "target": self.target(kind), "sums": sums}))
         self._move(kind)
 
     def replay(self, offset: int, record: Record) -> tuple[Record, bool]:

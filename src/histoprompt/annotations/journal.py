@@ -7,12 +7,13 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from histoprompt.core.durable import sync_folder
 from histoprompt.core.errors import LabelStoreError
 
 _MAGIC = b"HPR1"
@@ -30,10 +31,13 @@ class Record:
         What was done, as plain JSON.
     body : bytes
         Compressed labels, cut up as the header says.
+    body_at : int
+        Where the body lies in the file.
     """
 
     header: dict[str, Any]
     body: bytes = b""
+    body_at: int = field(default=0, compare=False)
 
 
 class Journal:
@@ -54,8 +58,9 @@ class Journal:
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
         self._path = path
-        if not read_only:
+        if not read_only and not path.exists():
             path.touch()
+            sync_folder(path.parent)
         self._file: BinaryIO = path.open("rb" if read_only else "r+b", buffering=0)
         self.end = os.fstat(self._file.fileno()).st_size
 
@@ -111,7 +116,7 @@ class Journal:
         body = self._file.read(size)
         if len(body) != size or zlib.crc32(body) != crc:
             raise self._damaged(offset)
-        return Record(header, body)
+        return Record(header, body, self._file.tell() - size)
 
     def read_header(self, offset: int) -> dict[str, Any]:
         """The header alone of the record at an offset."""
@@ -131,6 +136,11 @@ class Journal:
             raise self._damaged(offset)
         return json.loads(zlib.decompress(header)), body_size, body_crc
 
+    def read_bytes(self, at: int, size: int) -> bytes:
+        """A part of the file, as it lies there."""
+        self._file.seek(at)
+        return self._file.read(size)
+
     def _damaged(self, offset: int) -> LabelStoreError:
         return LabelStoreError(
             f"The journal {self._path} is damaged at byte {offset}: what was done before that "
@@ -149,6 +159,24 @@ class Journal:
             self.end = self._file.tell()
             yield offset, record
             offset = self.end
+
+    def salvage(self, start: int, end: int) -> Iterator[Record | None]:
+        """All whole records from `start` to `end`; None for what is damaged in between."""
+        offset = start
+        while offset < end:
+            try:
+                record = self.read(offset)
+            except LabelStoreError:
+                yield None
+                offset = self._next_magic(offset + 1, end)
+                continue
+            offset = self._file.tell()
+            yield record
+
+    def _next_magic(self, start: int, end: int) -> int:
+        """Where the next record may begin; `end` if nowhere."""
+        found = self.read_bytes(start, end - start).find(_MAGIC)
+        return end if found < 0 else start + found
 
     def cut(self, end: int) -> None:
         """Drop everything from a byte on."""

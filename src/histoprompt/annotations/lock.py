@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from histoprompt.core.durable import make_folder
+from histoprompt.core.errors import StoreInUseError
+from histoprompt.core.locks import FolderLock, InUseError
 
-from histoprompt.core.errors import LabelStoreError
 
-
-class WriterLock:
-    """A lock of the operating system on a folder; it ends with the process, however that ends.
+def writer_lock(folder: Path) -> FolderLock:
+    """The right to write into the folder of a store, made if missing.
 
     Raises
     ------
-    LabelStoreError
-        If another viewer or process holds it.
+    StoreInUseError
+        If another viewer or process has it.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self._holder = folder / "writer.json"
-        # Taken in one thread and given back in another: a job opens what the window closes.
-        self._lock = FileLock(folder / "writer.lock", timeout=0, thread_local=False)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise LabelStoreError(
-                f"The labels in {folder} are open for writing already{self._by_whom()}. Close "
-                "them there, or open them read-only here."
-            ) from error
-        self._holder.write_text(json.dumps(_me()))
-
-    def release(self) -> None:
-        """Let others write."""
-        self._lock.release()
-
-    def _by_whom(self) -> str:
-        try:
-            who = json.loads(self._holder.read_text())
-            return f" (process {who['pid']} on {who['host']}, since {who['since']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
-
-
-def _me() -> dict[str, object]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"pid": os.getpid(), "host": platform.node(), "since": now}
+    make_folder(folder)
+    try:
+        return FolderLock(folder)
+    except InUseError as error:
+        raise StoreInUseError(
+            f"The labels in {folder} are open for writing already ({error.who}). Close them "
+            "there, or open them read-only here.",
+            error.who,
+        ) from error

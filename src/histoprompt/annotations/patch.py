@@ -46,8 +46,12 @@ class Patch:
     def set_on(self, chunk: Labels, after: bool) -> Labels:
         """A copy of the chunk with this part as it was after, or before, the edit."""
         out = chunk.copy()
-        out[self.box.slices()] = self._decode()[int(after)]
+        self.put_on(out, after)
         return out
+
+    def put_on(self, chunk: Labels, after: bool) -> None:
+        """Set this part of a chunk as it was after, or before, the edit."""
+        chunk[self.box.slices()] = self._decode()[int(after)]
 
     def _decode(self) -> NDArray[np.uint32]:
         try:

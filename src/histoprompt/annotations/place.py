@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from histoprompt.core import settings
+from histoprompt.core.atomic import replace_file
 from histoprompt.core.errors import LabelStoreError
 
 FORMAT = 1
@@ -36,29 +37,40 @@ class StoreMark:
     chunk: int
     format: int = FORMAT
 
-    def write(self, folder: Path) -> None:
-        """Mark a folder."""
-        part = folder / f"{MARK}.part"
-        part.write_text(json.dumps(asdict(self), indent=1))
-        part.replace(folder / MARK)
+    def to_json(self) -> str:
+        """As it is kept in a file."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> StoreMark:
+        """What `to_json` gave.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            If it is something else.
+        """
+        raw = json.loads(text)
+        rows, cols = raw["shape"]
+        return cls(
+            str(raw["slide_key"]), (int(rows), int(cols)), int(raw["chunk"]), int(raw["format"])
+        )
 
     @classmethod
     def read(cls, folder: Path) -> StoreMark | None:
-        """The mark of a folder, None if it has none.
+        """The mark of a folder, None if it has none or a damaged one.
 
         Raises
         ------
         LabelStoreError
-            If the mark is damaged or of a later version.
+            If the mark is of a later version.
+        OSError
+            If it cannot be read.
         """
         try:
-            raw = json.loads((folder / MARK).read_text())
-            rows, cols = raw["shape"]
-            mark = cls(str(raw["slide_key"]), (rows, cols), int(raw["chunk"]), int(raw["format"]))
-        except FileNotFoundError:
+            mark = cls.from_json((folder / MARK).read_bytes())
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise LabelStoreError(f"{folder / MARK} is damaged: {error!r}.") from error
         if mark.format > FORMAT:
             raise LabelStoreError(
                 f"The labels in {folder} have format {mark.format}; this version knows formats up "
@@ -66,28 +78,38 @@ class StoreMark:
             )
         return mark
 
-    def claim(self, folder: Path, read_only: bool) -> StoreMark:
+    def claim(self, folder: Path, kept: StoreMark | None, read_only: bool) -> StoreMark:
         """The mark a folder has, checked against this one; a folder without gets this one.
+
+        Parameters
+        ----------
+        folder : Path
+        kept : StoreMark or None
+            What the other files of the folder tell, which counts more than a damaged mark.
+        read_only : bool
+            Whether nothing may be written.
 
         Raises
         ------
         LabelStoreError
-            If the folder belongs to another slide, or has no mark and is opened to read only, or
+            If the folder belongs to another slide, or has no labels and is opened to read only, or
             if no labels can be kept for an image of this shape.
+        OSError, ExportError
+            If the mark cannot be read or written.
         """
-        mark = StoreMark.read(folder)
-        if mark is not None:
-            mark.check(folder, self.shape, self.slide_key)
-            return mark
-        if read_only:
+        own = StoreMark.read(folder)
+        mark = kept or own or self
+        mark.check(folder, self.shape, self.slide_key)
+        if own is None and read_only and kept is None:
             raise LabelStoreError(f"There are no labels in {folder} to read.")
-        if min(self.shape) < 1 or self.chunk < 2 or self.chunk % 2:
-            raise LabelStoreError(
-                f"No labels can be kept for an image of {self.shape} pixels in chunks of "
-                f"{self.chunk}: sizes must be positive and the chunk even."
-            )
-        self.write(folder)
-        return self
+        if own != mark and not read_only:
+            if min(mark.shape) < 1 or mark.chunk < 2 or mark.chunk % 2:
+                raise LabelStoreError(
+                    f"No labels can be kept for an image of {mark.shape} pixels in chunks of "
+                    f"{mark.chunk}: sizes must be positive and the chunk even."
+                )
+            replace_file(folder / MARK, mark.to_json())
+        return mark
 
     def check(self, folder: Path, shape: tuple[int, int], slide_key: str) -> None:
         """Refuse a slide the labels do not belong to.

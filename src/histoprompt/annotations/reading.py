@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from histoprompt.annotations.engine import Engine
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.objects import ObjectRecord
+from histoprompt.annotations.verify import Verification, verify
+from histoprompt.annotations.views import LevelView
 from histoprompt.core.closing import Closing
 from histoprompt.core.geometry import Box
 
@@ -29,6 +28,8 @@ class LabelReader(Closing):
         Of level 0.
     read_only : bool
         Whether edits are refused.
+    notes : list of str
+        What was damaged and mended, for the person to read; most often empty.
     origin : (0, 0)
         Level-0 position of the first pixel: a store covers the whole slide.
     """
@@ -38,7 +39,13 @@ class LabelReader(Closing):
     def __init__(self, engine: Engine) -> None:
         self.folder, self.shape = engine.folder, engine.shape
         self.read_only = engine.read_only
+        self.notes = engine.notes
         self._engine = engine
+
+    def verify(self) -> Verification:
+        """Read every file and compare it with what it should be; nothing is changed."""
+        with self._engine.threads:
+            return verify(self._engine)
 
     def close(self) -> None:
         """Save what makes the next opening fast, and let others write."""
@@ -52,7 +59,7 @@ class LabelReader(Closing):
         return Box.of_shape(self.shape)
 
     @property
-    def levels(self) -> tuple[zarr.Array[Any], ...]:
+    def levels(self) -> tuple[LevelView, ...]:
         """The pyramid for display, finest first: lazy (rows, cols) uint32, nearest neighbour.
 
         Pixel (r, c) of level k is the level-0 pixel (r * 2**k, c * 2**k).

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations.arguments import check_rule, checked_id, checked_labels
+from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.reading import LabelReader
+from histoprompt.annotations.recovery import CHECKPOINT, take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
@@ -46,6 +48,8 @@ class LabelStore(LabelReader):
     ) -> Self:
         """Open the store in a folder, or make an empty one there.
 
+        What is damaged is made again from the journal, and told in `notes`.
+
         Parameters
         ----------
         folder : Path
@@ -57,15 +61,16 @@ class LabelStore(LabelReader):
         read_only : bool
             Look at a store, also while another process writes to it; it must exist.
         rebuild : bool
-            Make the arrays again from the journal.
+            Make the arrays again from the journal; those that were there are kept aside.
         chunk : int
             Side of a chunk of a new store, even.
 
         Raises
         ------
+        StoreInUseError
+            If it is open for writing elsewhere; it can be opened to read only.
         LabelStoreError
-            If the folder belongs to another slide, is open for writing elsewhere, or cannot be
-            read or written.
+            If the folder belongs to another slide, or cannot be read or written.
         """
         mark = StoreMark(slide_key, (int(shape[0]), int(shape[1])), chunk)
         return cls(Engine.open(Path(folder), mark, read_only, rebuild))
@@ -248,6 +253,30 @@ class LabelStore(LabelReader):
                 self._engine.objects.set_class(wanted, class_name)
                 self._engine.step("class", info)
             return self.last_change
+
+    def restore(self, place: Path) -> int:
+        """Bring labels that were kept aside when the store mended itself back, as one edit.
+
+        Parameters
+        ----------
+        place : Path
+            A folder ``replaced-1``, ``-2`` ... of the store.
+
+        Returns
+        -------
+        int
+            How many objects there are then.
+
+        Raises
+        ------
+        LabelStoreError
+            If no whole labels are kept there, or the disk does not take them.
+        """
+        state = Checkpoint.load(place / CHECKPOINT)
+        if state is None:
+            raise LabelStoreError(f"{place} does not hold all labels of an earlier state.")
+        state.mark.check(place, self.shape, self._engine.mark.slide_key)
+        return take_back(self._engine, place, state)
 
     # -- undo ------------------------------------------------------------------------------------
 

@@ -86,13 +86,14 @@ def _count(args: argparse.Namespace) -> int:
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
     from histoprompt.core.ihc import DabClassifier
     from histoprompt.core.slide_io import open_slide
-    from histoprompt.pipelines.count_slide import count_slide, free_folder
+    from histoprompt.pipelines.count_slide import count_slide
     from histoprompt.pipelines.formats.regions import read_regions
+    from histoprompt.pipelines.out_folders import claimed_folder
 
     with open_slide(path, mpp=args.mpp) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
-        folder = free_folder(args.out, result_name(path), slide.key, taken)
+        folder = claimed_folder(args.out, result_name(path), slide.key, taken)
         taken.append(folder)
         stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)

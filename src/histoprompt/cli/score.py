@@ -22,10 +22,10 @@ from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.count_slide import free_folder
 from histoprompt.pipelines.embedding_store import folder_bytes
 from histoprompt.pipelines.formats.scored_regions import named
 from histoprompt.pipelines.mark_file import read_marks
+from histoprompt.pipelines.out_folders import free_folder
 from histoprompt.pipelines.queries import TEMPLATES
 from histoprompt.pipelines.score import score
 from histoprompt.pipelines.score_cells import CellTexts

@@ -59,6 +59,20 @@ class ParameterError(HistopromptError):
     """A parameter has a value that it may not have."""
 
 
+class StoreInUseError(LabelStoreError):
+    """Another window or program writes to the label store; it can be looked at.
+
+    Attributes
+    ----------
+    who : str
+        Which process, as far as it is known.
+    """
+
+    def __init__(self, message: str, who: str = "another program") -> None:
+        super().__init__(message)
+        self.who = who
+
+
 class RecordError(HistopromptError):
     """A table of the user's decisions is damaged."""
 

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.atomic import replace_file
 from histoprompt.core.documents import read_json
-from histoprompt.core.errors import HistopromptError, PromptError, RegionError
+from histoprompt.core.errors import ExportError, HistopromptError, PromptError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt, Strokes
 
@@ -87,15 +88,11 @@ def write_prompts(path: str | Path, objects: Sequence[ObjectPrompt]) -> None:
 
     The file is written beside and renamed into place.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
     text = json.dumps({"objects": [_document(o) for o in objects]}, indent=1)
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise PromptError(f"{path}: cannot be written ({error.strerror}).") from error
+        replace_file(path, text)
+    except ExportError as error:
+        raise PromptError(f"{path}: cannot be written. {error}") from error
 
 
 def _object(item: Any, where: str) -> ObjectPrompt:

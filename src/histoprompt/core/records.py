@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from histoprompt.core.atomic import explained, replacing_file
+from histoprompt.core.atomic import explained, replace_file
 from histoprompt.core.documents import FEW_BYTES, read_json
 from histoprompt.core.errors import RecordError
+from histoprompt.core.locks import alone_at
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -43,10 +42,7 @@ def change_record(path: Path, key: str, value: Any) -> None:
     ExportError
         If it cannot be written.
     """
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            entries = {**read_record(path), key: value}
-            entries = {name: entry for name, entry in entries.items() if entry is not None}
-            with replacing_file(path) as part:
-                part.write_text(json.dumps(entries, indent=1, sort_keys=True), encoding="utf-8")
+    with explained(path), alone_at(path):
+        entries = {**read_record(path), key: value}
+        entries = {name: entry for name, entry in entries.items() if entry is not None}
+        replace_file(path, json.dumps(entries, indent=1, sort_keys=True))

@@ -178,6 +178,8 @@ class ModelCard:
         How many values, each of four bytes, the weights hold that such a package brings.
     words : tuple of str
         All texts a text scorer knows, for models that know a fixed list; empty for any text.
+    algorithm : int
+        Raised when the same weights give other cells than before: counts do not go on then.
     memory_mib : int
         First guess of weights + peak activations, until it has been measured.
     description : str
@@ -207,6 +209,7 @@ class ModelCard:
     needs: tuple[str, str] | None = None
     values: int | None = None
     words: tuple[str, ...] = ()
+    algorithm: int = 1
     memory_mib: int = 256
     description: str = ""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from histoprompt.core.atomic import replace_file
+from histoprompt.core.errors import ExportError
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory import MIB
 
@@ -104,11 +105,5 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
 
 
 def _write(path: Path, entries: dict[str, dict[str, float]]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(entries, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    with contextlib.suppress(ExportError):
+        replace_file(path, json.dumps(entries, indent=1, sort_keys=True))

@@ -11,6 +11,8 @@ from skimage.segmentation import watershed
 
 from histoprompt.models.tidy import holes
 
+# Raise it when the same maps become other cells: counts do not go on then.
+ALGORITHM = 1
 # Nuclei that touch share a border shorter than the smaller's diameter; cuts through one do not.
 NECK = 0.85
 

@@ -31,10 +31,10 @@ from histoprompt.pipelines.count_audit import (
 )
 from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV
 from histoprompt.pipelines.count_report import REPORT, put_audit
-from histoprompt.pipelines.count_slide import MADE
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import ALL, Ground, ground_of
+from histoprompt.pipelines.out_folders import MADE
 
 FIELDS_CSV = "fields.csv"
 PLACE = ("row0", "col0", "row1", "col1")

@@ -21,10 +21,12 @@ from histoprompt.core.stain_fit import Dyes
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile
 from histoprompt.pipelines.classifiers import CellClassifier
-from histoprompt.pipelines.count_store import CountStore, Head, Records, record_type
+from histoprompt.pipelines.count_key import algorithm, seen
+from histoprompt.pipelines.count_store import CountStore, Records, record_type
 from histoprompt.pipelines.features import FEATURE_NAMES, measure
 from histoprompt.pipelines.find_cells import CellSource, Found, cells_of_tile, tiles_of
 from histoprompt.pipelines.ground import Ground
+from histoprompt.pipelines.tile_log import Head
 
 # Where a count lies until it is complete, inside the folder of its results.
 UNFINISHED = ".unfinished"
@@ -97,25 +99,37 @@ def count_cells(
     task : Task
         Told of every tile. When it is cancelled the count ends early and is not complete.
 
+    Returns
+    -------
+    Progress
+        Its store stays locked until it is closed.
+
     Raises
     ------
     MissingMppError, RegionError
         As `find_cells.tiles_of`.
     ExportError
-        If the disk is full; what was counted before stays.
+        If the disk is full, or another program counts into the folder; what was counted before
+        stays.
     """
     grid = tiles_of(slide, ground.box, job.tile)
     tiles = [tile for tile in grid if ground.meets(tile.inner)]
     settings = {**job.settings, **_place(slide, ground), "tile": grid.size}
+    settings |= {"algorithm": algorithm(), **seen(ground, dyes)}
     store = CountStore(folder / UNFINISHED, ground.box, settings)
     before = len(store.done)
     counter = _Counter(slide, ground, dyes, job, store)
-    with contextlib.suppress(Cancelled):
-        for tile in tiles:
-            if not store.finished((tile.row, tile.col)):
-                task.step(len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile")
-                counter.count(tile, task)
-        task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
+    with contextlib.ExitStack() as counting:
+        counting.callback(store.close)
+        with contextlib.suppress(Cancelled):
+            for tile in tiles:
+                if not store.finished((tile.row, tile.col)):
+                    task.step(
+                        len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile"
+                    )
+                    counter.count(tile, task)
+            task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
+        counting.pop_all()
     wanted = {(tile.row, tile.col) for tile in tiles}
     done = tuple(grid.tile(*tile.place).inner for tile in store.done if tile.place in wanted)
     return Progress(store, done, len(tiles), before)

@@ -13,6 +13,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.classifiers import CellClassifier, FewShotClassifier
 from histoprompt.pipelines.count import CountJob
+from histoprompt.pipelines.count_key import decoding
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import CellSource, ModelCells
 from histoprompt.pipelines.formats.classifier_file import read_classifier
@@ -70,16 +71,18 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     describe = choice.embedding or not set(_learnt(classifier)) <= set(FEATURE_NAMES)
     settings: dict[str, Any] = {"segmenter": card.id, **_weights(card, choice.weights)}
     source: CellSource
+    decodings = [decoding(card)]
     if card.role == "cells":
         source = ModelCells(card, manager, choice.weights, describe)
     elif card.role == "prompt":
         proposer = registry.card(choice.proposer)
         _check(proposer.role == "cells", proposer)
         settings |= {"proposer": proposer.id}
+        decodings.append(decoding(proposer))
         source = PromptedCells(card, ModelCells(proposer, manager), choice.weights)
     else:
         _check(False, card)
-    settings |= {"classifier": told, "embedding": describe}
+    settings |= {"classifier": told, "embedding": describe, "decoding": decodings}
     return CountJob(source, settings, choice.tile, classifier)
 
 

@@ -13,7 +13,8 @@ from zarr.codecs import ZstdCodec
 from histoprompt.core.atomic import replacing_folder
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
-from histoprompt.pipelines.count_store import CHUNK, CountStore
+from histoprompt.pipelines.count_store import CountStore
+from histoprompt.pipelines.drawn_chunks import CHUNK
 
 # The smallest copy is at most this many pixels a side.
 _SMALLEST = 1024

@@ -11,8 +11,6 @@ import shapely
 
 from histoprompt import __version__
 from histoprompt.core.atomic import replacing_file
-from histoprompt.core.documents import FEW_BYTES, read_json
-from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.label_io import write_labels
@@ -21,17 +19,17 @@ from histoprompt.core.stain_fit import Stain
 from histoprompt.core.task import Task
 from histoprompt.pipelines import count_files, count_picture
 from histoprompt.pipelines.audit import Corrected
-from histoprompt.pipelines.count import UNFINISHED, CountJob, Progress, count_cells
+from histoprompt.pipelines.count import CountJob, Progress, count_cells
+from histoprompt.pipelines.count_key import algorithm
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import tiles_of
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.ground import Ground, ground_of
+from histoprompt.pipelines.out_folders import MADE, slide_of
 from histoprompt.pipelines.slide_dyes import dyes_of
 from histoprompt.pipelines.tally import QUPATH, Tally, tally
-
-MADE = "count.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +102,19 @@ def count_slide(
     RegionError
         If the region reaches outside the slide, or a whole slide holds glass only.
     ExportError
-        If the disk is full; what was counted before stays.
+        If the disk is full, or another program counts into the folder; what was counted before
+        stays.
     """
     tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
     ground = ground_of(slide, box, tuple(regions))
     dyes = dyes_of(slide, ground.tissue, ground.box, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
-    # a cancelled task would end the writing of what was counted before it was cancelled
-    task = task if progress.complete else Task()
-    counted = write_count(slide, job, progress, ground, folder=folder, task=task)
-    if progress.complete:
-        progress.store.remove()
+    with progress.store:
+        # a cancelled task would end the writing of what was counted before it was cancelled
+        task = task if progress.complete else Task()
+        counted = write_count(slide, job, progress, ground, folder=folder, task=task)
+        if progress.complete:
+            progress.store.remove()
     return counted
 
 
@@ -155,7 +155,7 @@ def write_count(
     """
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    told = (*_notes(progress, job), *ground.warnings())
+    told = (*_notes(progress, job, folder), *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
     counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
@@ -163,46 +163,18 @@ def write_count(
     return counted
 
 
-def free_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -> Path:
-    """The folder for a slide's results: none of another slide, not even one of the same name.
-
-    Parameters
-    ----------
-    out : Path
-    stem : str
-        The slide's name without suffix.
-    key : str
-        The slide's key: results of the same slide are replaced.
-    taken : iterable of Path
-        Folders this run has used.
-    """
-    number, folder = 1, out / stem
-    while folder in set(taken) or _slide_in(folder) not in (None, key):
-        number += 1
-        folder = out / f"{stem}-{number}"
-    return folder
-
-
-def _slide_in(folder: Path) -> str | None:
-    """The key of the slide whose results a folder holds; None if it holds none."""
-    for path in (folder / MADE, folder / UNFINISHED / "settings.json"):
-        if path.is_file():
-            found = read_json(path, ExportError, FEW_BYTES)
-            if not isinstance(found, dict) or not isinstance(found.get("slide"), str):
-                raise ExportError(
-                    f"{path} does not say which slide was counted here. Move {folder} away, or "
-                    "choose another folder."
-                )
-            return str(found["slide"])
-    return None
-
-
-def _notes(progress: Progress, job: CountJob) -> list[str]:
-    notes = []
+def _notes(progress: Progress, job: CountJob, folder: Path) -> list[str]:
+    notes = list(progress.store.notes)
+    made = folder / MADE
+    if made.is_file() and slide_of(made) is None:
+        notes.append(f"The {MADE} that was here was damaged: the slide was counted anew.")
     if job.settings.get("embedding") and progress.store.head.names == FEATURE_NAMES:
         notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
-        notes.append("An unfinished count with other settings was here: it was started anew.")
+        notes.append(
+            "An unfinished count with other settings, or by another version of the program, was "
+            "here: it was started anew."
+        )
     if progress.complete and progress.resumed:
         notes.append(f"Went on after {progress.resumed} tiles that were done before.")
     return notes
@@ -262,6 +234,7 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
         "picked": ground.chosen,
         **job.settings,
+        "algorithm": algorithm(),
         "tile": job.tile,
         "tiles": [counted.done, counted.total],
         "complete": counted.complete,

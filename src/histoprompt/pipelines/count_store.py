@@ -1,9 +1,9 @@
 """What has been counted so far, on disk: so that memory stays flat and nothing done is lost.
 
 A folder with the settings (``settings.json``), the cells as fixed-size records (``cells.bin``),
-their labels (a zarr array) and a line for every finished tile (``tiles.jsonl``). A tile is written
-in that order, and counts once its line is there: what a killed process wrote beyond the last line
-is cut off, or written again with the same ids.
+their labels (a zarr array) and a line for every finished tile (``tiles.jsonl``). A tile is seen
+through to the disk in that order, and counts once its line is there: what a killed process wrote
+beyond the last line is cut off, or written again with the same ids. One process at a time writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,23 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
-from histoprompt.core.atomic import explained, replacing_file
-from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.atomic import explained, replace_file
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.closing import Closing
 from histoprompt.core.documents import FEW_BYTES, read_json
+from histoprompt.core.durable import make_folder, sync_tree
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import as_ids, cells, check_inside
+from histoprompt.core.locks import HOLDER, LOCK, FolderLock, InUseError
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines.count_lines import read_journal
+from histoprompt.pipelines.drawn_chunks import CHUNK, DrawnChunks
+from histoprompt.pipelines.tile_log import Done, Head, believed, cut, sum_of
 
-CHUNK = 512
-_SETTINGS, _CELLS, _LABELS, _TILES = "settings.json", "cells.bin", "labels.zarr", "tiles.jsonl"
+# Raise it when other cells of two tiles are kept where they meet: `CountStore.draw`.
+ALGORITHM = 1
+SETTINGS, SLIDE = "settings.json", "slide.txt"
+_CELLS, _LABELS, _TILES = "cells.bin", "labels.zarr", "tiles.jsonl"
 Records = NDArray[np.void]
 
 
@@ -43,24 +50,7 @@ def record_type(features: int) -> np.dtype[np.void]:
     return np.dtype([*fields, ("score", "<f4"), ("box", "<i4", 4), ("features", "<f4", features)])
 
 
-@dataclass(frozen=True)
-class Head:
-    """What columns mean: names of features, and of the classes that codes stand for."""
-
-    names: tuple[str, ...] = ()
-    classes: tuple[str, ...] = (UNCLASSIFIED,)
-
-
-@dataclass(frozen=True)
-class Done:
-    """A finished tile: its place, how many cells up to and with it, where its labels lie."""
-
-    place: tuple[int, int]
-    cells: int
-    box: Box | None
-
-
-class CountStore:
+class CountStore(Closing):
     """Cells and labels of one region, written tile by tile.
 
     Attributes
@@ -74,6 +64,13 @@ class CountStore:
         Known once a tile with cells was written.
     replaced : bool
         Whether a count with other settings was there, and is gone.
+    notes : list of str
+        What was damaged, for the person.
+
+    Raises
+    ------
+    ExportError
+        If another program writes to the folder, or it cannot be written.
     """
 
     def __init__(self, folder: Path, region: Box, settings: Mapping[str, Any]) -> None:
@@ -84,16 +81,23 @@ class CountStore:
         self.head = Head()
         self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
         self.replaced = False
+        self.notes: list[str] = []
+        self._chunks = DrawnChunks(folder / _LABELS)
         wanted = json.loads(json.dumps(dict(settings)))
         if folder.is_symlink():
             raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
-        with explained(folder):
-            if _read_json(folder / _SETTINGS) != wanted:
-                self.replaced = (folder / _SETTINGS).exists()
-                self._create(wanted)
-            self._recover()
-        self._array: Any = zarr.open_array(folder / _LABELS, mode="r+")
+        with ExitStack() as opening:
+            with explained(folder):
+                self._lock = opening.enter_context(_alone_in(folder))
+                self._settle(wanted)
+                self._recover()
+            self._array: Any = zarr.open_array(folder / _LABELS, mode="r+")
+            opening.pop_all()  # it stays locked until it is closed
         self._grid = TileGrid(region, CHUNK, 0, region)
+
+    def close(self) -> None:
+        """Let others write; what is there can still be read."""
+        self._lock.close()
 
     def __len__(self) -> int:
         return self.done[-1].cells if self.done else 0
@@ -126,7 +130,7 @@ class CountStore:
             Which cells were drawn.
         """
         where, base = box.slices(self.origin), len(self)
-        with explained(self.folder):
+        with explained(self.folder), _told(self.folder):
             stored = np.asarray(self._array[where])
             # ids beyond the last finished tile are those of a process that was killed
             free = (stored == 0) | (stored > base)
@@ -137,23 +141,24 @@ class CountStore:
 
     def append(self, place: tuple[int, int], records: Records, head: Head, box: Box | None) -> None:
         """Write the cells of a tile whose labels are drawn, and that it is done."""
-        corners = None if box is None else [int(v) for v in box]
-        line: dict[str, Any] = {"tile": place, "cells": len(self) + len(records), "box": corners}
+        data = records.tobytes()
+        line = Done(place, len(self) + len(records), box, sum_of(data))
         if len(records) and not self.head.names:
-            self.head = head
-            line["head"] = [head.names, head.classes]
+            line = replace(line, head=head)
         with explained(self.folder):
-            _append(self.folder / _CELLS, records.tobytes())
-            _append(self.folder / _TILES, (json.dumps(line) + "\n").encode())
+            if box is not None:
+                line = replace(line, chunks=self._chunks.sync(*box.slices(self.origin)))
+            _append(self.folder / _CELLS, data)
+            _append(self.folder / _TILES, line.to_line())
         self._add(line)
 
     def remove(self) -> None:
-        """Delete what this store wrote: it has been written elsewhere; other files stay."""
-        for name in (_TILES, _CELLS, _SETTINGS):
-            with contextlib.suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / _LABELS, ignore_errors=True)
-        with contextlib.suppress(OSError):  # somebody keeps something there
+        """Delete what this made in the folder: its content has been written elsewhere."""
+        self._clear()
+        self.close()
+        for name in (SLIDE, HOLDER, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody keeps a file there
             self.folder.rmdir()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -216,7 +221,8 @@ class CountStore:
     def read(self, box: Box) -> NDArray[np.uint32]:
         """The (h, w) uint32 labels of a level-0 box inside the region."""
         check_inside(self, box)
-        ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
+        with _told(self.folder):
+            ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
         return np.where(ids > len(self), 0, ids).astype(np.uint32)
 
     def filled_boxes(self) -> Iterator[Box]:
@@ -227,9 +233,30 @@ class CountStore:
 
     # -- files -----------------------------------------------------------------------------------
 
+    def _settle(self, wanted: Any) -> None:
+        """Keep what is there if it was made with these settings, else start anew."""
+        path = self.folder / SETTINGS
+        present = _read_json(path)
+        if present == wanted and self._whole():
+            return
+        if present is not None:
+            self.replaced = present != wanted
+        if (present == wanted) or (present is None and (self.folder / _TILES).exists()):
+            self.notes.append("An unfinished count that was here is damaged: it was started anew.")
+        self._clear()
+        self._create(wanted)
+
+    def _whole(self) -> bool:
+        """Whether the files are there; what is in them is looked at later."""
+        if not all((self.folder / name).is_file() for name in (_CELLS, _TILES)):
+            return False
+        try:
+            array: Any = zarr.open_array(self.folder / _LABELS, mode="r")
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return tuple(array.shape) == self.region.shape and tuple(array.chunks) == (CHUNK, CHUNK)
+
     def _create(self, settings: Mapping[str, Any]) -> None:
-        self.remove()
-        self.folder.mkdir(parents=True, exist_ok=True)
         zarr.create_array(
             self.folder / _LABELS,
             shape=self.region.shape,
@@ -240,26 +267,77 @@ class CountStore:
         )
         for name in (_CELLS, _TILES):
             (self.folder / name).touch()
-        with replacing_file(self.folder / _SETTINGS) as part:
-            part.write_text(json.dumps(dict(settings), indent=1), encoding="utf-8")
+        sync_tree(self.folder)
+        replace_file(self.folder / SETTINGS, json.dumps(dict(settings), indent=1))
+
+    def _clear(self) -> None:
+        """Remove the files of a count, and nothing that somebody else has put there."""
+        for name in (SETTINGS, _TILES, _CELLS):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self.folder / _LABELS, *self.folder.glob("pyramid-*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _recover(self) -> None:
         """Take the finished tiles, and cut off what was written after the last of them."""
-        for name in (_TILES, _CELLS):
-            (self.folder / name).touch()
-        journal = read_journal(self.folder / _TILES, self.folder / _CELLS, self.region, record_type)
-        for line in journal.lines:
-            if "head" in line and not self.head.names:
-                self.head = Head(*(tuple(part) for part in line["head"]))
+        log = self.folder / _TILES
+        done = self._chunks.whole(believed(log, self.region, self._records))
+        for line in done:
             self._add(line)
-        os.truncate(self.folder / _TILES, journal.n_bytes)
+        lost = cut(log, done)
+        if lost:
+            self.notes.append(f"{lost} tiles that were counted are damaged, and are counted again.")
         os.truncate(self.folder / _CELLS, len(self) * record_type(len(self.head.names)).itemsize)
 
-    def _add(self, line: Mapping[str, Any]) -> None:
-        box = None if line["box"] is None else Box(*line["box"])
-        place = (line["tile"][0], line["tile"][1])
-        self.done.append(Done(place, line["cells"], box))
-        self._places.add(place)
+    def _records(self, first: int, stop: int, head: Head) -> bytes:
+        """The bytes of some cells.
+
+        Raises
+        ------
+        ValueError
+            If the file ends before.
+        """
+        size = record_type(len(head.names)).itemsize
+        path = self.folder / _CELLS
+        if path.stat().st_size < stop * size:
+            raise ValueError(f"{path} has fewer than {stop} cells")
+        with path.open("rb") as file:
+            file.seek(first * size)
+            return file.read((stop - first) * size)
+
+    def _add(self, line: Done) -> None:
+        self.head = line.head or self.head
+        self.done.append(line)
+        self._places.add(line.place)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what to do about labels that cannot be read."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(
+            f"The labels counted so far in {folder} are damaged: {error}. Count again: what is "
+            "damaged is counted anew."
+        ) from error
+
+
+def _alone_in(folder: Path) -> FolderLock:
+    """The right to write into the folder of a count, made if missing.
+
+    Raises
+    ------
+    ExportError
+        If another program has it.
+    """
+    make_folder(folder)
+    try:
+        return FolderLock(folder)
+    except InUseError as error:
+        raise ExportError(
+            f"{folder.parent} is being counted into already ({error.who}). Wait until that count "
+            "is done, or choose another folder."
+        ) from error
 
 
 def _mostly_free(

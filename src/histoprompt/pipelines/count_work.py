@@ -18,6 +18,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from histoprompt.annotations.aside import free_name
 from histoprompt.core import settings
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.geometry import Box, Frame
@@ -56,6 +57,8 @@ class Work:
         Square millimetres analysed, and of the region with its glass.
     folder : Path
         Holds the count and what is said about its cells.
+    notes : tuple of str
+        What a person should know of how it was made.
     """
 
     slide: Slide
@@ -66,6 +69,7 @@ class Work:
     levels: Sequence[Any]
     mm2: tuple[float, float]
     folder: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -115,13 +119,27 @@ def count_to_work_on(
         counting = Task()
         counting.cancel()
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
-    if not progress.complete:
-        ground = replace(ground, parts=progress.done)
-    # what was counted before a cancel is made ready all the same
-    levels = label_pyramid(progress.store, Task() if task.cancelled else task)
+    with progress.store:
+        notes = [*progress.store.notes, *_set_aside(folder, progress)]
+        if not progress.complete:
+            ground = replace(ground, parts=progress.done)
+        # what was counted before a cancel is made ready all the same
+        levels = label_pyramid(progress.store, Task() if task.cancelled else task)
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
-    return Work(slide, job, ground, progress, cells, levels, mm2, folder)
+    return Work(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
+
+
+def _set_aside(folder: Path, progress: Progress) -> list[str]:
+    """Keep what was said of the cells of a count that this program does not go on with."""
+    if not progress.store.replaced:
+        return []
+    kept = []
+    for path in sorted(folder.glob("*.json")):  # the labels given, and an audit
+        kept.append(free_name(folder, path.name))
+        path.rename(kept[-1])
+    where = f" What was said of its cells is kept in {', '.join(map(str, kept))}." if kept else ""
+    return [f"This version finds cells in another way, so they are counted anew.{where}"]
 
 
 def work_folder(
@@ -129,7 +147,9 @@ def work_folder(
 ) -> Path:
     """The folder of a count: another for every slide, region and choice of models."""
     region = None if box is None else [int(v) for v in box]
-    facts: list[Any] = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
+    # how cells are found is left out: another version counts anew in the same place, and says so
+    chosen = {name: value for name, value in job.settings.items() if name != "decoding"}
+    facts: list[Any] = [slide.key, slide.mpp, region, chosen, job.tile]
     if regions:
         facts.append([[r.name, shapely.to_wkt(r.polygon)] for r in regions])
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

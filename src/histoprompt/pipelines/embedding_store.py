@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import zarr
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from histoprompt.core.atomic import explained
+from histoprompt.core.durable import make_folder, remove, sync_all
 from histoprompt.core.errors import ExportError
+from histoprompt.core.locks import FolderLock, InUseError
 
 CHUNK = 256
 FORMAT = 1
@@ -131,7 +132,7 @@ class EmbeddingStore:
         self._shape = shape
         self._lock = _lock(self.folder)
         with ExitStack() as opening:
-            opening.callback(self._lock.release)
+            opening.callback(self._lock.close)
             with explained(self.folder):
                 self._group = _open(self.folder, {**asdict(key), "grid": list(shape)})
             self._resume()
@@ -189,7 +190,7 @@ class EmbeddingStore:
         try:
             self._write(whole=False)
         finally:
-            self._lock.release()
+            self._lock.close()
 
     def _flat(self, places: NDArray[np.int32]) -> NDArray[np.intp]:
         return np.asarray(places[:, 0].astype(np.intp) * self._shape[1] + places[:, 1])
@@ -203,12 +204,21 @@ class EmbeddingStore:
             return
         places = np.asarray(_array(self._group, "places")[:])
         empty = np.flatnonzero(places[:, 0] == _NOWHERE)
-        self._count = int(empty[0]) if empty.size else len(places)
+        self._count = min(int(empty[0]) if empty.size else len(places), self._whole_rows())
         self._row_of[self._flat(places[: self._count])] = np.arange(self._count)
         start = self._count - self._count % CHUNK
         if start < self._count:
             vectors = np.asarray(_array(self._group, "vectors")[start : self._count])
             self._pending = [(places[start : self._count], vectors)]
+
+    def _whole_rows(self) -> int:
+        """How many rows come before the first chunk of vectors that is lost or cut short."""
+        array = _array(self._group, "vectors")
+        size, number = CHUNK * int(array.shape[1]) * 2, 0
+        folder = self.folder / "vectors" / "c"
+        while (path := folder / str(number) / "0").is_file() and path.stat().st_size == size:
+            number += 1
+        return number * CHUNK
 
     def _write(self, whole: bool) -> None:
         """Write the rows in hand: only whole chunks, or all; what is begun stays in hand."""
@@ -221,6 +231,7 @@ class EmbeddingStore:
         with explained(self.folder):
             for name, rows in (("vectors", vectors), ("places", places)):
                 _array(self._group, name)[start:stop] = rows[: stop - start]
+                _sync(self.folder / name, start, stop)
         self._pending = [(places[full:], vectors[full:])] if full < len(places) else []
 
 
@@ -242,7 +253,33 @@ def _gather(source: Any, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     return out
 
 
+def _sync(array: Path, start: int, stop: int) -> None:
+    """See the chunks of some rows through to the disk."""
+    chunks = [array / "c" / str(n) / "0" for n in range(start // CHUNK, -(-stop // CHUNK))]
+    files = [path for path in chunks if path.is_file()]
+    sync_all([*files, array / "zarr.json"], [*(path.parent for path in files), array / "c", array])
+
+
+def _readable(folder: Path) -> bool:
+    """Whether what is there can be read; embeddings that cannot are made again."""
+    try:
+        group = zarr.open_group(folder, mode="r", zarr_format=3)
+        if "vectors" in group or "places" in group:
+            width = int(_array(group, "vectors").shape[1])
+            places = _array(group, "places")
+            np.asarray(places[:])
+            return width > 0 and places.shape[0] == _array(group, "vectors").shape[0]
+    except FileNotFoundError:
+        return not (folder / "vectors").exists()
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return False
+    return True
+
+
 def _open(folder: Path, key: dict[str, Any]) -> zarr.Group:
+    if not _readable(folder):
+        for name in ("zarr.json", "vectors", "places"):
+            remove(folder / name)
     group = zarr.open_group(folder, mode="a", zarr_format=3)
     wanted = {"format": FORMAT, **key}
     if not group.attrs:
@@ -278,15 +315,13 @@ def _array(group: zarr.Group, name: str) -> Any:
     return group[name]
 
 
-def _lock(folder: Path) -> FileLock:
+def _lock(folder: Path) -> FolderLock:
     with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.with_suffix(".lock"), thread_local=False)
+        make_folder(folder)
         try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
+            return FolderLock(folder)
+        except InUseError as error:
             raise ExportError(
-                f"{folder} is being written by another job: the same slide is being embedded with "
-                "the same model. Wait until it is done, or cancel it."
+                f"{folder} is being written by another job ({error.who}): the same slide is being "
+                "embedded with the same model. Wait until it is done, or cancel it."
             ) from error
-    return lock

@@ -13,6 +13,8 @@ from histoprompt.core.shapes import shapes
 from histoprompt.core.stain import optical_density
 from histoprompt.core.stain_fit import Dyes, fit_dyes
 
+# Raise it when the same cell gets other numbers: counts do not go on then.
+ALGORITHM = 1
 # Width of the ring around a nucleus that stands for its cytoplasm, in microns.
 RING_UM = 2.0
 # Distance at which texture is compared, in microns.

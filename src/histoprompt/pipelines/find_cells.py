@@ -22,6 +22,8 @@ from histoprompt.models.manager import ModelManager
 from histoprompt.models.roles import CellDescriber, CellSegmenter, SteppedSegmenter
 from histoprompt.pipelines.look import frame_around, read_frame
 
+# Raise it when a tile owns other cells of what a model found, or they are drawn otherwise.
+ALGORITHM = 1
 # Side in microns of a tile: large, as what is read around it is seen twice; smaller where somebody
 # waits for it and may want to cancel.
 TILE_UM, VIEW_UM = 512.0, 256.0

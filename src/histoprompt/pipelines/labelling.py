@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from histoprompt.core.atomic import replacing_file
+from histoprompt.core.atomic import explained, replace_file
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.documents import Count, Finite, Shape, read_json
 from histoprompt.core.errors import LabelError
+from histoprompt.core.locks import alone_at
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
-from histoprompt.pipelines.formats.json_files import write_json
+from histoprompt.pipelines.formats.json_files import json_text
 from histoprompt.pipelines.review import CurvePoint, Review, Suggestion, next_cell, stop_hint
 
 FILE = "labels_given.json"
 FORMAT = 1
+T = TypeVar("T")
 
 
 class _Kept(TypedDict):
@@ -95,6 +97,9 @@ class Labelling:
 class History:
     """The labelling as it is now and as it was, for undo and redo; every change is on disk.
 
+    Several windows may work on one count: a change is made to what the file holds then, so none
+    loses what another has said.
+
     Parameters
     ----------
     folder : Path
@@ -110,21 +115,21 @@ class History:
 
     def __init__(self, folder: Path, cells: CellTable) -> None:
         self._path = folder / FILE
-        self._before: list[Labelling] = []
-        self._after: list[Labelling] = []
-        self.now = read_labelling(self._path, cells) if self._path.exists() else Labelling()
+        self._cells = cells
+        self._before: list[tuple[Labelling, Labelling]] = []
+        self._after: list[tuple[Labelling, Labelling]] = []
+        self.now = self._read()
 
     def change(self, labelling: Labelling) -> None:
         """Go on from this one; what was undone is forgotten."""
-        self._save(labelling)
-        self._before.append(self.now)
+        before = self.now
+        self._make(before, labelling)
+        self._before.append((before, labelling))
         self._after.clear()
-        self.now = labelling
 
     def amend(self, labelling: Labelling) -> None:
         """Put this in the place of the present one, with no step of undo."""
-        self._save(labelling)
-        self.now = labelling
+        self._make(self.now, labelling)
 
     def undo(self) -> bool:
         """Take the last change back; False if there is none."""
@@ -134,17 +139,55 @@ class History:
         """Do again what was taken back; False if there is nothing."""
         return self._go(self._after, self._before)
 
-    def _go(self, source: list[Labelling], target: list[Labelling]) -> bool:
+    def _go(
+        self, source: list[tuple[Labelling, Labelling]], target: list[tuple[Labelling, Labelling]]
+    ) -> bool:
         if not source:
             return False
-        self._save(source[-1])
-        target.append(self.now)
-        self.now = source.pop()
+        old, new = source[-1]
+        self._make(new, old)
+        source.pop()
+        target.append((new, old))
         return True
 
-    def _save(self, labelling: Labelling) -> None:
-        with replacing_file(self._path) as part:
-            write_json(part, _as_json(labelling))
+    def _make(self, old: Labelling, new: Labelling) -> None:
+        """Make the step from one labelling to another on what the file holds now."""
+        with explained(self._path), alone_at(self._path):
+            there = self._read()
+            made = new if there == old else merged(old, new, there)
+            replace_file(self._path, json_text(_as_json(made)))
+        self.now = made
+
+    def _read(self) -> Labelling:
+        return read_labelling(self._path, self._cells) if self._path.exists() else Labelling()
+
+
+def merged(old: Labelling, new: Labelling, there: Labelling) -> Labelling:
+    """A labelling that somebody else has changed, after the step from `old` to `new` as well."""
+    a, b, c = old.review, new.review, there.review
+    gone = set(old.classes) - set(new.classes)
+    classes = [name for name in there.classes if name not in gone]
+    classes += [name for name in new.classes if name not in {*old.classes, *classes}]
+    labels = _moved(a.labels, b.labels, c.labels)
+    curve = c.curve
+    if b.curve[: len(a.curve)] == a.curve:
+        curve = (*c.curve, *b.curve[len(a.curve) :])
+    elif a.curve[: len(b.curve)] == b.curve:
+        curve = tuple(point for point in c.curve if point not in a.curve[len(b.curve) :])
+    review = replace(
+        b,
+        labels={cell: name for cell, name in labels.items() if name not in gone},
+        unsure=(c.unsure - (a.unsure - b.unsure)) | (b.unsure - a.unsure),
+        rejected=_moved(a.rejected, b.rejected, c.rejected),
+        curve=curve,
+    )
+    return replace(new, classes=tuple(classes), review=review)
+
+
+def _moved(old: Mapping[int, T], new: Mapping[int, T], there: Mapping[int, T]) -> dict[int, T]:
+    """Entries after the changes from `old` to `new`."""
+    out = {i: v for i, v in there.items() if i not in old or i in new}
+    return out | {i: v for i, v in new.items() if old.get(i) != v}
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,8 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slide import Slide
 from histoprompt.models.card import ModelCard
 
+# Raise it when segmenters are shown other pixels of the same tile: counts do not go on then.
+ALGORITHM = 1
 # Microns around a tile within which the cells it owns lie.
 HALO_UM = 24.0
 # A scale this near to the model's is left as it is.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core import settings
+from histoprompt.core.atomic import explained
+from histoprompt.core.locks import alone_at
 from histoprompt.core.score_map import ScoreMap
 from histoprompt.core.tissue_words import normal
 from histoprompt.pipelines.mark_file import Mark, read_list, write_list
@@ -17,11 +21,25 @@ def book_path(slide_key: str) -> Path:
     return settings.home() / "marks" / f"{slide_key}.csv"
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Marks that went and marks that came."""
+
+    gone: Marks
+    come: Marks
+
+    @property
+    def back(self) -> _Change:
+        """What takes it back."""
+        return _Change(self.come, self.gone)
+
+
 class MarkBook:
     """What people said of tiles, text by text, with undo.
 
     Marks are kept by place, so they hold for any model and grid, and those on tiles or of texts
-    that are not asked for now are kept too. A change is on disk before it shows.
+    that are not asked for now are kept too. A change is on disk before it shows. Several windows
+    may hold one book: a change is made to what the file holds then, so none loses another's marks.
 
     Parameters
     ----------
@@ -36,9 +54,9 @@ class MarkBook:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._marks: Marks = read_list(path) if path.exists() else ()
-        self._past: list[Marks] = []
-        self._future: list[Marks] = []
+        self._marks = self._read()
+        self._past: list[_Change] = []
+        self._future: list[_Change] = []
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -60,20 +78,25 @@ class MarkBook:
         ------
         ExportError
             If the file cannot be written; nothing is changed then.
+        PromptError
+            If another program has damaged it.
         """
         box = scores.box(tile)
-        kept = tuple(
-            mark
-            for mark in self._marks
-            if normal(mark.text) != normal(text) or not box.contains(mark.row, mark.col)
-        )
         new = () if yes is None else (Mark(*box.centre, yes, text),)
-        if kept + new == self._marks:
-            return
-        before = self._marks
-        self._turn_to(kept + new)
-        self._past.append(before)
-        self._future.clear()
+
+        def change(marks: Marks) -> _Change:
+            there = tuple(
+                mark
+                for mark in marks
+                if normal(mark.text) == normal(text) and box.contains(mark.row, mark.col)
+            )
+            same = [_key(mark) for mark in there] == [_key(mark) for mark in new]
+            return _Change((), ()) if same else _Change(there, new)
+
+        made = self._make(change)
+        if made.gone or made.come:
+            self._past.append(made)
+            self._future.clear()
 
     def undo(self) -> bool:
         """Take the last change back; False if there is none. Raises as `set` does."""
@@ -83,15 +106,31 @@ class MarkBook:
         """Make the change taken back last again; False if there is none. Raises as `set` does."""
         return self._step(self._future, self._past)
 
-    def _step(self, source: list[Marks], target: list[Marks]) -> bool:
+    def _step(self, source: list[_Change], target: list[_Change]) -> bool:
         if not source:
             return False
-        before = self._marks
-        self._turn_to(source[-1])
+        back = source[-1].back
+        self._make(lambda _: back)
         source.pop()
-        target.append(before)
+        target.append(back)
         return True
 
-    def _turn_to(self, marks: Marks) -> None:
-        write_list(self.path, marks)
-        self._marks = marks
+    def _make(self, change: Callable[[Marks], _Change]) -> _Change:
+        """Change what the file holds now, while nobody else does."""
+        with explained(self.path), alone_at(self.path):
+            marks = self._read()
+            made = change(marks)
+            moved = {_key(mark) for mark in (*made.gone, *made.come)}
+            kept = tuple(mark for mark in marks if _key(mark) not in moved)
+            if kept + made.come != marks:
+                write_list(self.path, kept + made.come)
+        self._marks = kept + made.come
+        return made
+
+    def _read(self) -> Marks:
+        return read_list(self.path) if self.path.exists() else ()
+
+
+def _key(mark: Mark) -> tuple[float, float, bool, str]:
+    """What tells a mark from others, however its text is spelt."""
+    return mark.row, mark.col, mark.yes, normal(mark.text)

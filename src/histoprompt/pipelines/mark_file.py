@@ -84,7 +84,7 @@ def write_list(path: Path, marks: Iterable[Mark]) -> None:
         write = table_writer(file, COLUMNS, names=("text",))
         for mark in marks:
             answer = "yes" if mark.yes else "no"
-            write([f"{mark.row:g}", f"{mark.col:g}", answer, mark.text])
+            write([f"{mark.row:.12g}", f"{mark.col:.12g}", answer, mark.text])
 
 
 def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: ScoreMap) -> None:

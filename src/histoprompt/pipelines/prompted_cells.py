@@ -23,6 +23,8 @@ from histoprompt.pipelines.find_cells import Found, ModelCells
 from histoprompt.pipelines.look import HALO_UM
 from histoprompt.pipelines.segment import SegmentJob, segment_stream
 
+# Raise it when the same proposals become other cells: counts do not go on then.
+ALGORITHM = 1
 # Two masks are one cell if their common part is more than this share of the smaller one.
 SAME = 0.5
 # A mask this many times larger than its proposal is the tissue around it.

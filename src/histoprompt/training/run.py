@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tomllib
 import typing
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any, Literal, get_type_hints
 import numpy as np
 from pydantic import Field
 
+from histoprompt.core.atomic import replace_file
 from histoprompt.core.documents import Shape, read_text
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.task import Task
@@ -296,7 +296,4 @@ def _note(config: TrainConfig, outcome: Outcome) -> None:
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
     plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
     text = json.dumps({"config": plain, "held_out": asdict(outcome)}, indent=1, default=str)
-    path = config.work / "run.json"
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    replace_file(config.work / "run.json", text)

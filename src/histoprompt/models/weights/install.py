@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from filelock import FileLock, Timeout
 
 from histoprompt.core.atomic import explained
+from histoprompt.core.durable import sync_file, sync_folder
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
@@ -116,7 +117,9 @@ def put_in_place(
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         remember_move(part, target)
+        sync_file(part)
         os.replace(part, target)
+        sync_folder(target.parent)
         # What was begun by another way is no longer needed.
         partial_path(spec).unlink(missing_ok=True)
     return Verification(checked.state, target, checked.digest, checked.pin)

@@ -48,6 +48,10 @@ class JsonListFile(Closing):
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a small object, indented for people."""
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     # names of files may hold bytes that are no text
-    path.write_text(text, encoding="utf-8", errors="replace")
+    path.write_text(json_text(content), encoding="utf-8", errors="replace")
+
+
+def json_text(content: Any) -> str:
+    """JSON as people can read it."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

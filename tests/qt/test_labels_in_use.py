@@ -1,0 +1,91 @@
+"""Labels that another window has are shown and not changed; what was mended is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from histoprompt._qt.session import session_of
+from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.results import Mask
+
+pytestmark = pytest.mark.gui
+
+
+def square(row, col):
+    box = Box(row, col, row + 20, col + 20)
+    return Mask(np.ones((20, 20), bool), Frame(box, (20, 20)))
+
+
+def again(dock):
+    """Choose the image once more; returns what the docks were told."""
+    session, image = dock.session, dock.session.annotator.image
+    told = []
+    session.failed.connect(told.append)
+    session.annotate(None)
+    session.annotate(image)
+    return told
+
+
+def test_labels_that_are_edited_elsewhere_are_looked_at(dock):
+    slide = dock.session.annotator.slide
+    folder = store_folder(slide.key)
+    dock.session.annotate(None)
+    with LabelStore.open(folder, slide.shape, slide.key) as other:
+        other.commit(square(10, 10))
+        viewer = dock.session.viewer
+        told = []
+        dock.session.failed.connect(told.append)
+        dock.session.annotate(viewer.layers["picture"])
+        annotator = dock.session.annotator
+        assert "edited in another window (process" in told[0]
+        assert annotator.store.read_only
+        assert not annotator.committed.layer.editable
+        assert annotator.committed.at(15, 15) == 1
+        other.commit(square(50, 50))
+        with pytest.raises(LabelStoreError, match="read only"):
+            annotator.committed.commit([square(100, 100)], "keep", {})
+        annotator.undo()  # says so, and does nothing
+        assert "read only" in dock._status.text()
+    assert again(dock) == []
+    assert dock.session.annotator.store.count == 2
+    assert dock.session.annotator.committed.layer.editable
+
+
+@pytest.mark.parametrize("name", ["labels.zarr/0/c/0/0", "labels.zarr/0/zarr.json", "store.json"])
+def test_damaged_labels_are_mended_and_it_is_told(dock, name):
+    dock.session.annotator.committed.commit([square(10, 10)], "keep", {})
+    folder = dock.session.annotator.store.folder
+    image = dock.session.annotator.image
+    dock.session.annotate(None)
+    (folder / name).write_bytes(b"")
+    told = []
+    dock.session.failed.connect(told.append)
+    dock.session.annotate(image)
+    assert len(told) == 1
+    assert "again" in told[0]
+    assert dock._status.text() == told[0]
+    assert dock.session.annotator.committed.at(15, 15) == 1
+
+
+def test_the_dock_itself_shows_what_opening_mended(
+    make_napari_viewer, picture, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    for _ in range(2):
+        viewer = make_napari_viewer()
+        viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+        widget = PromptDock(viewer)
+        viewer.window.add_dock_widget(widget, name="Prompt")
+        annotator = widget.session.annotator
+        if annotator.store.count:
+            assert "made again from" in widget._status.text()
+        else:
+            annotator.committed.commit([square(10, 10)], "keep", {})
+            folder = annotator.store.folder
+        session_of(viewer).close()
+        (folder / "labels.zarr/0/c/0/0").write_bytes(b"?")
