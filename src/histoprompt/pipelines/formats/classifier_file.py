@@ -41,6 +41,8 @@ class _Head(TypedDict):
     margin: Finite
 
 
+# Far beyond what training makes; sums of products stay finite in float32.
+_LARGEST, _SMALLEST = 1e12, 1e-12
 _SHAPE: Shape[_Head] = Shape(_Head)
 
 
@@ -115,6 +117,8 @@ def _check_kinds(tensors: dict[str, NDArray[Any]]) -> None:
             raise ValueError(f"{name} holds {tensor.dtype}, not {np.dtype(wanted)}")
         if not np.isfinite(tensor).all():
             raise ValueError(f"{name} holds values that are no numbers")
+        if tensor.size and np.abs(tensor).max() > _LARGEST:
+            raise ValueError(f"{name} holds values above {_LARGEST:g}")
 
 
 def _classifier(head: _Head, tensors: dict[str, NDArray[Any]]) -> FewShotClassifier:
@@ -148,7 +152,7 @@ def _check(classifier: FewShotClassifier) -> None:
     wrong = [(x.shape, shape) for x, shape in wanted if x.shape != shape]
     if len(set(classifier.classes)) < c or len(set(classifier.feature_names)) < k:
         raise ValueError("a class or a feature comes twice")
-    if not classifier.reach >= 0 or not (scaling.deviation > 0).all():
+    if not classifier.reach >= 0 or not (scaling.deviation > _SMALLEST).all():
         raise ValueError("its scale is none")
     if wrong or c < 2 or m < 1 or not 0 <= classifier.code.min() <= classifier.code.max() < c:
         raise ValueError(f"{c} classes, {k} features, {m} examples do not fit: {wrong}")
