@@ -45,6 +45,7 @@ class CountLayers:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
         self._work: Work | None = None
+        self._given: tuple[dict[int, str], tuple[str, ...]] = ({}, ())
         self.legend: dict[str, str] = {}
 
     @property
@@ -93,7 +94,11 @@ class CountLayers:
         layer.events.features()
 
     def show_given(self, cells: CellTable, labels: Mapping[int, str]) -> None:
-        """Mark the cells a person gave a class to."""
+        """Mark the cells a person gave a class to; nothing is drawn anew where that is so."""
+        given = dict(labels), cells.classes
+        if given == self._given and (not labels or self.made(GIVEN) is not None):
+            return
+        self._given = given
         layer = self._discs(GIVEN, 12) if labels else self.made(GIVEN)
         if not isinstance(layer, Points):
             return
@@ -149,6 +154,7 @@ class CountLayers:
     def remove(self) -> None:
         """Take the layers away."""
         made, self._made, self._work, self.legend = self._made, {}, None, {}
+        self._given = ({}, ())
         for layer in made.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
