@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import types
 from collections.abc import Iterator
 
@@ -24,7 +25,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
 from histoprompt.core.ihc import DabThresholds
-from histoprompt.pipelines import count_audit
+from histoprompt.pipelines import count_audit, find_cells
 from histoprompt.pipelines.audit_marks import NOT_A_CELL
 from histoprompt.pipelines.count_job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
@@ -112,11 +113,30 @@ def test_a_drawn_rectangle_is_counted(counter, until):
     assert cell_at(counter, NUCLEI[4]) == 0
 
 
+def held_at_the_second_tile(monkeypatch) -> threading.Event:
+    """A count waits at its second tile until the event is set."""
+    goes_on, tiles = threading.Event(), []
+    find = find_cells.ModelCells.find
+
+    def slow(*given):
+        tiles.append(given)
+        assert len(tiles) < 2 or goes_on.wait()
+        return find(*given)
+
+    monkeypatch.setattr(find_cells.ModelCells, "find", slow)
+    return goes_on
+
+
 def test_a_cancelled_count_shows_what_is_done_and_goes_on(counter, until, monkeypatch):
     monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    goes_on = held_at_the_second_tile(monkeypatch)
     counter.region._go.click()
+    assert counter._cancel.isVisibleTo(counter)
     until(lambda: counter._bar.value() >= 1)
+    assert "tile 2 of 4" in counter._status.text()
     counter._cancel.click()
+    assert counter._status.text() == "Cancelling ..."
+    goes_on.set()
     until(lambda: counter.counting.work is not None)
     work = counter.counting.work
     assert not work.complete

@@ -54,6 +54,10 @@ def test_cancel_is_there_from_the_start_and_says_that_it_was_heard(qtbot):
     assert report.status.text() == "Cancelling ..."
     report.set_busy(True)  # what was counted is gathered
     assert not report.cancel.isEnabled()
+    report.say("Gathering what was counted ...")  # other work, which can be stopped too
+    assert report.cancel.isEnabled()
+    assert report.cancel.text() == "Cancel"
+    report.cancel.click()
     report.set_busy(False)
     report.set_busy(True)
     assert report.cancel.isEnabled()

@@ -45,6 +45,7 @@ class CountLayers:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
         self._work: Work | None = None
+        self._given: tuple[dict[int, str], tuple[str, ...]] = ({}, ())
         self.legend: dict[str, str] = {}
 
     @property
@@ -74,8 +75,6 @@ class CountLayers:
         layer.editable = False
         layer.features = _features(cells)
         self.add(layer)
-        self.add(self._points(GIVEN, 12))
-        self.add(self._points(CHOSEN, 60))
         self.recolour(cells)
         self.viewer.layers.selection.active = layer
         return layer
@@ -95,8 +94,12 @@ class CountLayers:
         layer.events.features()
 
     def show_given(self, cells: CellTable, labels: Mapping[int, str]) -> None:
-        """Mark the cells a person gave a class to."""
-        layer = self._made.get(GIVEN)
+        """Mark the cells a person gave a class to; nothing is drawn anew where that is so."""
+        given = dict(labels), cells.classes
+        if given == self._given and (not labels or self.made(GIVEN) is not None):
+            return
+        self._given = given
+        layer = self._discs(GIVEN, 12) if labels else self.made(GIVEN)
         if not isinstance(layer, Points):
             return
         rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
@@ -108,7 +111,7 @@ class CountLayers:
 
     def choose(self, at: tuple[float, float] | None, fly: bool = False) -> None:
         """Ring a place on the slide, level-0 (row, col), and look at it if wanted."""
-        layer = self._made.get(CHOSEN)
+        layer = self.made(CHOSEN) if at is None else self._discs(CHOSEN, 60)
         if not isinstance(layer, Points):
             return
         layer.data = np.empty((0, 2)) if at is None else np.array([at])
@@ -151,6 +154,7 @@ class CountLayers:
     def remove(self) -> None:
         """Take the layers away."""
         made, self._made, self._work, self.legend = self._made, {}, None, {}
+        self._given = ({}, ())
         for layer in made.values():
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
@@ -159,8 +163,17 @@ class CountLayers:
         """Whether a layer is one of these."""
         return any(layer is own for own in self._made.values())
 
+    def _discs(self, name: str, size: int) -> Layer | None:
+        """The layer of small discs on cells, or of a wide ring around one, made when wanted."""
+        found, active = self.made(name), self.viewer.layers.selection.active
+        if found is None and self.cells is not None:
+            found = self._points(name, size)
+            self.add(found)
+            # the layer in use stays the one in use
+            self.viewer.layers.selection.active = active
+        return found
+
     def _points(self, name: str, size: int) -> Points:
-        """Small discs on cells, or a wide ring around one."""
         given = name == GIVEN
         return Points(
             np.empty((0, 2)),

@@ -45,7 +45,7 @@ PROGRESS_MS = 50
 SWITCH_S = 0.001
 # Longest wait for a running job when the window is closed, and when a process without one ends,
 # seconds.
-CLOSE_S, EXIT_S = 2.0, 60.0
+CLOSE_S, EXIT_S = 1.5, 60.0
 _FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
 
 _PACKAGES = (

@@ -8,7 +8,8 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtCore import QTimer
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer
 
 from histoprompt._qt.camera import focus_canvas
 
@@ -79,8 +80,8 @@ class Modes:
         return None if self._now is None else self._now.owner
 
     def close(self) -> None:
-        """Listen no more."""
-        self._stop()
+        """Listen no more; docks and canvas may be gone already."""
+        self._now = None
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
 
     def _stop(self) -> None:
@@ -88,7 +89,8 @@ class Modes:
         if now is not None:
             now.layer.cursor = now.cursor
             self._show("")
-            now.ended()
+            if not isinstance(now.owner, QObject) or isalive(now.owner):
+                now.ended()
 
     def _show(self, text: str) -> None:
         overlay: Any = self._viewer.canvas.overlays.text

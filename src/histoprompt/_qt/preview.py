@@ -149,7 +149,7 @@ class Preview:
         if empty:
             notes.append(f"{empty} of {len(self._found)} objects came out empty")
         score = self.score
-        estimate = "" if score is None else f" (the model expects IoU {score:.2f})"
+        estimate = "" if score is None else f" (the model trusts its outline by {score:.0%})"
         return " ".join([f"Press C to commit{estimate}.", *notes])
 
     def final_masks(self, bounds: Box) -> list[Mask]:

@@ -131,6 +131,8 @@ class ScoreLayers:
         An answer of a review changes classes alone, and is given again and again: the layer stays.
         """
         layer = self._present(CELLS)
+        if layer is None and COUNTED in self._viewer.layers:
+            return  # the same cells are outlined where the Count dock works on them
         if not len(cells):
             self._drop(self._own.pop(CELLS, None))
             return
@@ -223,8 +225,6 @@ class ScoreLayers:
             face_color=colours,
             border_width=0,
             features=facts,
-            # the same cells are outlined where the Count dock works on them
-            visible=COUNTED not in self._viewer.layers,
             metadata=layers.provenance(kind="cells"),
             **layers.transform_of(self._image),
         )

@@ -44,6 +44,8 @@ class CellsDock(Dock):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setVisible(False)
         self.table.setMinimumHeight(_HEIGHT)
+        # columns are as wide as the rows in view want them: all rows would take a second
+        self.table.horizontalHeader().setResizeContentsPrecision(0)
         self.histogram, self.scatter = Histogram(), Scatter()
         self._x, self._y = narrow_combo(8), narrow_combo(8)
         self._hint = Note(_HINT)

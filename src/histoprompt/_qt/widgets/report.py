@@ -17,6 +17,7 @@ BAR = 1000
 _LONG = 18
 _BREAK = "\u200b"
 _NARROW = 60
+_CANCELLING = "Cancelling ..."
 _WORDS = re.compile(rf"(<[^>]*>)|([^\s<>]{{{_LONG},}})")
 
 
@@ -81,7 +82,11 @@ class Report(QWidget):
         self.cancel.clicked.connect(self._on_cancel)
 
     def say(self, text: str) -> None:
-        """Show a text."""
+        """Show a text; one that is news after a cancel makes Cancel serve what goes on now."""
+        if self._stopping and text != _CANCELLING:
+            self._stopping = False
+            self.cancel.setEnabled(True)
+            self.cancel.setText("Cancel")
         self.status.setText(text)
 
     def set_busy(self, busy: bool) -> None:
@@ -108,6 +113,6 @@ class Report(QWidget):
     def _on_cancel(self) -> None:
         self._stopping = True
         self.cancel.setEnabled(False)
-        self.cancel.setText("Cancelling ...")
-        self.say("Cancelling ...")
+        self.cancel.setText(_CANCELLING)
+        self.say(_CANCELLING)
         self.cancelling.emit()
