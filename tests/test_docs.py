@@ -243,3 +243,18 @@ def test_the_architecture_s_laws_are_the_linter_s() -> None:
         forbidden = {names[m] for m in contract["forbidden_modules"] if m in names}
         for module in contract["source_modules"]:
             assert forbidden <= rows[module.removeprefix("histoprompt.")], module
+
+
+# -- the site ------------------------------------------------------------------------------------
+
+
+def test_the_site_is_strict_and_fetches_nothing() -> None:
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    lines = config.splitlines()
+    assert "strict: true" in lines
+    assert any(line.strip().startswith("font: false") for line in lines)
+    assert "://" not in config
+    plugins = re.findall(
+        r"^  - ([\w-]+)", config.partition("\nplugins:\n")[2].partition("\n\n")[0], re.M
+    )
+    assert plugins == ["search", "api-autonav", "mkdocstrings"]
