@@ -59,16 +59,16 @@ def stored(dock: PromptDock) -> np.ndarray:
     return annotator.store.read(annotator.slide.box)
 
 
-def disc(place: tuple[int, int], side: int = 21) -> Mask:
+def disc(place: tuple[int, int], side: int) -> Mask:
     rr, cc = np.mgrid[:side, :side]
     half = side // 2
     inside = (rr - half) ** 2 + (cc - half) ** 2 <= half**2
     return Mask(inside, Frame(Box.around(*place, side), inside.shape))
 
 
-def put(dock: PromptDock, place: tuple[int, int], class_name: str = "") -> int:
+def put(dock: PromptDock, place: tuple[int, int], class_name: str = "", side: int = 21) -> int:
     committed = dock.session.annotator.committed
-    (found,), change = committed.commit([disc(place)], "keep", {}, class_name)
+    (found,), change = committed.commit([disc(place, side)], "keep", {}, class_name)
     committed.show_change(change, "Put there")
     return found
 
@@ -141,7 +141,7 @@ def test_a_waiting_commit_that_is_stopped_gives_its_prompts_back(dock, until, mo
 
 def test_a_commit_that_fails_late_gives_its_prompts_back(dock, until, monkeypatch):
     gate, annotator = gate_of(monkeypatch), dock.session.annotator
-    put(dock, NUCLEI[0])
+    put(dock, NUCLEI[0], side=61)
     annotator.prompts.points.add(NUCLEI[0])
     annotator.commit()
     gate.set()

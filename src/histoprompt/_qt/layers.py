@@ -128,8 +128,7 @@ def make_points(image: Image) -> Points:
         features={"label": np.empty(0, dtype="<U8")},
         feature_defaults={"label": "positive"},
         face_color=GREEN,
-        border_color="white",
-        border_width=0.15,
+        border_width=0,  # it would be as wide as the point in slide pixels, which hides its colour
         size=CLICK_SIZE,
         canvas_size_limits=(CLICK_SIZE, CLICK_SIZE),
         symbol=INSIDE_SYMBOL,

@@ -322,9 +322,11 @@ class PromptDock(Dock):
         for name, button in self._modes.items():
             button.setChecked(name == tool)
         self._group.setExclusive(True)
-        before, self._shown_tool = self._shown_tool, tool
         active = self.viewer.layers.selection.active
-        if before and not tool and bound is not None and active is not None:
+        if active is None:  # so it is for a moment whenever another layer is selected
+            return
+        before, self._shown_tool = self._shown_tool, tool
+        if before and not tool and bound is not None:
             self._say(f"No tool is active: the layer {active.name} is selected. Press a tool.")
 
     def _say(self, text: str) -> None:
