@@ -201,7 +201,7 @@ def test_a_journal_that_shrank_is_followed_and_what_was_there_can_be_restored(st
         open_store(store, read_only=True)
     with open_store(store) as mended:
         agrees(mended, FIRST)
-        assert f"{size}" in mended.notes[-1]
+        assert f"has {first + 5} bytes, and had {size}" in mended.notes[-1]
         assert mended.restore(store / "replaced-1") == 4
         agrees(mended, SECOND)
         mended.undo()
@@ -271,6 +271,24 @@ def test_a_reader_keeps_its_moment_while_the_writer_goes_on(store):
                 assert later.count == 1
         with pytest.raises(StoreInUseError, match=f"process {os.getpid()} on "):
             open_store(store)
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_reader_agrees_with_itself_at_any_moment_of_an_edit(tmp_path, monkeypatch, published):
+    """The record of an edit is there, and its chunks are in place or not yet."""
+    with open_store(tmp_path / "s") as writer:
+        writer.commit(square(10, 10))
+        writer._engine.checkpoint()
+        wanted = [FIRST, painted((1, 10, 10))]
+        if not published:
+            monkeypatch.setattr(writer._engine.chunks, "publish", lambda: None)
+        writer.commit(square(100, 100))
+        with open_store(tmp_path / "s", read_only=True) as reader:
+            agrees(reader, wanted[0])
+        writer.undo()
+        with open_store(tmp_path / "s", read_only=True) as reader:
+            agrees(reader, wanted[1])
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("moment", ["at work", "closed", "closed and at work", "many edits"])

@@ -19,7 +19,7 @@ from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.replay import Memory, Moves, add_moves, play
-from histoprompt.annotations.sums import Sum
+from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.atomic import replace_file
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
@@ -62,7 +62,8 @@ def open_engine(engine: Engine, state: Checkpoint | None, rebuild: bool) -> None
     LabelStoreError, OSError, ExportError
         If the files cannot be read or written.
     """
-    lost = state if state is not None and state.applied > engine.journal.end else None
+    size = engine.journal.end
+    lost = state if state is not None and state.applied > size else None
     if lost is not None and engine.read_only:
         raise LabelStoreError(
             f"The journal in {engine.folder} has {engine.journal.end} bytes; it had "
@@ -75,7 +76,7 @@ def open_engine(engine: Engine, state: Checkpoint | None, rebuild: bool) -> None
         engine.debt = 1
     _Opening(engine, state).run()
     if lost is not None:
-        _tell_lost(engine, lost)
+        _tell_lost(engine, lost, size)
     elif rebuild:
         _tell_rebuilt(engine)
 
@@ -116,20 +117,20 @@ def take_back(engine: Engine, place: Path, state: Checkpoint) -> int:
     return len(engine.objects)
 
 
-def _tell_lost(engine: Engine, lost: Checkpoint) -> None:
-    """Say that the journal is shorter than it was; where nothing is left of it, use the arrays."""
+def _tell_lost(engine: Engine, lost: Checkpoint, size: int) -> None:
+    """Say that the journal is shorter than it was; where there is none, use the arrays."""
     place = engine.aside.place
     assert place is not None, "the checkpoint is kept there at least"
-    size = f"The journal of these labels has {engine.journal.end} bytes, and had {lost.applied}"
-    if engine.journal.end == 0:
+    told = f"The journal of these labels has {size} bytes, and had {lost.applied}"
+    if size == 0:
         count = take_back(engine, place, lost)
         engine.notes.append(
-            f"{size}. The {count} objects were taken from the arrays as one edit; what was done "
+            f"{told}. The {count} objects were taken from the arrays as one edit; what was done "
             "before cannot be undone singly."
         )
         return
     engine.notes.append(
-        f"{size}: the edits behind that are gone, and the labels were made again from the rest. "
+        f"{told}: the edits behind that are gone, and the labels were made again from the rest. "
         f"As they were before they are kept in {place} and can be restored."
     )
 
@@ -168,8 +169,7 @@ class _Opening:
         start = self._take_checkpoint()
         self._take_records(start)
         if engine.read_only:
-            for key, moves in self.moves.items():
-                _set(chunks.expected, (0, *key), moves[-1].sum)
+            self._expect_moved()
         else:
             self._carry_out()
             self._compare()
@@ -197,6 +197,15 @@ class _Opening:
             add_moves(self.moves, record, edit, in_force)
             engine.objects.apply_meta(edit.header["objects"], in_force)
             engine.debt += max(1, len(edit.header["patches"]))
+
+    def _expect_moved(self) -> None:
+        """For a reader: what the writer's files may be at this moment, or not be yet."""
+        chunks, keys = self.engine.chunks, set(self.moves)
+        for key, moves in self.moves.items():
+            _set(chunks.expected, (0, *key), moves[-1].sum)
+        for level in range(1, len(chunks.shapes)):
+            keys = {(r // 2, c // 2) for r, c in keys}
+            chunks.expected.update({(level, *key): UNKNOWN for key in keys})
 
     def _carry_out(self) -> None:
         """Bring every chunk those records changed to where the last of them left it."""
