@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import pytest
 from PIL import Image
 
@@ -27,9 +26,8 @@ class Panic(BaseException):
 @pytest.fixture(autouse=True)
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder for logs, in the test's own."""
-    folder = tmp_path / "logs"
-    monkeypatch.setattr(platformdirs, "user_log_path", lambda *_: folder)
-    return folder
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "logs"
 
 
 def raising(error: BaseException):
@@ -72,6 +70,7 @@ def test_what_a_person_can_mend_is_a_line_without_a_file(error, says, logs):
 
 
 def test_without_a_place_for_logs_a_temporary_folder_is_taken(logs, tmp_path, monkeypatch):
+    logs.parent.mkdir()
     logs.write_text("a file")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert write_log(ValueError("x")).parent == tmp_path
@@ -81,7 +80,7 @@ def test_without_a_place_for_logs_a_temporary_folder_is_taken(logs, tmp_path, mo
 
 
 def test_old_logs_do_not_pile_up(logs):
-    logs.mkdir()
+    logs.mkdir(parents=True)
     for i in range(30):
         (logs / f"error-old{i}.txt").write_text("old")
         os.utime(logs / f"error-old{i}.txt", (i, i))

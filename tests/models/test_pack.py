@@ -202,6 +202,71 @@ def test_a_changed_pack_is_refused_and_nothing_is_put_in_place(
     assert placed() == {}
 
 
+def _elsewhere(members: dict[str, bytes]) -> None:
+    """The pack of a version that keeps the files at other places."""
+    listed = json.loads(members["manifest.json"])
+    for file in listed["files"]:
+        members[f"files/old/{file['place']}"] = members.pop(f"files/{file['place']}")
+        file["place"] = f"old/{file['place']}"
+    members["manifest.json"] = json.dumps(listed).encode()
+
+
+def test_a_pack_without_any_file_of_its_models_is_no_success(pack: Path, go_to: Any) -> None:
+    wrong = rewritten(pack, _elsewhere)
+    go_to("offline")
+    with pytest.raises(WeightsError, match=r"None of the 3 files in .* is a file of a, b, so noth"):
+        import_pack(wrong, [A, B])
+    with pytest.raises(WeightsError, match="is a file of b"):
+        import_pack(rewritten(pack, lambda m: _without(m, "owner--b")), [A, B])
+    assert placed() == {}
+
+
+def _without(members: dict[str, bytes], start: str) -> None:
+    listed = json.loads(members["manifest.json"])
+    listed["files"] = [f for f in listed["files"] if not f["place"].startswith(start)]
+    members["manifest.json"] = json.dumps(listed).encode()
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"),
+    [
+        (2**40, "says that a.pth has 1,099,511,627,776 bytes, and it has 3,001"),
+        (0, "says that a.pth has 0 bytes"),
+        (-1, "its list of files"),
+        (10**30, "too large"),
+        ("3001", "its list of files"),
+    ],
+)
+def test_a_size_that_is_stated_is_not_believed(
+    pack: Path, go_to: Any, n_bytes: Any, words: str
+) -> None:
+    def change(members: dict[str, bytes]) -> None:
+        listed = json.loads(members["manifest.json"])
+        listed["files"][0]["n_bytes"] = n_bytes
+        members["manifest.json"] = json.dumps(listed).encode()
+
+    wrong = rewritten(pack, change)
+    go_to("offline")
+    with pytest.raises(WeightsError, match=words):
+        import_pack(wrong, [A])
+    assert placed() == {}
+
+
+def test_a_file_that_swells_is_not_unpacked(pack: Path, go_to: Any) -> None:
+    huge = bytes(64 << 20)
+    out = pack.with_name("bomb")
+    with zipfile.ZipFile(pack) as archive:
+        listed = json.loads(archive.read("manifest.json"))
+    listed["files"][0] |= {"n_bytes": len(huge), "sha256": digest(huge)}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("manifest.json", json.dumps(listed))
+        archive.writestr("files/a.pth", huge)
+    go_to("offline")
+    with pytest.raises(WeightsError, match="would unpack to 67,108,864 bytes"):
+        import_pack(out, [A])
+    assert placed() == {}
+
+
 def test_a_file_nobody_knows_goes_nowhere(pack: Path, go_to: Any, tmp_path: Path) -> None:
     evil = {"place": "../../evil", "n_bytes": 4, "sha256": digest(b"evil")}
 

@@ -16,10 +16,11 @@ from histoprompt._qt.widgets.models import ModelsDock
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
 from histoprompt.models.manager import ModelManager
-from histoprompt.models.weights import licence
+from histoprompt.models.weights import licence, trust
 from histoprompt.models.weights.find import partial_bytes
 from histoprompt.models.weights.install import remove
 from histoprompt.models.weights.pack import export_pack, import_file
+from histoprompt.models.zoo import instanseg
 from http_server import File, running
 
 pytestmark = pytest.mark.gui
@@ -293,6 +294,29 @@ def test_a_pack_asks_for_the_terms_of_the_models_in_it(
     assert TERMS.text in installer._weights._dialog.text
     answer(installer, accept=True)
     until(lambda: cell(installer, "sam-vit-b", 1) == "present")
+
+
+def test_weights_that_are_a_program_are_trusted_after_a_question(
+    models, until, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    file = tmp_path / "instanseg.pt"
+    file.write_bytes(b"a program")
+    card = replace(registry.card("instanseg"), needs=None)
+    monkeypatch.setattr(instanseg, "_newest", lambda: file)
+    select(models, "classical")
+    panel = models._weights
+    assert panel._trust.isHidden()
+    panel.show_card(card)
+    assert not panel._trust.isHidden()
+    for button, trusted in (("Cancel", False), ("Yes", True)):
+        panel._trust.click()
+        until(lambda: panel._dialog is not None)
+        assert "are a program (TorchScript)" in panel._dialog.text()
+        assert str(file) in panel._dialog.text()
+        panel._dialog.button(getattr(QMessageBox.StandardButton, button)).click()
+        until(lambda: panel._dialog is None and panel._job is None)
+        assert trust.is_trusted(file) is trusted
 
 
 def test_only_what_can_be_done_is_offered(installer):

@@ -14,7 +14,7 @@ from histoprompt.cli.ending import INTERRUPTED, each
 from histoprompt.cli.options import add_device, add_mpp, positive, region_of
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.names import result_name
+from histoprompt.core.formats.naming import result_name
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 

@@ -16,11 +16,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-import platformdirs
-
 from histoprompt import __version__
 from histoprompt.cli.interrupt import cancelled_by_interrupt
 from histoprompt.cli.speech import say
+from histoprompt.core import settings
 from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Task
 
@@ -164,7 +163,7 @@ def write_log(error: BaseException) -> Path | None:
         )
     )
     name = f"error-{os.getpid()}.txt"
-    for folder in (platformdirs.user_log_path("histoprompt", False), _temporary()):
+    for folder in (settings.logs_folder(), _temporary()):
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             with (folder / name).open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -37,9 +37,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
-    parser.add_argument(
-        "--mpp", type=_pixel_size, metavar="X", help="microns a pixel, if not stated"
-    )
+    parser.add_argument("--mpp", type=microns, metavar="X", help="microns a pixel, if not stated")
 
 
 def positive(text: str) -> float:
@@ -50,7 +48,7 @@ def positive(text: str) -> float:
     return value
 
 
-def _pixel_size(text: str) -> float:
+def microns(text: str) -> float:
     """Microns a pixel: from an electron microscope's to a picture of the whole slide."""
     value = positive(text)
     if not _FINEST <= value <= _COARSEST:

@@ -15,7 +15,7 @@ from histoprompt.cli.options import (
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
-from histoprompt.core.names import result_name
+from histoprompt.core.formats.naming import result_name
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
 from histoprompt.models import registry

@@ -75,7 +75,15 @@ def read_scores(path: Path) -> ScoreMap:
             thresholds={name: Threshold(**cut) for name, cut in facts["thresholds"].items()},
             facts=facts["facts"],
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise LabelError(f"{path} is not a score map that can be read: {error!r}.") from error
 
 

@@ -31,6 +31,12 @@ def counts_folder() -> Path:
     return home() / "counts"
 
 
+def logs_folder() -> Path:
+    """Where tracebacks of unforeseen errors are written for a report."""
+    own = HOME_VARIABLE in os.environ
+    return home() / "logs" if own else Path(platformdirs.user_log_dir("histoprompt", False))
+
+
 def cache_folder() -> Path:
     """Where what can be computed again is kept: embeddings, measured footprints."""
     return home() / "cache"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.atomic import replace_file
-from histoprompt.core.errors import ExportError
+from histoprompt.core.documents import FEW_BYTES, read_json
+from histoprompt.core.errors import ExportError, ModelError
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory import MIB
 
@@ -95,12 +96,12 @@ def _read(path: Path | None) -> dict[str, dict[str, float]]:
     if path is None:
         return {}
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path, ModelError, FEW_BYTES)
         return {
             str(name): {str(k): float(v) for k, v in entry.items() if 0 <= float(v) < math.inf}
             for name, entry in raw.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ModelError, ValueError, TypeError, AttributeError):
         return {}
 
 

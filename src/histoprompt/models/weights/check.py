@@ -2,7 +2,8 @@
 
 The rule for a file the user names: under the published name it claims to be the published file and
 must have the published digest; under any other name it is the user's own (fine-tuned, converted)
-and is taken as it is, its sha256 reported. Either way only tensors are ever read from it.
+and is taken as it is, its sha256 reported. Either way only tensors are ever read from it;
+files that are programs have to be trusted first, see `trust`.
 
 Where no sha256 is published, the sha256 of the first file seen is kept as a pin, and a later file
 that differs is refused. A file whose digest is not published at all becomes the first seen only if

@@ -11,6 +11,7 @@ from typing import Any
 
 from histoprompt.core import settings
 from histoprompt.core.atomic import replacing_file
+from histoprompt.core.documents import read_json
 from histoprompt.core.errors import ExportError, WeightsError
 from histoprompt.core.task import Task
 
@@ -104,9 +105,9 @@ def _memory_file() -> Path:
 def _remembered() -> dict[str, str]:
     """Digests computed before; a file that cannot be read is the same as none."""
     try:
-        raw = json.loads(_memory_file().read_text(encoding="utf-8"))
+        raw = read_json(_memory_file(), WeightsError)
         return {str(key): str(value) for key, value in raw.items()}
-    except (OSError, ValueError, AttributeError):
+    except (WeightsError, AttributeError):
         return {}
 
 
