@@ -28,7 +28,7 @@ from histoprompt.cli import (
     train,
 )
 from histoprompt.cli.interrupt import cancelled_by_interrupt
-from histoprompt.cli.options import say, terminal_task
+from histoprompt.cli.options import say, terminal_task, told
 from histoprompt.core.errors import Cancelled, HistopromptError
 
 # In the order `--help` shows them.
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("histoprompt: interrupted; nothing half-written was left.")
         return 130
     except HistopromptError as error:
-        say(f"histoprompt: {' '.join(str(error).split())}")
+        say(f"histoprompt: {told(error)}")
         return 1
     return status
 

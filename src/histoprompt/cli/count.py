@@ -9,8 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from histoprompt.cli.options import Commands, add_device, add_mpp, positive, region_of, say
+from histoprompt.cli.options import (
+    Commands,
+    add_device,
+    add_mpp,
+    add_trust_size,
+    positive,
+    region_of,
+    say,
+    told,
+)
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.formats.naming import result_name
 from histoprompt.core.ihc import DabClassifier
 from histoprompt.core.slide_io import open_slide
 from histoprompt.core.task import Task
@@ -52,6 +62,7 @@ def add(commands: Commands) -> None:
     count.add_argument("--tile", type=_side, metavar="N", help="side of a tile, level-0 pixels")
     add_device(count)
     add_mpp(count)
+    add_trust_size(count)
     count.set_defaults(run=_count)
 
 
@@ -73,7 +84,7 @@ def _count(args: argparse.Namespace) -> int:
             try:
                 counted = _count_one(path, args, job, taken)
             except HistopromptError as error:
-                say(f"histoprompt: {path}: {' '.join(str(error).split())}")
+                say(f"histoprompt: {path}: {told(error)}")
                 status = 1
                 continue
             _tell(counted)
@@ -83,10 +94,10 @@ def _count(args: argparse.Namespace) -> int:
 
 
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
-    with open_slide(path, mpp=args.mpp) as slide:
+    with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
-        folder = free_folder(args.out, Path(path).name.split(".")[0], slide.key, taken)
+        folder = free_folder(args.out, result_name(Path(path)), slide.key, taken)
         taken.append(folder)
         stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)

@@ -7,8 +7,14 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from histoprompt.core.errors import ExportError, RegionError
+from histoprompt.core.errors import (
+    ExportError,
+    HistopromptError,
+    RegionError,
+    SlideTooLargeError,
+)
 from histoprompt.core.geometry import Box
+from histoprompt.core.printable import printable
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress, Task
 
@@ -25,6 +31,21 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
     parser.add_argument("--mpp", type=positive, metavar="X", help="microns a pixel, if not stated")
+
+
+def add_trust_size(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust-size`."""
+    parser.add_argument(
+        "--trust-size",
+        action="store_true",
+        help="read a slide however much memory its file asks for",
+    )
+
+
+def told(error: HistopromptError) -> str:
+    """What went wrong on one line, with the option of this command that helps."""
+    text = " ".join(str(error).split())
+    return f"{text} (--trust-size)" if isinstance(error, SlideTooLargeError) else text
 
 
 def positive(text: str) -> float:
@@ -74,5 +95,5 @@ def terminal_task() -> Task:
 
 
 def say(text: str) -> None:
-    """Write a line to the standard error."""
-    print(text, file=sys.stderr)
+    """Write a line to the standard error; what a name or a file brings in is made harmless."""
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr)
