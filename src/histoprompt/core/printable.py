@@ -10,7 +10,7 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable(text: str) -> str:
-    """The text with every character that is not to be seen spelt out, as ``\\x1b``.
+    """The text with every character that is not to be seen spelt out as a backslash code.
 
     Umlauts, CJK and emoji stay as they are; a tab becomes a blank.
     """
@@ -39,4 +39,6 @@ def reason_of(error: BaseException) -> str:
 
 def _spelt(character: str) -> str:
     code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )

@@ -70,7 +70,9 @@ def _busiest(small: RgbLevel, side: int) -> list[Box]:
     change = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     change += np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     order = np.argsort(change, axis=None)[:: -max(1, change.size // (20 * _PLACES))][:_PLACES]
-    places = [(r * shrink, c * shrink) for r, c in zip(*np.unravel_index(order, shape), strict=True)]
+    places = [
+        (r * shrink, c * shrink) for r, c in zip(*np.unravel_index(order, shape), strict=True)
+    ]
     places += [(0, 0), (h, w), (0, w), (h, 0)]
     whole = Box(0, 0, h, w)
     boxes = [Box.around(r, c, side).to_pixels().shift_inside(whole) for r, c in places]

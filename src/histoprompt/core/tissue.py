@@ -28,8 +28,8 @@ Mask = NDArray[np.bool_]
 GLASS, PEN, BLUR = "glass", "pen", "blur"
 # Microns a pixel of the overview, its longest side, and what is assumed of a slide without mpp.
 OVERVIEW_UM, LONGEST, ASSUMED_UM = 4.0, 4096, 0.5
-# Pixels of a file that may be decoded to look for tissue around a region, about a second's worth, and
-# the rim around the region that is looked at in any case.
+# Pixels of a file that may be decoded to look for tissue around a region, about a second's worth,
+# and the rim around the region that is looked at in any case.
 MOST_READ, RIM_PIXELS = 2**26, 1024
 # Microns around tissue that still belong to it, so that no nucleus at its rim is lost.
 RIM_UM = 25.0

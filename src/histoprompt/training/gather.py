@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from skimage.transform import resize
 
-from histoprompt.core.geometry import Box
 from histoprompt.core.formats.naming import slide_name
+from histoprompt.core.geometry import Box
 from histoprompt.core.slide_io import open_slide
 from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb, Rng

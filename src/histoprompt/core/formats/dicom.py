@@ -101,7 +101,9 @@ def _header(file: Path) -> Any:
     wanted = [_SERIES, _IMAGE_TYPE, _VOLUME, "TotalPixelMatrixRows", "Rows", "Columns"]
     wanted += [_BITS, _PHOTOMETRIC, "SamplesPerPixel"]
     try:
-        return dcmread(file, stop_before_pixels=True, specific_tags=wanted) if file.is_file() else None
+        return (
+            dcmread(file, stop_before_pixels=True, specific_tags=wanted) if file.is_file() else None
+        )
     except _refusals():
         return None
 

@@ -80,10 +80,10 @@ def channel_names(text: str) -> list[str]:
 
 
 def _dye(channel: ElementTree.Element) -> str:
-    if channel.get("Fluor"):
-        return channel.get("Name") or channel.get("Fluor", "")
-    wave = channel.get("EmissionWavelength")
-    return channel.get("Name") or f"{wave} nm" if wave else ""
+    dye, wave = channel.get("Fluor"), channel.get("EmissionWavelength")
+    if not (dye or wave):
+        return ""
+    return channel.get("Name") or dye or f"{wave} nm"
 
 
 def _kind(element: ElementTree.Element) -> str:

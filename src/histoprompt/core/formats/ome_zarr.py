@@ -94,9 +94,7 @@ def _check(path: Path, array: zarr.Array[Any], axes: str, limits: Limits) -> Non
         raise ValueError(f"{array.path} is cut into {chunks:,} chunks of {high} x {wide} pixels")
 
 
-def _channels(
-    path: Path, group: zarr.Group, shape: Sequence[int], axes: str
-) -> str | None:
+def _channels(path: Path, group: zarr.Group, shape: Sequence[int], axes: str) -> str | None:
     """Refuse channels that are no colours; a note where three are taken for them."""
     count = int(shape[axes.index("C")]) if "C" in axes else 1
     if count == 1:

@@ -18,7 +18,10 @@ from histoprompt.core.printable import one_line
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
-_ALPHA = {EXTRASAMPLE.ASSOCALPHA: "premultiplied", EXTRASAMPLE.UNASSALPHA: "straight"}
+_ALPHA: dict[int, str] = {
+    EXTRASAMPLE.ASSOCALPHA: "premultiplied",
+    EXTRASAMPLE.UNASSALPHA: "straight",
+}
 TAKEN_FOR_RGB = "its three separate channels are taken for red, green and blue"
 
 

@@ -30,7 +30,23 @@ _MANY_TILES, _WORKERS = 9, 4
 # Tiles that are pictures with a header of their own, by their number: JPEG, JPEG 2000, PNG, WebP,
 # JPEG XL, JPEG XR, LERC. Their decoders hand out colours, unless JPEG 2000 or LERC holds YCbCr.
 _PICTURES = frozenset(
-    (6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34887, 34892, 34933, 34934, 50001, 50002, 52546)
+    (
+        6,
+        7,
+        22610,
+        33003,
+        33004,
+        33005,
+        33007,
+        34712,
+        34887,
+        34892,
+        34933,
+        34934,
+        50001,
+        50002,
+        52546,
+    )
 )
 _JPEGS = frozenset((6, 7, 33007, 34892))
 _APERIO_YCBCR, _APERIO_RGB = 33003, 33005
