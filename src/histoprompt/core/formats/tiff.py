@@ -176,7 +176,10 @@ def _plane(path: Path, level: TiffPageSeries, limits: Limits) -> _Plane:
     mapped_as_is = key.photometric != PHOTOMETRIC.YCBCR and not key.is_tiled
     if level.dataoffset is not None and mapped_as_is:
         dtype = np.dtype(key.parent.byteorder + level.dtype.char)
-        mapped = key.parent.filehandle.memmap_array(dtype, level.shape, level.dataoffset)
+        file = key.parent.filehandle
+        if file.closed:  # another file of an OME-TIFF in several
+            file.open()
+        mapped = file.memmap_array(dtype, level.shape, level.dataoffset)
         axes = "".join("C" if a in "SC" else a for a in level.axes)
         return _Plane(mapped, axes, None, notes)
     try:

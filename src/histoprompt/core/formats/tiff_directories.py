@@ -84,9 +84,9 @@ def _walk(file: BinaryIO, path: Path, layout: _Layout, limits: Limits) -> None:
         found = _read_directory(file, at, layout)
         if found is None:
             return
-        entries, at = found
-        cost += _ENTRY_COST * len(entries)
-        for kind, number, place in entries:
+        count, elsewhere, at = found
+        cost += _ENTRY_COST * count
+        for kind, number, place in elsewhere:
             if place + number * _BYTES.get(kind, 1) <= size and (place, number) not in tables:
                 tables.add((place, number))
                 cost += 0 if kind in _TEXT else number / 4 if kind in _BYTE else number
@@ -105,8 +105,11 @@ def _check(path: Path, limits: Limits, pages: int, cost: float) -> None:
 
 def _read_directory(
     file: BinaryIO, at: int, layout: _Layout
-) -> tuple[list[tuple[int, int, int]], int] | None:
-    """Type, count and place of every entry's table, and the next directory; None if it is none."""
+) -> tuple[int, list[tuple[int, int, int]], int] | None:
+    """How many entries there are, the tables of those that have one, and the next directory.
+
+    A table is its type, its length and its place. None if there is no directory.
+    """
     file.seek(at)
     count_size = struct.calcsize(layout.count)
     head = file.read(count_size)
@@ -125,4 +128,4 @@ def _read_directory(
         if number * _BYTES.get(kind, 1) > layout.inline:
             place = struct.unpack(layout.order + ("Q" if layout.inline == 8 else "I"), value)[0]
             entries.append((kind, number, place))
-    return entries, link.unpack_from(body, count * entry.size)[0]
+    return count, entries, link.unpack_from(body, count * entry.size)[0]
