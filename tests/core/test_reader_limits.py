@@ -273,7 +273,9 @@ def test_zarr_3_is_bounded_too(tmp_path, shards):
 
 def png_of(path, rows, cols, depth, kind, data=b""):
     def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = struct.pack(">IIBBBBB", cols, rows, depth, kind, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]

@@ -20,8 +20,8 @@ from histoprompt.core.errors import SlideError
 from histoprompt.core.slide_io import open_slide
 
 ROUNDS = 40
-PICTURE = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8).repeat(8, 0).repeat(
-    8, 1
+PICTURE = (
+    np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
 )
 ODD = (0, 1, 2, 7, 255, 256, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 
@@ -149,7 +149,13 @@ ODD_JSON = (None, -1, 0, 1.5, 2**64, "", "x", [], {}, [[]], [None], [-1, -1, -1]
 def places(value, at=()):
     """The path of every value inside a JSON document."""
     yield at
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in inner:
         yield from places(item, (*at, key))
 
@@ -163,7 +169,9 @@ def test_every_value_of_zarr_metadata_may_be_wrong(tmp_path, version):
     steps = [{"type": "scale", "scale": [1, 0.5, 0.5]}]
     datasets = [{"path": "0", "coordinateTransformations": steps}]
     image = {"axes": axes, "datasets": datasets, "version": "0.4"}
-    group.attrs.update({"multiscales": [image]} if version == 2 else {"ome": {"multiscales": [image]}})
+    group.attrs.update(
+        {"multiscales": [image]} if version == 2 else {"ome": {"multiscales": [image]}}
+    )
     assert opened_or_told(folder)
     chance = random.Random(version)
     files = [f for f in folder.rglob("*") if f.name in (".zattrs", ".zarray", "zarr.json")]

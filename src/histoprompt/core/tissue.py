@@ -7,6 +7,7 @@ detail there is for the coarse detail: staining and contrast cancel out.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,11 @@ from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
+from histoprompt.core.errors import SlideError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.overview import stored_pixels
 from histoprompt.core.slide import Slide
-from histoprompt.core.stain import brightfield
+from histoprompt.core.stain import brightfield, is_dark
 from histoprompt.core.stain_look import doubts_of
 
 Mask = NDArray[np.bool_]
@@ -31,6 +33,8 @@ OVERVIEW_UM, LONGEST, ASSUMED_UM = 4.0, 4096, 0.5
 # Pixels of a file that may be decoded to look for tissue around a region, about a second's worth,
 # and the rim around the region that is looked at in any case.
 MOST_READ, RIM_PIXELS = 2**26, 1024
+# Fields of tissue that are looked at for the order of colours, and their side at `CELLS_UM`.
+_FIELDS, _FIELD = 6, 256
 # Microns around tissue that still belong to it, so that no nucleus at its rim is lost.
 RIM_UM = 25.0
 # Bounds of the optical density from which a pixel is more than glass.
@@ -130,7 +134,24 @@ def find_tissue(slide: Slide, around: Box | None = None) -> Tissue:
     blur = _blurred(image, stained & ~pen, px)
     tissue = stained & ~pen & ~blur
     excluded = {GLASS: ~(stained | pen), PEN: pen, BLUR: blur}
-    return Tissue(frame, tissue, excluded, slide.mpp, doubts_of(seen))
+    doubts = _doubts(slide, frame, tissue, seen)
+    return Tissue(frame, tissue, excluded, slide.mpp, doubts)
+
+
+def _doubts(slide: Slide, frame: Frame, tissue: Mask, seen: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Why the slide may be no stained tissue in bright light, by fields in which nuclei show."""
+    at = np.argwhere(tissue)
+    if is_dark(seen) or not len(at):
+        return doubts_of(seen)
+    chosen = at[np.linspace(0, len(at) - 1, _FIELDS + 2).astype(int)[1:-1]]
+    step = max(1.0, CELLS_UM / (slide.mpp or ASSUMED_UM))
+    fields = []
+    for row, col in frame.to_slide(chosen):
+        box = Box.around(row, col, round(_FIELD * step)).to_pixels().shift_inside(slide.box)
+        shape = tuple(max(1, round(n / step)) for n in box.shape)
+        with contextlib.suppress(SlideError):  # a damaged place is met where it is counted
+            fields.append(slide.read(box, (shape[0], shape[1]))[0].reshape(-1, 1, 3))
+    return doubts_of(np.concatenate(fields)) if fields else ()
 
 
 def holds_specks(slide: Slide) -> bool:
