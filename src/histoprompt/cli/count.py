@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histoprompt.cli.ending import INTERRUPTED, each
-from histoprompt.cli.options import add_device, add_mpp, positive, region_of
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_of
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.formats.naming import result_name
@@ -54,6 +54,7 @@ def add(count: argparse.ArgumentParser) -> None:
     add_trust(count)
     add_device(count)
     add_mpp(count)
+    add_trust_size(count)
     count.set_defaults(run=_count)
 
 
@@ -90,7 +91,7 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
     from histoprompt.pipelines.formats.regions import read_regions
     from histoprompt.pipelines.out_folders import claimed_folder
 
-    with open_slide(path, mpp=args.mpp) as slide:
+    with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
         folder = claimed_folder(args.out, result_name(path), slide.key, taken)

@@ -20,7 +20,7 @@ from histoprompt import __version__
 from histoprompt.cli.interrupt import cancelled_by_interrupt
 from histoprompt.cli.speech import say
 from histoprompt.core import settings
-from histoprompt.core.errors import Cancelled, HistopromptError
+from histoprompt.core.errors import Cancelled, HistopromptError, SlideTooLargeError
 from histoprompt.core.task import Task
 
 INTERRUPTED = 130
@@ -117,6 +117,8 @@ def fault_of(work: Callable[[], None], task: Task) -> str:
         work()
     except (BrokenPipeError, Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
+    except SlideTooLargeError as error:
+        return f"{' '.join(str(error).split())} (--trust-size)"
     except HistopromptError as error:
         return " ".join(str(error).split())
     except BaseException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import add_mpp, region_of
+from histoprompt.cli.options import add_mpp, add_trust_size, region_of
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import RegionError
 from histoprompt.core.label_io import TiffLabels, read_labels
@@ -24,11 +24,12 @@ def add(exp: argparse.ArgumentParser) -> None:
     exp.add_argument("--out", required=True, type=Path, metavar="DIR")
     exp.add_argument("--region", metavar="r0,c0,r1,c1", help="where the labels lie on the slide")
     add_mpp(exp)
+    add_trust_size(exp)
     exp.set_defaults(run=_export)
 
 
 def _export(args: argparse.Namespace) -> None:
-    slide = open_slide(args.image, mpp=args.mpp)
+    slide = open_slide(args.image, mpp=args.mpp, trust_size=args.trust_size)
     labels = _labels(args, slide)
     params = ExportParams(format=args.format)
     classes = read_classes(args.classes, params.default_class) if args.classes else None

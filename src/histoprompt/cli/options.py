@@ -40,6 +40,15 @@ def add_mpp(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mpp", type=microns, metavar="X", help="microns a pixel, if not stated")
 
 
+def add_trust_size(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust-size`."""
+    parser.add_argument(
+        "--trust-size",
+        action="store_true",
+        help="read a slide however much memory its file asks for",
+    )
+
+
 def positive(text: str) -> float:
     """A number above 0, for `type=` of an argument."""
     value = float(text)

@@ -9,6 +9,7 @@ from histoprompt.cli.ending import each
 from histoprompt.cli.options import (
     add_device,
     add_mpp,
+    add_trust_size,
     positive,
     region_of,
 )
@@ -18,6 +19,7 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.formats.naming import result_name
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_io import open_slide
+from histoprompt.core.stain_look import look_at
 from histoprompt.models import registry
 from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.asked_texts import ScoreParams
@@ -51,6 +53,7 @@ def add(score: argparse.ArgumentParser) -> None:
     score.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(score)
     add_mpp(score)
+    add_trust_size(score)
     _add_scoring(score)
     _add_counting(score)
     score.set_defaults(run=_score)
@@ -92,11 +95,13 @@ def _score(args: argparse.Namespace) -> int:
     taken: list[Path] = []
 
     def score_one(path: str) -> int:
-        with open_slide(path, mpp=args.mpp) as slide:
+        with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
             folder = args.out
             if len(args.slides) > 1:
                 folder = free_folder(args.out, result_name(path), slide.key, taken)
             taken.append(folder)
+            for doubt in look_at(slide):
+                say(f"note: {slide.name}: {doubt}.")
             found = _score_slide(slide, params, job, args)
             write_scored(folder, found)
             _report(found, folder, job.stores / slide.key)

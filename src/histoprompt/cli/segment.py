@@ -8,6 +8,7 @@ from pathlib import Path
 from histoprompt.cli.options import (
     add_device,
     add_mpp,
+    add_trust_size,
     keep_inputs,
     region_of,
 )
@@ -30,6 +31,7 @@ def add(seg: argparse.ArgumentParser) -> None:
     seg.add_argument("--region", metavar="r0,c0,r1,c1", help="write only this part of the slide")
     add_device(seg)
     add_mpp(seg)
+    add_trust_size(seg)
     seg.set_defaults(run=_segment)
 
 
@@ -40,7 +42,7 @@ def _segment(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.segment import SegmentJob, segment
 
     keep_inputs(args.out, Path(args.slide), Path(args.prompts))
-    slide = open_slide(args.slide, mpp=args.mpp)
+    slide = open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
     region = region_of(args.region, slide)
     objects = read_prompts(args.prompts)
     card = registry.card(args.model)

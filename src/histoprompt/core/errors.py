@@ -15,6 +15,10 @@ class SlideError(HistopromptError):
     """A slide cannot be read: damaged, of an unknown kind, or empty."""
 
 
+class SlideTooLargeError(SlideError):
+    """A slide asks for more memory than a file may that nobody has said to trust."""
+
+
 class RegionError(HistopromptError):
     """A box, point or region does not lie on the slide."""
 

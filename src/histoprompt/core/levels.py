@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import operator
-import struct
 import threading
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import TiffFileError
 
 from histoprompt.core.errors import SlideError
-
-# What the decoders below a level raise when the bytes are not what they should be. imagecodecs and
-# numcodecs raise RuntimeError, tifffile and zarr ValueError, a file cut short OSError.
-DECODE_ERRORS = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    TiffFileError,
-)
+from histoprompt.core.pixel_rule import PixelRule, white_level
+from histoprompt.core.printable import one_line, reason_of
+from histoprompt.core.read_errors import READ_ERRORS
 
 _SAMPLED_BYTES = 64 * 2**20
 _SAMPLED_WINDOWS, _SAMPLED_SIDE = 8, 64
@@ -41,58 +27,6 @@ class Source(Protocol):
     @property
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
     def __getitem__(self, key: Any) -> Any: ...
-
-
-@dataclass(frozen=True)
-class PixelRule:
-    """How stored values become red, green and blue of 0 to 255.
-
-    Attributes
-    ----------
-    peak : float
-        The stored value that is shown as 255.
-    inverted : bool
-        Whether 0 means white (a TIFF's MINISWHITE).
-    alpha : "straight", "premultiplied" or "ignored"
-        What a fourth (or, on grey, a second) channel means. Glass is white, so transparent pixels
-        become white.
-    """
-
-    peak: float = 255.0
-    inverted: bool = False
-    alpha: str = "straight"
-
-    def apply(self, block: NDArray[Any]) -> NDArray[np.uint8]:
-        """Convert an (h, w, c) block of any dtype, c of 1 to 4, to (h, w, 3) uint8."""
-        values = self._to_bytes(block)
-        colours, alpha = values, None
-        if values.shape[2] in (2, 4):
-            colours, alpha = values[..., :-1], values[..., -1:]
-        if self.inverted:
-            colours = 255 - colours
-        if alpha is not None and self.alpha != "ignored":
-            colours = _on_white(colours, alpha, self.alpha == "premultiplied")
-        if colours.shape[2] == 1:
-            colours = np.repeat(colours, 3, axis=2)
-        return np.ascontiguousarray(colours)
-
-    def _to_bytes(self, block: NDArray[Any]) -> NDArray[np.uint8]:
-        if block.dtype == np.uint8 and self.peak == 255:
-            return block
-        scaled = block.astype(np.float32) * np.float32(255 / self.peak)
-        bytes_: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-        return bytes_
-
-
-def _on_white(
-    colours: NDArray[np.uint8], alpha: NDArray[np.uint8], premultiplied: bool
-) -> NDArray[np.uint8]:
-    if (alpha == 255).all():
-        return colours
-    a = alpha.astype(np.uint16)
-    lit = colours.astype(np.uint16) if premultiplied else (colours * a + 127) // 255
-    blended: NDArray[np.uint8] = np.minimum(lit + (255 - a), 255).astype(np.uint8)
-    return blended
 
 
 class RgbLevel:
@@ -145,6 +79,16 @@ class RgbLevel:
         """Bytes if it were read whole."""
         return self.size
 
+    @property
+    def stored_pixels(self) -> int:
+        """Pixels of the file that a read of the whole level decodes."""
+        return int(getattr(self._source, "stored_pixels", self.shape[0] * self.shape[1]))
+
+    def is_blank(self, rows: slice, cols: slice) -> bool:
+        """Whether the file is known to leave out these pixels, which are then white."""
+        known = getattr(self._source, "is_blank", None)
+        return known is not None and bool(known(rows, cols))
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -167,21 +111,19 @@ class RgbLevel:
         index = {"Y": rows, "X": cols, "S": slice(None), "C": slice(None)}
         try:
             block = np.asarray(self._source[tuple(index.get(a, 0) for a in self._axes)])
-        except DECODE_ERRORS as error:
+        except READ_ERRORS as error:
             raise self._damaged(rows, cols, error) from error
         return self._rule.apply(_channels_last(block, self._axes))
 
     def _damaged(self, rows: slice, cols: slice, error: BaseException) -> SlideError:
+        advice = "The file is damaged or incomplete: copy or download it again."
+        if isinstance(error, MemoryError):
+            advice = "Close other programs, or ask for less at a time."
         return SlideError(
-            f"{self._name}: rows {rows.start} to {rows.stop - 1}, columns {cols.start} to "
-            f"{cols.stop - 1} of the {self.shape[0]} x {self.shape[1]} level cannot be decoded "
-            f"({_reason(error)}). The file is damaged or incomplete: copy or download it again."
+            f"{one_line(self._name)}: rows {rows.start} to {rows.stop - 1}, columns {cols.start} "
+            f"to {cols.stop - 1} of the {self.shape[0]} x {self.shape[1]} level cannot be decoded "
+            f"({reason_of(error)}). {advice}"
         )
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:200]
 
 
 def _complete(key: Any) -> tuple[Any, Any, Any]:
@@ -273,25 +215,27 @@ def _window(source: Source, axes: str, row: int, col: int) -> NDArray[Any]:
     return np.asarray(source[key]).ravel()
 
 
-def peak_of(source: Source, axes: str) -> tuple[float, str | None]:
-    """Say which stored value is to be shown as 255, and what was assumed.
+def peak_of(
+    source: Source, axes: str, bits: int | None = None, name: str = "The image"
+) -> tuple[float, str | None]:
+    """Say which stored value is shown as 255, by `white_level` of some of a source's values.
 
-    Scanners store 8, 10, 12, 14 or 16 bits in 16: the smallest range of whole bits that holds
-    what the coarsest level shows is taken. Floating point is 0 to 1 where it fits.
+    Parameters
+    ----------
+    source : array-like
+        The coarsest level: its values are read unless its type says all.
+    axes : str
+        A letter an axis of the source.
+    bits : int, optional
+        Bits a value as the file states them.
+    name : str
+        Of the file, for the message.
 
-    Returns
-    -------
-    peak : float
-    note : str or None
-        None for 8 bits, where nothing is assumed.
+    Raises
+    ------
+    SlideError
+        If the values are no numbers.
     """
-    if source.dtype == np.uint8:
-        return 255.0, None
-    if source.dtype == np.bool_:
-        return 1.0, None
-    top = float(sample(source, axes).max())
-    if np.issubdtype(source.dtype, np.floating):
-        peak = next((p for p in (1.0, 255.0) if top <= p), top)
-    else:
-        peak = float(2 ** max(8, int(top).bit_length()) - 1)
-    return peak, f"values are {source.dtype}, shown as 8 bits with {peak:g} as white"
+    stated = bits is not None and bits < 8 * source.dtype.itemsize
+    known = source.dtype == np.uint8 or source.dtype.kind not in "uif" or stated
+    return white_level(np.empty(0, source.dtype) if known else sample(source, axes), bits, name)

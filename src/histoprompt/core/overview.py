@@ -38,6 +38,12 @@ def with_overviews(slide: Slide, largest: int = LARGEST_OVERVIEW) -> Slide:
     return replace(slide, levels=(*slide.levels, *made), notes=(*slide.notes, NOTE))
 
 
+def stored_pixels(slide: Slide, downsample: float) -> int:
+    """Pixels of the file that are decoded to read a whole slide at so many pixels a pixel."""
+    level = slide.levels[slide.level_for(downsample)]
+    return int(getattr(level, "stored_pixels", level.shape[0] * level.shape[1]))
+
+
 class MadeLevel:
     """Area means of a finer level, computed a block at a time.
 
@@ -57,6 +63,7 @@ class MadeLevel:
         self._finer, self._factor = finer, factor
         h, w = (-(-n // factor) for n in finer.shape[:2])
         self.shape = (h, w, 3)
+        self.stored_pixels = int(finer.shape[0]) * int(finer.shape[1])
         self._blocks = -(-h // _BLOCK), -(-w // _BLOCK)
         self._kept: NDArray[np.uint8] | None = None
         if h * w * 3 <= _KEPT_BYTES:
@@ -85,4 +92,8 @@ class MadeLevel:
 
     def _make(self, box: Box) -> NDArray[np.uint8]:
         there = Box(*(v * self._factor for v in box))
+        inside = there.intersection(Box.of_shape(self._finer.shape))
+        blank = getattr(self._finer, "is_blank", None)
+        if inside is not None and blank is not None and blank(*inside.slices()):
+            return np.full((*box.shape, 3), 255, np.uint8)
         return read_resampled(self._finer, there, box.shape)

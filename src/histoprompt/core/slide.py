@@ -14,7 +14,8 @@ from histoprompt.core.closing import Closing
 from histoprompt.core.errors import RegionError, SlideError
 from histoprompt.core.fingerprint import array_key
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.levels import PixelRule, RgbLevel, Source, peak_of
+from histoprompt.core.levels import RgbLevel, Source, peak_of
+from histoprompt.core.pixel_rule import PixelRule
 from histoprompt.core.resample import read_resampled
 
 MppSource = Literal["file", "typed"]
@@ -127,7 +128,7 @@ class Slide(Closing):
         if not arrays or min(min(a.shape, default=0) for a in arrays) < 1:
             raise SlideError(f"{name} is empty: there are no pixels.")
         axes = [_axes_of(a, name) for a in arrays]
-        peak, note = peak_of(arrays[-1], axes[-1])
+        peak, note = peak_of(arrays[-1], axes[-1], name=name)
         rule = PixelRule(peak=peak)
         return cls(
             name=name,
@@ -231,7 +232,7 @@ def _axes_of(array: Source, name: str) -> str:
     shape = tuple(array.shape)
     if len(shape) == 2:
         return "YX"
-    if len(shape) == 3 and shape[2] in (1, 2, 3, 4):
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
         return "YXS"
     raise SlideError(
         f"{name} has an array of shape {shape}: a slide is (rows, columns) grey, "

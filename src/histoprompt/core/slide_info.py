@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from histoprompt.core.printable import printable
 from histoprompt.core.slide import Slide
 
 
@@ -25,7 +26,9 @@ def describe(slide: Slide) -> list[tuple[str, str]]:
     rows.append(("vendor", slide.vendor or "not stated"))
     rows += list(slide.properties.items())
     rows.append(("key", slide.key))
-    return rows + [("missing or assumed", note) for note in slide.notes]
+    rows += [("missing or assumed", note) for note in slide.notes]
+    # names and metadata come from whoever wrote the file: no escapes may reach a terminal
+    return [(printable(label), printable(text)) for label, text in rows]
 
 
 def _by(shape: tuple[int, ...]) -> str:

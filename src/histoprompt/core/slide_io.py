@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.pixel_size import MISSING
+from histoprompt.core.formats.pixel_size import COARSEST_UM, FINEST_UM, MISSING, plausible
+from histoprompt.core.limits import Limits
 from histoprompt.core.overview import with_overviews
+from histoprompt.core.printable import one_line, reason_of
+from histoprompt.core.read_errors import READ_ERRORS
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_info import describe
 
 __all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
+
+Opener: TypeAlias = Callable[[Path, Limits], Slide]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PLAIN = (b"\x89PNG", b"\xff\xd8\xff")
@@ -21,7 +28,7 @@ _LOOKED_AT = 200  # files of a folder, so that a folder of anything else is refu
 KNOWN = "SVS, NDPI, SCN, BIF, TIFF, OME-TIFF, OME-Zarr, DICOM, PNG and JPEG"
 
 
-def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
+def open_slide(path: str | Path, mpp: float | None = None, *, trust_size: bool = False) -> Slide:
     """Open a slide lazily.
 
     Parameters
@@ -31,6 +38,8 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
         folder (OME-Zarr 0.4 or 0.5, DICOM whole-slide instances).
     mpp : float, optional
         Microns a level-0 pixel as typed by the user; overrides the file.
+    trust_size : bool
+        Whether to believe any size that the file claims, and take the memory for it.
 
     Returns
     -------
@@ -42,16 +51,49 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     ------
     SlideError
         If the file is missing, of an unknown kind, damaged, empty or compressed in a way that
-        cannot be read, or if `mpp` is not a positive number.
+        cannot be read, or if `mpp` is no pixel size.
+    SlideTooLargeError
+        If it claims more pixels or memory than `limits.Limits` allow, and is not trusted.
     """
-    place = Path(path).expanduser()
-    if not place.exists():
-        raise SlideError(f"{place} does not exist. Check the path, and that the disk is connected.")
-    slide = with_overviews(_opener(place)(place))
+    if mpp is not None and not plausible(mpp):
+        raise SlideError(
+            f"A pixel size of {mpp:.4g} um is not possible: light microscopes give {FINEST_UM:g} "
+            f"to {COARSEST_UM:g} um a pixel, 0.25 at 40x."
+        )
+    limits = Limits.none() if trust_size else Limits()
+    place = _place(path)
+    opener = _opener(place)
+    # The one place where what a damaged file makes a parser do becomes a message.
+    try:
+        slide = with_overviews(opener(place, limits))
+    except READ_ERRORS as error:
+        raise SlideError(
+            f"{one_line(place.name)} is damaged, incomplete or not what its name says "
+            f"({reason_of(error)}). Copy or download it again."
+        ) from error
     return slide if mpp is None else _with_typed_mpp(slide, mpp)
 
 
-def _opener(place: Path) -> Callable[[Path], Slide]:
+def _place(path: str | Path) -> Path:
+    """The file or folder that was named, if there is one and it can be opened."""
+    try:
+        place = Path(path).expanduser()
+        kind = place.stat().st_mode
+    except FileNotFoundError as error:
+        raise SlideError(
+            f"{one_line(str(path))} does not exist. Check the path, and that the disk is connected."
+        ) from error
+    except READ_ERRORS as error:
+        raise SlideError(f"{one_line(str(path))} cannot be opened ({reason_of(error)}).") from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise SlideError(
+            f"{one_line(str(path))} is neither a file nor a folder but a pipe or a device. Save "
+            "the slide to a file first."
+        )
+    return place
+
+
+def _opener(place: Path) -> Opener:
     """Choose the reader; each is imported only when a file asks for it."""
     if place.is_dir():
         return _folder_opener(place)
@@ -69,10 +111,14 @@ def _opener(place: Path) -> Callable[[Path], Slide]:
 
         return open_dicom
     state = "is empty (0 bytes)" if not start else "is not an image of a known kind"
-    raise SlideError(f"{place.name} {state}. histoprompt opens {KNOWN}.")
+    raise SlideError(f"{one_line(place.name)} {state}. histoprompt opens {KNOWN}.")
 
 
-def _folder_opener(place: Path) -> Callable[[Path], Slide]:
+def _folder_opener(place: Path) -> Opener:
+    try:
+        next(place.iterdir(), None)
+    except OSError as error:
+        raise SlideError(f"{one_line(str(place))} cannot be read ({reason_of(error)}).") from error
     if is_zarr(place):
         from histoprompt.core.formats.ome_zarr import open_ome_zarr
 
@@ -82,20 +128,36 @@ def _folder_opener(place: Path) -> Callable[[Path], Slide]:
 
         return open_dicom
     raise SlideError(
-        f"The folder {place.name} is neither an OME-Zarr image (no zarr.json, .zgroup or .zattrs "
-        "in it) nor a folder of DICOM files. Choose the slide's own file or folder."
+        f"The folder {one_line(place.name)} is neither an OME-Zarr image (no zarr.json, .zgroup "
+        "or .zattrs in it) nor a folder of DICOM files. Choose the slide's own file or folder."
     )
 
 
 def is_zarr(folder: Path) -> bool:
-    """Whether a folder is a zarr array or group of either version."""
-    return any((folder / n).is_file() for n in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+    """Whether a folder is a zarr array or group of either version; False if it cannot be read."""
+    try:
+        return any((folder / n).is_file() for n in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+    except OSError:
+        return False
 
 
 def is_dicom(place: Path) -> bool:
-    """Whether a file is DICOM, or a folder holds a DICOM file (their names may be anything)."""
-    files = islice(place.iterdir(), _LOOKED_AT) if place.is_dir() else iter([place])
-    return any(f.is_file() and _first_bytes(f, 132)[128:] == b"DICM" for f in files)
+    """Whether a file is DICOM, or a folder holds a DICOM file (their names may be anything).
+
+    Files and folders that cannot be read are none.
+    """
+    try:
+        files = list(islice(place.iterdir(), _LOOKED_AT)) if place.is_dir() else [place]
+        return any(_is_dicom_file(f) for f in files)
+    except OSError:
+        return False
+
+
+def _is_dicom_file(path: Path) -> bool:
+    try:
+        return path.is_file() and _first_bytes(path, 132)[128:] == b"DICM"
+    except (OSError, SlideError):
+        return False
 
 
 def _first_bytes(path: Path, count: int = 16) -> bytes:
@@ -103,7 +165,7 @@ def _first_bytes(path: Path, count: int = 16) -> bytes:
         with path.open("rb") as file:
             return file.read(count)
     except OSError as error:
-        raise SlideError(f"{path} cannot be read ({error.strerror}).") from error
+        raise SlideError(f"{one_line(str(path))} cannot be read ({reason_of(error)}).") from error
 
 
 def _with_typed_mpp(slide: Slide, mpp: float) -> Slide:

@@ -37,10 +37,14 @@ def brightfield(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     (h, w, 3) uint8
         A brightfield image as it is; else the inverse of the brightest channel, grey.
     """
-    brightest = image.max(axis=2)
-    if float(np.median(brightest)) >= _DARK:
+    if not is_dark(image):
         return image
-    return np.repeat((255 - brightest)[..., None], 3, axis=2)
+    return np.repeat((255 - image.max(axis=2))[..., None], 3, axis=2)
+
+
+def is_dark(image: NDArray[np.uint8]) -> bool:
+    """Whether the ground of an (h, w, 3) uint8 image is dark, as in fluorescence."""
+    return float(np.median(image.max(axis=2))) < _DARK
 
 
 def optical_density(image: NDArray[np.uint8]) -> NDArray[np.float32]:

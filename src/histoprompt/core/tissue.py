@@ -7,6 +7,7 @@ detail there is for the coarse detail: staining and contrast cancel out.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,15 +18,23 @@ from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
 from skimage.morphology import disk, remove_small_holes, remove_small_objects
 
+from histoprompt.core.errors import SlideError
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.overview import stored_pixels
 from histoprompt.core.slide import Slide
-from histoprompt.core.stain import brightfield
+from histoprompt.core.stain import brightfield, is_dark
+from histoprompt.core.stain_look import doubts_of
 
 Mask = NDArray[np.bool_]
 
 GLASS, PEN, BLUR = "glass", "pen", "blur"
 # Microns a pixel of the overview, its longest side, and what is assumed of a slide without mpp.
 OVERVIEW_UM, LONGEST, ASSUMED_UM = 4.0, 4096, 0.5
+# Pixels of a file that may be decoded to look for tissue around a region, about a second's worth,
+# and the rim around the region that is looked at in any case.
+MOST_READ, RIM_PIXELS = 2**26, 1024
+# Fields of tissue that are looked at for the order of colours, and their side at `CELLS_UM`.
+_FIELDS, _FIELD = 6, 256
 # Microns around tissue that still belong to it, so that no nucleus at its rim is lost.
 RIM_UM = 25.0
 # Bounds of the optical density from which a pixel is more than glass.
@@ -48,7 +57,7 @@ class Tissue:
     Attributes
     ----------
     frame : Frame
-        Where the masks lie: the whole slide.
+        Where the masks lie: the whole slide, or what was looked at of one that is slow to read.
     tissue : (h, w) bool
         What is analysed.
     excluded : mapping of str to (h, w) bool
@@ -56,12 +65,15 @@ class Tissue:
         slide, and no two overlap.
     mpp : float or None
         Microns a level-0 pixel.
+    doubts : tuple of str
+        Why the slide may be no stained tissue in bright light.
     """
 
     frame: Frame
     tissue: Mask
     excluded: Mapping[str, Mask]
     mpp: float | None
+    doubts: tuple[str, ...] = ()
 
     def area_px(self, box: Box, inside: Mask | None = None) -> float:
         """Level-0 pixels of a level-0 box that are tissue (or are in another mask)."""
@@ -98,40 +110,76 @@ class Tissue:
         return np.asarray(mask[rows, cols])
 
 
-def find_tissue(slide: Slide) -> Tissue:
+def find_tissue(slide: Slide, around: Box | None = None) -> Tissue:
     """Tell tissue from glass, pen marks and blur.
 
     Parameters
     ----------
     slide : Slide
         Without an mpp, sizes are judged as if it were 0.5.
+    around : Box, optional
+        The region that is asked for. Of a slide without coarse levels, which is slow to read whole,
+        only this and some of its surroundings are looked at.
 
     Returns
     -------
     Tissue
         Masks of about 4 um a pixel, of at most 4096 pixels a side.
     """
-    image, frame = _overview(slide, OVERVIEW_UM)
+    seen, frame = _overview(slide, OVERVIEW_UM, around)
+    image = brightfield(seen)
     px = _px(frame, slide.mpp)
     pen = _pen(image, px)
     stained = _stained(image, px)
     blur = _blurred(image, stained & ~pen, px)
     tissue = stained & ~pen & ~blur
-    return Tissue(frame, tissue, {GLASS: ~(stained | pen), PEN: pen, BLUR: blur}, slide.mpp)
+    excluded = {GLASS: ~(stained | pen), PEN: pen, BLUR: blur}
+    doubts = _doubts(slide, frame, tissue, seen)
+    return Tissue(frame, tissue, excluded, slide.mpp, doubts)
+
+
+def _doubts(slide: Slide, frame: Frame, tissue: Mask, seen: NDArray[np.uint8]) -> tuple[str, ...]:
+    """Why the slide may be no stained tissue in bright light, by fields in which nuclei show."""
+    at = np.argwhere(tissue)
+    if is_dark(seen) or not len(at):
+        return doubts_of(seen)
+    chosen = at[np.linspace(0, len(at) - 1, _FIELDS + 2).astype(int)[1:-1]]
+    step = max(1.0, CELLS_UM / (slide.mpp or ASSUMED_UM))
+    fields = []
+    for row, col in frame.to_slide(chosen):
+        box = Box.around(row, col, round(_FIELD * step)).to_pixels().shift_inside(slide.box)
+        shape = tuple(max(1, round(n / step)) for n in box.shape)
+        with contextlib.suppress(SlideError):  # a damaged place is met where it is counted
+            fields.append(slide.read(box, (shape[0], shape[1]))[0].reshape(-1, 1, 3))
+    return doubts_of(np.concatenate(fields)) if fields else ()
 
 
 def holds_specks(slide: Slide) -> bool:
     """Whether anything on a slide absorbs light, be it single cells, too small to be tissue."""
-    image, _ = _overview(slide, CELLS_UM)
-    return bool((_density(image, 2.0) > _SPECK_DENSITY).any())
+    seen, _ = _overview(slide, CELLS_UM)
+    return bool((_density(brightfield(seen), 2.0) > _SPECK_DENSITY).any())
 
 
-def _overview(slide: Slide, um: float) -> tuple[NDArray[np.uint8], Frame]:
-    """The whole slide at so many microns a pixel, or coarser where it is large."""
+def _overview(
+    slide: Slide, um: float, around: Box | None = None
+) -> tuple[NDArray[np.uint8], Frame]:
+    """The slide at so many microns a pixel, or coarser where it is large."""
     shrink = max(1.0, um / (slide.mpp or ASSUMED_UM), max(slide.shape) / LONGEST)
-    shape = (max(1, round(slide.shape[0] / shrink)), max(1, round(slide.shape[1] / shrink)))
-    image, frame = slide.read(slide.box, shape)
-    return brightfield(image), frame
+    box = slide.box
+    if around is not None and stored_pixels(slide, shrink) > MOST_READ:
+        box = _surroundings(slide, around)
+        shrink = max(1.0, um / (slide.mpp or ASSUMED_UM), max(box.shape) / LONGEST)
+    shape = (max(1, round(box.shape[0] / shrink)), max(1, round(box.shape[1] / shrink)))
+    return slide.read(box, shape)
+
+
+def _surroundings(slide: Slide, around: Box) -> Box:
+    """A region with as much around it as may be read, and always a rim."""
+    side = MOST_READ**0.5
+    row, col = around.centre
+    grown = Box.around(row, col, max(side, around.height), max(side, around.width))
+    grown = grown.union(around.pad(RIM_PIXELS)).to_pixels()
+    return grown.intersection(slide.box) or around
 
 
 def _density(image: NDArray[np.uint8], sigma: float) -> NDArray[np.float32]:

@@ -101,7 +101,8 @@ class Ground:
         ]
         if self.chosen and not self._has_tissue:
             found.append("No tissue was recognised: densities are per area of the whole region.")
-        return [*(note for region in self.regions for note in region.notes), *found]
+        drawn = (note for region in self.regions for note in region.notes)
+        return [*(_sentence(doubt) for doubt in self.tissue.doubts), *drawn, *found]
 
     @property
     def drawn(self) -> NDArray[np.bool_]:
@@ -162,12 +163,16 @@ def ground_of(
     RegionError
         If a whole slide holds glass only.
     """
-    tissue = tissue or find_tissue(slide)
+    cut: tuple[Region, ...] = ()
     if regions:
         inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
-        cut = [replace(r, polygon=shapely.intersection(r.polygon, inside)) for r in regions]
+        cut = tuple(replace(r, polygon=shapely.intersection(r.polygon, inside)) for r in regions)
         c0, r0, c1, r1 = shapely.total_bounds([r.polygon for r in cut])
-        return Ground(Box(r0, c0, r1, c1).to_pixels(), tissue, tuple(cut))
+        box = Box(r0, c0, r1, c1).to_pixels()
+    if tissue is None or not tissue.frame.box.covers(box or slide.box):
+        tissue = find_tissue(slide, box)
+    if cut and box is not None:
+        return Ground(box, tissue, cut)
     if box is not None:
         return Ground(box, tissue)
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
@@ -175,6 +180,10 @@ def ground_of(
     if not (tissue.tissue.any() or (picture and holds_specks(slide))):
         raise RegionError(_nothing(slide, tissue))
     return Ground(slide.box, tissue, chosen=picture)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _nothing(slide: Slide, tissue: Tissue) -> str:
@@ -188,6 +197,7 @@ def _nothing(slide: Slide, tissue: Tissue) -> str:
 def _on_overview(tissue: Tissue, polygon: shapely.Geometry) -> NDArray[np.bool_]:
     """The pixels of the overview whose centres lie in a polygon of level-0 (x, y)."""
     box, (sr, sc) = Box.of_shape(tissue.frame.shape), tissue.frame.scale
-    small = shapely.transform(polygon, lambda xy: xy / (sc, sr))
+    corner = tissue.frame.box.c0, tissue.frame.box.r0
+    small = shapely.transform(polygon, lambda xy: (xy - corner) / (sc, sr))
     parts = [p for p in shapely.get_parts(small) if isinstance(p, shapely.Polygon)]
     return fill([from_polygon(p) for p in parts], box)

@@ -160,7 +160,7 @@ def plan_tiles(
     side = (card.input_size or 224) * (mpp or card.mpp or USUAL_MPP) / slide.mpp
     step = max(1, round(side / overlap))
     grid = TileGrid(slide.box, step, 0, slide.box)
-    places = _tissue_places(grid, region, tissue or find_tissue(slide))
+    places = _tissue_places(grid, region, tissue or find_tissue(slide, region))
     if not len(places):
         raise RegionError(
             f"No tissue was found in {tuple(region)} of {slide.name}: only glass, pen or blur. "
@@ -305,7 +305,8 @@ def _edges(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last overview pixel of each row (or column) of cells; at least one pixel."""
     size, scale = tissue.frame.shape[axis], tissue.frame.scale[axis]
-    edges = np.arange(count + 1) * grid.size / scale
+    first = (tissue.frame.box.r0, tissue.frame.box.c0)[axis]
+    edges = (np.arange(count + 1) * grid.size - first) / scale
     start = np.clip(np.rint(edges[:-1]).astype(np.int64), 0, size - 1)
     stop = np.clip(np.rint(edges[1:]).astype(np.int64), start + 1, size)
     return start, stop

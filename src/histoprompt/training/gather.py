@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from skimage.transform import resize
 
+from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide_io import open_slide
 from histoprompt.training import augment, pseudo
@@ -81,7 +82,7 @@ def real_fields(path: Path, mpp: float | None, count: int, rng: Rng) -> list[Rea
         for r, c in places.tolist():
             image, _ = slide.read(Box(r, c, r + side, c + side))
             if len(found) < count and holds_tissue(image):
-                found.append(RealField(_to_field(image), f"{path.stem}/{r}_{c}"))
+                found.append(RealField(_to_field(image), f"{slide_name(path)}/{r}_{c}"))
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +12,58 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import text_key
+from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.pixel_size import PixelSize
 from histoprompt.core.levels import RgbLevel
+from histoprompt.core.limits import Limits
+from histoprompt.core.printable import one_line, reason_of
+from histoprompt.core.read_errors import READ_ERRORS
 from histoprompt.core.slide import Slide
 
 if TYPE_CHECKING:
     from wsidicom import WsiDicom
 
+_VOLUME, _SERIES, _IMAGE_TYPE, _BITS, _PHOTOMETRIC = (
+    "TotalPixelMatrixColumns", "SeriesInstanceUID", "ImageType", "BitsAllocated",
+    "PhotometricInterpretation",
+)  # fmt: skip
+_NO_VOLUME = ("LABEL", "OVERVIEW", "THUMBNAIL")
 
-def open_dicom(path: Path) -> Slide:
-    """Open a folder of DICOM whole-slide instances, or the folder around one such file.
+
+def open_dicom(path: Path, limits: Limits) -> Slide:
+    """Open the slide that a DICOM file belongs to, or the one slide of a folder.
+
+    A slide is a series: its files are told by what they say of themselves, wherever they came from.
 
     Raises
     ------
     SlideError
-        If wsidicom is not installed, or the files are not one whole slide.
+        If wsidicom is not installed, the files are not one whole slide, or a folder holds several.
     """
-    wsi = _open(path)
+    _need_packages(path)
+    folder = path if path.is_dir() else path.parent
+    slides = _slides_in(folder)
+    files = _chosen(path, slides)
+    for file in files:
+        _check(file, limits)
+    wsi = _open(path, files)
+    try:
+        return _slide(path, wsi, limits, alone=len(slides) == 1)
+    except BaseException:
+        wsi.close()
+        raise
+
+
+def _slide(path: Path, wsi: WsiDicom, limits: Limits, alone: bool) -> Slide:
     levels = sorted(wsi.levels, key=lambda level: -level.size.width)
+    for level in levels:
+        limits.check_sides(path.name, level.size.height, level.size.width)
     spacing = levels[0].pixel_spacing
     size = PixelSize.stated(float(spacing.width) * 1e3, float(spacing.height) * 1e3)
     uids = sorted(str(i.identifier) for level in levels for i in level.instances.values())
     tile = levels[0].tile_size
     return Slide(
-        name=(path if path.is_dir() else path.parent).name,
+        name=slide_name(path.parent if alone and not path.is_dir() else path),
         key=text_key(uids),
         levels=tuple(
             RgbLevel(
@@ -55,35 +84,112 @@ def open_dicom(path: Path) -> Slide:
     )
 
 
-def _open(path: Path) -> WsiDicom:
+def _need_packages(path: Path) -> None:
     try:
-        from wsidicom import WsiDicom
+        import wsidicom  # noqa: F401
     except ImportError as error:
         raise SlideError(
             f"{path.name} is a DICOM slide; reading those needs one more package: "
             "pip install napari-histoprompt[dicom]"
         ) from error
+
+
+def _header(file: Path) -> Any:
+    """What a DICOM file says of itself, without its pixels; None if it is none or is damaged."""
+    from pydicom import dcmread
+
+    wanted = [_SERIES, _IMAGE_TYPE, _VOLUME, "TotalPixelMatrixRows", "Rows", "Columns"]
+    wanted += [_BITS, _PHOTOMETRIC, "SamplesPerPixel"]
     try:
-        return WsiDicom.open(path if path.is_dir() else path.parent)
-    except _refusals() as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        return (
+            dcmread(file, stop_before_pixels=True, specific_tags=wanted) if file.is_file() else None
+        )
+    except _refusals():
+        return None
+
+
+def _slides_in(folder: Path) -> dict[str, list[Path]]:
+    """The files of every series of the folder that holds a slide, by its identifier."""
+    series: dict[str, list[Path]] = defaultdict(list)
+    with_pixels = set()
+    for file in sorted(folder.iterdir()):
+        header = _header(file)
+        if header is None or _SERIES not in header:
+            continue
+        uid = str(header.get(_SERIES))
+        series[uid].append(file)
+        kinds = header.get(_IMAGE_TYPE) or ()
+        if _VOLUME in header and not any(k in _NO_VOLUME for k in kinds):
+            with_pixels.add(uid)
+    return {uid: files for uid, files in series.items() if uid in with_pixels}
+
+
+def _chosen(path: Path, slides: dict[str, list[Path]]) -> list[Path]:
+    """The files of the slide that was named."""
+    if path.is_dir() and len(slides) > 1:
+        first = ", ".join(one_line(files[0].name, 80) for files in slides.values())
         raise SlideError(
-            f"{path.name} holds no readable DICOM whole slide ({reason}). Choose the folder with "
-            "all the .dcm files of one slide."
-        ) from error
+            f"The folder {path.name} holds {len(slides)} slides. Choose one of them by a file of "
+            f"it: {one_line(first, 400)}"
+        )
+    for files in slides.values():
+        if path.is_dir() or path in files:
+            return files
+    raise _no_slide(path, "no file with the pixels of a slide was found")
 
 
-def _refusals() -> tuple[type[Exception], ...]:
+def _no_slide(path: Path, reason: str) -> SlideError:
+    return SlideError(
+        f"{path.name} holds no readable DICOM whole slide ({reason}). Choose the folder with all "
+        "the .dcm files of one slide."
+    )
+
+
+def _check(file: Path, limits: Limits) -> None:
+    """Refuse sizes that are impossible, and values that are no colours."""
+    header = _header(file)
+    rows, cols = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    if min(rows, cols) < 1:
+        raise SlideError(
+            f"{file.name} is damaged: it says that its tiles have {rows} x {cols} pixels. Copy or "
+            "download it again."
+        )
+    bits = int(header.get(_BITS) or 8)
+    nbytes = rows * cols * int(header.get("SamplesPerPixel") or 1) * bits // 8
+    limits.check_piece(file.name, f"tiles of {rows} x {cols} pixels", nbytes)
+    whole = (int(header.get(k) or 1) for k in ("TotalPixelMatrixRows", _VOLUME))
+    limits.check_sides(file.name, *whole)
+    if bits > 8:
+        raise SlideError(
+            f"{file.name} holds {bits} bits a value ({one_line(str(header.get(_PHOTOMETRIC)), 40)})"
+            ". histoprompt reads DICOM slides of 8 bits: export the slide as RGB."
+        )
+
+
+def _open(path: Path, files: list[Path]) -> WsiDicom:
+    from wsidicom import WsiDicom
+
+    try:
+        return WsiDicom.open(files)
+    except _refusals() as error:
+        raise _no_slide(path, reason_of(error)) from error
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
     """What wsidicom and pydicom raise on bad files; wsidicom's errors share no base."""
     from pydicom.errors import InvalidDicomError
     from wsidicom import errors
 
     own = (e for n, e in vars(errors).items() if n.startswith("WsiDicom"))
-    return (*own, InvalidDicomError, OSError, ValueError, KeyError, AttributeError)
+    return (*own, InvalidDicomError, *READ_ERRORS)
 
 
 def _vendor(wsi: WsiDicom) -> str | None:
-    maker = wsi.metadata.equipment.manufacturer
+    """The maker; a slide whose further metadata are damaged is shown all the same."""
+    try:
+        maker = wsi.metadata.equipment.manufacturer
+    except _refusals():
+        return None
     return None if maker in (None, "", "Unknown") else str(maker)
 
 
@@ -104,5 +210,5 @@ class _DicomLevel:
             with self._lock:
                 image = self._wsi.read_region((cols.start, rows.start), self._level, size)
         except _refusals() as error:
-            raise OSError(str(error)) from error
+            raise OSError(reason_of(error)) from error
         return np.asarray(image.convert("RGB"))[:: rows.step, :: cols.step, channels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,25 @@ import zarr
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import array_key
+from histoprompt.core.formats.bounded_codecs import bounded
 from histoprompt.core.formats.naming import slide_name
+from histoprompt.core.formats.ome_xml import dyes_named
 from histoprompt.core.formats.pixel_size import PixelSize
+from histoprompt.core.formats.tiff_channels import TAKEN_FOR_RGB
 from histoprompt.core.formats.tiff_metadata import UM_PER_UNIT
-from histoprompt.core.levels import DECODE_ERRORS, PixelRule, RgbLevel, peak_of
+from histoprompt.core.levels import RgbLevel, peak_of
+from histoprompt.core.limits import Limits
+from histoprompt.core.pixel_rule import PixelRule
+from histoprompt.core.printable import one_line, reason_of
+from histoprompt.core.read_errors import READ_ERRORS
 from histoprompt.core.slide import Slide
 
 _LETTERS = {"y": "Y", "x": "X", "c": "C", "z": "Z", "t": "T"}
+# Many chunks of fewer pixels than this would be a file each for hardly anything.
+_SMALL_CHUNK, _MANY_CHUNKS = 64 * 64, 2**20
 
 
-def open_ome_zarr(path: Path) -> Slide:
+def open_ome_zarr(path: Path, limits: Limits) -> Slide:
     """Open an OME-Zarr folder: its first multiscale image.
 
     Raises
@@ -29,36 +39,29 @@ def open_ome_zarr(path: Path) -> Slide:
     """
     try:
         group = zarr.open_group(path, mode="r")
-        return _slide(path, group)
-    except (*DECODE_ERRORS, LookupError, TypeError, AttributeError) as error:
+        return _slide(path, group, limits)
+    except READ_ERRORS as error:
         raise SlideError(
-            f"{path.name} is not a readable OME-Zarr image: {_reason(error)}. Choose the folder of "
-            "the image itself (the one whose metadata list `multiscales`)."
+            f"{path.name} is not a readable OME-Zarr image: {reason_of(error)}. Choose the folder "
+            "of the image itself (the one whose metadata list `multiscales`)."
         ) from error
 
 
-def _reason(error: BaseException) -> str:
-    if isinstance(error, KeyError):
-        return f"{error} is missing from it"
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-
-
-def _slide(path: Path, group: zarr.Group) -> Slide:
+def _slide(path: Path, group: zarr.Group, limits: Limits) -> Slide:
     group, version = _image_group(group)
     image = _ome(group)["multiscales"][0]
     axes = _axes(image)
     arrays = [_array(group, str(d["path"])) for d in image["datasets"]]
+    for array in arrays:
+        _check(path, array, axes, limits)
     order = sorted(range(len(arrays)), key=lambda i: -arrays[i].shape[axes.index("Y")])
-    arrays = [arrays[i] for i in order]
-    channels = arrays[0].shape[axes.index("C")] if "C" in axes else 1
-    if channels not in (1, 3, 4):
-        raise SlideError(
-            f"{path.name} has {channels} channels. histoprompt reads grey, RGB and RGBA brightfield"
-            " images: export the slide as RGB."
-        )
+    stored = arrays[order[0]]
+    arrays = [bounded(arrays[i]) for i in order]
+    assumed = _channels(path, group, arrays[0].shape, axes)
     size = _pixel_size(image, axes, order[0])
-    peak, note = peak_of(arrays[-1], axes)
+    peak, note = peak_of(arrays[-1], axes, name=path.name)
     levels = tuple(_level(a, axes, path.name, PixelRule(peak)) for a in arrays)
+    planes = _first_planes(arrays[0].shape, axes)
     return Slide(
         name=slide_name(path),
         key=array_key(levels),
@@ -66,8 +69,46 @@ def _slide(path: Path, group: zarr.Group) -> Slide:
         mpp=size.mpp,
         mpp_source="file" if size.mpp else None,
         path=str(path.resolve()),
-        notes=(*size.notes, *_first_planes(arrays[0].shape, axes), *((note,) if note else ())),
-        properties={"format": f"OME-Zarr {version}", "compression": _codecs(arrays[0])},
+        notes=(*size.notes, *planes, *filter(None, (assumed, note))),
+        properties={"format": f"OME-Zarr {version}", "compression": _codecs(stored)},
+    )
+
+
+def _check(path: Path, array: zarr.Array[Any], axes: str, limits: Limits) -> None:
+    """Refuse an array whose sizes are impossible, before a chunk of it is read."""
+    if array.ndim != len(axes):
+        raise ValueError(f"{array.path} has {array.ndim} axes, and {len(axes)} are named")
+    at = axes.index("Y"), axes.index("X")
+    rows, cols = (int(array.shape[i]) for i in at)
+    high, wide = (int(array.chunks[i]) for i in at)
+    if min(array.shape) < 1 or min(array.chunks) < 1:
+        raise ValueError(f"{array.path} has the shape {array.shape}: there are no pixels")
+    limits.check_sides(path.name, rows, cols)
+    piece = math.prod(int(n) for n in array.chunks) * array.dtype.itemsize
+    limits.check_piece(path.name, f"chunks of {high} x {wide} pixels", piece)
+    if array.shards is not None:
+        inner = math.prod(-(-s // c) for s, c in zip(array.shards, array.chunks, strict=True))
+        limits.check_piece(path.name, f"shards of {inner:,} chunks", 16 * inner)
+    chunks = -(-rows // high) * -(-cols // wide)
+    if chunks > _MANY_CHUNKS and high * wide < _SMALL_CHUNK:
+        raise ValueError(f"{array.path} is cut into {chunks:,} chunks of {high} x {wide} pixels")
+
+
+def _channels(path: Path, group: zarr.Group, shape: Sequence[int], axes: str) -> str | None:
+    """Refuse channels that are no colours; a note where three are taken for them."""
+    count = int(shape[axes.index("C")]) if "C" in axes else 1
+    if count == 1:
+        return None
+    told = _ome(group).get("omero")
+    listed = told.get("channels") if isinstance(told, Mapping) else None
+    names = [str(c.get("label", "")) for c in listed or () if isinstance(c, Mapping)]
+    dyes = dyes_named(names)
+    if count == 3 and not dyes:
+        return TAKEN_FOR_RGB
+    named = f" ({one_line(', '.join(dyes), 80)})" if dyes else ""
+    raise SlideError(
+        f"{path.name} has {count} channels{named}, which are not red, green and blue. histoprompt "
+        "reads grey and RGB brightfield images: export the slide as RGB."
     )
 
 
@@ -98,6 +139,8 @@ def _axes(image: Mapping[str, Any]) -> str:
 
 
 def _array(group: zarr.Group, path: str) -> zarr.Array[Any]:
+    if ".." in path.replace("\\", "/").split("/"):
+        raise ValueError(f"it names an array outside its own folder ({one_line(path, 80)})")
     array = group[path]
     if not isinstance(array, zarr.Array):
         raise TypeError(f"{path} is not an array")

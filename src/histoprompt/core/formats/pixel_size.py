@@ -6,9 +6,18 @@ from dataclasses import dataclass
 
 MISSING = "no pixel size: pass --mpp (microns a pixel) where a step needs it"
 
-# Beyond these a TIFF's or PNG's resolution is meant for a printer: 72 dpi is 353 um a pixel and
+# What a light microscope can give: a 100x lens with four-fold relay has 0.016 um a pixel, a
+# photograph of a whole slide 50.
+FINEST_UM, COARSEST_UM = 0.01, 100.0
+
+# Beyond this a TIFF's or PNG's resolution is meant for a printer: 72 dpi is 353 um a pixel and
 # 1200 dpi 21 um, while the coarsest slide scan (1x) has about 10 um.
-_FINEST_UM, _COARSEST_UM = 0.01, 20.0
+_COARSEST_PRINTED_UM = 20.0
+
+
+def plausible(um: float) -> bool:
+    """Whether a light microscope can give so many microns a pixel."""
+    return FINEST_UM <= um <= COARSEST_UM
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,16 @@ class PixelSize:
     @classmethod
     def stated(cls, x: float | None, y: float | None) -> PixelSize:
         """A size given as such, in microns along columns (x) and rows (y)."""
-        given = [v for v in (x, y) if v is not None and 0 < v < float("inf")]
-        if not given:
-            return cls.missing()
-        mpp = sum(given) / len(given)
-        if max(given) - min(given) <= 0.01 * mpp:
+        given = [v for v in (x, y) if v is not None]
+        believed = [v for v in given if plausible(v)]
+        doubt = tuple(
+            f"the file states a pixel size of {v:.4g} um, which no light microscope gives: ignored"
+            for v in [v for v in given if not plausible(v)][:1]
+        )
+        if not given or doubt:
+            return cls(None, (MISSING, *doubt))
+        mpp = sum(believed) / len(believed)
+        if max(believed) - min(believed) <= 0.01 * mpp:
             return cls(mpp)
         return cls(mpp, (f"pixels are not square ({x:.4g} x {y:.4g} um); the mean is used",))
 
@@ -46,7 +60,7 @@ class PixelSize:
     def from_print_resolution(cls, x: float | None, y: float | None) -> PixelSize:
         """A size from dots an inch or centimetre, which often mean a printer."""
         given = [v for v in (x, y) if v is not None]
-        if given and all(_FINEST_UM <= v <= _COARSEST_UM for v in given):
+        if given and all(FINEST_UM <= v <= _COARSEST_PRINTED_UM for v in given):
             return cls.stated(x, y)
         if not given:
             return cls.missing()

@@ -2,92 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
+from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.fingerprint import file_key
 from histoprompt.core.formats.naming import slide_name
+from histoprompt.core.formats.ome_xml import check_ome
+from histoprompt.core.formats.tiff_channels import Channels, channels_of
+from histoprompt.core.formats.tiff_checks import check_page, cut_short
+from histoprompt.core.formats.tiff_directories import check_directories
 from histoprompt.core.formats.tiff_metadata import read_facts
 from histoprompt.core.formats.tiff_tiles import TiffTiles
-from histoprompt.core.levels import DECODE_ERRORS, PixelRule, RgbLevel, Source, WholeImage, peak_of
+from histoprompt.core.levels import RgbLevel, Source, WholeImage, peak_of
+from histoprompt.core.limits import Limits
+from histoprompt.core.pixel_rule import PixelRule
+from histoprompt.core.printable import reason_of
+from histoprompt.core.same_picture import same_picture
 from histoprompt.core.slide import Slide
 
-# A compressed tile or strip of more pixels than this is decoded once and kept, as every read would
-# decode it again; beyond the second number that is refused.
-_LARGE_CHUNK, _LARGEST_CHUNK = 2**22, 2**28
+# An image in compressed tiles or strips of more pixels than this is decoded once and kept, as every
+# read would decode them again; unless it is too large to be kept.
+_LARGE_CHUNK = 2**22
 
 _NOT_THE_SLIDE = ("label", "macro", "thumbnail", "overview", "map")
-_COLOURS = {PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR}
 
 
-def open_tiff(path: Path) -> Slide:
+def open_tiff(path: Path, limits: Limits) -> Slide:
     """Open a TIFF of any kind, its largest image with that image's pyramid.
 
     Raises
     ------
     SlideError
-        If the file is cut short, holds no image, has channels that are not colours, or is
-        compressed in a way that cannot be read.
+        If the file holds no image, has channels that are not colours, or is compressed in a way
+        that cannot be read. Damage shows as any of `READ_ERRORS`.
     """
-    tiff = _parse(path)
+    check_directories(path, limits)
+    tiff = TiffFile(path)
     try:
-        return _slide(path, tiff)
-    except SlideError:
+        for other in check_ome(path, tiff.ome_metadata or "", limits):
+            if other.is_file():
+                check_directories(other, limits)
+        return _slide(path, tiff, limits)
+    except BaseException:
         tiff.close()
         raise
-    except DECODE_ERRORS as error:
-        tiff.close()
-        raise _incomplete(path, error) from error
 
 
-def _parse(path: Path) -> TiffFile:
-    """Read the directories; damage shows as almost any error."""
-    try:
-        tiff = TiffFile(path)
-    except DECODE_ERRORS as error:
-        raise _incomplete(path, error) from error
-    try:
-        _ = tiff.series
-    except (*DECODE_ERRORS, LookupError, TypeError, AttributeError) as error:
-        tiff.close()
-        raise _incomplete(path, error) from error
-    return tiff
-
-
-def _incomplete(path: Path, error: BaseException) -> SlideError:
-    reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
-    return SlideError(
-        f"{path.name} is not a complete TIFF ({reason}; it has {path.stat().st_size:,} bytes). "
-        "Copy or download it again."
-    )
-
-
-def _slide(path: Path, tiff: TiffFile) -> Slide:
+def _slide(path: Path, tiff: TiffFile, limits: Limits) -> Slide:
     series = _main_series(path, tiff)
-    levels = _levels(tiff, series)
-    planes = [_plane(path, level) for level in levels]
-    rule, note = _pixel_rule(path, levels[0].keyframe, planes[-1])
+    first = _plane(path, series.levels[0], limits)
+    channels = channels_of(path, tiff, first.source.shape, first.axes, series.keyframe)
+    declared = [s for s in series.levels[1:] if _is_declared(s, series)]
+    planes = [first, *(_plane(path, level, limits) for level in declared)]
+    planes.sort(key=lambda plane: -plane.area)
+    rule, note = _pixel_rule(path, series.keyframe, planes[-1], channels)
+    levels = [_level(path, plane, rule) for plane in planes]
+    more, left_out = _reductions(path, tiff, series, (rule, levels[0]), limits)
     facts = read_facts(tiff, series)
-    remarks = (note, _cut_short(path, levels[0].keyframe))
+    remarks = (note, channels.note, cut_short(path, series.keyframe), *left_out)
     return Slide(
         name=slide_name(path),
         key=file_key(path),
-        levels=tuple(RgbLevel(p.source, p.axes, path.name, rule, p.chunks) for p in planes),
+        levels=tuple(_by_size([*levels, *more])),
         mpp=facts.size.mpp,
         mpp_source="file" if facts.size.mpp else None,
         vendor=facts.vendor,
         path=str(path.resolve()),
-        notes=(*facts.size.notes, *facts.notes, *planes[0].notes, *filter(None, remarks)),
-        properties={**_properties(levels[0].keyframe), **facts.properties},
+        notes=(*facts.size.notes, *facts.notes, *first.notes, *filter(None, remarks)),
+        properties={**_properties(series.keyframe), **facts.properties},
         release=tiff.close,
     )
+
+
+def _level(path: Path, plane: _Plane, rule: PixelRule) -> RgbLevel:
+    return RgbLevel(plane.source, plane.axes, path.name, rule, plane.chunks)
+
+
+def _by_size(levels: list[RgbLevel]) -> list[RgbLevel]:
+    """Finest first, one of each size."""
+    by_area = {level.size: level for level in levels}
+    return [by_area[area] for area in sorted(by_area, reverse=True)]
 
 
 def _main_series(path: Path, tiff: TiffFile) -> TiffPageSeries:
@@ -103,13 +104,43 @@ def _area(series: TiffPageSeries) -> int:
     return int(series.keyframe.imagelength) * int(series.keyframe.imagewidth)
 
 
-def _levels(tiff: TiffFile, series: TiffPageSeries) -> list[TiffPageSeries]:
-    """The pyramid, finest first; pages that are plainly reductions count though not declared so."""
-    found = list(series.levels)
-    if series.kind == "generic":
-        found += [s for s in tiff.series if s is not series and _is_reduction(s, series)]
-    by_size = {_area(s): s for s in found}
-    return [by_size[area] for area in sorted(by_size, reverse=True)]
+def _reductions(
+    path: Path,
+    tiff: TiffFile,
+    series: TiffPageSeries,
+    full: tuple[PixelRule, RgbLevel],
+    limits: Limits,
+) -> tuple[list[RgbLevel], list[str]]:
+    """Pages that are the picture at a smaller size though not declared so, and what is left out.
+
+    A page of the same form may be another picture, so its pixels must show the same.
+    """
+    found: list[RgbLevel] = []
+    notes: list[str] = []
+    if series.kind != "generic":
+        return found, notes
+    rule, finest = full
+    guessed = [s for s in series.levels[1:] if not _is_declared(s, series)]
+    for other in [*guessed, *(s for s in tiff.series if s is not series)]:
+        if not _is_reduction(other, series):
+            continue
+        level = _level(path, _plane(path, other, limits), rule)
+        if same_picture(finest, level):
+            found.append(level)
+        else:
+            rows, cols = level.shape[:2]
+            notes.append(f"a page of {rows} x {cols} pixels is another picture and was left out")
+    return found, notes
+
+
+def _is_declared(small: TiffPageSeries, full: TiffPageSeries) -> bool:
+    """Whether the file itself says that an image is a reduction.
+
+    A maker's layout says it, and so do a page of its own below the full one (SubIFD) and the mark
+    of a reduced image. Else it is a guess from the sizes of pages.
+    """
+    below = isinstance(small.keyframe.index, tuple)
+    return full.kind != "generic" or below or small.keyframe.is_reduced
 
 
 def _is_reduction(small: TiffPageSeries, full: TiffPageSeries) -> bool:
@@ -117,7 +148,7 @@ def _is_reduction(small: TiffPageSeries, full: TiffPageSeries) -> bool:
     a, b = small.keyframe, full.keyframe
     if a.dtype != b.dtype or a.samplesperpixel != b.samplesperpixel or a.is_tiled != b.is_tiled:
         return False
-    factor = b.imagewidth / a.imagewidth
+    factor = b.imagewidth / max(a.imagewidth, 1)
     return factor > 1.5 and abs(b.imagelength / factor - a.imagelength) <= 1.5
 
 
@@ -130,41 +161,42 @@ class _Plane:
     chunks: tuple[int, int] | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        shape = self.source.shape
+        return int(shape[self.axes.index("Y")]) * int(shape[self.axes.index("X")])
 
-def _plane(path: Path, level: TiffPageSeries) -> _Plane:
+
+def _plane(path: Path, level: TiffPageSeries, limits: Limits) -> _Plane:
     """Choose how one level is read: mapped into memory, by tiles, or whole."""
     key = level.keyframe
+    check_page(path, key, limits)
     pages, notes = _pages(level)
-    if level.dataoffset is not None and not key.is_tiled:
+    mapped_as_is = key.photometric != PHOTOMETRIC.YCBCR and not key.is_tiled
+    if level.dataoffset is not None and mapped_as_is:
         dtype = np.dtype(key.parent.byteorder + level.dtype.char)
-        mapped = key.parent.filehandle.memmap_array(dtype, level.shape, level.dataoffset)
+        file = key.parent.filehandle
+        if file.closed:  # another file of an OME-TIFF in several
+            file.open()
+        mapped = file.memmap_array(dtype, level.shape, level.dataoffset)
         axes = "".join("C" if a in "SC" else a for a in level.axes)
         return _Plane(mapped, axes, None, notes)
     try:
         tiles = TiffTiles(pages, key)
-    except ValueError as error:
+    except (ValueError, NotImplementedError) as error:
         raise SlideError(
-            f"{path.name} is compressed with {_compression(key)}, which cannot be read. Convert it "
-            "to a TIFF with JPEG, JPEG 2000, LZW or Deflate tiles, for example with "
-            f"`vips tiffsave {path.name} slide.tif --tile --pyramid --compression jpeg`."
+            f"{path.name} is compressed with {_compression(key)}, which cannot be read "
+            f"({reason_of(error)}). Convert it to a TIFF with JPEG, JPEG 2000, LZW or Deflate "
+            f"tiles, for example with `vips tiffsave {path.name} slide.tif --tile --pyramid --compression jpeg`."
         ) from error
-    if tiles.chunks[0] * tiles.chunks[1] <= _LARGE_CHUNK:
+    h, w, channels = tiles.shape
+    whole = h * w * channels * tiles.dtype.itemsize
+    if tiles.chunks[0] * tiles.chunks[1] <= _LARGE_CHUNK or whole > limits.piece_bytes:
         return _Plane(tiles, "YXS", tiles.chunks, notes)
-    return _Plane(_whole(path, tiles), "YXS", None, notes)
-
-
-def _whole(path: Path, tiles: TiffTiles) -> WholeImage:
-    """An image stored in one piece: decode it once, if memory allows at all."""
-    h, w, _ = tiles.shape
-    if tiles.chunks[0] * tiles.chunks[1] > _LARGEST_CHUNK:
-        raise SlideError(
-            f"{path.name} stores {w} x {h} pixels in pieces of {tiles.chunks[1]} x "
-            f"{tiles.chunks[0]} that must be decoded whole. Convert it to a tiled TIFF: "
-            f"vips tiffsave {path.name} slide.tif --tile --pyramid --compression jpeg"
-        )
     everything = (slice(0, h, 1), slice(0, w, 1), slice(None))
     decode: Callable[[], NDArray[Any]] = lambda: tiles[everything]  # noqa: E731
-    return WholeImage(tiles.shape, tiles.dtype, decode)
+    return _Plane(WholeImage(tiles.shape, tiles.dtype, decode), "YXS", None, notes)
 
 
 def _pages(level: TiffPageSeries) -> tuple[list[Any], tuple[str, ...]]:
@@ -180,32 +212,12 @@ def _pages(level: TiffPageSeries) -> tuple[list[Any], tuple[str, ...]]:
     return [level.pages[i] for i in indices if i < len(level.pages)], notes
 
 
-def _pixel_rule(path: Path, key: TiffPage, plane: _Plane) -> tuple[PixelRule, str | None]:
-    at = max(plane.axes.find("S"), plane.axes.find("C"))
-    channels = plane.source.shape[at] if at >= 0 else 1
-    if key.photometric not in _COLOURS or channels not in (1, 2, 3, 4):
-        raise SlideError(
-            f"{path.name} has {channels} channels of {PHOTOMETRIC(key.photometric).name} values. "
-            "histoprompt reads grey, RGB and RGBA brightfield images: export the slide as RGB."
-        )
-    peak, note = peak_of(plane.source, plane.axes)
-    inverted = key.photometric == PHOTOMETRIC.MINISWHITE
-    return PixelRule(peak, inverted, _alpha(key.extrasamples)), note
-
-
-def _cut_short(path: Path, key: TiffPage) -> str | None:
-    """A note if pixels should lie behind the end of the file."""
-    offsets, counts = np.asarray(key.dataoffsets), np.asarray(key.databytecounts)
-    gone = int(np.count_nonzero(offsets + counts > path.stat().st_size))
-    if not gone:
-        return None
-    unit = "tiles" if key.is_tiled else "strips"
-    return f"the file is cut short: {gone} of {len(offsets)} {unit} are missing; copy it again"
-
-
-def _alpha(extra: Sequence[int]) -> str:
-    kinds = {EXTRASAMPLE.ASSOCALPHA: "premultiplied", EXTRASAMPLE.UNASSALPHA: "straight"}
-    return kinds.get(EXTRASAMPLE(extra[0]), "ignored") if extra else "ignored"
+def _pixel_rule(
+    path: Path, key: TiffPage, plane: _Plane, channels: Channels
+) -> tuple[PixelRule, str | None]:
+    bits = key.bitspersample if isinstance(key.bitspersample, int) else None
+    peak, note = peak_of(plane.source, plane.axes, bits, path.name)
+    return PixelRule(peak, key.photometric == PHOTOMETRIC.MINISWHITE, channels.alpha), note
 
 
 def _compression(key: TiffPage) -> str:

@@ -12,7 +12,10 @@ from xml.etree import ElementTree
 from tifffile import RESUNIT, TiffFile, TiffPage, TiffPageSeries
 from tifffile.tifffile import svs_description_metadata
 
-from histoprompt.core.formats.pixel_size import PixelSize
+from histoprompt.core.formats.ome_xml import companion
+from histoprompt.core.formats.pixel_size import MISSING, PixelSize
+from histoprompt.core.printable import one_line
+from histoprompt.core.read_errors import READ_ERRORS
 
 UM_PER_UNIT = {
     "nm": 1e-3,
@@ -56,7 +59,7 @@ def read_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
         if is_kind(tiff):
             try:
                 facts = read(tiff, series)
-            except (ElementTree.ParseError, ValueError, KeyError, AttributeError, TypeError):
+            except READ_ERRORS:
                 notes = ("the maker's metadata are malformed and were ignored",)
                 return Facts(_tag_size(series.keyframe), notes=notes)
             return facts if facts.size.mpp else _with_tag_size(facts, series.keyframe)
@@ -64,7 +67,9 @@ def read_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
 
 
 def _with_tag_size(facts: Facts, page: TiffPage) -> Facts:
-    return Facts(_tag_size(page), facts.vendor, facts.notes, facts.properties)
+    """The size the tags state, where the maker's place states none that can be believed."""
+    doubts = tuple(n for n in facts.size.notes if n != MISSING)
+    return Facts(_tag_size(page), facts.vendor, (*doubts, *facts.notes), facts.properties)
 
 
 def _tag_size(page: TiffPage) -> PixelSize:
@@ -78,11 +83,13 @@ def _tag_size(page: TiffPage) -> PixelSize:
 
 
 def _resolution(value: object) -> float | None:
-    """Pixels a unit from a rational tag; None for 0 or 1, which mean that nobody cared."""
+    """Pixels a unit from a rational tag; None where it is no number above 0.
+
+    1 is as good as any other: where nobody cared, the unit is missing or makes it a printer's.
+    """
     if not (isinstance(value, tuple) and len(value) == 2 and value[0] and value[1]):
         return None
-    ratio = float(value[0] / value[1])
-    return None if ratio == 1 else ratio
+    return float(value[0] / value[1])
 
 
 def _aperio(tiff: TiffFile, series: TiffPageSeries) -> Facts:
@@ -153,7 +160,12 @@ def _philips(tiff: TiffFile, series: TiffPageSeries) -> Facts:
 
 def _ome(tiff: TiffFile, series: TiffPageSeries) -> Facts:
     """OME-XML has PhysicalSizeX and Y on the Pixels of each Image."""
-    root = ElementTree.fromstring(tiff.ome_metadata or "")
+    text = tiff.ome_metadata or ""
+    other = companion(text)
+    if other is not None:
+        said = f"its metadata lie in another file ({one_line(other, 80)}), which is not read"
+        return Facts(PixelSize.missing(), notes=(said,), properties={"format": "OME-TIFF"})
+    root = ElementTree.fromstring(text)
     images = _all(root, "Pixels")
     at = next((i for i, s in enumerate(tiff.series) if s is series), 0)
     pixels = images[min(at, len(images) - 1)]
