@@ -34,7 +34,7 @@ class Audit:
     ----------
     plan : AuditPlan
     seen : tuple of tuple of int
-        True counts by class of the first fields of ``plan.chosen``.
+        True counts by ``plan.columns`` of the first fields of ``plan.chosen``.
     marks : tuple of Mark
         What was pointed at, in all fields.
     digest : str
@@ -56,8 +56,9 @@ class Audit:
         return self.plan.boxes[int(self.plan.chosen[number])]
 
     def found(self, number: int) -> tuple[int, ...]:
-        """Cells that were counted there, by class, unsure ones left out."""
-        return tuple(self.plan.found[self.plan.chosen[number], :-1].tolist())
+        """Cells that were counted there, by ``plan.columns``."""
+        here = self.plan.found[self.plan.chosen[number], : len(self.plan.columns)]
+        return tuple(here.tolist())
 
     def entered(self, counts: Sequence[int]) -> Audit:
         """With the true counts of the next field."""
@@ -141,7 +142,7 @@ def _digest(cells: CellTable) -> str:
 
 
 def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...]:
-    """Cells by class in the field to look at next: those found, corrected by the marks in it."""
+    """Cells by ``plan.columns`` in the field to look at next: those found, corrected by marks."""
 
     def cell_at(row: float, col: float) -> int:
         r, c = round(row), round(col)
@@ -150,7 +151,7 @@ def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...
 
     box = audit.box(len(audit.seen))
     near = [m for m in audit.marks if box.pad(max(box.shape) / 2).contains(m.row, m.col)]
-    return truth_by_marks(box, audit.plan.classes, cells, near, cell_at)
+    return truth_by_marks(box, audit.plan.columns, cells, near, cell_at)
 
 
 def write_audit_table(path: Path, audit: Audit) -> None:
@@ -207,9 +208,16 @@ def load_audit(folder: Path) -> Audit | None:
             int(raw["fields"]),
         )
         seen = tuple(tuple(map(int, counts)) for counts in raw["seen"])
+        _check(plan, seen)
         marks = tuple(Mark(float(r), float(c), str(name)) for r, c, name in raw["marks"])
         return Audit(plan, seen, marks, str(raw["cells"]))
     except (KeyError, TypeError, ValueError) as error:
         raise LabelError(
             f"The audit in {path} cannot be read ({error!r}). Move the file away to start anew."
         ) from error
+
+
+def _check(plan: AuditPlan, seen: Sequence[Sequence[int]]) -> None:
+    """Refuse what was entered for other columns, such as before unsure cells had one."""
+    if any(len(counts) != len(plan.columns) for counts in seen):
+        raise ValueError(f"fields with other counts than {', '.join(plan.columns)}")

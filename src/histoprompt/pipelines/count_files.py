@@ -72,7 +72,7 @@ def write_counts(
     `corrected` are the results of an audit of the whole place; the columns estimate, low and high
     are empty without.
     """
-    audit = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    audit = by_class(corrected)
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*COUNT_COLUMNS, *AUDIT_COLUMNS, "denominator", "complete"])
@@ -82,6 +82,14 @@ def write_counts(
             interval = _interval(audit.get(x.name) if x.region == ALL else None)
             how = (denominator, "yes" if complete else "no")
             writer.writerow([x.name, x.count, *numbers, *place, *interval, *how])
+
+
+def by_class(corrected: Sequence[Corrected]) -> dict[str, Corrected]:
+    """Results of an audit by the class in whose line of ``counts.csv`` they stand."""
+    found = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    if len(corrected) == 1:  # all cells are of the one class there is
+        found[ALL] = corrected[0]
+    return found
 
 
 def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> None:

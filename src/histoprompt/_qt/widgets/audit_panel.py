@@ -32,10 +32,15 @@ _WHY = (
 )
 _MORE = "Go on with more fields of the same draw; what was entered stays."
 _HOW = (
-    "Click each cell that was missed, and found ones that are something else; or type how many "
-    "there are. Cells with their centre in the frame count."
+    "Every cell that was found counts as it is until you say otherwise. Click each cell that was "
+    "missed, and found ones that are something else; or type how many there are. Cells with their "
+    "centre in the frame count."
 )
-_GREY = " Grey cells count once you have clicked them."
+_GREY = (
+    " Grey cells are unsure: they are cells, and in no class. Click one to say its class, or that "
+    "it is no cell."
+)
+_SAYS = {"": "a cell", UNSURE: "a cell, class unsure"}
 _OUTDATED = "<b>Classes have changed since the fields were drawn:</b> draw fields anew."
 _PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
 _AGAIN = "{} fields are entered. Draw others and forget what was entered?"
@@ -117,16 +122,18 @@ class AuditPanel(QWidget):
 
     def _state(self, audit: Audit | None, corrected: Sequence[Corrected]) -> str:
         """Where the audit stands, in words."""
-        work, cells = self._counting.work, self._counting.cells
+        work = self._counting.work
         if audit is None:
             if work is not None and not work.complete:
                 return _PARTIAL
             return _OUTDATED if self._counting.outdated else "No field is drawn yet."
         done, total = len(audit.seen), audit.plan.fields
         if audit.finished:
-            return f"Every drawn field ({total}) is entered.{_advice(corrected)}"
-        grey = _GREY if cells is not None and UNSURE in cells.classes else ""
-        return f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
+            text = f"Every drawn field ({total}) is entered.{_advice(corrected)}"
+        else:
+            grey = _GREY if UNSURE in audit.plan.columns else ""
+            text = f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
+        return f"{text} {audit.plan.all_drawn}".rstrip()
 
     def _ask(self, audit: Audit | None) -> None:
         """A row a class: what was found, and what is there by the points in the field."""
@@ -135,7 +142,7 @@ class AuditPanel(QWidget):
             widget.hide()
             widget.deleteLater()
         self._entries = []
-        classes = audit.plan.classes if audit is not None else ()
+        classes = audit.plan.columns if audit is not None else ()
         self._offer(classes)
         if audit is None:
             return
@@ -156,7 +163,7 @@ class AuditPanel(QWidget):
         with signals_blocked(self._says):
             self._says.clear()
             for name in wanted:
-                self._says.addItem(name or "a cell", name)
+                self._says.addItem(_SAYS.get(name, name), name)
         self._on_says()
 
     def _on_says(self) -> None:

@@ -217,7 +217,7 @@ class CountDock(Dock):
         if box is None:
             self._audited.hide()
         else:
-            self._audited.show(box, audit.marks, audit.plan.classes)
+            self._audited.show(box, audit.marks, audit.plan.columns)
 
     def _on_saying(self, name: str) -> None:
         if self._audited is not None:
