@@ -256,7 +256,7 @@ def test_nothing_to_draw_is_said_in_one_line(folder, capsys, tmp_path):
 
 
 def unsure_cells(folder: Path) -> list[dict[str, str]]:
-    """Give classes to the cells of a count, as `classify` would: two in three a, the rest unsure."""
+    """Give classes to the cells of a count, as `classify` would: two in three a."""
     rows = rows_of(folder / "cells.csv")
     for i, row in enumerate(rows):
         row["class"] = "unsure" if i % 3 == 0 else "a"

@@ -142,7 +142,8 @@ class Annotator:
             return
         if drawn is not None:
             self.clear()
-        self.nuclei.fill(region.to_pixels(), "in view" if drawn is None else "in the box")
+        where = "in view" if drawn is None else "in the box"
+        self.nuclei.fill(region.to_pixels(), where, self.params)
 
     def cancel(self) -> None:
         """Stop what runs: the segmentation, and the search for nuclei."""

@@ -127,7 +127,7 @@ class ScoreLayers:
         self._drop(self._own.pop(CELLS, None))
         if not len(cells):
             return
-        palette = cell_colours(cells.classes)
+        palette = cell_colours(cells.classes, cells.palette)
         colours = np.array([palette[name] for name in cells.classes]) / 255
         self._own[CELLS] = Points(
             np.column_stack([cells.row, cells.col]),

@@ -19,7 +19,7 @@ from pyarrow import csv as arrow_csv
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED
-from histoprompt.core.classes import DEFAULT_CLASS, Classes
+from histoprompt.core.classes import DEFAULT_CLASS, cell_colours
 from histoprompt.core.contours import Outline, outlines_of_labels
 from histoprompt.core.geometry import Box, union_of
 from histoprompt.core.task import Task
@@ -94,7 +94,7 @@ def by_class(corrected: Sequence[Corrected]) -> dict[str, Corrected]:
 
 def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> None:
     """Write ``cells.geojson``: one QuPath detection a cell, with its class and measurements."""
-    colours = Classes().palette(c or DEFAULT_CLASS for c in store.head.classes)
+    colours = cell_colours(store.head.classes, store.head.palette)
     head = {"type": "FeatureCollection"}
     done = 0
     with replacing_file(path) as part, JsonListFile(part, head, "features") as file:
@@ -104,9 +104,12 @@ def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> 
                 task.step(done, len(store), "Writing outlines")
                 done += len(at)
                 for i in at:
-                    name = store.head.classes[records["code"][i]] or DEFAULT_CLASS
+                    name = store.head.classes[records["code"][i]]
                     properties = _properties(records[i], store.head.names, values[i])
-                    properties["classification"] = {"name": name, "color": list(colours[name])}
+                    properties["classification"] = {
+                        "name": name or DEFAULT_CLASS,
+                        "color": list(colours[name]),
+                    }
                     geometry = geometry_of(drawn[int(records["id"][i])])
                     file.add(_feature(f"{key}/{records['id'][i]}", geometry, properties))
         file.finish({})

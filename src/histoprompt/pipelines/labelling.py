@@ -31,10 +31,20 @@ class Labelling:
     classes : tuple of str
         In the order the person made them.
     review : Review
+    palette : tuple of str
+        Every class there ever was, in the order they were met first: each keeps its colour.
     """
 
     classes: tuple[str, ...] = ()
     review: Review = field(default_factory=Review)
+    palette: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "palette", tuple(dict.fromkeys((*self.palette, *self.classes))))
+
+    def having_met(self, names: Iterable[str]) -> Labelling:
+        """With colours for more classes; those there are keep theirs."""
+        return replace(self, palette=(*self.palette, *names))
 
     def with_class(self, name: str) -> Labelling:
         """With one more class.
@@ -120,9 +130,12 @@ class History:
     def _go(self, source: list[Labelling], target: list[Labelling]) -> bool:
         if not source:
             return False
-        self._save(source[-1])
+        # a class keeps its colour though the step that made it is taken back
+        then = replace(source[-1], palette=(*self.now.palette, *source[-1].palette))
+        self._save(then)
         target.append(self.now)
-        self.now = source.pop()
+        source.pop()
+        self.now = then
         return True
 
     def _save(self, labelling: Labelling) -> None:
@@ -211,7 +224,8 @@ def read_labelling(path: Path, cells: CellTable) -> Labelling:
         rejected = {int(i): frozenset(n) for i, n in raw["rejected"].items() if int(i) in known}
         curve = tuple(CurvePoint(*(_float(v) for v in point)) for point in raw["curve"])
         unsure = frozenset(int(i) for i in raw["unsure"]) & known
-        return Labelling(tuple(raw["classes"]), Review(labels, unsure, rejected, curve))
+        review, palette = Review(labels, unsure, rejected, curve), raw.get("palette", ())
+        return Labelling(tuple(raw["classes"]), review, tuple(map(str, palette)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LabelError(
             f"The labels given to cells in {path} cannot be read ({error!r}). Move the file away "
@@ -225,6 +239,7 @@ def _as_json(labelling: Labelling) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "classes": list(labelling.classes),
+        "palette": list(labelling.palette),
         "labels": _text_keys(review.labels),
         "unsure": sorted(review.unsure),
         "rejected": {str(i): sorted(names) for i, names in review.rejected.items()},

@@ -63,6 +63,8 @@ class Tally:
         Cells by mean density of DAB: negative, 1+, 2+, 3+.
     lines : tuple of Line
         All cells and each class, for each place.
+    palette : tuple of str
+        That of `CellTable`.
     """
 
     classes: tuple[str, ...]
@@ -70,6 +72,7 @@ class Tally:
     areas: NDArray[np.int64]
     grades: NDArray[np.int64]
     lines: tuple[Line, ...]
+    palette: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -100,7 +103,7 @@ def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH)
     for i, place in enumerate(ground.names):
         mm2 = ground.analysed_mm2(place), ground.region_mm2(place)
         lines += class_lines(place, head.classes, counts[i], mm2)
-    return Tally(head.classes, counts, areas, grades, tuple(lines))
+    return Tally(head.classes, counts, areas, grades, tuple(lines), head.palette)
 
 
 def _counts(records: Records, ground: Ground, shape: tuple[int, ...]) -> NDArray[np.int64]:

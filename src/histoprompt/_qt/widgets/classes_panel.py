@@ -91,7 +91,7 @@ class ClassesPanel(QWidget):
     def refresh(self) -> None:
         """Show classes, labels and advice as they are."""
         labelling, kept = self._classing.labelling, self.current
-        colours = cell_colours(self._known())
+        colours = cell_colours(labelling.classes, labelling.palette)
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
@@ -282,12 +282,6 @@ class ClassesPanel(QWidget):
         )
         if name:
             self._classing.save(Path(name))
-
-    def _known(self) -> tuple[str, ...]:
-        """Classes as the layer colours them, then those without labels yet."""
-        cells = self._classing.cells
-        named = cells.classes if cells is not None else ()
-        return tuple(dict.fromkeys((*named, *sorted(self._classing.labelling.classes))))
 
 
 _NAME = 0x0100  # Qt.ItemDataRole.UserRole

@@ -217,7 +217,9 @@ class CountDock(Dock):
         if box is None:
             self._audited.hide()
         else:
-            self._audited.show(box, audit.marks, audit.plan.columns)
+            cells = self.counting.cells
+            palette = cells.palette if cells is not None else ()
+            self._audited.show(box, audit.marks, audit.plan.columns, palette)
 
     def _on_saying(self, name: str) -> None:
         if self._audited is not None:
@@ -292,7 +294,11 @@ class CountDock(Dock):
             lines = lines_of(work, cells)
             legend = self._shown.legend if self._shown is not None else {}
             self.counts.show_lines(
-                lines, work.ground.denominator, partial=not work.complete, legend=legend
+                lines,
+                work.ground.denominator,
+                partial=not work.complete,
+                legend=legend,
+                palette=cells.palette,
             )
 
     def _hide(self) -> None:

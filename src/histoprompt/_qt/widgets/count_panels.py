@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.short_table import ShortTable, class_item
-from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.pipelines.count_job import CountChoice
@@ -116,10 +115,14 @@ class CountsTable(QWidget):
         *,
         partial: bool = False,
         legend: Mapping[str, str] = MappingProxyType({}),
+        palette: Sequence[str] = (),
     ) -> None:
-        """Show counts, and in which colours what is left out is shown; nothing without lines."""
+        """Show counts, and in which colours what is left out is shown; nothing without lines.
+
+        `palette` is that of the cells.
+        """
         self.setVisible(bool(lines))
-        colours = cell_colours([line.name for line in lines[1:] if line.name != UNSURE])
+        colours = cell_colours([line.name for line in lines[1:]], palette)
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None
