@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from histoprompt.core.errors import ExportError, RegionError
+from histoprompt.core.errors import ExportError, RegionError, SlideError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Progress, Task
+from histoprompt.core.typed_numbers import check_mpp, parse_number
 
 # argparse has no public name for what `add_subparsers` returns.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -24,12 +25,30 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
-    parser.add_argument("--mpp", type=positive, metavar="X", help="microns a pixel, if not stated")
+    parser.add_argument(
+        "--mpp", type=pixel_size, metavar="X", help="microns per pixel, if not stated"
+    )
+
+
+def number(text: str) -> float:
+    """A number with a point or a comma, for `type=` of an argument."""
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def pixel_size(text: str) -> float:
+    """Microns per pixel that a slide can have, for `type=` of an argument."""
+    try:
+        return check_mpp(number(text))
+    except SlideError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def positive(text: str) -> float:
     """A number above 0, for `type=` of an argument."""
-    value = float(text)
+    value = number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be a number above 0")
     return value

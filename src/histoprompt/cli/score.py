@@ -9,6 +9,7 @@ from histoprompt.cli.options import (
     Commands,
     add_device,
     add_mpp,
+    number,
     positive,
     region_of,
     say,
@@ -57,7 +58,7 @@ def add(commands: Commands) -> None:
 
 def _add_scoring(score: argparse.ArgumentParser) -> None:
     default = ScoreParams()
-    score.add_argument("--threshold", type=float, metavar="T", help="0 to 1; regions are above it")
+    score.add_argument("--threshold", type=number, metavar="T", help="0 to 1; regions are above it")
     score.add_argument("--marks", type=Path, metavar="CSV", help="tiles marked yes and no")
     score.add_argument("--templates", default=default.templates, choices=tuple(TEMPLATES))
     score.add_argument("--temperature", type=positive, default=1.0, metavar="X")

@@ -12,6 +12,7 @@ from histoprompt.core.formats.pixel_size import MISSING
 from histoprompt.core.overview import with_overviews
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_info import describe
+from histoprompt.core.typed_numbers import check_mpp
 
 __all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
 
@@ -42,7 +43,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> Slide:
     ------
     SlideError
         If the file is missing, of an unknown kind, damaged, empty or compressed in a way that
-        cannot be read, or if `mpp` is not a positive number.
+        cannot be read, or if `mpp` cannot be a slide's.
     """
     place = Path(path).expanduser()
     if not place.exists():
@@ -107,6 +108,8 @@ def _first_bytes(path: Path, count: int = 16) -> bytes:
 
 
 def _with_typed_mpp(slide: Slide, mpp: float) -> Slide:
+    if mpp != slide.mpp:  # what the file says itself is not a slip of the finger
+        check_mpp(mpp, slide.name)
     notes = tuple(n for n in slide.notes if n != MISSING)
     if slide.mpp is not None and abs(slide.mpp - mpp) > 0.01 * slide.mpp:
         notes += (f"the file says {slide.mpp:.4g} um a pixel; {mpp:.4g} was typed and is used",)

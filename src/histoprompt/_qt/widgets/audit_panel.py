@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QMessageBox,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +20,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.audit_marks import NOT_A_CELL
@@ -65,13 +65,13 @@ class AuditPanel(QWidget):
         self._counting = counting
         self._drawing = False
         self._why = QLabel(_WHY, wordWrap=True)
-        self._fields = QSpinBox(minimum=1, maximum=200, value=10)
+        self._fields = WholeBox(minimum=1, maximum=200, value=10)
         self._draw = QPushButton("Draw fields", toolTip=_WHY)
         self._more = QPushButton("Add fields", toolTip=_MORE)
         self._where = QLabel(wordWrap=True)
         self._says = QComboBox()
         self._says_row = row(self._says, QLabel("is what a click says"))
-        self._entries: list[QSpinBox] = []
+        self._entries: list[WholeBox] = []
         self._grid_holder = QWidget()
         self._grid = QGridLayout(self._grid_holder)
         self._next, self._back = QPushButton("Enter, next field"), QPushButton("Back")
@@ -150,7 +150,7 @@ class AuditPanel(QWidget):
             self._grid.addWidget(QLabel(text), 0, column)
         counts = zip(classes, audit.found(len(audit.seen)), self._counting.truth, strict=True)
         for i, (name, found, truth) in enumerate(counts, start=1):
-            entry = QSpinBox(maximum=1_000_000, value=truth)
+            entry = WholeBox(maximum=1_000_000, value=truth)
             self._entries.append(entry)
             for column, widget in enumerate((QLabel(name or "cells"), QLabel(str(found)), entry)):
                 self._grid.addWidget(widget, i, column)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QButtonGroup,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt.core.score_map import Threshold
 
 
@@ -35,6 +44,8 @@ class CalibrationPanel(QWidget):
         self._slider.setRange(0.0, 1.0)
         self._slider.setSingleStep(0.01)
         self._slider.setDecimals(2)
+        for box in self._slider.findChildren(QAbstractSpinBox):
+            plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
         self._origin, self._trust = QLabel(wordWrap=True), QLabel(wordWrap=True)
         self._yes = QPushButton("Mark yes (Y)", checkable=True)

@@ -11,7 +11,6 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QGridLayout,
@@ -29,6 +28,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.classing import Classing
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.ihc import DabThresholds
@@ -148,7 +148,7 @@ class ClassesPanel(QWidget):
         self._undo_row = row(self._label, self._undo, self._redo)
         self._method = QComboBox()
         self._method.addItems(_METHOD_TITLES)
-        self._margin = QDoubleSpinBox(decimals=2, maximum=0.9, singleStep=0.05)
+        self._margin = NumberBox(decimals=2, maximum=0.9, singleStep=0.05)
         self._margin.setValue(_HALF_UNSURE)
         self._margin.setToolTip("Least lead of the likeliest class over the next")
         self._question = QLabel(wordWrap=True)
@@ -176,7 +176,7 @@ class ClassesPanel(QWidget):
 
     def _of_dab(self) -> QWidget:
         page, start = QWidget(), DabThresholds()
-        self._limits = [QDoubleSpinBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
+        self._limits = [NumberBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
         for box, value in zip(
             self._limits, (start.weak, start.moderate, start.strong), strict=True
         ):
