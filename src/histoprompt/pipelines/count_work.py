@@ -28,6 +28,7 @@ from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_job import CountChoice, count_job
+from histoprompt.pipelines.count_notes import stain_notes
 from histoprompt.pipelines.count_pyramid import label_pyramid
 from histoprompt.pipelines.count_slide import Counted, write_count
 from histoprompt.pipelines.formats.regions import Region
@@ -56,6 +57,8 @@ class Work:
         Square millimetres analysed, and of the region with its glass.
     folder : Path
         Holds the count and what is said about its cells.
+    notes : tuple of str
+        What a reader should know of slide and model.
     """
 
     slide: Slide
@@ -66,6 +69,7 @@ class Work:
     levels: Sequence[Any]
     mm2: tuple[float, float]
     folder: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -120,7 +124,8 @@ def count_to_work_on(
     levels = label_pyramid(progress.store, Task() if task.cancelled else task)
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
-    return Work(slide, job, ground, progress, cells, levels, mm2, folder)
+    notes = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+    return Work(slide, job, ground, progress, cells, levels, mm2, folder, notes)
 
 
 def work_folder(
@@ -212,6 +217,7 @@ def write_work(
         task=task,
         thresholds=findings.thresholds,
         corrected=findings.corrected,
+        notes=work.notes,
     )
 
 
