@@ -214,7 +214,7 @@ def test_scales_see_more_around_the_same_cells(slide, job, model):
     cosines = [v.similarities(np.eye(3, dtype=np.float32)) for v in seen.vectors]
     assert np.allclose(seen.similarities(np.eye(3, dtype=np.float32)), np.mean(cosines, axis=0))
     edge = np.flatnonzero(is_purple(plain))[0]
-    assert wide.scores[edge] < plain.scores[edge]
+    assert cosines[0][edge] @ cosines[1][edge] < 0.99  # pink is seen above, at the second scale
 
 
 def test_temperature_softens_and_keeps_the_border(slide, job):
@@ -282,7 +282,7 @@ def test_no_tile_is_scored_by_what_lies_outside_of_the_slide(job):
             assert window.shape == (seen.side, seen.side)
             assert slide.box.covers(window)
             assert seen.grid.tile(*place).inner.intersection(window)
-    params = ScoreParams(("purple", "pink", "glass"), scales=(1.0, 2.0))
+    params = ScoreParams(("purple", "pink"), ("glass",), scales=(1.0, 2.0))
     scores, _ = score(slide, params, job, Task())
     assert scores.column("purple").min() > 0.9
     (region,) = find_regions(scores, "purple")
@@ -302,8 +302,10 @@ def test_a_slide_smaller_than_a_tile_is_mirrored_and_not_white(job):
 
 
 def test_tiles_that_are_mostly_glass_are_left_out(slide, job):
-    """The tissue ends at column 384: tiles of 40 pixels there hold 24 of it, those of 60 too."""
-    for pixels, last in ((20, 9), (30, 5)):
+    """The tissue ends at column 384: the tenth tile of 40 pixels holds 24 of it, the eighth of 54
+    holds 6, and what the coarse picture of the tissue adds.
+    """
+    for pixels, last in ((20, 9), (27, 6)):
         plan = plan_tiles(slide, replace(CARD, input_size=pixels))
         assert plan.side == 2 * pixels
         assert plan.places[:, 1].max() == last

@@ -257,7 +257,8 @@ def test_a_missing_classifier_is_named(counted, qtbot):
 def test_classes_keep_their_colours_when_they_are_learnt_and_when_others_go(counted, jobs, qtbot):
     """Made as tumour, lymphocyte; learnt classes are sorted by name, colours are not."""
     counting, _ = counted
-    tumour, lymphocyte = cell_colours(["tumour", "lymphocyte"]).values()  # as first, as second
+    alone = cell_colours(["tumour", "lymphocyte"])
+    tumour, lymphocyte = alone["tumour"], alone["lymphocyte"]
     classing = counting.classes
     classing.add_class("tumour")
     classing.add_class("lymphocyte")
@@ -278,7 +279,7 @@ def test_classes_keep_their_colours_when_they_are_learnt_and_when_others_go(coun
     classing.undo()
     assert colours()["tumour"] == tumour
     again, _ = controller(jobs)
-    again.count(SLIDE, CHOICE, None)
+    again.count(SLIDE, CHOICE, SLIDE.box)
     qtbot.waitUntil(lambda: again.work is not None, timeout=WAIT)
     found = cell_colours(["lymphocyte", "tumour"], again.cells.palette)
     assert (found["tumour"], found["lymphocyte"]) == (tumour, lymphocyte)

@@ -125,7 +125,7 @@ def _count(
     chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
-        print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
+        print(f"{name}: {count} {class_name or 'cells'}, {density:.0f} per mm2")
     kept = chained.work.folder
     print(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
     if args.cell_text:

@@ -102,7 +102,10 @@ def _page(parts: ReportParts) -> Iterable[str]:
 
 def _counts(parts: ReportParts) -> Iterable[str]:
     colours, lines = cell_colours(parts.tally.classes, parts.tally.palette), parts.tally.lines
-    yield f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.</p>"
+    shares = " Shares are of all cells, unsure ones too." if len(parts.tally.classes) > 1 else ""
+    yield (
+        f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.{shares}</p>"
+    )
     several = len({line.region for line in lines}) > 1
     head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
     rows = [[escape(x.region)] * several + _row(x, colours) for x in lines]

@@ -135,8 +135,10 @@ class CountsTable(QWidget):
             word = "<b>Partial count.</b> " if partial else ""
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
             left = f"<br>Left out: {', '.join(keys)}" if legend else ""
+            shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed.{left}"
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{shares}{left}"
             )
 
 

@@ -30,6 +30,7 @@ class NumberBox(QDoubleSpinBox):
     """
 
     refused = Signal(str)
+    _typed: tuple[float, float] | None = None  # Qt validates while the box is being made
 
     def __init__(self, typed: tuple[float, float] | None = None, **given: Any) -> None:
         super().__init__(**given)
