@@ -35,6 +35,7 @@ class NumberBox(QDoubleSpinBox):
     def __init__(self, typed: tuple[float, float] | None = None, **given: Any) -> None:
         super().__init__(**given)
         self._typed = typed
+        self.setKeyboardTracking(False)  # "2" on the way to "250" is no value yet
         plain_locale(self)
 
     def validate(self, text: str, at: int) -> tuple[QValidator.State, str, int]:
