@@ -253,3 +253,36 @@ def test_nothing_to_draw_is_said_in_one_line(folder, capsys, tmp_path):
     (folder / "count.json").write_text(json.dumps(made))
     assert draw(folder) == 1
     assert "lacks polygons" in capsys.readouterr().err
+
+
+def unsure_cells(folder: Path) -> list[dict[str, str]]:
+    """Give classes to the cells of a count, as `classify` would: two in three a."""
+    rows = rows_of(folder / "cells.csv")
+    for i, row in enumerate(rows):
+        row["class"] = "unsure" if i % 3 == 0 else "a"
+    write(folder / "cells.csv", rows)
+    counts = rows_of(folder / "counts.csv")
+    names = {"a": 16, "unsure": 8}
+    write(folder / "counts.csv", [*counts, *(counts[0] | {"class": n, "count": str(c)}
+                                             for n, c in names.items())])  # fmt: skip
+    return rows
+
+
+def test_an_audit_on_paper_that_agrees_with_unsure_cells_changes_nothing(folder, capsys):
+    assert len(unsure_cells(folder)) == 24
+    assert main(["audit", "draw", str(folder), "--fields", "20"]) == 0
+    told = capsys.readouterr().err
+    assert "holds 12 fields of this size: all are drawn" in told
+    assert "'true unsure'" in told
+    rows = rows_of(folder / "fields.csv")
+    assert len(rows) == 12
+    columns = ["found a", "found unsure", "true a", "true unsure"]
+    assert list(rows[0])[4:] == columns
+    agreed = [r | {"true a": r["found a"], "true unsure": r["found unsure"]} for r in rows]
+    write(folder / "fields.csv", [agreed[0] | {"true unsure": ""}, *agreed[1:]])
+    assert apply(folder) == 1
+    assert "'' in column true unsure is no count" in capsys.readouterr().err
+    write(folder / "fields.csv", agreed)
+    assert apply(folder) == 0
+    found = {r["class"]: r["estimate"] for r in rows_of(folder / "counts.csv")}
+    assert found == {"all": "24.0", "a": "16.0", "unsure": ""}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from histoprompt.core.classes import Classes, read_classes, write_classes
+from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.classes import Classes, cell_colours, read_classes, write_classes
 from histoprompt.core.errors import LabelError
 
 
@@ -65,3 +68,28 @@ def test_classes_of_objects_that_are_not_there_are_refused():
     classes.check(np.arange(1, 20, dtype=np.uint32))
     with pytest.raises(LabelError, match=r"7 ids .* 3, 4, 5, 6, 7 \.\.\."):
         classes.check(np.array([1, 2], np.uint32))
+
+
+def test_a_class_of_objects_keeps_its_colour_when_others_come():
+    """Colours go by the first object of a class, not by the alphabet."""
+    names = {3: "tumour", 9: "stroma"}
+    before = Classes(names).palette(["stroma", "tumour"])
+    assert len(set(before.values())) == 2
+    after = Classes({**names, 12: "artefact"}).palette(["artefact", "nucleus", "stroma", "tumour"])
+    assert {name: after[name] for name in before} == before
+    assert len(set(after.values())) == 4
+    alone = Classes().palette(["nucleus"])
+    assert after["nucleus"] == alone["nucleus"]
+    chosen = Classes(names, {"stroma": before["tumour"]}).palette(["stroma", "tumour"])
+    assert chosen["stroma"] == before["tumour"] != chosen["tumour"]
+
+
+@given(st.permutations(["a", "b", "c", "d", UNSURE]), st.integers(0, 4))
+def test_cells_have_the_colour_of_their_class_in_any_order(names, known):
+    palette = ("c", "gone", "a", "b", "d")[:known]
+    colours = cell_colours(names, palette)
+    for name in palette:
+        if name in names:
+            assert colours[name] == cell_colours([], ("c", "gone", "a", "b", "d"))[name]
+    assert colours[UNSURE] == cell_colours([UNSURE])[UNSURE]
+    assert len({colours[name] for name in names}) == len(names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from histoprompt.core.contours import fill
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
+from histoprompt.core.score_files import read_scores, write_scores, write_tiles
 from histoprompt.core.score_map import ScoreMap, Threshold
 from histoprompt.core.score_regions import find_regions, paint_regions, region_raster
 from histoprompt.core.tiling import TileGrid
@@ -117,3 +120,34 @@ def test_parts_that_do_not_fit_are_refused():
     two = np.repeat(scores.scores, 2, axis=1)
     with pytest.raises(ValueError, match="twice"):
         ScoreMap(("a", "a"), two, scores.places, scores.grid)
+
+
+@settings(max_examples=60)
+@given(
+    rasters(), st.floats(0, 1), st.integers(1, 5),
+    st.dictionaries(st.integers(0, 50), st.booleans(), max_size=12),
+)  # fmt: skip
+def test_marked_tiles_are_in_or_out_whatever_they_score(tmp_path_factory, raster, cut, least, said):
+    scores = map_of(raster)
+    marks = {tile: yes for tile, yes in said.items() if tile < len(scores)}
+    scores = scores.with_threshold("tumour", Threshold(cut, "typed")).with_marks("tumour", marks)
+    regions = find_regions(scores, "tumour", least_tiles=least)
+    painted = paint_regions(regions, SLIDE.shape).read(SLIDE)
+    shown = region_raster(scores, "tumour", least_tiles=least)
+    for tile, yes in marks.items():
+        box = scores.box(tile)
+        assert (painted[box.slices()] > 0).all() == yes == (painted[box.slices()] > 0).any()
+        assert (shown[tuple(scores.places[tile])] > 0) == yes
+    for tile in range(len(scores)):
+        if tile not in marks and scores.column("tumour")[tile] < np.float32(cut):
+            assert not painted[scores.box(tile).slices()].any()
+    assert [r.id for r in regions] == [*range(1, len(regions) + 1)]
+    assert np.array_equal(np.unique(shown[shown > 0]), np.arange(1, len(regions) + 1))
+    folder = tmp_path_factory.mktemp("map")
+    write_scores(folder / "scores.zarr", scores)
+    again = read_scores(folder / "scores.zarr")
+    assert np.array_equal(again.inside("tumour"), scores.inside("tumour"))
+    write_tiles(folder / "tiles.csv", scores)
+    with (folder / "tiles.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(rows[tile]["in tumour"] == str(int(yes)) for tile, yes in marks.items())

@@ -17,6 +17,7 @@ from histoprompt.pipelines.audit_plan import (
     field_boxes,
     field_order,
     plan_audit,
+    sizes,
 )
 from simulated_slides import Tissue, audited, gone_on, planned, simulate
 
@@ -177,6 +178,78 @@ def test_a_perfect_count_stays_as_it_is_but_is_not_certain():
         assert count.estimate == count.found
         assert count.low < count.found < count.high
     assert str(counts[0]).startswith(f"a: {counts[0].found} (")
+
+
+TEN_ALIKE = AuditPlan((), ("a", "b"), np.tile([[3, 0, 1]], (10, 1)), np.arange(10), 5)
+"""Ten fields with three cells of class a and one unsure cell each; all are as likely drawn."""
+
+
+def test_an_audit_that_agrees_changes_no_count():
+    """Unsure cells are cells: 40 of them, of which 30 are of class a and 10 of no class."""
+    for fields in (5, 10):
+        plan = TEN_ALIKE.longer(fields - 5)
+        agreed = np.tile([[3, 0, 1]], (fields, 1))
+        a, b, total = corrected_counts(plan, agreed)
+        assert (a.found, a.estimate) == (30, 30)
+        assert (b.found, b.estimate) == (0, 0)
+        assert (total.name, total.found, total.estimate) == (TOTAL, 40, 40)
+        assert f"{fields} audited cells stay unsure and are in no class" in a.note
+        assert "unsure" not in total.note
+    assert (total.low, total.high) == (40, 40)
+    assert corrected_counts(TEN_ALIKE, agreed[:5, :2])[-1].estimate == 40
+
+
+def test_a_count_is_corrected_as_on_paper():
+    """Half of the fields were audited, so every error seen there stands for two.
+
+    One unsure cell is a b, one cell was missed (an a), one unsure cell is no cell, one a is
+    unsure: a errs by 1 - 1 = 0, b by 1, all cells by 1 - 1 = 0.
+    """
+    truth = np.tile([[3, 0, 1]], (5, 1))
+    truth[0] = 3, 1, 0
+    truth[1] = 4, 0, 1
+    truth[2] = 3, 0, 0
+    truth[3] = 2, 0, 2
+    a, b, total = corrected_counts(TEN_ALIKE, truth)
+    assert [c.estimate for c in (a, b, total)] == [30, 2, 40]
+    truth[4] = 4, 0, 1
+    a, b, total = corrected_counts(TEN_ALIKE, truth)
+    assert [c.estimate for c in (a, b, total)] == [32, 2, 42]
+    assert "4 audited cells stay unsure" in a.note
+
+
+def test_one_class_and_unsure_cells_have_a_total():
+    plan = AuditPlan((), ("a",), np.tile([[3, 1]], (10, 1)), np.arange(10), 10)
+    assert plan.columns == ("a", UNSURE)
+    one, total = corrected_counts(plan, np.tile([[3, 1]], (10, 1)))
+    assert (one.estimate, total.estimate) == (30, 40)
+    assert AuditPlan((), ("a",), plan.found * (1, 0), plan.order, 10).columns == ("a",)
+
+
+@pytest.mark.parametrize("fields", [8, 20])
+def test_intervals_cover_cells_and_classes_where_many_are_unsure(fields):
+    """Of the cells found a fifth is unsure; the auditor knows the class of two in three."""
+    rng = np.random.default_rng(fields)
+    hits = []
+    for _ in range(500):
+        true, found = simulate(Tissue(30, 0.6, 0.15, 0.1), rng)
+        unsure = rng.binomial(found, 0.2)
+        counts = np.stack([found - unsure, unsure], axis=1)
+        plan = AuditPlan((), ("a",), counts, field_order(sizes(counts), rng), fields)
+        left = np.minimum(rng.binomial(unsure, 1 / 3), true)
+        truth = np.stack([true - left, left], axis=1)
+        of_a, total = corrected_counts(plan, truth[plan.chosen])
+        hits.append([c.low <= t <= c.high for c, t in
+                     ((of_a, (true - left).sum()), (total, true.sum()))])  # fmt: skip
+    assert (np.mean(hits, axis=0) >= 0.925).all()
+    assert (np.mean(hits, axis=0) <= 0.975).all()
+
+
+def test_it_is_said_why_there_are_no_more_fields():
+    plan = plan_audit(scattered(200), field_boxes(Box(0, 0, 300, 300), 100), 10)
+    assert plan.fields == 9
+    assert plan.all_drawn == "What was counted holds 9 fields of this size: all are drawn."
+    assert plan_audit(scattered(200), field_boxes(Box(0, 0, 300, 300), 100), 8).all_drawn == ""
 
 
 def test_a_whole_audit_is_the_truth():

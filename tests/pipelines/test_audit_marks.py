@@ -24,12 +24,21 @@ def cell_at(row: float, col: float) -> int:
     return int(CELLS.id[near][0]) if near.any() else 0
 
 
-def truth(*marks: tuple[float, float, str]) -> tuple[int, ...]:
-    return truth_by_marks(FIELD, ("a", "b"), CELLS, [Mark(*m) for m in marks], cell_at)
+def truth(*marks: tuple[float, float, str], columns=("a", "b")) -> tuple[int, ...]:
+    return truth_by_marks(FIELD, columns, CELLS, [Mark(*m) for m in marks], cell_at)
 
 
 def test_without_marks_it_is_what_was_found():
     assert truth() == (1, 1)
+    assert truth(columns=("a", "b", UNSURE)) == (1, 1, 1)
+
+
+def test_an_unsure_cell_is_a_cell_until_it_is_said_to_be_none():
+    columns = ("a", "b", UNSURE)
+    assert truth((10, 25, "a"), columns=columns) == (2, 1, 0)
+    assert truth((10, 25, NOT_A_CELL), columns=columns) == (1, 1, 0)
+    assert truth((10, 25, "a"), (10, 25, UNSURE), columns=columns) == (1, 1, 1)
+    assert truth((2, 30, UNSURE), (10, 5, UNSURE), columns=columns) == (0, 1, 3)
 
 
 def test_a_missed_cell_is_one_more():

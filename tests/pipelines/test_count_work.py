@@ -280,17 +280,24 @@ def test_a_damaged_audit_is_named(tmp_path):
 # -- the pyramid -------------------------------------------------------------------------------
 
 
-def test_reduced_labels_are_every_other_pixel(tmp_path):
+def test_reduced_labels_lie_where_the_cells_do(tmp_path):
+    """Pixel (r, c) of the i-th copy covers the level-0 pixels [r, r + 1) x 2^i of the region."""
     region = Box(7, 9, 7 + 1700, 9 + 2300)
     store = CountStore(tmp_path, region, {})
-    labels = np.zeros((40, 1000), np.int32)
-    labels[5:30, 3:900] = 1
-    box = Box(500, 490, 540, 1490)
+    at = np.argwhere(np.ones((9, 12), bool)) * 24 + 15
+    at = at + np.random.default_rng(0).integers(-3, 4, at.shape)
+    rows, cols = np.indices((230, 310))
+    labels = np.zeros((230, 310), np.int32)
+    for value, (r, c) in enumerate(at, start=1):
+        labels[(rows - r) ** 2 + (cols - c) ** 2 <= 8**2] = value
+    box = Box(420, 430, 650, 740)
     store.draw(labels, box)
-    store.append((0, 0), np.zeros(1, record_type(0)), Head(), box)
+    store.append((0, 0), np.zeros(len(at), record_type(0)), Head(), box)
     levels = label_pyramid(store, Task())
     assert [level.shape for level in levels] == [(1700, 2300), (850, 1150), (425, 575)]
-    whole = np.asarray(levels[0][:])
-    assert whole.max() == 1
     for i, level in enumerate(levels):
-        assert np.array_equal(np.asarray(level[:]), whole[:: 1 << i, :: 1 << i])
+        shown = np.asarray(level[:])
+        middles = np.array([np.argwhere(shown == v).mean(axis=0) for v in range(1, len(at) + 1)])
+        moved = (middles + 0.5) * 2**i - 0.5 + (7, 9) - at - (420, 430)
+        assert np.abs(moved.mean(axis=0)).max() < 0.08 * 2**i
+        assert (shown > 0).sum() * 4**i == pytest.approx((labels > 0).sum(), rel=0.05)

@@ -27,10 +27,10 @@ def store(slide, tmp_path):
         yield store
 
 
-def _fill(slide, store, region=None, task=None):
+def _fill(slide, store, region=None, task=None, **more):
     manager = ModelManager("cpu", 100.0, load=dark_things)
     return fill_store(
-        slide, region or slide.box, store, card=CARD, manager=manager, task=task or Task()
+        slide, region or slide.box, store, card=CARD, manager=manager, task=task or Task(), **more
     )
 
 
@@ -84,3 +84,29 @@ def test_too_large_a_region_is_refused_with_its_size(store):
     big = Slide.from_arrays("big", [np.zeros((5000, 300, 3), np.uint8)], mpp=0.25)
     with pytest.raises(RegionError, match="5000 x 300"):
         _fill(big, store, Box(0, 0, 5000, 300))
+
+
+def test_nuclei_get_the_class_that_was_asked_for(slide, store):
+    array = np.ones((11, 11), bool)
+    row, col = MIDDLES[0]
+    mine = store.commit(Mask(array, Frame.of_array(array, (row - 5, col - 5))))
+    count, change = _fill(slide, store, class_name="lymphocyte")
+    new = [i for i in store.ids().tolist() if i != mine]
+    assert count == len(new) == len(MIDDLES) - 1
+    assert {store.class_of(i) for i in new} == {"lymphocyte"}
+    assert store.class_of(mine) == ""
+    assert change.op == "all nuclei"
+    store.undo()
+    assert store.ids().tolist() == [mine]
+    store.redo()
+    assert {store.class_of(i) for i in new} == {"lymphocyte"}
+
+
+@pytest.mark.parametrize("rule", ["keep", "overwrite"])
+def test_the_overlap_rule_says_who_gets_shared_pixels(slide, store, rule):
+    row, col = MIDDLES[0]
+    array = np.ones((3, 3), bool)  # a ninth of the nucleus, no reason to leave it out
+    mine = store.commit(Mask(array, Frame.of_array(array, (row - 1, col - 1))))
+    count, _ = _fill(slide, store, rule=rule)
+    assert count == len(MIDDLES)
+    assert (store.read(slide.box)[row, col] == mine) == (rule == "keep")

@@ -15,6 +15,7 @@ from histoprompt.core.errors import (
     RegionError,
 )
 from histoprompt.core.geometry import Box
+from histoprompt.core.score_regions import find_regions
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -213,7 +214,7 @@ def test_scales_see_more_around_the_same_cells(slide, job, model):
     cosines = [v.similarities(np.eye(3, dtype=np.float32)) for v in seen.vectors]
     assert np.allclose(seen.similarities(np.eye(3, dtype=np.float32)), np.mean(cosines, axis=0))
     edge = np.flatnonzero(is_purple(plain))[0]
-    assert wide.scores[edge] < plain.scores[edge]
+    assert cosines[0][edge] @ cosines[1][edge] < 0.99  # pink is seen above, at the second scale
 
 
 def test_temperature_softens_and_keeps_the_border(slide, job):
@@ -269,14 +270,45 @@ def test_a_typed_threshold_says_so():
             typed(value)
 
 
-def test_what_lies_outside_the_slide_is_white(slide):
+def test_no_tile_is_scored_by_what_lies_outside_of_the_slide(job):
+    """A slide of 2.4 by 3.6 tiles, purple all over: no tile is told to be glass, at any scale."""
+    purple = np.full((77, 115, 3), (150, 110, 180), np.uint8)
+    slide = Slide.from_arrays("purple", [purple], mpp=0.5)
     plan = plan_tiles(slide, CARD)
-    inside = read_tile(slide, plan, (1, 1))
-    assert inside.shape == (16, 16, 3)
-    corner = read_square(slide, Box(-16, -16, 16, 16), 16)
-    assert (corner[:8] == 255).all()
-    assert (corner[8:, 8:] < 255).any(axis=2).all()
-    assert (read_square(slide, Box(-64, -64, -32, -32), 16) == 255).all()
+    assert len(plan) == 3 * 4
+    for seen in (plan, plan.scaled(2.0)):
+        for place in seen.places.tolist():
+            window = seen.window(tuple(place))
+            assert window.shape == (seen.side, seen.side)
+            assert slide.box.covers(window)
+            assert seen.grid.tile(*place).inner.intersection(window)
+    params = ScoreParams(("purple", "pink"), ("glass",), scales=(1.0, 2.0))
+    scores, _ = score(slide, params, job, Task())
+    assert scores.column("purple").min() > 0.9
+    (region,) = find_regions(scores, "purple")
+    assert region.area_um2 == 77 * 115 * 0.25
+
+
+def test_a_slide_smaller_than_a_tile_is_mirrored_and_not_white(job):
+    slide = Slide.from_arrays("small", [np.full((20, 50, 3), (150, 110, 180), np.uint8)], mpp=0.5)
+    plan = plan_tiles(slide, CARD)
+    for place in plan.places.tolist():
+        assert (read_tile(slide, plan, tuple(place)) == (150, 110, 180)).all()
+    rng = np.random.default_rng(0)
+    slide = Slide.from_arrays("noise", [rng.integers(0, 255, (24, 48, 3), np.uint8)], mpp=0.5)
+    square = read_square(slide, Box(0, 0, 32, 32), 32)
+    part = slide.levels[0][:, :32]
+    assert np.array_equal(square, np.concatenate([part, part[:-9:-1]]))
+
+
+def test_tiles_that_are_mostly_glass_are_left_out(slide, job):
+    """The tissue ends at column 384: the tenth tile of 40 pixels holds 24 of it, the eighth of 54
+    holds 6, and what the coarse picture of the tissue adds.
+    """
+    for pixels, last in ((20, 9), (27, 6)):
+        plan = plan_tiles(slide, replace(CARD, input_size=pixels))
+        assert plan.side == 2 * pixels
+        assert plan.places[:, 1].max() == last
 
 
 def test_the_size_on_disk_is_foretold(slide, job):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from histoprompt.core.contours import fill
 from histoprompt.core.errors import PromptError
 from histoprompt.core.score_regions import find_regions
 from histoprompt.core.task import Task
@@ -13,6 +14,7 @@ from histoprompt.pipelines.gallery import gallery
 from histoprompt.pipelines.mark_book import MarkBook
 from histoprompt.pipelines.region_steps import fit_all, write_all
 from histoprompt.pipelines.score import ask, score
+from histoprompt.pipelines.score_run import finish
 from histoprompt.pipelines.score_session import ScoreSession
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 
@@ -118,3 +120,32 @@ def test_what_is_written_is_what_is_shown(work, slide, job, tmp_path):
     assert said.startswith("1 region, ")
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson"}
+
+
+def test_marks_bind_at_any_threshold_before_and_after_they_are_learnt(work, tmp_path):
+    """The highest tile is marked no and the lowest yes, which no threshold can do."""
+    order = np.argsort(work.scores.column("purple"))
+    low, high = int(order[0]), int(order[-1])
+    work.mark("purple", low, True)
+    work.mark("purple", high, False)
+    for step in (lambda: None, lambda: calibrate(work), lambda: work.set_threshold("purple", 0.9)):
+        step()
+        inside = work.scores.inside("purple")
+        assert (inside[low], inside[high]) == (True, False)
+        covered = [
+            any(fill([r.outline], work.scores.box(tile)).all()
+                for r in find_regions(work.scores, "purple"))
+            for tile in (low, high)
+        ]  # fmt: skip
+        assert covered == [True, False]
+    work.mark("purple", high, None)
+    assert work.scores.inside("purple")[high]
+    assert work.book.undo()
+    work.refresh("purple")
+    assert not work.scores.inside("purple")[high]
+    said = {"purple": {low: False, high: True}}
+    found = finish(work.scores, work.seen, marks=said, thresholds={"purple": 1.0}, least_tiles=99)
+    inside = found.scores.inside("purple")
+    assert (inside[low], inside[high]) == (False, True)
+    (region,) = found.regions  # fewer than 99 tiles, but one of them was marked yes
+    assert fill([region.outline], work.scores.box(high)).all()

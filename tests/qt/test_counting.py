@@ -11,6 +11,8 @@ import pytest
 from five_discs import DarkThings
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.jobs import Jobs
+from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import ModelError
 from histoprompt.core.ihc import DabThresholds
 from histoprompt.core.slide import Slide
@@ -248,3 +250,35 @@ def test_a_missing_classifier_is_named(counted, qtbot):
     counting.classes.load(Path("nowhere.safetensors"))
     until(lambda: "nowhere" in heard.texts[-1])
     assert counting.classes.how == ""
+
+
+def test_classes_keep_their_colours_when_they_are_learnt_and_when_others_go(counted, jobs, qtbot):
+    """Made as tumour, lymphocyte; learnt classes are sorted by name, colours are not."""
+    counting, _ = counted
+    alone = cell_colours(["tumour", "lymphocyte"])
+    tumour, lymphocyte = alone["tumour"], alone["lymphocyte"]
+    classing = counting.classes
+    classing.add_class("tumour")
+    classing.add_class("lymphocyte")
+    large = np.argsort(counting.cells.area_um2)
+    classing.label(counting.cells.id[large[-3:]].tolist(), "tumour")
+    classing.label(counting.cells.id[large[:3]].tolist(), "lymphocyte")
+    until(lambda: len(counting.cells.classes) == 3)
+
+    def colours() -> dict[str, object]:
+        return cell_colours(counting.cells.classes, counting.cells.palette)
+
+    assert list(counting.cells.classes) == ["lymphocyte", "tumour", UNSURE]
+    assert (colours()["tumour"], colours()["lymphocyte"]) == (tumour, lymphocyte)
+    classing.remove_class("tumour")
+    classing.add_class("a new one")
+    assert colours()["lymphocyte"] == lymphocyte
+    classing.undo()
+    classing.undo()
+    assert colours()["tumour"] == tumour
+    again, _ = controller(jobs)
+    again.count(SLIDE, CHOICE, SLIDE.box)
+    until(lambda: again.work is not None)
+    found = cell_colours(["lymphocyte", "tumour"], again.cells.palette)
+    assert (found["tumour"], found["lymphocyte"]) == (tumour, lymphocyte)
+    assert again.cells.palette[2] == "a new one"

@@ -154,12 +154,19 @@ def test_all_nuclei_of_a_drawn_box_are_committed_and_the_box_is_gone(dock, until
     annotator = dock.session.annotator
     box = Box(0, 0, 145, 95)
     annotator.prompts.boxes.add_rectangles(layers.box_vertices(box))
+    dock._class.setText("plasma cell")
     dock._actions["find_all"].click()
-    until(lambda: "in the box" in dock._status.text() and "Found" in dock._status.text())
+    until(
+        lambda: (
+            "in the box of the class 'plasma cell'" in dock._status.text()
+            and "Found" in dock._status.text()
+        )
+    )
     assert annotator.prompts.empty
     labels = annotator.store.read(annotator.slide.box)
     inside = [place for place in NUCLEI if box.contains(*place)]
     assert any(labels[place] for place in inside)
+    assert {annotator.store.class_of(i) for i in annotator.store.ids()} == {"plasma cell"}
     assert not any(labels[place] for place in NUCLEI if place not in inside)
     annotator.undo()
     assert annotator.store.count == 0

@@ -206,7 +206,8 @@ class Annotator:
             return
         if drawn is not None:
             self.clear()
-        self.nuclei.fill(region.to_pixels(), "in view" if drawn is None else "in the box")
+        where = "in view" if drawn is None else "in the box"
+        self.nuclei.fill(region.to_pixels(), where, self.params)
 
     @property
     def busy(self) -> bool:

@@ -38,11 +38,13 @@ class AuditLayers:
 
     def __init__(self, shown: CountLayers) -> None:
         self._shown, self._says = shown, ""
-        self._classes: tuple[str, ...] = ()
+        self._colours = cell_colours(())
 
-    def show(self, box: Box, marks: Sequence[Mark], classes: Sequence[str]) -> None:
-        """Frame a field, look at it, and take points."""
-        self._classes = tuple(classes)
+    def show(
+        self, box: Box, marks: Sequence[Mark], classes: Sequence[str], palette: Sequence[str] = ()
+    ) -> None:
+        """Frame a field, look at it, and take points in colours of a palette of `CellTable`."""
+        self._colours = cell_colours(classes, palette)
         frame, points = self._frame(), self._points()
         frame.data = []
         frame.add_rectangles(
@@ -110,7 +112,7 @@ class AuditLayers:
         """Discs in the colours of classes, red crosses on what is no cell."""
         if not len(points.data):
             return
-        colours = {**cell_colours(self._classes), NOT_A_CELL: _RED}
+        colours = {**self._colours, NOT_A_CELL: _RED}
         names = [str(name) for name in points.features[_NAME]]
         points.face_color = np.array([colours.get(name, _RED) for name in names]) / 255
         points.symbol = ["cross" if name == NOT_A_CELL else "disc" for name in names]

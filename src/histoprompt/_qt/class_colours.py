@@ -42,9 +42,12 @@ class ClassColormap(CyclicLabelColormap):
         return found
 
 
-def colormap_of(classes: Sequence[str]) -> ClassColormap:
-    """Colours of classes, in their order; the first colour of the map is that of the background."""
-    colours = cell_colours(classes)
+def colormap_of(classes: Sequence[str], palette: Sequence[str] = ()) -> ClassColormap:
+    """Colours of classes, in their order; the first colour of the map is that of the background.
+
+    `palette` is that of `CellTable`.
+    """
+    colours = cell_colours(classes, palette)
     rows = [(0.0, 0.0, 0.0, 0.0)]
     rows += [(r / 255, g / 255, b / 255, 1.0) for r, g, b in (colours[c] for c in classes)]
     return ClassColormap(colors=np.array(rows, np.float32))

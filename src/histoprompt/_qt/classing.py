@@ -11,7 +11,7 @@ from psygnal import Signal
 from histoprompt._qt.jobs import Jobs
 from histoprompt._qt.messages import many
 from histoprompt._qt.undo import UndoStack
-from histoprompt.core.cell_table import CellTable
+from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
 from histoprompt.core.task import Task
@@ -74,6 +74,21 @@ class Classing:
             self._history = History(work.folder, work.cells)
         except HistopromptError as error:
             self.failed.emit(str(error))
+        self._colour()
+
+    def _colour(self) -> None:
+        """Let cells have the colours that classes were given when they were met first."""
+        if self._history is None or self.cells is None:
+            return
+        now = self._history.now
+        met = now.having_met(n for n in self.cells.classes if n not in (UNSURE, UNCLASSIFIED))
+        if met.palette != now.palette:
+            try:
+                self._history.amend(met)
+            except HistopromptError as error:
+                self.failed.emit(str(error))
+        if self.cells.palette != met.palette:
+            self.cells = replace(self.cells, palette=met.palette)
 
     def holds(self, cell: int) -> bool:
         """Whether there is a cell of this id; ids are numbers in the table, from 1."""
@@ -130,6 +145,7 @@ class Classing:
 
     def _walked(self, walked: bool) -> bool:
         if walked:
+            self._colour()
             self.labelled.emit()
             self.relearn()
         return walked
@@ -144,6 +160,7 @@ class Classing:
             self.failed.emit(str(error))
             return
         self._steps.push(title, self._back, self._again, self)
+        self._colour()
         self.labelled.emit()
         self.relearn()
 
@@ -305,4 +322,5 @@ class Classing:
 
     def _show(self, cells: CellTable, how: str) -> None:
         self.cells, self.how = cells, how
+        self._colour()
         self.classified.emit()

@@ -68,7 +68,7 @@ class CountLayers:
             multiscale=len(work.levels) > 1,
             name=CELLS,
             opacity=0.55,
-            colormap=colormap_of(cells.classes),
+            colormap=colormap_of(cells.classes, cells.palette),
             metadata=provenance(kind="count", folder=str(work.folder)),
             **transform_of(self.image, frame),
         )
@@ -87,7 +87,7 @@ class CountLayers:
         features = layer.features
         features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
         features["score"] = cells.score
-        wanted = colormap_of(cells.classes)
+        wanted = colormap_of(cells.classes, cells.palette)
         wanted.show(cells.id, cells.code)
         # Setting a map looks up what is in view and sends the colours to the graphics card.
         layer.colormap = wanted
@@ -105,7 +105,7 @@ class CountLayers:
         rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
         layer.data = np.stack([cells.row[rows], cells.col[rows]], axis=1)
         names = [labels[int(i)] for i in cells.id[rows]]
-        colours = cell_colours(dict.fromkeys((*cells.classes, *sorted(names))))
+        colours = cell_colours((*cells.classes, *sorted(names)), cells.palette)
         if len(rows):
             layer.face_color = np.array([colours[name] for name in names]) / 255
 

@@ -264,4 +264,4 @@ def _summary(work: Work) -> str:
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
             "Press Count to go on; what is dark is not counted yet."
         )
-    return " ".join((text, *work.ground.warnings()))
+    return " ".join((text, *work.notes, *work.ground.warnings()))

@@ -12,6 +12,7 @@ from psygnal import Signal
 from histoprompt._qt import layers, work_area
 from histoprompt._qt.committed import CommittedObjects
 from histoprompt._qt.jobs import Job, Jobs
+from histoprompt._qt.prompt_params import PromptParams
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
@@ -149,21 +150,28 @@ class Nuclei:
 
     # -- all at once -------------------------------------------------------------------------
 
-    def fill(self, region: Box, where: str) -> None:
+    def fill(self, region: Box, where: str, params: PromptParams) -> None:
         """Commit all nuclei of a level-0 region that are not committed yet, in the background.
 
-        `where` tells the user which region it is.
+        `where` tells the user which region it is; class and overlap are those of `params`.
         """
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
-            partial(fill_store, card=self.card, manager=self._manager, weights=self._weights),
+            partial(
+                fill_store,
+                card=self.card,
+                manager=self._manager,
+                weights=self._weights,
+                class_name=params.class_name,
+                rule=params.rule,
+            ),
             self._slide,
             region,
             self._committed.store,
             lane="batch",
             key=FILLING,
             title="Finding nuclei",
-            on_done=partial(self._on_filled, where),
+            on_done=partial(self._on_filled, where, params.class_name),
             on_error=self.status.emit,
             on_cancel=self._on_cancelled,
             on_progress=self.progress.emit,
@@ -201,9 +209,10 @@ class Nuclei:
         if not _busy(self._looking):
             self.status.emit(f"{len(self._map)} nuclei found: click one that is outlined.")
 
-    def _on_filled(self, where: str, found: tuple[int, Change | None]) -> None:
+    def _on_filled(self, where: str, class_name: str, found: tuple[int, Change | None]) -> None:
         count, change = found
-        self._committed.show_change(change, f"Found {count} new nuclei {where}")
+        kind = f" of the class {class_name!r}" if class_name else ""
+        self._committed.show_change(change, f"Found {count} new nuclei {where}{kind}")
 
     def _on_cancelled(self) -> None:
         self.status.emit("Cancelled: no nucleus was committed; labels are as they were.")

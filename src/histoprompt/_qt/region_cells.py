@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,6 +75,7 @@ class RegionCells:
         self._source: Work | None = None
         self.counts: RegionCounts | None = None
         self.cuts: dict[str, float] = {}
+        self._marks: dict[str, dict[int, bool]] = {}
         self.counted.emit()
 
     def wish(self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]) -> ChainWish:
@@ -106,20 +107,24 @@ class RegionCells:
         done = partial(self._on_named, source, now.job.card.title)
         self._batch.run(tell_apart, *given, title="Naming cells", done=done)
 
-    def take(self, found: Chained, cuts: Mapping[str, float], scorer: str) -> None:
+    def take(self, found: Chained, scores: ScoreMap, texts: Sequence[str], scorer: str) -> None:
         """Show what the chain came to, and let the Count dock work on it.
 
         Parameters
         ----------
         found : Chained
-        cuts : mapping of str to float
-            Thresholds of the texts whose regions they are.
+        scores : ScoreMap
+            What regions were cut from.
+        texts : sequence of str
+            Those whose regions they are.
         scorer : str
             Title of the model that told cells apart.
         """
         if found.work is not self._counting.work:
             self._counting.show(found.work)
-        self._source, self.counts, self.cuts = found.work, found.counts, dict(cuts)
+        self._source, self.counts = found.work, found.counts
+        self.cuts = {text: scores.thresholds[text].value for text in texts}
+        self._marks = {text: dict(scores.marks.get(text, {})) for text in texts}
         if found.named:
             self._name(found.work, found.counts, scorer)
         else:
@@ -151,22 +156,25 @@ class RegionCells:
             self._layers.hide_maps()
 
     def outdated(self, work: ScoreSession) -> list[str]:
-        """Texts whose regions were counted in and have another threshold now, or are gone."""
-        now = cuts_of(work.scores)
+        """Texts whose regions were counted in and have other thresholds or marks now, or none."""
+        now = {text: cut.value for text, cut in work.scores.thresholds.items()}
         return [
-            text for text, cut in self.cuts.items() if not np.isclose(now.get(text, np.nan), cut)
+            text
+            for text, cut in self.cuts.items()
+            if not np.isclose(now.get(text, np.nan), cut)
+            or dict(work.scores.marks.get(text, {})) != self._marks[text]
         ]
 
     # -- what came of it ---------------------------------------------------------------------
 
     def _on_counted(self, now: Current, found: tuple[Chained, ScoreMap]) -> None:
         chained, scores = found
-        self.take(chained, {now.text: scores.thresholds[now.text].value}, now.job.card.title)
+        self.take(chained, scores, (now.text,), now.job.card.title)
 
     def _on_gathered(self, scorer: str, found: tuple[Chained, ScoreMap]) -> None:
         chained, scores = found
         if chained.work.progress.done:
-            self.take(chained, cuts_of(scores), scorer)
+            self.take(chained, scores, scores.texts, scorer)
         else:
             self._batch.status.emit("Cancelled before any cell was counted; the regions stay.")
 
@@ -203,11 +211,6 @@ class RegionCells:
             done = f"{len(work.progress.done)} of {many(work.progress.total, 'tile')}"
             return f"Stopped after {done}: {text} Press the same button to go on."
         return f"{text} {_named(counts)} {_REVIEW}" if found.named else text
-
-
-def cuts_of(scores: ScoreMap) -> dict[str, float]:
-    """The thresholds of all texts."""
-    return {text: cut.value for text, cut in scores.thresholds.items()}
 
 
 def _named(counts: RegionCounts) -> str:

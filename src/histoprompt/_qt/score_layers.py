@@ -136,7 +136,7 @@ class ScoreLayers:
         if not len(cells):
             self._drop(self._own.pop(CELLS, None))
             return
-        palette = cell_colours(cells.classes)
+        palette = cell_colours(cells.classes, cells.palette)
         colours = (np.array([palette[name] for name in cells.classes]) / 255)[cells.code]
         facts = {
             "class": pd.Categorical.from_codes(cells.code, list(cells.classes)),

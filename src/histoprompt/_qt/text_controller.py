@@ -15,7 +15,7 @@ from histoprompt._qt.best_tiles import BestTiles
 from histoprompt._qt.camera import fly_to
 from histoprompt._qt.fitting import Fitting
 from histoprompt._qt.region_actions import Current, RegionActions
-from histoprompt._qt.region_cells import RegionCells, Wanted, cuts_of
+from histoprompt._qt.region_cells import RegionCells, Wanted
 from histoprompt._qt.score_layers import ScoreLayers
 from histoprompt._qt.session import Session
 from histoprompt._qt.text_search import Found, Search, TextSearch
@@ -241,7 +241,7 @@ class TextController:
 
     def _on_chained(self, found: Chained, scores: ScoreMap) -> None:
         assert self._search is not None  # found before it was counted in
-        self.cells.take(found, cuts_of(scores), self._search.job.card.title)
+        self.cells.take(found, scores, scores.texts, self._search.job.card.title)
         self.changed.emit()
 
     def _on_ended(self) -> None:

@@ -7,7 +7,9 @@ import secrets
 from pathlib import Path
 
 from histoprompt.cli.speech import say, tell
+from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields, draw_more
+from histoprompt.pipelines.count_audit import Audit
 
 
 def add(audit: argparse.ArgumentParser) -> None:
@@ -41,6 +43,7 @@ def _draw(args: argparse.Namespace) -> None:
     if args.more is not None:
         audit = draw_more(args.folder, args.more)
         tell(f"{audit.plan.fields} of {len(audit.plan.boxes)} fields -> {args.folder / FIELDS_CSV}")
+        _tell(audit)
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     audit = draw_fields(args.folder, args.fields, seed, args.slide)
@@ -48,6 +51,18 @@ def _draw(args: argparse.Namespace) -> None:
         f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
     )
+    _tell(audit)
+
+
+def _tell(audit: Audit) -> None:
+    """Why there are not more fields, and what to enter of unsure cells."""
+    if audit.plan.all_drawn:
+        say(f"note: {audit.plan.all_drawn}")
+    if UNSURE in audit.plan.columns:
+        say(
+            "note: 'true unsure' takes the cells whose class cannot be told: they are cells of "
+            "the total and of no class."
+        )
 
 
 def _apply(args: argparse.Namespace) -> None:

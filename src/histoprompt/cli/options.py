@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from histoprompt.cli.speech import lines
-from histoprompt.core.errors import ExportError, RegionError
+from histoprompt.core.errors import ExportError, RegionError, SlideError
+from histoprompt.core.typed_numbers import check_mpp, parse_number
 
 if TYPE_CHECKING:
     from histoprompt.core.geometry import Box
@@ -26,9 +27,6 @@ class Parser(argparse.ArgumentParser):
         super()._print_message(lines(message), file)
 
 
-_FINEST, _COARSEST = 1e-3, 1e3
-
-
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add `--device`."""
     choices = ("auto", "cpu", "cuda", "mps")
@@ -37,7 +35,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
-    parser.add_argument("--mpp", type=microns, metavar="X", help="microns a pixel, if not stated")
+    parser.add_argument(
+        "--mpp", type=pixel_size, metavar="X", help="microns per pixel, if not stated"
+    )
 
 
 def add_trust_size(parser: argparse.ArgumentParser) -> None:
@@ -49,19 +49,27 @@ def add_trust_size(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def number(text: str) -> float:
+    """A number with a point or a comma, for `type=` of an argument."""
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def pixel_size(text: str) -> float:
+    """Microns per pixel that a slide can have, for `type=` of an argument."""
+    try:
+        return check_mpp(number(text))
+    except SlideError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def positive(text: str) -> float:
     """A number above 0, for `type=` of an argument."""
-    value = float(text)
+    value = number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be a number above 0")
-    return value
-
-
-def microns(text: str) -> float:
-    """Microns a pixel: from an electron microscope's to a picture of the whole slide."""
-    value = positive(text)
-    if not _FINEST <= value <= _COARSEST:
-        raise argparse.ArgumentTypeError(f"must lie in {_FINEST:g} ... {_COARSEST:g} um")
     return value
 
 

@@ -10,6 +10,7 @@ from histoprompt.cli.options import (
     add_device,
     add_mpp,
     add_trust_size,
+    number,
     positive,
     region_of,
 )
@@ -61,7 +62,7 @@ def add(score: argparse.ArgumentParser) -> None:
 
 def _add_scoring(score: argparse.ArgumentParser) -> None:
     default = ScoreParams()
-    score.add_argument("--threshold", type=float, metavar="T", help="0 to 1; regions are above it")
+    score.add_argument("--threshold", type=number, metavar="T", help="0 to 1; regions are above it")
     score.add_argument("--marks", type=Path, metavar="CSV", help="tiles marked yes and no")
     score.add_argument("--templates", default=default.templates, choices=tuple(TEMPLATES))
     score.add_argument("--temperature", type=positive, default=1.0, metavar="X")
@@ -138,7 +139,7 @@ def _count(
     chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
-        tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} a mm2")
+        tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} per mm2")
     kept = chained.work.folder
     tell(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
     if args.cell_text:

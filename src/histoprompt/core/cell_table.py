@@ -33,6 +33,9 @@ class CellTable:
     features : (n, k) float32
         In the order of `feature_names`; NaN where one cannot be measured.
     feature_names : tuple of str
+    palette : tuple of str
+        Names of classes in the order colours were given out to them, whatever the order of
+        `classes` is; those that are not in it come next.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class CellTable:
     score: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     features: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     feature_names: tuple[str, ...] = ()
+    palette: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.id)

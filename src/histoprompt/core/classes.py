@@ -61,11 +61,22 @@ class Classes:
         return tuple(sorted({self.of(i) for i in ids.tolist()}))
 
     def palette(self, names: Iterable[str]) -> dict[str, Colour]:
-        """A colour for each class."""
-        return {
-            name: self.colours.get(name, _PALETTE[i % len(_PALETTE)])
-            for i, name in enumerate(names)
-        }
+        """A colour for each class.
+
+        Classes of objects get theirs in the order of their first objects, after the default one,
+        so that a class that comes later changes no other's; then come the other `names` in their
+        order. Colours that were chosen are given to nobody else while there are others.
+        """
+        first: dict[str, int] = {}
+        for label, name in self.names.items():
+            first[name] = min(label, first.get(name, label))
+        wanted = list(dict.fromkeys(names))
+        default = (self.default,) if first else ()
+        order = dict.fromkeys((*default, *sorted(first, key=first.__getitem__), *wanted))
+        free = [c for c in _PALETTE if c not in self.colours.values()] or list(_PALETTE)
+        drawn = [name for name in order if name not in self.colours]
+        given = {name: free[i % len(free)] for i, name in enumerate(drawn)} | dict(self.colours)
+        return {name: given[name] for name in wanted}
 
     def check(self, ids: NDArray[np.uint32]) -> None:
         """Refuse classes of objects that are not there.
@@ -84,9 +95,18 @@ class Classes:
             )
 
 
-def cell_colours(classes: Iterable[str]) -> dict[str, Colour]:
-    """A colour for each class of cells, the same wherever they are shown; unsure cells are grey."""
-    named = [name for name in classes if name not in (UNSURE, UNCLASSIFIED)]
+def cell_colours(classes: Iterable[str], palette: Iterable[str] = ()) -> dict[str, Colour]:
+    """A colour for each class of cells, the same wherever they are shown; unsure cells are grey.
+
+    Parameters
+    ----------
+    classes : iterable of str
+        Those to colour, in any order.
+    palette : iterable of str
+        Classes in the order colours were given out, such as `CellTable.palette`: a class keeps its
+        colour whichever others come, go or are sorted before it.
+    """
+    named = dict.fromkeys(n for n in (*palette, *classes) if n not in (UNSURE, UNCLASSIFIED))
     return {**Classes().palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
 
 

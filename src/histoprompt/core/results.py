@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.regrid import regrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +45,9 @@ class Mask:
     def sample(self, frame: Frame) -> NDArray[np.bool_]:
         """The mask on another grid: a (rows, cols) bool array lying at `frame`.
 
-        Nearest neighbour: a pixel gets the value of the mask pixel its centre falls on, and False
-        outside the mask's array.
+        False outside the mask's array; place and area are kept as `regrid` keeps them.
         """
-        rows, ok_rows = self._index(frame, 0)
-        cols, ok_cols = self._index(frame, 1)
-        found = self.array[np.ix_(rows, cols)]
-        return np.asarray(found & ok_rows[:, None] & ok_cols[None, :], dtype=bool)
+        return regrid(self.array.astype(np.int32), self.frame, frame) > 0
 
     def at_level0(self, bounds: Box) -> Mask:
         """The mask in level-0 pixels, cut at `bounds` and cropped to the object."""
@@ -61,12 +58,3 @@ class Mask:
             return Mask(np.zeros((1, 1), bool), Frame(corner, (1, 1)), self.score)
         frame = Frame(box, box.shape)
         return Mask(tight.sample(frame), frame, self.score).cropped()
-
-    def _index(self, frame: Frame, axis: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """For each row (or column) of `frame` the one of this mask, and whether there is one."""
-        positions = np.zeros((frame.shape[axis], 2))
-        positions[:, axis] = np.arange(frame.shape[axis])
-        found = self.frame.to_array(frame.to_slide(positions))[:, axis]
-        index = np.rint(found).astype(np.int64)
-        size = self.array.shape[axis]
-        return index.clip(0, size - 1), (index >= 0) & (index < size)

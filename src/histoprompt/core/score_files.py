@@ -48,6 +48,10 @@ def write_scores(path: Path, scores: ScoreMap) -> None:
                 "mpp": scores.mpp,
                 "slide_key": scores.slide_key,
                 "facts": dict(scores.facts),
+                "marks": {
+                    text: {str(tile): yes for tile, yes in marks.items()}
+                    for text, marks in scores.marks.items()
+                },
             }
         )
 
@@ -74,6 +78,10 @@ def read_scores(path: Path) -> ScoreMap:
             slide_key=facts["slide_key"],
             thresholds={name: Threshold(**cut) for name, cut in facts["thresholds"].items()},
             facts=facts["facts"],
+            marks={
+                text: {int(tile): bool(yes) for tile, yes in marks.items()}
+                for text, marks in facts.get("marks", {}).items()
+            },
         )
     except (
         OSError,

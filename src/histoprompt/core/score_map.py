@@ -51,6 +51,8 @@ class ScoreMap:
         Of each text that has one.
     facts : mapping of str to str
         Model, contrasts, temperature ...: what made the scores.
+    marks : mapping of str to mapping of int to bool
+        What a person said of tiles, by text: yes is in and no is out, whatever they score.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class ScoreMap:
     slide_key: str = ""
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.places), len(self.texts)):
@@ -123,7 +126,9 @@ class ScoreMap:
         return int(found[0]) if found.size else None
 
     def inside(self, text: str, threshold: Threshold | None = None) -> NDArray[np.bool_]:
-        """Which of the n tiles reach a text's threshold.
+        """Which of the n tiles belong to a text, (n,) bool.
+
+        Those marked yes, none marked no, and of the others those that reach its threshold.
 
         Raises
         ------
@@ -133,7 +138,18 @@ class ScoreMap:
         cut = threshold or self.thresholds.get(text)
         if cut is None:
             raise RegionError(f"{text!r} has no threshold. Give one, or mark tiles yes and no.")
-        return np.asarray(self.column(text) >= cut.value)
+        found = np.asarray(self.column(text) >= cut.value)
+        for tile, yes in self.marks.get(text, {}).items():
+            found[tile] = yes
+        return found
+
+    def marked_yes(self, text: str) -> NDArray[np.intp]:
+        """Indices of the tiles that a person said belong to a text."""
+        return np.array([t for t, yes in self.marks.get(text, {}).items() if yes], np.intp)
+
+    def with_marks(self, text: str, marks: Mapping[int, bool]) -> ScoreMap:
+        """The same map with other marks of one text, in place of those it had."""
+        return replace(self, marks={**self.marks, text: dict(marks)})
 
     def with_scores(self, text: str, scores: NDArray[np.float32], threshold: Threshold) -> ScoreMap:
         """The same map with other scores and another threshold of one text."""

@@ -1,4 +1,4 @@
-"""Regions: connected tiles of a score map that reach a text's threshold."""
+"""Regions: connected tiles of a score map that belong to a text, by its threshold or by marks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def find_regions(
     threshold : Threshold, optional
         The map's own for this text if not given.
     least_tiles : int
-        Regions of fewer tiles are left out.
+        Regions of fewer tiles are left out, unless one of these was marked yes.
     first_id : int
         Id of the first region, to number those of several texts.
 
@@ -87,7 +87,7 @@ def find_regions(
 def region_raster(
     scores: ScoreMap, text: str, threshold: Threshold | None = None, *, least_tiles: int = 1
 ) -> NDArray[np.int32]:
-    """Connected tiles that reach the threshold, in a (rows, cols) raster at the map's `frame`.
+    """Connected tiles that belong to a text, in a (rows, cols) raster at the map's `frame`.
 
     Numbered from 1 as `find_regions` numbers them, which takes much longer.
     """
@@ -96,8 +96,11 @@ def region_raster(
     found = np.asarray(ndi.label(mask)[0], np.int32)
     sizes = np.bincount(found.ravel())[1:]
     order = np.argsort(-sizes, kind="stable")
+    wanted = sizes >= least_tiles
+    said = found[tuple(scores.places[scores.marked_yes(text)].T)]
+    wanted[said[said > 0] - 1] = True
     numbers = np.zeros(len(sizes) + 1, np.int32)
-    numbers[1 + order] = np.where(sizes[order] >= least_tiles, 1 + np.arange(len(sizes)), 0)
+    numbers[1 + order] = np.cumsum(wanted[order]) * wanted[order]
     return np.asarray(numbers[found])
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.pixel_size import COARSEST_UM, FINEST_UM, MISSING, plausible
+from histoprompt.core.formats.pixel_size import MISSING
 from histoprompt.core.limits import Limits
 from histoprompt.core.overview import with_overviews
 from histoprompt.core.printable import one_line, reason_of
 from histoprompt.core.read_errors import READ_ERRORS
 from histoprompt.core.slide import Slide
 from histoprompt.core.slide_info import describe
+from histoprompt.core.typed_numbers import check_mpp
 
 __all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
 
@@ -55,11 +56,6 @@ def open_slide(path: str | Path, mpp: float | None = None, *, trust_size: bool =
     SlideTooLargeError
         If it claims more pixels or memory than `limits.Limits` allow, and is not trusted.
     """
-    if mpp is not None and not plausible(mpp):
-        raise SlideError(
-            f"A pixel size of {mpp:.4g} um is not possible: light microscopes give {FINEST_UM:g} "
-            f"to {COARSEST_UM:g} um a pixel, 0.25 at 40x."
-        )
     limits = Limits.none() if trust_size else Limits()
     place = _place(path)
     opener = _opener(place)
@@ -169,6 +165,8 @@ def _first_bytes(path: Path, count: int = 16) -> bytes:
 
 
 def _with_typed_mpp(slide: Slide, mpp: float) -> Slide:
+    if mpp != slide.mpp:  # what the file says itself is not a slip of the finger
+        check_mpp(mpp, slide.name)
     notes = tuple(n for n in slide.notes if n != MISSING)
     if slide.mpp is not None and abs(slide.mpp - mpp) > 0.01 * slide.mpp:
         notes += (f"the file says {slide.mpp:.4g} um a pixel; {mpp:.4g} was typed and is used",)

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.geometry import Box
 from histoprompt.core.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
 
@@ -103,15 +104,22 @@ class CellDescriber(CellSegmenter, Protocol):
         """One name a column of the features."""
 
     def segment_described(
-        self, image: NDArray[np.uint8]
+        self, image: NDArray[np.uint8], inside: Box | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Label an (h, w, 3) uint8 RGB image at the card's mpp, and describe each cell.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+        inside : Box, optional
+            Pixels of the image that lie on the slide; what is beyond, a mirror image, describes no
+            cell. All of them if not given.
 
         Returns
         -------
         (h, w) int32, (n, k) float32
             Labels as `segment` gives them; row i describes label i + 1, in the order of
-            `feature_names`.
+            `feature_names`, NaN for a cell wholly beyond.
         """
 
 

@@ -14,7 +14,7 @@ then covers more than it says, and the note says so, and how many more fields it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ class Corrected:
     name : str
         Class, or `TOTAL`.
     found : int
-        What was counted by machine, unsure cells left out.
+        What was counted by machine: of a class the cells said to be of it, of all cells every one,
+        also those whose class is unsure.
     estimate : float
         What there is, by the audit; at least what was seen.
     low, high : float or None
@@ -75,36 +76,50 @@ def corrected_counts(
     Parameters
     ----------
     plan : AuditPlan
-    audited : (m, c) integer
-        True counts by class in the first m of ``plan.chosen``, c as in ``plan.classes``. Fewer
-        fields than planned may have been done.
+    audited : (m, c) or (m, c + 1) integer
+        True counts in the first m of ``plan.chosen``: of each of the c ``plan.classes``, then of
+        cells whose class stays unsure, those found if they are not given. Fewer fields than planned
+        may have been done.
     confidence : float
         Of the intervals.
 
     Returns
     -------
     tuple of Corrected
-        One a class, then `TOTAL` over classes if there are several.
+        One per class, then `TOTAL` if there are several classes or unsure cells. Unsure cells are
+        cells of the total and of no class.
 
     Raises
     ------
     ValueError
         If the audited counts do not fit the plan or one is negative.
     """
-    m = len(audited)
-    if audited.shape != (m, len(plan.classes)) or not 0 < m <= len(plan.chosen):
+    m, c = len(audited), len(plan.classes)
+    if audited.shape == (m, c) and m <= len(plan.chosen):
+        audited = np.column_stack([audited, plan.found[plan.chosen[:m], -1]])
+    if audited.shape != (m, c + 1) or not 0 < m <= len(plan.chosen):
         raise ValueError(f"{audited.shape} audited counts do not fit {len(plan.chosen)} fields.")
     if (audited < 0).any():
         raise ValueError("A field cannot hold fewer than 0 cells.")
-    found = plan.found[:, :-1]
+    found, unsure = plan.found, int(audited[:, -1].sum())
     columns = [(name, found[:, i], audited[:, i]) for i, name in enumerate(plan.classes)]
-    if len(plan.classes) > 1:
+    if len(plan.columns) > 1 or unsure:
         columns.append((TOTAL, found.sum(axis=1), audited.sum(axis=1)))
-    chance = chances(sizes(plan.found), m)[plan.chosen[:m]]
-    return tuple(
+    chance = chances(sizes(found), m)[plan.chosen[:m]]
+    counts = (
         _corrected(name, counted, truth, order=plan.order, chance=chance, confidence=confidence)
         for name, counted, truth in columns
     )
+    return tuple(c if c.name == TOTAL else _without(unsure, c) for c in counts)
+
+
+def _without(unsure: int, count: Corrected) -> Corrected:
+    """A count of a class, with a word on the audited cells whose class nobody knows."""
+    if not unsure:
+        return count
+    cells = f"{unsure} audited cells stay" if unsure != 1 else "1 audited cell stays"
+    note = f"{cells} unsure and {'are' if unsure != 1 else 'is'} in no class"
+    return replace(count, note=f"{count.note}; {note}" if count.note else note)
 
 
 def _corrected(

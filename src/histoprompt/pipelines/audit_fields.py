@@ -14,13 +14,12 @@ from shapely.errors import ShapelyError
 from typing_extensions import TypedDict
 
 from histoprompt.core.atomic import replacing_file
-from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.documents import FEW_BYTES, Corners, Shape, read_json
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slide_io import open_slide
 from histoprompt.core.tables import Row, TextTable, read_table, table_writer
-from histoprompt.pipelines.audit import TOTAL, Corrected
+from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count_audit import (
     TABLE,
     Audit,
@@ -29,7 +28,7 @@ from histoprompt.pipelines.count_audit import (
     save_audit,
     write_audit_table,
 )
-from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV
+from histoprompt.pipelines.count_files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV, by_class
 from histoprompt.pipelines.count_report import REPORT, put_audit
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
@@ -202,14 +201,14 @@ def _found(name: str) -> str:
 
 
 def _write_fields(path: Path, audit: Audit) -> None:
-    classes = audit.plan.classes
-    head = [*PLACE, *map(_found, classes), *map(_true, classes)]
+    columns = audit.plan.columns
+    head = [*PLACE, *map(_found, columns), *map(_true, columns)]
     _write_rows(path, head, [_row(audit, number) for number in range(audit.plan.fields)])
 
 
 def _row(audit: Audit, number: int) -> dict[str, object]:
     """A field as a row of the table; what is there in truth is left empty."""
-    found = zip(map(_found, audit.plan.classes), audit.found(number), strict=True)
+    found = zip(map(_found, audit.plan.columns), audit.found(number), strict=True)
     return {**dict(zip(PLACE, map(int, audit.box(number)), strict=True)), **dict(found)}
 
 
@@ -233,7 +232,7 @@ def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
 
     Fields ahead in that order may follow: they are there if the disk was full when more were drawn.
     """
-    columns = [_true(name) for name in audit.plan.classes]
+    columns = [_true(name) for name in audit.plan.columns]
     found = _table(path)
     missing = [c for c in (*PLACE, *columns) if not found.rows or c not in found.columns]
     if missing:
@@ -255,7 +254,7 @@ def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
 
 def _seen(path: Path, audit: Audit) -> tuple[tuple[int, ...], ...]:
     """The true counts of the first fields, as far as the table is filled in."""
-    rows, columns = _by_place(path, audit), [_true(name) for name in audit.plan.classes]
+    rows, columns = _by_place(path, audit), [_true(name) for name in audit.plan.columns]
     given = [_filled(row) for row in rows]
     if not any(given):
         raise LabelError(f"{path} is not filled in: enter the true counts of some fields.")
@@ -284,7 +283,7 @@ def _write_intervals(path: Path, corrected: tuple[Corrected, ...]) -> None:
     lacking = {*_NAMES, *AUDIT_COLUMNS} - set(table.columns if rows else ())
     if lacking:
         raise LabelError(f"{path} has no column {', '.join(sorted(lacking))}. Count again.")
-    by_name = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    by_name = by_class(corrected)
     for row in rows:
         count = by_name.get(row["class"]) if row["region"] == ALL else None
         ends = (None, None, None) if count is None else (count.estimate, count.low, count.high)

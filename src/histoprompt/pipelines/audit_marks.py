@@ -22,7 +22,7 @@ class Mark:
     row, col : float
         Level-0 pixels.
     name : str
-        A class, or `NOT_A_CELL`.
+        A class, `UNSURE` for a cell whose class cannot be told, or `NOT_A_CELL`.
     """
 
     row: float
@@ -47,9 +47,9 @@ def truth_by_marks(
     box : Box
         The field, level-0 pixels.
     classes : sequence of str
-        What is counted, in the order of the result.
+        What is counted, in the order of the result; `UNSURE` counts cells of unknown class.
     cells : CellTable
-        Those found; unsure ones count only if they are marked.
+        Those found. One that is not marked is what it was found to be.
     marks : sequence of Mark
         In the order they were made; those outside of the field say nothing about it.
     cell_at : callable

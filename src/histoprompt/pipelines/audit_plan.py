@@ -44,6 +44,23 @@ class AuditPlan:
     fields: int
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """What a person says of each field: cells of each class, and unsure ones if there are any.
+
+        An unsure cell is a cell; what is not known is its class.
+        """
+        return (*self.classes, UNSURE) if self.found[:, -1].any() else self.classes
+
+    @property
+    def all_drawn(self) -> str:
+        """Why no more fields can be looked at, in words; empty while there are others."""
+        count = len(self.order)
+        return "" if self.left else (
+            f"What was counted holds {count} field{'s' if count != 1 else ''} of this size: all "
+            f"{'are' if count != 1 else 'is'} drawn."
+        )  # fmt: skip
+
+    @property
     def chosen(self) -> NDArray[np.intp]:
         """The fields to audit for now, in the order to look at them."""
         return self.order[: self.fields]

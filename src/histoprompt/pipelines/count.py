@@ -147,21 +147,29 @@ class _Counter:
 
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
+        assert self.slide.mpp is not None
         found = cells_of_tile(self.job.source, self.slide, tile, task)
         task.repeat()
         found = found.only(self.ground.counts(found.centroids))
-        place, level0 = (tile.row, tile.col), found.at_level0(self.ground.box)
-        if level0 is None:
+        place, level0 = (tile.row, tile.col), found.at_level0(self.slide.box)
+        shown = None if level0 is None else level0[1].intersection(self.ground.box)
+        if level0 is None or shown is None:
             self.store.append(place, np.zeros(0, record_type(0)), Head(), None)
             return
         labels, box = level0
-        drawn, kept = self.store.draw(labels, box)
-        found = found.only(np.pad(kept, (0, len(found) - len(kept))))
+        part = labels[shown.slices((box.r0, box.c0))]
+        drawn, kept = self.store.draw(part, shown)
+        # cells are as large as they are, though their labels end where the region does
+        beyond = _areas(labels, len(found)) - _areas(part, len(found))
+        kept = np.pad(kept, (0, len(found) - len(kept)))
+        found = found.only(kept)
         features, names = self._features(found)
         classes, code, score = self._classes(features, names)
-        records = self._records(found, drawn, box, features)
+        records = self._records(found, drawn, shown, features)
+        pixels = _areas(drawn, len(found)) + beyond[kept]
+        records["area_um2"] = pixels * self.slide.mpp**2
         records["code"], records["score"] = code, score
-        self.store.append(place, records, Head(names, classes), box)
+        self.store.append(place, records, Head(names, classes), shown)
 
     def _features(self, found: Found) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
@@ -183,16 +191,18 @@ class _Counter:
     def _records(
         self, found: Found, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
     ) -> Records:
-        assert self.slide.mpp is not None
         n = len(found)
         records = np.zeros(n, record_type(features.shape[1]))
         records["id"] = len(self.store) + 1 + np.arange(n)
         records["row"], records["col"] = found.centroids.T
-        area = np.bincount(drawn.ravel(), minlength=n + 1)[1:]
-        records["area_um2"] = area * self.slide.mpp**2
         records["box"] = _boxes(ndi.find_objects(drawn, n), box)
         records["features"] = features
         return records
+
+
+def _areas(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Pixels of each of (count,) objects."""
+    return np.asarray(np.bincount(labels.ravel(), minlength=count + 1)[1:], np.int64)
 
 
 def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.int32]:

@@ -39,7 +39,7 @@ class Audit:
     ----------
     plan : AuditPlan
     seen : tuple of tuple of int
-        True counts by class of the first fields of ``plan.chosen``.
+        True counts by ``plan.columns`` of the first fields of ``plan.chosen``.
     marks : tuple of Mark
         What was pointed at, in all fields.
     digest : str
@@ -61,8 +61,9 @@ class Audit:
         return self.plan.boxes[int(self.plan.chosen[number])]
 
     def found(self, number: int) -> tuple[int, ...]:
-        """Cells that were counted there, by class, unsure ones left out."""
-        return tuple(self.plan.found[self.plan.chosen[number], :-1].tolist())
+        """Cells that were counted there, by ``plan.columns``."""
+        here = self.plan.found[self.plan.chosen[number], : len(self.plan.columns)]
+        return tuple(here.tolist())
 
     def entered(self, counts: Sequence[int]) -> Audit:
         """With the true counts of the next field."""
@@ -162,7 +163,7 @@ def _digest(cells: CellTable) -> str:
 
 
 def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...]:
-    """Cells by class in the field to look at next: those found, corrected by the marks in it."""
+    """Cells by ``plan.columns`` in the field to look at next: those found, corrected by marks."""
 
     def cell_at(row: float, col: float) -> int:
         r, c = round(row), round(col)
@@ -171,7 +172,7 @@ def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...
 
     box = audit.box(len(audit.seen))
     near = [m for m in audit.marks if box.pad(max(box.shape) / 2).contains(m.row, m.col)]
-    return truth_by_marks(box, audit.plan.classes, cells, near, cell_at)
+    return truth_by_marks(box, audit.plan.columns, cells, near, cell_at)
 
 
 def write_audit_table(path: Path, audit: Audit) -> None:
@@ -239,8 +240,9 @@ def _audit(raw: _Kept) -> Audit:
         raise ValueError(f"{n} fields and {c} classes do not fit its table of cells.")
     if sorted(raw["order"]) != list(range(n)) or not 1 <= plan.fields <= n:
         raise ValueError(f"its order is none of {n} fields, of which {plan.fields} are drawn.")
-    if len(raw["seen"]) > plan.fields or any(len(counts) != c for counts in raw["seen"]):
-        raise ValueError(f"what was seen does not fit {plan.fields} fields and {c} classes.")
+    wide = len(plan.columns)  # unsure cells have a column of their own
+    if len(raw["seen"]) > plan.fields or any(len(counts) != wide for counts in raw["seen"]):
+        raise ValueError(f"what was seen does not fit {plan.fields} fields of {wide} columns.")
     seen = tuple(map(tuple, raw["seen"]))
     return Audit(plan, seen, tuple(map(_mark, raw["marks"])), raw["cells"])
 

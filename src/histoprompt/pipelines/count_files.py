@@ -20,7 +20,7 @@ from pyarrow import csv as arrow_csv
 
 from histoprompt.core.atomic import replacing_file
 from histoprompt.core.cell_table import UNCLASSIFIED
-from histoprompt.core.classes import DEFAULT_CLASS, Classes
+from histoprompt.core.classes import DEFAULT_CLASS, cell_colours
 from histoprompt.core.contours import Outline, outlines_of_labels
 from histoprompt.core.geometry import Box, union_of
 from histoprompt.core.names import guarded
@@ -77,7 +77,7 @@ def write_counts(
     `corrected` are the results of an audit of the whole place; the columns estimate, low and high
     are empty without.
     """
-    audit = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    audit = by_class(corrected)
     with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         head = [*COUNT_COLUMNS, *AUDIT_COLUMNS, "denominator", "complete"]
         write = table_writer(file, head, names=("class", "region"))
@@ -89,9 +89,17 @@ def write_counts(
             write([x.name, x.count, *numbers, *place, *interval, *how])
 
 
+def by_class(corrected: Sequence[Corrected]) -> dict[str, Corrected]:
+    """Results of an audit by the class in whose line of ``counts.csv`` they stand."""
+    found = {ALL if c.name in (TOTAL, UNCLASSIFIED) else c.name: c for c in corrected}
+    if len(corrected) == 1:  # all cells are of the one class there is
+        found[ALL] = corrected[0]
+    return found
+
+
 def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> None:
     """Write ``cells.geojson``: one QuPath detection a cell, with its class and measurements."""
-    colours = Classes().palette(c or DEFAULT_CLASS for c in store.head.classes)
+    colours = cell_colours(store.head.classes, store.head.palette)
     head = {"type": "FeatureCollection"}
     done = 0
     with replacing_file(path) as part, JsonListFile(part, head, "features") as file:
@@ -101,9 +109,12 @@ def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> 
                 task.step(done, len(store), "Writing outlines")
                 done += len(at)
                 for i in at:
-                    name = store.head.classes[records["code"][i]] or DEFAULT_CLASS
+                    name = store.head.classes[records["code"][i]]
                     properties = _properties(records[i], store.head.names, values[i])
-                    properties["classification"] = {"name": name, "color": list(colours[name])}
+                    properties["classification"] = {
+                        "name": name or DEFAULT_CLASS,
+                        "color": list(colours[name]),
+                    }
                     geometry = geometry_of(drawn[int(records["id"][i])])
                     file.add(_feature(f"{key}/{records['id'][i]}", geometry, properties))
         file.finish({})

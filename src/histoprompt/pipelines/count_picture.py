@@ -49,7 +49,7 @@ def detail(slide: Slide, store: CountStore) -> Picture:
 
 
 def _palette(store: CountStore) -> NDArray[np.uint8]:
-    colours = cell_colours(store.head.classes)
+    colours = cell_colours(store.head.classes, store.head.palette)
     return np.array([colours[name] for name in store.head.classes], np.uint8)
 
 

@@ -8,24 +8,28 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from histoprompt.core.atomic import replacing_folder
-from histoprompt.core.geometry import Box
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.regrid import regrid
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count_store import CountStore
 from histoprompt.pipelines.drawn_chunks import CHUNK
 
 # The smallest copy is at most this many pixels a side.
 _SMALLEST = 1024
-_NAME = "pyramid"
+# Another name for another way of halving: what an earlier version wrote is not taken.
+_NAME = "halves"
 
 
 def label_pyramid(store: CountStore, task: Task) -> list[Any]:
     """The labels at level 0, then at 1/2, 1/4 ... of it.
 
-    Reduced copies take every other pixel, lie beside the labels, and are written once for a state
-    of the store; chunks without cells cost nothing.
+    Reduced copies are halved as `regrid` does it, so that cells lie in the same place in all of
+    them. They lie beside the labels, and are written once for a state of the store; chunks without
+    cells cost nothing.
 
     Parameters
     ----------
@@ -45,7 +49,7 @@ def label_pyramid(store: CountStore, task: Task) -> list[Any]:
     shapes = _shapes(store.shape)
     folder = store.folder / f"{_NAME}-{len(store)}"
     if shapes and not folder.is_dir():
-        for old in store.folder.glob(f"{_NAME}-*"):
+        for old in (*store.folder.glob(f"{_NAME}-*"), *store.folder.glob("pyramid-*")):
             shutil.rmtree(old, ignore_errors=True)
         with replacing_folder(folder) as part:
             _write(part, shapes, store, task)
@@ -81,9 +85,20 @@ def _write(folder: Path, shapes: list[tuple[int, int]], store: CountStore, task:
 
 def _reduce(levels: list[Any], store: CountStore, box: Box) -> None:
     """Write one chunk of level 0 into all levels; chunks are so large that steps divide them."""
-    ids, (r, c) = store.read(box), (round(box.r0), round(box.c0))
-    r, c = r - store.origin[0], c - store.origin[1]
+    (r, c), (r0, c0) = (round(box.r0), round(box.c0)), store.origin
+    r, c = r - r0, c - c0
+    names, index = np.unique(store.read(box), return_inverse=True)
+    if names[0] != 0:  # a chunk without any background
+        names, index = np.append(names[:1] * 0, names), index + 1
+    part = np.asarray(index.reshape(box.shape), np.int32)
     for i, level in enumerate(levels, start=1):
-        step = 1 << i
-        part = ids[::step, ::step]
-        level[r // step : r // step + part.shape[0], c // step : c // step + part.shape[1]] = part
+        part = _halved(part)
+        place = slice(r >> i, (r >> i) + part.shape[0]), slice(c >> i, (c >> i) + part.shape[1])
+        level[place] = names[part]
+
+
+def _halved(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels on pixels twice as large; the last one may reach over the edge."""
+    shape = (-(-labels.shape[0] // 2), -(-labels.shape[1] // 2))
+    twice = Box(0, 0, shape[0] * 2, shape[1] * 2)
+    return regrid(labels, Frame.of_array(labels), Frame(twice, shape))

@@ -105,8 +105,11 @@ def _page(parts: ReportParts) -> Iterable[str]:
 
 
 def _counts(parts: ReportParts) -> Iterable[str]:
-    colours, lines = cell_colours(parts.tally.classes), parts.tally.lines
-    yield f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.</p>"
+    colours, lines = cell_colours(parts.tally.classes, parts.tally.palette), parts.tally.lines
+    shares = " Shares are of all cells, unsure ones too." if len(parts.tally.classes) > 1 else ""
+    yield (
+        f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.{shares}</p>"
+    )
     several = len({line.region for line in lines}) > 1
     head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
     rows = [[escape(x.region)] * several + _row(x, colours) for x in lines]
@@ -162,7 +165,7 @@ def _ihc(tally: Tally) -> Iterable[str]:
 
 def _histogram(tally: Tally) -> str:
     """Bars a class, stacked."""
-    total, palette = tally.areas.sum(axis=0), cell_colours(tally.classes)
+    total, palette = tally.areas.sum(axis=0), cell_colours(tally.classes, tally.palette)
     colours = [palette[name] for name in tally.classes]
     last = int(np.flatnonzero(total).max(initial=0)) + 1
     high, bar = max(1, int(total.max(initial=0))), 640 / last

@@ -21,6 +21,7 @@ from histoprompt.pipelines import count_files, count_picture
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_key import algorithm
+from histoprompt.pipelines.count_notes import stain_notes
 from histoprompt.pipelines.count_report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.features import FEATURE_NAMES
 from histoprompt.pipelines.find_cells import tiles_of
@@ -112,7 +113,8 @@ def count_slide(
     with progress.store:
         # a cancelled task would end the writing of what was counted before it was cancelled
         task = task if progress.complete else Task()
-        counted = write_count(slide, job, progress, ground, folder=folder, task=task)
+        notes = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        counted = write_count(slide, job, progress, ground, folder=folder, task=task, notes=notes)
         if progress.complete:
             progress.store.remove()
     return counted
@@ -128,6 +130,7 @@ def write_count(
     task: Task,
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
+    notes: tuple[str, ...] = (),
 ) -> Counted:
     """Write all files of a count as far as it got.
 
@@ -147,6 +150,8 @@ def write_count(
         Of the score of an immunostain.
     corrected : tuple of Corrected
         Results of an audit.
+    notes : tuple of str
+        What else a reader should know, such as `count_notes.stain_notes`.
 
     Raises
     ------
@@ -155,7 +160,7 @@ def write_count(
     """
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    told = (*_notes(progress, job, folder), *ground.warnings())
+    told = (*_notes(progress, job, folder), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
     counted = Counted(folder, sums, ground, done, progress.total, told, corrected)

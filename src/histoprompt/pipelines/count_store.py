@@ -186,7 +186,10 @@ class CountStore(Closing):
         records = np.concatenate(batches)
         per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
         columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
-        return CellTable(**columns, classes=self.head.classes, feature_names=self.head.names)
+        head = self.head
+        return CellTable(
+            **columns, classes=head.classes, feature_names=head.names, palette=head.palette
+        )
 
     def classified(self, cells: CellTable) -> CountStore:
         """The same cells with the classes of a table in the order of ids; for reading only.
@@ -199,7 +202,7 @@ class CountStore(Closing):
         if len(cells) != len(self):
             raise ValueError(f"Classes of {len(cells)} cells do not fit {len(self)}.")
         other = copy.copy(self)
-        other.head = replace(self.head, classes=cells.classes)
+        other.head = replace(self.head, classes=cells.classes, palette=cells.palette)
         other._given = cells.code, cells.score
         return other
 

@@ -29,6 +29,7 @@ from histoprompt.models.manager import ModelManager
 from histoprompt.pipelines.audit import Corrected
 from histoprompt.pipelines.count import CountJob, Progress, count_cells
 from histoprompt.pipelines.count_job import CountChoice, count_job
+from histoprompt.pipelines.count_notes import stain_notes
 from histoprompt.pipelines.count_pyramid import label_pyramid
 from histoprompt.pipelines.count_slide import Counted, write_count
 from histoprompt.pipelines.formats.regions import Region
@@ -58,7 +59,7 @@ class Work:
     folder : Path
         Holds the count and what is said about its cells.
     notes : tuple of str
-        What a person should know of how it was made.
+        What a person should know of the slide, the model and how the count was made.
     """
 
     slide: Slide
@@ -121,6 +122,7 @@ def count_to_work_on(
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
     with progress.store:
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
+        notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
         # what was counted before a cancel is made ready all the same
@@ -233,6 +235,7 @@ def write_work(
         task=task,
         thresholds=findings.thresholds,
         corrected=findings.corrected,
+        notes=work.notes,
     )
 
 

@@ -32,6 +32,10 @@ _BLOCK = 64 * CHUNK
 _NOWHERE = -1
 
 
+# How tiles at a slide's edges are read; vectors that were made in another way are not taken.
+_SEEN = "inside"
+
+
 @dataclass(frozen=True, slots=True)
 class StoreKey:
     """What vectors were made from.
@@ -59,7 +63,7 @@ class StoreKey:
     def folder(self, root: Path) -> Path:
         """Where the store of this key lies under a root folder."""
         digest = self.weights.rpartition(":")[2][:16]
-        name = f"{self.model}-{digest}-{self.side}in{self.pixels}by{self.step}.zarr"
+        name = f"{self.model}-{digest}-{self.side}in{self.pixels}by{self.step}-{_SEEN}.zarr"
         return root / self.slide / name
 
 

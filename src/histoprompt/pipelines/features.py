@@ -173,10 +173,15 @@ def _shifted(length: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def _unlike_neighbours(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far each pixel is from the mean of its four neighbours."""
-    padded = np.pad(plane, 1, mode="edge")
-    around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
-    return np.abs(plane - around / 4)
+    """How far each pixel is from the mean of its four neighbours; of those there are at a rim."""
+    around, count = (_neighbours(values) for values in (plane, np.ones_like(plane)))
+    return np.abs(plane - around / np.maximum(count, 1)) * (count > 0)
+
+
+def _neighbours(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum of the values above, below, left and right; nothing lies beyond the image."""
+    padded = np.pad(values, 1)
+    return padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
 
 
 def _counts(index: NDArray[np.integer], n: int) -> NDArray[np.float64]:

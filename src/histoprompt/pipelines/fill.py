@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from histoprompt.annotations.edits import Rule
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import RegionError
@@ -31,6 +32,8 @@ def fill_store(
     manager: ModelManager,
     task: Task,
     weights: Path | None = None,
+    class_name: str = "",
+    rule: Rule = "keep",
 ) -> tuple[int, Change | None]:
     """Find the nuclei of a region and commit those that are not committed yet, as one edit.
 
@@ -43,6 +46,10 @@ def fill_store(
     region : Box
         Integer level-0 box on the slide, at most `LONGEST` pixels a side.
     store : LabelStore
+    class_name : str
+        Given to the nuclei that are committed; empty for none.
+    rule : "keep" or "overwrite"
+        Who gets the pixels that a new nucleus shares with what was committed before.
 
     Returns
     -------
@@ -67,11 +74,13 @@ def fill_store(
     # Nobody may paint between the reading and the writing.
     task.settle()
     with store.group("all nuclei") as made:
-        count = _commit(store, cells, card.id) if cells else 0
+        count = _commit(store, cells, card.id, rule) if cells else 0
+        if count and class_name:
+            store.set_class(range(store.next_id() - count, store.next_id()), class_name)
     return count, made.change
 
 
-def _commit(store: LabelStore, cells: list[Cell], model: str) -> int:
+def _commit(store: LabelStore, cells: list[Cell], model: str, rule: Rule) -> int:
     region = union_of(cell.mask.frame.box for cell in cells)
     labels = store.read(region)
     committed, first = labels > 0, store.next_id()
@@ -81,6 +90,8 @@ def _commit(store: LabelStore, cells: list[Cell], model: str) -> int:
         if (inside & committed[where]).sum() > COVERED * inside.sum():
             continue
         free = inside & (labels[where] == 0)
+        if rule == "overwrite":  # of what was there before, not of another new nucleus
+            free |= inside & committed[where] & (labels[where] < first)
         if free.any():
             labels[where][free] = first + count
             count += 1

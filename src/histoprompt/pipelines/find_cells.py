@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy import ndimage as ndi
 
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.regrid import regrid
 from histoprompt.core.results import Mask
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
@@ -56,7 +58,7 @@ class Found:
     labels : (h, w) int32
         0 background, cells from 1 without gaps.
     frame : Frame
-        Where both lie; they may reach outside the slide.
+        Where both lie.
     described : (n, k) float32
         What the model's encoder saw of each cell; k is 0 for models that do not tell.
     centroids : (n, 2) float64
@@ -103,6 +105,19 @@ class Found:
             centroids=self.centroids[keep],
         )
 
+    def within(self, bounds: Box) -> Found:
+        """What of it lies on the slide: a model is shown mirror images beyond, nobody else is."""
+        rows, cols = (_on_slide(self.frame, bounds, axis) for axis in (0, 1))
+        if (rows, cols) == ((0, self.frame.shape[0]), (0, self.frame.shape[1])):
+            return self
+        part = Box(rows[0], cols[0], rows[1], cols[1])
+        frame = Frame(self.frame.box_to_slide(part), part.shape)
+        labels = np.ascontiguousarray(self.labels[part.slices()])
+        present = np.bincount(labels.ravel(), minlength=len(self) + 1)[1:] > 0
+        numbers = np.concatenate([[0], np.cumsum(present) * present]).astype(np.int32)
+        image = np.ascontiguousarray(self.image[part.slices()])
+        return Found.of(image, numbers[labels], frame, self.described[present])
+
     def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
         """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""
         tight = Box.of_mask(self.labels > 0)
@@ -111,8 +126,15 @@ class Found:
         box = self.frame.box_to_slide(tight).to_pixels().intersection(bounds)
         if box is None:
             return None
-        rows, cols = (_nearest(self.frame, box, axis) for axis in (0, 1))
-        return self.labels[np.ix_(rows, cols)], box
+        return regrid(self.labels, self.frame, Frame(box, box.shape)), box
+
+
+def _on_slide(frame: Frame, bounds: Box, axis: int) -> tuple[int, int]:
+    """First and last (exclusive) row or column of a frame whose pixels have their centre there."""
+    start, stop = ((bounds.r0, bounds.r1), (bounds.c0, bounds.c1))[axis]
+    edges = ((v - 0.5 - frame.origin[axis]) / frame.scale[axis] for v in (start, stop))
+    first, end = (min(max(math.ceil(v - 1e-9), 0), frame.shape[axis]) for v in edges)
+    return first, end
 
 
 def _centroids(labels: NDArray[np.int32], count: int, frame: Frame) -> NDArray[np.float64]:
@@ -164,15 +186,16 @@ class ModelCells:
             task.repeat()
             stepped = isinstance(model, SteppedSegmenter)
             finder = model.stepping(task.repeat) if stepped else model
-            labels, described = self._segment(finder, image)
-        return Found.of(image, labels, frame, described)
+            labels, described = self._segment(finder, image, frame, slide.box)
+        return Found.of(image, labels, frame, described).within(slide.box)
 
     def _segment(
-        self, model: CellSegmenter, image: NDArray[np.uint8]
+        self, model: CellSegmenter, image: NDArray[np.uint8], frame: Frame, bounds: Box
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         if self.describe and isinstance(model, CellDescriber):
             self.feature_names = model.feature_names
-            return model.segment_described(image)
+            (r0, r1), (c0, c1) = (_on_slide(frame, bounds, axis) for axis in (0, 1))
+            return model.segment_described(image, Box(r0, c0, r1, c1))
         labels = model.segment(image)
         return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
 
@@ -278,12 +301,3 @@ def _masks(found: Found, bounds: Box) -> Iterator[Cell]:
         mask = Mask(inside, Frame(found.frame.box_to_slide(box), box.shape))
         row, col = at[value - 1].tolist()
         yield Cell(row, col, mask.at_level0(bounds))
-
-
-def _nearest(frame: Frame, box: Box, axis: int) -> NDArray[np.int64]:
-    """For each level-0 row (or column) of a box the one of the frame's array it falls on."""
-    start, stop = ((box.r0, box.r1), (box.c0, box.c1))[axis]
-    positions = np.zeros((round(stop - start), 2))
-    positions[:, axis] = np.arange(round(start), round(stop))
-    index = np.rint(frame.to_array(positions)[:, axis]).astype(np.int64)
-    return index.clip(0, frame.shape[axis] - 1)

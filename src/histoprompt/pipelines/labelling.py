@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class _Kept(TypedDict):
     unsure: list[Count]
     rejected: dict[str, list[str]]
     curve: list[Annotated[list[Finite | None], Field(min_length=4, max_length=4)]]
+    palette: NotRequired[list[str]]
 
 
 _SHAPE: Shape[_Kept] = Shape(_Kept)
@@ -50,10 +51,20 @@ class Labelling:
     classes : tuple of str
         In the order the person made them.
     review : Review
+    palette : tuple of str
+        Every class there ever was, in the order they were met first: each keeps its colour.
     """
 
     classes: tuple[str, ...] = ()
     review: Review = field(default_factory=Review)
+    palette: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "palette", tuple(dict.fromkeys((*self.palette, *self.classes))))
+
+    def having_met(self, names: Iterable[str]) -> Labelling:
+        """With colours for more classes; those there are keep theirs."""
+        return replace(self, palette=(*self.palette, *names))
 
     def with_class(self, name: str) -> Labelling:
         """With one more class.
@@ -145,7 +156,8 @@ class History:
         if not source:
             return False
         old, new = source[-1]
-        self._make(new, old)
+        # a class keeps its colour though the step that made it is taken back
+        self._make(new, replace(old, palette=(*self.now.palette, *old.palette)))
         source.pop()
         target.append((new, old))
         return True
@@ -181,7 +193,8 @@ def merged(old: Labelling, new: Labelling, there: Labelling) -> Labelling:
         rejected=_moved(a.rejected, b.rejected, c.rejected),
         curve=curve,
     )
-    return replace(new, classes=tuple(classes), review=review)
+    palette = (*there.palette, *new.palette)
+    return replace(new, classes=tuple(classes), review=review, palette=palette)
 
 
 def _moved(old: Mapping[int, T], new: Mapping[int, T], there: Mapping[int, T]) -> dict[int, T]:
@@ -269,7 +282,8 @@ def read_labelling(path: Path, cells: CellTable) -> Labelling:
     rejected = {known[i]: frozenset(names) for i, names in raw["rejected"].items() if i in known}
     curve = tuple(map(_point, raw["curve"]))
     unsure = frozenset(raw["unsure"]) & frozenset(known.values())
-    return Labelling(tuple(raw["classes"]), Review(labels, unsure, rejected, curve))
+    review = Review(labels, unsure, rejected, curve)
+    return Labelling(tuple(raw["classes"]), review, tuple(raw.get("palette", ())))
 
 
 def _as_json(labelling: Labelling) -> dict[str, Any]:
@@ -278,6 +292,7 @@ def _as_json(labelling: Labelling) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "classes": list(labelling.classes),
+        "palette": list(labelling.palette),
         "labels": _text_keys(review.labels),
         "unsure": sorted(review.unsure),
         "rejected": {str(i): sorted(names) for i, names in review.rejected.items()},

@@ -23,7 +23,13 @@ from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
 from histoprompt.pipelines.queries import TEMPLATES, ensemble, probabilities, queries
 from histoprompt.pipelines.read_ahead import read_ahead
-from histoprompt.pipelines.score_tiles import USUAL_MPP, ScoreJob, embed_images, read_square
+from histoprompt.pipelines.score_tiles import (
+    USUAL_MPP,
+    ScoreJob,
+    embed_images,
+    moved_inside,
+    read_square,
+)
 
 Way = Literal["crop", "tokens"]
 
@@ -178,13 +184,13 @@ def _cropped(
 
 
 def crop_box(slide: Slide, cells: CellTable, index: int, texts: CellTexts) -> Box:
-    """The square shown of a cell, integer level-0 pixels; it may reach outside the slide."""
+    """The square shown of a cell, integer level-0 pixels; at the slide's edges it is moved in."""
     assert slide.mpp is not None
     diameter = 2 * float(np.sqrt(cells.area_um2[index] / np.pi))
     side = max(2, round(max(texts.margin * diameter, texts.least_um) / slide.mpp))
     r0 = round(float(cells.row[index]) + 0.5 - side / 2)
     c0 = round(float(cells.col[index]) + 0.5 - side / 2)
-    return Box(r0, c0, r0 + side, c0 + side)
+    return moved_inside(Box(r0, c0, r0 + side, c0 + side), slide.box)
 
 
 def _pixels(slide: Slide, job: ScoreJob, boxes: Sequence[Box]) -> list[int]:

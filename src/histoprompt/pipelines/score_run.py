@@ -65,7 +65,8 @@ def finish(
     scores, seen
         From `score.score`.
     marks : mapping, optional
-        For each text its marks by tile.
+        For each text its marks by tile; tiles marked yes are in its regions, those marked no are
+        not.
     thresholds : mapping, optional
         For each text one a person typed; it goes before one that marks moved.
     least_tiles : int
@@ -75,6 +76,7 @@ def finish(
     for text, answers in (marks or {}).items():
         if answers:
             scores, calibrations[text] = calibrated(scores, text, seen.vectors[0], answers)
+            scores = scores.with_marks(text, answers)
     for text, value in (thresholds or {}).items():
         scores = scores.with_threshold(text, typed(value))
     return Scored(scores, regions_of(scores, least_tiles), calibrations)

@@ -67,7 +67,7 @@ class ScoreSession:
         self._typed = {text: cut for text, cut in self._typed.items() if text in asked.texts}
         self.scores = asked
         for text in asked.texts:
-            self._refresh(text)
+            self.refresh(text)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -89,6 +89,7 @@ class ScoreSession:
             If the mark cannot be saved; nothing is changed then.
         """
         self.book.set(self._asked, text, tile, yes)
+        self.refresh(text)
 
     def to_fit(self, text: str) -> ToFit | None:
         """What `Calibration` is to be made of; None without marks."""
@@ -105,7 +106,7 @@ class ScoreSession:
         self._fitted.pop(text, None)
         if fitted is not None:
             self._fitted[text] = fitted
-        self._refresh(text)
+        self.refresh(text)
 
     def calibration(self, text: str) -> Calibration | None:
         """What the marks made of a text; None without marks."""
@@ -131,7 +132,7 @@ class ScoreSession:
         self._typed.pop(text, None)
         if value is not None:
             self._typed[text] = typed_threshold(value)
-        self._refresh(text)
+        self.refresh(text)
 
     def origin(self, text: str) -> str:
         """In a few words, where the threshold comes from; the whole truth is in the threshold."""
@@ -152,9 +153,10 @@ class ScoreSession:
         """Whether a person chose the threshold."""
         return text in self._typed
 
-    def _refresh(self, text: str) -> None:
-        """Put together what the text, its marks and the person say."""
+    def refresh(self, text: str) -> None:
+        """Put together what the text, its marks as they are now, and the person say."""
         fitted, start = self._fitted.get(text), self._asked.thresholds[text]
         column = self._asked.column(text) if fitted is None else fitted.scores
         cut = start if fitted is None else fitted.threshold
         self.scores = self.scores.with_scores(text, column, self._typed.get(text, cut))
+        self.scores = self.scores.with_marks(text, self.marks(text))

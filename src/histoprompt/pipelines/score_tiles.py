@@ -27,8 +27,9 @@ from histoprompt.pipelines.read_ahead import read_ahead
 # Microns a pixel for models that state none: image-text models are trained on figures of many
 # scales, most of them taken at 20x or near it.
 USUAL_MPP = 0.5
-# Share of a cell that must be tissue for its tile to be looked at.
-LEAST_TISSUE = 0.25
+# Share of a cell that must be tissue for its tile to be looked at: of one that is mostly glass a
+# model says what it says of glass, such as fat with certainty.
+LEAST_TISSUE = 0.5
 BATCH = 32
 _WHITE = 255
 
@@ -97,11 +98,15 @@ class TilePlan:
         return len(self.places)
 
     def window(self, place: tuple[int, int]) -> Box:
-        """What the model sees of a cell, level-0 pixels; it may reach outside the slide."""
+        """What the model sees of a cell, level-0 pixels.
+
+        At the slide's edges it is moved inside, so that tissue is scored and not what is made up
+        beyond; it reaches outside only of a slide that is smaller.
+        """
         region, step = self.grid.region, self.grid.size
         before = (self.side - step) // 2
         r0, c0 = region.r0 + place[0] * step - before, region.c0 + place[1] * step - before
-        return Box(r0, c0, r0 + self.side, c0 + self.side)
+        return moved_inside(Box(r0, c0, r0 + self.side, c0 + self.side), region)
 
     def scaled(self, factor: float) -> TilePlan:
         """The same cells seen with their surroundings: `factor` times the side."""
@@ -235,25 +240,39 @@ def store_key(slide: Slide, plan: TilePlan, job: ScoreJob) -> StoreKey:
 
 
 def read_tile(slide: Slide, plan: TilePlan, place: tuple[int, int]) -> NDArray[np.uint8]:
-    """What the model is given of a cell: (pixels, pixels, 3) uint8, white outside the slide."""
+    """What the model is given of a cell: (pixels, pixels, 3) uint8."""
     return read_square(slide, plan.window(place), plan.pixels)
 
 
 def read_square(slide: Slide, window: Box, pixels: int) -> NDArray[np.uint8]:
-    """A square of the slide as (pixels, pixels, 3) uint8; white where it reaches outside."""
+    """A square of the slide as (pixels, pixels, 3) uint8.
+
+    What lies beyond a slide that is smaller is filled with its mirror image: white would be taken
+    for glass or fat. Apart from the slide it is white.
+    """
     inside = window.intersection(slide.box)
     if inside == window:
         return slide.read(window, (pixels, pixels))[0]
-    out = np.full((pixels, pixels, 3), _WHITE, np.uint8)
     if inside is None:
-        return out
+        return np.full((pixels, pixels, 3), _WHITE, np.uint8)
     scale = pixels / window.height
     start = round((inside.r0 - window.r0) * scale), round((inside.c0 - window.c0) * scale)
     stop = round((inside.r1 - window.r0) * scale), round((inside.c1 - window.c0) * scale)
-    shape = stop[0] - start[0], stop[1] - start[1]
-    if min(shape) > 0:
-        out[start[0] : stop[0], start[1] : stop[1]] = slide.read(inside, shape)[0]
-    return out
+    shape = max(1, stop[0] - start[0]), max(1, stop[1] - start[1])
+    part = slide.read(inside, shape)[0]
+    beyond = [(a, max(0, pixels - a - n)) for a, n in zip(start, shape, strict=True)]
+    return np.pad(part, (*beyond, (0, 0)), mode="symmetric")[:pixels, :pixels]
+
+
+def moved_inside(window: Box, bounds: Box) -> Box:
+    """A window moved so that it lies inside of bounds along every axis that has room for it."""
+    r0 = _moved(window.r0, window.height, bounds.r0, bounds.r1)
+    c0 = _moved(window.c0, window.width, bounds.c0, bounds.c1)
+    return Box(r0, c0, r0 + window.height, c0 + window.width)
+
+
+def _moved(start: float, length: float, low: float, high: float) -> float:
+    return start if length > high - low else min(max(start, low), high - length)
 
 
 def embed_images(model: TextScorer, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -29,7 +29,7 @@ class Line:
         The class; ``"all"`` for all of them.
     count : int
     share : float
-        Of the cells of the place; NaN without any.
+        Of all cells of the place, those whose class is unsure too; NaN without any.
     analysed_mm2, region_mm2 : float
         What `per_mm2` is divided by, and the place with its glass.
     """
@@ -63,6 +63,8 @@ class Tally:
         Cells by mean density of DAB: negative, 1+, 2+, 3+.
     lines : tuple of Line
         All cells and each class, for each place.
+    palette : tuple of str
+        That of `CellTable`.
     """
 
     classes: tuple[str, ...]
@@ -70,6 +72,7 @@ class Tally:
     areas: NDArray[np.int64]
     grades: NDArray[np.int64]
     lines: tuple[Line, ...]
+    palette: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -95,12 +98,13 @@ def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH)
         np.add.at(areas, (records["code"], bins), 1)
         if DAB_MEAN in head.names:
             found = records["features"][:, head.names.index(DAB_MEAN)]
-            grades += np.bincount(thresholds.grade(found), minlength=4)
+            known = found[~np.isnan(found)]  # as in `ihc_score`: not measured is not negative
+            grades += np.bincount(thresholds.grade(known), minlength=4)
     lines: list[Line] = []
     for i, place in enumerate(ground.names):
         mm2 = ground.analysed_mm2(place), ground.region_mm2(place)
         lines += class_lines(place, head.classes, counts[i], mm2)
-    return Tally(head.classes, counts, areas, grades, tuple(lines))
+    return Tally(head.classes, counts, areas, grades, tuple(lines), head.palette)
 
 
 def _counts(records: Records, ground: Ground, shape: tuple[int, ...]) -> NDArray[np.int64]:

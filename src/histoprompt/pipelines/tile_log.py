@@ -20,10 +20,14 @@ Sums = Mapping[str, tuple[int, int] | None]
 
 @dataclass(frozen=True)
 class Head:
-    """What columns mean: names of features, and of the classes that codes stand for."""
+    """What columns mean: names of features, and of the classes that codes stand for.
+
+    `palette` is that of `CellTable`.
+    """
 
     names: tuple[str, ...] = ()
     classes: tuple[str, ...] = (UNCLASSIFIED,)
+    palette: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

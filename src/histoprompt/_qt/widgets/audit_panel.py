@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QMessageBox,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +20,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.counting import Counting
 from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit import Corrected
@@ -33,10 +33,15 @@ _WHY = (
 )
 _MORE = "Go on with more fields of the same draw; what was entered stays."
 _HOW = (
-    "Click each cell that was missed, and found ones that are something else; or type how many "
-    "there are. Cells with their centre in the frame count."
+    "Every cell that was found counts as it is until you say otherwise. Click each cell that was "
+    "missed, and found ones that are something else; or type how many there are. Cells with their "
+    "centre in the frame count."
 )
-_GREY = " Grey cells count once you have clicked them."
+_GREY = (
+    " Grey cells are unsure: they are cells, and in no class. Click one to say its class, or that "
+    "it is no cell."
+)
+_SAYS = {"": "a cell", UNSURE: "a cell, class unsure"}
 _OUTDATED = "<b>Classes have changed since the fields were drawn:</b> draw fields anew."
 _PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
 _AGAIN = "{} fields are entered. Draw others and forget what was entered?"
@@ -61,7 +66,7 @@ class AuditPanel(Panel):
         self._counting = counting
         self._drawing = False
         self._why = Note(_WHY)
-        self._fields = QSpinBox(minimum=1, maximum=200, value=10)
+        self._fields = WholeBox(minimum=1, maximum=200, value=10)
         self._draw = QPushButton("Draw fields", toolTip=_WHY)
         self._more = QPushButton("Add fields", toolTip=_MORE)
         self._where = Note()
@@ -69,7 +74,7 @@ class AuditPanel(Panel):
         self._says_row = row(self._says, QLabel("is what a click says"))
         self._asleep = Note("<b>Clicks do nothing now:</b> press <i>Show field</i> to go on.")
         self._asleep.setVisible(False)
-        self._entries: list[QSpinBox] = []
+        self._entries: list[WholeBox] = []
         self._grid_holder = QWidget()
         self._grid = QGridLayout(self._grid_holder)
         self._next, self._back = QPushButton("Enter, next field"), QPushButton("Back")
@@ -133,16 +138,18 @@ class AuditPanel(Panel):
 
     def _state(self, audit: Audit | None, corrected: Sequence[Corrected]) -> str:
         """Where the audit stands, in words."""
-        work, cells = self._counting.work, self._counting.cells
+        work = self._counting.work
         if audit is None:
             if work is not None and not work.complete:
                 return _PARTIAL
             return _OUTDATED if self._counting.outdated else "No field is drawn yet."
         done, total = len(audit.seen), audit.plan.fields
         if audit.finished:
-            return f"Every drawn field ({total}) is entered.{_advice(corrected)}"
-        grey = _GREY if cells is not None and UNSURE in cells.classes else ""
-        return f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
+            text = f"Every drawn field ({total}) is entered.{_advice(corrected)}"
+        else:
+            grey = _GREY if UNSURE in audit.plan.columns else ""
+            text = f"<b>Field {done + 1} of {total}.</b> {_HOW}{grey}"
+        return f"{text} {audit.plan.all_drawn}".rstrip()
 
     def _ask(self, audit: Audit | None) -> None:
         """A row a class: what was found, and what is there by the points in the field."""
@@ -151,7 +158,7 @@ class AuditPanel(Panel):
             widget.hide()
             widget.deleteLater()
         self._entries = []
-        classes = audit.plan.classes if audit is not None else ()
+        classes = audit.plan.columns if audit is not None else ()
         self._offer(classes)
         if audit is None:
             return
@@ -159,7 +166,7 @@ class AuditPanel(Panel):
             self._grid.addWidget(QLabel(text), 0, column)
         counts = zip(classes, audit.found(len(audit.seen)), self._counting.truth, strict=True)
         for i, (name, found, truth) in enumerate(counts, start=1):
-            entry = QSpinBox(maximum=1_000_000, value=truth)
+            entry = WholeBox(maximum=1_000_000, value=truth)
             self._entries.append(entry)
             for column, widget in enumerate((QLabel(name or "cells"), QLabel(str(found)), entry)):
                 self._grid.addWidget(widget, i, column)
@@ -172,7 +179,7 @@ class AuditPanel(Panel):
         with signals_blocked(self._says):
             self._says.clear()
             for name in wanted:
-                self._says.addItem(name or "a cell", name)
+                self._says.addItem(_SAYS.get(name, name), name)
         self._on_says()
 
     def _on_says(self) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QButtonGroup,
+    QGridLayout,
+    QPushButton,
+    QVBoxLayout,
+)
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.score_map import Threshold
 
@@ -36,6 +43,8 @@ class CalibrationPanel(Panel):
         self._slider.setRange(0.0, 1.0)
         self._slider.setSingleStep(0.01)
         self._slider.setDecimals(2)
+        for box in self._slider.findChildren(QAbstractSpinBox):
+            plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
         self._origin, self._trust = Note(), Note()
         self._yes = QPushButton("Mark yes (Y)", checkable=True)

@@ -43,8 +43,8 @@ class CellModel(QAbstractTableModel):
         self.beginResetModel()
         self._cells = cells
         self.__dict__.pop("columns", None)
-        names = cells.classes if cells is not None else ()
-        self._colours = {name: QColor(*rgb) for name, rgb in cell_colours(names).items()}
+        colours = cell_colours(cells.classes, cells.palette) if cells is not None else {}
+        self._colours = {name: QColor(*rgb) for name, rgb in colours.items()}
         self._arrange()
         self.endResetModel()
 

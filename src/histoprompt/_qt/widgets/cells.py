@@ -117,7 +117,7 @@ class CellsDock(Dock):
         cells, x, y = self.session.counting.cells, self._x.currentText(), self._y.currentText()
         if cells is None or not x or not y:
             return
-        colours = cell_colours(cells.classes)
+        colours = cell_colours(cells.classes, cells.palette)
         table = np.array([colours[name] for name in cells.classes], np.uint8)
         first, second = self.model.values(x), self.model.values(y)
         self.histogram.show_values(x, first, cells.code, table)

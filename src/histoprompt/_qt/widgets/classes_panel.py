@@ -11,7 +11,6 @@ from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QGridLayout,
@@ -20,7 +19,6 @@ from qtpy.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QSpinBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -30,6 +28,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.classing import Classing
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import HistopromptError
@@ -96,7 +95,7 @@ class ClassesPanel(Panel):
     def refresh(self) -> None:
         """Show classes, labels and advice as they are."""
         labelling, kept = self._classing.labelling, self.current
-        colours = cell_colours(self._known())
+        colours = cell_colours(labelling.classes, labelling.palette)
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
@@ -155,7 +154,7 @@ class ClassesPanel(Panel):
         self._method = QComboBox()
         self._method.addItems(_METHOD_TITLES)
         self._method.setToolTip("How classes are learnt from the labelled cells")
-        self._margin = QSpinBox(maximum=90, singleStep=5, suffix=" %")
+        self._margin = WholeBox(maximum=90, singleStep=5, suffix=" %")
         self._margin.setValue(_UNSURE_WITHIN)
         self._margin.setToolTip(
             "A cell is left unsure if its two likeliest classes are closer together than this"
@@ -185,7 +184,7 @@ class ClassesPanel(Panel):
 
     def _of_dab(self) -> QWidget:
         page, start = QWidget(), DabThresholds()
-        self._limits = [QDoubleSpinBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
+        self._limits = [NumberBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
         for box, value in zip(
             self._limits, (start.weak, start.moderate, start.strong), strict=True
         ):
@@ -299,12 +298,6 @@ class ClassesPanel(Panel):
         )
         if name:
             self._classing.save(Path(name))
-
-    def _known(self) -> tuple[str, ...]:
-        """Classes as the layer colours them, then those without labels yet."""
-        cells = self._classing.cells
-        named = cells.classes if cells is not None else ()
-        return tuple(dict.fromkeys((*named, *sorted(self._classing.labelling.classes))))
 
 
 _NAME = 0x0100  # Qt.ItemDataRole.UserRole

@@ -239,7 +239,9 @@ class CountDock(Dock):
             self.session.modes.end(self.audit)
             self._audited.hide()
             return
-        self._audited.show(box, audit.marks, audit.plan.classes)
+        cells = self.counting.cells
+        palette = cells.palette if cells is not None else ()
+        self._audited.show(box, audit.marks, audit.plan.columns, palette)
         self._begin_audit()
 
     def _on_saying(self, name: str) -> None:
@@ -335,7 +337,11 @@ class CountDock(Dock):
             lines = lines_of(work, cells)
             legend = self._shown.legend if self._shown is not None else {}
             self.counts.show_lines(
-                lines, work.ground.denominator, partial=not work.complete, legend=legend
+                lines,
+                work.ground.denominator,
+                partial=not work.complete,
+                legend=legend,
+                palette=cells.palette,
             )
 
     def _hide(self) -> None:

@@ -25,7 +25,6 @@ from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.report import Note
 from histoprompt._qt.widgets.short_table import ShortTable, class_item
-from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.pipelines.count_job import CountChoice
@@ -117,10 +116,14 @@ class CountsTable(QWidget):
         *,
         partial: bool = False,
         legend: Mapping[str, str] = MappingProxyType({}),
+        palette: Sequence[str] = (),
     ) -> None:
-        """Show counts, and in which colours what is left out is shown; nothing without lines."""
+        """Show counts, and in which colours what is left out is shown; nothing without lines.
+
+        `palette` is that of the cells.
+        """
         self.setVisible(bool(lines))
-        colours = cell_colours([line.name for line in lines[1:] if line.name != UNSURE])
+        colours = cell_colours([line.name for line in lines[1:]], palette)
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None
@@ -133,8 +136,10 @@ class CountsTable(QWidget):
             word = "<b>Partial count.</b> " if partial else ""
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
             left = f"<br>Left out: {', '.join(keys)}" if legend else ""
+            shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed.{left}"
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{shares}{left}"
             )
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QLineEdit,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt import messages
 from histoprompt._qt.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, Report
@@ -139,8 +138,8 @@ class ExportDock(Dock):
         self._format.addItems([_TITLES[name] for name in FORMATS])
         self._folder.setPlaceholderText("a new folder")
         self._browse = QPushButton("...", toolTip="Choose a folder")
-        self._tile = QSpinBox(minimum=32, maximum=4096, singleStep=64, suffix=" px")
-        self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.05, suffix=" µm/px")
+        self._tile = WholeBox(minimum=32, maximum=4096, singleStep=64, suffix=" px")
+        self._mpp = NumberBox(decimals=4, maximum=100.0, singleStep=0.05, suffix=" µm/px")
         self._mpp.setSpecialValueText("as the slide")
         self._val, self._test = _share(), _share()
         form = QFormLayout()
@@ -205,5 +204,5 @@ class ExportDock(Dock):
         self.report.say(text)
 
 
-def _share() -> QDoubleSpinBox:
-    return QDoubleSpinBox(decimals=2, maximum=0.9, singleStep=0.05)
+def _share() -> NumberBox:
+    return NumberBox(decimals=2, maximum=0.9, singleStep=0.05)

@@ -12,13 +12,13 @@ from qtpy.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
 )
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.model_table import ModelTable
+from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt._qt.widgets.weights import WeightsPanel
 from histoprompt.core.task import Task
@@ -57,7 +57,7 @@ class ModelsDock(Dock):
         self.manager = self.session.manager
         self._device = Note("Looking for the device ...")
         self._bar = QProgressBar()
-        self._budget = QSpinBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
+        self._budget = WholeBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
         self._budget.setToolTip("What models may take together")
         self._budget.setKeyboardTracking(False)
         self._budget.setEnabled(False)

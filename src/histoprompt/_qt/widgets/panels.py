@@ -10,7 +10,6 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QLabel,
@@ -22,11 +21,13 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.jobs import Jobs
 from histoprompt._qt.layers import is_result
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompt import PromptKind
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.core.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 
@@ -57,11 +58,14 @@ class ImagePanel(QWidget):
         super().__init__()
         self._viewer = viewer
         self._combo = narrow_combo()
-        self._mpp = QDoubleSpinBox(decimals=4, maximum=100.0, singleStep=0.01)
+        self._mpp = NumberBox((FINEST_UM, COARSEST_UM), decimals=4, maximum=1e5, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
         self._mpp.setSuffix(" µm/px")
         self._mpp.setKeyboardTracking(False)
-        self._source = QLabel()
+        self._mpp.setToolTip(
+            f"Microns per pixel, {FINEST_UM:g} to {COARSEST_UM:g}: 0.25 at 40x, 0.5 at 20x"
+        )
+        self._source = QLabel(wordWrap=True)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Image", self._combo)
@@ -70,6 +74,7 @@ class ImagePanel(QWidget):
         form.setRowVisible(sized, pixel_size)
         self._combo.activated.connect(self._on_chosen)
         self._mpp.valueChanged.connect(self._on_mpp)
+        self._mpp.refused.connect(self._source.setText)
 
     @property
     def images(self) -> list[Image]:

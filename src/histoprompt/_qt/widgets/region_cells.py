@@ -82,8 +82,12 @@ class RegionCellsPanel(QWidget):
     def show_counts(self, counts: RegionCounts | None) -> None:
         """Show the cells of each region by class."""
         rows = [] if counts is None else counts.table()
-        classes = () if counts is None else counts.cells.classes
-        colours, without = cell_colours(classes), "all" if len(classes) == 1 else "no class"
+        classes, palette = ((), ()) if counts is None else (
+            counts.cells.classes, counts.cells.palette
+        )  # fmt: skip
+        colours, without = cell_colours(classes, palette), "all"
+        if len(classes) > 1:
+            without = "no class"
         self._table.setRowCount(len(rows))
         for i, (region, name, count, density) in enumerate(rows):
             self._table.setItem(i, 0, QTableWidgetItem(region))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QWidget
 from superqt import QCollapsible
 
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
 from histoprompt.pipelines.asked_texts import ScoreParams
 from histoprompt.pipelines.queries import TEMPLATES
 
@@ -28,7 +29,7 @@ class TextOptions(QCollapsible):
     def __init__(self) -> None:
         super().__init__("Advanced")
         default = ScoreParams()
-        self._temperature = QDoubleSpinBox(decimals=2, minimum=0.01, maximum=100, singleStep=0.1)
+        self._temperature = NumberBox(decimals=2, minimum=0.01, maximum=100, singleStep=0.1)
         self._temperature.setToolTip(
             "1 leaves scores as they are; more draws them together, less pulls them apart"
         )
@@ -39,9 +40,9 @@ class TextOptions(QCollapsible):
         self._surroundings.setToolTip(
             "Each tile is also seen at half the magnification: twice the work"
         )
-        self._overlap = QSpinBox(minimum=1, maximum=8)
+        self._overlap = WholeBox(minimum=1, maximum=8)
         self._overlap.setToolTip("2 makes the map twice as fine, with four times the tiles")
-        self._mpp = QDoubleSpinBox(decimals=2, maximum=16, singleStep=0.25, suffix=" µm/px")
+        self._mpp = NumberBox(decimals=2, maximum=16, singleStep=0.25, suffix=" µm/px")
         self._mpp.setSpecialValueText("as the model says")
         content = QWidget()
         form = QFormLayout(content)

@@ -113,12 +113,12 @@ class WordsPanel(QWidget):
         return True
 
     def take_back(self) -> None:
-        """Put the text that was added last back into the line, to be typed otherwise."""
+        """Put the text that was added last back into the line, selected: typing replaces it."""
         if self._fresh in self.texts:
-            self._line.setText(self._fresh)
-            # selected, so that the next word takes its place
-            self._line.setFocus()
-            self._line.selectAll()
+            if not self._line.text():  # else somebody is typing the next one already
+                self._line.setText(self._fresh)
+                self._line.setFocus()
+                self._line.selectAll()
             self.set_value([t for t in self.texts if t != self._fresh], self.contrasts)
         self._fresh = ""
 

@@ -54,12 +54,18 @@ class CellModel:
         return decode(maps, self._networks.params)
 
     def segment_described(
-        self, image: NDArray[np.uint8]
+        self, image: NDArray[np.uint8], inside: Box | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
         maps, features = self._maps(image, features=True)
         labels = decode(maps, self._networks.params)
-        return labels, pool(features, labels, STEP)
+        seen = labels
+        if inside is not None:
+            seen = np.zeros_like(labels)
+            seen[inside.slices()] = labels[inside.slices()]
+        described = np.full((int(labels.max(initial=0)), len(self._names)), np.nan, np.float32)
+        described[: int(seen.max(initial=0))] = pool(features, seen, STEP)
+        return labels, described
 
     def _maps(
         self, image: NDArray[np.uint8], *, features: bool
