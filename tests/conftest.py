@@ -33,6 +33,18 @@ os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{_free_port()}"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="histoprompt-hub-")
 os.environ.pop("HF_TOKEN", None)
 
+# Where a warning is an error. Elsewhere (napari, vispy and Qt give many of their own) it is shown.
+STRICT = ("annotations", "core", "models")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Only show warnings in tests that are not strict yet."""
+    calmer = [line for line in config.getini("filterwarnings") if line != "error"]
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] not in STRICT:
+            item.add_marker(pytest.mark.filterwarnings("default", *calmer))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

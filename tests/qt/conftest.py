@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +13,6 @@ from histoprompt._qt.session import session_of
 from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt._qt.widgets.text import TextDock
 from histoprompt.core.sample import SLIDE, sample_file
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Show warnings beside a viewer and raise none: napari, vispy and Qt give many of their own."""
-    calmer = [line for line in config.getini("filterwarnings") if line != "error"]
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("default", *calmer))
 
 
 @pytest.fixture(scope="session")
