@@ -34,9 +34,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_mpp(parser: argparse.ArgumentParser) -> None:
     """Add `--mpp`."""
-    parser.add_argument(
-        "--mpp", type=microns, metavar="X", help="microns a pixel, if not stated"
-    )
+    parser.add_argument("--mpp", type=microns, metavar="X", help="microns a pixel, if not stated")
 
 
 def positive(text: str) -> float:
