@@ -26,7 +26,8 @@ def read_record(path: Path) -> dict[str, Any]:
     try:
         raw = read_json(path, RecordError, FEW_BYTES)
     except RecordError as error:
-        raise RecordError(f"{error} Repair it or remove it.") from error
+        fault = str(error).removeprefix(f"{path} ").removeprefix("cannot be read: ")
+        raise RecordError(f"{path} cannot be read: {fault} Repair it or remove it.") from error
     if not isinstance(raw, dict):
         raise RecordError(f"{path} holds no table. Repair it or remove it.")
     return raw
