@@ -61,8 +61,9 @@ def tissue(seed):
     rng = np.random.default_rng(seed)
     image = np.full((256, 256, 3), (225, 165, 195), np.uint8)
     r, c = np.mgrid[0:256, 0:256]
-    for row, col in rng.integers(20, 236, (12, 2)):
+    for row, col in rng.integers(20, 236, (40, 2)):
         image[(r - row) ** 2 + (c - col) ** 2 < 8**2] = (100, 70, 150)
+    image[:, :40] = 245
     return image
 
 

@@ -57,7 +57,7 @@ def test_only_the_surroundings_are_read(large):
     region = Box(2000, 2000, 2100, 2100)
     before = source.read
     found = find_tissue(slide, region)
-    assert source.read - before < slide.box.area / 3
+    assert source.read - before < slide.box.area / 2
     assert found.frame.box.covers(region.pad(100))
     assert found.frame.box.area < 700**2
     assert found.area_px(region) == pytest.approx(100 * 100)
@@ -98,8 +98,8 @@ def test_what_a_sparse_file_leaves_out_is_not_read(tmp_path):
     tile = np.full((256, 256, 3), (170, 90, 150), np.uint8)
     tiles = [tile, *[None] * (64 * 64 - 1)]
     tifffile.imwrite(
-        path, iter(tiles), shape=(16_384, 16_384, 3), dtype=np.uint8, tile=(256, 256), photometric="rgb",
-        compression="deflate",
+        path, iter(tiles), shape=(16_384, 16_384, 3), dtype=np.uint8, tile=(256, 256),
+        photometric="rgb", compression="deflate",
     )  # fmt: skip
     slide = open_slide(path)
     finest = slide.levels[0]
