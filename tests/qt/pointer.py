@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 # napari drops moves that follow each other faster than this, milliseconds.
 MOVE_MS = 25
@@ -40,7 +42,7 @@ class Pointer:
         pixel, heard = self._pixel(place), False
         assert self._canvas.rect().contains(pixel), f"{place} is off the canvas"
         while not heard:
-            QTest.mouseMove(self._canvas, pixel)
+            self._send_move(pixel)
             QTest.qWait(MOVE_MS)
             there = self._owner.image.world_to_data(self._owner.viewer.cursor.position)[-2:]
             off = np.abs(np.array(there) - place) * self._owner.image.scale[-1]
@@ -54,7 +56,7 @@ class Pointer:
         pixel = self._pixel(place)
         QTest.mousePress(self._canvas, button, _held(held), pixel)
         if shake:
-            QTest.mouseMove(self._canvas, pixel + QPoint(shake, 0))
+            self._send_move(pixel + QPoint(shake, 0))
             QTest.qWait(MOVE_MS)
         QTest.mouseRelease(self._canvas, button, _held(held), pixel + QPoint(shake, 0))
         QTest.qWait(MOVE_MS)
@@ -87,6 +89,14 @@ class Pointer:
         """Press, go along a way, and release."""
         with self.dragged(places):
             pass
+
+    def _send_move(self, pixel: QPoint) -> None:
+        """A move as Qt delivers it; the display's own pointer would move once and then no more."""
+        none, at = Qt.MouseButton.NoButton, QPointF(pixel)
+        everywhere = QPointF(self._canvas.mapToGlobal(pixel))
+        held = Qt.KeyboardModifier.NoModifier
+        moved = QMouseEvent(QEvent.Type.MouseMove, at, everywhere, none, none, held)
+        QApplication.sendEvent(self._canvas, moved)
 
     def _pixel(self, place: tuple[float, float]) -> QPoint:
         camera = self._owner.viewer.scene.camera

@@ -284,7 +284,6 @@ def test_without_a_slide_nothing_can_be_pressed(make_napari_viewer):
 
 def test_a_dock_opened_on_an_open_slide_serves_each_click_once(dock, until):
     annotator, told = dock.session.annotator, []
-    assert len(annotator.committed.layer.mouse_drag_callbacks) <= 2
     second = PromptDock(dock.viewer)
     ours = [
         call
