@@ -301,3 +301,37 @@ def test_reduced_labels_lie_where_the_cells_do(tmp_path):
         moved = (middles + 0.5) * 2**i - 0.5 + (7, 9) - at - (420, 430)
         assert np.abs(moved.mean(axis=0)).max() < 0.08 * 2**i
         assert (shown > 0).sum() * 4**i == pytest.approx((labels > 0).sum(), rel=0.05)
+
+
+def test_two_windows_keep_each_others_labels(tmp_path):
+    one, two = History(tmp_path, table(9)), History(tmp_path, table(9))
+    one.change(one.now.with_class("a"))
+    two.change(two.now.with_class("b"))
+    one.change(one.now.labelled([1, 2], "a"))
+    two.change(two.now.labelled([3], "b"))
+    one.change(one.now.labelled([4], "a"))
+    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
+    assert one.now.classes == ("a", "b")
+    two.undo()  # its own
+    assert one.undo()
+    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a"}
+    one.redo()
+    two.redo()
+    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
+    one.change(one.now.without_class("b"))
+    now = History(tmp_path, table(9)).now
+    assert (now.classes, now.review.labels) == (("a",), {1: "a", 2: "a", 4: "a"})
+
+
+def test_another_way_to_find_cells_counts_anew_and_keeps_what_was_said(home, manager, monkeypatch):
+    first = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    assert first.notes == ()
+    History(first.folder, first.cells).change(Labelling(("a",)).labelled([1], "a"))
+    monkeypatch.setattr("histoprompt.pipelines.look.HALO_UM", 25.0)
+    second = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    assert second.folder == first.folder
+    assert second.progress.resumed == 0
+    assert "counted anew" in second.notes[0]
+    assert "labels_given.json-1" in second.notes[0]
+    assert (first.folder / "labels_given.json-1").is_file()
+    assert History(second.folder, second.cells).now == Labelling()

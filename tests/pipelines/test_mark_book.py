@@ -105,3 +105,21 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_books_lie_beside_the_labels(monkeypatch, tmp_path):
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     assert book_path("abc") == tmp_path / "marks" / "abc.csv"
+
+
+def test_two_windows_keep_each_others_marks(tmp_path):
+    scores = map_of(20, "tumour")
+    path = tmp_path / "marks.csv"
+    one, two = MarkBook(path), MarkBook(path)
+    for tile in range(0, 8, 2):
+        one.set(scores, "tumour", tile, True)
+        two.set(scores, "tumour", tile + 1, False)
+    wanted = {tile: tile % 2 == 0 for tile in range(8)}
+    assert MarkBook(path).of(scores, "tumour") == wanted
+    assert two.of(scores, "tumour") == wanted
+    one.undo()  # its own last mark, not the other's
+    assert MarkBook(path).of(scores, "tumour") == {t: y for t, y in wanted.items() if t != 6}
+    two.set(scores, "tumour", 0, False)  # a mark of the other's may be changed
+    two.undo()
+    one.redo()
+    assert MarkBook(path).of(scores, "tumour") == wanted

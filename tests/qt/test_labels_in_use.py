@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError
@@ -70,22 +68,3 @@ def test_damaged_labels_are_mended_and_it_is_told(dock, name):
     assert "again" in told[0]
     assert dock._status.text() == told[0]
     assert dock.session.annotator.committed.at(15, 15) == 1
-
-
-def test_the_dock_itself_shows_what_opening_mended(
-    make_napari_viewer, picture, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
-    for _ in range(2):
-        viewer = make_napari_viewer()
-        viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
-        widget = PromptDock(viewer)
-        viewer.window.add_dock_widget(widget, name="Prompt")
-        annotator = widget.session.annotator
-        if annotator.store.count:
-            assert "made again from" in widget._status.text()
-        else:
-            annotator.committed.commit([square(10, 10)], "keep", {})
-            folder = annotator.store.folder
-        session_of(viewer).close()
-        (folder / "labels.zarr/0/c/0/0").write_bytes(b"?")

@@ -41,11 +41,22 @@ class DrawnChunks:
         return {n: sum_of(p.read_bytes()) if p.is_file() else None for n, p in paths.items()}
 
     def whole(self, done: Sequence[Done]) -> list[Done]:
-        """The finished tiles before the first of which labels are lost or damaged."""
-        last = {name: there for line in done for name, there in (line.chunks or {}).items()}
+        """The finished tiles before the first of which labels are lost or damaged.
+
+        Chunks that are damaged are removed: all that is in them is drawn again.
+        """
+        last: dict[str, Sum | None] = dict.fromkeys(self._on_disk())
+        last |= {name: there for line in done for name, there in (line.chunks or {}).items()}
         bad = {name for name, there in last.items() if not self._is_whole(name, there)}
+        for name in bad:
+            self._path(name).unlink(missing_ok=True)
         fine = [not bad & (line.chunks or {}).keys() for line in done]
         return list(done[: fine.index(False)] if False in fine else done)
+
+    def _on_disk(self) -> list[str]:
+        files = (self._array / "c").glob("*/*")
+        names = [(path.parent.name, path.name) for path in files]
+        return [f"{row}/{col}" for row, col in names if row.isdecimal() and col.isdecimal()]
 
     def _is_whole(self, name: str, wanted: Sum | None) -> bool:
         """Whether a chunk is as it was, or was drawn on since by a tile that was not finished."""

@@ -69,7 +69,7 @@ def slide_of(path: Path) -> str | None:
     """The slide a JSON file of a count is about; None if the file is damaged."""
     try:
         raw = read_json(path)
-    except LabelError:
+    except (LabelError, RecursionError):
         return None
     key = raw.get("slide") if isinstance(raw, dict) else None
     return key if isinstance(key, str) else None

@@ -84,7 +84,7 @@ class Done:
         box = None if raw["box"] is None else Box(*(_whole(v) for v in raw["box"]))
         chunks = raw.get("chunks")
         if chunks is not None:
-            chunks = {n: None if s is None else (int(s[0]), int(s[1])) for n, s in chunks.items()}
+            chunks = {_chunk(n): _file_sum(s) for n, s in chunks.items()}
         tile = _whole(row), _whole(col)
         return cls(tile, _whole(raw["cells"]), box, raw.get("sum"), chunks, head)
 
@@ -134,6 +134,15 @@ def _fits(line: Done, done: list[Done], region: Box, head: Head) -> bool:
     inside = line.box is None or region.covers(line.box)
     known = line.cells == 0 or bool(head.names)
     return line.cells >= before and inside and known and line.place not in {d.place for d in done}
+
+
+def _chunk(name: str) -> str:
+    row, col = (int(part) for part in name.split("/"))
+    return f"{row}/{col}"
+
+
+def _file_sum(value: Any) -> tuple[int, int] | None:
+    return None if value is None else (int(value[0]), int(value[1]))
 
 
 def _whole(value: Any) -> int:

@@ -1,0 +1,86 @@
+"""`histoprompt labels` and `histoprompt cache` as a person types them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.cli import main
+from histoprompt.core import settings
+from histoprompt.core.geometry import Box
+from histoprompt.core.slide_io import open_slide
+
+
+@pytest.fixture
+def slide(monkeypatch, tmp_path):
+    """A slide with two objects, in two edits."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, np.full((300, 400, 3), 200, np.uint8), photometric="rgb")
+    opened = open_slide(path)
+    with LabelStore.open(store_folder(opened.key), opened.shape, opened.key) as store:
+        store.write(Box(10, 10, 20, 20), np.full((10, 10), 1))
+        store.write(Box(50, 50, 60, 60), np.full((10, 10), 2))
+    return path, store.folder
+
+
+def test_labels_are_told_and_verified(slide, capsys):
+    path, folder = slide
+    assert main(["labels", "info", str(path)]) == 0
+    assert "objects  2" in capsys.readouterr().out
+    assert main(["labels", "verify", str(path)]) == 0
+    assert "0 of labels, 0 for display and 0 places" in capsys.readouterr().out
+    (folder / "labels.zarr/0/c/0/0").write_bytes(b"")
+    assert main(["labels", "verify", str(path)]) == 1
+    assert "1 of labels" in capsys.readouterr().out
+    assert main(["labels", "rebuild", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "2 objects" in said.out
+    assert "replaced-1" in said.err
+    assert main(["labels", "verify", str(path)]) == 0
+
+
+def test_labels_that_are_kept_aside_come_back(slide, capsys):
+    path, folder = slide
+    journal = folder / "journal.bin"
+    journal.write_bytes(journal.read_bytes()[:-10])
+    assert main(["labels", "info", str(path)]) == 1  # says to open it for editing
+    assert main(["labels", "rebuild", str(path)]) == 0
+    assert "1 objects" in capsys.readouterr().out
+    assert main(["labels", "restore", str(path), "replaced-1"]) == 0
+    assert "2 objects" in capsys.readouterr().out
+    assert main(["labels", "restore", str(path), "replaced-7"]) == 1
+
+
+def test_labels_in_use_and_slides_without_labels_are_one_line(slide, capsys, tmp_path):
+    path, folder = slide
+    opened = open_slide(path)
+    with LabelStore.open(folder, opened.shape, opened.key):
+        assert main(["labels", "info", str(path)]) == 0
+        assert main(["labels", "rebuild", str(path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    other = tmp_path / "other.tif"
+    tifffile.imwrite(other, np.zeros((30, 40, 3), np.uint8), photometric="rgb")
+    assert main(["labels", "info", str(other)]) == 1
+
+
+def test_what_is_kept_is_told_and_cleared(slide, capsys):
+    embeddings = settings.cache_folder() / "tiles" / "slide" / "model.zarr"
+    counts = settings.counts_folder()
+    for folder in (embeddings, counts / "plain" / ".unfinished", counts / "labelled"):
+        folder.mkdir(parents=True)
+        (folder / "file").write_bytes(bytes(1_000_000))
+    (counts / "labelled" / "labels_given.json").write_text("{}")
+    assert main(["cache"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:3] == ["embeddings", "1.00", "MB"]
+    assert lines[1].split()[:3] == ["counts", "2.00", "MB"]
+    assert main(["cache", "clear", "embeddings"]) == 0
+    assert capsys.readouterr().out == "1.00 MB removed\n"
+    assert main(["cache", "clear", "counts"]) == 0
+    assert [p.name for p in counts.iterdir()] == ["labelled"]  # somebody's work
+    assert main(["cache", "clear", "counts", "--all"]) == 0
+    assert not list(counts.iterdir())
