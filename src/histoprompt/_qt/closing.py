@@ -59,7 +59,8 @@ class Closing(QObject):
         if event.spontaneous():
             return False
         asks = get_settings().application.confirm_close_window and self._viewer.layers
-        return bool(asks) or self._window._qt_viewer.isHidden()
+        hidden = self._window is not None and self._window._qt_viewer.isHidden()
+        return bool(asks) or hidden
 
     def _agrees(self, titles: list[str]) -> bool:
         """Ask the person."""

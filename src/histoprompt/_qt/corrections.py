@@ -112,8 +112,8 @@ class Corrections:
             layer.mode = mode
             self.pressing = False
         if clicked:
-            position = self._image.world_to_data(event.position)
-            self.click(*position[-2:], action)
+            row, col = self._image.world_to_data(event.position)[-2:]
+            self.click(row, col, action)
 
     def _action(self, event: Any) -> Action:
         keys = held(event)

@@ -288,4 +288,5 @@ def _chain(
     if isinstance(found, PromptError):
         return found
     tell(*found)
-    return count_found(wish, slide, *found, job, task=task.part(_FINDING, 1.0))
+    scores, seen = found
+    return count_found(wish, slide, scores, seen, job, task=task.part(_FINDING, 1.0))

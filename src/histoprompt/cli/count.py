@@ -19,6 +19,7 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
+    from histoprompt.core.stain_fit import Stain
     from histoprompt.pipelines.count import CountJob
     from histoprompt.pipelines.count_slide import Counted
 
@@ -96,7 +97,7 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
         regions = read_regions(args.regions, slide.shape) if args.regions else ()
         folder = claimed_folder(args.out, result_name(path), slide.key, taken)
         taken.append(folder)
-        stain = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
+        stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from histoprompt.cli.speech import lines
 from histoprompt.core.errors import ExportError, RegionError, SlideError
 from histoprompt.core.typed_numbers import check_mpp, parse_number
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from histoprompt.core.geometry import Box
     from histoprompt.core.slide import Slide
 
@@ -23,7 +25,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 class Parser(argparse.ArgumentParser):
     """A parser whose messages hold nothing that a terminal would obey."""
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         super()._print_message(lines(message), file)
 
 

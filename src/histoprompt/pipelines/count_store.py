@@ -27,8 +27,9 @@ from zarr.codecs import ZstdCodec
 from histoprompt.core.atomic import explained, replace_file
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.closing import Closing
+from histoprompt.core.documents import FEW_BYTES, read_json
 from histoprompt.core.durable import make_folder, sync_folder, sync_tree
-from histoprompt.core.errors import ExportError
+from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import as_ids, cells, check_inside
 from histoprompt.core.locks import HOLDER, LOCK, FolderLock, InUseError

@@ -275,8 +275,9 @@ class ClassesPanel(Panel):
 
     def _on_grade(self) -> None:
         try:
-            limits = (box.value() for box in self._limits)
-            thresholds = DabThresholds(*limits, graded=self._graded.isChecked())
+            weak, moderate, strong = (box.value() for box in self._limits)
+            graded = self._graded.isChecked()
+            thresholds = DabThresholds(weak, moderate, strong, graded=graded)
             self._classing.grade(thresholds)
         except HistopromptError as error:
             self._wrong.setText(str(error))

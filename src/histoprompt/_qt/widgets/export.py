@@ -38,6 +38,10 @@ _TITLES = {
 class ExportDock(Dock):
     """Choose a format and a folder, and write what was committed."""
 
+    report: Report
+    _go: QPushButton
+    _job: Job | None
+
     def value(self) -> ExportParams:
         """What the rows say.
 
@@ -100,7 +104,7 @@ class ExportDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._job: Job | None = None
+        self._job = None
         layout = QVBoxLayout(self.content)
         self.images, self._source = ImagePanel(self.viewer, pixel_size=False), Note()
         self.report = Report(tip="Nothing is written then")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from magicgui.widgets import Widget, create_widget
 from qtpy.QtCore import Signal
@@ -14,7 +14,10 @@ from superqt import QCollapsible
 
 from histoprompt.core.parameters import ParameterField, fields_of
 
-P = TypeVar("P")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+P = TypeVar("P", bound="DataclassInstance")
 # Spin boxes need limits: what stands for "no limit" in them.
 _LOWEST, _HIGHEST = -1e9, 1e9
 _DECIMALS = 4
@@ -65,7 +68,7 @@ class ParameterForm(QWidget, Generic[P]):
             If values that are allowed one by one do not go together.
         """
         rows = {name: _value(self._fields[name], row) for name, row in self._rows.items()}
-        return replace(self._params, **rows)  # type: ignore[type-var]
+        return replace(self._params, **rows)
 
     def set_value(self, params: P) -> None:
         """Show these parameters, without telling of a change."""
@@ -152,7 +155,7 @@ def _shown(field: ParameterField, value: Any) -> Any:
 
 def _value(field: ParameterField, row: Widget) -> Any:
     """The value that a row shows."""
-    shown: Any = row.value  # type: ignore[attr-defined]
+    shown: Any = row.value
     if field.many:
         return tuple(field.kind(part.strip()) for part in str(shown).split(",") if part.strip())
     if _typed_as_text(field):
