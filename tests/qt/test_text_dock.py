@@ -83,7 +83,7 @@ def test_another_word_is_answered_from_what_was_seen(text, until, monkeypatch):
     assert text.control.work.seen is seen
     heat = text.control.layers.heat
     text.words._list.setCurrentRow(1)
-    maps = [la for la in text.viewer.layers if la.name.startswith("score")]
+    maps = [la for la in text.viewer.layers if la.name.startswith("score: ")]
     assert maps == [heat("stroma")]
     assert maps[0].name == "score: stroma"
     assert maps[0].metadata["histoprompt"]["text"] == "stroma"
@@ -332,5 +332,5 @@ def test_removing_the_slide_takes_the_results_away(text, until):
     find(text, until, "tumour")
     text.viewer.layers.remove(text.session.annotator.image)
     assert text.control.work is None
-    assert not [la for la in text.viewer.layers if la.name.startswith("score")]
+    assert not [la for la in text.viewer.layers if la.name.startswith("score: ")]
     assert not text._results.isVisibleTo(text)
