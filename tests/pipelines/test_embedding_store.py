@@ -172,3 +172,31 @@ def test_it_takes_two_bytes_a_number(tmp_path):
     with EmbeddingStore(tmp_path, KEY, SHAPE) as store:
         vectors = 2 * CHUNK * 3 * 2
         assert vectors < store.n_bytes < vectors + 10_000
+
+
+@pytest.mark.parametrize("content", [b"", b"short", None])
+@pytest.mark.parametrize(
+    "name", ["vectors/c/0/0", "places/c/0/0", "vectors/zarr.json", "zarr.json"]
+)
+def test_damaged_embeddings_are_seen_as_missing_and_made_again(tmp_path, name, content):
+    places = np.array([[0, 1], [2, 3]], np.int32)
+    vectors = np.eye(2, 8, dtype=np.float32)
+    for _ in range(2):
+        with EmbeddingStore(tmp_path, KEY, SHAPE) as store:
+            missing = places[store.missing(places)]
+            if len(missing):
+                store.append(missing, vectors[store.missing(places)])
+            assert np.allclose(store.load(places).take(np.arange(2)), vectors)
+        path = KEY.folder(tmp_path) / name
+        path.unlink() if content is None else path.write_bytes(content)
+
+
+def test_a_power_cut_loses_no_whole_chunk(tmp_path, disk):
+    places = np.argwhere(np.ones(SHAPE, bool))[:CHUNK].astype(np.int32)
+    vectors = np.random.default_rng(0).normal(size=(len(places), 8)).astype(np.float32)
+    with EmbeddingStore(tmp_path / "disk", KEY, SHAPE) as store:
+        store.append(places, vectors)
+        store.load(places)  # writes what is in hand
+        with EmbeddingStore(disk.cut(tmp_path / "left"), KEY, SHAPE) as found:
+            assert not found.missing(places).any()
+            assert np.allclose(found.load(places).take(np.arange(len(places))), vectors, atol=1e-2)

@@ -20,7 +20,7 @@ import zarr
 from numpy.typing import NDArray
 
 from histoprompt.core.atomic import explained
-from histoprompt.core.durable import make_folder, remove, sync_all
+from histoprompt.core.durable import make_folder, remove, sync_all, sync_tree
 from histoprompt.core.errors import ExportError
 from histoprompt.core.locks import FolderLock, InUseError
 
@@ -165,6 +165,7 @@ class EmbeddingStore:
         if "vectors" not in self._group:
             with explained(self.folder):
                 _create(self._group, len(self._row_of), vectors.shape[1])
+                sync_tree(self.folder)
         self._row_of[self._flat(places)] = np.arange(self._count, self._count + len(places))
         self._count += len(places)
         self._pending.append((np.asarray(places, np.int32), vectors.astype(np.float16)))
@@ -222,6 +223,7 @@ class EmbeddingStore:
         folder = self.folder / "vectors" / "c"
         while (path := folder / str(number) / "0").is_file() and path.stat().st_size == size:
             number += 1
+        remove(path)  # what is left of it cannot be written into
         return number * CHUNK
 
     def _write(self, whole: bool) -> None:
@@ -288,6 +290,7 @@ def _open(folder: Path, key: dict[str, Any]) -> zarr.Group:
     wanted = {"format": FORMAT, **key}
     if not group.attrs:
         group.attrs.update(wanted)
+        sync_tree(folder)
     if dict(group.attrs) != wanted:
         raise ExportError(
             f"{folder} holds embeddings of something else or of another version. Delete that "
