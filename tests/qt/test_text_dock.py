@@ -332,5 +332,5 @@ def test_removing_the_slide_takes_the_results_away(text, until):
     find(text, until, "tumour")
     text.viewer.layers.remove(text.session.annotator.image)
     assert text.control.work is None
-    assert not [la for la in text.viewer.layers if la.name.startswith("score: ")]
+    assert not [la for la in text.viewer.layers if la.name.startswith("score")]
     assert not text._results.isVisibleTo(text)
