@@ -368,12 +368,12 @@ def test_objects_are_coloured_by_class_and_tell_it(shown):
 def test_clicks_have_one_size_on_the_screen(shown, until):
     annotator = shown.session.annotator
     until(shown._tools["click +"].isChecked)
-    Pointer(annotator).click((75, 20))
+    Pointer(annotator).click((75, 95))
     annotator.cancel()
     sizes = []
     for zoom in (8.0, 40.0):
         shown.viewer.scene.camera.zoom = zoom
-        shown.viewer.scene.camera.center = (0, *annotator.image.data_to_world((75, 20)))
+        shown.viewer.scene.camera.center = (0, *annotator.image.data_to_world((75, 95)))
         annotator.prompts.points.selected_data = set()
         annotator.preview.layer.visible = False
         canvas = shown.viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)

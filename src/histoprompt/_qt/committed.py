@@ -60,7 +60,7 @@ class CommittedObjects:
         self.rule: Rule = "keep"
         self.class_name = ""
         self.chosen = 0
-        self._choosing = False
+        self._label = 0
         self._met: dict[str, None] = {}
         self._known = self._read(area)
         self.layer: Labels = layers.make_committed(image, area, self._known.copy())
@@ -203,14 +203,14 @@ class CommittedObjects:
 
     def _new_label(self) -> None:
         """Show napari which label a stroke gets."""
-        self._choosing = True
-        self.layer.selected_label = self.chosen or self.store.next_id()
-        self._choosing = False
+        self._label = self.chosen or self.store.next_id()
+        self.layer.selected_label = self._label
 
     def _on_label(self, _: object) -> None:
         """A label chosen with napari's own tools: an object that is there is extended."""
-        if not self._choosing:
-            label = int(self.layer.selected_label)
+        label = int(self.layer.selected_label)
+        if label != self._label:  # napari tells of the label also when colours change
+            self._label = label
             self.chosen = label if self.store.area_of(label) else 0
             self.said.emit(self.painting)
 
