@@ -150,7 +150,7 @@ def test_labels_colour_all_cells_and_are_on_disk(counted, until):
     classing = counted.counting.classes
     tumour, stroma = (cell_at(counted, NUCLEI[i]) for i in (0, 3))
     assert classing.labelling.review.labels == {tumour: "tumour", stroma: "stroma"}
-    cells, layer = classing.cells, counted.viewer.layers[CELLS]
+    layer = counted.viewer.layers[CELLS]
     names = layer.features["class"]
     assert names[tumour - 1] == "tumour"
     colours = cell_colours(("tumour", "stroma"))  # as they were made, not as they are sorted
