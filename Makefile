@@ -35,6 +35,7 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/import_graph.py
 	$(BIN)/deptry src
 	$(BIN)/npe2 validate napari-histoprompt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

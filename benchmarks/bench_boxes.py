@@ -24,14 +24,14 @@ from skimage.io import imread
 
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.metrics import iou
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
 from histoprompt.models.registry import card, load_model
 from histoprompt.models.roles import PromptSegmenter
 from histoprompt.models.weights import resolve
-from histoprompt.pipelines.fields import plan_fields
+from histoprompt.pipelines.prompts.fields import plan_fields
 
 SIDES = (256, 192, 128, 96, 64)
 REACHES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)

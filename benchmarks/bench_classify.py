@@ -23,8 +23,8 @@ from sklearn.metrics import f1_score
 
 import nucls
 from histoprompt.core.cell_table import CellTable
-from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
-from histoprompt.pipelines.review import Review, next_cell
+from histoprompt.pipelines.classes.active_learning import Review, next_cell
+from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

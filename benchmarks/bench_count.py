@@ -28,21 +28,23 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain_fit import Dyes
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.fit import Dyes
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.zoo import lite_cells
-from histoprompt.pipelines import count, count_slide, find_cells
-from histoprompt.pipelines.count import CountJob
-from histoprompt.pipelines.find_cells import ModelCells
-from histoprompt.pipelines.ground import ground_of
-from histoprompt.pipelines.slide_dyes import dyes_of
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.models.networks import lite_cells
+from histoprompt.pipelines.cells import find as find_cells
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.count import run as count
+from histoprompt.pipelines.count import slide as count_slide
+from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.run import CountJob
 
 RESULTS = Path(__file__).with_name("results") / "count.md"
 PITCH, RADIUS = 20, 7

@@ -43,8 +43,8 @@ from gpu_models import (
 from gpu_shortage import injected_rows, real_rows
 from histoprompt.core.task import Task
 from histoprompt.models.card import HALF_ERROR
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.memory import MIB, RamMeter, choose_device, modules_in
+from histoprompt.models.devices import MIB, RamMeter, choose_device, modules_in
+from histoprompt.models.memory.manager import ModelManager
 
 TYPES = ("float16", "bfloat16")
 

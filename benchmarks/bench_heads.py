@@ -5,7 +5,7 @@
 Images are brought to a median nuclear diameter of 30 px (0.25 um/px) or 15 px enlarged twice
 (0.5 um/px). Simulated people: the first click is the deepest pixel of the object, the next ones the
 deepest pixel of the larger error (RITM's rule); boxes are jittered by 2 px; scribbles as in
-`histoprompt.pipelines.simulate`.
+`histoprompt.pipelines.evaluate.simulate`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from scipy import ndimage as ndi
 from skimage.io import imread
 from skimage.transform import resize
 
-from histoprompt.core.detection import find_nuclei
+from histoprompt.core.classical.detection import find_nuclei
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.metrics import agreement, centre_matches, dice, iou
-from histoprompt.core.prompt import Prompt, ScribbleMap
+from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.models.zoo import litemedsam
-from histoprompt.pipelines.simulate import centre_click, jittered_box, scribble
+from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
 from histoprompt.training.evaluate import known_only
 from histoprompt.training.run import split

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.data import immunohistochemistry
 
-from histoprompt.core.detection import find_nuclei
-from histoprompt.core.ihc import DAB_MEAN, ihc_score
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain_fit import Dyes, fit_dyes
-from histoprompt.pipelines.features import FEATURE_NAMES, measure
+from histoprompt.core.classical.detection import find_nuclei
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.core.stain.ihc import DAB_MEAN, ihc_score
+from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
 ROOT = Path(__file__).resolve().parents[1]
 MPP = 0.5

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.audit import FEW_CELLS
+from histoprompt.pipelines.audit.estimate import FEW_CELLS
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))

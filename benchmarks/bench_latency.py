@@ -85,13 +85,13 @@ class Figures:
 
 def measure(model: str, device: str, weights: Path | None, cold: int, warm: int) -> list[Figures]:
     """`cold` first clicks of one model on one device, each followed by `warm` more at its place."""
-    from histoprompt.core.sample import SLIDE, sample_file
-    from histoprompt.core.slide_io import open_slide
+    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.slides.sample import SLIDE, sample_file
     from histoprompt.core.task import Task
     from histoprompt.models import registry
-    from histoprompt.models.embeddings import EmbeddingCache
-    from histoprompt.models.manager import ModelManager
-    from histoprompt.pipelines.segment import SegmentJob, segment
+    from histoprompt.models.memory.embeddings import EmbeddingCache
+    from histoprompt.models.memory.manager import ModelManager
+    from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 
     slide = open_slide(sample_file(SLIDE))
     card, manager, cache = registry.card(model), ModelManager(device), EmbeddingCache()
@@ -130,16 +130,16 @@ def clock(figures: Figures, watch: Watch, work: Callable[[], object]) -> None:
 
 
 def clicks(count: int) -> Iterator[Any]:
-    from histoprompt.core.prompt import Prompt
-    from histoprompt.core.prompt_file import ObjectPrompt
+    from histoprompt.core.prompts.file import ObjectPrompt
+    from histoprompt.core.prompts.prompt import Prompt
 
     for i, box in enumerate(nuclei(count), 1):
         yield ObjectPrompt(i, Prompt(np.array([box.centre]), np.array([True])))
 
 
 def boxes(count: int) -> Iterator[Any]:
-    from histoprompt.core.prompt import Prompt
-    from histoprompt.core.prompt_file import ObjectPrompt
+    from histoprompt.core.prompts.file import ObjectPrompt
+    from histoprompt.core.prompts.prompt import Prompt
 
     for i, box in enumerate(nuclei(count), 1):
         yield ObjectPrompt(i, Prompt.of_box(box))
@@ -151,7 +151,7 @@ def nuclei(count: int) -> list[Any]:
     from skimage.measure import regionprops
 
     from histoprompt.core.geometry import Box
-    from histoprompt.core.sample import LABELS, sample_file
+    from histoprompt.core.slides.sample import LABELS, sample_file
 
     truth = tifffile.imread(sample_file(LABELS)).astype(np.int32)
     boxes = [Box(*map(int, p.bbox)) for p in regionprops(truth) if p.area > 250]

@@ -56,8 +56,8 @@ def measure(cells: int, repeats: int) -> str:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from histoprompt._qt.class_colours import colormap_of
-    from histoprompt._qt.count_layers import _features
+    from histoprompt._qt.count.class_colours import colormap_of
+    from histoprompt._qt.count.layers import _features
     from histoprompt.core.cell_table import CellTable
 
     side = round(cells**0.5)
@@ -98,7 +98,7 @@ def show(layer: Any, cells: Any, draw: bool) -> None:
     """What `CountLayers.recolour` does, with and without telling the canvas."""
     import pandas as pd
 
-    from histoprompt._qt.class_colours import colormap_of
+    from histoprompt._qt.count.class_colours import colormap_of
 
     layer.features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
     layer.features["score"] = cells.score

@@ -24,20 +24,20 @@ import zarr
 from numpy.typing import NDArray
 
 import score_quality as quality
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.zoo.tile_input import Recipe, features_of
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.embedding_store import CHUNK, TileVectors
-from histoprompt.pipelines.queries import TextCache
-from histoprompt.pipelines.score import SeenTiles, ask
-from histoprompt.pipelines.score_cells import CellTexts, score_cells
-from histoprompt.pipelines.score_tiles import ScoreJob, TilePlan, embed_tiles, plan_tiles
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.models.networks.tile_input import Recipe, features_of
+from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
+from histoprompt.pipelines.text.embedding_store import CHUNK, TileVectors
+from histoprompt.pipelines.text.queries import TextCache
+from histoprompt.pipelines.text.score import SeenTiles, ask
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan, embed_tiles, plan_tiles
 
 WIDTH, BATCH = 512, 32
 MEAN, STD = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
@@ -63,7 +63,7 @@ class RandomClip:
         return unit(self._run(tiles, self.tower))
 
     def embed_tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        from histoprompt.models.patch_tokens import patch_tokens
+        from histoprompt.models.networks.patch_tokens import patch_tokens
 
         return self._run(tiles, lambda images: patch_tokens(self.tower, images))
 
@@ -173,8 +173,8 @@ def cells(count: int) -> list[list[str]]:
     from skimage.measure import regionprops_table
 
     from histoprompt.core.cell_table import CellTable
-    from histoprompt.core.label_io import read_labels
-    from histoprompt.core.sample import LABELS
+    from histoprompt.core.labels.tiff import read_labels
+    from histoprompt.core.slides.sample import LABELS
 
     slide = open_slide(sample_file(SLIDE))
     labels = read_labels(sample_file(LABELS), origin=(0, 0)).read(slide.box).astype(np.int32)

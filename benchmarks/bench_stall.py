@@ -141,7 +141,7 @@ def listen(viewer, jobs, name: str, fn: Callable, moving: bool) -> Figures:
 
 def measure(viewer, jobs, device: str) -> list[Figures]:
     from histoprompt.models import registry
-    from histoprompt.models.manager import ModelManager
+    from histoprompt.models.memory.manager import ModelManager
 
     manager = ModelManager(device)
     card = registry.card("litemedsam")
@@ -186,7 +186,7 @@ def main() -> None:
 
     import napari
 
-    from histoprompt._qt.jobs import Jobs
+    from histoprompt._qt.shell.jobs import Jobs
 
     if args.torch_threads:
         os.environ["OMP_NUM_THREADS"] = str(args.torch_threads)

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
-from histoprompt.models.footprints import FootprintBook
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.footprints import FootprintBook
+from histoprompt.models.memory.manager import ModelManager
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "models"))

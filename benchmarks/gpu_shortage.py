@@ -13,9 +13,9 @@ from gpu_models import Subject, box_prompt, manager_of, pictures, use
 from histoprompt.core.errors import HistopromptError, OutOfMemoryError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
+from histoprompt.models.devices import MIB
 from histoprompt.models.loading import load_from_registry
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.memory import MIB
+from histoprompt.models.memory.manager import ModelManager
 
 BATCH = 4
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from histoprompt.core.stain_fit import fit_dyes
-from histoprompt.models.instances import decode
-from histoprompt.models.pooling import pool
-from histoprompt.models.zoo.lite_networks import STEP, Networks
-from histoprompt.pipelines.features import FEATURE_NAMES, measure
+from histoprompt.core.stain.fit import fit_dyes
+from histoprompt.models.cells.instances import decode
+from histoprompt.models.cells.pooling import pool
+from histoprompt.models.networks.lite_networks import STEP, Networks
+from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")
 MPP = 0.25

@@ -18,16 +18,16 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.sample import REGION_NAMES, REGIONS, SLIDE, sample_file
-from histoprompt.core.score_map import Threshold
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.scores.map import Threshold
+from histoprompt.core.slides.sample import REGION_NAMES, REGIONS, SLIDE, sample_file
 from histoprompt.models import registry
 from histoprompt.models.zoo.vocabulary import VocabularyScorer
-from histoprompt.pipelines.calibrate import Calibrator
-from histoprompt.pipelines.embedding_store import TileVectors
-from histoprompt.pipelines.queries import (
+from histoprompt.pipelines.text.calibrate import Calibrator
+from histoprompt.pipelines.text.embedding_store import TileVectors
+from histoprompt.pipelines.text.queries import (
     TEMPLATES,
     default_contrasts,
     ensemble,

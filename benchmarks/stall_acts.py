@@ -78,11 +78,11 @@ def of_napari(viewer, watch: Watch) -> None:
 
 
 def openings(viewer, watch: Watch) -> Iterator[tuple[str, object]]:
-    from histoprompt.core.sample import SLIDE, sample_file
+    from histoprompt.core.slides.sample import SLIDE, sample_file
 
     watch.act("open a slide", lambda: viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN))
     with suppress(ImportError):
-        from histoprompt._qt.jobs import warm
+        from histoprompt._qt.shell.jobs import warm
 
         watch.act("imports in the background", warm, lambda: not warm().is_alive())
     for name in ("Prompt", "Count", "Cells", "Text", "Models", "Export"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import histoprompt as hp
-from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.core.slides.sample import SLIDE, sample_file
 
 out = Path(sys.argv[1])
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 import histoprompt as hp
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.pipelines.classes.cell_files import read_cells
 
 out = Path(sys.argv[1])
 

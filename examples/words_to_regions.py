@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import histoprompt as hp
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.pipelines.score_run import write_scored
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.pipelines.text.run import write_scored
 
 out = Path(sys.argv[1])
 

@@ -49,7 +49,7 @@ def take_all(out: Path) -> None:
         Folder for ``prompt.png``, ``models.png``, ``export.png``, ``count.png``, ``text.png``.
     """
     from histoprompt._qt import demo as stage
-    from histoprompt.core.sample import PLACE, nuclei_near
+    from histoprompt.core.slides.sample import PLACE, nuclei_near
 
     out.mkdir(parents=True, exist_ok=True)
     demo = stage.open_demo()
@@ -73,7 +73,7 @@ def take_all(out: Path) -> None:
 def _point(demo: Demo) -> None:
     """Leave one object in hand: a click and what the model makes of it."""
     from histoprompt._qt import demo as stage
-    from histoprompt.core.sample import PLACE, nuclei_near
+    from histoprompt.core.slides.sample import PLACE, nuclei_near
 
     annotator = demo.annotator
     target = nuclei_near(PLACE, 15)[-1].frame.box
@@ -87,7 +87,7 @@ def _examine(demo: Demo) -> None:
     from qtpy.QtWidgets import QPushButton
 
     from histoprompt._qt import demo as stage
-    from histoprompt._qt.widgets.models import ModelsDock
+    from histoprompt._qt.models.dock import ModelsDock
 
     dock = _raised(demo, "Models", ModelsDock)
     buttons = {button.text(): button for button in dock.findChildren(QPushButton)}
@@ -101,7 +101,7 @@ def _export(demo: Demo) -> None:
     from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton
 
     from histoprompt._qt import demo as stage
-    from histoprompt._qt.widgets.export import ExportDock
+    from histoprompt._qt.exchange.dock import ExportDock
 
     dock = _raised(demo, "Export", ExportDock)
     with tempfile.TemporaryDirectory(prefix="histoprompt-") as folder:
@@ -117,9 +117,9 @@ def _export(demo: Demo) -> None:
 def _count(demo: Demo) -> None:
     """Count what is around the place of the demo, and teach two classes by a few cells."""
     from histoprompt._qt import demo as stage
-    from histoprompt._qt.drawn_area import AREA, DrawnArea
-    from histoprompt._qt.layers import box_vertices
-    from histoprompt._qt.widgets.count import CountDock
+    from histoprompt._qt.count.dock import CountDock
+    from histoprompt._qt.layers.make import box_vertices
+    from histoprompt._qt.shell.drawn_area import AREA, DrawnArea
     from histoprompt.core.geometry import Box
 
     dock = CountDock(demo.viewer)
@@ -150,8 +150,8 @@ def _find_words(demo: Demo) -> None:
     from qtpy.QtWidgets import QDialog
 
     from histoprompt._qt import demo as stage
-    from histoprompt._qt.widgets.text import TextDock
-    from histoprompt.pipelines.asked_texts import ScoreParams
+    from histoprompt._qt.text.dock import TextDock
+    from histoprompt.pipelines.text.text_embedding import ScoreParams
 
     dock = _raised(demo, "Text", TextDock)
     control = dock.control

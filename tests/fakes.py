@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.roles import Embedding

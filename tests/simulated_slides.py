@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from histoprompt.pipelines.audit import Corrected, corrected_counts
-from histoprompt.pipelines.audit_plan import AuditPlan, field_order, sizes
+from histoprompt.pipelines.audit.estimate import Corrected, corrected_counts
+from histoprompt.pipelines.audit.plan import AuditPlan, field_order, sizes
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import pytest
 
 import histoprompt as hp
 from histoprompt.core.errors import LabelError, RegionError
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.sample import LABELS, SLIDE, sample_file
-from histoprompt.pipelines.export import ExportParams
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
+from histoprompt.pipelines.exchange.export import ExportParams
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 

@@ -22,10 +22,10 @@ from safetensors.numpy import save_file
 from histoprompt import __version__
 from histoprompt.cli import main
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.sample import CLASSES, LABELS, SLIDE, sample_file
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.slides.sample import CLASSES, LABELS, SLIDE, sample_file
 from histoprompt.models import registry
-from histoprompt.pipelines.export import FORMATS
+from histoprompt.pipelines.exchange.export import FORMATS
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.tiles import read_tiles

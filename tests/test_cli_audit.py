@@ -13,7 +13,7 @@ from PIL import Image
 
 from histoprompt.cli import main
 from histoprompt.core.errors import ExportError
-from histoprompt.pipelines import audit_fields
+from histoprompt.pipelines.count import audit_table as audit_fields
 
 TRUE = "true cells"
 

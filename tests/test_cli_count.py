@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from histoprompt.cli import main
-from histoprompt.core.sample import LABELS, SLIDE, sample_file
+from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 FILES = {
     "labels.tif", "cells.csv", "cells.parquet", "counts.csv", "cells.geojson", "report.html",

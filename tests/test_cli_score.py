@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from histoprompt import cli
-from histoprompt.core.score_files import read_scores
+from histoprompt.core.scores.files import read_scores
 from histoprompt.models import registry
-from histoprompt.pipelines.mark_file import write_marks
+from histoprompt.pipelines.text.mark_file import write_marks
 from two_colours import CARD, two_colours
 
 

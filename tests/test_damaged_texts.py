@@ -19,32 +19,32 @@ from shapely import box as rectangle
 
 from cells_of_classes import clusters
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.classes import read_classes
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.files.records import read_record
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels, write_labels
-from histoprompt.core.label_table import scan
-from histoprompt.core.labels import ArrayLabels
-from histoprompt.core.prompt_file import read_prompts
-from histoprompt.core.records import read_record
+from histoprompt.core.labels.classes import read_classes
+from histoprompt.core.labels.sources import ArrayLabels
+from histoprompt.core.labels.table import scan
+from histoprompt.core.labels.tiff import read_labels, write_labels
+from histoprompt.core.prompts.file import read_prompts
 from histoprompt.core.task import Task
+from histoprompt.models.networks.head_files import read_heads
 from histoprompt.models.weights.pack_format import opened
-from histoprompt.models.zoo.head_files import read_heads
-from histoprompt.pipelines.audit_fields import _by_place, _made
-from histoprompt.pipelines.audit_plan import field_boxes, plan_audit
-from histoprompt.pipelines.classify import Trainer, TrainParams
-from histoprompt.pipelines.count_audit import Audit, load_audit, save_audit
-from histoprompt.pipelines.count_store import CountStore, Head, record_type
-from histoprompt.pipelines.export import _names_of_export
-from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
-from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.audit.plan import field_boxes, plan_audit
+from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
+from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.labelling import read_labelling
+from histoprompt.pipelines.classes.train import Trainer, TrainParams
+from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
+from histoprompt.pipelines.count.audit_table import _by_place, _made
+from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.store import CountStore, Head, record_type
+from histoprompt.pipelines.exchange.export import _names_of_export
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.formats.tiles import read_tiles
-from histoprompt.pipelines.labelling import read_labelling
-from histoprompt.pipelines.mark_file import read_list
-from histoprompt.pipelines.out_folders import free_folder
+from histoprompt.pipelines.text.mark_file import read_list
 from histoprompt.training.run import read_config
 from mutations import damaged_bytes, damaged_csv, damaged_json
 

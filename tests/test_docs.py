@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 from histoprompt import cli
-from histoprompt.core.prompt_file import read_prompts
+from histoprompt.core.prompts.file import read_prompts
 from histoprompt.models import registry
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,7 +133,7 @@ def test_the_page_of_commands_says_what_is_required_and_what_is_the_default() ->
 
 
 def test_keys_and_gestures_are_the_plugin_s() -> None:
-    from histoprompt._qt.keys import TABLE
+    from histoprompt._qt.shell.keys import TABLE
 
     page = made("places").filled(PAGES["docs/guide/keys.md"])
     for gesture in TABLE:
@@ -229,7 +229,7 @@ def test_the_architecture_s_laws_are_the_linter_s() -> None:
 
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     text = PAGES["docs/explain/architecture.md"]
-    (layers,) = [c["layers"] for c in config["contracts"] if c["type"] == "layers"]
+    (layers,) = [c["layers"] for c in config["contracts"] if c["name"] == "Imports point one way"]
     drawn = next(b for p, k, b in BLOCKS if p == "docs/explain/architecture.md" and k == "text")
     floors = [set(floor.strip().split(" | ")) for floor in drawn.split("<-")]
     wanted = [set(floor.replace("histoprompt.", "").split(" | ")) for floor in reversed(layers)]

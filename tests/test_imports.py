@@ -17,11 +17,11 @@ PACKAGE = Path(histoprompt.__file__).parent
 HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
 # layers of networks, which are torch classes: imported by `load` only
 NETWORKS = (
-    "histoprompt.models.zoo.bert",
-    "histoprompt.models.zoo.scribble_unet",
-    "histoprompt.models.zoo.tiny_vit",
-    "histoprompt.models.zoo.unet",
-    "histoprompt.models.zoo.unetr",
+    "histoprompt.models.networks.bert",
+    "histoprompt.models.networks.scribble_unet",
+    "histoprompt.models.networks.tiny_vit",
+    "histoprompt.models.networks.unet",
+    "histoprompt.models.networks.unetr",
 )
 
 

@@ -17,12 +17,12 @@ from napari.components import ViewerModel
 from npe2 import PluginManifest
 from scipy.ndimage import find_objects, label
 
-from histoprompt.core import sample
 from histoprompt.core.errors import SlideError
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import TiffLabels
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain import optical_density
+from histoprompt.core.labels.tiff import TiffLabels
+from histoprompt.core.slides import sample
+from histoprompt.core.stain.deconvolution import optical_density
 
 if TYPE_CHECKING:
     from npe2._pytest_plugin import TestPluginManager

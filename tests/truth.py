@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core import sample
 from histoprompt.core.geometry import Box
+from histoprompt.core.slides import sample
 
 PLACE = sample.PLACE
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import PromptError
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.score_tiles import ScoreJob
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.text.tiles import ScoreJob
 
 PINK, PURPLE, GLASS = (225, 150, 190), (150, 110, 180), (243, 243, 243)
 CARD = ModelCard(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def table() -> str:
     """All of them as a table, by the layer they work on."""
-    from histoprompt._qt.keys import TABLE
+    from histoprompt._qt.shell.keys import TABLE
 
     lines = ["| key or gesture | on | does |", "| --- | --- | --- |"]
     for gesture in TABLE:

@@ -16,36 +16,36 @@ from typing import TYPE_CHECKING
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.classes import Classes
 from histoprompt.core.errors import LabelError, RegionError
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.labels import LabelSource
-from histoprompt.core.prompt import Prompt
-from histoprompt.core.prompt_file import ObjectPrompt, read_prompts
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.sources import LabelSource
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.prompts.file import ObjectPrompt, read_prompts
+from histoprompt.core.prompts.prompt import Prompt
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
-from histoprompt.pipelines.count_job import CountChoice, count_job
-from histoprompt.pipelines.count_slide import Counted, count_slide
-from histoprompt.pipelines.export import ExportParams, ExportReport
-from histoprompt.pipelines.export import export as export_labels
-from histoprompt.pipelines.find_cells import Cell
-from histoprompt.pipelines.find_cells import find_cells as cells_of_region
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.find import Cell
+from histoprompt.pipelines.cells.find import find_cells as cells_of_region
+from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count.job import CountChoice, count_job
+from histoprompt.pipelines.count.slide import Counted, count_slide
+from histoprompt.pipelines.exchange.export import ExportParams, ExportReport
+from histoprompt.pipelines.exchange.export import export as export_labels
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.job import Imported
 from histoprompt.pipelines.formats.tiles import read_tiles
-from histoprompt.pipelines.score import score as score_tiles
-from histoprompt.pipelines.score_run import Scored, finish
-from histoprompt.pipelines.score_tiles import ScoreJob
-from histoprompt.pipelines.segment import ObjectMasks, SegmentJob
-from histoprompt.pipelines.segment import segment as segment_objects
+from histoprompt.pipelines.prompts.segment import ObjectMasks, SegmentJob
+from histoprompt.pipelines.prompts.segment import segment as segment_objects
+from histoprompt.pipelines.text.run import Scored, finish
+from histoprompt.pipelines.text.score import score as score_tiles
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import ScoreJob
 
 if TYPE_CHECKING:
     from histoprompt.pipelines.formats.regions import Region

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from histoprompt.core import atomic
-from histoprompt.core.atomic import replacing_file, replacing_folder
 from histoprompt.core.errors import ExportError
+from histoprompt.core.files import atomic
+from histoprompt.core.files.atomic import replacing_file, replacing_folder
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histoprompt.core.class_names import near_double
+from histoprompt.core.labels.class_names import near_double
 
 
 @pytest.mark.parametrize(

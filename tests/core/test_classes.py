@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.core.classes import Classes, cell_colours, read_classes, write_classes
 from histoprompt.core.errors import LabelError
+from histoprompt.core.labels.classes import Classes, cell_colours, read_classes, write_classes
 
 
 def read(tmp_path, text: str) -> Classes:

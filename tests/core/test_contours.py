@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from histoprompt.core import contours
-from histoprompt.core.contours import Outline, bounds, fill, outlines, outlines_of_labels
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels import contours
+from histoprompt.core.labels.contours import Outline, bounds, fill, outlines, outlines_of_labels
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
 

@@ -8,9 +8,9 @@ import tifffile
 from painted_field import field
 from skimage.io import imread
 
-from histoprompt.core.detection import find_nuclei, nucleus_radius
+from histoprompt.core.classical.detection import find_nuclei, nucleus_radius
 from histoprompt.core.metrics import iou
-from histoprompt.core.stain import nucleus_stain, optical_density
+from histoprompt.core.stain.deconvolution import nucleus_stain, optical_density
 
 
 @pytest.mark.parametrize("kind", ["he", "dab", "grey", "dark"])

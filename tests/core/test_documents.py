@@ -9,8 +9,8 @@ import pytest
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from histoprompt.core.documents import DEEPEST, Shape, parse_json, read_json, read_text
 from histoprompt.core.errors import LabelError, PromptError
+from histoprompt.core.files.documents import DEEPEST, Shape, parse_json, read_json, read_text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from skimage.data import immunohistochemistry
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.ihc import DAB_MEAN, DabClassifier, DabThresholds, ihc_score
+from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, ihc_score
 
 
 def test_grades_begin_at_their_thresholds():
@@ -60,9 +60,9 @@ def test_cells_without_stain_features_are_refused():
 
 
 def test_brown_crypts_are_positive_and_blue_stroma_is_not():
-    from histoprompt.core.detection import find_nuclei
-    from histoprompt.core.stain_fit import fit_dyes
-    from histoprompt.pipelines.features import FEATURE_NAMES, measure
+    from histoprompt.core.classical.detection import find_nuclei
+    from histoprompt.core.stain.fit import fit_dyes
+    from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
     image = immunohistochemistry()[100:350, 100:350]
     labels = find_nuclei(image, 0.5)
@@ -76,10 +76,10 @@ def test_brown_crypts_are_positive_and_blue_stroma_is_not():
 
 @pytest.mark.shared
 def test_one_tissue_on_two_scanners_is_as_positive(shared_data):
-    from histoprompt.core.detection import find_nuclei
-    from histoprompt.core.slide_io import open_slide
-    from histoprompt.core.stain_fit import fit_dyes
-    from histoprompt.pipelines.features import FEATURE_NAMES, measure
+    from histoprompt.core.classical.detection import find_nuclei
+    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.stain.fit import fit_dyes
+    from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
     fractions = []
     for name in ("ndpi", "vsi"):

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from histoprompt.core import label_io
 from histoprompt.core.errors import Cancelled, LabelError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import TiffLabels, read_labels, write_labels
-from histoprompt.core.labels import ArrayLabels, SparseLabels, extent
+from histoprompt.core.labels import tiff as label_io
+from histoprompt.core.labels.sources import ArrayLabels, SparseLabels, extent
+from histoprompt.core.labels.tiff import TiffLabels, read_labels, write_labels
 from histoprompt.core.task import Task
 
 ids = hnp.arrays(

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import regionprops
 
-from histoprompt.core import label_table, labels
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_table import compacted, scan
-from histoprompt.core.labels import ArrayLabels, SparseLabels, extent, pieces
+from histoprompt.core.labels import sources as labels
+from histoprompt.core.labels import table as label_table
+from histoprompt.core.labels.sources import ArrayLabels, SparseLabels, extent, pieces
+from histoprompt.core.labels.table import compacted, scan
 from histoprompt.core.task import Task
 
 ids = hnp.arrays(

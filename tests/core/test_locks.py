@@ -9,12 +9,12 @@ import threading
 
 import pytest
 
-from histoprompt.core.locks import HOLDER, LOCK, FolderLock, InUseError, alone_at, hold_file
+from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError, alone_at, hold_file
 
 HOLD = """
 import sys
 from pathlib import Path
-from histoprompt.core.locks import FolderLock
+from histoprompt.core.files.locks import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histoprompt.core.formats.naming import result_name, without_suffix
-from histoprompt.core.names import guarded, plain, tidy
+from histoprompt.core.text.names import guarded, plain, tidy
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from painted_field import PLACES, centre, field
 from skimage.measure import regionprops
 
+from histoprompt.core.classical.boxes import propose_box
+from histoprompt.core.classical.scene import Scene
 from histoprompt.core.errors import PromptError
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.nuclei import propose_box
-from histoprompt.core.prompt import Prompt, Strokes
-from histoprompt.core.sample import LABELS, SLIDE, sample_file
-from histoprompt.core.scene import Scene
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 IMAGE, TRUTH = field("he")
 SCENE = Scene.of_image(IMAGE)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_field import PLACES, centre, field
 
+from histoprompt.core.classical.outline import outline
+from histoprompt.core.classical.scene import Scene
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.metrics import iou
-from histoprompt.core.outline import outline
-from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap, Strokes
-from histoprompt.core.scene import Scene
+from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap, Strokes
 
 IMAGE, TRUTH = field("he")
 SCENE = Scene.of_image(IMAGE)

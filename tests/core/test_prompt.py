@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap, Strokes
-from histoprompt.core.scribbles import rasterise
+from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap, Strokes
+from histoprompt.core.prompts.scribbles import rasterise
 
 coordinates = st.floats(0, 500)
 

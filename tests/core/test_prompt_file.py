@@ -9,8 +9,8 @@ import pytest
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, ScribbleMap
-from histoprompt.core.prompt_file import ObjectPrompt, parse_prompts, read_prompts, write_prompts
+from histoprompt.core.prompts.file import ObjectPrompt, parse_prompts, read_prompts, write_prompts
+from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 
 GOOD = {
     "id": 3,

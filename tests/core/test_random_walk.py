@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histoprompt.core.random_walk import spread
+from histoprompt.core.classical.random_walk import spread
 
 
 def seeds(shape, inside, outside):

@@ -15,8 +15,8 @@ import zarr
 from PIL import Image
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.slides.slide import Slide
 
 
 def picture(height=192, width=256):

@@ -17,7 +17,7 @@ import zarr
 from PIL import Image
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.formats.open import open_slide
 
 ROUNDS = 40
 PICTURE = (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.regrid import regrid
+from histoprompt.core.labels.regrid import regrid
 from histoprompt.core.results import Mask
 
 

@@ -10,8 +10,8 @@ import tifffile
 
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_files import read_scores, write_heatmap, write_scores, write_tiles
-from histoprompt.core.score_map import ScoreMap, Threshold
+from histoprompt.core.scores.files import read_scores, write_heatmap, write_scores, write_tiles
+from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.tiling import TileGrid
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histoprompt.core.contours import fill
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_files import read_scores, write_scores, write_tiles
-from histoprompt.core.score_map import ScoreMap, Threshold
-from histoprompt.core.score_regions import find_regions, paint_regions, region_raster
+from histoprompt.core.labels.contours import fill
+from histoprompt.core.scores.files import read_scores, write_scores, write_tiles
+from histoprompt.core.scores.map import ScoreMap, Threshold
+from histoprompt.core.scores.regions import find_regions, paint_regions, region_raster
 from histoprompt.core.tiling import TileGrid
 
 HALF = Threshold(0.5, "for the test")

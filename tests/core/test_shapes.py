@@ -11,7 +11,7 @@ from skimage.draw import ellipse
 from skimage.measure import regionprops_table
 from skimage.segmentation import expand_labels
 
-from histoprompt.core.shapes import shapes
+from histoprompt.core.labels.shapes import shapes
 
 
 def blobs(seed: int) -> np.ndarray:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from histoprompt.core.errors import RegionError, SlideError
 from histoprompt.core.geometry import Box
-from histoprompt.core.levels import PixelRule, RgbLevel
-from histoprompt.core.resample import read_resampled
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_info import describe
+from histoprompt.core.slides.info import describe
+from histoprompt.core.slides.levels import PixelRule, RgbLevel
+from histoprompt.core.slides.resample import read_resampled
+from histoprompt.core.slides.slide import Slide
 
 SIZE = (600, 803)
 

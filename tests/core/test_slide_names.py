@@ -13,7 +13,7 @@ from PIL import Image
 from histoprompt.cli import main
 from histoprompt.core.errors import SlideError
 from histoprompt.core.formats.naming import result_name, slide_name
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.formats.open import open_slide
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from histoprompt.core import overview
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.overview import NOTE, MadeLevel, with_overviews
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.slides import overview
+from histoprompt.core.slides.overview import NOTE, MadeLevel, with_overviews
+from histoprompt.core.slides.slide import Slide
 
 
 class Watched:

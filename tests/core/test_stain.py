@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.data import immunohistochemistry
 
-from histoprompt.core.stain import (
+from histoprompt.core.stain.deconvolution import (
     DAB,
     EOSIN,
     HAEMATOXYLIN,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.data import immunohistochemistry
 
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain import optical_density
-from histoprompt.core.stain_fit import Dyes, fit_dyes
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.stain.deconvolution import optical_density
+from histoprompt.core.stain.fit import Dyes, fit_dyes
 
 
 def degrees(first, second) -> float:

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from skimage.data import immunohistochemistry
 
-from histoprompt.core.slide import Slide
-from histoprompt.core.stain_look import EXCHANGED, FLUORESCENCE, doubts_of, look_at
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.look import EXCHANGED, FLUORESCENCE, doubts_of, look_at
 
 
 def stained(first, second, seed=0, side=400):

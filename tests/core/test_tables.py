@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histoprompt.core.classes import Classes, read_classes, write_classes
 from histoprompt.core.errors import LabelError
-from histoprompt.core.tables import read_table, table_writer
+from histoprompt.core.files.tables import read_table, table_writer
+from histoprompt.core.labels.classes import Classes, read_classes, write_classes
 
 
 def read(path: Path, text: str | bytes, **more):

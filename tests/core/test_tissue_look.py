@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from histoprompt.core.tissue_look import FEATURES, look_at
+from histoprompt.core.tissue.look import FEATURES, look_at
 
 PINK, PURPLE, WHITE, BLUE = (225, 150, 190), (90, 60, 140), (245, 245, 245), (30, 100, 200)
 RED, BROWN = (200, 60, 70), (130, 80, 40)

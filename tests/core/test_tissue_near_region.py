@@ -7,14 +7,14 @@ import pytest
 import shapely
 import tifffile
 
-from histoprompt.core import tissue
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.overview import with_overviews
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.tissue import find_tissue
+from histoprompt.core.slides.overview import with_overviews
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.tissue import find as tissue
+from histoprompt.core.tissue.find import find_tissue
+from histoprompt.pipelines.count.region import ground_of
 from histoprompt.pipelines.formats.regions import Region
-from histoprompt.pipelines.ground import ground_of
 
 
 class Painted:

@@ -18,7 +18,8 @@ import pytest
 
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
-from histoprompt.models.zoo import clip, sam, scribble_unet, vit
+from histoprompt.models.networks import scribble_unet
+from histoprompt.models.zoo import clip, sam, vit
 from tiny_sam import SIDE, build_tiny_sam
 
 State = dict[str, Any]
@@ -139,7 +140,7 @@ def _save_sam(card: ModelCard, folder: Path) -> Path:
 
 
 def _save_ais(card: ModelCard, folder: Path) -> Path:
-    from histoprompt.models.zoo.unetr import InstanceDecoder
+    from histoprompt.models.networks.unetr import InstanceDecoder
 
     decoder = random_values(InstanceDecoder(), 0.02)
     if card.id.startswith("microsam"):  # as its training leaves it

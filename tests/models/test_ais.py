@@ -11,9 +11,9 @@ from small_models import load_small, random_values, save_small, small_networks
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
+from histoprompt.models.networks.fitting import Fit
+from histoprompt.models.networks.unetr import InstanceDecoder, Resampled, Transposed
 from histoprompt.models.zoo import ais, sam
-from histoprompt.models.zoo.fitting import Fit
-from histoprompt.models.zoo.unetr import InstanceDecoder, Resampled, Transposed
 
 CARD = registry.card("pathosam-vit-b-cells")
 

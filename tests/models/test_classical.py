@@ -11,7 +11,7 @@ from skimage.data import immunohistochemistry
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, Strokes
+from histoprompt.core.prompts.prompt import Prompt, Strokes
 from histoprompt.models.roles import PromptSegmenter
 from histoprompt.models.zoo.classical import CARD, load
 

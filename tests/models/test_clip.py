@@ -11,9 +11,10 @@ from PIL import Image
 from small_models import SMALL_TEXT, WORDS, clip_names, random_values, save_small, small_networks
 
 from histoprompt.core.errors import WeightsError
-from histoprompt.models import checkpoints, key_maps, registry, weights
+from histoprompt.models import key_maps, registry, weights
+from histoprompt.models.networks.precision import computing_in
+from histoprompt.models.weights import checkpoints
 from histoprompt.models.zoo import clip
-from histoprompt.models.zoo.precision import computing_in
 
 TEXTS = ["lymphocytes", "An H&E image patch of colorectal adenocarcinoma epithelium."]
 
@@ -113,7 +114,7 @@ def test_biomedclips_text_tower_equals_transformers() -> None:
     import torch
 
     transformers = pytest.importorskip("transformers")
-    from histoprompt.models.zoo.bert import TextTower
+    from histoprompt.models.networks.bert import TextTower
 
     config = transformers.BertConfig(
         vocab_size=len(WORDS),

@@ -15,7 +15,7 @@ from small_models import WORDS, load_small, needs_a_file, save_small, small_netw
 import fakes
 from histoprompt.core.errors import ModelError, PromptError, WeightsError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, Strokes
+from histoprompt.core.prompts.prompt import Prompt, Strokes
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import (

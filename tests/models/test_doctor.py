@@ -12,6 +12,7 @@ from histoprompt.core.errors import Cancelled, WeightsError
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.devices import TorchBuild, torch_build
 from histoprompt.models.doctor import (
     GIB,
     Finding,
@@ -25,9 +26,8 @@ from histoprompt.models.doctor import (
     nvidia_gpus,
     version_of,
 )
-from histoprompt.models.footprints import FootprintBook
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.memory import TorchBuild, torch_build
+from histoprompt.models.memory.footprints import FootprintBook
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import Embedding
 
 SPEC = WeightsSpec("big.pth", "https://example.org/big.pth", n_bytes=1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
-from histoprompt.models.embeddings import EmbeddingCache, EmbeddingKey
+from histoprompt.models.memory.embeddings import EmbeddingCache, EmbeddingKey
 from histoprompt.models.roles import Embedding
 
 

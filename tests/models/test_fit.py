@@ -16,10 +16,10 @@ from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.networks.scribble_unet import ScribbleUNet
 from histoprompt.models.weights import pins
 from histoprompt.models.weights.find import partial_bytes
 from histoprompt.models.weights.pack import export_pack, import_file, import_pack
-from histoprompt.models.zoo.scribble_unet import ScribbleUNet
 from http_server import File, running
 from tiny_sam import random_tiny_sam
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histoprompt.models.zoo import fitting, litemedsam, medsam, sam
+from histoprompt.models.networks import fitting
+from histoprompt.models.zoo import litemedsam, medsam, sam
 
 
 def image_of(h: int, w: int, seed: int = 0) -> np.ndarray:

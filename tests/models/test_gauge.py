@@ -6,9 +6,9 @@ import pytest
 
 from histoprompt.core.errors import ModelError
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.footprints import Footprint, FootprintBook
-from histoprompt.models.gauge import BELIEVABLE, Gauge
-from histoprompt.models.memory import MIB
+from histoprompt.models.devices import MIB
+from histoprompt.models.memory.device_profiler import BELIEVABLE, Gauge
+from histoprompt.models.memory.footprints import Footprint, FootprintBook
 
 
 class Figures:

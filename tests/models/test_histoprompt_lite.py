@@ -9,13 +9,13 @@ torch = pytest.importorskip("torch")
 
 from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noqa: E402
 from histoprompt.core.geometry import Box  # noqa: E402
-from histoprompt.core.prompt import Prompt, Strokes  # noqa: E402
-from histoprompt.models.instances import DecodeParams  # noqa: E402
+from histoprompt.core.prompts.prompt import Prompt, Strokes  # noqa: E402
+from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
+from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
+from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
+from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
 from histoprompt.models.roles import CellDescriber, Embedding, PromptSegmenter  # noqa: E402
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
-from histoprompt.models.zoo import lite_cells, lite_networks  # noqa: E402
-from histoprompt.models.zoo.head_files import Heads, read_heads, save_heads  # noqa: E402
-from histoprompt.models.zoo.unet import NucleiNet, PromptNet  # noqa: E402
 
 
 @pytest.fixture(scope="module")

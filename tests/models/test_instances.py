@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage as ndi
 
-from histoprompt.models import instances
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.cells import instances
+from histoprompt.models.cells.instances import DecodeParams, decode
 
 PLAIN = DecodeParams(rim=0, area=1, certainty=0)
 

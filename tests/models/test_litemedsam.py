@@ -11,11 +11,11 @@ from short_type import rounding_to
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.models import registry, weights
 from histoprompt.models.card import HALF_ERROR
+from histoprompt.models.networks.decoding import PromptDecoder
 from histoprompt.models.roles import Embedding
-from histoprompt.models.zoo.decoding import PromptDecoder
 from histoprompt.models.zoo.family import SamFamily
 
 CARD = registry.card("litemedsam")

@@ -13,9 +13,9 @@ import pytest
 from histoprompt.core.errors import Cancelled, ModelError, OutOfMemoryError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.footprints import FootprintBook
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.memory import MIB
+from histoprompt.models.devices import MIB
+from histoprompt.models.memory.footprints import FootprintBook
+from histoprompt.models.memory.manager import ModelManager
 
 
 class Tensor:

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from histoprompt.core.errors import ModelError
-from histoprompt.models import memory
+from histoprompt.models import devices as memory
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.footprints import FootprintBook, first_guess
-from histoprompt.models.memory import (
+from histoprompt.models.devices import (
     MIB,
     RamMeter,
     choose_device,
@@ -23,6 +22,7 @@ from histoprompt.models.memory import (
     meter_for,
     tensor_mib,
 )
+from histoprompt.models.memory.footprints import FootprintBook, first_guess
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histoprompt.core.errors import ModelError
-from histoprompt.models.patch_tokens import patch_tokens
+from histoprompt.models.networks.patch_tokens import patch_tokens
 
 torch = pytest.importorskip("torch")
 
@@ -44,7 +44,7 @@ def test_a_single_block_keeps_each_patch_to_itself():
 @torch.no_grad()
 def test_equal_values_give_the_attention_s_own_output(tower):
     """Where all tokens are alike, mixing them changes nothing, and nor does leaving it out."""
-    from histoprompt.models.patch_tokens import _values
+    from histoprompt.models.networks.patch_tokens import _values
 
     block = tower.transformer.resblocks[-1]
     x = torch.randn(1, 1, 24).expand(1, 17, 24)

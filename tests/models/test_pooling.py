@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histoprompt.models.pooling import crops, pool
+from histoprompt.models.cells.pooling import crops, pool
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 2, 4]))

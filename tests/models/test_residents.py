@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from histoprompt.core.errors import ModelError, OutOfMemoryError
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.footprints import Footprint
-from histoprompt.models.memory import MIB
-from histoprompt.models.residents import Residents, key_of, to_set_aside
+from histoprompt.models.devices import MIB
+from histoprompt.models.memory.footprints import Footprint
+from histoprompt.models.memory.loaded_models import Residents, key_of, to_set_aside
 
 SIZES = st.floats(0, 100)
 

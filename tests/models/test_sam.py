@@ -13,13 +13,13 @@ from short_type import rounding_to
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt, Strokes
+from histoprompt.core.prompts.prompt import Prompt, Strokes
 from histoprompt.models import registry, weights
 from histoprompt.models.card import HALF_ERROR
+from histoprompt.models.networks.fitting import Fit
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import medsam, sam
 from histoprompt.models.zoo.family import Features, SamFamily
-from histoprompt.models.zoo.fitting import Fit
 from tiny_sam import SIDE, random_tiny_sam
 
 BOX = Box(20, 30, 61, 75)

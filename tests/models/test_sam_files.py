@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.models import registry, weights
+from histoprompt.models.networks.decoding import PromptDecoder
 from histoprompt.models.zoo import sam
-from histoprompt.models.zoo.decoding import PromptDecoder
 from histoprompt.models.zoo.family import SamFamily
 from tiny_sam import hugging_face_names, random_tiny_sam
 
@@ -160,7 +160,7 @@ def test_mobile_sams_encoder_is_timms_tiny_vit_with_a_stride_less() -> None:
     import torch
     from timm.models.tiny_vit import TinyVit
 
-    from histoprompt.models.zoo.tiny_vit import WIDTHS, MobileEncoder
+    from histoprompt.models.networks.tiny_vit import WIDTHS, MobileEncoder
 
     theirs = TinyVit(
         num_classes=0, embed_dims=WIDTHS, num_heads=(2, 4, 5, 10), drop_path_rate=0.0
@@ -193,7 +193,7 @@ def test_mobile_sam_in_full_from_a_users_file(tmp_path: Path) -> None:
     """The file has the size of the published one, and a full image makes a full embedding."""
     import torch
 
-    from histoprompt.models.zoo.tiny_vit import MobileEncoder
+    from histoprompt.models.networks.tiny_vit import MobileEncoder
 
     net = sam.empty("vit_t").to_empty(device="cpu")
     net.image_encoder = MobileEncoder()

@@ -10,7 +10,7 @@ import pytest
 from small_models import save_small, small_networks
 
 from histoprompt import cli
-from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.models import registry
 
 

@@ -14,10 +14,10 @@ from small_models import load_small, save_small
 from histoprompt import cli
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, ScribbleMap, Strokes
+from histoprompt.core.prompts.prompt import Prompt, ScribbleMap, Strokes
 from histoprompt.models import registry, weights
+from histoprompt.models.networks.scribble_unet import ScribbleUNet
 from histoprompt.models.zoo import sam, scribbleprompt
-from histoprompt.models.zoo.scribble_unet import ScribbleUNet
 from tiny_sam import SIDE as SAM_SIDE
 
 UNET = registry.card("scribbleprompt-unet")

@@ -37,7 +37,7 @@ def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> No
 
 def test_an_instance_decoder_is_one_of_two() -> None:
     from histoprompt.models.blueprint import Blueprint
-    from histoprompt.models.zoo.unetr import InstanceDecoder, Resampled, Transposed
+    from histoprompt.models.networks.unetr import InstanceDecoder, Resampled, Transposed
 
     values = [Blueprint(InstanceDecoder(kind)).values for kind in (Resampled, Transposed)]
     assert sum(values) / 2 == pytest.approx(sam.DECODER_VALUES, rel=0.01)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from histoprompt.models.tidy import tidied
+from histoprompt.models.cells.postprocess import tidied
 
 NOTHING = np.zeros((40, 40), bool)
 

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.models.zoo.unet import NucleiNet, PromptNet, absorbed  # noqa: E402
+from histoprompt.models.networks.unet import NucleiNet, PromptNet, absorbed  # noqa: E402
 
 
 @pytest.fixture(scope="module")

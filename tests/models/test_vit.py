@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from small_models import SMALL_VIT, dinov2_names, load_small, random_values, small_networks
 
-from histoprompt.models import checkpoints, key_maps, registry, weights
+from histoprompt.models import key_maps, registry, weights
 from histoprompt.models.card import HALF_ERROR
+from histoprompt.models.networks.precision import computing_in, half_on
+from histoprompt.models.networks.tile_input import IMAGENET
+from histoprompt.models.weights import checkpoints
 from histoprompt.models.zoo import vit
-from histoprompt.models.zoo.precision import computing_in, half_on
-from histoprompt.models.zoo.tile_input import IMAGENET
 
 PUBLISHED = {
     "virchow2": (631_239_424, 455, 2560, 5),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from histoprompt.core.errors import ModelError, PromptError
-from histoprompt.core.tissue_look import FEATURES
-from histoprompt.core.tissue_words import SYNONYMS
+from histoprompt.core.tissue.look import FEATURES
+from histoprompt.core.tissue.words import SYNONYMS
 from histoprompt.models import registry
 from histoprompt.models.roles import TextScorer, TileEncoder
 from histoprompt.models.zoo.vocabulary import CARD, VocabularyScorer, word_in, words

@@ -13,9 +13,10 @@ import pytest
 
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
-from histoprompt.models import checkpoints, registry, weights
+from histoprompt.models import registry, weights
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.weights import checkpoints
 from layouts import LAYOUTS, saved_with
 from tiny_sam import build_tiny_sam, hugging_face_names, random_tiny_sam
 

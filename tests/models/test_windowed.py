@@ -8,8 +8,8 @@ from scipy import ndimage as ndi
 
 from histoprompt.core.errors import Cancelled
 from histoprompt.models import registry
+from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 from histoprompt.models.roles import SteppedSegmenter
-from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 
 def moody(window: np.ndarray) -> np.ndarray:

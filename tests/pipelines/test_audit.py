@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.audit import TOTAL, corrected_counts
-from histoprompt.pipelines.audit_plan import (
+from histoprompt.pipelines.audit.estimate import TOTAL, corrected_counts
+from histoprompt.pipelines.audit.plan import (
     AuditPlan,
     chances,
     field_boxes,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.audit_marks import NOT_A_CELL, Mark, truth_by_marks
+from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark, truth_by_marks
 
 # A cell at every tenth pixel of a row: 1 a, 2 b, 3 unsure, 4 a beyond the field's edge at 35.
 CELLS = CellTable(

@@ -17,19 +17,19 @@ import fakes
 from histoprompt.core.errors import LabelError, ModelError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.bench import Report, write_report
-from histoprompt.pipelines.bench_nuclei import bench_nuclei
-from histoprompt.pipelines.bench_prompts import PromptBench, bench_prompts
-from histoprompt.pipelines.bench_text import (
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.evaluate.nuclei import bench_nuclei
+from histoprompt.pipelines.evaluate.prompts import PromptBench, bench_prompts
+from histoprompt.pipelines.evaluate.report import Report, write_report
+from histoprompt.pipelines.evaluate.text import (
     TEMPLATES,
     bench_text,
     class_vectors,
     classes_in,
     read_templates,
 )
-from histoprompt.pipelines.segment import SegmentJob
+from histoprompt.pipelines.prompts.segment import SegmentJob
 
 CELLS = replace(fakes.CARD, id="fake-cells", role="cells", accepts=frozenset(), mpp=0.25)
 TEXT = replace(fakes.CARD, id="fake-text", role="text", accepts=frozenset())

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histoprompt.core.errors import PromptError
-from histoprompt.core.score_map import Threshold
-from histoprompt.pipelines.calibrate import (
+from histoprompt.core.scores.map import Threshold
+from histoprompt.pipelines.text.calibrate import (
     PROBE_FROM,
     Calibrator,
     _minimum,
     _posterior,
     _wilson_low,
 )
-from histoprompt.pipelines.embedding_store import TileVectors
+from histoprompt.pipelines.text.embedding_store import TileVectors
 
 START = Threshold(0.5, "even odds against pink; no tile was marked")
 

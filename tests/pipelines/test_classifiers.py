@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from cells_of_classes import NAMES, clusters, some_labels
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines import classifiers
-from histoprompt.pipelines.classifiers import Scaling, margins
-from histoprompt.pipelines.classify import Trainer
-from histoprompt.pipelines.few_shot import held_out_logits, prototypes
+from histoprompt.pipelines.classes import classifiers
+from histoprompt.pipelines.classes.classifiers import Scaling, margins
+from histoprompt.pipelines.classes.few_shot import held_out_logits, prototypes
+from histoprompt.pipelines.classes.train import Trainer
 
 
 @given(st.integers(0, 1000), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))

@@ -8,7 +8,7 @@ import pytest
 from cells_of_classes import NAMES, clusters, some_labels
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classify import Trainer, TrainParams, reach, typicality
+from histoprompt.pipelines.classes.train import Trainer, TrainParams, reach, typicality
 
 THREE = {"tumour": 300, "stroma": 150, "lymphocyte": 60}
 

@@ -9,12 +9,12 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import Cancelled, LabelStoreError, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
-from histoprompt.core.score_map import ScoreMap, Threshold
-from histoprompt.core.score_regions import find_regions, paint_regions
+from histoprompt.core.scores.map import ScoreMap, Threshold
+from histoprompt.core.scores.regions import find_regions, paint_regions
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines import commit_regions as module
-from histoprompt.pipelines.commit_regions import commit_regions
+from histoprompt.pipelines.regions import commit as module
+from histoprompt.pipelines.regions.commit import commit_regions
 
 # Its last tiles reach over the edges of the slide.
 SLIDE = Box(0, 0, 75, 95)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
-from histoprompt.pipelines.compose import BLOCK, ComposedLabels
+from histoprompt.pipelines.prompts.compose import BLOCK, ComposedLabels
 
 SIDE = 2 * BLOCK + 100
 

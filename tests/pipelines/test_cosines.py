@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histoprompt.pipelines.cosines import CosineCache
+from histoprompt.pipelines.text.similarity_cache import CosineCache
 
 TILES = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
 TEXTS = np.random.default_rng(2).normal(size=(6, 8)).astype(np.float32)

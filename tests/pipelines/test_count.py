@@ -21,23 +21,23 @@ from five_discs import dark_things
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines import count_store
-from histoprompt.pipelines.audit import TOTAL, Corrected
-from histoprompt.pipelines.count import UNFINISHED, CountJob, count_cells
-from histoprompt.pipelines.count_files import write_counts
-from histoprompt.pipelines.count_slide import count_slide
-from histoprompt.pipelines.find_cells import ModelCells
-from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.count import store as count_store
+from histoprompt.pipelines.count.files import write_counts
+from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.run import UNFINISHED, CountJob, count_cells
+from histoprompt.pipelines.count.slide import count_slide
+from histoprompt.pipelines.count.tally import Line
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
-from histoprompt.pipelines.ground import ground_of
-from histoprompt.pipelines.out_folders import free_folder
-from histoprompt.pipelines.slide_dyes import dyes_of
-from histoprompt.pipelines.tally import Line
 
 WINDOWED = ModelCard(
     "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, step=48, mpp=0.25,

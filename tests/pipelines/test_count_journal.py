@@ -9,8 +9,8 @@ import pytest
 
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.count_slide import free_folder
-from histoprompt.pipelines.count_store import CountStore, Head, record_type
+from histoprompt.pipelines.count.slide import free_folder
+from histoprompt.pipelines.count.store import CountStore, Head, record_type
 
 REGION, SETTINGS = Box(0, 0, 128, 128), {"tile": 64}
 HEAD = Head(("f",), ("", "x"))

@@ -9,14 +9,14 @@ import pytest
 from test_count import WINDOWED
 
 from five_discs import dark_things
-from histoprompt.core.slide import Slide
-from histoprompt.core.stain_fit import Dyes
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.fit import Dyes
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import CountJob
-from histoprompt.pipelines.count_notes import stain_notes
-from histoprompt.pipelines.count_slide import count_slide
-from histoprompt.pipelines.find_cells import ModelCells
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.count.slide import count_slide
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from test_count import WINDOWED, Stop, field_of_discs, table
 
 from five_discs import dark_things
 from histoprompt.core.errors import ExportError
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import UNFINISHED, CountJob
-from histoprompt.pipelines.count_job import CountChoice, count_job
-from histoprompt.pipelines.count_key import decoding
-from histoprompt.pipelines.count_slide import count_slide
-from histoprompt.pipelines.find_cells import ModelCells
-from histoprompt.pipelines.out_folders import claimed_folder
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.count.job import CountChoice, count_job
+from histoprompt.pipelines.count.key import decoding
+from histoprompt.pipelines.count.out_folders import claimed_folder
+from histoprompt.pipelines.count.run import UNFINISHED, CountJob
+from histoprompt.pipelines.count.slide import count_slide
 
 SLIDE = Slide.from_arrays("few", [field_of_discs((140, 200))], mpp=0.25)
 CELLS = 24  # 4 rows and 6 columns of discs

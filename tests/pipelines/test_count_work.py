@@ -16,15 +16,23 @@ from five_discs import dark_things
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines import count_audit
-from histoprompt.pipelines.classify import TrainParams
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.count_pyramid import label_pyramid
-from histoprompt.pipelines.count_store import CountStore, Head, record_type
-from histoprompt.pipelines.count_work import (
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.classes.active_learning import Suggestion
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.labelling import (
+    FILE,
+    History,
+    Labelling,
+    hint,
+    learn,
+    read_labelling,
+)
+from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.count import audit as count_audit
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.kept import (
     Findings,
     Work,
     count_to_work_on,
@@ -32,9 +40,8 @@ from histoprompt.pipelines.count_work import (
     waiting,
     write_work,
 )
-from histoprompt.pipelines.formats.cell_files import read_cells
-from histoprompt.pipelines.labelling import FILE, History, Labelling, hint, learn, read_labelling
-from histoprompt.pipelines.review import Suggestion
+from histoprompt.pipelines.count.pyramid import label_pyramid
+from histoprompt.pipelines.count.store import CountStore, Head, record_type
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)
 RNG = np.random.default_rng(5)
@@ -327,7 +334,7 @@ def test_another_way_to_find_cells_counts_anew_and_keeps_what_was_said(home, man
     first = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert first.notes == ()
     History(first.folder, first.cells).change(Labelling(("a",)).labelled([1], "a"))
-    monkeypatch.setattr("histoprompt.pipelines.look.HALO_UM", 25.0)
+    monkeypatch.setattr("histoprompt.pipelines.cells.tile_context.HALO_UM", 25.0)
     second = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert second.folder == first.folder
     assert second.progress.resumed == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.exclusion import alike_pairs, negatives
+from histoprompt.pipelines.classes.exclusion import alike_pairs, negatives
 
 
 def sides(seed: int = 0) -> np.ndarray:

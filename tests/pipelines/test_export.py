@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from histoprompt.core import contours
-from histoprompt.core.classes import Classes
 from histoprompt.core.errors import Cancelled, ExportError, LabelError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels, write_labels
-from histoprompt.core.labels import ArrayLabels, SparseLabels
-from histoprompt.core.slide import Slide
+from histoprompt.core.labels import contours
+from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.sources import ArrayLabels, SparseLabels
+from histoprompt.core.labels.tiff import read_labels, write_labels
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
-from histoprompt.pipelines.export import FORMATS, ExportParams, export
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, export
 from histoprompt.pipelines.formats.tiles import read_tiles
 
 
@@ -172,10 +172,10 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from histoprompt.core.errors import ExportError
-from histoprompt.core.labels import ArrayLabels
-from histoprompt.core.slide import Slide
+from histoprompt.core.labels.sources import ArrayLabels
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.export import ExportParams, export
+from histoprompt.pipelines.exchange.export import ExportParams, export
 
 fmt, out = sys.argv[1:]
 noise = np.random.default_rng(0)

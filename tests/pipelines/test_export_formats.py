@@ -20,14 +20,14 @@ from PIL import Image
 from pycocotools.coco import COCO
 from scipy.ndimage import binary_dilation
 
-from histoprompt.core.classes import Classes, read_classes
 from histoprompt.core.errors import LabelError, MissingMppError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.labels import ArrayLabels, SparseLabels
-from histoprompt.core.slide import Slide
+from histoprompt.core.labels.classes import Classes, read_classes
+from histoprompt.core.labels.sources import ArrayLabels, SparseLabels
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.export import ExportParams, export
+from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.polygons import without_holes

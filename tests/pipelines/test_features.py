@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
-from histoprompt.core.stain_fit import Dyes, fit_dyes
-from histoprompt.pipelines.features import FEATURE_NAMES, measure
+from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
 HE = Dyes.published("H&E")
 

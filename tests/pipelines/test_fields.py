@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.fields import field_side, plan_fields
+from histoprompt.pipelines.prompts.fields import field_side, plan_fields
 
 CARD = ModelCard("m", "prompt", "M", "none:none", input_size=256, field=256, reach=0.5)
 

@@ -10,10 +10,10 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import Cancelled, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.fill import fill_store
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.commit_nuclei import fill_store
 
 
 @pytest.fixture

@@ -15,12 +15,12 @@ from test_count import CENTRES, IMAGE, PLAIN, SLIDE, TRUTH, WINDOWED
 from five_discs import dark_things
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines import find_cells as finding
-from histoprompt.pipelines.find_cells import ModelCells, find_cells
-from histoprompt.pipelines.look import Lattice, frame_around, read_frame
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells import find as finding
+from histoprompt.pipelines.cells.find import ModelCells, find_cells
+from histoprompt.pipelines.cells.tile_context import Lattice, frame_around, read_frame
 
 
 @pytest.fixture

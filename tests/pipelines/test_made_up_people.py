@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from histoprompt.pipelines import simulate
+from histoprompt.pipelines.evaluate import simulate
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 
 from histoprompt.core.errors import ExportError, PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_map import ScoreMap
+from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.mark_file import read_marks
+from histoprompt.pipelines.text.mark_file import read_marks
+from histoprompt.pipelines.text.marks import MarkBook, book_path
 
 SLIDE = Box(0, 0, 80, 100)
 

@@ -7,9 +7,9 @@ import pytest
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_map import ScoreMap
+from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines.mark_file import read_marks, write_marks
+from histoprompt.pipelines.text.mark_file import read_marks, write_marks
 
 
 def map_of(*texts: str) -> ScoreMap:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
-from histoprompt.pipelines.named_cells import SUREST, named_among
+from histoprompt.pipelines.classes.named_cells import SUREST, named_among
 
 RNG = np.random.default_rng(3)
 COUNT = 60

@@ -10,10 +10,10 @@ import pytest
 from five_discs import CARD, MIDDLES, dark_things, discs
 from histoprompt.core.errors import MissingMppError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.nuclei_map import NucleiMap, Square, look_at
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.nuclei_cache import NucleiMap, Square, look_at
 
 # A pixel size at which a square has 80 pixels a side, so that the discs lie in several.
 MPP = 2.0

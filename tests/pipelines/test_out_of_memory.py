@@ -12,17 +12,17 @@ import pytest
 from fakes import CARD, FakeSegmenter
 from histoprompt.core.errors import OutOfMemoryError
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt
-from histoprompt.core.prompt_file import ObjectPrompt
+from histoprompt.core.prompts.file import ObjectPrompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.card import ModelCard
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.footprints import FootprintBook
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.models.memory.footprints import FootprintBook
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import Embedding
-from histoprompt.pipelines.segment import SegmentJob, segment, segment_stream
+from histoprompt.pipelines.prompts.segment import SegmentJob, segment, segment_stream
 
 # Far enough apart that no two objects share a field.
 MIDDLES = [(60, 60), (60, 400), (400, 60), (400, 400)]

@@ -14,11 +14,11 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.count import CountJob
-from histoprompt.pipelines.count_slide import count_slide
-from histoprompt.pipelines.find_cells import ModelCells
-from histoprompt.pipelines.prompted_cells import PromptedCells, painted
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.cells.prompted import PromptedCells, painted
+from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.count.slide import count_slide
 
 
 def load(card: ModelCard, weights: Path | None, device: str) -> object:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt, Strokes
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.pipelines.proposals import SIDE, propose
+from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.core.slides.slide import Slide
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.pipelines.prompts.box_proposals import SIDE, propose
 from truth import nuclei_near
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from histoprompt.core.errors import PromptError
-from histoprompt.core.tissue_words import normal, same_word
+from histoprompt.core.tissue.words import normal, same_word
 from histoprompt.models.zoo.vocabulary import CARD, VocabularyScorer
-from histoprompt.pipelines.queries import (
+from histoprompt.pipelines.text.queries import (
     TEMPLATES,
     Query,
     TextCache,

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from histoprompt.pipelines.read_ahead import read_ahead
+from histoprompt.pipelines.text.prefetch import read_ahead
 
 
 def alive() -> list[str]:

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from cells_of_classes import clusters, some_labels
-from histoprompt.pipelines.classifiers import margins
-from histoprompt.pipelines.classify import Trainer
-from histoprompt.pipelines.review import (
+from histoprompt.pipelines.classes.active_learning import (
     ACCEPT,
     REJECT,
     UNSURE_KEY,
@@ -17,6 +15,8 @@ from histoprompt.pipelines.review import (
     next_cell,
     stop_hint,
 )
+from histoprompt.pipelines.classes.classifiers import margins
+from histoprompt.pipelines.classes.train import Trainer
 
 THREE = {"tumour": 200, "stroma": 100, "lymphocyte": 60}
 

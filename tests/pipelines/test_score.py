@@ -15,16 +15,16 @@ from histoprompt.core.errors import (
     RegionError,
 )
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_regions import find_regions
-from histoprompt.core.slide import Slide
+from histoprompt.core.scores.regions import find_regions
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
-from histoprompt.pipelines import growing_map
-from histoprompt.pipelines.asked_texts import ScoreParams, ask_model
-from histoprompt.pipelines.embedding_store import TileVectors
-from histoprompt.pipelines.queries import TextCache
-from histoprompt.pipelines.score import ask, score, score_seen, typed
-from histoprompt.pipelines.score_tiles import (
+from histoprompt.pipelines.text import partial_map as growing_map
+from histoprompt.pipelines.text.embedding_store import TileVectors
+from histoprompt.pipelines.text.queries import TextCache
+from histoprompt.pipelines.text.score import ask, score, score_seen, typed
+from histoprompt.pipelines.text.text_embedding import ScoreParams, ask_model
+from histoprompt.pipelines.text.tiles import (
     ScoreJob,
     embed_tiles,
     plan_tiles,

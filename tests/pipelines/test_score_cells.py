@@ -10,13 +10,13 @@ import pytest
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import MissingMppError, ModelError, PromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.classify import Trainer
-from histoprompt.pipelines.score_cells import CellTexts, crop_box, score_cells
-from histoprompt.pipelines.score_tiles import ScoreJob
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.regions.cell_texts import CellTexts, crop_box, score_cells
+from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 
 TEXTS = CellTexts(("purple cells", "pink cells"), "plain", least_um=8)

@@ -15,23 +15,23 @@ from five_discs import DarkThings
 from histoprompt.core import settings
 from histoprompt.core.errors import Cancelled, PromptError, RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide import Slide
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.count import CountJob
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.count_work import count_to_work_on, waiting
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.kept import count_to_work_on, waiting
+from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.formats.regions import Region, read_regions
-from histoprompt.pipelines.formats.scored_regions import REGIONS_FILE, named
-from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.region_steps import ChainWish, count_found, count_in
-from histoprompt.pipelines.score import score
-from histoprompt.pipelines.score_cells import CellTexts
-from histoprompt.pipelines.score_chain import chain, write_counts
-from histoprompt.pipelines.score_run import finish, write_scored
-from histoprompt.pipelines.score_tiles import ScoreJob
+from histoprompt.pipelines.regions.cell_texts import CellTexts
+from histoprompt.pipelines.regions.count import chain, write_counts
+from histoprompt.pipelines.regions.steps import ChainWish, count_found, count_in
+from histoprompt.pipelines.text.marks import MarkBook, book_path
+from histoprompt.pipelines.text.region_file import REGIONS_FILE, named
+from histoprompt.pipelines.text.run import finish, write_scored
+from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import CARD, Colours, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histoprompt.core.contours import fill
 from histoprompt.core.errors import PromptError
-from histoprompt.core.score_regions import find_regions
+from histoprompt.core.labels.contours import fill
+from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.task import Task
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.gallery import gallery
-from histoprompt.pipelines.mark_book import MarkBook
-from histoprompt.pipelines.region_steps import fit_all, write_all
-from histoprompt.pipelines.score import ask, score
-from histoprompt.pipelines.score_run import finish
-from histoprompt.pipelines.score_session import ScoreSession
+from histoprompt.pipelines.regions.steps import fit_all, write_all
+from histoprompt.pipelines.text.gallery import gallery
+from histoprompt.pipelines.text.marks import MarkBook
+from histoprompt.pipelines.text.run import finish
+from histoprompt.pipelines.text.score import ask, score
+from histoprompt.pipelines.text.session import ScoreSession
+from histoprompt.pipelines.text.text_embedding import ScoreParams
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))

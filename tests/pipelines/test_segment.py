@@ -10,21 +10,21 @@ import pytest
 
 from fakes import BOX_ONLY, CARD, FakeSegmenter, ellipse_in
 from histoprompt.core.errors import Cancelled, OutOfMemoryError, PromptError, RegionError
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.metrics import iou
-from histoprompt.core.prompt import Prompt, Strokes
-from histoprompt.core.prompt_file import ObjectPrompt
+from histoprompt.core.prompts.file import ObjectPrompt
+from histoprompt.core.prompts.prompt import Prompt, Strokes
 from histoprompt.core.results import Mask
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import Embedding
-from histoprompt.pipelines.segment import (
+from histoprompt.pipelines.prompts.segment import (
     BATCH,
     ObjectMasks,
     SegmentJob,

@@ -9,10 +9,10 @@ import pytest
 from five_nuclei import five_nuclei
 
 import waiting
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
-from histoprompt._qt.widgets.text import TextDock
-from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.session import session_of
+from histoprompt._qt.text.dock import TextDock
+from histoprompt.core.slides.sample import SLIDE, sample_file
 
 
 @pytest.fixture(scope="session")

@@ -13,23 +13,24 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
-from histoprompt._qt.audit_layers import MARKS
-from histoprompt._qt.class_colours import colormap_of
-from histoprompt._qt.count_layers import CELLS, GIVEN, LEFT_OUT, WAITING
-from histoprompt._qt.layers import box_vertices
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.cell_model import CellModel
-from histoprompt._qt.widgets.cells import CellsDock
-from histoprompt._qt.widgets.count import CountDock
+from histoprompt._qt.count.audit_layers import MARKS
+from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.count.cells_dock import CellsDock
+from histoprompt._qt.count.class_colours import colormap_of
+from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.count.layers import CELLS, GIVEN, LEFT_OUT, WAITING
+from histoprompt._qt.layers.make import box_vertices
+from histoprompt._qt.shell.session import session_of
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
-from histoprompt.core.ihc import DabThresholds
-from histoprompt.pipelines import count_audit, find_cells
-from histoprompt.pipelines.audit_marks import NOT_A_CELL
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.formats.cell_files import read_cells
-from histoprompt.pipelines.labelling import FILE
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.pipelines.audit.marks import NOT_A_CELL
+from histoprompt.pipelines.cells import find as find_cells
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.labelling import FILE
+from histoprompt.pipelines.count import audit as count_audit
+from histoprompt.pipelines.count.job import CountChoice
 
 pytestmark = pytest.mark.gui
 

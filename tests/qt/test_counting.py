@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from five_discs import DarkThings
-from histoprompt._qt.counting import Counting
-from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.shell.jobs import Jobs
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.core.classes import cell_colours
 from histoprompt.core.errors import ModelError
-from histoprompt.core.ihc import DabThresholds
-from histoprompt.core.slide import Slide
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.audit_marks import NOT_A_CELL, Mark
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.formats.cell_files import read_cells
-from histoprompt.pipelines.labelling import FILE
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.labelling import FILE
+from histoprompt.pipelines.count.job import CountChoice
 from waiting import until
 
 IN_TILES = CountChoice(segmenter="classical-cells", tile=128)

@@ -10,10 +10,10 @@ import pytest
 import tifffile
 from qtpy.QtWidgets import QMessageBox
 
-from histoprompt._qt.widgets.export import ExportDock
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.exchange.dock import ExportDock
+from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.export import FORMATS, ExportParams
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.tiles import read_tiles

@@ -12,9 +12,13 @@ from five_nuclei import NUCLEI
 from pointer import RIGHT, Pointer
 from qtpy.QtTest import QTest
 
-from histoprompt._qt import audit_layers, count_layers, layers, score_layers
-from histoprompt._qt.audit_layers import AuditLayers
-from histoprompt._qt.keys import (
+from histoprompt._qt.count import audit_layers
+from histoprompt._qt.count import layers as count_layers
+from histoprompt._qt.count.audit_layers import AuditLayers
+from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.keys import (
     AUDIT,
     BOXES,
     CELLS,
@@ -27,17 +31,16 @@ from histoprompt._qt.keys import (
     TABLE,
     markdown,
 )
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.count import CountDock
+from histoprompt._qt.shell.session import session_of
+from histoprompt._qt.text import layers as score_layers
+from histoprompt._qt.text.dock import TextDock
 from histoprompt._qt.widgets.keys_help import KeysDock
-from histoprompt._qt.widgets.prompt import PromptDock
-from histoprompt._qt.widgets.text import TextDock
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt
+from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.segment import ObjectMasks
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 pytestmark = pytest.mark.gui
 

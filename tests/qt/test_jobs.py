@@ -15,7 +15,7 @@ import pytest
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThread
 from qtpy.QtWidgets import QWidget
 
-from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.shell.jobs import Jobs
 from histoprompt.core.errors import HistopromptError, SlideError
 from waiting import until
 
@@ -457,7 +457,7 @@ import threading
 from qtpy.QtCore import QCoreApplication
 app = QCoreApplication([])
 import torch
-from histoprompt._qt.jobs import Jobs
+from histoprompt._qt.shell.jobs import Jobs
 jobs, begun = Jobs(notify=print), threading.Event()
 def multiply(task):
     a = torch.ones(400, 400)

@@ -9,9 +9,10 @@ import pytest
 from five_nuclei import NUCLEI, RADIUS
 from pointer import Pointer
 
-from histoprompt._qt import layers, segmenting
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.prompts import segmenting
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 

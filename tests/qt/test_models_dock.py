@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.models import ModelsDock
+from histoprompt._qt.models.dock import ModelsDock
+from histoprompt._qt.shell.session import session_of
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.weights import licence, trust
 from histoprompt.models.weights.find import partial_bytes
 from histoprompt.models.weights.install import remove

@@ -7,10 +7,11 @@ import pytest
 from five_nuclei import NUCLEI
 from pointer import Pointer
 
-from histoprompt._qt import layers, work_area
-from histoprompt._qt.prompt_params import PromptParams
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers import work_area
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.prompts.params import PromptParams
+from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 from histoprompt.models import registry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histoprompt._qt.pace import Pace, spoken
+from histoprompt._qt.shell.pace import Pace, spoken
 from histoprompt._qt.widgets.report import Report
 from histoprompt.core.task import Progress
 

@@ -12,18 +12,19 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from histoprompt import cli
-from histoprompt._qt.count_layers import CELLS
-from histoprompt._qt.docks import open_dock
-from histoprompt._qt.drawn_area import DrawnArea
-from histoprompt._qt.layers import box_vertices
-from histoprompt._qt.widgets.cells import CellsDock
-from histoprompt._qt.widgets.count import CountDock
-from histoprompt._qt.widgets.text import TextDock
+from histoprompt._qt.count.cells_dock import CellsDock
+from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.count.layers import CELLS
+from histoprompt._qt.layers.make import box_vertices
+from histoprompt._qt.shell.docks import open_dock
+from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt._qt.text.dock import TextDock
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.geometry import Box
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.pipelines import find_cells, score_tiles
-from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.pipelines.cells import find as find_cells
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.text import tiles as score_tiles
 
 pytestmark = pytest.mark.gui
 

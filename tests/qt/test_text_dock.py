@@ -10,18 +10,19 @@ import pytest
 from pointer import Pointer
 from qtpy.QtTest import QTest
 
-from histoprompt._qt.drawn_area import DrawnArea
-from histoprompt._qt.layers import box_vertices
-from histoprompt._qt.widgets.text import TextDock
+from histoprompt._qt.layers.make import box_vertices
+from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt._qt.text.dock import TextDock
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.core.classes import cell_colours
 from histoprompt.core.geometry import Box
-from histoprompt.core.score_files import read_scores
-from histoprompt.pipelines import growing_map, score_tiles
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.mark_book import MarkBook, book_path
-from histoprompt.pipelines.score_tiles import plan_tiles
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.scores.files import read_scores
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.text import partial_map as growing_map
+from histoprompt.pipelines.text import tiles as score_tiles
+from histoprompt.pipelines.text.marks import MarkBook, book_path
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import plan_tiles
 
 pytestmark = pytest.mark.gui
 

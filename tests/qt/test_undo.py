@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histoprompt._qt.undo import LIMIT, Step, UndoStack
+from histoprompt._qt.shell.undo import LIMIT, Step, UndoStack
 from histoprompt.core.errors import LabelStoreError
 
 

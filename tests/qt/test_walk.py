@@ -11,15 +11,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from histoprompt._qt import layers
 from histoprompt._qt.demo import DOCKS, Demo, photograph, run_headless, show
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.export import ExportDock
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.exchange.dock import ExportDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import read_labels
-from histoprompt.core.sample import SLIDE, sample_file
-from histoprompt.pipelines.export import ExportParams
+from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.slides.sample import SLIDE, sample_file
+from histoprompt.pipelines.exchange.export import ExportParams
 from histoprompt.pipelines.formats.tiles import read_tiles
 from truth import PLACE, Nucleus, nuclei_near
 

@@ -16,10 +16,10 @@ import pytest
 from five_nuclei import NUCLEI
 from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.session import session_of
 from histoprompt.models import registry
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.manager import ModelManager
 from layouts import LAYOUTS, saved_with
 from tiny_sam import SIDE, build_tiny_sam, random_tiny_sam
 

@@ -18,12 +18,12 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from histoprompt._qt.count_layers import CELLS
-from histoprompt._qt.drawn_area import AREA
-from histoprompt._qt.session import session_of
+from histoprompt._qt.count.layers import CELLS
+from histoprompt._qt.shell.drawn_area import AREA
+from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until
 
 pytestmark = pytest.mark.gui
@@ -331,7 +331,7 @@ import sys, threading, time
 import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QMessageBox
-from histoprompt._qt.session import session_of
+from histoprompt._qt.shell.session import session_of
 
 viewer, asked, begun = napari.Viewer(), [], threading.Event()
 session = session_of(viewer)

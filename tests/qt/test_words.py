@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qtpy.QtTest import QTest
 
-from histoprompt._qt.widgets.words import WordsPanel
+from histoprompt._qt.text.words import WordsPanel
 
 pytestmark = pytest.mark.gui
 

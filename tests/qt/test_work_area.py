@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
-from histoprompt._qt.work_area import SIDE, area_for, scale_for, suits, view_box
+from histoprompt._qt.layers.work_area import SIDE, area_for, scale_for, suits, view_box
 from histoprompt.core.geometry import Box
 
 

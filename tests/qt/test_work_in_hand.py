@@ -11,11 +11,12 @@ from pointer import Pointer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from histoprompt._qt import layers, segmenting
-from histoprompt._qt.object_colours import ObjectColormap
-from histoprompt._qt.prompt_params import PromptParams
-from histoprompt._qt.session import session_of
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.prompts import segmenting
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.prompts.object_colours import ObjectColormap
+from histoprompt._qt.prompts.params import PromptParams
+from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
 

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch")
 
 from histoprompt.core.errors import Cancelled, LabelError  # noqa: E402
 from histoprompt.core.task import Task  # noqa: E402
-from histoprompt.models.zoo.head_files import read_heads  # noqa: E402
-from histoprompt.models.zoo.unet import NucleiNet, PromptNet  # noqa: E402
+from histoprompt.models.networks.head_files import read_heads  # noqa: E402
+from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
 from histoprompt.training import run  # noqa: E402
 from histoprompt.training.data import Annotated, annotated_in, plain_field  # noqa: E402
 from histoprompt.training.evaluate import known_only, predict_maps  # noqa: E402

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from histoprompt.models.hints import Said, hints
+from histoprompt.models.networks.prompt_maps import Said, hints
 from histoprompt.training import simulate
 
 

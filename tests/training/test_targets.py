@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage as ndi
 
 from histoprompt.core import metrics
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.cells.instances import DecodeParams, decode
 from histoprompt.training.targets import instance_targets, relative_depth
 
 

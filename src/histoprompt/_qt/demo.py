@@ -17,16 +17,16 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-from histoprompt._qt import layers
-from histoprompt._qt.annotator import Annotator
-from histoprompt._qt.widgets.prompt import PromptDock
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import write_labels
-from histoprompt.core.sample import PLACE, nuclei_near
+from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.slides.sample import PLACE, nuclei_near
 from histoprompt.core.task import Task
-from histoprompt.pipelines.export import ExportParams
-from histoprompt.pipelines.export_store import export_store
+from histoprompt.pipelines.exchange.export import ExportParams
+from histoprompt.pipelines.exchange.from_store import export_store
 
 PLUGIN = "napari-histoprompt"
 DOCKS = ("Prompt", "Text", "Models", "Export")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt import __version__
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import is_dicom, is_zarr, open_slide
+from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.slides.slide import Slide
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Path | Sequence[str | Path]
@@ -75,8 +75,8 @@ def _provenance(slide: Slide) -> dict[str, Any]:
 
 def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
     """Get the window ready for slides that are opened in it."""
-    from histoprompt._qt.camera import show_scale_bar
-    from histoprompt._qt.jobs import warm_soon
+    from histoprompt._qt.layers.camera import show_scale_bar
+    from histoprompt._qt.shell.jobs import warm_soon
 
     if any(slide.mpp is not None for slide in slides):
         show_scale_bar(viewer)

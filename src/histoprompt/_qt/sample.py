@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histoprompt._qt.reader import LayerData, read
-from histoprompt.core.sample import SLIDE, sample_file
+from histoprompt.core.slides.sample import SLIDE, sample_file
 
 
 def sample_slide() -> list[LayerData]:

@@ -13,8 +13,8 @@ from zarr.storage import MemoryStore
 
 from histoprompt.annotations import codec
 from histoprompt.annotations.aside import Aside
-from histoprompt.core.atomic import replace_file
-from histoprompt.core.durable import make_folder
+from histoprompt.core.files.atomic import replace_file
+from histoprompt.core.files.durable import make_folder
 
 Shape = tuple[int, int]
 _FILE = "zarr.json"

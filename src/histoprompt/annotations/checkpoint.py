@@ -20,7 +20,7 @@ from histoprompt.annotations.history import History
 from histoprompt.annotations.objects import CELL, Cells, Meta, ObjectTable
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.sums import Sum
-from histoprompt.core.atomic import replace_file
+from histoprompt.core.files.atomic import replace_file
 
 _SUM = np.dtype(
     [(name, "<i4") for name in ("level", "row", "col")] + [("size", "<i8"), ("digest", "<u8")]

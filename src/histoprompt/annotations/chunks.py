@@ -23,8 +23,8 @@ from histoprompt.annotations import codec
 from histoprompt.annotations.arrays import describe
 from histoprompt.annotations.aside import Aside
 from histoprompt.annotations.sums import Sum, sum_of
-from histoprompt.core.durable import sync_all
 from histoprompt.core.errors import LabelStoreError, RegionError
+from histoprompt.core.files.durable import sync_all
 from histoprompt.core.geometry import Box
 
 Key = tuple[int, int]

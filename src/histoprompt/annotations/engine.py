@@ -31,8 +31,8 @@ from histoprompt.annotations.patch import Patch, split_body
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.errors import ExportError, LabelStoreError
+from histoprompt.core.files.locks import FolderLock
 from histoprompt.core.geometry import union_of
-from histoprompt.core.locks import FolderLock
 
 CHECKPOINT_EVERY = 256
 """Chunks changed (at least one an edit) between two checkpoints: what opening may replay."""

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from histoprompt.core.durable import sync_folder
 from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.files.durable import sync_folder
 
 _MAGIC = b"HPR1"
 _HEAD = struct.Struct("<4sIQII")

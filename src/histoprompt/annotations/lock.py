@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from histoprompt.core.durable import make_folder
 from histoprompt.core.errors import StoreInUseError
-from histoprompt.core.locks import FolderLock, InUseError
+from histoprompt.core.files.durable import make_folder
+from histoprompt.core.files.locks import FolderLock, InUseError
 
 
 def writer_lock(folder: Path) -> FolderLock:

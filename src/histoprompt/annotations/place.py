@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from histoprompt.core import settings
-from histoprompt.core.atomic import replace_file
 from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.files.atomic import replace_file
 
 FORMAT = 1
 MARK = "store.json"

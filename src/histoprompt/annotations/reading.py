@@ -10,7 +10,7 @@ from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.objects import ObjectRecord
 from histoprompt.annotations.verify import Verification, verify
 from histoprompt.annotations.views import LevelView
-from histoprompt.core.closing import Closing
+from histoprompt.core.files.closing import Closing
 from histoprompt.core.geometry import Box
 
 

@@ -20,8 +20,8 @@ from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name
 from histoprompt.annotations.place import StoreMark
 from histoprompt.annotations.replay import Memory, Moves, add_moves, play
 from histoprompt.annotations.sums import UNKNOWN, Sum
-from histoprompt.core.atomic import replace_file
 from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.geometry import Box
 
 if TYPE_CHECKING:

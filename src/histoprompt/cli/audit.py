@@ -8,8 +8,8 @@ from pathlib import Path
 
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.pipelines.audit_fields import FIELDS_CSV, apply_fields, draw_fields, draw_more
-from histoprompt.pipelines.count_audit import Audit
+from histoprompt.pipelines.count.audit import Audit
+from histoprompt.pipelines.count.audit_table import FIELDS_CSV, apply_fields, draw_fields, draw_more
 
 
 def add(audit: argparse.ArgumentParser) -> None:

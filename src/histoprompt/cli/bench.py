@@ -12,13 +12,13 @@ from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
-from histoprompt.models.embeddings import EmbeddingCache
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.bench import Report, write_report
-from histoprompt.pipelines.bench_nuclei import bench_nuclei
-from histoprompt.pipelines.bench_prompts import PromptBench, bench_prompts
-from histoprompt.pipelines.bench_text import bench_text, classes_in, read_templates
-from histoprompt.pipelines.segment import SegmentJob
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.evaluate.nuclei import bench_nuclei
+from histoprompt.pipelines.evaluate.prompts import PromptBench, bench_prompts
+from histoprompt.pipelines.evaluate.report import Report, write_report
+from histoprompt.pipelines.evaluate.text import bench_text, classes_in, read_templates
+from histoprompt.pipelines.prompts.segment import SegmentJob
 from histoprompt.training.data import Annotated, annotated_in
 
 EMBEDDING_BYTES = 1 << 30

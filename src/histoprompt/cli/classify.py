@@ -10,9 +10,9 @@ from pathlib import Path
 from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.pipelines.classify import Fit, Trainer, TrainParams
-from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
-from histoprompt.pipelines.formats.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
+from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 
 
 def add(classify: argparse.ArgumentParser) -> None:

@@ -19,9 +19,9 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
-    from histoprompt.core.stain_fit import Stain
-    from histoprompt.pipelines.count import CountJob
-    from histoprompt.pipelines.count_slide import Counted
+    from histoprompt.core.stain.fit import Stain
+    from histoprompt.pipelines.count.run import CountJob
+    from histoprompt.pipelines.count.slide import Counted
 
 
 def add(count: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def add(count: argparse.ArgumentParser) -> None:
 
 
 def _count(args: argparse.Namespace) -> int:
-    from histoprompt.pipelines.count_job import CountChoice, count_job
+    from histoprompt.pipelines.count.job import CountChoice, count_job
 
     choice = CountChoice(
         segmenter=args.segmenter,
@@ -86,11 +86,11 @@ def _count(args: argparse.Namespace) -> int:
 
 
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
-    from histoprompt.core.ihc import DabClassifier
-    from histoprompt.core.slide_io import open_slide
-    from histoprompt.pipelines.count_slide import count_slide
+    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.stain.ihc import DabClassifier
+    from histoprompt.pipelines.count.out_folders import claimed_folder
+    from histoprompt.pipelines.count.slide import count_slide
     from histoprompt.pipelines.formats.regions import read_regions
-    from histoprompt.pipelines.out_folders import claimed_folder
 
     with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
         box = region_of(args.region, slide) if args.region else None

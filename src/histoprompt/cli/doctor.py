@@ -7,7 +7,7 @@ import argparse
 from histoprompt.cli.options import add_device
 from histoprompt.cli.speech import tell
 from histoprompt.models.doctor import examine
-from histoprompt.models.manager import ModelManager
+from histoprompt.models.memory.manager import ModelManager
 
 
 def add(doctor: argparse.ArgumentParser) -> None:

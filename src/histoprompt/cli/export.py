@@ -8,11 +8,11 @@ from pathlib import Path
 from histoprompt.cli.options import add_mpp, add_trust_size, region_of
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import RegionError
-from histoprompt.core.label_io import TiffLabels, read_labels
-from histoprompt.core.labels import ArrayLabels
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
-from histoprompt.pipelines.export import FORMATS, ExportParams, export, read_classes
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.labels.sources import ArrayLabels
+from histoprompt.core.labels.tiff import TiffLabels, read_labels
+from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, export, read_classes
 
 
 def add(exp: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ import argparse
 
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.speech import tell
-from histoprompt.core.slide_info import describe
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain_look import look_at
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.slides.info import describe
+from histoprompt.core.stain.look import look_at
 
 
 def add(info: argparse.ArgumentParser) -> None:

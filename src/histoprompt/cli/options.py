@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from histoprompt.cli.speech import lines
 from histoprompt.core.errors import ExportError, RegionError, SlideError
-from histoprompt.core.typed_numbers import check_mpp, parse_number
+from histoprompt.core.text.typed_numbers import check_mpp, parse_number
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
     from histoprompt.core.geometry import Box
-    from histoprompt.core.slide import Slide
+    from histoprompt.core.slides.slide import Slide
 
 
 # argparse has no public name for what `add_subparsers` returns.

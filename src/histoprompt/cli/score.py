@@ -18,23 +18,23 @@ from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.formats.naming import result_name
-from histoprompt.core.slide import Slide
-from histoprompt.core.slide_io import open_slide
-from histoprompt.core.stain_look import look_at
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry
-from histoprompt.models.manager import ModelManager
-from histoprompt.pipelines.asked_texts import ScoreParams
-from histoprompt.pipelines.count_job import CountChoice
-from histoprompt.pipelines.embedding_store import folder_bytes
-from histoprompt.pipelines.formats.scored_regions import named
-from histoprompt.pipelines.mark_file import read_marks
-from histoprompt.pipelines.out_folders import free_folder
-from histoprompt.pipelines.queries import TEMPLATES
-from histoprompt.pipelines.score import score
-from histoprompt.pipelines.score_cells import CellTexts
-from histoprompt.pipelines.score_chain import chain, write_counts
-from histoprompt.pipelines.score_run import Scored, finish, write_scored
-from histoprompt.pipelines.score_tiles import ScoreJob
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.regions.cell_texts import CellTexts
+from histoprompt.pipelines.regions.count import chain, write_counts
+from histoprompt.pipelines.text.embedding_store import folder_bytes
+from histoprompt.pipelines.text.mark_file import read_marks
+from histoprompt.pipelines.text.queries import TEMPLATES
+from histoprompt.pipelines.text.region_file import named
+from histoprompt.pipelines.text.run import Scored, finish, write_scored
+from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 def add(score: argparse.ArgumentParser) -> None:

@@ -13,9 +13,9 @@ from histoprompt.cli.options import (
     region_of,
 )
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.label_io import write_labels
-from histoprompt.core.prompt_file import read_prompts
-from histoprompt.core.slide_io import open_slide
+from histoprompt.core.formats.open import open_slide
+from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.prompts.file import read_prompts
 from histoprompt.models import registry
 
 EMBEDDING_BYTES = 1 << 30
@@ -36,10 +36,10 @@ def add(seg: argparse.ArgumentParser) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
-    from histoprompt.models.embeddings import EmbeddingCache
-    from histoprompt.models.manager import ModelManager
-    from histoprompt.pipelines.compose import ComposedLabels
-    from histoprompt.pipelines.segment import SegmentJob, segment
+    from histoprompt.models.memory.embeddings import EmbeddingCache
+    from histoprompt.models.memory.manager import ModelManager
+    from histoprompt.pipelines.prompts.compose import ComposedLabels
+    from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 
     keep_inputs(args.out, Path(args.slide), Path(args.prompts))
     slide = open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)

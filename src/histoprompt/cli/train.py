@@ -22,7 +22,7 @@ def add(train: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     # Training is the only command that needs torch for itself.
-    from histoprompt.models.zoo.lite_networks import shipped_heads
+    from histoprompt.models.networks.lite_networks import shipped_heads
     from histoprompt.training.run import TrainConfig, read_config, train
 
     with shipped_heads() as shipped:

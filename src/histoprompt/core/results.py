@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.regrid import regrid
+from histoprompt.core.labels.regrid import regrid
 
 
 @dataclass(frozen=True, eq=False)

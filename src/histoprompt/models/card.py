@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import Literal
 
-from histoprompt.core.prompt import PromptKind
+from histoprompt.core.prompts.prompt import PromptKind
 
 Role = Literal["prompt", "cells", "text", "encoder", "classifier"]
 

@@ -21,8 +21,8 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
-from histoprompt.models.manager import ModelManager
-from histoprompt.models.memory import MIB, TorchBuild, torch_build
+from histoprompt.models.devices import MIB, TorchBuild, torch_build
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.preload import smooth_import
 
 GIB = 1024 * MIB

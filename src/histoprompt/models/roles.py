@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
-from histoprompt.core.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
 
 

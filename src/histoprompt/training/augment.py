@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage as ndi
 from skimage.transform import resize
 
-from histoprompt.pipelines.simulate import Rng, smooth_noise
+from histoprompt.pipelines.evaluate.simulate import Rng, smooth_noise
 
 Float = NDArray[np.float32]
 Rgb = NDArray[np.uint8]

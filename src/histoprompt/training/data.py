@@ -17,8 +17,8 @@ from skimage.io import imread
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.tables import read_table
 from histoprompt.core.formats.naming import without_suffix
-from histoprompt.core.tables import read_table
 from histoprompt.training import augment, chromatin
 from histoprompt.training.augment import Float, Rgb, Rng
 

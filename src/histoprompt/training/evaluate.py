@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.metrics import Agreement, agreement
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.cells.instances import DecodeParams, decode
 from histoprompt.training.augment import Rgb
 from histoprompt.training.data import Known, Labels, Sample
 
@@ -64,7 +64,7 @@ def predict_maps(net: Any, image: Rgb, *, turns: int = 1) -> NDArray[np.float32]
     """
     import torch
 
-    from histoprompt.models.zoo.unet import absorbed
+    from histoprompt.models.networks.unet import absorbed
 
     net.eval()
     device = next(net.parameters()).device

@@ -12,8 +12,8 @@ import numpy as np
 from skimage.transform import resize
 
 from histoprompt.core.formats.naming import slide_name
+from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
-from histoprompt.core.slide_io import open_slide
 from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb, Rng
 from histoprompt.training.data import (

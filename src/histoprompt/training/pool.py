@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.atomic import replacing_file
+from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.task import Task
 from histoprompt.training.data import Sample
 from histoprompt.training.targets import relative_depth

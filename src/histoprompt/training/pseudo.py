@@ -13,7 +13,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import regionprops
 from skimage.morphology import disk
 
-from histoprompt.models.instances import decode
+from histoprompt.models.cells.instances import decode
 from histoprompt.training import augment
 from histoprompt.training.augment import Float, Rgb, Rng
 from histoprompt.training.data import Known, Labels

@@ -15,12 +15,12 @@ from typing import Any, Literal, get_type_hints
 import numpy as np
 from pydantic import Field
 
-from histoprompt.core.atomic import replace_file
-from histoprompt.core.documents import Shape, read_text
 from histoprompt.core.errors import HistopromptError, LabelError
+from histoprompt.core.files.atomic import replace_file
+from histoprompt.core.files.documents import Shape, read_text
 from histoprompt.core.task import Task
-from histoprompt.models.instances import DecodeParams
-from histoprompt.models.zoo.head_files import Heads, fill, read_heads, save_heads
+from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.networks.head_files import Heads, fill, read_heads, save_heads
 from histoprompt.training import gather, pseudo
 from histoprompt.training.batch import Share
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
@@ -277,7 +277,7 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
     """Both networks as training begins."""
     import torch
 
-    from histoprompt.models.zoo.unet import NucleiNet, PromptNet
+    from histoprompt.models.networks.unet import NucleiNet, PromptNet
 
     torch.manual_seed(config.seed)
     cells, prompt = NucleiNet(), PromptNet()

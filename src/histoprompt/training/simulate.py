@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage as ndi
 
-from histoprompt.models.hints import Said
-from histoprompt.pipelines.simulate import (
+from histoprompt.models.networks.prompt_maps import Said
+from histoprompt.pipelines.evaluate.simulate import (
     Region,
     Rng,
     centre_click,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.models.hints import Said, hints
-from histoprompt.models.instances import DecodeParams, decode
+from histoprompt.models.cells.instances import DecodeParams, decode
+from histoprompt.models.networks.prompt_maps import Said, hints
 from histoprompt.training.augment import Rgb, Rng
 from histoprompt.training.batch import Share, changed_light, drawn
 from histoprompt.training.data import FIELD
@@ -167,7 +167,7 @@ def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> 
     """The mask shown first, (n, h, w): of a lone click the best of three, else the single one."""
     import torch
 
-    from histoprompt.models.zoo.unet import fair
+    from histoprompt.models.networks.unet import fair
 
     one = torch.tensor([s.is_one_click for s in said], device=scores.device)
     best = torch.where(one, 1 + fair(scores)[:, 1:].argmax(1), 0)

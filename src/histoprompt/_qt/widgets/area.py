@@ -9,10 +9,10 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton
 
-from histoprompt._qt.drawn_area import DrawnArea
-from histoprompt._qt.modes import Modes
+from histoprompt._qt.layers.work_area import view_box
+from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.widgets.base import Panel, row
-from histoprompt._qt.work_area import view_box
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
 

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.session import Session, session_of
+from histoprompt._qt.shell.session import Session, session_of
 
 
 class _Links:

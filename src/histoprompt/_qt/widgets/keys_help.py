@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from histoprompt._qt.keys import LAYERS, TABLE
+from histoprompt._qt.shell.keys import LAYERS, TABLE
 
 _HINT = "A key works while a layer it belongs to is selected; a tool's button selects it."
 

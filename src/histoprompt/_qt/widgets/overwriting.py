@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from histoprompt._qt.messages import many
+from histoprompt._qt.shell.messages import many
 
 
 def may_write(parent: QWidget, folder: Path, *, whole: bool = False) -> bool:

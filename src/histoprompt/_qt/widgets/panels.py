@@ -18,16 +18,16 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.jobs import Jobs
-from histoprompt._qt.layers import is_result
+from histoprompt._qt.layers.make import is_result
+from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.prompt import PromptKind
-from histoprompt.core.slide import Slide
+from histoprompt.core.prompts.prompt import PromptKind
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.core.typed_numbers import COARSEST_UM, FINEST_UM
+from histoprompt.core.text.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 

@@ -7,7 +7,7 @@ import re
 from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from histoprompt._qt.pace import Pace, spoken
+from histoprompt._qt.shell.pace import Pace, spoken
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.task import Progress
 

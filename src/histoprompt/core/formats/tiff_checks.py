@@ -8,7 +8,7 @@ import numpy as np
 from tifffile import TiffPage
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.limits import Limits
+from histoprompt.core.slides.limits import Limits
 
 
 def check_page(path: Path, key: TiffPage, limits: Limits) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from histoprompt.core.errors import SlideError, SlideTooLargeError
-from histoprompt.core.limits import Limits
+from histoprompt.core.slides.limits import Limits
 
 # Bytes a value of each type of TIFF.
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}

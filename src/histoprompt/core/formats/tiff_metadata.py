@@ -14,8 +14,8 @@ from tifffile.tifffile import svs_description_metadata
 
 from histoprompt.core.formats.ome_xml import companion
 from histoprompt.core.formats.pixel_size import MISSING, PixelSize
-from histoprompt.core.printable import one_line
-from histoprompt.core.read_errors import READ_ERRORS
+from histoprompt.core.slides.read_errors import READ_ERRORS
+from histoprompt.core.text.printable import one_line
 
 UM_PER_UNIT = {
     "nm": 1e-3,

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core import settings
-from histoprompt.core.atomic import replacing_file
-from histoprompt.core.documents import read_json
 from histoprompt.core.errors import ExportError, WeightsError
+from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.files.documents import read_json
 from histoprompt.core.task import Task
 
 _CHUNK = 1 << 20

@@ -12,7 +12,7 @@ from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry
 from histoprompt.models.blueprint import Blueprint, count
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.checkpoints import read_shapes
+from histoprompt.models.weights.checkpoints import read_shapes
 
 # How far the values of a file may be from those of a network that is tried on it.
 _CLOSE = 0.03

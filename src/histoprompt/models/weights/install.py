@@ -13,14 +13,14 @@ from pathlib import Path, PurePath
 
 from filelock import FileLock, Timeout
 
-from histoprompt.core.atomic import explained
-from histoprompt.core.durable import sync_file, sync_folder
 from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.atomic import explained
+from histoprompt.core.files.durable import sync_file, sync_folder
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.checkpoints import check_format
 from histoprompt.models.weights import licence, pins
 from histoprompt.models.weights.check import Verification, verify_file
+from histoprompt.models.weights.checkpoints import check_format
 from histoprompt.models.weights.digests import file_digest, remember_move
 from histoprompt.models.weights.find import expected_path, find, missing_error, partial_path
 from histoprompt.models.weights.hub import hub_source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from histoprompt.core import settings
 from histoprompt.core.errors import LicenceError
-from histoprompt.core.records import change_record, read_record
+from histoprompt.core.files.records import change_record, read_record
 from histoprompt.models.card import ModelCard
 
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from histoprompt.core.atomic import explained, replacing_file
 from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.atomic import explained, replacing_file
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence

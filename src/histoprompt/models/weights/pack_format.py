@@ -21,8 +21,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from histoprompt import __version__
-from histoprompt.core.documents import Shape, parse_json
 from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.documents import Shape, parse_json
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.weights.digests import file_digest

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from histoprompt.core import settings
 from histoprompt.core.errors import RecordError, WeightsError
-from histoprompt.core.records import change_record, read_record
+from histoprompt.core.files.records import change_record, read_record
 from histoprompt.models.card import ModelCard, WeightsSpec
 
 

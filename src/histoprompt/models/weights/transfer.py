@@ -18,8 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from histoprompt.core import settings
-from histoprompt.core.atomic import explained, is_full
 from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.atomic import explained, is_full
 from histoprompt.core.task import Task
 
 # Small enough that Cancel is soon heard on a slow line.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.records import change_record, read_record
+from histoprompt.core.files.records import change_record, read_record
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard

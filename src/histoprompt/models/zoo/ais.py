@@ -22,13 +22,13 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.tiling import TileGrid
 from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.windowed import no_step
+from histoprompt.models.cells.windowed import no_step
+from histoprompt.models.networks.fitting import Fit, Prepare, bilinear_matrix
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
-from histoprompt.models.zoo.fitting import Fit, Prepare, bilinear_matrix
 
 if TYPE_CHECKING:
-    from histoprompt.models.zoo.unetr import InstanceDecoder
+    from histoprompt.models.networks.unetr import InstanceDecoder
 
 TILE, HALO = 384, 64
 THRESHOLD = 0.5
@@ -137,8 +137,7 @@ def load(card: ModelCard, weights: Path, device: str) -> DecodedCells:
     WeightsError
         If a file is missing or of another kind.
     """
-    from histoprompt.models import checkpoints
-    from histoprompt.models.weights import companion
+    from histoprompt.models.weights import checkpoints, companion
 
     net = sam.built(card, weights, device)
     if checkpoints.holds(weights, _IN_ONE_FILE):
@@ -171,8 +170,8 @@ def load_decoder(path: Path, title: str, **size: Any) -> InstanceDecoder:
     WeightsError
         If the file holds no such decoder.
     """
-    from histoprompt.models.checkpoints import load_weights, read_shapes
-    from histoprompt.models.zoo.unetr import InstanceDecoder, Resampled, Transposed
+    from histoprompt.models.networks.unetr import InstanceDecoder, Resampled, Transposed
+    from histoprompt.models.weights.checkpoints import load_weights, read_shapes
 
     under = (_IN_ONE_FILE, *WRAPPERS)
     transposed = "decoder.samplers.0.block.weight" in read_shapes(path, under)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.classical.outline import outline
+from histoprompt.core.classical.scene import Scene
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Frame
-from histoprompt.core.outline import outline
-from histoprompt.core.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
-from histoprompt.core.scene import Scene
 from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import Embedding
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from histoprompt.core.detection import find_nuclei
+from histoprompt.core.classical.detection import find_nuclei
 from histoprompt.models.card import ModelCard
-from histoprompt.models.windowed import WindowedCells
+from histoprompt.models.cells.windowed import WindowedCells
 
 CARD = ModelCard(
     id="classical-cells",

@@ -20,8 +20,8 @@ from histoprompt.core.errors import PromptError, WeightsError
 from histoprompt.models import key_maps
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
-from histoprompt.models.zoo.precision import computing_in, half_on
-from histoprompt.models.zoo.tile_input import Recipe, features_of
+from histoprompt.models.networks.precision import computing_in, half_on
+from histoprompt.models.networks.tile_input import Recipe, features_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,7 +92,7 @@ class ClipScorer:
         ModelError
             If the image tower gives none.
         """
-        from histoprompt.models.patch_tokens import patch_tokens
+        from histoprompt.models.networks.patch_tokens import patch_tokens
 
         def forward(images: Tensor) -> Tensor:
             return patch_tokens(self._net.visual, images)
@@ -128,7 +128,7 @@ def load(card: ModelCard, weights: Path, device: str) -> ClipScorer:
     """A network of open_clip with these weights; raises WeightsError for a file of another kind."""
     from open_clip import SimpleTokenizer
 
-    from histoprompt.models.checkpoints import load_weights
+    from histoprompt.models.weights.checkpoints import load_weights
 
     net = load_weights(_blueprint(card), weights, card.title).to(device)
     width = int(net.text_projection.shape[1])
@@ -177,8 +177,8 @@ def load_biomedclip(card: ModelCard, weights: Path, device: str) -> ClipScorer:
     WeightsError
         If the file is of another kind or the vocabulary is missing.
     """
-    from histoprompt.models.checkpoints import load_weights
     from histoprompt.models.weights import companion
+    from histoprompt.models.weights.checkpoints import load_weights
 
     words = companion(card, _VOCABULARY.filename, beside=weights)
     net = load_weights(_blueprint(card), weights, card.title).to(device)
@@ -199,7 +199,7 @@ def build_biomedclip(
     import timm
     import torch
 
-    from histoprompt.models.zoo.bert import BiomedClip, ImageTower, TextTower
+    from histoprompt.models.networks.bert import BiomedClip, ImageTower, TextTower
 
     with torch.device("meta"):
         sizes: dict[str, Any] = {"num_classes": 0, **(image or {})}

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard
+from histoprompt.models.networks.decoding import PromptDecoder
+from histoprompt.models.networks.fitting import Fit, Prepare, mask_from_logits
+from histoprompt.models.networks.precision import computing_in, half_on
 from histoprompt.models.roles import Embedding
-from histoprompt.models.zoo.decoding import PromptDecoder
-from histoprompt.models.zoo.fitting import Fit, Prepare, mask_from_logits
-from histoprompt.models.zoo.precision import computing_in, half_on
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,16 +17,16 @@ from skimage.transform import resize
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
+from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
+from histoprompt.core.prompts.scribbles import rasterise
 from histoprompt.core.results import Mask
-from histoprompt.core.scribbles import rasterise
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.hints import Said, hints
-from histoprompt.models.instances import decode
+from histoprompt.models.cells.instances import decode
+from histoprompt.models.cells.postprocess import tidied
+from histoprompt.models.networks.lite_cells import SHIFT, WINDOW, CellModel
+from histoprompt.models.networks.lite_networks import FILENAME, Networks
+from histoprompt.models.networks.prompt_maps import Said, hints
 from histoprompt.models.roles import Embedding
-from histoprompt.models.tidy import tidied
-from histoprompt.models.zoo.lite_cells import SHIFT, WINDOW, CellModel
-from histoprompt.models.zoo.lite_networks import FILENAME, Networks
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ _SHARED: dict[str, Any] = {
     "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
     "citation": "trained by this project, see MODEL_CARD.md",
     "weights": _WEIGHTS,
-    "blueprint": "histoprompt.models.zoo.lite_networks:blueprint",
+    "blueprint": "histoprompt.models.networks.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
 }
@@ -159,7 +159,7 @@ class PromptModel:
         """Masks of prompts whose windows have one size."""
         import torch
 
-        from histoprompt.models.zoo.unet import fair
+        from histoprompt.models.networks.unet import fair
 
         look: _Look = embedding.data
         nets = self._networks

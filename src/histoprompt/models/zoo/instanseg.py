@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import ModelCard
+from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 from histoprompt.models.weights import trust
-from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 CARD = ModelCard(
     id="instanseg",

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.networks.fitting import Fit, area_resize, longest_side, min_max, pad_square
 from histoprompt.models.zoo.family import SamFamily
-from histoprompt.models.zoo.fitting import Fit, area_resize, longest_side, min_max, pad_square
 
 CARD = ModelCard(
     id="litemedsam",
@@ -51,7 +51,7 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     WeightsError
         If the file holds no LiteMedSAM.
     """
-    from histoprompt.models.checkpoints import load_weights
+    from histoprompt.models.weights.checkpoints import load_weights
 
     net = load_weights(blueprint(card), weights, card.title)
     _quicken(net.image_encoder)

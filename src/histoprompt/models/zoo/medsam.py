@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.networks.fitting import Fit, min_max
 from histoprompt.models.zoo.family import SamFamily
-from histoprompt.models.zoo.fitting import Fit, min_max
 from histoprompt.models.zoo.sam import BLUEPRINT, VALUES, built
 
 CARD = ModelCard(

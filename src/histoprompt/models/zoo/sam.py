@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
+from histoprompt.models.networks.fitting import Fit, longest_side, pad_square
 from histoprompt.models.zoo.family import SamFamily
-from histoprompt.models.zoo.fitting import Fit, longest_side, pad_square
 
 BLUEPRINT = "histoprompt.models.zoo.sam:blueprint"
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
@@ -185,7 +185,7 @@ def built(card: ModelCard, weights: Path, device: str) -> Any:
     WeightsError
         If the file holds another architecture.
     """
-    from histoprompt.models.checkpoints import load_weights
+    from histoprompt.models.weights.checkpoints import load_weights
 
     return load_weights(Blueprint(empty(card.architecture)), weights, card.title).to(device)
 
@@ -208,7 +208,7 @@ def empty(kind: str) -> Any:
         net = sam_model_registry["vit_b" if kind == "vit_t" else kind]()
     del net.pixel_mean, net.pixel_std
     if kind == "vit_t":
-        from histoprompt.models.zoo.tiny_vit import MobileEncoder
+        from histoprompt.models.networks.tiny_vit import MobileEncoder
 
         net.image_encoder = MobileEncoder(net.image_encoder.img_size)
     return net

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
+from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
+from histoprompt.core.prompts.scribbles import rasterise
 from histoprompt.core.results import Mask
-from histoprompt.core.scribbles import rasterise
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.networks.fitting import Fit, bilinear_matrix, mask_from_logits
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import SamFamily, check_image
-from histoprompt.models.zoo.fitting import Fit, bilinear_matrix, mask_from_logits
 
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 SIDE = 128
@@ -191,7 +191,7 @@ def _check_positive(prompt: Prompt) -> None:
 
 def load_unet(card: ModelCard, weights: Path, device: str) -> ScribbleUNetModel:
     """The UNet with these weights; raises WeightsError for a file of another kind."""
-    from histoprompt.models.checkpoints import load_weights
+    from histoprompt.models.weights.checkpoints import load_weights
 
     net = load_weights(blueprint(card), weights, card.title)
     return ScribbleUNetModel(card, net.to(device), device)
@@ -199,7 +199,7 @@ def load_unet(card: ModelCard, weights: Path, device: str) -> ScribbleUNetModel:
 
 def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:
     """What the file of the UNet has to hold."""
-    from histoprompt.models.zoo.scribble_unet import ScribbleUNet
+    from histoprompt.models.networks.scribble_unet import ScribbleUNet
 
     return Blueprint(ScribbleUNet())
 

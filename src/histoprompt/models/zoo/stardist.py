@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, WeightsError
 from histoprompt.models.card import ModelCard
+from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 from histoprompt.models.preload import preload_triton
-from histoprompt.models.windowed import GLASS_CONTRAST, WindowedCells
 
 # Its makers state no pixel size. QuPath's manual finds 0.5 best for it, and in the H&E image that
 # comes with the package nuclei are 15 to 20 pixels wide, as they are at 0.5.

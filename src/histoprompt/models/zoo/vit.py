@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from histoprompt.models import key_maps
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
-from histoprompt.models.zoo.precision import half_on
-from histoprompt.models.zoo.tile_input import IMAGENET, Recipe, features_of
+from histoprompt.models.networks.precision import half_on
+from histoprompt.models.networks.tile_input import IMAGENET, Recipe, features_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,7 +153,7 @@ def load(card: ModelCard, weights: Path, device: str) -> VitEncoder:
     WeightsError
         If the file holds another architecture.
     """
-    from histoprompt.models.checkpoints import load_weights
+    from histoprompt.models.weights.checkpoints import load_weights
 
     net = load_weights(blueprint(card), weights, card.title).to(device)
     return VitEncoder(net, ARCHITECTURES[card.id], device, half_on(card, device))

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError
-from histoprompt.core.tissue_look import FEATURES, look_at
-from histoprompt.core.tissue_words import SYNONYMS, normal
+from histoprompt.core.tissue.look import FEATURES, look_at
+from histoprompt.core.tissue.words import SYNONYMS, normal
 from histoprompt.models.card import ModelCard
 
 CARD = ModelCard(

@@ -22,14 +22,14 @@ from pydantic import Field
 from scipy.ndimage import find_objects
 from typing_extensions import TypedDict
 
-from histoprompt.core.classes import Classes
-from histoprompt.core.contours import outlines
-from histoprompt.core.documents import Corners, Finite, Shape, read_json
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import Corners, Finite, Shape, read_json
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_table import compacted
-from histoprompt.core.labels import SparseLabels
-from histoprompt.core.names import tidy
+from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.contours import outlines
+from histoprompt.core.labels.sources import SparseLabels
+from histoprompt.core.labels.table import compacted
+from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.polygons import to_polygons, without_holes

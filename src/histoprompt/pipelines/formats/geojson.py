@@ -17,13 +17,13 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import mapping
 
-from histoprompt.core.classes import DEFAULT_CLASS, Classes, Colour
-from histoprompt.core.contours import Outline, bounds, fill, outlines_in
-from histoprompt.core.documents import read_json
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import read_json
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels import SparseLabels, pieces
-from histoprompt.core.names import tidy
+from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
+from histoprompt.core.labels.contours import Outline, bounds, fill, outlines_in
+from histoprompt.core.labels.sources import SparseLabels, pieces
+from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of

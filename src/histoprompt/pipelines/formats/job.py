@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from histoprompt import __version__
-from histoprompt.core.classes import DEFAULT_CLASS, Classes
 from histoprompt.core.errors import ExportError
-from histoprompt.core.label_table import LabelTable
-from histoprompt.core.labels import LabelSource, extent
-from histoprompt.core.names import fitted
-from histoprompt.core.slide import Slide
+from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
+from histoprompt.core.labels.sources import LabelSource, extent
+from histoprompt.core.labels.table import LabelTable
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.core.text.names import fitted
 
 Format = Literal["tiles", "coco", "geojson", "labels"]
 ObjectType = Literal["annotation", "detection", "cell"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from histoprompt.core.closing import Closing
+from histoprompt.core.files.closing import Closing
 
 # Made once: `json.dumps` makes an encoder for every call.
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from histoprompt.core.classes import write_classes
-from histoprompt.core.label_io import stream_labels
+from histoprompt.core.labels.classes import write_classes
+from histoprompt.core.labels.tiff import stream_labels
 from histoprompt.pipelines.formats.job import ExportJob, Written
 
 LABELS_FILE = "labels.ome.tif"

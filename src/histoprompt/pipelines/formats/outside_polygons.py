@@ -11,8 +11,8 @@ import shapely
 from pydantic import Field
 from shapely.errors import ShapelyError
 
-from histoprompt.core.documents import Shape
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import Shape
 from histoprompt.pipelines.formats.polygons import parts
 
 # Further out than any slide reaches; beyond that areas are no numbers any more.

@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from histoprompt.core.contours import Outline
+from histoprompt.core.labels.contours import Outline
 
 
 def to_polygons(outlines: list[Outline], simplify: float = 0.0) -> list[shapely.Polygon]:

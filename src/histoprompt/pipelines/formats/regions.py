@@ -8,9 +8,9 @@ from typing import Any
 
 import shapely
 
-from histoprompt.core.documents import read_json
 from histoprompt.core.errors import RegionError
-from histoprompt.core.names import tidy
+from histoprompt.core.files.documents import read_json
+from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
 from histoprompt.pipelines.formats.outside_polygons import area_of
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import MissingMppError
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_table import compacted
-from histoprompt.core.labels import cells, extent
+from histoprompt.core.labels.sources import cells, extent
+from histoprompt.core.labels.table import compacted
 from histoprompt.core.tiling import Tile, TileGrid
 from histoprompt.pipelines.formats.job import ExportJob, ExportParams
 

@@ -19,13 +19,13 @@ from PIL import Image
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from histoprompt.core.classes import Classes
-from histoprompt.core.documents import Corners, Shape, read_json
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import Corners, Shape, read_json
 from histoprompt.core.geometry import Box
-from histoprompt.core.label_io import DAMAGE
-from histoprompt.core.labels import SparseLabels, as_ids
-from histoprompt.core.names import tidy
+from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.sources import SparseLabels, as_ids
+from histoprompt.core.labels.tiff import DAMAGE
+from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.tile_pairs import TilePair, nearest, tile_mpp, tile_pairs

@@ -1,0 +1,1 @@
+"""The Count and Cells docks."""

@@ -1,0 +1,133 @@
+"""The Cells dock: a table of all counted cells, and how their features are spread."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import QModelIndex, Qt
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSplitter,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.charts import Histogram, Scatter
+from histoprompt._qt.widgets.panels import narrow_combo
+from histoprompt._qt.widgets.report import Note
+from histoprompt.core.labels.classes import cell_colours
+
+TABLE = "table"
+# Enough for a handful of rows.
+_HEIGHT = 170
+# From this width on the charts stand beside the table, pixels.
+_WIDE = 700
+_HINT = "Count some cells in the Count dock; they are listed here."
+
+
+class CellsDock(Dock):
+    """Click a row to fly to the cell; click a cell to see its row."""
+
+    def _build(self) -> None:
+        self.model, self.table = CellModel(), QTableView()
+        self.table.setModel(self.model)
+        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.table.setSortingEnabled(True)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.verticalHeader().setVisible(False)
+        self.table.setMinimumHeight(_HEIGHT)
+        # columns are as wide as the rows in view want them: all rows would take a second
+        self.table.horizontalHeader().setResizeContentsPrecision(0)
+        self.histogram, self.scatter = Histogram(), Scatter()
+        self._x, self._y = narrow_combo(8), narrow_combo(8)
+        self._hint = Note(_HINT)
+        charts = QWidget()
+        columns = QHBoxLayout(charts)
+        columns.setContentsMargins(0, 0, 0, 0)
+        columns.addLayout(_titled("Histogram of", self._x, self.histogram))
+        columns.addLayout(_titled("Against", self._y, self.scatter))
+        self._split = split = QSplitter()
+        split.addWidget(self.table)
+        split.addWidget(charts)
+        split.setSizes([500, 500])
+        layout = QVBoxLayout(self.content)
+        layout.addWidget(self._hint)
+        layout.addWidget(split, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Table and charts side by side in a wide dock, one below the other in a narrow one."""
+        super().resizeEvent(event)
+        across = self.width() >= _WIDE
+        self._split.setOrientation(Qt.Orientation.Horizontal if across else Qt.Orientation.Vertical)
+
+    def _connect(self) -> None:
+        counting = self.session.counting
+        selection = self.table.selectionModel()
+        selection.currentRowChanged.connect(self._on_row)
+        self._x.currentIndexChanged.connect(self._draw)
+        self._y.currentIndexChanged.connect(self._draw)
+        self.link(counting.counted, self._on_counted)
+        self.link(counting.classes.classified, self._on_classified)
+        self.link(counting.chosen, self._on_chosen)
+
+    def _start(self) -> None:
+        self._on_counted()
+
+    def _on_counted(self) -> None:
+        self._on_classified()
+        with signals_blocked(self._x), signals_blocked(self._y):
+            for combo, wanted in ((self._x, "area_um2"), (self._y, "haematoxylin_mean")):
+                combo.clear()
+                combo.addItems([c for c in self.model.columns if c not in ("id", "class")])
+                combo.setCurrentText(wanted)
+        self._draw()
+        self.table.resizeColumnsToContents()
+
+    def _on_classified(self) -> None:
+        cells, counting = self.session.counting.cells, self.session.counting
+        with signals_blocked(self.table.selectionModel()):
+            self.model.show_cells(cells)
+        self.table.resizeColumnToContents(self.model.columns.index("class"))
+        self._hint.setVisible(cells is None)
+        self._on_chosen(counting.cell)
+        self._draw()
+
+    def _on_row(self, current: QModelIndex, _: QModelIndex) -> None:
+        if current.isValid():
+            self.session.counting.choose(self.model.id_at(current.row()), TABLE)
+
+    def _on_chosen(self, cell: int, source: object = None) -> None:
+        row = self.model.row_of(cell)
+        if source == TABLE or row < 0:
+            return
+        with signals_blocked(self.table.selectionModel()):
+            self.table.selectRow(row)
+        self.table.scrollTo(self.model.index(row, 0))
+        self.table.viewport().update()
+
+    def _draw(self) -> None:
+        cells, x, y = self.session.counting.cells, self._x.currentText(), self._y.currentText()
+        if cells is None or not x or not y:
+            return
+        colours = cell_colours(cells.classes, cells.palette)
+        table = np.array([colours[name] for name in cells.classes], np.uint8)
+        first, second = self.model.values(x), self.model.values(y)
+        self.histogram.show_values(x, first, cells.code, table)
+        self.scatter.show_values((x, y), np.stack([first, second], axis=1), cells.code, table)
+
+
+def _titled(text: str, combo: QComboBox, chart: QWidget) -> QVBoxLayout:
+    column, head = QVBoxLayout(), QHBoxLayout()
+    head.addWidget(QLabel(text))
+    head.addWidget(combo, 1)
+    column.addLayout(head)
+    column.addWidget(chart, 1)
+    return column

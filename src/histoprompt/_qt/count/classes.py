@@ -1,0 +1,326 @@
+"""Classes of counted cells, by labels, words, DAB or a file: the part of a count that is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from psygnal import Signal
+
+from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.shell.messages import many
+from histoprompt._qt.shell.undo import UndoStack
+from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
+from histoprompt.core.errors import HistopromptError, LabelError
+from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
+from histoprompt.core.task import Task
+from histoprompt.pipelines.classes.active_learning import Suggestion
+from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.labelling import History, Labelling, Lesson, hint, learn
+from histoprompt.pipelines.classes.named_cells import NamedCells
+from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count.kept import Work
+
+
+class Classing:
+    """What is known of the classes of the cells of one count.
+
+    Attributes
+    ----------
+    cells : CellTable or None
+        With the classes they have now.
+    how : str
+        By what they got them; empty if they have none.
+    fit, suggestion : Fit, Suggestion or None
+        Of the last training.
+    thresholds, ihc : DabThresholds, IhcScore or None
+        Where DAB tells the classes.
+    classified, labelled, suggested : Signal
+        Cells have other classes; labels or the list of classes changed; another cell is offered.
+    status, failed : Signal(str)
+    """
+
+    classified = Signal()
+    labelled = Signal()
+    suggested = Signal()
+    status = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, jobs: Jobs, steps: UndoStack) -> None:
+        self._jobs, self._steps = jobs, steps
+        self.params = TrainParams()
+        self.open(None)
+
+    def open(self, work: Work | None) -> None:
+        """Serve another count, with the labels given to its cells before; None for no count."""
+        self._steps.forget(self)
+        self._work = work
+        self.cells: CellTable | None = work.cells if work else None
+        self.fit: Fit | None = None
+        self.suggestion: Suggestion | None = None
+        self.how = ""
+        self.thresholds: DabThresholds | None = None
+        self.ihc: IhcScore | None = None
+        self._classifier: FewShotClassifier | None = None
+        self._trainer: Trainer | None = None
+        self._history: History | None = None
+        self._named: NamedCells | None = None
+        self._named_by = ""
+        if work is None:
+            return
+        try:
+            self._history = History(work.folder, work.cells)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+        self._colour()
+
+    def _colour(self) -> None:
+        """Let cells have the colours that classes were given when they were met first."""
+        if self._history is None or self.cells is None:
+            return
+        now = self._history.now
+        met = now.having_met(n for n in self.cells.classes if n not in (UNSURE, UNCLASSIFIED))
+        if met.palette != now.palette:
+            try:
+                self._history.amend(met)
+            except HistopromptError as error:
+                self.failed.emit(str(error))
+        if self.cells.palette != met.palette:
+            self.cells = replace(self.cells, palette=met.palette)
+
+    def holds(self, cell: int) -> bool:
+        """Whether there is a cell of this id; ids are numbers in the table, from 1."""
+        return self.cells is not None and 0 < cell <= len(self.cells)
+
+    # -- labels ------------------------------------------------------------------------------
+
+    @property
+    def labelling(self) -> Labelling:
+        """Classes and labels given so far."""
+        return self._history.now if self._history is not None else Labelling()
+
+    def add_class(self, name: str) -> None:
+        """Make a class."""
+        self._change(f"the class {name}", lambda now: now.with_class(name))
+
+    def remove_class(self, name: str) -> None:
+        """Remove a class and the labels of it."""
+        self._change(f"removing the class {name}", lambda now: now.without_class(name))
+
+    def label(self, ids: Iterable[int], name: str) -> None:
+        """Say which class cells have."""
+        known = [i for i in ids if self.holds(i)]
+        if known:
+            title = f"the class {name} given to {many(len(known), 'cell')}"
+            self._change(title, lambda now: now.labelled(known, name))
+
+    def answer(self, key: str) -> None:
+        """Answer the suggestion: "a", "r" or "u"."""
+        suggestion = self.suggestion
+        if suggestion is None:
+            self.status.emit("No cell is offered: label a few cells of each class first.")
+            return
+        self._change("the answer to the offered cell", lambda now: now.answered(suggestion, key))
+
+    def undo(self) -> None:
+        """Take back what was done last, here or elsewhere."""
+        self._steps.undo()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._steps.redo()
+
+    def learn_by(self, params: TrainParams) -> None:
+        """Learn in this way from now on."""
+        self.params = params
+        self.relearn()
+
+    def _back(self) -> bool:
+        return self._walked(self._history is not None and self._history.undo())
+
+    def _again(self) -> bool:
+        return self._walked(self._history is not None and self._history.redo())
+
+    def _walked(self, walked: bool) -> bool:
+        if walked:
+            self._colour()
+            self.labelled.emit()
+            self.relearn()
+        return walked
+
+    def _change(self, title: str, change: Callable[[Labelling], Labelling]) -> None:
+        if self._history is None:
+            self.status.emit("Count some cells first.")
+            return
+        try:
+            self._history.change(change(self._history.now))
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self._steps.push(title, self._back, self._again, self)
+        self._colour()
+        self.labelled.emit()
+        self.relearn()
+
+    def relearn(self) -> None:
+        """Learn from the labels there are, in the background.
+
+        Where words gave the classes and nobody a label yet, the classes stay and a cell is offered.
+        """
+        if self._work is None or self._history is None:
+            return
+        review = self._history.now.review
+        if not review.labels and self.fit is not None:
+            self._show(*self._before_labels)
+            self.fit = self.suggestion = None
+            self.suggested.emit()
+        labels = {**self._by_words, **review.labels}
+        if not labels:
+            return
+        given = self._work.cells, self._trainer, self.params, replace(review, labels=labels)
+        first = self._named.unsure if self._named is not None else None
+
+        def run(task: Task) -> Lesson | str:
+            # Labels that are too few to learn from are on the way to enough: no error to show.
+            try:
+                return learn(*given, task=task, first=first)
+            except LabelError as error:
+                return str(error)
+
+        self._jobs.submit(
+            run,
+            lane="interactive",
+            key="learn",
+            title="Learning classes",
+            on_done=self._on_learnt if review.labels else self._on_offered,
+            on_error=self.status.emit,
+        )
+
+    def _on_offered(self, lesson: Lesson | str) -> None:
+        """Words alone are no examples to learn classes from, but tell what is worth asking."""
+        if not isinstance(lesson, str) and self._named is not None:
+            self._trainer, self.suggestion = lesson.trainer, lesson.suggestion
+            self.suggested.emit()
+
+    def _on_learnt(self, lesson: Lesson | str) -> None:
+        if isinstance(lesson, str):
+            self.status.emit(lesson)
+            return
+        if self._history is None or self._work is None:
+            return
+        now, before, fit = self._history.now, self.fit, lesson.fit
+        self._trainer, self.fit, self.suggestion = lesson.trainer, fit, lesson.suggestion
+        self._classifier, self.thresholds, self.ihc = fit.classifier, None, None
+        if not now.review.curve or now.review.curve[-1].labels != len(now.review.labels):
+            self._history.amend(replace(now, review=now.review.measured(fit, before)))
+        given = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
+        words = len(self._by_words.keys() - now.review.labels.keys())
+        given += f", {words} of them by words" if words else ""
+        self._show(fit.cells, f"{fit.classifier.method}, learnt from {given}")
+        self.suggested.emit()
+        self.labelled.emit()
+
+    @property
+    def advice(self) -> str:
+        """What to do next, and what labels contradict each other, in words."""
+        if self.fit is None and self._named is not None:
+            return "Words gave the classes. Answer, or label cells whose class is wrong."
+        if self.fit is None:
+            return "Make classes, then label about 3 cells of each."
+        return "\n".join((hint(self.labelling.review, self.fit), *self.fit.warnings))
+
+    @property
+    def _by_words(self) -> dict[int, str]:
+        """Examples that words give, of the classes there are; what a person said goes before."""
+        if self._named is None:
+            return {}
+        kept = self.labelling.classes
+        return {i: word for i, word in self._named.surest.items() if word in kept}
+
+    @property
+    def _before_labels(self) -> tuple[CellTable, str]:
+        """The classes of cells without any label, and where they are from."""
+        assert self._work is not None
+        if self._named is None:
+            return self._work.cells, ""
+        return self._named.cells, self._named_by
+
+    # -- other ways to classes ---------------------------------------------------------------
+
+    def name(self, named: NamedCells, how: str) -> None:
+        """Classes by words; corrections are learnt from together with the surest of them.
+
+        The words become classes to label cells with.
+        """
+        if self._history is None:
+            self.status.emit("Count some cells first.")
+            return
+        now = self._history.now
+        try:
+            for word in named.words:
+                now = now if word in now.classes else now.with_class(word)
+            self._history.change(now)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self._named, self._named_by = named, how
+        self._classifier, self.thresholds, self.ihc = None, None, None
+        self.fit = self.suggestion = None
+        self._show(*self._before_labels)
+        self.labelled.emit()
+        self.suggested.emit()
+        self.relearn()
+
+    def grade(self, thresholds: DabThresholds) -> None:
+        """Classes by how much DAB cells hold."""
+        if self._work is None:
+            return
+        cells = self._work.cells
+        classes, code, score = DabClassifier(thresholds).classify(
+            cells.features, cells.feature_names
+        )
+        density = cells.features[:, cells.feature_names.index(DAB_MEAN)]
+        self.thresholds, self.ihc = thresholds, ihc_score(density, thresholds)
+        self._classifier = self._named = None
+        limits = f"{thresholds.weak:g}, {thresholds.moderate:g}, {thresholds.strong:g}"
+        self._show(cells.classified(classes, code, score), f"DAB thresholds {limits}")
+
+    def load(self, path: Path) -> None:
+        """Classes by a classifier from a file."""
+        if self._work is None:
+            return
+        cells = self._work.cells
+
+        def run(task: Task) -> tuple[FewShotClassifier, CellTable]:
+            task.step(0, 0, "Classifying")
+            classifier = read_classifier(path)
+            found = classifier.classify(cells.features, cells.feature_names)
+            return classifier, cells.classified(*found)
+
+        def done(result: tuple[FewShotClassifier, CellTable]) -> None:
+            self._classifier, self.thresholds, self.ihc = result[0], None, None
+            self._named = None
+            self._show(result[1], f"classifier {path.name}")
+
+        self._jobs.submit(
+            run, key="learn", title="Classifying", on_done=done, on_error=self.status.emit
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the classifier in use."""
+        if self._classifier is None:
+            self.status.emit("There is no classifier yet: label a few cells first.")
+            return
+        try:
+            write_classifier(path, self._classifier)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self.status.emit(f"The classifier is in {path}.")
+
+    def _show(self, cells: CellTable, how: str) -> None:
+        self.cells, self.how = cells, how
+        self._colour()
+        self.classified.emit()

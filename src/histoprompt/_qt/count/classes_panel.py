@@ -1,0 +1,311 @@
+"""The Classes page of the Count dock: make classes, label cells, answer what is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
+from histoprompt._qt.widgets.report import Note
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
+from histoprompt.pipelines.classes.train import TrainParams
+
+_METHODS: tuple[Literal["auto", "logistic", "prototype", "forest"], ...] = (
+    "auto",
+    "logistic",
+    "prototype",
+    "forest",
+)
+_METHOD_TITLES = (
+    "as suits the labels",
+    "logistic regression",
+    "the mean of each class",
+    "random forest",
+)
+_ANSWERS = {ACCEPT: "Yes (A)", REJECT: "No (R)", UNSURE_KEY: "Unsure (U)"}
+# Percent.
+_UNSURE_WITHIN = 10
+
+
+class ClassesPanel(Panel):
+    """Classes from labels, from DAB, or from a file.
+
+    Attributes
+    ----------
+    labelling : Signal(str)
+        Cells that are touched from now on get this class; empty to stop.
+    answered : Signal(str)
+        The offered cell was answered, by a button or a key: a, r or u.
+    look : Signal
+        The offered cell shall be shown.
+    question : Note
+        Which cell is offered, and as what.
+    """
+
+    labelling = Signal(str)
+    answered = Signal(str)
+    look = Signal()
+
+    def __init__(self, classing: Classing) -> None:
+        super().__init__()
+        self._classing = classing
+        self._ways, self._pages = QComboBox(), QStackedWidget()
+        self._ways.addItems(["cells I label", "DAB, without labels", "a classifier file"])
+        for page in (self._of_labels(), self._of_dab(), self._of_file()):
+            self._pages.addWidget(page)
+        form = QFormLayout()
+        form.addRow("Classes from", self._ways)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self._pages, 1)
+        self._connect()
+
+    @property
+    def current(self) -> str:
+        """The class that is picked out, empty if none."""
+        item = self._list.currentItem()
+        return str(item.data(_NAME)) if item is not None else ""
+
+    def refresh(self) -> None:
+        """Show classes, labels and advice as they are."""
+        labelling, kept = self._classing.labelling, self.current
+        colours = cell_colours(labelling.classes, labelling.palette)
+        counts = labelling.counts()
+        with signals_blocked(self._list):
+            self._list.clear()
+            for name in labelling.classes:
+                item = QListWidgetItem(_swatch(QColor(*colours[name])), f"{name}: {counts[name]}")
+                item.setData(_NAME, name)
+                self._list.addItem(item)
+            names = list(labelling.classes)
+            self._list.setCurrentRow(names.index(kept) if kept in names else len(names) - 1)
+        self._label.setEnabled(bool(labelling.classes))
+        self._undo_row.setEnabled(self._classing.cells is not None)
+        points = [(p.labels, p.accuracy, p.changed) for p in labelling.review.curve]
+        self.curve.show_points(np.array(points, float).reshape(-1, 3))
+        self._advice.setText(self._classing.advice)
+        self._on_labelling()
+
+    def show_suggestion(self) -> None:
+        """Show the offered cell in words."""
+        offered = self._classing.suggestion
+        for button in (*self._answers.values(), self._look):
+            button.setEnabled(offered is not None)
+        if offered is None:
+            self.question.setText("No cell is offered yet.")
+            return
+        self.question.setText(
+            f"Is cell {offered.id} <b>{offered.proposed}</b>? "
+            f"({offered.probability:.0%}; {offered.why})"
+        )
+
+    def show_score(self) -> None:
+        """Show the score of an immunostain."""
+        score = self._classing.ihc
+        if score is None:
+            self._score.setText("")
+            return
+        self._score.setText(
+            f"<b>{score.positive_fraction:.1%}</b> of {score.cells:,} cells positive, "
+            f"<b>H-score {score.h_score:.0f}</b><br>negative, 1+, 2+, 3+: "
+            + ", ".join(f"{n:,}" for n in score.grades)
+        )
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _of_labels(self) -> QWidget:
+        page = QWidget()
+        self._list, self._name = QListWidget(), QLineEdit(placeholderText="a new class")
+        self._list.setMinimumHeight(64)
+        self._list.setMinimumWidth(80)
+        self._list.setMaximumHeight(110)
+        self._add = QPushButton("Add", toolTip="Make this class")
+        self._remove = QPushButton("Remove", toolTip="Remove the class and its labels")
+        self._label = QPushButton("Label cells", checkable=True)
+        self._label.setToolTip("Click cells, or drag over them: they get the class picked above")
+        self._undo, self._redo = QPushButton("Undo"), QPushButton("Redo")
+        self._undo_row = row(self._label, self._undo, self._redo)
+        self._method = QComboBox()
+        self._method.addItems(_METHOD_TITLES)
+        self._method.setToolTip("How classes are learnt from the labelled cells")
+        self._margin = WholeBox(maximum=90, singleStep=5, suffix=" %")
+        self._margin.setValue(_UNSURE_WITHIN)
+        self._margin.setToolTip(
+            "A cell is left unsure if its two likeliest classes are closer together than this"
+        )
+        self.question = Note()
+        self._answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
+        self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
+        self._advice, self.curve = Note(), Curve()
+        form = QFormLayout()
+        form.addRow("Method", self._method)
+        form.addRow("Unsure within", self._margin)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(row(self._name, self._add, self._remove))
+        layout.addWidget(self._list)
+        layout.addWidget(self._undo_row)
+        layout.addLayout(form)
+        layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
+        layout.addWidget(self.question)
+        buttons = QGridLayout()
+        for i, button in enumerate((*self._answers.values(), self._look)):
+            buttons.addWidget(button, i // 2, i % 2)
+        layout.addLayout(buttons)
+        layout.addWidget(self.curve, 1)
+        layout.addWidget(self._advice)
+        return page
+
+    def _of_dab(self) -> QWidget:
+        page, start = QWidget(), DabThresholds()
+        self._limits = [NumberBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
+        for box, value in zip(
+            self._limits, (start.weak, start.moderate, start.strong), strict=True
+        ):
+            box.setValue(value)
+            box.setKeyboardTracking(False)
+        self._graded = QCheckBox("Tell 1+, 2+ and 3+ apart")
+        self._grade = QPushButton("Classify by DAB")
+        self._score, self._wrong = Note(), Note()
+        form = QFormLayout(page)
+        for text, box in zip(
+            ("Positive (1+) from", "2+ from", "3+ from"), self._limits, strict=True
+        ):
+            form.addRow(text, box)
+        for widget in (self._graded, self._grade, self._score, self._wrong):
+            form.addRow(widget)
+        form.addRow(Note("Mean optical density of DAB in the nucleus."))
+        return page
+
+    def _of_file(self) -> QWidget:
+        page = QWidget()
+        self._load, self._save = QPushButton("Load ..."), QPushButton("Save ...")
+        layout = QFormLayout(page)
+        layout.addRow("Use a classifier", self._load)
+        layout.addRow("Keep the one in use", self._save)
+        text = "The same files as those of <tt>histoprompt classify fit</tt> and <tt>count</tt>."
+        layout.addRow(Note(text))
+        return page
+
+    def _connect(self) -> None:
+        self._ways.currentIndexChanged.connect(self._on_way)
+        self.left.connect(self.stop_labelling)
+        self._add.clicked.connect(self._on_add)
+        self._name.returnPressed.connect(self._on_add)
+        self._remove.clicked.connect(self._on_remove)
+        self._label.toggled.connect(self._on_labelling)
+        self._list.currentRowChanged.connect(self._on_labelling)
+        self._undo.clicked.connect(self._on_undo)
+        self._redo.clicked.connect(self._on_redo)
+        self._method.currentIndexChanged.connect(self._on_params)
+        self._margin.valueChanged.connect(self._on_params)
+        for button in self._answers.values():
+            button.clicked.connect(self._on_answer)
+        self._look.clicked.connect(self.look)
+        self._grade.clicked.connect(self._on_grade)
+        self._graded.toggled.connect(self._on_regrade)
+        for box in self._limits:
+            box.valueChanged.connect(self._on_regrade)
+        self._load.clicked.connect(self._on_load)
+        self._save.clicked.connect(self._on_save)
+
+    # -- what the user does ------------------------------------------------------------------
+
+    def stop_labelling(self) -> None:
+        """Let clicks choose cells again."""
+        self._label.setChecked(False)
+
+    def _on_way(self, index: int) -> None:
+        self.stop_labelling()
+        self._pages.setCurrentIndex(index)
+
+    def _on_add(self) -> None:
+        name = self._name.text().strip()
+        before = self._classing.labelling.classes
+        self._classing.add_class(name)
+        if self._classing.labelling.classes != before:
+            self._name.clear()
+            self._list.setCurrentRow(self._list.count() - 1)
+
+    def _on_remove(self) -> None:
+        if self.current:
+            self._classing.remove_class(self.current)
+
+    def _on_labelling(self) -> None:
+        self.labelling.emit(self.current if self._label.isChecked() else "")
+
+    def _on_undo(self) -> None:
+        self._classing.undo()
+
+    def _on_redo(self) -> None:
+        self._classing.redo()
+
+    def _on_params(self) -> None:
+        method = _METHODS[self._method.currentIndex()]
+        self._classing.learn_by(TrainParams(method=method, margin=self._margin.value() / 100))
+
+    def _on_answer(self) -> None:
+        self.answered.emit(next(k for k, b in self._answers.items() if b is self.sender()))
+
+    def _on_grade(self) -> None:
+        try:
+            weak, moderate, strong = (box.value() for box in self._limits)
+            graded = self._graded.isChecked()
+            thresholds = DabThresholds(weak, moderate, strong, graded=graded)
+            self._classing.grade(thresholds)
+        except HistopromptError as error:
+            self._wrong.setText(str(error))
+            return
+        self._wrong.setText("")
+
+    def _on_regrade(self) -> None:
+        if self._classing.thresholds is not None:
+            self._on_grade()
+
+    def _on_load(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Use a classifier", "", _FILTER)
+        if name:
+            self._classing.load(Path(name))
+
+    def _on_save(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Keep the classifier", "cells.safetensors", _FILTER
+        )
+        if name:
+            self._classing.save(Path(name))
+
+
+_NAME = 0x0100  # Qt.ItemDataRole.UserRole
+_FILTER = "Classifiers (*.safetensors)"
+
+
+def _swatch(colour: QColor) -> QIcon:
+    picture = QPixmap(14, 14)
+    picture.fill(colour)
+    return QIcon(picture)

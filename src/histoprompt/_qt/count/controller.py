@@ -1,0 +1,268 @@
+"""From a region to counted and classified cells: the controller behind the Count dock.
+
+It knows jobs and pipelines, no widget and no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.undo import UndoStack
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.geometry import Box
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Progress, Task
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.audit.marks import Mark
+from histoprompt.pipelines.count import audit as count_audit
+from histoprompt.pipelines.count import kept as count_work
+from histoprompt.pipelines.count.audit import (
+    Audit,
+    load_audit,
+    save_audit,
+    start_audit,
+    truth_in_field,
+)
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.kept import Findings, Work
+from histoprompt.pipelines.count.slide import Counted
+from histoprompt.pipelines.count.tally import QUPATH
+
+
+class Counting:
+    """One count and what is said about its cells.
+
+    Attributes
+    ----------
+    counted : Signal
+        There is another count, or none: read `work`.
+    classes : Classing
+        The classes of its cells.
+    audited : Signal
+        The audit changed: read `audit`.
+    chosen : Signal(int, object)
+        A cell was chosen, and by whom.
+    steps : UndoStack
+        Where what a person said can be taken back.
+    busy : Signal(bool)
+        A count or an export started or ended.
+    status, failed : Signal(str)
+    progress : Signal(Progress)
+    """
+
+    counted = Signal()
+    audited = Signal()
+    chosen = Signal(int, object)
+    busy = Signal(bool)
+    status = Signal(str)
+    failed = Signal(str)
+    progress = Signal(Progress)
+
+    def __init__(self, jobs: Jobs, manager: ModelManager, steps: UndoStack | None = None) -> None:
+        self._jobs, self._manager = jobs, manager
+        self.steps = UndoStack() if steps is None else steps
+        self.classes = Classing(jobs, self.steps)
+        self.classes.status.connect(self.status.emit)
+        self.classes.failed.connect(self.failed.emit)
+        self._job: Job | None = None
+        self._take(None)
+
+    def _take(self, work: Work | None) -> None:
+        self.work = work
+        self.audit: Audit | None = None
+        self.cell = 0
+        self.classes.open(work)
+
+    @property
+    def cells(self) -> CellTable | None:
+        """The cells with the classes they have now."""
+        return self.classes.cells
+
+    @property
+    def summary(self) -> str:
+        """What was counted, for people; empty without a count."""
+        return "" if self.work is None else _summary(self.work)
+
+    # -- counting ----------------------------------------------------------------------------
+
+    def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
+        """Count a region (the whole slide if None), or go on with it, in the background."""
+        self._start(slide, choice, box, only_done=False)
+
+    def cancel(self) -> None:
+        """Stop counting or writing; what was counted is shown and kept."""
+        if self._job is not None and self._job.active:
+            self._job.cancel()
+            self.status.emit("Cancelling ...")
+
+    def drop(self) -> None:
+        """Let the count go, a running one too; what was counted stays on disk."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
+        self._take(None)
+        self.counted.emit()
+
+    def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
+        def run(task: Task) -> Work:
+            return count_work.count_to_work_on(
+                slide, choice, self._manager, box, task=task, only_done=only_done
+            )
+
+        def stopped() -> None:
+            # what was counted is gathered, however often somebody presses Cancel
+            self._start(slide, choice, box, only_done=True)
+
+        self._submit(run, "The count", self._on_counted, stopped)
+
+    def _submit(
+        self,
+        run: Callable[..., Any],
+        title: str,
+        done: Callable[..., None],
+        cancelled: Callable[[], None],
+    ) -> None:
+        def ended() -> None:
+            if self._job is None:  # let go
+                self.busy.emit(False)
+            else:
+                cancelled()
+
+        self.busy.emit(True)
+        self._job = self._jobs.submit(
+            run,
+            lane="batch",
+            key="count",
+            title=title,
+            on_done=done,
+            on_error=self._on_error,
+            on_cancel=ended,
+            on_progress=self.progress.emit,
+        )
+
+    def _on_counted(self, work: Work) -> None:
+        self.busy.emit(False)
+        self.show(work)
+
+    def show(self, work: Work) -> None:
+        """Work on a count, with what was said of it before; one that was shown stays on disk."""
+        self._take(work)
+        try:
+            self.audit = load_audit(work.folder)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+        self.counted.emit()
+        self.classes.labelled.emit()
+        self.audited.emit()
+        self.status.emit(" ".join((*work.notes, _summary(work))))
+        self.classes.relearn()
+
+    def _on_error(self, text: str) -> None:
+        self.busy.emit(False)
+        self.status.emit(text)
+
+    # -- choosing cells ----------------------------------------------------------------------
+
+    def choose(self, cell: int, source: object = None) -> None:
+        """Point a cell out to all who show it; 0 for none."""
+        self.cell = cell
+        self.chosen.emit(cell, source)
+
+    def place(self, cell: int) -> tuple[float, float] | None:
+        """Where a cell lies, level-0 (row, col); its id is its number in the table."""
+        cells = self.cells
+        if cells is None or not self.classes.holds(cell):
+            return None
+        return float(cells.row[cell - 1]), float(cells.col[cell - 1])
+
+    # -- audit and files ---------------------------------------------------------------------
+
+    def begin_audit(self, fields: int, seed: int) -> None:
+        """Draw fields to look at, in the background."""
+        work, cells = self.work, self.cells
+        if work is None or cells is None:
+            self.status.emit("Count some cells first.")
+            return
+
+        def run(task: Task) -> Audit:
+            return start_audit(work, cells, fields, seed, task=task)
+
+        self._jobs.submit(
+            run, key="audit", title="The audit", on_done=self.keep_audit, on_error=self.status.emit
+        )
+
+    def mark(self, marks: tuple[Mark, ...]) -> None:
+        """Say what was pointed at in the fields."""
+        if self.audit is not None:
+            self.audit = replace(self.audit, marks=marks)
+            self.audited.emit()
+
+    @property
+    def truth(self) -> tuple[int, ...]:
+        """Cells by class in the field to look at next, by what was found and pointed at."""
+        if self.work is None or self.cells is None or self.audit is None or self.audit.finished:
+            return ()
+        return truth_in_field(self.work, self.cells, self.audit)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether cells have other classes than when the fields of the audit were drawn."""
+        return self.audit is not None and self.cells is not None and not self.audit.fits(self.cells)
+
+    def keep_audit(self, audit: Audit) -> None:
+        """Go on with an audit that got this far; it is on disk."""
+        if self.work is None:
+            return
+        try:
+            save_audit(self.work.folder, audit)
+        except HistopromptError as error:
+            self.failed.emit(str(error))
+            return
+        self.audit = audit
+        self.audited.emit()
+
+    def export(self, folder: Path) -> None:
+        """Write all files of a count in the background."""
+        work, cells, audit = self.work, self.cells, self.audit
+        if work is None or cells is None:
+            self.status.emit("Count some cells first.")
+            return
+        if self.outdated:
+            audit = None
+        thresholds = self.classes.thresholds or QUPATH
+        corrected = audit.corrected() if audit is not None else ()
+        findings = Findings(self.classes.how, thresholds, corrected)
+
+        def run(task: Task) -> Counted:
+            counted = count_work.write_work(work, cells, folder, findings, task=task)
+            if audit is not None and audit.seen:
+                count_audit.write_audit_table(folder / count_audit.TABLE, audit)
+            return counted
+
+        def stopped() -> None:
+            self._on_error(f"Cancelled: not all files in {folder} are of this count.")
+
+        self._submit(run, "Writing the count", self._on_exported, stopped)
+
+    def _on_exported(self, counted: Counted) -> None:
+        self.busy.emit(False)
+        left = " The audit is left out: classes changed since." if self.outdated else ""
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
+
+
+def _summary(work: Work) -> str:
+    text = f"{len(work.cells):,} cells counted."
+    if not work.complete:
+        text = (
+            f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
+            "Press Count to go on; what is dark is not counted yet."
+        )
+    return " ".join((text, *work.notes, *work.ground.warnings()))

@@ -1,0 +1,195 @@
+"""Pages of the Count dock that stand on their own: the region, the counts, the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QPushButton,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt.widgets.area import AreaPanel
+from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.compact_table import ShortTable, class_item
+from histoprompt._qt.widgets.overwriting import may_write
+from histoprompt._qt.widgets.report import Note
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.models import registry
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.tally import Line
+
+
+class RegionPanel(QWidget):
+    """Where cells are counted, and what finds them.
+
+    Attributes
+    ----------
+    area : AreaPanel
+        Which part of the slide.
+    go : Signal
+        Counting shall start.
+    """
+
+    go = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards = [c for c in registry.all_cards() if c.role in ("cells", "prompt")]
+        self._cards.sort(key=lambda card: card.role != "cells")
+        self.area = AreaPanel()
+        self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
+        self._segmenter, self._note = QComboBox(), Note()
+        self._segmenter.addItems([card.short_title for card in self._cards])
+        self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
+        self._segmenter.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self._embedding = QCheckBox("Keep what the encoder saw of each cell")
+        self._embedding.setToolTip("More features to learn classes from; 1 kB a cell")
+        self._go = QPushButton("Count")
+        self.area.form.addRow("Found by", self._segmenter)
+        layout = QVBoxLayout(self)
+        for widget in (self.area, self._note, self._embedding, self._go):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        self._go.clicked.connect(self.go)
+        self._segmenter.currentIndexChanged.connect(self._describe)
+        self._describe()
+
+    def value(self) -> CountChoice:
+        """What the rows say."""
+        card = self._cards[self._segmenter.currentIndex()]
+        return CountChoice(segmenter=card.id, embedding=self._embedding.isChecked())
+
+    def set_value(self, choice: CountChoice) -> None:
+        """Show these values in the rows."""
+        self._segmenter.setCurrentIndex(self._index(choice.segmenter))
+        self._embedding.setChecked(choice.embedding)
+
+    def set_busy(self, busy: bool) -> None:
+        """Whether a count is running."""
+        self._go.setEnabled(not busy)
+
+    def _index(self, model_id: str) -> int:
+        return [card.id for card in self._cards].index(model_id)
+
+    def _describe(self) -> None:
+        card = self._cards[self._segmenter.currentIndex()]
+        text = "Finds all nuclei."
+        if card.role == "prompt":
+            text = "Outlines the nuclei that histoprompt cells proposes; slower."
+        if card.missing:
+            text += f" <b>Not installed:</b> pip install '{card.missing}'"
+        self._note.setText(text)
+
+
+class CountsTable(QWidget):
+    """Cells of each class, how many to the square millimetre, and of what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows = ShortTable(["class", "cells", "share", "per mm²"])
+        self._rows.setSelectionMode(ShortTable.SelectionMode.NoSelection)
+        self._below = Note()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._rows)
+        layout.addWidget(self._below)
+        self.setVisible(False)
+
+    def show_lines(
+        self,
+        lines: Sequence[Line],
+        denominator: str,
+        *,
+        partial: bool = False,
+        legend: Mapping[str, str] = MappingProxyType({}),
+        palette: Sequence[str] = (),
+    ) -> None:
+        """Show counts, and in which colours what is left out is shown; nothing without lines.
+
+        `palette` is that of the cells.
+        """
+        self.setVisible(bool(lines))
+        colours = cell_colours([line.name for line in lines[1:]], palette)
+        self._rows.setRowCount(len(lines))
+        for i, line in enumerate(lines):
+            rgb = colours.get(line.name) if i else None
+            self._rows.setItem(i, 0, class_item(line.name, rgb))
+            texts = (f"{line.count:,}", _share(line.share), _density(line.per_mm2))
+            for column, text in enumerate(texts, start=1):
+                self._rows.setItem(i, column, QTableWidgetItem(text))
+        self._rows.fit()
+        if lines:
+            word = "<b>Partial count.</b> " if partial else ""
+            keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
+            left = f"<br>Left out: {', '.join(keys)}" if legend else ""
+            shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
+            self._below.setText(
+                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{shares}{left}"
+            )
+
+
+class FilesPanel(QWidget):
+    """Where the files of the count are written.
+
+    Attributes
+    ----------
+    export : Signal(Path)
+        They shall be written into this folder.
+    """
+
+    export = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = QLineEdit(placeholderText="a folder")
+        self._browse, self._go = QPushButton("..."), QPushButton("Write files")
+        form = QFormLayout()
+        form.addRow("Folder", row(self.folder, self._browse))
+        text = (
+            "Writes what <tt>histoprompt count</tt> writes: labels.tif, cells.csv, cells.parquet, "
+            "counts.csv, cells.geojson (QuPath) and report.html, with the classes shown now; and "
+            "audit.csv after an audit."
+        )
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self._go)
+        layout.addWidget(Note(text))
+        layout.addStretch(1)
+        self._go.clicked.connect(self._on_go)
+        self._browse.clicked.connect(self._on_browse)
+
+    def _on_go(self) -> None:
+        folder = self.folder.text().strip()
+        if not folder:
+            self._on_browse()
+            folder = self.folder.text().strip()
+        if folder and may_write(self, Path(folder)):
+            self.export.emit(Path(folder))
+
+    def _on_browse(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Write the count into")
+        if name:
+            self.folder.setText(name)
+
+
+def _share(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.1%}"
+
+
+def _density(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:,.0f}"

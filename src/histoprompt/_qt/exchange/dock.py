@@ -1,0 +1,212 @@
+"""The Export dock: committed objects as training data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from napari.layers import Image
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt.shell import messages
+from histoprompt._qt.shell.jobs import Job
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
+from histoprompt._qt.widgets.overwriting import may_write
+from histoprompt._qt.widgets.panels import ImagePanel
+from histoprompt._qt.widgets.report import Note, Report
+from histoprompt.core.errors import ExportError
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
+from histoprompt.pipelines.exchange.from_store import export_store
+
+_TITLES = {
+    "tiles": "Image and mask tiles",
+    "coco": "COCO (RLE and polygons)",
+    "geojson": "QuPath GeoJSON",
+    "labels": "Label TIFF",
+}
+
+
+class ExportDock(Dock):
+    """Choose a format and a folder, and write what was committed."""
+
+    report: Report
+    _go: QPushButton
+    _job: Job | None
+
+    def value(self) -> ExportParams:
+        """What the rows say.
+
+        Raises
+        ------
+        ExportError
+            If the shares add up to more than 1.
+        """
+        return replace(
+            ExportParams(),
+            format=FORMATS[self._format.currentIndex()],
+            default_class=self._default.text().strip() or ExportParams().default_class,
+            tile_size=self._tile.value(),
+            mpp=self._mpp.value(),
+            val_share=self._val.value(),
+            test_share=self._test.value(),
+        )
+
+    def set_value(self, params: ExportParams) -> None:
+        """Show these values in the rows."""
+        self._format.setCurrentIndex(FORMATS.index(params.format))
+        self._default.setText(params.default_class)
+        self._tile.setValue(params.tile_size)
+        self._mpp.setValue(params.mpp)
+        self._val.setValue(params.val_share)
+        self._test.setValue(params.test_share)
+
+    def run(self) -> None:
+        """Export in the background."""
+        annotator, folder = self.session.annotator, self._folder.text().strip()
+        if annotator is None or not folder:
+            self._say("Choose an image and a folder first.")
+            return
+        try:
+            params = self.value()
+        except ExportError as error:
+            self._say(str(error))
+            return
+        if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
+            self._say("Nothing was written.")
+            return
+        self._go.setEnabled(False)
+        self.report.set_busy(True)
+        self._say("Exporting ...")
+        self._job = self.session.jobs.submit(
+            export_store,
+            annotator.slide,
+            annotator.store,
+            Path(folder),
+            params,
+            lane="batch",
+            key="export",
+            title="The export",
+            on_done=self._on_done,
+            on_error=self._on_stopped,
+            on_cancel=self._on_cancelled,
+            on_progress=self.report.show_progress,
+        )
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._job = None
+        layout = QVBoxLayout(self.content)
+        self.images, self._source = ImagePanel(self.viewer, pixel_size=False), Note()
+        self.report = Report(tip="Nothing is written then")
+        self._status, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
+        self._go = QPushButton("Export")
+        layout.addWidget(self.images)
+        layout.addWidget(self._source)
+        layout.addLayout(self._form())
+        layout.addWidget(self._go)
+        layout.addStretch(1)
+        self.foot.addWidget(self.report)
+
+    def _connect(self) -> None:
+        self._go.clicked.connect(self.run)
+        self.report.cancelling.connect(self._on_cancel)
+        self.images.chosen.connect(self._on_image)
+        self._browse.clicked.connect(self._on_browse)
+        self._format.currentIndexChanged.connect(self._on_format)
+        self.link(self.session.annotating, self._on_annotating)
+        self.link(self.session.failed, self._say)
+        self.link(self.viewer.layers.events.inserted, self._on_layers)
+        self.link(self.viewer.layers.events.removed, self._on_layers)
+
+    def _start(self) -> None:
+        self.set_value(ExportParams())
+        self._on_layers()
+        self._on_format()
+
+    def _form(self) -> QFormLayout:
+        self._format, self._folder, self._default = QComboBox(), QLineEdit(), QLineEdit()
+        self._format.addItems([_TITLES[name] for name in FORMATS])
+        self._folder.setPlaceholderText("a new folder")
+        self._browse = QPushButton("...", toolTip="Choose a folder")
+        self._tile = WholeBox(minimum=32, maximum=4096, singleStep=64, suffix=" px")
+        self._mpp = NumberBox(decimals=4, maximum=100.0, singleStep=0.05, suffix=" µm/px")
+        self._mpp.setSpecialValueText("as the slide")
+        self._val, self._test = _share(), _share()
+        form = QFormLayout()
+        form.addRow("Format", self._format)
+        form.addRow("Folder", row(self._folder, self._browse))
+        form.addRow("Class if none given", self._default)
+        form.addRow("Tile side", self._tile)
+        form.addRow("Pixel size", self._mpp)
+        form.addRow("Share for validation", self._val)
+        form.addRow("Share for test", self._test)
+        self._of_tiles: tuple[QWidget, ...] = (self._tile, self._mpp, self._val, self._test)
+        return form
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def _on_browse(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Export into")
+        if name:
+            self._folder.setText(name)
+
+    def _on_format(self) -> None:
+        tiled = FORMATS[self._format.currentIndex()] in ("tiles", "coco")
+        for widget in self._of_tiles:
+            widget.setEnabled(tiled)
+
+    def _on_layers(self, _: object = None) -> None:
+        """Offer the images there are; a lone one is taken at once."""
+        images = self.images.images
+        if self.session.annotator is None and len(images) == 1 and not self.session.reason:
+            self.session.annotate(images[0])
+        self._on_annotating()
+
+    def _on_image(self, image: Image | None) -> None:
+        self.session.annotate(image)
+
+    def _on_annotating(self) -> None:
+        annotator = self.session.annotator
+        self.images.refill(annotator.image if annotator else None)
+        text = "No image is chosen: choose one above."
+        if annotator is not None:
+            text = f"Exports the committed objects of <b>{annotator.slide.name}</b>."
+        self._source.setText(text)
+        self._go.setEnabled(annotator is not None)
+
+    def _on_cancel(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
+    def _on_done(self, report: ExportReport) -> None:
+        self._on_stopped(str(report))
+        messages.show_info(str(report))
+
+    def _on_cancelled(self) -> None:
+        self._on_stopped("Cancelled; nothing was written.")
+
+    def _on_stopped(self, text: str) -> None:
+        self.report.set_busy(False)
+        self._go.setEnabled(self.session.annotator is not None)
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self.report.say(text)
+
+
+def _share() -> NumberBox:
+    return NumberBox(decimals=2, maximum=0.9, singleStep=0.05)

@@ -1,0 +1,67 @@
+"""Committed objects in the colours of their classes; neighbours without a class differ too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from napari.utils.colormaps import CyclicLabelColormap
+from numpy.typing import NDArray
+from pydantic import PrivateAttr
+
+from histoprompt.core.labels.classes import cell_colours
+
+# For objects without a class: bright hues that pink, purple and brown tissue does not have.
+_HUES = ("#00c853", "#ffd600", "#00b0ff", "#ff6d00", "#00e5ff", "#c6ff00")
+# Texture values are bytes, and some of them are taken by the background and the hues.
+_MOST_CLASSES = 255 - 1 - len(_HUES)
+# Larger ids are drawn like objects without a class: the table of colours has a byte for each id.
+_LARGEST = 2**24
+
+
+class ObjectColormap(CyclicLabelColormap):
+    """Looks up the class of an id; ids it was not told of are being painted now."""
+
+    _table: NDArray[np.uint8] = PrivateAttr(default_factory=lambda: np.zeros(1, np.uint8))
+    _fresh: int = PrivateAttr(default=1)
+    _names: tuple[str, ...] = PrivateAttr(default=())
+
+    def serves(self, classes: tuple[str, ...]) -> bool:
+        """Whether it has colours for these classes."""
+        return self._names == classes
+
+    def show(self, classes: Mapping[int, str], fresh: str) -> None:
+        """Know these objects and their classes; what is painted next gets the class `fresh`."""
+        ids = np.fromiter(classes, np.int64, len(classes))
+        codes = {name: 1 + len(_HUES) + i for i, name in enumerate(self._names[:_MOST_CLASSES])}
+        codes[""] = 0
+        given = np.fromiter((codes.get(n, 0) for n in classes.values()), np.int64, len(classes))
+        given = np.where(given > 0, given, 1 + ids % len(_HUES))
+        near = ids < _LARGEST
+        self._fresh = codes.get(fresh, 0) or 1
+        table = np.full(int(ids[near].max(initial=0)) + 1, self._fresh, np.uint8)
+        table[ids[near]] = given[near]
+        table[0] = 0
+        self._table = table
+
+    def _data_to_texture(self, values: Any) -> Any:
+        """Numbers of colours for ids, as napari's hook for what is sent to the graphics card."""
+        known = np.minimum(values, len(self._table)).astype(np.int64)
+        return np.append(self._table, np.uint8(self._fresh))[known]
+
+    def map(self, values: Any) -> NDArray[np.float32]:
+        """Colours (..., 4) of ids, for the thumbnail and the selected label."""
+        found: NDArray[np.float32] = self.colors[self._data_to_texture(np.asarray(values))]
+        return found
+
+
+def colormap_of(classes: tuple[str, ...]) -> ObjectColormap:
+    """Colours of these classes and of objects that have none."""
+    palette = cell_colours(classes)
+    rows: list[tuple[float, ...]] = [(0.0, 0.0, 0.0, 0.0)]
+    rows += [(*(int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0) for hue in _HUES]
+    rows += [(*(value / 255 for value in palette[name]), 1.0) for name in classes[:_MOST_CLASSES]]
+    made = ObjectColormap(colors=np.array(rows, np.float32))
+    made._names = classes
+    return made

@@ -1,0 +1,1 @@
+"""What docks stand on: session, jobs, messages, keys; knows no subject."""

@@ -1,0 +1,408 @@
+"""Work in the background: the only file that starts threads.
+
+Three lanes of one thread each, so a click is served while a slide is being counted, and neither
+waits for a download. All that a job has to say reaches the GUI thread through one queued signal,
+which exists before any job starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import inspect
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, Literal
+
+import psutil
+from qtpy.compat import isalive
+from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
+
+from histoprompt._qt.shell.job import Handler, Job, Lane, State
+from histoprompt._qt.shell.messages import show_error
+from histoprompt.core.errors import Cancelled, HistopromptError
+from histoprompt.core.task import Progress
+from histoprompt.models.devices import MIB, is_out_of_memory
+
+Outcome = Literal["done", "error", "cancel"]
+
+__all__ = ["Job", "Jobs", "warm", "warm_soon"]
+
+LANES: tuple[Lane, ...] = ("interactive", "batch", "files")
+# Least time between two progress reports of one job, milliseconds.
+PROGRESS_MS = 50
+# Longest time a lane may keep the interpreter to itself while the GUI thread wants it, seconds.
+# Drawing lets go of it at every OpenGL call, so the default of 5 ms, waited for some twenty times a
+# frame, freezes the window for 100 ms beside a job in pure Python.
+SWITCH_S = 0.001
+# Longest wait for a running job when the window is closed, and when a process without one ends,
+# seconds.
+CLOSE_S, EXIT_S = 1.5, 60.0
+_FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
+
+_PACKAGES = (
+    "scipy.ndimage",
+    "zarr",
+    "shapely",
+    "skimage.measure",
+    "skimage.segmentation",
+    "safetensors",
+    "pandas",
+    "pyarrow.parquet",
+)
+_DOCKS = tuple(
+    f"histoprompt._qt.widgets.{name}" for name in ("prompt", "count", "text", "models", "export")
+)
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def warm() -> threading.Thread:
+    """Import what the docks need, in the background, so that the first opening does not freeze.
+
+    Only the first call does anything. Packages come before the docks that import them, and torch
+    is left to the first model: it takes memory that a person who only looks at a slide does not
+    owe.
+    """
+    thread = threading.Thread(target=_import_all, name="histoprompt-warm")
+    thread.start()
+    return thread
+
+
+def warm_soon() -> None:
+    """Call `warm` once what the GUI thread is doing now is done, not to compete with it."""
+    if QCoreApplication.instance() is not None:
+        QTimer.singleShot(0, warm)
+
+
+def _import_all() -> None:
+    sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
+    for name in (*_PACKAGES, *_DOCKS):
+        # a program that ends waits for this thread, but not for what is still to come
+        if not threading.main_thread().is_alive():
+            return
+        _attempt(f"Importing {name}", partial(importlib.import_module, name))
+
+
+class Jobs(QObject):
+    """Runs functions in the background and calls handlers on the GUI thread.
+
+    Make one per viewer, on the GUI thread, and call `shutdown` when the viewer closes.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+    notify : callable
+        Shows an error text to the user; called on the GUI thread.
+    """
+
+    _message = Signal(object)
+
+    def __init__(
+        self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
+    ) -> None:
+        super().__init__(parent)
+        self._notify = notify
+        self._closed = False
+        self._ready = threading.Condition()
+        self._queues: dict[Lane, deque[Job]] = {lane: deque() for lane in LANES}
+        self._active: list[Job] = []  # queued, running, or with their result on its way
+        self._threads: dict[Lane, threading.Thread] = {}
+        self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._closed_at: float | None = None
+        self._quitting = False
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self._on_quit)
+        atexit.register(self._leave)
+
+    # ------------------------------------------------------------------ the GUI thread's side
+
+    def submit(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        lane: Lane = "interactive",
+        key: str | None = None,
+        title: str = "",
+        on_done: Handler | None = None,
+        on_error: Handler | None = None,
+        on_cancel: Handler | None = None,
+        on_progress: Handler | None = None,
+        abandon: bool = False,
+    ) -> Job:
+        """Call ``fn(*args, task=task)`` in a lane.
+
+        Handlers run on the GUI thread. A bound method is held weakly and is skipped once its
+        owner is gone, be it a Python object or a Qt one; other callables are kept until the job
+        ends. Exactly one of `on_done`, `on_error` and `on_cancel` is called, unless a newer job
+        took this one's place or `shutdown` was called: then none is.
+
+        Parameters
+        ----------
+        fn : callable
+            Runs in the lane's thread and must not touch napari or Qt.
+        lane : "interactive", "batch" or "files"
+            Interactive for what the user waits for at the pointer, files for what waits for disks
+            and networks.
+        key : str, optional
+            A job with this key that is queued is dropped, one that runs is cancelled and its
+            result discarded.
+        title : str
+            What the job does, for messages: "Counting cells".
+        on_done : callable
+            Given the result.
+        on_error : callable
+            Given the text, after it was shown to the user.
+        on_cancel : callable
+            Given nothing.
+        on_progress : callable
+            Given a `Progress`, at most twenty times a second; the newest always arrives while
+            the job runs.
+        abandon : bool
+            A cancel ends the job for its handlers at once, and the function is left to stop by
+            itself; for functions that write nothing after a cancel.
+        """
+        handlers = {
+            "done": on_done,
+            "error": on_error,
+            "cancel": on_cancel,
+            "progress": on_progress,
+        }
+        job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
+        job._abandon = abandon
+        job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
+        if on_progress is not None:
+            job._task.report = partial(self._report, job)
+        with self._ready:
+            if self._closed:
+                raise HistopromptError("The viewer is closing: no new jobs are taken.")
+            if key is not None:
+                self._supersede(key)
+            self._active.append(job)
+            self._queues[lane].append(job)
+            self._start(lane)
+            self._ready.notify_all()
+        return job
+
+    def call(self, fn: Callable[..., object], *args: object) -> None:
+        """Call ``fn(*args)`` on the GUI thread, soon; may be called from any thread."""
+        self._emit(partial(self._call_handler, "A message", _reference(fn), *args))
+
+    def cancel_all(self) -> None:
+        """Cancel what runs and what is queued."""
+        with self._ready:
+            for job in list(self._active):
+                job.cancel()
+
+    @property
+    def at_work(self) -> list[str]:
+        """Titles of the jobs that a person would not like to lose by closing the window."""
+        with self._ready:
+            return [job.title for job in self._active if job.lane != "interactive" and job.active]
+
+    def shutdown(self, timeout: float = CLOSE_S) -> bool:
+        """Cancel everything and take no more jobs; no handler is called from now on.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait for running jobs. One that does not stop in time is left to end by
+            itself and its result is dropped.
+
+        Returns
+        -------
+        bool
+            Whether all threads have ended.
+        """
+        with self._ready:
+            self._closed = True
+            for job in self._active:
+                job._task.cancel()
+                job._end("cancelled")
+            self._active.clear()
+            for queue in self._queues.values():
+                queue.clear()
+            self._ready.notify_all()
+        now = time.monotonic()
+        self._closed_at = self._closed_at or now
+        for thread in self._threads.values():
+            thread.join(max(0.0, now + timeout - time.monotonic()))
+        ended = not any(thread.is_alive() for thread in self._threads.values())
+        if ended:
+            atexit.unregister(self._leave)
+        return ended
+
+    def _on_quit(self) -> None:
+        """The application ends, `CLOSE_S` after somebody first asked for it at the latest."""
+        self._quitting = True
+        waited = 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
+        self.shutdown(max(0.0, CLOSE_S - waited))
+
+    def _leave(self) -> None:
+        """End the process, though a job did not stop.
+
+        A thread that is still inside a network when the interpreter is taken apart takes the
+        process down with an abort, or fails with a traceback because others are gone already. So
+        a program without a window waits for it. A person who closed the window does not wait: all
+        that counts is on disk, in a state that an end at any moment leaves whole.
+        """
+        if not self._quitting:
+            self.shutdown(EXIT_S)
+        elif not self.shutdown(0.0):
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(AttributeError, OSError, ValueError):
+                    stream.flush()
+            os._exit(int(hasattr(sys, "last_value")))
+
+    def _cancel(self, job: Job) -> None:
+        job._task.cancel()
+        with self._ready:
+            queued = job in self._queues[job.lane]
+            if queued:
+                self._queues[job.lane].remove(job)
+            if queued or (job._abandon and job._task.cancelled):
+                self._emit(partial(self._finish, job, "cancel", None))
+
+    def _supersede(self, key: str) -> None:
+        """Take the place of earlier jobs with this key, those whose result is on its way too."""
+        for job in [j for j in self._active if j.key == key]:
+            job._superseded = True
+            job.cancel()
+
+    @Slot(object)
+    def _deliver(self, thunk: Callable[[], None]) -> None:
+        if not self._closed:
+            thunk()
+
+    def _finish(self, job: Job, outcome: Outcome, payload: Any) -> None:
+        with self._ready:
+            if job not in self._active:  # abandoned, and told of already
+                return
+            self._active.remove(job)
+        if job._task.cancelled:
+            outcome = "cancel"
+        handler = None if job._superseded else job._handlers.get(outcome)
+        job._end(_FINAL[outcome])
+        if outcome == "error":
+            self._notify(payload)
+        if handler is not None:
+            self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
+
+    def _show_progress(self, job: Job) -> None:
+        """Hand on the newest progress, and look again after a while until there is none."""
+        progress = job._progress.take()
+        handler = job._handlers.get("progress")
+        if progress is None or handler is None or job._task.cancelled:
+            return
+        self._call_handler(job.title, handler, progress)
+        QTimer.singleShot(PROGRESS_MS, partial(self._deliver, partial(self._show_progress, job)))
+
+    def _call_handler(
+        self, title: str, reference: Callable[[], Handler | None], *args: object
+    ) -> None:
+        handler = reference()
+        if handler is None or not _owner_lives(handler):
+            return
+        outcome, text = _attempt(title, partial(handler, *args))
+        if outcome == "error":
+            self._notify(text)
+
+    # ------------------------------------------------------------------ the lanes' side
+
+    def _start(self, lane: Lane) -> None:
+        if lane not in self._threads:
+            thread = threading.Thread(
+                target=self._serve, args=(lane,), name=f"histoprompt-{lane}", daemon=True
+            )
+            self._threads[lane] = thread
+            sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
+            thread.start()
+
+    def _serve(self, lane: Lane) -> None:
+        while self._serve_one(lane):
+            pass
+
+    def _serve_one(self, lane: Lane) -> bool:
+        """Run the next job; a function of its own, so that nothing of a job outlives it here."""
+        queue = self._queues[lane]
+        with self._ready:
+            while not queue and not self._closed:
+                self._ready.wait()
+            if self._closed:
+                return False
+            job = queue.popleft()
+            job.state = "running"
+        outcome, payload = self._run(job)
+        self._emit(partial(self._finish, job, outcome, payload))
+        return True
+
+    def _run(self, job: Job) -> tuple[Outcome, Any]:
+        call, job._call = job._call, None
+        if call is None:
+            return "cancel", None
+        # what fails because the program is closing is nobody's fault
+        return _attempt(job.title, partial(call, job._task), quiet=lambda: self._closed)
+
+    def _report(self, job: Job, progress: Progress) -> None:
+        if job._progress.put(progress):
+            self._emit(partial(self._show_progress, job))
+
+    def _emit(self, thunk: Callable[[], None]) -> None:
+        """Queue a call for the GUI thread; nobody is there to hear it once this object is gone."""
+        try:
+            self._message.emit(thunk)
+        except RuntimeError:
+            self._closed = True
+
+
+def _attempt(
+    title: str, call: Callable[[], Any], quiet: Callable[[], bool] = lambda: False
+) -> tuple[Outcome, Any]:
+    """Call, and turn whatever happens into an outcome: the result, or a text for people."""
+    try:
+        return "done", call()
+    except Cancelled:
+        return "cancel", None
+    except HistopromptError as error:
+        return "error", str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
+        return ("cancel", None) if quiet() else ("error", _explain(title, error))
+
+
+def _explain(title: str, error: BaseException) -> str:
+    """A text for an error nobody foresaw; the traceback goes to the log."""
+    _log.error("%s failed", title, exc_info=error)
+    if is_out_of_memory(error):
+        memory = psutil.virtual_memory()
+        return (
+            f"{title} ran out of memory: {memory.available / MIB:.0f} of {memory.total / MIB:.0f} "
+            "MiB of the machine are free. Close other programs, or choose a smaller region or "
+            f"model. ({str(error)[:200]})"
+        )
+    return (
+        f"{title} stopped on an unexpected {type(error).__name__}: {str(error)[:300]} "
+        "The details are in the log; please report them."
+    )
+
+
+def _reference(handler: Handler) -> Callable[[], Handler | None]:
+    """Hold a bound method weakly, so that a job keeps no closed dock alive; others strongly."""
+    return weakref.WeakMethod(handler) if inspect.ismethod(handler) else lambda: handler
+
+
+def _owner_lives(handler: Handler) -> bool:
+    """Whether the Qt object a handler belongs to, if any, was not deleted."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    owner = getattr(handler, "__self__", None)
+    return not isinstance(owner, QObject) or bool(isalive(owner))

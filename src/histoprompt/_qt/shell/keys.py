@@ -1,0 +1,177 @@
+"""Every key and gesture of the plugin on the canvas, in one table; and the binding of its keys.
+
+Keys are bound to our own layers only, never to the application. They are chosen so that no key of
+napari's own tools on these layers is taken, except undo and redo, which would otherwise bypass the
+journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Layer
+
+from histoprompt._qt.shell.gestures import MODIFIERS
+from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
+
+if TYPE_CHECKING:
+    from histoprompt._qt.count.controller import Counting
+    from histoprompt._qt.prompts.annotator import Annotator
+    from histoprompt._qt.shell.undo import UndoStack
+
+PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles", "boxes"
+COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
+
+# Which layers serve a group of gestures; their names are those of the modules that make them.
+LAYERS: Mapping[str, tuple[str, ...]] = {
+    PROMPTS: (
+        "committed_objects",
+        "nuclei_outlines",
+        "current_object",
+        "scribbles",
+        "prompts",
+        "point_prompts",
+    ),
+    CLICKS: ("point_prompts",),
+    SCRIBBLES: ("scribbles",),
+    BOXES: ("prompts",),
+    COMMITTED: ("committed_objects",),
+    MARKED: ("tile_marks",),
+    CELLS: ("counted_cells",),
+    AUDIT: ("audit",),
+}
+
+
+@dataclass(frozen=True)
+class Gesture:
+    """A key or a mouse gesture.
+
+    Attributes
+    ----------
+    input : str
+        A key in napari's spelling ("Control-Z"), or what the mouse does ("Control-click").
+    group : str
+        A key of `LAYERS`: which layer must be selected.
+    does : str
+        For people.
+    act : str
+        The function that serves it.
+    """
+
+    input: str
+    group: str
+    does: str
+    act: str
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is a key and no gesture of the mouse."""
+        return not self.input.endswith(("click", "drag"))
+
+    @property
+    def title(self) -> str:
+        """The input as people write it: Ctrl+Z."""
+        text = self.input
+        for name in MODIFIERS:
+            text = text.replace(f"{name}-", f"{name}+")
+        return text.replace("Control", "Ctrl")
+
+    @property
+    def where(self) -> str:
+        """The layers it works on, for people."""
+        names = LAYERS[self.group]
+        return "any layer of the Prompt dock" if self.group == PROMPTS else ", ".join(names)
+
+
+TABLE: tuple[Gesture, ...] = (
+    Gesture("C", PROMPTS, "keep the object in hand and go on to the next", "commit"),
+    Gesture("Shift-C", PROMPTS, "forget the prompts and the preview", "clear"),
+    Gesture("N", PROMPTS, "show the model's next best mask", "next_candidate"),
+    Gesture("H", PROMPTS, "hide or show the committed objects", "hide"),
+    Gesture("O", PROMPTS, "show committed objects as outlines, or filled", "toggle_outlines"),
+    Gesture("Control-Z", PROMPTS, "take back what was done last, in whatever dock", "undo"),
+    Gesture("Control-Shift-Z", PROMPTS, "do again what was taken back", "redo"),
+    Gesture("T", CLICKS, "switch between inside and outside", "toggle"),
+    Gesture("T", SCRIBBLES, "switch between inside and outside", "toggle"),
+    Gesture("click", CLICKS, "a click inside or outside the object, as the tool says", "_on_press"),
+    Gesture("Control-click", CLICKS, "a click outside the object, once", "_on_press"),
+    Gesture("right-click", CLICKS, "the opposite of what the tool says, once", "_on_press"),
+    Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says", "choose"),
+    Gesture("drag", BOXES, "a box around the object", "choose"),
+    Gesture("Control-click", COMMITTED, "delete the object", "click"),
+    Gesture("Alt-click", COMMITTED, "pick an object; the next one is merged with it", "click"),
+    Gesture(
+        "Shift-click", COMMITTED, "choose the object that painting extends; beside: none", "click"
+    ),
+    Gesture("click", COMMITTED, "merge or delete, while that button of the dock is down", "click"),
+    Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it", "_on_press"),
+    Gesture("Control-click", MARKED, "mark the tile no, once", "_on_press"),
+    Gesture("right-click", MARKED, "mark the opposite of what the dock says, once", "_on_press"),
+    Gesture("Y", MARKED, "the tile under the pointer belongs to the text", "mark_yes"),
+    Gesture("N", MARKED, "the tile under the pointer does not", "mark_no"),
+    Gesture("T", MARKED, "switch what a click says, yes or no", "toggle"),
+    Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
+    Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
+    Gesture("click", CELLS, "choose the cell, and its row in the table", "_dragged"),
+    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked", "_dragged"),
+    Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", "answer"),
+    Gesture(REJECT.upper(), CELLS, "it is not", "answer"),
+    Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", "answer"),
+    Gesture("Control-Z", CELLS, "take back what was done last, in whatever dock", "undo"),
+    Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
+    Gesture("click", AUDIT, "say what is there in the field of an audit", "_on_data"),
+    Gesture("Control-Z", AUDIT, "take the last point away", "undo"),
+)
+
+
+def markdown() -> str:
+    """The table for the documentation."""
+    rows = [f"| {g.title} | `{g.where}` | {g.does} |" for g in TABLE]
+    return "\n".join(("| key or gesture | on | does |", "| --- | --- | --- |", *rows)) + "\n"
+
+
+def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
+    """Bind the keys to an annotator's layers; `toggle` switches the tool's sign."""
+    for layer in annotator.own_layers:
+        _bind_group(layer, PROMPTS, lambda act: getattr(annotator, act))
+    _bind_group(annotator.prompts.points, CLICKS, lambda _: toggle)
+    _bind_group(annotator.prompts.scribbles, SCRIBBLES, lambda _: toggle)
+
+
+def bind_marks(layer: Layer, marking: object) -> None:
+    """Bind the keys of the layer of marks to those who serve it."""
+    _bind_group(layer, MARKED, lambda act: getattr(marking, act))
+
+
+def bind_audit(layer: Layer, undo: Callable[[], object]) -> None:
+    """Bind the key of the layer of an audit: take the last point away."""
+    _bind_group(layer, AUDIT, lambda _: undo)
+
+
+def bind_count_keys(layer: Layer, answer: Callable[[str], object], counting: Counting) -> None:
+    """Bind the keys of the review to the layer of counted cells."""
+    steps: UndoStack = counting.steps
+    for gesture in _keys_of(CELLS):
+        walks = gesture.act in ("undo", "redo")
+        act = getattr(steps, gesture.act) if walks else partial(answer, gesture.input.lower())
+        _bind(layer, gesture.input, act)
+
+
+def _bind_group(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
+    for gesture in _keys_of(group):
+        _bind(layer, gesture.input, act_of(gesture.act))
+
+
+def _keys_of(group: str) -> list[Gesture]:
+    return [gesture for gesture in TABLE if gesture.group == group and gesture.is_key]
+
+
+def _bind(layer: Layer, key: str, action: Callable[[], object]) -> None:
+    def pressed(_: Any) -> Iterator[None] | None:
+        action()
+        return None
+
+    layer.bind_key(key, pressed, overwrite=True)

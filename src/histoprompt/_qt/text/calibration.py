@@ -1,0 +1,98 @@
+"""Threshold and marks of the text that is shown."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QButtonGroup,
+    QGridLayout,
+    QPushButton,
+    QVBoxLayout,
+)
+from superqt import QLabeledDoubleSlider
+from superqt.utils import signals_blocked
+
+from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.number_box import plain_locale
+from histoprompt._qt.widgets.report import Note
+from histoprompt.core.scores.map import Threshold
+
+
+class CalibrationPanel(Panel):
+    """The slider of the threshold, who says so, and buttons to mark tiles.
+
+    Attributes
+    ----------
+    moved : Signal(float)
+        The user moved the threshold.
+    released : Signal
+        The user wants it where text and marks put it.
+    answering : Signal(bool)
+        Clicks on tiles say yes, or no.
+    asked_next, asked_undo : Signal
+        The tile whose mark would teach most; the last step back.
+    """
+
+    moved, released, answering = Signal(float), Signal(), Signal(bool)
+    asked_next, asked_undo = Signal(), Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self._slider.setRange(0.0, 1.0)
+        self._slider.setSingleStep(0.01)
+        self._slider.setDecimals(2)
+        for box in self._slider.findChildren(QAbstractSpinBox):
+            plain_locale(box)
+        self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
+        self._origin, self._trust = Note(), Note()
+        self._yes = QPushButton("Mark yes (Y)", checkable=True)
+        self._yes.setToolTip("Then click tiles that are what the text says; click again to unmark")
+        self._no = QPushButton("Mark no (N)", checkable=True)
+        self._no.setToolTip("Then click tiles that are not (or Ctrl+click at any time)")
+        self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")
+        self._undo = QPushButton("Undo", toolTip="Ctrl+Z: what was done last, in any dock")
+        self._group = QButtonGroup(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(row(self._slider, self._reset))
+        layout.addWidget(self._origin)
+        grid = QGridLayout()
+        for i, button in enumerate((self._yes, self._no, self._next, self._undo)):
+            grid.addWidget(button, i // 2, i % 2)
+        layout.addLayout(grid)
+        layout.addWidget(self._trust)
+        self._connect()
+
+    def _connect(self) -> None:
+        for button in (self._yes, self._no):
+            self._group.addButton(button)
+        self._group.buttonClicked.connect(self._on_answer)
+        self._slider.valueChanged.connect(self.moved)
+        self._reset.clicked.connect(self.released)
+        self._next.clicked.connect(self.asked_next)
+        self._undo.clicked.connect(self.asked_undo)
+
+    def show_threshold(self, cut: Threshold, origin: str, *, by_hand: bool, regions: int) -> None:
+        """Show where regions are cut, who says so, and how many there are."""
+        with signals_blocked(self._slider):
+            self._slider.setValue(cut.value)
+        self._reset.setEnabled(by_hand)
+        count = f"{regions} region{'s' if regions != 1 else ''}"
+        self._origin.setText(f"Threshold {cut.value:.2f} <b>{origin}</b>: {count}.")
+        self._origin.setToolTip(cut.origin)
+
+    def show_trust(self, text: str) -> None:
+        """Show what the marks say of the text."""
+        self._trust.setText(text)
+
+    def show_answer(self, yes: bool | None) -> None:
+        """Show what a click says; None where clicks do not mark."""
+        self._group.setExclusive(False)
+        self._yes.setChecked(yes is True)
+        self._no.setChecked(yes is False)
+        self._group.setExclusive(True)
+
+    def _on_answer(self, button: QPushButton) -> None:
+        self.answering.emit(button is self._yes)

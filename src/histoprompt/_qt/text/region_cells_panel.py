@@ -1,0 +1,149 @@
+"""Cells in scored regions: what finds and names them, the button for all of it, and the counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from histoprompt._qt.text.region_cells import Wanted
+from histoprompt._qt.widgets.compact_table import ShortTable, class_item
+from histoprompt._qt.widgets.panels import narrow_combo
+from histoprompt._qt.widgets.report import Note
+from histoprompt.core.labels.classes import cell_colours
+from histoprompt.models import registry
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.regions.count import RegionCounts
+
+DEFAULT_SEGMENTER = "histoprompt-cells"
+_HEADS = ("Region", "Class", "Cells", "per mm²")
+
+
+class RegionCellsPanel(QWidget):
+    """One button from words to counts, its single steps, and what came of them.
+
+    Attributes
+    ----------
+    chaining, counting, naming : Signal
+        All of it; only count cells in the regions of the text that is shown; only name the cells.
+    reviewing : Signal
+        The counted cells shall be looked at and corrected.
+    """
+
+    chaining, counting, naming, reviewing = Signal(), Signal(), Signal(), Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards = [card for card in registry.all_cards() if card.role == "cells"]
+        self._segmenter = narrow_combo()
+        self._segmenter.addItems([card.short_title for card in self._cards])
+        self.choose(DEFAULT_SEGMENTER)
+        self._words = QLineEdit(placeholderText="words, such as tumour, lymphocyte")
+        self._words.setToolTip("Words that tell the cells apart, with commas; none counts them all")
+        self._all = QPushButton("Find regions and count cells")
+        self._all.setToolTip(
+            "Look at the tiles, cut regions of all texts at their thresholds, count the cells in "
+            "them and give each the class that fits"
+        )
+        self._count = QPushButton("Count only", toolTip="Cells in the regions of the text shown")
+        self._name = QPushButton("Name only", toolTip="Give each counted cell the class that fits")
+        self._table, self._note = ShortTable(_HEADS), Note()
+        self._review = QPushButton("Review cells")
+        self._review.setToolTip("In the Count dock: correct classes, answer A, R or U, write files")
+        self._lay_out()
+        self._connect()
+        self.set_ready(False)
+        self.show_counts(None)
+
+    def value(self) -> Wanted:
+        """What the rows say."""
+        words = [word.strip() for word in self._words.text().split(",")]
+        card = self._cards[self._segmenter.currentIndex()]
+        return Wanted(CountChoice(segmenter=card.id), tuple(word for word in words if word))
+
+    def choose(self, model_id: str) -> None:
+        """Choose the model that finds cells."""
+        self._segmenter.setCurrentIndex([card.id for card in self._cards].index(model_id))
+
+    def set_ready(self, ready: bool) -> None:
+        """Whether there are regions to count in."""
+        self._count.setEnabled(ready)
+
+    def show_counts(self, counts: RegionCounts | None) -> None:
+        """Show the cells of each region by class."""
+        rows = [] if counts is None else counts.table()
+        classes, palette = ((), ()) if counts is None else (
+            counts.cells.classes, counts.cells.palette
+        )  # fmt: skip
+        colours, without = cell_colours(classes, palette), "all"
+        if len(classes) > 1:
+            without = "no class"
+        self._table.setRowCount(len(rows))
+        for i, (region, name, count, density) in enumerate(rows):
+            self._table.setItem(i, 0, QTableWidgetItem(region))
+            self._table.setItem(i, 1, class_item(name or without, colours[name]))
+            self._table.setItem(i, 2, _number_item(f"{count:,}"))
+            known = not math.isnan(density)
+            self._table.setItem(i, 3, _number_item(f"{density:,.0f}" if known else ""))
+        self._table.fit()
+        for widget in (self._table, self._note, self._review):
+            widget.setVisible(counts is not None)
+        self._name.setEnabled(counts is not None)
+
+    def show_cuts(self, cuts: Mapping[str, float], outdated: Sequence[str]) -> None:
+        """Show at which thresholds regions were cut, and which texts have others by now."""
+        at = ", ".join(f"{text} {value:.2f}" for text, value in cuts.items())
+        text = f"Regions cut at the threshold: {at}."
+        if outdated:
+            changed = ", ".join(outdated)
+            text += (
+                f" <b>Changed since for {changed}.</b> Press <i>{self._all.text()}</i> to count "
+                "anew: tiles are not looked at again."
+            )
+        self._note.setText(text)
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("Cells by", self._segmenter)
+        form.addRow("Classes", self._words)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self._all)
+        layout.addWidget(self._note)
+        layout.addWidget(self._table)
+        for widget in (self._review, self._steps()):
+            layout.addWidget(widget)
+
+    def _steps(self) -> QWidget:
+        """The single steps, side by side."""
+        holder = QWidget()
+        layout = QHBoxLayout(holder)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._count)
+        layout.addWidget(self._name)
+        return holder
+
+    def _connect(self) -> None:
+        self._all.clicked.connect(self.chaining)
+        self._count.clicked.connect(self.counting)
+        self._name.clicked.connect(self.naming)
+        self._review.clicked.connect(self.reviewing)
+
+
+def _number_item(text: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item

@@ -1,0 +1,292 @@
+"""Looking at tiles and asking words of them, in the background; what it finds while it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from histoprompt._qt.layers.work_area import view_box
+from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.shell.batch import BatchWork
+from histoprompt._qt.shell.jobs import Jobs
+from histoprompt.core.errors import PromptError
+from histoprompt.core.geometry import Box
+from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.task import Task
+from histoprompt.models.card import ModelCard
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.regions.count import Chained
+from histoprompt.pipelines.regions.steps import ChainWish, count_found
+from histoprompt.pipelines.text.queries import TextCache
+from histoprompt.pipelines.text.score import SeenTiles, ask, score, score_seen
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tiles import ScoreJob
+
+ASKING, LOOKING = "asking words", "Looking at tiles"
+# Which part of the chain from words to counts the search is, for progress.
+_FINDING = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is looked for, with what and where.
+
+    Attributes
+    ----------
+    params : ScoreParams
+    job : ScoreJob
+    where : Box
+        Level-0 pixels.
+    wish : ChainWish or None
+        The chain to counts, where the same job goes on with it.
+    """
+
+    params: ScoreParams
+    job: ScoreJob
+    where: Box
+    wish: ChainWish | None = None
+
+    def serves(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
+        """Whether its tiles look to the model as those of these values would."""
+        return _look(self.params, self.job.card, self.job.weights) == _look(params, card, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What came of a search.
+
+    Attributes
+    ----------
+    search : Search
+    scores : ScoreMap
+    seen : SeenTiles
+    whole : bool
+        Whether every tile was looked at.
+    """
+
+    search: Search
+    scores: ScoreMap
+    seen: SeenTiles
+    whole: bool = True
+
+
+class TextSearch:
+    """The search that runs, on one annotated slide.
+
+    Attributes
+    ----------
+    grown : Signal(ScoreMap)
+        The map of the tiles seen so far, while others are looked at.
+    found : Signal(Found)
+        It ended, or was cancelled after some tiles were seen.
+    asked : Signal(SeenTiles, ScoreMap)
+        Tiles that were seen before answered other words.
+    counted : Signal(Chained, ScoreMap)
+        The chain ended.
+    stopped : Signal(Found)
+        The chain was cancelled after this was found.
+    ended : Signal
+        It ended without a result; why was told.
+    refused : Signal(str)
+        The model cannot know one of the texts.
+    """
+
+    grown, found, asked = Signal(ScoreMap), Signal(Found), Signal(SeenTiles, ScoreMap)
+    counted, stopped = Signal(Chained, ScoreMap), Signal(Found)
+    ended, refused = Signal(), Signal(str)
+
+    def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
+        self._jobs, self._manager, self._batch = jobs, manager, batch
+        self._cache = TextCache()
+        self.bind(None)
+
+    def bind(self, annotator: Annotator | None) -> None:
+        """Serve another slide; a search on the one before tells nothing any more."""
+        self._annotator = annotator
+        self._now: Search | None = None
+        self._chained: Found | None = None
+        self._newest: tuple[Search, ScoreMap] | None = None
+        self._has_grown = False
+
+    def find(
+        self,
+        params: ScoreParams,
+        card: ModelCard,
+        weights: Path | None,
+        where: Box,
+        *,
+        wish: ChainWish | None = None,
+    ) -> None:
+        """Look at the tiles of a part of the slide, those in view first, and ask the texts.
+
+        With a wish the same job goes on to regions, cells, classes and counts.
+        """
+        annotator = self._annotator
+        assert annotator is not None  # the controller says so where there is none
+        search = Search(params, ScoreJob(self._manager, card, weights), where, wish)
+        self._now, self._chained, self._has_grown = search, None, False
+        find = partial(
+            score,
+            region=where,
+            first=view_box(annotator.viewer, annotator.image),
+            texts=self._cache,
+            growing=partial(self._grow, search),
+        )
+        call, done = partial(_or_refusal, find), partial(self._on_score, search, True)
+        if wish is not None:
+            call = partial(_chain, call, wish, partial(self._tell, search))
+            done = partial(self._on_chained, search)
+        self._run(search, call, done, partial(self._on_cancelled, search))
+
+    def again(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
+        """Let the search that runs go on with these texts; False if none runs that would serve."""
+        search = self._now
+        if search is None or not search.serves(params, card, weights):
+            return False
+        self.find(params, card, weights, search.where, wish=search.wish)
+        return True
+
+    def ask(self, seen: SeenTiles, params: ScoreParams, job: ScoreJob) -> None:
+        """Ask tiles that were looked at."""
+        self._jobs.submit(
+            partial(_or_refusal, partial(_ask, texts=self._cache)),
+            seen,
+            params,
+            job,
+            lane="interactive",
+            key=ASKING,
+            title="Asking",
+            on_done=partial(self._on_asked, seen),
+            on_error=self._batch.status.emit,
+        )
+
+    def _run(
+        self,
+        search: Search,
+        call: Callable[..., Any],
+        done: Callable[..., object],
+        cancelled: Callable[[], object],
+    ) -> None:
+        assert self._annotator is not None
+        self._batch.run(
+            call,
+            self._annotator.slide,
+            search.params,
+            search.job,
+            title=LOOKING,
+            done=done,
+            failed=partial(self._on_failed, search),
+            cancelled=cancelled,
+        )
+
+    # -- while it looks ----------------------------------------------------------------------
+
+    def _grow(self, search: Search, scores: ScoreMap) -> None:
+        """Hand a map to the GUI thread; called in the thread of the search."""
+        self._newest = (search, scores)
+        self._jobs.call(self._show_newest)
+
+    def _show_newest(self) -> None:
+        """Where the GUI thread was busy, maps in between are left out."""
+        newest, self._newest = self._newest, None
+        if newest is not None and newest[0] is self._now:
+            self._has_grown = True
+            self.grown.emit(newest[1])
+
+    def _tell(self, search: Search, scores: ScoreMap, seen: SeenTiles) -> None:
+        """Hand on what was found before the chain goes on; called in the thread of the search."""
+        self._jobs.call(self._on_score, search, True, (scores, seen))
+
+    # -- how it ends -------------------------------------------------------------------------
+
+    def _on_score(
+        self,
+        search: Search,
+        whole: bool,
+        found: tuple[ScoreMap, SeenTiles] | PromptError | None,
+    ) -> None:
+        if search is not self._now:
+            return
+        self._now = None
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+        elif found is None:
+            self.ended.emit()
+        else:
+            told = Found(search, *found, whole)
+            self._chained = told if whole and search.wish is not None else None
+            self.found.emit(told)
+
+    def _on_chained(self, search: Search, found: tuple[Chained, ScoreMap] | PromptError) -> None:
+        if isinstance(found, PromptError):
+            self._on_score(search, True, found)
+        elif self._chained is not None and self._chained.search is search:
+            self._chained = None
+            self.counted.emit(*found)
+
+    def _on_cancelled(self, search: Search) -> None:
+        """Answer from the tiles that were seen, if there are any."""
+        chained, self._chained = self._chained, None
+        if chained is not None and chained.search is search:
+            self.stopped.emit(chained)
+        elif search is not self._now:
+            return
+        elif self._has_grown:
+            seen = partial(score_seen, region=search.where, texts=self._cache)
+            call, done = partial(_or_refusal, seen), partial(self._on_score, search, False)
+            self._run(search, call, done, partial(self._on_failed, search))
+        else:
+            self._on_failed(search)
+
+    def _on_failed(self, search: Search, _: str = "") -> None:
+        if search is self._now:
+            self._now = None
+            self.ended.emit()
+
+    def _on_asked(self, seen: SeenTiles, found: ScoreMap | PromptError) -> None:
+        if isinstance(found, PromptError):
+            self.refused.emit(str(found))
+        else:
+            self.asked.emit(seen, found)
+
+
+def _look(params: ScoreParams, card: ModelCard, weights: Path | None) -> tuple[Any, ...]:
+    """What makes tiles look as they do to a model."""
+    return card, weights, params.scales, params.overlap, params.mpp
+
+
+def _ask(
+    seen: SeenTiles, params: ScoreParams, job: ScoreJob, *, texts: TextCache, task: Task
+) -> ScoreMap:
+    return ask(seen, params, job, task, texts)
+
+
+def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
+    """What a call returns, or why it refuses a text: the dock answers that in its own way."""
+    try:
+        return call(*args, task=task)
+    except PromptError as error:
+        return error
+
+
+def _chain(
+    find: Callable[..., Any],
+    wish: ChainWish,
+    tell: Callable[[ScoreMap, SeenTiles], object],
+    *given: Any,
+    task: Task,
+) -> tuple[Chained, ScoreMap] | PromptError:
+    """Find, tell of it, and go on to counts, as one job."""
+    slide, _, job = given
+    wish.check(job, task)
+    found = find(*given, task=task.part(0.0, _FINDING))
+    if isinstance(found, PromptError):
+        return found
+    tell(*found)
+    scores, seen = found
+    return count_found(wish, slide, scores, seen, job, task=task.part(_FINDING, 1.0))

@@ -1,0 +1,40 @@
+"""A small table to read, such as counts by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+from histoprompt.core.labels.classes import Colour
+
+_MOST_ROWS = 8
+
+
+class ShortTable(QTableWidget):
+    """Rows that cannot be edited; the first column takes what room is left."""
+
+    def __init__(self, heads: Sequence[str]) -> None:
+        super().__init__(0, len(heads))
+        self.setHorizontalHeaderLabels(list(heads))
+        self.verticalHeader().setVisible(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    def fit(self) -> None:
+        """Make it no taller than its rows, as many as fit beside the rest of a dock."""
+        each = self.verticalHeader().defaultSectionSize()
+        head = self.horizontalHeader().sizeHint().height()
+        self.setFixedHeight(head + each * min(max(self.rowCount(), 1), _MOST_ROWS) + 4)
+
+
+def class_item(name: str, colour: Colour | None) -> QTableWidgetItem:
+    """A class beside its colour, if it has one."""
+    item = QTableWidgetItem(name)
+    if colour is not None:
+        item.setData(Qt.ItemDataRole.DecorationRole, QColor(*colour))
+    return item

@@ -1,0 +1,1 @@
+"""Label images: where they come from, their files, outlines, shapes and classes."""

@@ -1,0 +1,124 @@
+"""Which objects labels hold, and where: found in one pass over the blocks that hold something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels.sources import LabelSource, pieces
+from histoprompt.core.task import Task
+
+_SCAN = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTable:
+    """The objects of a label source, ids ascending.
+
+    Attributes
+    ----------
+    ids : (n,) uint32
+    boxes : (n, 4) int64
+        Half-open level-0 bounding boxes r0, c0, r1, c1.
+    areas : (n,) int64
+        Pixels of each object.
+    """
+
+    ids: NDArray[np.uint32]
+    boxes: NDArray[np.int64]
+    areas: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def areas_of(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Pixels of each of some objects, (n,) int64.
+
+        Raises
+        ------
+        LabelError
+            If one is not in the table: the labels were edited after the scan.
+        """
+        rows = np.searchsorted(self.ids, ids).clip(max=len(self) - 1)
+        if not np.array_equal(self.ids[rows], ids):
+            raise LabelError("The labels changed while they were exported. Export them again.")
+        return np.asarray(self.areas[rows], np.int64)
+
+    def in_reading_order(self) -> Iterator[tuple[int, Box, int]]:
+        """Each object's id, box and area; neighbours follow each other, so blocks are read once."""
+        r0, c0 = self.boxes[:, 0], self.boxes[:, 1]
+        for i in np.lexsort((c0, r0 // _SCAN)):
+            yield int(self.ids[i]), Box(*self.boxes[i].tolist()), int(self.areas[i])
+
+
+def scan(labels: LabelSource, task: Task) -> LabelTable:
+    """Find every object of a label source.
+
+    Parameters
+    ----------
+    labels : LabelSource
+        Read by blocks of at most 2048 pixels a side; empty ones are not read.
+    task : Task
+        For progress and cancel.
+
+    Returns
+    -------
+    LabelTable
+        An object that crosses blocks is one row.
+    """
+    filled = [part for box in labels.filled_boxes() for part in pieces(box, _SCAN)]
+    rows = [np.empty((0, 6), np.int64)]
+    for done, box in enumerate(filled):
+        task.step(done, len(filled), "Looking for objects")
+        rows.append(_objects_of(labels.read(box), box))
+    return _merge(np.concatenate(rows))
+
+
+def _objects_of(ids: NDArray[np.uint32], box: Box) -> NDArray[np.int64]:
+    """(n, 6) rows of id, r0, c0, r1, c1, area of the objects in one block."""
+    present, compact, areas = compacted(ids)
+    out = np.empty((len(present), 6), np.int64)
+    out[:, 0], out[:, 5] = present, areas
+    for i, place in enumerate(find_objects(compact)):
+        rows, cols = place
+        out[i, 1:5] = rows.start, cols.start, rows.stop, cols.stop
+    out[:, [1, 3]] += round(box.r0)
+    out[:, [2, 4]] += round(box.c0)
+    return out
+
+
+def compacted(
+    ids: NDArray[np.uint32],
+) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int64]]:
+    """Renumber labels 1 ... n without a table as long as the largest id.
+
+    Returns
+    -------
+    present : (n,) uint32
+        The ids there are, ascending; `present[k - 1]` is the id of number k.
+    compact : array like `ids`, int32
+    areas : (n,) int64
+        Pixels of each.
+    """
+    compact = np.zeros(ids.shape, np.int32)
+    filled = ids != 0
+    present, inverse, areas = np.unique(ids[filled], return_inverse=True, return_counts=True)
+    compact[filled] = inverse + 1
+    return present, compact, areas.astype(np.int64)
+
+
+def _merge(rows: NDArray[np.int64]) -> LabelTable:
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
+    ids, starts = np.unique(rows[:, 0], return_index=True)
+    if not len(ids):
+        return LabelTable(np.empty(0, np.uint32), np.empty((0, 4), np.int64), np.empty(0, np.int64))
+    low = np.minimum.reduceat(rows[:, 1:3], starts, axis=0)
+    high = np.maximum.reduceat(rows[:, 3:5], starts, axis=0)
+    areas = np.add.reduceat(rows[:, 5], starts)
+    return LabelTable(ids.astype(np.uint32), np.concatenate([low, high], axis=1), areas)

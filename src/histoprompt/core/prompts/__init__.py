@@ -1,0 +1,1 @@
+"""Prompts: clicks, boxes and scribbles, and their files."""

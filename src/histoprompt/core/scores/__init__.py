@@ -1,0 +1,1 @@
+"""Score maps: what texts scored on tiles, their regions and files."""

@@ -1,0 +1,1 @@
+"""Slides: opened, read at any level and resolution, told apart."""

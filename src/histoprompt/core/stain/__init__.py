@@ -1,0 +1,1 @@
+"""Stains: optical density, the dyes of one slide, immunostains."""

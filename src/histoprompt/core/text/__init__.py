@@ -1,0 +1,1 @@
+"""Names, numbers and texts of people and files, made fit to be used and shown."""

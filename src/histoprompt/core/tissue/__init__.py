@@ -1,0 +1,1 @@
+"""Tissue: where it is, what it looks like, and words for it."""

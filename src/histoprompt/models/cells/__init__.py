@@ -1,0 +1,1 @@
+"""What networks of nuclei share: instances from maps, windows, pooled features."""

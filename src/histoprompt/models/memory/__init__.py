@@ -1,0 +1,1 @@
+"""Which models are in memory: lent, measured, and moved out to make room."""

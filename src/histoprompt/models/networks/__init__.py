@@ -1,0 +1,1 @@
+"""Building blocks of the models in `zoo`: networks and what they need."""

@@ -1,0 +1,108 @@
+"""Weights files of the project's own heads: float16 safetensors with the settings of decoding."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.weights.checkpoints import DAMAGE
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "histoprompt-heads-2"
+_STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """What a weights file holds.
+
+    Attributes
+    ----------
+    cells, prompt : dict of str to tensor
+        States of `unet.NucleiNet` and `unet.PromptNet`.
+    params : DecodeParams
+        How the maps of nuclei become objects, chosen with the weights.
+    """
+
+    cells: dict[str, torch.Tensor]
+    prompt: dict[str, torch.Tensor]
+    params: DecodeParams
+
+
+def save_heads(heads: Heads, path: Path) -> None:
+    """Write heads; the file appears whole or not at all."""
+    from safetensors.torch import save
+
+    named = {f"cells.{k}": v for k, v in heads.cells.items()}
+    named |= {f"prompt.{k}": v for k, v in heads.prompt.items()}
+    tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
+    with replacing_file(path) as part:
+        # `save_file` would make a file that only its owner may read.
+        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        part.write_bytes(save(tensors, meta))
+
+
+def read_heads(path: Path) -> Heads:
+    """Read a weights file.
+
+    Raises
+    ------
+    WeightsError
+        If it is no file of this project's heads.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            meta = file.metadata() or {}
+            tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, *DAMAGE) as error:
+        raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
+    if meta.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} does not hold histoprompt's heads ({FORMAT}); "
+            "choose a file that `histoprompt train` of this version wrote."
+        )
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise WeightsError(f"{path} is damaged: some of its weights are no numbers.")
+    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), _decoding(meta, path))
+
+
+def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
+    """The settings of decoding that a file states; those it leaves out are the usual ones."""
+    raw = parse_json(meta.get("decode", "{}"), str(path), WeightsError)
+    known = {f.name for f in fields(DecodeParams)}
+    stated = _STATED.of(raw, f"{path}, decode", WeightsError)
+    return DecodeParams(**{k: v for k, v in stated.items() if k in known})
+
+
+def fill(net: Any, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Put a state into a network.
+
+    Raises
+    ------
+    WeightsError
+        If it belongs to another architecture.
+    """
+    counters = {k for k in net.state_dict() if k.endswith("num_batches_tracked")}
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    wrong = (set(missing) - counters) | set(unexpected)
+    if wrong:
+        raise WeightsError(
+            f"{path} belongs to another architecture: {len(wrong)} names differ, "
+            f"{sorted(wrong)[0]} among them."
+        )
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,106 @@
+"""The project's own two networks, as a weights file holds them, and what they see of an image."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from histoprompt.models.blueprint import Blueprint
+from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.networks.head_files import fill, read_heads
+
+if TYPE_CHECKING:
+    import torch
+
+FILENAME = "histoprompt_lite.safetensors"
+STEP = 16  # sides of what a network sees are multiples of this
+CONTRAST = 0.06  # share of red light a nucleus absorbs beyond the brightest 5 % of the image
+
+
+def shipped_heads() -> AbstractContextManager[Path]:
+    """The weights file that comes with the package."""
+    return as_file(files("histoprompt") / "weights" / FILENAME)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Both networks, on one device."""
+
+    cells: Any
+    prompt: Any
+    params: DecodeParams
+    device: str
+
+    @classmethod
+    def load(cls, weights: Path | None, device: str) -> Networks:
+        """Read the networks from a file.
+
+        Raises
+        ------
+        WeightsError
+            If the file does not fit them.
+        """
+        import torch
+
+        from histoprompt.models.networks.unet import NucleiNet, PromptNet
+
+        with shipped_heads() as shipped:
+            path = shipped if weights is None else weights
+            heads = read_heads(path)
+        cells, prompt = NucleiNet(), PromptNet()
+        fill(cells, heads.cells, path)
+        fill(prompt, heads.prompt, path)
+        for net in (cells, prompt):
+            net.eval().requires_grad_(False).to(device)
+            net.to(memory_format=torch.channels_last)
+        return cls(cells, prompt, heads.params, device)
+
+    def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""
+        import torch
+
+        from histoprompt.models.networks.unet import absorbed
+
+        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+        return absorbed(planes.to(self.device)).contiguous(memory_format=torch.channels_last)
+
+    def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (128, h / 16, w / 16).
+
+        Sides are multiples of 16.
+        """
+        import torch
+
+        with torch.inference_mode():
+            found, features = self.cells.described(self.light(image))
+        maps = found[0].sigmoid().cpu().numpy()
+        maps[0] *= darker_than_glass(image)
+        return maps, features[0].cpu().numpy()
+
+
+def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint:
+    """What a file of both networks has to hold; the counters of batches are in none."""
+    import torch
+
+    from histoprompt.models.networks.unet import NucleiNet, PromptNet
+
+    net = torch.nn.ModuleDict({"cells": NucleiNet(), "prompt": PromptNet()})
+    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
+    return Blueprint(net, lambda state: {**counters, **state}, under=())
+
+
+def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where an (h, w, 3) image is dark enough in red for a nucleus.
+
+    The networks look at an image relative to itself, so on glass they see nuclei in the noise.
+    """
+    red = ndi.gaussian_filter(1 - image[..., 0] / np.float32(255), 2)
+    return np.asarray(red >= np.percentile(red, 5) + CONTRAST)

@@ -1,0 +1,1 @@
+"""Audit: statistics of fields that a person looked at; knows no count."""

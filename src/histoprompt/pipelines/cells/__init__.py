@@ -1,0 +1,1 @@
+"""Find all cells and measure them."""

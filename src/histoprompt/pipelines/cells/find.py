@@ -1,0 +1,303 @@
+"""All cells of a region, tile by tile: each belongs to the one tile that owns its centroid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from histoprompt.core.errors import MissingMppError, RegionError
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.labels.regrid import regrid
+from histoprompt.core.results import Mask
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.core.tiling import Tile, TileGrid
+from histoprompt.models.card import ModelCard
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.models.roles import CellDescriber, CellSegmenter, SteppedSegmenter
+from histoprompt.pipelines.cells.tile_context import frame_around, read_frame
+
+# Raise it when a tile owns other cells of what a model found, or they are drawn otherwise.
+ALGORITHM = 1
+# Side in microns of a tile: large, as what is read around it is seen twice; smaller where somebody
+# waits for it and may want to cancel.
+TILE_UM, VIEW_UM = 512.0, 256.0
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One nucleus.
+
+    Attributes
+    ----------
+    row, col : float
+        Centroid, level-0 pixels.
+    mask : Mask
+        Level-0 pixels.
+    """
+
+    row: float
+    col: float
+    mask: Mask
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The cells of an image.
+
+    Attributes
+    ----------
+    image : (h, w, 3) uint8
+    labels : (h, w) int32
+        0 background, cells from 1 without gaps.
+    frame : Frame
+        Where both lie.
+    described : (n, k) float32
+        What the model's encoder saw of each cell; k is 0 for models that do not tell.
+    centroids : (n, 2) float64
+        Level-0 positions.
+    """
+
+    image: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    frame: Frame
+    described: NDArray[np.float32]
+    centroids: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        image: NDArray[np.uint8],
+        labels: NDArray[np.int32],
+        frame: Frame,
+        described: NDArray[np.float32] | None = None,
+    ) -> Found:
+        """All cells of an image and its labels."""
+        count = int(labels.max(initial=0))
+        if described is None:
+            described = np.zeros((count, 0), np.float32)
+        return cls(image, labels, frame, described, _centroids(labels, count, frame))
+
+    def __len__(self) -> int:
+        return len(self.described)
+
+    @property
+    def scale(self) -> float:
+        """Level-0 pixels a pixel of the image."""
+        return self.frame.scale[0]
+
+    def only(self, keep: NDArray[np.bool_]) -> Found:
+        """Some of the cells, numbered anew in the same order."""
+        if keep.all():
+            return self
+        numbers = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
+        return replace(
+            self,
+            labels=numbers[self.labels],
+            described=self.described[keep],
+            centroids=self.centroids[keep],
+        )
+
+    def within(self, bounds: Box) -> Found:
+        """What of it lies on the slide: a model is shown mirror images beyond, nobody else is."""
+        rows, cols = (_on_slide(self.frame, bounds, axis) for axis in (0, 1))
+        if (rows, cols) == ((0, self.frame.shape[0]), (0, self.frame.shape[1])):
+            return self
+        part = Box(rows[0], cols[0], rows[1], cols[1])
+        frame = Frame(self.frame.box_to_slide(part), part.shape)
+        labels = np.ascontiguousarray(self.labels[part.slices()])
+        present = np.bincount(labels.ravel(), minlength=len(self) + 1)[1:] > 0
+        numbers = np.concatenate([[0], np.cumsum(present) * present]).astype(np.int32)
+        image = np.ascontiguousarray(self.image[part.slices()])
+        return Found.of(image, numbers[labels], frame, self.described[present])
+
+    def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
+        """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""
+        tight = Box.of_mask(self.labels > 0)
+        if tight is None:
+            return None
+        box = self.frame.box_to_slide(tight).to_pixels().intersection(bounds)
+        if box is None:
+            return None
+        return regrid(self.labels, self.frame, Frame(box, box.shape)), box
+
+
+def _on_slide(frame: Frame, bounds: Box, axis: int) -> tuple[int, int]:
+    """First and last (exclusive) row or column of a frame whose pixels have their centre there."""
+    start, stop = ((bounds.r0, bounds.r1), (bounds.c0, bounds.c1))[axis]
+    edges = ((v - 0.5 - frame.origin[axis]) / frame.scale[axis] for v in (start, stop))
+    first, end = (min(max(math.ceil(v - 1e-9), 0), frame.shape[axis]) for v in edges)
+    return first, end
+
+
+def _centroids(labels: NDArray[np.int32], count: int, frame: Frame) -> NDArray[np.float64]:
+    rows, cols = np.nonzero(labels)
+    of = labels[rows, cols] - 1
+    sums = [np.bincount(of, weights=axis, minlength=count) for axis in (rows, cols)]
+    areas = np.maximum(np.bincount(of, minlength=count), 1)
+    return frame.to_slide(np.stack(sums, axis=1) / areas[:, None])
+
+
+class CellSource(Protocol):
+    """Whatever finds the cells in and around a tile."""
+
+    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+        """All cells whose centroid may lie in a level-0 box, and some around it."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of what `Found.described` holds; known once something was found."""
+
+
+@dataclass(eq=False)
+class ModelCells:
+    """Cells by a model that finds them all.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Of the role ``cells``.
+    manager : ModelManager
+        Lends it.
+    weights : Path, optional
+        The user's own.
+    describe : bool
+        Whether to ask a `CellDescriber` what its encoder saw.
+    """
+
+    card: ModelCard
+    manager: ModelManager
+    weights: Path | None = None
+    describe: bool = False
+    feature_names: tuple[str, ...] = ()
+
+    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+        """All cells in and around a tile."""
+        frame = frame_around(inner, slide, self.card)
+        image = read_frame(slide, frame)
+        with self.manager.lease(self.card, task.aside(), self.weights) as model:
+            task.repeat()
+            stepped = isinstance(model, SteppedSegmenter)
+            finder = model.stepping(task.repeat) if stepped else model
+            labels, described = self._segment(finder, image, frame, slide.box)
+        return Found.of(image, labels, frame, described).within(slide.box)
+
+    def _segment(
+        self, model: CellSegmenter, image: NDArray[np.uint8], frame: Frame, bounds: Box
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if self.describe and isinstance(model, CellDescriber):
+            self.feature_names = model.feature_names
+            (r0, r1), (c0, c1) = (_on_slide(frame, bounds, axis) for axis in (0, 1))
+            return model.segment_described(image, Box(r0, c0, r1, c1))
+        labels = model.segment(image)
+        return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
+
+
+def tiles_of(slide: Slide, region: Box, tile: float | None = None) -> TileGrid:
+    """The tiles of a region.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known: at an unknown scale a segmenter guesses.
+    region : Box
+        Integer level-0 box on the slide.
+    tile : int, optional
+        Side in level-0 pixels; 512 um if not given.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide.
+    """
+    mpp = known_mpp(slide)
+    if not slide.box.covers(region):
+        raise RegionError(
+            f"Region {tuple(region)} reaches outside {slide.name}, which has {slide.shape[0]} "
+            f"rows and {slide.shape[1]} columns."
+        )
+    size = tile or TILE_UM / mpp
+    return TileGrid(region, max(1, round(size)), 0, slide.box)
+
+
+def known_mpp(slide: Slide) -> float:
+    """The slide's pixel size in microns.
+
+    Raises
+    ------
+    MissingMppError
+        If it has none; the message says where to give it.
+    """
+    if slide.mpp is None:
+        raise MissingMppError(
+            f"{slide.name} does not state its pixel size, and cells are found at a known scale. "
+            "Type it in the Prompt dock, or give --mpp 0.25 or what is true."
+        )
+    return slide.mpp
+
+
+def cells_of_tile(source: CellSource, slide: Slide, tile: Tile, task: Task) -> Found:
+    """The cells a tile owns."""
+    found = source.find(slide, tile.inner, task)
+    at = found.centroids
+    (r0, c0, r1, c1) = (v - 0.5 for v in tile.inner)
+    mine = (at[:, 0] >= r0) & (at[:, 0] < r1) & (at[:, 1] >= c0) & (at[:, 1] < c1)
+    return found.only(mine)
+
+
+def find_cells(
+    slide: Slide,
+    region: Box,
+    card: ModelCard,
+    manager: ModelManager,
+    task: Task,
+    *,
+    weights: Path | None = None,
+) -> Iterator[Cell]:
+    """Find the nuclei of a region, one by one as masks.
+
+    Parameters
+    ----------
+    slide : Slide
+    region : Box
+        Integer level-0 box on the slide.
+    card : ModelCard
+        Of a `CellSegmenter`.
+    manager : ModelManager
+    task : Task
+        Told of every tile.
+    weights : Path, optional
+        The user's own weights.
+
+    Raises
+    ------
+    MissingMppError, RegionError
+        As `tiles_of`.
+    """
+    grid = tiles_of(slide, region, VIEW_UM / slide.mpp if slide.mpp else None)
+    source = ModelCells(card, manager, weights)
+    for done, tile in enumerate(grid):
+        task.step(done, len(grid), f"Finding nuclei in {slide.name}", "tile")
+        yield from _masks(cells_of_tile(source, slide, tile, task), slide.box)
+    task.step(len(grid), len(grid), "Done")
+
+
+def _masks(found: Found, bounds: Box) -> Iterator[Cell]:
+    at = found.centroids
+    for value, where in enumerate(ndi.find_objects(found.labels), start=1):
+        if where is None:
+            continue
+        inside = found.labels[where] == value
+        box = Box(where[0].start, where[1].start, where[0].stop, where[1].stop)
+        mask = Mask(inside, Frame(found.frame.box_to_slide(box), box.shape))
+        row, col = at[value - 1].tolist()
+        yield Cell(row, col, mask.at_level0(bounds))

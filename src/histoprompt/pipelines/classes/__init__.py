@@ -1,0 +1,1 @@
+"""Tell classes of cells apart from a few examples."""

@@ -1,0 +1,1 @@
+"""Count the cells of a region or slide, and keep what was counted."""

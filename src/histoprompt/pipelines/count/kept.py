@@ -1,0 +1,244 @@
+"""A count that somebody works on: kept on disk between runs, classified anew, written to files.
+
+While `count_slide` writes files and forgets, this keeps the store of a count in the user's folder,
+one for each region and choice of models. Opening it again takes up an unfinished count where it
+stopped, and a finished one at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from histoprompt.annotations.aside import free_name
+from histoprompt.core import settings
+from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.core.task import Task
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.count.job import CountChoice, count_job
+from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.pyramid import label_pyramid
+from histoprompt.pipelines.count.region import ALL, Ground, ground_of
+from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
+from histoprompt.pipelines.count.slide import Counted, write_count
+from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
+from histoprompt.pipelines.formats.regions import Region
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A count to work on.
+
+    Attributes
+    ----------
+    slide : Slide
+    job : CountJob
+    ground : Ground
+        What is counted.
+    progress : Progress
+        How far it got.
+    cells : CellTable
+        As they were counted.
+    levels : sequence of (h, w) uint32
+        Labels of the region at level 0, then at 1/2, 1/4 ...
+    mm2 : (float, float)
+        Square millimetres analysed, and of the region with its glass.
+    folder : Path
+        Holds the count and what is said about its cells.
+    notes : tuple of str
+        What a person should know of the slide, the model and how the count was made.
+    """
+
+    slide: Slide
+    job: CountJob
+    ground: Ground
+    progress: Progress
+    cells: CellTable
+    levels: Sequence[Any]
+    mm2: tuple[float, float]
+    folder: Path
+    notes: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile is done."""
+        return self.progress.complete
+
+
+def count_to_work_on(
+    slide: Slide,
+    choice: CountChoice,
+    manager: ModelManager,
+    box: Box | None,
+    *,
+    regions: Sequence[Region] = (),
+    task: Task,
+    only_done: bool = False,
+) -> Work:
+    """Count a region, or go on with it, and keep it.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known.
+    choice : CountChoice
+    manager : ModelManager
+        Lends the models.
+    box : Box or None
+        The region; the whole slide's tissue if None.
+    regions : sequence of Region
+        Drawn or scored ones, in place of `box`; tiles that meet none are not read.
+    task : Task
+    only_done : bool
+        Take what was counted before and count nothing.
+
+    Raises
+    ------
+    MissingMppError, RegionError, ExportError, ModelError, WeightsError
+        As `count_slide` and `count_job`.
+    """
+    task.step(0, 0, f"Looking for tissue in {slide.name}")
+    job, ground = count_job(choice, manager), ground_of(slide, box, regions)
+    folder = work_folder(slide, job, box, regions)
+    task.step(0, 0, f"Looking at the stain of {slide.name}")
+    dyes = dyes_of(slide, ground.tissue, ground.box)
+    counting = task
+    if only_done:
+        counting = Task()
+        counting.cancel()
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
+    with progress.store:
+        notes = [*progress.store.notes, *_set_aside(folder, progress)]
+        notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        if not progress.complete:
+            ground = replace(ground, parts=progress.done)
+        # what was counted before a cancel is made ready all the same
+        levels = label_pyramid(progress.store, Task() if task.cancelled else task)
+    mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
+    cells = progress.store.table()
+    return Work(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
+
+
+def _set_aside(folder: Path, progress: Progress) -> list[str]:
+    """Keep what was said of the cells of a count that this program does not go on with."""
+    if not progress.store.replaced:
+        return []
+    kept = []
+    for path in sorted(folder.glob("*.json")):  # the labels given, and an audit
+        kept.append(free_name(folder, path.name))
+        path.rename(kept[-1])
+    where = f" What was said of its cells is kept in {', '.join(map(str, kept))}." if kept else ""
+    return [f"This version finds cells in another way, so they are counted anew.{where}"]
+
+
+def work_folder(
+    slide: Slide, job: CountJob, box: Box | None, regions: Sequence[Region] = ()
+) -> Path:
+    """The folder of a count: another for every slide, region and choice of models."""
+    region = None if box is None else [int(v) for v in box]
+    # how cells are found is left out: another version counts anew in the same place, and says so
+    chosen = {name: value for name, value in job.settings.items() if name != "decoding"}
+    facts: list[Any] = [slide.key, slide.mpp, region, chosen, job.tile]
+    if regions:
+        facts.append([[r.name, shapely.to_wkt(r.polygon)] for r in regions])
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return settings.counts_folder() / digest[:24]
+
+
+def waiting(work: Work) -> NDArray[np.bool_]:
+    """What is still to be counted, as an (h, w) mask on the overview of the slide's tissue."""
+    ground = work.ground
+    frame = ground.tissue.frame
+    mask = np.zeros(frame.shape, bool)
+    if work.complete:
+        return mask
+    mask[_pixels(frame, ground.box)] = True
+    for box in work.progress.done:
+        mask[_pixels(frame, box)] = False
+    if ground.regions:
+        return mask & ground.drawn
+    return mask if ground.chosen else mask & ground.tissue.near
+
+
+def _pixels(frame: Frame, box: Box) -> tuple[slice, slice]:
+    """The pixels of an array that a level-0 box covers, to the nearest one."""
+    r0, c0, r1, c1 = (round(v) for v in frame.box_to_array(box))
+    return slice(r0, r1), slice(c0, c1)
+
+
+def lines_of(work: Work, cells: CellTable) -> list[Line]:
+    """Counts, shares and densities of the classes that the cells of a count have now."""
+    counts = np.bincount(cells.code, minlength=len(cells.classes))
+    return class_lines(ALL, cells.classes, counts.astype(np.int64), work.mm2)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the files of a count say besides the cells.
+
+    Attributes
+    ----------
+    how : str
+        By what the cells were classified; empty if they were not.
+    thresholds : DabThresholds
+        Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
+    """
+
+    how: str = ""
+    thresholds: DabThresholds = QUPATH
+    corrected: tuple[Corrected, ...] = ()
+
+
+def write_work(
+    work: Work, cells: CellTable, folder: Path, findings: Findings, *, task: Task
+) -> Counted:
+    """Write the files of `histoprompt count`, with the classes that cells have now.
+
+    Parameters
+    ----------
+    work : Work
+    cells : CellTable
+        The cells of `work`, classified.
+    folder : Path
+        Of the results; replaced file by file.
+    findings : Findings
+    task : Task
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    progress = replace(work.progress, store=work.progress.store.classified(cells))
+    job = replace(work.job, settings={**work.job.settings, "classifier": findings.how or None})
+    return write_count(
+        work.slide,
+        job,
+        progress,
+        work.ground,
+        folder=folder,
+        task=task,
+        thresholds=findings.thresholds,
+        corrected=findings.corrected,
+        notes=work.notes,
+    )
+
+
+def is_classified(cells: CellTable) -> bool:
+    """Whether anything is known of the classes of cells."""
+    return cells.classes != (UNCLASSIFIED,)

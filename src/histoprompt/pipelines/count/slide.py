@@ -1,0 +1,259 @@
+"""A slide counted into a folder: the use case behind ``histoprompt count``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from histoprompt import __version__
+from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.fit import Stain
+from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.core.task import Task
+from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.cells.features import FEATURE_NAMES
+from histoprompt.pipelines.cells.find import tiles_of
+from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.count import files as count_files
+from histoprompt.pipelines.count import picture as count_picture
+from histoprompt.pipelines.count.key import algorithm
+from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.out_folders import MADE, slide_of
+from histoprompt.pipelines.count.region import Ground, ground_of
+from histoprompt.pipelines.count.report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
+from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
+from histoprompt.pipelines.formats.json_files import write_json
+from histoprompt.pipelines.formats.regions import Region
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What a count came to.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``labels.tif``, ``cells.csv``, ``cells.parquet``, ``counts.csv``, ``cells.geojson``,
+        ``report.html`` and ``count.json``.
+    tally : Tally
+    ground : Ground
+    done, total : int
+        Tiles.
+    notes : tuple of str
+        What a reader of the count should know.
+    corrected : tuple of Corrected
+        Results of an audit.
+    """
+
+    folder: Path
+    tally: Tally
+    ground: Ground
+    done: int
+    total: int
+    notes: tuple[str, ...] = ()
+    corrected: tuple[Corrected, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tile is done."""
+        return self.done == self.total
+
+
+def count_slide(
+    slide: Slide,
+    job: CountJob,
+    folder: Path,
+    task: Task,
+    *,
+    box: Box | None = None,
+    regions: Iterable[Region] = (),
+    stain: Stain | None = None,
+) -> Counted:
+    """Count a slide and write all files.
+
+    A cancelled count is written as far as it got and marked as partial; called again with the same
+    arguments it goes on there.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp must be known.
+    job : CountJob
+    folder : Path
+        Of the results; replaced file by file.
+    task : Task
+    box : Box, optional
+        The region to count; the whole slide's tissue if not given.
+    regions : iterable of Region
+        Drawn regions, in place of `box`.
+    stain : {"H&E", "H-DAB"}, optional
+        Where it is known.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    RegionError
+        If the region reaches outside the slide, or a whole slide holds glass only.
+    ExportError
+        If the disk is full, or another program counts into the folder; what was counted before
+        stays.
+    """
+    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
+    ground = ground_of(slide, box, tuple(regions))
+    dyes = dyes_of(slide, ground.tissue, ground.box, stain)
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
+    with progress.store:
+        # a cancelled task would end the writing of what was counted before it was cancelled
+        task = task if progress.complete else Task()
+        notes = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        counted = write_count(slide, job, progress, ground, folder=folder, task=task, notes=notes)
+        if progress.complete:
+            progress.store.remove()
+    return counted
+
+
+def write_count(
+    slide: Slide,
+    job: CountJob,
+    progress: Progress,
+    ground: Ground,
+    *,
+    folder: Path,
+    task: Task,
+    thresholds: DabThresholds = QUPATH,
+    corrected: tuple[Corrected, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Counted:
+    """Write all files of a count as far as it got.
+
+    Parameters
+    ----------
+    slide : Slide
+    job : CountJob
+        What it was made with.
+    progress : Progress
+        Its store, whose cells may have been given other classes.
+    ground : Ground
+        What was counted.
+    folder : Path
+        Of the results; replaced file by file.
+    task : Task
+    thresholds : DabThresholds
+        Of the score of an immunostain.
+    corrected : tuple of Corrected
+        Results of an audit.
+    notes : tuple of str
+        What else a reader should know, such as `count_notes.stain_notes`.
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    if not progress.complete:
+        ground = replace(ground, parts=progress.done)
+    told = (*_notes(progress, job, folder), *notes, *ground.warnings())
+    sums = tally(progress.store, ground, thresholds)
+    done = len(progress.done)
+    counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
+    _write(slide, job, progress, counted, task)
+    return counted
+
+
+def _notes(progress: Progress, job: CountJob, folder: Path) -> list[str]:
+    notes = list(progress.store.notes)
+    made = folder / MADE
+    if made.is_file() and slide_of(made) is None:
+        notes.append(f"The {MADE} that was here was damaged: the slide was counted anew.")
+    if job.settings.get("embedding") and progress.store.head.names == FEATURE_NAMES:
+        notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
+    if progress.store.replaced:
+        notes.append(
+            "An unfinished count with other settings, or by another version of the program, was "
+            "here: it was started anew."
+        )
+    if progress.complete and progress.resumed:
+        notes.append(f"Went on after {progress.resumed} tiles that were done before.")
+    return notes
+
+
+def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, task: Task) -> None:
+    store, folder, ground = progress.store, counted.folder, counted.ground
+    write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
+    count_files.write_cells_csv(folder / count_files.CELLS_CSV, store)
+    count_files.write_cells_parquet(folder / count_files.CELLS_PARQUET, store)
+    count_files.write_counts(
+        folder / count_files.COUNTS_CSV,
+        counted.tally.lines,
+        denominator=ground.denominator,
+        complete=counted.complete,
+        corrected=counted.corrected,
+    )
+    count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
+    write_report(folder / REPORT, _report(slide, job, progress, counted))
+    with replacing_file(folder / MADE) as part:
+        write_json(part, _made(slide, job, counted))
+
+
+def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -> ReportParts:
+    missing = "" if counted.complete else (
+        f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
+        "these tiles. Count the same again to go on."
+    )  # fmt: skip
+    facts = _made(slide, job, counted)
+    facts["tiles"] = f"{counted.done} of {counted.total}"
+    facts["classifier"] = facts.get("classifier") or "none"
+    made = {k.replace("_", " "): _text(v) for k, v in facts.items()}
+    return ReportParts(
+        title=slide.name,
+        tally=counted.tally,
+        denominator=counted.ground.denominator,
+        overview=count_picture.overview(slide, progress.store, counted.ground),
+        detail=count_picture.detail(slide, progress.store),
+        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
+        warnings=(*slide.notes, *counted.notes),
+        corrected=counted.corrected,
+        incomplete=missing,
+        pale=not counted.ground.chosen,
+    )
+
+
+def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
+    ground = counted.ground
+    return {
+        "histoprompt": __version__,
+        "slide": slide.key,
+        "path": slide.path or slide.name,
+        "mpp": slide.mpp,
+        "mpp_source": slide.mpp_source,
+        "region": [int(v) for v in ground.box],
+        "regions": [region.name for region in ground.regions],
+        "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
+        "picked": ground.chosen,
+        **job.settings,
+        "algorithm": algorithm(),
+        "tile": job.tile,
+        "tiles": [counted.done, counted.total],
+        "complete": counted.complete,
+        "cells": counted.tally.total,
+        "denominator": ground.denominator,
+        "analysed_mm2": ground.analysed_mm2(),
+        "notes": list(counted.notes),
+    }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "default" if value is None else str(value)

@@ -1,0 +1,378 @@
+"""What has been counted so far, on disk: so that memory stays flat and nothing done is lost.
+
+A folder with the settings (``settings.json``), the cells as fixed-size records (``cells.bin``),
+their labels (a zarr array) and a line for every finished tile (``tiles.jsonl``). A tile is seen
+through to the disk in that order, and counts once its line is there: what a killed process wrote
+beyond the last line is cut off, or written again with the same ids. One process at a time writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import ExportError, LabelError
+from histoprompt.core.files.atomic import explained, replace_file
+from histoprompt.core.files.closing import Closing
+from histoprompt.core.files.documents import FEW_BYTES, read_json
+from histoprompt.core.files.durable import make_folder, sync_folder, sync_tree
+from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels.sources import as_ids, cells, check_inside
+from histoprompt.core.tiling import TileGrid
+from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
+from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
+
+# Raise it when other cells of two tiles are kept where they meet: `CountStore.draw`.
+ALGORITHM = 1
+SETTINGS, SLIDE = "settings.json", "slide.txt"
+_CELLS, _LABELS, _TILES = "cells.bin", "labels.zarr", "tiles.jsonl"
+Records = NDArray[np.void]
+
+
+def record_type(features: int) -> np.dtype[np.void]:
+    """What is stored of a cell; `box` is r0, c0, r1, c1 in level-0 pixels."""
+    fields = [("id", "<i8"), ("row", "<f8"), ("col", "<f8"), ("area_um2", "<f8"), ("code", "<i2")]
+    return np.dtype([*fields, ("score", "<f4"), ("box", "<i4", 4), ("features", "<f4", features)])
+
+
+class CountStore(Closing):
+    """Cells and labels of one region, written tile by tile.
+
+    Attributes
+    ----------
+    folder : Path
+    region : Box
+        Integer level-0 box the labels cover.
+    done : list of Done
+        Finished tiles, in the order they were finished.
+    head : Head
+        Known once a tile with cells was written.
+    replaced : bool
+        Whether a count with other settings was there, and is gone.
+    notes : list of str
+        What was damaged, for the person.
+
+    Raises
+    ------
+    ExportError
+        If another program writes to the folder, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path, region: Box, settings: Mapping[str, Any]) -> None:
+        """Open a folder with the same settings to go on, else start anew."""
+        self.folder, self.region = folder, region
+        self.done: list[Done] = []
+        self._places: set[tuple[int, int]] = set()
+        self.head = Head()
+        self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
+        self.replaced = False
+        self.notes: list[str] = []
+        self._chunks = DrawnChunks(folder / _LABELS)
+        wanted = json.loads(json.dumps(dict(settings)))
+        if folder.is_symlink():
+            raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
+        with ExitStack() as opening:
+            with explained(folder):
+                self._lock = opening.enter_context(_alone_in(folder))
+                self._settle(wanted)
+                self._recover()
+            self._array: Any = zarr.open_array(folder / _LABELS, mode="r+")
+            opening.pop_all()  # it stays locked until it is closed
+        self._grid = TileGrid(region, CHUNK, 0, region)
+
+    def close(self) -> None:
+        """Let others write; what is there can still be read."""
+        self._lock.close()
+
+    def __len__(self) -> int:
+        return self.done[-1].cells if self.done else 0
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def finished(self, place: tuple[int, int]) -> bool:
+        """Whether a tile, by its (row, col) in the grid, is done."""
+        return place in self._places
+
+    def draw(
+        self, labels: NDArray[np.int32], box: Box
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Draw the cells of the next tile where nobody else's are.
+
+        A cell of which others have the larger part is the same nucleus again, and is left out.
+
+        Parameters
+        ----------
+        labels : (h, w) int32
+            0 background, cells 1 ... n.
+        box : Box
+            Level-0 pixels, inside the region.
+
+        Returns
+        -------
+        drawn : (h, w) int32
+            What was drawn, numbered anew without gaps; number k has the id ``len(self) + k``.
+        kept : (n,) bool
+            Which cells were drawn.
+        """
+        where, base = box.slices(self.origin), len(self)
+        with explained(self.folder), _told(self.folder):
+            stored = np.asarray(self._array[where])
+            # ids beyond the last finished tile are those of a process that was killed
+            free = (stored == 0) | (stored > base)
+            drawn, kept = _mostly_free(labels, free)
+            ids = np.where(drawn > 0, drawn.astype(np.int64) + base, np.where(free, 0, stored))
+            self._array[where] = ids.astype(np.uint32)
+        return drawn, kept
+
+    def append(self, place: tuple[int, int], records: Records, head: Head, box: Box | None) -> None:
+        """Write the cells of a tile whose labels are drawn, and that it is done."""
+        data = records.tobytes()
+        line = Done(place, len(self) + len(records), box, sum_of(data))
+        if len(records) and not self.head.names:
+            line = replace(line, head=head)
+        with explained(self.folder):
+            if box is not None:
+                line = replace(line, chunks=self._chunks.sync(*box.slices(self.origin)))
+            _append(self.folder / _CELLS, data)
+            _append(self.folder / _TILES, line.to_line())
+        self._add(line)
+
+    def remove(self) -> None:
+        """Delete what this made in the folder: its content has been written elsewhere."""
+        self._clear()
+        self.close()
+        for name in (SLIDE, HOLDER, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody keeps a file there
+            self.folder.rmdir()
+            sync_folder(self.folder.parent)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def batches(self, size: int = 20_000) -> Iterator[Records]:
+        """The cells, some at a time, in the order of their ids."""
+        dtype = record_type(len(self.head.names))
+        with (self.folder / _CELLS).open("rb") as file:
+            left = len(self)
+            while left:
+                records = np.fromfile(file, dtype, min(size, left))
+                if self._given is not None:
+                    first = len(self) - left
+                    these = slice(first, first + len(records))
+                    records["code"], records["score"] = (column[these] for column in self._given)
+                left -= len(records)
+                yield records
+
+    def table(self) -> CellTable:
+        """All cells as columns, in the order of their ids; it takes 4 bytes a feature of each."""
+        batches = list(self.batches())
+        if not batches:
+            nothing = np.zeros(0)
+            return CellTable(nothing.astype(np.int64), nothing, nothing, nothing)
+        records = np.concatenate(batches)
+        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
+        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
+        head = self.head
+        return CellTable(
+            **columns, classes=head.classes, feature_names=head.names, palette=head.palette
+        )
+
+    def classified(self, cells: CellTable) -> CountStore:
+        """The same cells with the classes of a table in the order of ids; for reading only.
+
+        Raises
+        ------
+        ValueError
+            If the table has other cells.
+        """
+        if len(cells) != len(self):
+            raise ValueError(f"Classes of {len(cells)} cells do not fit {len(self)}.")
+        other = copy.copy(self)
+        other.head = replace(self.head, classes=cells.classes, palette=cells.palette)
+        other._given = cells.code, cells.score
+        return other
+
+    @property
+    def labels(self) -> Any:
+        """The labels as they lie on disk, (h, w) uint32; after a killed process a little more."""
+        return self._array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the labels."""
+        return self.region.shape
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Level-0 (row, col) of the first pixel of the labels."""
+        return round(self.region.r0), round(self.region.c0)
+
+    def read(self, box: Box) -> NDArray[np.uint32]:
+        """The (h, w) uint32 labels of a level-0 box inside the region."""
+        check_inside(self, box)
+        with _told(self.folder):
+            ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
+        return np.where(ids > len(self), 0, ids).astype(np.uint32)
+
+    def filled_boxes(self) -> Iterator[Box]:
+        """The chunks that were drawn on."""
+        boxes = (d.box for d in self.done if d.box is not None)
+        places = sorted({place for box in boxes for place in cells(self._grid, box)})
+        return (self._grid.tile(*place).inner for place in places)
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def _settle(self, wanted: Any) -> None:
+        """Keep what is there if it was made with these settings, else start anew."""
+        path = self.folder / SETTINGS
+        present = _read_json(path)
+        if present == wanted and self._whole():
+            return
+        if present is not None:
+            self.replaced = present != wanted
+        if (present == wanted) or (present is None and (self.folder / _TILES).exists()):
+            self.notes.append("An unfinished count that was here is damaged: it was started anew.")
+        self._clear()
+        self._create(wanted)
+
+    def _whole(self) -> bool:
+        """Whether the files are there; what is in them is looked at later."""
+        if not all((self.folder / name).is_file() for name in (_CELLS, _TILES)):
+            return False
+        try:
+            array: Any = zarr.open_array(self.folder / _LABELS, mode="r")
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return tuple(array.shape) == self.region.shape and tuple(array.chunks) == (CHUNK, CHUNK)
+
+    def _create(self, settings: Mapping[str, Any]) -> None:
+        zarr.create_array(
+            self.folder / _LABELS,
+            shape=self.region.shape,
+            chunks=(CHUNK, CHUNK),
+            dtype=np.uint32,
+            compressors=ZstdCodec(level=1),
+            fill_value=0,
+        )
+        for name in (_CELLS, _TILES):
+            (self.folder / name).touch()
+        sync_tree(self.folder)
+        replace_file(self.folder / SETTINGS, json.dumps(dict(settings), indent=1))
+
+    def _clear(self) -> None:
+        """Remove the files of a count, and nothing that somebody else has put there."""
+        for name in (SETTINGS, _TILES, _CELLS):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self.folder / _LABELS, *self.folder.glob("pyramid-*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _recover(self) -> None:
+        """Take the finished tiles, and cut off what was written after the last of them."""
+        log = self.folder / _TILES
+        done = self._chunks.whole(believed(log, self.region, self._records))
+        for line in done:
+            self._add(line)
+        lost = cut(log, done)
+        if lost:
+            self.notes.append(f"{lost} tiles that were counted are damaged, and are counted again.")
+        os.truncate(self.folder / _CELLS, len(self) * record_type(len(self.head.names)).itemsize)
+
+    def _records(self, first: int, stop: int, head: Head) -> bytes:
+        """The bytes of some cells.
+
+        Raises
+        ------
+        ValueError
+            If the file ends before.
+        """
+        size = record_type(len(head.names)).itemsize
+        path = self.folder / _CELLS
+        if path.stat().st_size < stop * size:
+            raise ValueError(f"{path} has fewer than {stop} cells")
+        with path.open("rb") as file:
+            file.seek(first * size)
+            return file.read((stop - first) * size)
+
+    def _add(self, line: Done) -> None:
+        self.head = line.head or self.head
+        self.done.append(line)
+        self._places.add(line.place)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say what to do about labels that cannot be read."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(
+            f"The labels counted so far in {folder} are damaged: {error}. Count again: what is "
+            "damaged is counted anew."
+        ) from error
+
+
+def _alone_in(folder: Path) -> FolderLock:
+    """The right to write into the folder of a count, made if missing.
+
+    Raises
+    ------
+    ExportError
+        If another program has it.
+    """
+    make_folder(folder)
+    try:
+        return FolderLock(folder)
+    except InUseError as error:
+        raise ExportError(
+            f"{folder.parent} is being counted into already ({error.who}). Wait until that count "
+            "is done, or choose another folder."
+        ) from error
+
+
+def _mostly_free(
+    labels: NDArray[np.int32], free: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The free pixels of the cells that have at least half of theirs, numbered anew."""
+    count = int(labels.max(initial=0)) + 1
+    visible = np.where(free, labels, 0)
+    whole, left = (np.bincount(x.ravel(), minlength=count) for x in (labels, visible))
+    kept = (left > 0) & (left * 2 >= whole)
+    kept[0] = False
+    numbers = (np.cumsum(kept) * kept).astype(np.int32)
+    return numbers[visible], kept[1:]
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Append and see it through to the disk; on failure the file is as it was."""
+    before = path.stat().st_size
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        os.truncate(path, before)
+        raise
+
+
+def _read_json(path: Path) -> Any:
+    """What a JSON file holds; None if there is no such file or it is damaged."""
+    try:
+        return read_json(path, LabelError, FEW_BYTES)
+    except LabelError:
+        return None

@@ -1,0 +1,1 @@
+"""Labels that go out as training data."""

@@ -1,0 +1,208 @@
+"""Corrected labels become training data."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from histoprompt.core.errors import ExportError, LabelError
+from histoprompt.core.files.atomic import explained, replacing_folder
+from histoprompt.core.files.documents import Shape, read_json
+from histoprompt.core.labels.classes import Classes, read_classes
+from histoprompt.core.labels.sources import LabelSource, extent
+from histoprompt.core.labels.table import scan
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.pipelines.formats import coco, geojson, labels, tiles
+from histoprompt.pipelines.formats.job import (
+    FORMATS,
+    ExportJob,
+    ExportParams,
+    Format,
+    Written,
+)
+from histoprompt.pipelines.formats.json_files import write_json
+
+__all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
+
+MANIFEST = "export.json"
+_SCHEMA = "histoprompt-export/1"
+_WRITERS: dict[Format, Callable[[ExportJob], Written]] = {
+    "tiles": tiles.write,
+    "coco": coco.write,
+    "geojson": geojson.write,
+    "labels": labels.write,
+}
+
+
+class _Left(TypedDict):
+    """What an earlier export says of itself."""
+
+    schema: Literal["histoprompt-export/1"]
+    files: list[str]
+
+
+_LEFT: Shape[_Left] = Shape(_Left)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    paths : tuple of Path
+        The files and folders to look at.
+    objects : int
+    by_class : dict of str to int
+        Objects of each class.
+    tiles : int
+        Tiles written; 0 for formats without.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    objects: int
+    by_class: dict[str, int]
+    tiles: int
+
+    def __str__(self) -> str:
+        classes = ", ".join(f"{n} {name}" for name, n in sorted(self.by_class.items()))
+        tiled = f" in {self.tiles} tiles" if self.tiles else ""
+        return f"{self.objects} objects{tiled} ({classes}) -> {self.folder}"
+
+
+def export(
+    slide: Slide,
+    labels: LabelSource,
+    out: str | os.PathLike[str],
+    params: ExportParams,
+    task: Task,
+    *,
+    classes: Classes | None = None,
+) -> ExportReport:
+    """Write labels of a slide as training data.
+
+    Everything is written beside `out` and put there when it is complete, so that a failure, a full
+    disk or a cancel leaves an earlier export as it was.
+
+    Parameters
+    ----------
+    slide : Slide
+        What was labelled.
+    labels : LabelSource
+        Of the whole slide, or of a region with an `origin`.
+    out : path
+        A folder that does not exist, is empty, or holds an earlier export, which is replaced.
+    params : ExportParams
+    task : Task
+        For progress and cancel.
+    classes : Classes, optional
+        Of the objects; those it leaves out have `params.default_class`.
+
+    Returns
+    -------
+    ExportReport
+
+    Raises
+    ------
+    LabelError
+        If the labels do not fit the slide, hold no object, or classes are given for unknown ids.
+    ExportError
+        If `out` holds other things or cannot be written.
+    MissingMppError
+        If `params.mpp` is given and the slide's is not known.
+    Cancelled
+        If the user cancelled.
+    """
+    folder = Path(out).resolve()
+    check_fit(slide, labels)
+    with explained(folder):
+        _refuse_foreign(folder)
+    table = scan(labels, task)
+    if not len(table):
+        raise LabelError("The labels hold no objects: there is nothing to export.")
+    classes = replace(classes or Classes(), default=params.default_class)
+    classes.check(table.ids)
+    with replacing_folder(folder) as part:
+        job = ExportJob(slide, labels, table, classes, params, part, task)
+        written = _WRITERS[params.format](job)
+        _write_manifest(job)
+        task.step(1, 1, "Exported")
+    return ExportReport(
+        folder=folder,
+        paths=tuple(folder / name for name in written.files),
+        objects=len(table),
+        by_class=dict(Counter(classes.of(i) for i in table.ids.tolist())),
+        tiles=written.tiles,
+    )
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds an earlier export, which another one would replace."""
+    return bool(_names_of_export(folder))
+
+
+def check_fit(slide: Slide, labels: LabelSource) -> None:
+    """Refuse labels that do not belong to the slide.
+
+    Raises
+    ------
+    LabelError
+        If labels of unknown origin have another size, or those of a region reach outside.
+    """
+    (h, w), (rows, cols) = labels.shape, slide.shape
+    if labels.origin is None and (h, w) != (rows, cols):
+        raise LabelError(
+            f"The labels have {h} rows and {w} columns, but {slide.name} has {rows} rows and "
+            f"{cols} columns. If they are those of a region, say which one."
+        )
+    if not slide.box.covers(extent(labels)):
+        r, c = labels.origin or (0, 0)
+        raise LabelError(
+            f"The labels have {h} rows and {w} columns from row {r} and column {c}, which reaches "
+            f"outside {slide.name} with {rows} rows and {cols} columns."
+        )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Replace nothing but an export as this program left it."""
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder} is a file. Give a folder to export to.")
+    present = _names(folder) if folder.is_dir() else set()
+    if not present:
+        return
+    foreign = sorted(present - _names_of_export(folder))
+    if foreign:
+        raise ExportError(
+            f"{folder} holds {len(foreign)} files that are no earlier export, such as "
+            f"{foreign[0]}. Choose another folder, or move them away."
+        )
+
+
+def _names(folder: Path) -> set[str]:
+    found = (Path(root, name) for root, _, files in os.walk(folder) for name in files)
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
+def _names_of_export(folder: Path) -> set[str]:
+    try:
+        manifest = _LEFT.of(read_json(folder / MANIFEST, ExportError), MANIFEST, ExportError)
+    except ExportError:
+        return set()
+    return {MANIFEST, *manifest["files"]}
+
+
+def _write_manifest(job: ExportJob) -> None:
+    files = sorted(_names(job.folder))
+    write_json(
+        job.folder / MANIFEST, {"schema": _SCHEMA, "provenance": job.provenance(), "files": files}
+    )

@@ -1,0 +1,1 @@
+"""Segment one object from prompts."""

@@ -1,0 +1,1 @@
+"""Regions that words found, and the cells in them: where text and count meet."""

@@ -1,0 +1,1 @@
+"""Words to scores: tiles, texts, marks, thresholds."""

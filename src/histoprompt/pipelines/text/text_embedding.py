@@ -1,0 +1,173 @@
+"""What is asked of tiles: texts and contrasts, how they are put, and their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.errors import PromptError
+from histoprompt.core.scores.map import ScoreMap, Threshold
+from histoprompt.core.task import Task
+from histoprompt.models.roles import TextScorer
+from histoprompt.pipelines.text.queries import (
+    TEMPLATES,
+    Query,
+    TextCache,
+    default_contrasts,
+    ensemble,
+    probabilities,
+    queries,
+)
+from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan
+
+EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class ScoreParams:
+    """What to look for and how.
+
+    Attributes
+    ----------
+    texts : tuple of str
+        One map each; ``tumour | carcinoma`` gives synonyms. They compete with each other.
+    contrasts : tuple of str
+        What the texts are held against; the usual tissues that none of the texts means if empty.
+    templates : str
+        A key of `queries.TEMPLATES`.
+    temperature : float
+        Above 1 softens scores, below 1 sharpens them; thresholds at 0.5 stay where they are for
+        one text with one contrast.
+    scales : tuple of float
+        Sides of what the model sees, as multiples of its tile: with (1, 2) each cell is also seen
+        with its surroundings, and cosines are averaged.
+    overlap : int
+        Cells a tile along each axis.
+    mpp : float
+        Microns a pixel to show the slide at; 0 for what the model's card says.
+    """
+
+    texts: tuple[str, ...] = ()
+    contrasts: tuple[str, ...] = ()
+    templates: str = "conch"
+    temperature: Annotated[float, {"min": 0.01, "max": 100.0, "label": "Temperature"}] = 1.0
+    scales: tuple[float, ...] = (1.0,)
+    overlap: Annotated[int, {"min": 1, "max": 8, "label": "Cells a tile"}] = 1
+    mpp: Annotated[float, {"min": 0.0, "max": 16.0, "label": "Shown at (um/px)"}] = 0.0
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises
+        ------
+        PromptError
+            If a number is out of its range or the templates are unknown.
+        """
+        if self.templates not in TEMPLATES:
+            known = ", ".join(TEMPLATES)
+            raise PromptError(f"There are no templates {self.templates!r}; there are {known}.")
+        if not 0.01 <= self.temperature <= 100:
+            raise PromptError(f"A temperature of {self.temperature} is not between 0.01 and 100.")
+        if not self.scales or not all(0.25 <= s <= 16 for s in self.scales):
+            raise PromptError(f"Scales lie between 0.25 and 16, such as 1,2; not {self.scales}.")
+        if not 1 <= self.overlap <= 8 or self.mpp < 0:
+            raise PromptError(
+                f"Cells a tile lie between 1 and 8, not {self.overlap}, and um/px is not below 0."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class AskedTexts:
+    """Texts as vectors, ready to be held against tiles.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the texts.
+    rows : (m, d) float32
+        Their unit vectors, then those of the contrasts.
+    scale : float
+        Of the model, over the temperature.
+    rivals : tuple of str
+        Names of the contrasts.
+    facts : mapping of str to str
+        For the score map.
+    """
+
+    names: tuple[str, ...]
+    rows: NDArray[np.float32]
+    scale: float
+    rivals: tuple[str, ...]
+    facts: Mapping[str, str]
+
+    def scores(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, texts) probabilities of (n, m) cosines."""
+        return probabilities(cosines, self.scale, len(self.names))
+
+    def on(self, slide_key: str, mpp: float | None, plan: TilePlan) -> Callable[..., ScoreMap]:
+        """Makes a score map of scores and places on the plan's grid."""
+        everyone = [*self.names, *self.rivals]
+        return partial(
+            ScoreMap,
+            self.names,
+            grid=plan.grid,
+            mpp=mpp,
+            slide_key=slide_key,
+            thresholds={name: _even(name, everyone) for name in self.names},
+            facts=self.facts,
+        )
+
+
+def ask_model(params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache) -> AskedTexts:
+    """Embed texts and contrasts that the cache lacks, in one lease; raises as `score` does."""
+    wanted, contrasts = _queries(params)
+    templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
+    with job.manager.lease(job.card, task, job.weights) as model:
+        rows = [_vector(model, q, templates, model_key, cache) for q in (*wanted, *contrasts)]
+        scale = float(model.logit_scale) / params.temperature
+    rivals = tuple(query.name for query in contrasts)
+    names = tuple(query.name for query in wanted)
+    return AskedTexts(names, np.stack(rows), scale, rivals, _facts(params, job, wanted, rivals))
+
+
+def _even(name: str, all_names: Sequence[str]) -> Threshold:
+    others = [other for other in all_names if other != name]
+    return Threshold(EVEN, f"even odds against {', '.join(others)}; no tile was marked")
+
+
+def _queries(params: ScoreParams) -> tuple[tuple[Query, ...], tuple[Query, ...]]:
+    texts = queries(params.texts)
+    if not params.contrasts:
+        return texts, default_contrasts(texts)
+    both = queries((*params.texts, *params.contrasts))
+    return texts, both[len(texts) :]
+
+
+def _vector(
+    model: TextScorer, query: Query, templates: tuple[str, ...], key: str, cache: TextCache
+) -> NDArray[np.float32]:
+    found = cache.get(key, query, templates)
+    if found is None:
+        found = ensemble(model, query, templates)
+        cache.put(key, query, templates, found)
+    return found
+
+
+def _facts(
+    params: ScoreParams, job: ScoreJob, wanted: Sequence[Query], rivals: Sequence[str]
+) -> dict[str, str]:
+    return {
+        "model": job.card.id,
+        "weights": job.digest,
+        "texts": "; ".join(" | ".join(query.synonyms) for query in wanted),
+        "contrasts": "; ".join(rivals),
+        "contrasts chosen by": "user" if params.contrasts else "default",
+        "templates": params.templates,
+        "temperature": f"{params.temperature:g}",
+        "scales": ", ".join(f"{s:g}" for s in params.scales),
+    }
