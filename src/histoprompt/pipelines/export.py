@@ -16,12 +16,11 @@ from histoprompt.core.label_table import scan
 from histoprompt.core.labels import LabelSource, extent
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.formats import coco, geojson, labels, tiles
+from histoprompt.pipelines.formats.catalogue import file_format
 from histoprompt.pipelines.formats.job import (
     FORMATS,
     ExportJob,
     ExportParams,
-    Format,
     Written,
 )
 from histoprompt.pipelines.formats.json_files import write_json
@@ -30,12 +29,6 @@ __all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
 
 MANIFEST = "export.json"
 _SCHEMA = "histoprompt-export/1"
-_WRITERS: dict[Format, Callable[[ExportJob], Written]] = {
-    "tiles": tiles.write,
-    "coco": coco.write,
-    "geojson": geojson.write,
-    "labels": labels.write,
-}
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ def export(
     classes.check(table.ids)
     with replacing_folder(folder) as part:
         job = ExportJob(slide, labels, table, classes, params, part, task)
-        written = _WRITERS[params.format](job)
+        written = _writer(params.format)(job)
         _write_manifest(job)
         task.step(1, 1, "Exported")
     return ExportReport(
@@ -131,6 +124,13 @@ def export(
         by_class=dict(Counter(classes.of(i) for i in table.ids.tolist())),
         tiles=written.tiles,
     )
+
+
+def _writer(name: str) -> Callable[[ExportJob], Written]:
+    write = file_format(name).write
+    if write is None:
+        raise ExportError(f"{name} is read but not written here.")
+    return write
 
 
 def check_fit(slide: Slide, labels: LabelSource) -> None:

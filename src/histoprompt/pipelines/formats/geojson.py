@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from histoprompt.core.contours import Outline, bounds, fill, outlines_in
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels import SparseLabels, pieces
+from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile, read_json
 from histoprompt.pipelines.formats.polygons import from_polygon, parts, to_polygons
@@ -217,3 +219,59 @@ def class_of(feature: dict[str, Any]) -> tuple[str, Colour | None]:
     if not isinstance(colour, list) or len(colour) < 3:
         return str(name), None
     return str(name), (int(colour[0]), int(colour[1]), int(colour[2]))
+
+
+def matches(path: Path) -> bool:
+    """Whether a file is GeoJSON, by its first bytes."""
+    if not path.is_file() or path.suffix.lower() not in (".json", ".geojson"):
+        return False
+    with path.open("rb") as file:
+        return b'"Feature' in file.read(4096)
+
+
+def read(reading: Reading) -> Iterator[Annotation]:
+    """The features of a file with what QuPath says of them; of a cell the cell, not its nucleus.
+
+    Raises
+    ------
+    LabelError
+        If the file is no collection of features.
+    """
+    for number, feature in enumerate(features_in(read_json(reading.path), reading.path), start=1):
+        where = f"feature {number}"
+        about = _about(feature)
+        try:
+            geometry = shape(feature["geometry"])
+        except _UNUSABLE:
+            reading.skip(where, "it has no usable geometry")
+            continue
+        found = shapely.get_coordinates(geometry)
+        if not len(found) or not np.isfinite(found).all():
+            reading.skip(where, "its geometry is empty or not finite")
+        elif isinstance(geometry, shapely.Point):
+            yield from reading.at(where, geometry.x, geometry.y, **about)
+        else:
+            placed = shapely.transform(
+                geometry, lambda xy: xy * reading.scale + reading.offset[::-1]
+            )
+            yield from reading.geometry(where, [placed], **about)
+
+
+_UNUSABLE = (KeyError, TypeError, AttributeError, ValueError, IndexError, ShapelyError)
+_KINDS: dict[object, Kind] = {"detection": "detection", "cell": "cell"}
+
+
+def _about(feature: dict[str, Any]) -> dict[str, Any]:
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    name, colour = class_of({"properties": properties})
+    stated = properties.get("classification") is not None
+    return {
+        "id": _stated_id({"properties": properties}),
+        "class_name": name if stated else "",
+        "colour": colour,
+        "kind": _KINDS.get(
+            properties.get("objectType", properties.get("object_type")), "annotation"
+        ),
+        "measurements": numbers_of(properties.get("measurements")),
+    }

@@ -11,11 +11,23 @@ from histoprompt import __version__
 from histoprompt.core.classes import DEFAULT_CLASS, Classes
 from histoprompt.core.errors import ExportError
 from histoprompt.core.label_table import LabelTable
-from histoprompt.core.labels import LabelSource, SparseLabels, extent
+from histoprompt.core.labels import LabelSource, extent
 from histoprompt.core.slide import Slide
 from histoprompt.core.task import Task
 
-Format = Literal["tiles", "coco", "geojson", "labels"]
+Format = Literal[
+    "tiles",
+    "yolo-seg",
+    "yolo-box",
+    "geojson",
+    "cellvit",
+    "hovernet",
+    "coco",
+    "geoparquet",
+    "ome-zarr",
+    "hovernet-npy",
+    "labels",
+]
 ObjectType = Literal["annotation", "detection", "cell"]
 SplitBy = Literal["block", "slide"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -166,13 +178,13 @@ class Imported:
 
     Attributes
     ----------
-    labels : SparseLabels
+    labels : LabelSource
         In level-0 pixels of their slide.
     classes : Classes
     skipped : int
         Things in the file that are no areas and were left out.
     """
 
-    labels: SparseLabels
+    labels: LabelSource
     classes: Classes
     skipped: int = 0

@@ -1,0 +1,95 @@
+"""`histoprompt import` and `histoprompt formats`: labels of other programs come in."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.cli.options import Commands, add_mpp, say
+from histoprompt.core.errors import LabelError
+from histoprompt.core.slide_io import open_slide
+from histoprompt.pipelines.formats.catalogue import FORMATS
+from histoprompt.pipelines.import_labels import (
+    Incoming,
+    apply_import,
+    plan_import,
+    read_incoming,
+)
+
+_SHOWN = 5
+
+
+def add(commands: Commands) -> None:
+    """Add the commands to the parser."""
+    imp = commands.add_parser("import", help="labels and outlines of other programs")
+    imp.add_argument("slide", metavar="SLIDE")
+    imp.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    readable = tuple(f.name for f in FORMATS if f.reads)
+    imp.add_argument("--format", choices=readable, help="default: told by the content")
+    imp.add_argument(
+        "--rule",
+        choices=("keep", "overwrite"),
+        default="keep",
+        help="whether objects that are there keep their pixels; default: %(default)s",
+    )
+    imp.add_argument("--offset", metavar="R,C", help="level-0 position of the file's first pixel")
+    imp.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="level-0 pixels per pixel of the file"
+    )
+    imp.add_argument("--strict", action="store_true", help="import all objects or nothing")
+    imp.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    add_mpp(imp)
+    imp.set_defaults(run=_import)
+    formats = commands.add_parser("formats", help="file formats of labels: which are read, written")
+    formats.set_defaults(run=_formats)
+
+
+def _import(args: argparse.Namespace) -> None:
+    with open_slide(args.slide, mpp=args.mpp) as slide:
+        offset = _offset(args.offset)
+        with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as store:
+            for path in args.files:
+                found = read_incoming(
+                    slide,
+                    path,
+                    args.task,
+                    name=args.format,
+                    offset=offset,
+                    scale=args.scale,
+                    strict=args.strict,
+                )
+                plan = plan_import(store, found, args.task, args.rule)
+                _tell(found)
+                if not args.dry_run:
+                    apply_import(store, plan, args.task)
+                print(plan)
+
+
+def _tell(found: Incoming) -> None:
+    for line in found.problems[:_SHOWN]:
+        say(f"note: {line}; left out.")
+    more = len(found.problems) - _SHOWN
+    if more > 0:
+        say(f"note: {more} further objects were left out for like reasons.")
+    if found.points:
+        say(f"note: {found.points} points have no outline and were left out.")
+
+
+def _offset(text: str | None) -> tuple[float, float]:
+    if text is None:
+        return (0.0, 0.0)
+    try:
+        row, col = (float(v) for v in text.split(","))
+    except ValueError as error:
+        raise LabelError(f"An offset is two numbers such as 100,200; not {text!r}.") from error
+    return row, col
+
+
+def _formats(args: argparse.Namespace) -> None:
+    print(f"{'format':<16} {'reads':<6} {'writes':<7} {'tiles':<6} holds")
+    for one in FORMATS:
+        marks = ("yes" if flag else "-" for flag in (one.reads, one.write, one.tiled))
+        reads, writes, tiled = marks
+        print(f"{one.name:<16} {reads:<6} {writes:<7} {tiled:<6} {', '.join(one.holds)}")
