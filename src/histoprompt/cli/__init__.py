@@ -20,6 +20,8 @@ COMMANDS = {
     "info": "what a slide file holds and lacks",
     "segment": "prompts to a label image",
     "export": "labels to training data",
+    "import": "labels and outlines of other programs",
+    "formats": "file formats of labels: which are read, which are written",
     "count": "all cells of slides: labels, tables, a report",
     "audit": "correct a count by fields counted by eye",
     "classify": "classes of cells from a few examples",
@@ -32,6 +34,8 @@ COMMANDS = {
     "doctor": "check this machine",
     "demo": "the sample slide in napari",
 }
+# Where a command's name is no name of a module.
+_MODULES = {"import": "import_"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,5 +81,5 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"histoprompt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=CommandParser)
     for name, about in COMMANDS.items():
-        commands.add_parser(name, help=about, module=f"{__name__}.{name}")
+        commands.add_parser(name, help=about, module=f"{__name__}.{_MODULES.get(name, name)}")
     return parser

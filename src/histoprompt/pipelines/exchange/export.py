@@ -19,12 +19,11 @@ from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.formats import coco, geojson, labels, tiles
+from histoprompt.pipelines.formats.catalogue import file_format
 from histoprompt.pipelines.formats.job import (
     FORMATS,
     ExportJob,
     ExportParams,
-    Format,
     Written,
 )
 from histoprompt.pipelines.formats.json_files import write_json
@@ -33,12 +32,6 @@ __all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
 
 MANIFEST = "export.json"
 _SCHEMA = "histoprompt-export/1"
-_WRITERS: dict[Format, Callable[[ExportJob], Written]] = {
-    "tiles": tiles.write,
-    "coco": coco.write,
-    "geojson": geojson.write,
-    "labels": labels.write,
-}
 
 
 class _Left(TypedDict):
@@ -134,7 +127,7 @@ def export(
     classes.check(table.ids)
     with replacing_folder(folder) as part:
         job = ExportJob(slide, labels, table, classes, params, part, task)
-        written = _WRITERS[params.format](job)
+        written = _writer(params.format)(job)
         _write_manifest(job)
         task.step(1, 1, "Exported")
     return ExportReport(
@@ -149,6 +142,13 @@ def export(
 def is_export(folder: Path) -> bool:
     """Whether a folder holds an earlier export, which another one would replace."""
     return bool(_names_of_export(folder))
+
+
+def _writer(name: str) -> Callable[[ExportJob], Written]:
+    write = file_format(name).write
+    if write is None:
+        raise ExportError(f"{name} is read but not written here.")
+    return write
 
 
 def check_fit(slide: Slide, labels: LabelSource) -> None:

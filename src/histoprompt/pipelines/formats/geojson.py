@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.geometry import mapping
+from shapely.errors import ShapelyError
+from shapely.geometry import mapping, shape
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import read_json
@@ -24,6 +26,7 @@ from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.labels.contours import Outline, bounds, fill, outlines_in
 from histoprompt.core.labels.sources import SparseLabels, pieces
 from histoprompt.core.text.names import tidy
+from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of
@@ -216,3 +219,58 @@ def _colour(value: Any) -> Colour | None:
         return None
     red, green, blue = value[:3]
     return red, green, blue
+
+
+def matches(path: Path) -> bool:
+    """Whether a file is GeoJSON, by its first bytes."""
+    if not path.is_file() or path.suffix.lower() not in (".json", ".geojson"):
+        return False
+    with path.open("rb") as file:
+        return b'"Feature' in file.read(4096)
+
+
+def read(reading: Reading) -> Iterator[Annotation]:
+    """The features of a file with what QuPath says of them; of a cell the cell, not its nucleus.
+
+    Raises
+    ------
+    LabelError
+        If the file is no collection of features.
+    """
+    for number, feature in enumerate(features_in(read_json(reading.path), reading.path), start=1):
+        where = f"feature {number}"
+        about = _about(feature)
+        try:
+            geometry = shape(feature["geometry"])
+        except _UNUSABLE:
+            reading.skip(where, "it has no usable geometry")
+            continue
+        found = shapely.get_coordinates(geometry)
+        if not len(found) or not np.isfinite(found).all():
+            reading.skip(where, "its geometry is empty or not finite")
+        elif isinstance(geometry, shapely.Point):
+            yield from reading.at(where, geometry.x, geometry.y, **about)
+        else:
+            placed = shapely.transform(
+                geometry, lambda xy: xy * reading.scale + reading.offset[::-1]
+            )
+            yield from reading.geometry(where, [placed], **about)
+
+
+_UNUSABLE = (KeyError, TypeError, AttributeError, ValueError, IndexError, ShapelyError)
+_KINDS: dict[object, Kind] = {"detection": "detection", "cell": "cell"}
+
+
+def _about(feature: dict[str, Any]) -> dict[str, Any]:
+    properties = feature.get("properties")
+    properties = properties if isinstance(properties, dict) else {}
+    name, colour = class_of({"properties": properties}, "")
+    return {
+        "id": _stated_id({"properties": properties}),
+        "class_name": name,
+        "colour": colour,
+        "kind": _KINDS.get(
+            properties.get("objectType", properties.get("object_type")), "annotation"
+        ),
+        "measurements": numbers_of(properties.get("measurements")),
+    }

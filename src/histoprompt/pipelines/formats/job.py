@@ -16,7 +16,19 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
 
-Format = Literal["tiles", "coco", "geojson", "labels"]
+Format = Literal[
+    "tiles",
+    "yolo-seg",
+    "yolo-box",
+    "geojson",
+    "cellvit",
+    "hovernet",
+    "coco",
+    "geoparquet",
+    "ome-zarr",
+    "hovernet-npy",
+    "labels",
+]
 ObjectType = Literal["annotation", "detection", "cell"]
 SplitBy = Literal["block", "slide"]
 FORMATS: tuple[str, ...] = get_args(Format)

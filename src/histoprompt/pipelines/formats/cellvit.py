@@ -1,0 +1,95 @@
+"""CellViT's ``cells.json``: ``{"wsi_metadata", "type_map", "cells": [{"contour", "type", ...}]}``.
+
+Contours and centroids are (x, y) pixel centres of level 0 (Hörst et al., Medical Image Analysis
+2024; TIO-IKIM/CellViT). Files with centroids alone (``cell_detection.json``) give points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import read_json
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
+from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour
+from histoprompt.pipelines.formats.job import ExportJob, Written
+from histoprompt.pipelines.formats.json_files import JsonListFile
+
+FILE = "cells.json"
+_HALF = 0.5
+
+
+def matches(path: Path) -> bool:
+    """Whether a file is of this kind."""
+    if not path.is_file() or path.suffix.lower() != ".json":
+        return False
+    with path.open("rb") as file:
+        start = file.read(65536)
+    return b'"cells"' in start and (b'"type_map"' in start or b'"wsi_metadata"' in start)
+
+
+def read(reading: Reading) -> Iterator[Annotation]:
+    """The cells of a file.
+
+    Raises
+    ------
+    LabelError
+        If it holds none.
+    """
+    data = read_json(reading.path)
+    cells = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(cells, list):
+        raise LabelError(f"{reading.path.name} has no list of cells.")
+    names = data.get("type_map")
+    for number, item in enumerate(cells, start=1):
+        where = f"cell {number}"
+        if not isinstance(item, dict):
+            reading.skip(where, "it is no table with a contour")
+            continue
+        about = {"class_name": _name(item.get("type"), names), "kind": "cell"}
+        centre = item.get("centroid")
+        if item.get("contour") is not None:
+            yield from read_contour(reading, where, item["contour"], **about)
+        elif isinstance(centre, list) and len(centre) == 2 and _numbers(centre):
+            yield from reading.at(where, centre[0] + _HALF, centre[1] + _HALF, **about)
+        else:
+            reading.skip(where, "it has neither a contour nor a centroid")
+
+
+def write(job: ExportJob) -> Written:
+    """Write ``cells.json``; an object in parts keeps its largest, and holes are filled."""
+    numbers = {item["name"]: item["id"] for item in job.class_list()}
+    slide = job.slide
+    head: dict[str, Any] = {
+        "wsi_metadata": {"name": slide.name, "base_mpp": slide.mpp, "shape": list(slide.shape)},
+        "type_map": {str(number): name for name, number in numbers.items()},
+        "provenance": job.provenance(),
+    }
+    with JsonListFile(job.folder / FILE, head, "cells") as file:
+        for done, (label, box, _) in enumerate(job.table.in_reading_order()):
+            job.task.step(done, len(job.table), "Writing contours")
+            contour = contours_of(job.labels, label, box)[0]
+            file.add(
+                {
+                    "bbox": [[round(box.r0), round(box.c0)], [round(box.r1), round(box.c1)]],
+                    "centroid": [(box.c0 + box.c1 - 1) / 2, (box.r0 + box.r1 - 1) / 2],
+                    "contour": contour,
+                    "type_prob": 1.0,
+                    "type": numbers[job.classes.of(label)],
+                }
+            )
+        file.finish({})
+    return Written((FILE,))
+
+
+def _name(kind: Any, names: Any) -> str:
+    if kind is None:
+        return ""
+    named = names.get(str(kind)) if isinstance(names, dict) else None
+    return str(named) if named else f"type {kind}"
+
+
+def _numbers(values: list[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

@@ -1,0 +1,62 @@
+"""Contours as lists of pixel centres, as OpenCV draws them and HoVer-Net and CellViT keep them.
+
+A contour that goes through the centres of the outermost pixels (whole numbers) encloses half a
+pixel less than the object on each side; it is widened by that when it is read. Contours written
+here run along the edges of pixels (halves), so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import shapely
+
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels.contours import Outline, outlines
+from histoprompt.core.labels.sources import LabelSource
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
+
+_HALF = 0.5
+
+
+def read_contour(reading: Reading, where: str, contour: Any, **about: Any) -> Iterator[Annotation]:
+    """The object of one contour of (x, y) pixel centres of the file."""
+    try:
+        points = np.asarray(contour, np.float64).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
+        reading.skip(where, "its contour is no list of points")
+        return
+    if not np.isfinite(points).all() or not len(points):
+        reading.skip(where, "its contour is no list of finite points")
+        return
+    whole = bool((points == np.floor(points)).all())
+    if whole:
+        yield from _widened(reading, where, points, about)
+    else:
+        yield from reading.outline(where, [points + _HALF], **about)
+
+
+def _widened(
+    reading: Reading, where: str, points: np.ndarray, about: dict[str, Any]
+) -> Iterator[Annotation]:
+    """The pixels whose centres a contour goes through, and those inside."""
+    line = shapely.Polygon(points) if len(points) >= 3 else shapely.MultiPoint(points)
+    shape = shapely.make_valid(line).buffer(_HALF, join_style="mitre", cap_style="square")
+    placed = shapely.transform(
+        shape, lambda xy: (xy + _HALF) * reading.scale + reading.offset[::-1]
+    )
+    yield from reading.geometry(where, [placed], **about)
+
+
+def contours_of(labels: LabelSource, label: int, box: Box) -> list[list[list[float]]]:
+    """The outer rings of an object as lists of (x, y), the largest first; holes are left out."""
+    mask = labels.read(box) == label
+    found = outlines(mask, (round(box.r0), round(box.c0)))
+    found.sort(key=_area, reverse=True)
+    return [outline.exterior[:, ::-1].tolist() for outline in found]
+
+
+def _area(outline: Outline) -> float:
+    return float(shapely.Polygon(outline.exterior).area)

@@ -1,0 +1,89 @@
+"""Multiple polygons as Grand Challenge writes them, and ASAP's XML; (x, y) in level-0 pixels.
+
+Grand Challenge: ``{"type": "Multiple polygons", "polygons": [{"name", "path_points"}]}`` with the
+class as name and points of (x, y, z). ASAP (Litjens, computationalpathologygroup/ASAP):
+``ASAP_Annotations`` with ``Annotation PartOfGroup`` and ``Coordinate Order X Y``; the group is the
+class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import read_json
+from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
+
+_POINTS = "Multiple points"
+
+
+def matches(path: Path) -> bool:
+    """Whether a file is of one of the two."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return b"<ASAP_Annotations" in start or (
+        b'"Multiple p' in start and path.suffix.lower() == ".json"
+    )
+
+
+def read(reading: Reading) -> Iterator[Annotation]:
+    """The polygons or points of a file.
+
+    Raises
+    ------
+    LabelError
+        If the file is of another kind.
+    """
+    if reading.path.suffix.lower() == ".xml":
+        yield from _asap(reading)
+        return
+    data = read_json(reading.path)
+    polygons = data.get("polygons", data.get("points")) if isinstance(data, dict) else None
+    if not isinstance(polygons, list):
+        raise LabelError(f"{reading.path.name} has no list of polygons or points.")
+    for number, item in enumerate(polygons, start=1):
+        where = f"object {number}"
+        if not isinstance(item, dict):
+            reading.skip(where, "it is no object with path_points")
+            continue
+        about: dict[str, Any] = {"class_name": str(item.get("name") or "").strip()}
+        point = item.get("point")
+        if isinstance(point, list) and len(point) >= 2:
+            # its points count from the middle of the first pixel, outlines here from its corner
+            yield from reading.at(where, point[0], point[1], **about)
+        else:
+            yield from reading.outline(where, [item.get("path_points")], **about)
+
+
+def _asap(reading: Reading) -> Iterator[Annotation]:
+    try:
+        root = ET.parse(reading.path).getroot()
+    except (ET.ParseError, UnicodeDecodeError, ValueError, OSError) as error:
+        raise LabelError(f"{reading.path.name} is not readable XML ({error}).") from error
+    colours = {g.get("Name"): colour_of(g.get("Color")) for g in root.iter("Group")}
+    for number, item in enumerate(root.iter("Annotation"), start=1):
+        where = f"annotation {number}"
+        group = item.get("PartOfGroup") or ""
+        about: dict[str, Any] = {"class_name": "" if group == "None" else group}
+        about["colour"] = colours.get(group)
+        try:
+            points = [
+                (int(c.get("Order", "0")), float(c.get("X", "")), float(c.get("Y", "")))
+                for c in item.iter("Coordinate")
+            ]
+        except ValueError:
+            reading.skip(where, "a coordinate is no number")
+            continue
+        xy = [p[1:] for p in sorted(points, key=lambda p: p[0])]
+        if item.get("Type") == "Dot" and xy:
+            yield from reading.at(where, *xy[0], **about)
+        elif item.get("Type") == "Rectangle" and len(xy) == 2:
+            (x0, y0), (x1, y1) = xy
+            yield from reading.outline(where, [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)]], **about)
+        else:
+            yield from reading.outline(where, [xy], **about)

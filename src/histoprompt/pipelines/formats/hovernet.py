@@ -1,0 +1,82 @@
+"""HoVer-Net's JSON of nuclei: ``{"mag", "nuc": {id: {"contour", "centroid", "bbox", "type"}}}``.
+
+Contours and centroids are (x, y) pixel centres at the magnification of ``mag`` (Graham et al.,
+Medical Image Analysis 2019; vqdang/hover_net). Types are numbers; ``type_names``, which the
+original has not, keeps the names of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import read_json
+from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
+from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour
+from histoprompt.pipelines.formats.job import ExportJob, Written
+from histoprompt.pipelines.formats.json_files import JsonListFile
+
+FILE = "nuclei.json"
+
+
+def matches(path: Path) -> bool:
+    """Whether a file is of this kind."""
+    if not path.is_file() or path.suffix.lower() != ".json":
+        return False
+    with path.open("rb") as file:
+        return b'"nuc"' in file.read(4096)
+
+
+def read(reading: Reading) -> Iterator[Annotation]:
+    """The nuclei of a file.
+
+    Raises
+    ------
+    LabelError
+        If it holds none.
+    """
+    data = read_json(reading.path)
+    nuclei = data.get("nuc") if isinstance(data, dict) else None
+    if not isinstance(nuclei, dict):
+        raise LabelError(f"{reading.path.name} has no table of nuclei under the key nuc.")
+    names = data.get("type_names")
+    for key, item in nuclei.items():
+        where = f"nucleus {str(key)[:20]}"
+        if not isinstance(item, dict):
+            reading.skip(where, "it is no table with a contour")
+            continue
+        about = {"id": whole(key), "class_name": _name(item.get("type"), names), "kind": "cell"}
+        yield from read_contour(reading, where, item.get("contour"), **about)
+
+
+def write(job: ExportJob) -> Written:
+    """Write ``nuclei.json``; an object in parts keeps its largest, and holes are filled."""
+    numbers = {item["name"]: item["id"] for item in job.class_list()}
+    names = {str(number): name for name, number in numbers.items()}
+    head: dict[str, Any] = {"mag": None, "type_names": names, "provenance": job.provenance()}
+    with JsonListFile(job.folder / FILE, head, "nuc", named=True) as file:
+        for done, (label, box, _) in enumerate(job.table.in_reading_order()):
+            job.task.step(done, len(job.table), "Writing contours")
+            contour = contours_of(job.labels, label, box)[0]
+            x, y = (sum(axis) / len(contour) for axis in zip(*contour, strict=True))
+            file.add_named(
+                str(label),
+                {
+                    "bbox": [[round(box.r0), round(box.c0)], [round(box.r1), round(box.c1)]],
+                    "centroid": [x, y],
+                    "contour": contour,
+                    "type_prob": 1.0,
+                    "type": numbers[job.classes.of(label)],
+                },
+            )
+        file.finish({})
+    return Written((FILE,))
+
+
+def _name(kind: Any, names: Any) -> str:
+    if kind is None:
+        return ""
+    named = names.get(str(kind)) if isinstance(names, dict) else None
+    return str(named) if named else f"type {kind}"
