@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
 from histoprompt.cli.options import keep_inputs
+from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
@@ -22,8 +22,7 @@ def add(classify: argparse.ArgumentParser) -> None:
     fit.add_argument("--cells", required=True, type=Path, metavar="CSV", help="of `count`")
     fit.add_argument("--labels", required=True, type=Path, metavar="CSV", help="id and class")
     fit.add_argument("--out", required=True, type=Path, metavar="FILE")
-    methods = ("auto", "logistic", "prototype", "forest")
-    fit.add_argument("--method", default="auto", choices=methods, help="default: %(default)s")
+    add_parameters(fit, TrainParams)
     fit.add_argument("--classes", metavar="A,B", help="classes that must have an example")
     fit.set_defaults(run=_fit)
     apply = actions.add_parser("apply", help="give cells their classes")
@@ -38,7 +37,7 @@ def _fit(args: argparse.Namespace) -> None:
     cells = read_cells(args.cells)
     labels = read_cell_labels(args.labels, cells)
     wanted = [name.strip() for name in (args.classes or "").split(",") if name.strip()]
-    fit = Trainer(cells, replace(TrainParams(), method=args.method)).fit(labels, wanted)
+    fit = Trainer(cells, read_parameters(TrainParams, args)).fit(labels, wanted)
     write_classifier(args.out, fit.classifier)
     for warning in fit.warnings:
         say(f"Note: {warning}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from histoprompt.core.parameters import ParameterField, fields_of
+from histoprompt.core.text.typed_numbers import parse_number
 
 P = TypeVar("P")
 
@@ -29,12 +30,12 @@ def add_parameters(
         if one.kind is bool:
             action = argparse.BooleanOptionalAction if one.default else "store_true"
             parser.add_argument(
-                one.option, dest=one.name, action=action, default=one.default, help=_help(one)
+                one.option, dest=_dest(one), action=action, default=one.default, help=_help(one)
             )
         else:
             parser.add_argument(
                 one.option,
-                dest=one.name,
+                dest=_dest(one),
                 default=one.default,
                 type=_reader(one),
                 choices=None if one.many else (one.choices or None),
@@ -64,7 +65,12 @@ def read_parameters(
     HistopromptError
         If a value cannot be.
     """
-    return params(**{one.name: getattr(args, one.name) for one in _wanted(params, skip)}, **given)
+    return params(**{one.name: getattr(args, _dest(one)) for one in _wanted(params, skip)}, **given)
+
+
+def _dest(one: ParameterField) -> str:
+    """Where the argument's value is kept: two sets of parameters may have a field of one name."""
+    return one.option.removeprefix("--").replace("-", "_")
 
 
 def _wanted(params: type, skip: Container[str]) -> Iterator[ParameterField]:
@@ -83,7 +89,8 @@ def _reader(one: ParameterField) -> Callable[[str], Any]:
         return value
 
     def _one(text: str) -> Any:
-        return one.kind(text.strip())
+        # in a list commas stand between numbers, elsewhere one may be a decimal comma
+        return parse_number(text) if one.kind is float and not one.many else one.kind(text.strip())
 
     return read
 

@@ -11,12 +11,11 @@ from histoprompt.cli.options import (
     add_mpp,
     add_trust_size,
     number,
-    positive,
     region_of,
 )
+from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.errors import PromptError
 from histoprompt.core.formats.naming import result_name
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.slides.slide import Slide
@@ -29,7 +28,6 @@ from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import chain, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
 from histoprompt.pipelines.text.mark_file import read_marks
-from histoprompt.pipelines.text.queries import TEMPLATES
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import Scored, finish, write_scored
 from histoprompt.pipelines.text.score import score
@@ -61,14 +59,9 @@ def add(score: argparse.ArgumentParser) -> None:
 
 
 def _add_scoring(score: argparse.ArgumentParser) -> None:
-    default = ScoreParams()
     score.add_argument("--threshold", type=number, metavar="T", help="0 to 1; regions are above it")
     score.add_argument("--marks", type=Path, metavar="CSV", help="tiles marked yes and no")
-    score.add_argument("--templates", default=default.templates, choices=tuple(TEMPLATES))
-    score.add_argument("--temperature", type=positive, default=1.0, metavar="X")
-    score.add_argument("--scales", default="1", metavar="1,2", help="how much a tile sees")
-    score.add_argument("--overlap", type=int, default=1, metavar="N", help="cells a tile")
-    score.add_argument("--seen-at", type=positive, default=None, metavar="X", help="um/px")
+    add_parameters(score, ScoreParams)
     score.add_argument("--least-tiles", type=int, default=1, metavar="N", help="of a region")
 
 
@@ -77,21 +70,15 @@ def _add_counting(score: argparse.ArgumentParser) -> None:
     score.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
     score.add_argument("--cell-text", action="append", default=[], metavar="WORDS")
     add_trust(score)
-    score.add_argument("--cells-as", default="crop", choices=("crop", "tokens"))
+    add_parameters(score, CellTexts)
 
 
 def _score(args: argparse.Namespace) -> int:
     if args.count:
         agree_to_program(args.segmenter, None, accepted=args.trust_program)
     job = ScoreJob(ModelManager(device=args.device), registry.card(args.model), args.weights)
-    params = ScoreParams(
-        texts=tuple(args.text),
-        contrasts=tuple(args.contrast),
-        templates=args.templates,
-        temperature=args.temperature,
-        scales=_numbers(args.scales),
-        overlap=args.overlap,
-        mpp=args.seen_at or 0.0,
+    params = read_parameters(
+        ScoreParams, args, texts=tuple(args.text), contrasts=tuple(args.contrast)
     )
     taken: list[Path] = []
 
@@ -134,7 +121,7 @@ def _score_slide(
 def _count(
     slide: Slide, found: Scored, job: ScoreJob, folder: Path, args: argparse.Namespace
 ) -> None:
-    texts = CellTexts(tuple(args.cell_text), args.templates, way=args.cells_as)
+    texts = read_parameters(CellTexts, args, texts=tuple(args.cell_text), templates=args.templates)
     choice = CountChoice(segmenter=args.segmenter, device=args.device)
     chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
     write_counts(folder, chained.counts)
@@ -144,10 +131,3 @@ def _count(
     tell(f"count kept to go on with: {folder_bytes(kept) / 1e6:.2f} MB in {kept}")
     if args.cell_text:
         say("note: cells were told apart by words alone; look at some before you count on them.")
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(v) for v in text.split(","))
-    except ValueError as error:
-        raise PromptError(f"--scales must be numbers such as 1,2; not {text!r}.") from error

@@ -13,26 +13,23 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
-from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, Report
 from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
 from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.formats.catalogue import file_format
 
-_TITLES = {
-    "tiles": "Image and mask tiles",
-    "coco": "COCO (RLE and polygons)",
-    "geojson": "QuPath GeoJSON",
-    "labels": "Label TIFF",
-}
+# Which rows concern which formats; the others concern all of them.
+_TILED = {"tile_size", "mpp", "val_share", "test_share", "split_by", "block_tiles", "empty_share"}
+_OUTLINED = {"simplify"}
 
 
 class ExportDock(Dock):
@@ -50,24 +47,12 @@ class ExportDock(Dock):
         ExportError
             If the shares add up to more than 1.
         """
-        return replace(
-            ExportParams(),
-            format=FORMATS[self._format.currentIndex()],
-            default_class=self._default.text().strip() or ExportParams().default_class,
-            tile_size=self._tile.value(),
-            mpp=self._mpp.value(),
-            val_share=self._val.value(),
-            test_share=self._test.value(),
-        )
+        return replace(self._rows.value(), format=FORMATS[self._format.currentIndex()])
 
     def set_value(self, params: ExportParams) -> None:
         """Show these values in the rows."""
         self._format.setCurrentIndex(FORMATS.index(params.format))
-        self._default.setText(params.default_class)
-        self._tile.setValue(params.tile_size)
-        self._mpp.setValue(params.mpp)
-        self._val.setValue(params.val_share)
-        self._test.setValue(params.test_share)
+        self._rows.set_value(params)
 
     def run(self) -> None:
         """Export in the background."""
@@ -138,23 +123,16 @@ class ExportDock(Dock):
         self._on_format()
 
     def _form(self) -> QFormLayout:
-        self._format, self._folder, self._default = QComboBox(), QLineEdit(), QLineEdit()
-        self._format.addItems([_TITLES[name] for name in FORMATS])
+        self._format, self._folder = QComboBox(), QLineEdit()
+        self._format.addItems([file_format(name).title for name in FORMATS])
         self._folder.setPlaceholderText("a new folder")
         self._browse = QPushButton("...", toolTip="Choose a folder")
-        self._tile = WholeBox(minimum=32, maximum=4096, singleStep=64, suffix=" px")
-        self._mpp = NumberBox(decimals=4, maximum=100.0, singleStep=0.05, suffix=" µm/px")
-        self._mpp.setSpecialValueText("as the slide")
-        self._val, self._test = _share(), _share()
+        self._browse.setAccessibleName("Choose a folder")
+        self._rows = ParameterForm(ExportParams(), skip={"format"})
         form = QFormLayout()
         form.addRow("Format", self._format)
         form.addRow("Folder", row(self._folder, self._browse))
-        form.addRow("Class if none given", self._default)
-        form.addRow("Tile side", self._tile)
-        form.addRow("Pixel size", self._mpp)
-        form.addRow("Share for validation", self._val)
-        form.addRow("Share for test", self._test)
-        self._of_tiles: tuple[QWidget, ...] = (self._tile, self._mpp, self._val, self._test)
+        form.addRow(self._rows)
         return form
 
     # -- what happens ------------------------------------------------------------------------
@@ -165,9 +143,15 @@ class ExportDock(Dock):
             self._folder.setText(name)
 
     def _on_format(self) -> None:
-        tiled = FORMATS[self._format.currentIndex()] in ("tiles", "coco")
-        for widget in self._of_tiles:
-            widget.setEnabled(tiled)
+        chosen = file_format(FORMATS[self._format.currentIndex()])
+        fits = {"default_class"}
+        if chosen.tiled:
+            fits |= _TILED
+        if "outlines" in chosen.holds or chosen.name == "coco":
+            fits |= _OUTLINED
+        if chosen.name == "geojson":
+            fits |= {"object_type"}
+        self._rows.enable(fits)
 
     def _on_layers(self, _: object = None) -> None:
         """Offer the images there are; a lone one is taken at once."""
@@ -206,7 +190,3 @@ class ExportDock(Dock):
 
     def _say(self, text: str) -> None:
         self.report.say(text)
-
-
-def _share() -> NumberBox:
-    return NumberBox(decimals=2, maximum=0.9, singleStep=0.05)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from magicgui.widgets import Widget, create_widget
+from magicgui.widgets import create_widget
+from psygnal import Signal as PlainSignal
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
 from histoprompt.core.parameters import ParameterField, fields_of
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class ParameterForm(QWidget, Generic[P]):
         super().__init__()
         self._params = params
         self._fields = {f.name: f for f in fields_of(type(params)) if f.name not in skip}
-        self._rows: dict[str, Widget] = {n: _row(f) for n, f in self._fields.items()}
+        self._rows: dict[str, Any] = {n: _row(f) for n, f in self._fields.items()}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         simple, advanced = QFormLayout(), QFormLayout()
@@ -94,7 +96,51 @@ class ParameterForm(QWidget, Generic[P]):
         self.changed.emit()
 
 
-def _row(field: ParameterField) -> Widget:
+class _NumberRow:
+    """A box for numbers of ours, which takes a decimal comma, as magicgui's widgets are used."""
+
+    changed = PlainSignal(object)
+
+    def __init__(self, field: ParameterField) -> None:
+        about = field.about
+        low, high = max(about.low, _LOWEST), min(about.high, _HIGHEST)
+        self.native: QWidget
+        if field.kind is int:
+            box = WholeBox(minimum=int(low), maximum=int(high))
+        else:
+            box = NumberBox(decimals=_DECIMALS, minimum=low, maximum=high)
+            # a twentieth of a small range, else one: presses of an arrow should be few
+            box.setSingleStep(0.05 if field.default <= 2 else 1.0)
+        box.setSpecialValueText(about.special)
+        box.setKeyboardTracking(False)
+        box.valueChanged.connect(self._on_value)
+        self.native = self._box = box
+
+    @property
+    def value(self) -> Any:
+        """What the box shows."""
+        return self._box.value()
+
+    @value.setter
+    def value(self, value: float) -> None:
+        self._box.setValue(value)
+
+    def _on_value(self, value: float) -> None:
+        self.changed.emit(value)
+
+
+def _row(field: ParameterField) -> Any:
+    widget = _NumberRow(field) if _is_number(field) else _made_by_magicgui(field)
+    widget.native.setToolTip(field.about.help)
+    widget.native.setAccessibleName(field.title)
+    return widget
+
+
+def _is_number(field: ParameterField) -> bool:
+    return field.kind in (int, float) and not (field.many or field.optional or field.choices)
+
+
+def _made_by_magicgui(field: ParameterField) -> Any:
     options: dict[str, Any] = {}
     kind: Any = field.kind
     if field.kind is Path and not field.many:
@@ -105,30 +151,7 @@ def _row(field: ParameterField) -> Widget:
         options["choices"] = list(field.choices)
         if field.optional:
             options["choices"] = [("", None), *((c, c) for c in field.choices)]
-    elif field.kind in (int, float):
-        options |= _limits(field)
-    widget = create_widget(
-        name=field.name, annotation=kind, options=options, label=field.about.label
-    )
-    native = widget.native
-    native.setToolTip(field.about.help)
-    native.setAccessibleName(field.title)
-    if hasattr(native, "setKeyboardTracking"):
-        native.setKeyboardTracking(False)
-    if hasattr(native, "setDecimals"):
-        native.setDecimals(_DECIMALS)
-    if field.about.special and hasattr(native, "setSpecialValueText"):
-        native.setSpecialValueText(field.about.special)
-    return widget
-
-
-def _limits(field: ParameterField) -> dict[str, Any]:
-    low, high = max(field.about.low, _LOWEST), min(field.about.high, _HIGHEST)
-    if field.kind is int:
-        return {"min": int(low), "max": int(high), "step": None}
-    # a twentieth of a small range, else one: presses of an arrow should be few
-    step = 0.05 if high - low <= 100 and field.default <= 2 else 1.0
-    return {"min": low, "max": high, "step": step}
+    return create_widget(name=field.name, annotation=kind, options=options, label=field.about.label)
 
 
 def _label(field: ParameterField) -> QLabel:
@@ -153,7 +176,7 @@ def _shown(field: ParameterField, value: Any) -> Any:
     return value
 
 
-def _value(field: ParameterField, row: Widget) -> Any:
+def _value(field: ParameterField, row: Any) -> Any:
     """The value that a row shows."""
     shown: Any = row.value
     if field.many:

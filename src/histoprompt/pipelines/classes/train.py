@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError
+from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.classes.classifiers import (
     FewShotClassifier,
     Float,
@@ -49,13 +50,53 @@ class TrainParams:
         Cosine from which two examples of different classes are pointed out.
     """
 
-    method: Annotated[Literal["auto", "logistic", "prototype", "forest"], {"label": "Method"}] = (
-        "auto"
-    )
-    strength: Annotated[float, {"min": 1e-3, "max": 100.0}] = 0.05
-    margin: Annotated[float, {"min": 0.0, "max": 0.9, "label": "Least margin"}] = 0.1
-    percentile: Annotated[float, {"min": 50.0, "max": 100.0}] = 99.0
-    alike: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.9
+    method: Annotated[
+        Literal["auto", "logistic", "prototype", "forest"],
+        Parameter("Method", "How classes are learnt from the labelled cells."),
+    ] = "auto"
+    strength: Annotated[
+        float,
+        Parameter(
+            "Strength",
+            "How freely a logistic regression may follow its examples.",
+            low=1e-3,
+            high=100.0,
+            advanced=True,
+        ),
+    ] = 0.05
+    margin: Annotated[
+        float,
+        Parameter(
+            "Unsure within",
+            "A cell is unsure if its two likeliest classes are closer than this.",
+            low=0.0,
+            high=0.9,
+        ),
+    ] = 0.1
+    percentile: Annotated[
+        float,
+        Parameter(
+            "Unlike all examples beyond",
+            "Per cent of the examples that are nearer to their nearest other one.",
+            low=50.0,
+            high=100.0,
+            unit="%",
+            advanced=True,
+        ),
+    ] = 99.0
+    alike: Annotated[
+        float,
+        Parameter(
+            "Examples too alike from",
+            "Cosine from which two examples of different classes are pointed out.",
+            low=0.0,
+            high=1.0,
+            advanced=True,
+        ),
+    ] = 0.9
+
+    def __post_init__(self) -> None:
+        check(self, LabelError)
 
 
 @dataclass(frozen=True, eq=False)

@@ -241,7 +241,8 @@ def read(reading: Reading) -> Iterator[Annotation]:
         where = f"feature {number}"
         about = _about(feature)
         try:
-            geometry = shape(feature["geometry"])
+            with np.errstate(invalid="ignore"):  # looked at below
+                geometry = shape(feature["geometry"])
         except _UNUSABLE:
             reading.skip(where, "it has no usable geometry")
             continue

@@ -12,6 +12,7 @@ from histoprompt.core.errors import ExportError
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
+from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
@@ -62,33 +63,64 @@ class ExportParams:
         Level-0 pixels a polygon may stray from the outline of the pixels; 0 keeps it exact.
     """
 
-    format: Annotated[Format, {"label": "Format"}] = "tiles"
-    default_class: Annotated[str, {"label": "Class of unnamed objects"}] = DEFAULT_CLASS
-    tile_size: Annotated[int, {"label": "Tile size (px)", "min": 32, "max": 8192}] = 512
-    mpp: Annotated[float, {"label": "Tile um/px (0: as scanned)", "min": 0.0, "max": 100.0}] = 0.0
-    empty_share: Annotated[float, {"label": "Share of empty tiles", "min": 0.0, "max": 0.9}] = 0.0
-    split_by: Annotated[SplitBy, {"label": "Split by"}] = "block"
-    block_tiles: Annotated[int, {"label": "Tiles a block", "min": 1, "max": 1000}] = 4
-    val_share: Annotated[float, {"label": "Validation share", "min": 0.0, "max": 1.0}] = 0.1
-    test_share: Annotated[float, {"label": "Test share", "min": 0.0, "max": 1.0}] = 0.1
-    object_type: Annotated[ObjectType, {"label": "QuPath object type"}] = "annotation"
-    simplify: Annotated[float, {"label": "Simplify (px)", "min": 0.0, "max": 100.0}] = 0.0
+    format: Annotated[Format, Parameter("Format")] = "tiles"
+    default_class: Annotated[
+        str, Parameter("Class if none given", "Class of objects that were given none.")
+    ] = DEFAULT_CLASS
+    tile_size: Annotated[int, Parameter("Tile side", unit="px", low=32, high=8192)] = 512
+    mpp: Annotated[
+        float,
+        Parameter(
+            "Pixel size of tiles",
+            "Microns per pixel of the tiles; 0 takes the slide's own pixels.",
+            low=0.0,
+            high=100.0,
+            unit="µm/px",
+            special="as the slide",
+            option="tile-mpp",
+        ),
+    ] = 0.0
+    val_share: Annotated[float, Parameter("Share for validation", low=0.0, high=1.0)] = 0.1
+    test_share: Annotated[float, Parameter("Share for test", low=0.0, high=1.0)] = 0.1
+    split_by: Annotated[
+        SplitBy,
+        Parameter(
+            "Split by",
+            "What goes to one set as a whole: blocks of neighbouring tiles, or the slide.",
+            advanced=True,
+        ),
+    ] = "block"
+    block_tiles: Annotated[
+        int, Parameter("Tiles along a block", low=1, high=1000, advanced=True)
+    ] = 4
+    empty_share: Annotated[
+        float,
+        Parameter(
+            "Share of empty tiles",
+            "Share of tiles without any object among all tiles.",
+            low=0.0,
+            high=0.9,
+            advanced=True,
+        ),
+    ] = 0.0
+    object_type: Annotated[
+        ObjectType,
+        Parameter("QuPath object type", "What QuPath makes of the objects.", advanced=True),
+    ] = "annotation"
+    simplify: Annotated[
+        float,
+        Parameter(
+            "Simplify outlines",
+            "Level-0 pixels that a polygon may stray from the outline; 0 keeps it exact.",
+            low=0.0,
+            high=100.0,
+            unit="px",
+            advanced=True,
+        ),
+    ] = 0.0
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise ExportError(f"There is no format {self.format!r}; take {', '.join(FORMATS)}.")
-        for name, low, high in (
-            ("tile_size", 32, 8192),
-            ("mpp", 0, 100),
-            ("empty_share", 0, 0.9),
-            ("block_tiles", 1, 1000),
-            ("val_share", 0, 1),
-            ("test_share", 0, 1),
-            ("simplify", 0, 100),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ExportError(f"{name} is {value}; it must lie in {low} ... {high}.")
+        check(self, ExportError)
         if self.val_share + self.test_share > 1:
             raise ExportError(
                 f"Validation and test shares of {self.val_share} and {self.test_share} "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import MissingMppError, ModelError, PromptError
 from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
@@ -57,11 +58,60 @@ class CellTexts:
 
     texts: tuple[str, ...] = ()
     templates: str = "conch"
-    way: Annotated[Way, {"label": "Cells are seen as"}] = "crop"
-    margin: Annotated[float, {"min": 1.0, "max": 8.0, "label": "Crop over diameter"}] = 1.75
-    least_um: Annotated[float, {"min": 1.0, "max": 200.0, "label": "Least crop (um)"}] = 16.0
-    doubt: Annotated[float, {"min": 0.0, "max": 1.0, "label": "Unsure below"}] = 0.1
-    temperature: Annotated[float, {"min": 0.01, "max": 100.0, "label": "Temperature"}] = 1.0
+    way: Annotated[
+        Way,
+        Parameter(
+            "Cells seen as", "A picture of each cell, or its part of a tile.", option="cells-as"
+        ),
+    ] = "crop"
+    margin: Annotated[
+        float,
+        Parameter(
+            "Crop over diameter",
+            "Side of a cell's picture over its diameter.",
+            low=1.0,
+            high=8.0,
+            advanced=True,
+            option="cell-margin",
+        ),
+    ] = 1.75
+    least_um: Annotated[
+        float,
+        Parameter(
+            "Smallest crop",
+            "Side of the smallest picture of a cell in microns.",
+            low=1.0,
+            high=200.0,
+            unit="µm",
+            advanced=True,
+            option="cell-crop-um",
+        ),
+    ] = 16.0
+    doubt: Annotated[
+        float,
+        Parameter(
+            "Unsure within",
+            "A cell whose two best texts are closer than this is unsure.",
+            low=0.0,
+            high=1.0,
+            advanced=True,
+            option="cell-doubt",
+        ),
+    ] = 0.1
+    temperature: Annotated[
+        float,
+        Parameter(
+            "Soften scores by",
+            "As for tiles, for the texts of cells.",
+            low=0.01,
+            high=100.0,
+            advanced=True,
+            option="cell-temperature",
+        ),
+    ] = 1.0
+
+    def __post_init__(self) -> None:
+        check(self, PromptError)
 
 
 def score_cells(

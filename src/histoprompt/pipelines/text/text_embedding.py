@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import PromptError
+from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer
@@ -54,11 +55,53 @@ class ScoreParams:
 
     texts: tuple[str, ...] = ()
     contrasts: tuple[str, ...] = ()
-    templates: str = "conch"
-    temperature: Annotated[float, {"min": 0.01, "max": 100.0, "label": "Temperature"}] = 1.0
-    scales: tuple[float, ...] = (1.0,)
-    overlap: Annotated[int, {"min": 1, "max": 8, "label": "Cells a tile"}] = 1
-    mpp: Annotated[float, {"min": 0.0, "max": 16.0, "label": "Shown at (um/px)"}] = 0.0
+    templates: Annotated[
+        str,
+        Parameter(
+            "Word put as",
+            "Sentences that a text is put into, as published with these models.",
+            choices=tuple(TEMPLATES),
+        ),
+    ] = "conch"
+    temperature: Annotated[
+        float,
+        Parameter(
+            "Soften scores by",
+            "1 leaves scores as they are; more draws them together, less pulls them apart.",
+            low=0.01,
+            high=100.0,
+        ),
+    ] = 1.0
+    scales: Annotated[
+        tuple[float, ...],
+        Parameter(
+            "Each tile",
+            "How much a tile sees, in tiles: 1,2 also looks at its surroundings.",
+            low=0.25,
+            high=16.0,
+        ),
+    ] = (1.0,)
+    overlap: Annotated[
+        int,
+        Parameter(
+            "Steps per tile",
+            "2 makes the map twice as fine, with four times the tiles.",
+            low=1,
+            high=8,
+        ),
+    ] = 1
+    mpp: Annotated[
+        float,
+        Parameter(
+            "Seen at",
+            "Microns per pixel at which tiles are seen.",
+            low=0.0,
+            high=16.0,
+            unit="µm/px",
+            special="as the model says",
+            option="seen-at",
+        ),
+    ] = 0.0
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -68,17 +111,9 @@ class ScoreParams:
         PromptError
             If a number is out of its range or the templates are unknown.
         """
-        if self.templates not in TEMPLATES:
-            known = ", ".join(TEMPLATES)
-            raise PromptError(f"There are no templates {self.templates!r}; there are {known}.")
-        if not 0.01 <= self.temperature <= 100:
-            raise PromptError(f"A temperature of {self.temperature} is not between 0.01 and 100.")
-        if not self.scales or not all(0.25 <= s <= 16 for s in self.scales):
-            raise PromptError(f"Scales lie between 0.25 and 16, such as 1,2; not {self.scales}.")
-        if not 1 <= self.overlap <= 8 or self.mpp < 0:
-            raise PromptError(
-                f"Cells a tile lie between 1 and 8, not {self.overlap}, and um/px is not below 0."
-            )
+        check(self, PromptError)
+        if not self.scales:
+            raise PromptError("There is no scale: give one or more, such as 1,2.")
 
 
 @dataclass(frozen=True, eq=False)
