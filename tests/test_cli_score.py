@@ -90,7 +90,6 @@ def test_several_slides_get_a_folder_each(picture, tmp_path):
         (("--region", "0,0,10,9000"), "outside"),
         (("--region", "0,470,100,512"), "No tissue"),
         (("--threshold", "7"), "between 0 and 1"),
-        (("--scales", "1,x"), "--scales"),
         (("--marks", "nowhere.csv"), "cannot be read"),
         (("--model", "litemedsam"), "role text"),
         (("--model", "none"), "no model"),
@@ -102,6 +101,21 @@ def test_mistakes_are_one_line(picture, tmp_path, capsys, more, said):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--scales", "1,x"), "--scales: '1,x' is not a number"),
+        (("--scales", "1,99"), "lie between 0.25 and 16"),
+        (("--overlap", "9"), "lie between 1 and 8"),
+    ],
+)
+def test_values_that_cannot_be_are_wrong_usage(picture, tmp_path, capsys, more, said):
+    with pytest.raises(SystemExit) as caught:
+        run(picture, tmp_path / "out", *more)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_picture_without_scale_is_refused(picture, tmp_path, capsys):
