@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +35,10 @@ def drawn(shares: Sequence[Share], rng: Rng) -> Pooled:
 def turned(pooled: Pooled, rng: Rng) -> Pooled:
     """The sample turned and flipped at random."""
     s = pooled.sample
-    image, labels, known, depth = dihedral(rng, s.image, s.labels, s.known, pooled.depth)
-    return Pooled(Sample(image, labels, known, s.source), depth)  # type: ignore[arg-type]
+    parted = s.known if s.parted is None else s.parted
+    arrays: list[Any] = dihedral(rng, s.image, s.labels, s.known, parted, pooled.depth)
+    image, labels, known, apart, depth = arrays
+    return Pooled(Sample(image, labels, known, s.source, apart), depth)
 
 
 def changed_light(image: Rgb, rng: Rng) -> torch.Tensor:

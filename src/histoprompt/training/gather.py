@@ -17,6 +17,7 @@ from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb, Rng
 from histoprompt.training.data import (
     FIELD,
+    MPP,
     Annotated,
     Sample,
     dihedral,
@@ -25,7 +26,6 @@ from histoprompt.training.data import (
 )
 from histoprompt.training.pool import Recipe
 
-MPP = 0.25
 STAINED_KINDS = frozenset({"stained", "export"})
 
 
@@ -119,21 +119,34 @@ def noisy_view(sample: Sample, rng: Rng) -> Sample:
     return Sample(turned[0], turned[1], turned[2], sample.source)
 
 
-def recipes(
-    items: Sequence[Annotated], real: Sequence[RealField], config: PoolConfig, seed: int
+def stained_recipes(
+    items: Sequence[Annotated], variants: int, salt: tuple[int, ...]
 ) -> list[Recipe]:
-    """Samples of annotated images: stained ones restained, all kinds put into tissue, and glass."""
+    """Fields of stained images, each restained and scaled several times."""
     stained = [i for i in items if i.kind in STAINED_KINDS]
-    wanted = [
-        ("stained", len(stained) * config.variants, _Stained(stained)),
-        ("made", config.made, _Made(items, real)),
-        ("empty", config.empty, _Empty(real)),
-    ]
+    name = "-".join(str(s) for s in salt)
     return [
-        Recipe(f"{name}-{k:05d}", partial(make, k, _seeded(seed, salt, k)))
-        for salt, (name, count, make) in enumerate(wanted)
-        for k in range(count)
+        Recipe(f"stained-{name}-{k:05d}", partial(_Stained(stained), k, _seeded(*salt, k)))
+        for k in range(len(stained) * variants)
     ]
+
+
+def made_recipes(
+    items: Sequence[Annotated], real: Sequence[RealField], config: PoolConfig, seed: int
+) -> tuple[list[Recipe], list[Recipe]]:
+    """Nuclei of all kinds of images put into tissue; and tissue and glass without nuclei."""
+    sure = [i for i in items if not i.silver]
+    made, empty = _Made(sure, real), _Empty(real)
+    return (
+        [
+            Recipe(f"made-{seed}-{k:05d}", partial(made, k, _seeded(seed, 1001, k)))
+            for k in range(config.made)
+        ],
+        [
+            Recipe(f"empty-{seed}-{k:05d}", partial(empty, k, _seeded(seed, 1002, k)))
+            for k in range(config.empty)
+        ],
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,10 @@ from histoprompt.training.batch import Share
 from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
 from histoprompt.training.evaluate import Outcome, choose_decoding, predict_maps
 from histoprompt.training.gather import PoolConfig
+from histoprompt.training.imagenet import pretrained_encoder
 from histoprompt.training.loop import blended
 from histoprompt.training.pool import make_all
+from histoprompt.training.sets import SetConfig, members, parted
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
 from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
 
@@ -49,7 +51,9 @@ class TrainConfig:
     Attributes
     ----------
     data : tuple of Path
-        Folders with annotated images, see `annotated_in`.
+        Folders with annotated images of which nothing more is known, see `annotated_in`.
+    sets : tuple of SetConfig
+        Folders of which more is known, each with its own split.
     out : Path
         Weights to write (.safetensors).
     work : Path
@@ -61,9 +65,12 @@ class TrainConfig:
     real_fields : int
         Fields taken from each.
     held_out : str
-        Background group kept for choosing the decoding; every fifth image where there is none.
-    real_weight : float
-        How often real fields are drawn beside annotated ones, whose weight is 1.
+        Group of `data` kept for choosing the decoding; every fifth image where there is none.
+    real_weight, made_weight : float
+        How often real fields, and nuclei put into tissue, are drawn beside annotated ones, whose
+        weight is 1.
+    teacher : Path or None
+        Heads that label real fields from the beginning; without it the network does so half-way.
     start : Path or None
         Heads to go on from; fresh ones if None.
     keep : float
@@ -74,14 +81,17 @@ class TrainConfig:
         Where networks run.
     """
 
-    data: tuple[Path, ...]
     out: Path
     work: Path
+    data: tuple[Path, ...] = ()
+    sets: tuple[SetConfig, ...] = ()
     real: tuple[Path, ...] = ()
     real_mpp: float | None = None
     real_fields: int = 40
     held_out: str = "pink"
     real_weight: float = 0.6
+    made_weight: float = 1.0
+    teacher: Path | None = None
     start: Path | None = None
     keep: float = 0.5
     threads: int = 2
@@ -95,9 +105,9 @@ class TrainConfig:
     def going_on(cls, data: Sequence[Path], out: Path, start: Path) -> TrainConfig:
         """A short training on a user's own images, from heads that know nuclei already."""
         return cls(
-            tuple(data),
             out,
             out.with_name(out.stem + "-work"),
+            tuple(data),
             start=start,
             pool=PoolConfig(variants=12, made=200, empty=20),
             nuclei=NucleiConfig(steps=300, rate=4e-4),
@@ -125,12 +135,16 @@ def read_config(path: Path) -> TrainConfig:
 
 def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     out = dict(table)
-    for name in ("out", "work", "start"):
+    for name in ("out", "work", "start", "teacher"):
         if name in out:
             out[name] = base / out[name]
     for name in ("data", "real"):
         if name in out:
             out[name] = tuple(base / p for p in out[name])
+    out["sets"] = tuple(
+        SetConfig(**{**one, "folder": base / one["folder"], "held_out": tuple(one["held_out"])})
+        for one in table.get("sets", [])
+    )
     tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}
     for name, kind in tables.items():
         if name in out:
@@ -160,7 +174,7 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    learnt, checked = split([i for d in config.data for i in annotated_in(d)], config.held_out)
+    learnt, checked = splits(config)
     real = _real(config)
     shares = _annotated_shares(learnt, real, config, task)
     held = [plain_field(i) for i in checked]
@@ -168,9 +182,11 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     cells, prompt = _networks(config, start)
     before = None if start is None else choose_decoding(cells, held, [start.params])[1]
 
+    if real and config.teacher:
+        shares = [*shares, _real_share(_taught(config.teacher), real, config, task)]
     curve = config.work / "nuclei-1.csv"
     fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    if real:
+    if real and not config.teacher:
         shares = [*shares, _real_share(cells, real, config, task)]
         curve = config.work / "nuclei-2.csv"
         fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
@@ -212,6 +228,23 @@ def split(
     return learnt, held
 
 
+def splits(config: TrainConfig) -> tuple[list[tuple[list[Annotated], float, int]], list[Annotated]]:
+    """Images to learn from, a list for each set with its weight and variants, and those kept."""
+    learnt: list[tuple[list[Annotated], float, int]] = []
+    held: list[Annotated] = []
+    for one in config.sets:
+        more, kept = parted(members(one), one.held_out)
+        learnt.append((more, one.weight, one.variants))
+        held += kept
+    if config.data:
+        more, kept = split([i for d in config.data for i in annotated_in(d)], config.held_out)
+        learnt.append((more, 1.0, config.pool.variants))
+        held += kept
+    if not held:
+        raise LabelError("Training needs images to check on: name groups that are held out.")
+    return learnt, held
+
+
 def _real(config: TrainConfig) -> list[gather.RealField]:
     rng = np.random.default_rng(config.seed)
     return [
@@ -222,11 +255,21 @@ def _real(config: TrainConfig) -> list[gather.RealField]:
 
 
 def _annotated_shares(
-    items: Sequence[Annotated], real: Sequence[gather.RealField], config: TrainConfig, task: Task
+    learnt: Sequence[tuple[list[Annotated], float, int]],
+    real: Sequence[gather.RealField],
+    config: TrainConfig,
+    task: Task,
 ) -> list[Share]:
-    wanted = gather.recipes(items, real, config.pool, config.seed)
-    paths = make_all(wanted, config.work / "pool", task, "making training fields")
-    return [Share(paths)]
+    """A share for each set, and one for nuclei put into tissue and for glass."""
+    pool, text = config.work / "pool", "making training fields"
+    shares = []
+    for number, (items, weight, variants) in enumerate(learnt):
+        wanted = gather.stained_recipes(items, variants, (config.seed, number))
+        shares.append(Share(make_all(wanted, pool, task, text), weight))
+    items = [i for part, _, _ in learnt for i in part]
+    made, empty = gather.made_recipes(items, real, config.pool, config.seed)
+    shares.append(Share(make_all(made, pool, task, text), config.made_weight))
+    return [*shares, Share(make_all(empty, pool, task, text), config.made_weight / 8)]
 
 
 def _real_share(
@@ -251,10 +294,22 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
 
     torch.manual_seed(config.seed)
     cells, prompt = NucleiNet(), PromptNet()
-    if start is not None and config.start is not None:
+    if start is None:
+        pretrained_encoder(cells.trunk.encoder)
+    elif config.start is not None:
         fill(cells, start.cells, config.start)
         fill(prompt, start.prompt, config.start)
     return cells.to(config.device), prompt.to(config.device)
+
+
+def _taught(path: Path) -> Any:
+    """The network of nuclei of a file, to label real tissue."""
+    from histoprompt.models.zoo.unet import NucleiNet
+
+    heads = read_heads(path)
+    net = NucleiNet(heads.trunk)
+    fill(net, heads.cells, path)
+    return net.eval()
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:
@@ -265,6 +320,7 @@ def _note(config: TrainConfig, outcome: Outcome) -> None:
     """Keep beside the curves what was run and what came out."""
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
     plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
+    plain["sets"] = [asdict(one) for one in config.sets]
     text = json.dumps({"config": plain, "held_out": asdict(outcome)}, indent=1, default=str)
     path = config.work / "run.json"
     part = path.with_suffix(".part")

@@ -225,15 +225,12 @@ def train_prompt(
     """
     import torch
 
-    torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
     device = next(net.parameters()).device
     cells.eval()
     net.train().to(memory_format=torch.channels_last)
-    turn = iter(range(config.steps))
 
-    def one_step() -> float:
-        whole = next(turn) % config.whole_every == config.whole_every - 1
+    def one_step(step: int, rng: Rng) -> float:
+        whole = step % config.whole_every == config.whole_every - 1
         size = FIELD if whole else config.window
         count = max(2, config.objects // 4) if whole else config.objects
         batch = stacked(show(cells, shares, config, count=count, size=size, rng=rng), device)

@@ -14,7 +14,8 @@ from histoprompt.models.instances import DecodeParams
 if TYPE_CHECKING:
     import torch
 
-FORMAT = "histoprompt-heads-2"
+FORMAT = "histoprompt-heads-3"
+OLDER = {"histoprompt-heads-2": "unet"}  # formats before, and the trunk they are for
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +28,14 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
+    trunk : str
+        Which network the network of nuclei is built on, a name in `unet.TRUNKS`.
     """
 
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
+    trunk: str = "efficientnet-lite0"
 
 
 def save_heads(heads: Heads, path: Path) -> None:
@@ -43,7 +47,8 @@ def save_heads(heads: Heads, path: Path) -> None:
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        decoding = json.dumps(asdict(heads.params))
+        meta = {"format": FORMAT, "decode": decoding, "trunk": heads.trunk}
         part.write_bytes(save(tensors, meta))
 
 
@@ -63,14 +68,16 @@ def read_heads(path: Path) -> Heads:
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
-    if meta.get("format") != FORMAT:
+    if meta.get("format") not in {FORMAT, *OLDER}:
         raise WeightsError(
             f"{path} does not hold histoprompt's heads ({FORMAT}); "
             "choose a file that `histoprompt train` of this version wrote."
         )
     known = {f.name for f in fields(DecodeParams)}
     stated = {k: v for k, v in json.loads(meta.get("decode", "{}")).items() if k in known}
-    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), DecodeParams(**stated))
+    trunk = OLDER.get(meta["format"]) or meta.get("trunk", Heads.trunk)
+    cells, prompt = (_part(tensors, f"{name}.") for name in ("cells", "prompt"))
+    return Heads(cells, prompt, DecodeParams(**stated), trunk)
 
 
 def fill(net: Any, state: dict[str, torch.Tensor], path: Path) -> None:

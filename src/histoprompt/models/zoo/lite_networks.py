@@ -55,7 +55,7 @@ class Networks:
         with shipped_heads() as shipped:
             path = shipped if weights is None else weights
             heads = read_heads(path)
-        cells, prompt = NucleiNet(), PromptNet()
+        cells, prompt = NucleiNet(heads.trunk), PromptNet()
         fill(cells, heads.cells, path)
         fill(prompt, heads.prompt, path)
         for net in (cells, prompt):

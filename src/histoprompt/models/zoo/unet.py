@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from histoprompt.models.zoo.efficientnet import LiteUNet
+
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
 HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
@@ -65,7 +67,7 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.widths = widths
+        self.widths, self.fine = widths, widths[0]
         self.stem = _conv(planes, widths[0], 4, 2)
         first, *deeper = widths
         self.encoder = nn.ModuleList([nn.Sequential(_Residual(first))])
@@ -103,17 +105,25 @@ def _to_pixels(width: int, channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width, channels * 4, 1), nn.PixelShuffle(2))
 
 
+TRUNKS = {"unet": UNet, "efficientnet-lite0": LiteUNet}
+
+
 class NucleiNet(nn.Module):
-    """Foreground, depth inside a nucleus and its rim, at full resolution; 1.3 M values.
+    """Foreground, depth inside a nucleus and its rim, at full resolution.
 
     `forward` gives (n, 3, h, w) logits: foreground; depth, the distance to the outline relative to
     the deepest point of the same nucleus; rim, the outermost pixels of a nucleus.
+
+    Parameters
+    ----------
+    trunk : {"efficientnet-lite0", "unet"}
+        Which network the features come from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: str = "efficientnet-lite0") -> None:
         super().__init__()
-        self.trunk = UNet(3)
-        self.head = _to_pixels(WIDTHS[0], MAP_CHANNELS)
+        self.trunk = TRUNKS[trunk](3)
+        self.head = _to_pixels(self.trunk.fine, MAP_CHANNELS)
 
     def forward(self, light: Tensor) -> Tensor:
         """Maps of (n, 3, h, w) absorbed light."""
@@ -121,7 +131,7 @@ class NucleiNet(nn.Module):
         return maps
 
     def described(self, light: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps as `forward` gives them, and coarse features (n, 128, h / 16, w / 16)."""
+        """Maps as `forward` gives them, and coarse features (n, c, h / 16, w / 16)."""
         fine, coarse = self.trunk(light)
         return self.head(fine), coarse
 
