@@ -18,6 +18,9 @@ def add(commands: Commands) -> None:
         "--start", type=Path, metavar="FILE", help="heads to go on from; the shipped ones if none"
     )
     train.add_argument("--config", type=Path, metavar="TOML", help="every setting in a file")
+    train.add_argument(
+        "--resume", action="store_true", help="go on with a training that was broken off"
+    )
     train.set_defaults(run=_train)
 
 
@@ -33,4 +36,4 @@ def _train(args: argparse.Namespace) -> None:
             config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
         else:
             raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-        print(f"Nuclei {train(config, args.task)}\n-> {config.out}")
+        print(f"Nuclei {train(config, args.task, resume=args.resume)}\n-> {config.out}")

@@ -50,8 +50,9 @@ def changed_light(image: Rgb, rng: Rng) -> torch.Tensor:
     import torch
 
     mixing = (np.eye(3) + rng.normal(0, 0.07, (3, 3))) * rng.normal(1, 0.08, (3, 1))
-    density = np.maximum(to_od(image) @ (mixing.T * np.exp(rng.normal(0, 0.3))), 0)
-    contrast = rng.uniform(-0.1, 0.9) if rng.random() < 0.6 else 0.0
-    density = density * (1 + contrast * density) + rng.normal(0, 0.03, 3)
+    gain = (mixing.T * np.exp(rng.normal(0, 0.3))).astype(np.float32)
+    density = np.maximum(to_od(image) @ gain, 0)
+    contrast = np.float32(rng.uniform(-0.1, 0.9) if rng.random() < 0.6 else 0.0)
+    density = density * (1 + contrast * density) + rng.normal(0, 0.03, 3).astype(np.float32)
     light = 1 - np.exp(-density.clip(0, 5))
-    return torch.from_numpy(light.astype(np.float32).transpose(2, 0, 1).copy())
+    return torch.from_numpy(light.transpose(2, 0, 1).copy())

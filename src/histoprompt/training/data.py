@@ -185,7 +185,9 @@ def scaled_crop(
     """
     side = round(size / factor)
     pad = [(max(0, side - n) // 2, max(0, side - n + 1) // 2) for n in labels.shape]
-    r, c = (int(rng.integers(0, n + sum(p) - side + 1)) for n, p in zip(labels.shape, pad))
+    r, c = (
+        int(rng.integers(0, n + sum(p) - side + 1)) for n, p in zip(labels.shape, pad, strict=True)
+    )
     rows, cols = (
         mirrored(np.arange(start, start + side) - p[0], n)
         for start, p, n in zip((r, c), pad, labels.shape, strict=True)
@@ -235,10 +237,8 @@ def stained_field(item: Annotated, rng: Rng, mpp: float | None = None) -> Sample
     rgb, labels = scaled_crop(image, labels, pixel_size(item, labels) / wanted, rng)
     if item.balance:
         rgb = recolour.balanced(rgb, rng)
-    if rng.random() < 0.14:
-        rgb = recolour.with_dab(rgb, labels, rng)
-    else:
-        rgb = augment.restain(rgb, rng)
+    brown = rng.random() < 0.14
+    rgb = recolour.with_dab(rgb, labels, rng) if brown else augment.restain(rgb, rng)
     known = np.ones(labels.shape, bool)
     return _finish(augment.optics(rgb, rng, MPP / wanted), labels, known, item, rng)
 

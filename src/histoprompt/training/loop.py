@@ -8,7 +8,7 @@ import logging
 import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,41 @@ class FitConfig:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One part of a training, and what it leaves on disk.
+
+    Attributes
+    ----------
+    folder : Path
+    name : str
+        Of the files.
+    task : Task
+        Told of every step; cancels.
+    resume : bool
+        Whether to go on from what was kept.
+    """
+
+    folder: Path
+    name: str
+    task: Task
+    resume: bool = False
+
+    @property
+    def curve(self) -> Path:
+        """CSV of step and loss, written as training goes."""
+        return self.folder / f"{self.name}.csv"
+
+    @property
+    def kept(self) -> Path:
+        """State of the training, written every few minutes."""
+        return self.folder / f"{self.name}.ckpt"
+
+    def named(self, name: str) -> Stage:
+        """Another part of the same training."""
+        return replace(self, name=name)
+
+
 class Averaged:
     """The running mean of a network's values, steadier than their last state."""
 
@@ -105,12 +140,10 @@ def fit(
     net: Any,
     one_step: Callable[[int, Rng], float],
     config: FitConfig,
-    *,
-    curve: Path,
-    task: Task,
+    stage: Stage,
     text: str,
 ) -> dict[str, Any]:
-    """Train a network with AdamW; a training that was broken off goes on where it was kept last.
+    """Train a network with AdamW; one that was broken off goes on from where it was kept last.
 
     Parameters
     ----------
@@ -120,10 +153,8 @@ def fit(
         Works out the gradients of one batch and gives its loss, from the number of the step and
         the generator of all that is random.
     config : FitConfig
-    curve : Path
-        CSV of step and loss, written as training goes. The state is kept beside it.
-    task : Task
-        Told of every step as `text`.
+    stage : Stage
+        Where curve and state are kept, and who is told of every step, as `text`.
 
     Returns
     -------
@@ -134,23 +165,22 @@ def fit(
 
     torch.manual_seed(config.seed)
     progress = Progress.begin(net, config)
-    kept = curve.with_suffix(".ckpt")
-    if kept.exists():
-        progress.restore(kept)
+    if stage.resume and stage.kept.exists():
+        progress.restore(stage.kept)
         log.info("%s: goes on at step %d", text, progress.step)
     losses: list[float] = []
     last = time.monotonic()
     while progress.step < config.steps:
-        task.step(progress.step, config.steps, text)
+        stage.task.step(progress.step, config.steps, text)
         losses.append(progress.advance(one_step, config))
         if progress.step % config.report_every == 0 or progress.step == config.steps:
             progress.curve.append((progress.step, float(np.mean(losses[-config.report_every :]))))
             log.info("%s: step %d of %d, loss %.4f", text, *progress.told(config))
-            _write(curve, progress.curve)
+            _write(stage.curve, progress.curve)
         if time.monotonic() - last > config.keep_every or progress.step == config.steps:
-            progress.keep(kept)
+            progress.keep(stage.kept)
             last = time.monotonic()
-    task.step(config.steps, config.steps, text)
+    stage.task.step(config.steps, config.steps, text)
     return {k: v.cpu() for k, v in progress.mean.state.items()}
 
 
@@ -191,7 +221,9 @@ class Progress:
         optimiser = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=config.rate, weight_decay=config.decay
         )
-        return cls(net, optimiser, Averaged(net, config.average), np.random.default_rng(config.seed))
+        return cls(
+            net, optimiser, Averaged(net, config.average), np.random.default_rng(config.seed)
+        )
 
     def advance(self, one_step: Callable[[int, Rng], float], config: FitConfig) -> float:
         """One step; its loss is returned."""

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from histoprompt.core.errors import HistopromptError, LabelError
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.instances import DecodeParams
-from histoprompt.models.zoo.head_files import Heads, fill, read_heads, save_heads
-from histoprompt.training import gather, pseudo
+from histoprompt.models.zoo.head_files import Heads, fill, networks, read_heads, save_heads
 from histoprompt.training.batch import Share
-from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
-from histoprompt.training.evaluate import Outcome, choose_decoding, predict_maps
-from histoprompt.training.gather import PoolConfig
+from histoprompt.training.evaluate import (
+    Held,
+    Outcome,
+    choose_decoding,
+    decoded,
+    predict_maps,
+)
+from histoprompt.training.gather import PoolConfig, RealField
 from histoprompt.training.imagenet import pretrained_encoder
-from histoprompt.training.loop import blended
-from histoprompt.training.pool import make_all
-from histoprompt.training.sets import SetConfig, members, parted
+from histoprompt.training.loop import Stage, blended
+from histoprompt.training.sets import SetConfig
+from histoprompt.training.shares import (
+    annotated_shares,
+    held_fields,
+    real_fields,
+    real_share,
+    splits,
+)
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
 from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
-
-DECODINGS = tuple(
-    DecodeParams(foreground=foreground, smooth=smooth, prominence=prominence, seed=seed)
-    for foreground, smooth, prominence, seed in product(
-        (0.5, 0.6), (2.0, 2.5), (0.05, 0.08), (0.2, 0.3)
-    )
-)
-
-log = logging.getLogger(__name__)
 
 
 class ConfigError(HistopromptError):
@@ -71,6 +69,9 @@ class TrainConfig:
         weight is 1.
     teacher : Path or None
         Heads that label real fields from the beginning; without it the network does so half-way.
+    prompts_from : Path or None
+        Heads whose network of prompts is trained on; without it a new one begins with the trunk of
+        the network of nuclei.
     start : Path or None
         Heads to go on from; fresh ones if None.
     keep : float
@@ -92,6 +93,7 @@ class TrainConfig:
     real_weight: float = 0.6
     made_weight: float = 1.0
     teacher: Path | None = None
+    prompts_from: Path | None = None
     start: Path | None = None
     keep: float = 0.5
     threads: int = 2
@@ -135,7 +137,7 @@ def read_config(path: Path) -> TrainConfig:
 
 def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     out = dict(table)
-    for name in ("out", "work", "start", "teacher"):
+    for name in ("out", "work", "start", "teacher", "prompts_from"):
         if name in out:
             out[name] = base / out[name]
     for name in ("data", "real"):
@@ -152,12 +154,20 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return out
 
 
-def train(config: TrainConfig, task: Task | None = None) -> Outcome:
+def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False) -> Outcome:
     """Train both networks and write them.
 
-    A pool of samples is made once. The network of nuclei is trained on it, labels the real fields
-    as far as it is sure, and is trained again with them; then the network of prompts is trained on
-    all of it. The decoding is chosen on the held-out images.
+    A pool of samples is made once. The network of nuclei is trained on it and on real tissue, which
+    a teacher has labelled as far as it is sure, or the network itself after a first training; the
+    decoding is chosen on the held-out images. Then the network of prompts is trained on all of it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    task : Task, optional
+        Told of every step; cancels.
+    resume : bool
+        Go on with a training that was broken off, from what its `work` folder keeps.
 
     Returns
     -------
@@ -174,116 +184,56 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    learnt, checked = splits(config)
-    real = _real(config)
-    shares = _annotated_shares(learnt, real, config, task)
-    held = [plain_field(i) for i in checked]
+    learnt, kept = splits(config)
+    held = held_fields(kept)
+    real = real_fields(config)
     start = None if config.start is None else read_heads(config.start)
     cells, prompt = _networks(config, start)
-    before = None if start is None else choose_decoding(cells, held, [start.params])[1]
+    stage = Stage(config.work, "", task, resume)
+    before = None if start is None else _checked(cells, held, start.params)
 
-    if real and config.teacher:
-        shares = [*shares, _real_share(_taught(config.teacher), real, config, task)]
-    curve = config.work / "nuclei-1.csv"
-    fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    if real and not config.teacher:
-        shares = [*shares, _real_share(cells, real, config, task)]
-        curve = config.work / "nuclei-2.csv"
-        fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    choices = DECODINGS
-    if start is None:
+    shares = annotated_shares(learnt, real, config, task)
+    shares = _nuclei(cells, shares, real, config, stage)
+    if start is None and config.prompts_from is None:
         start_from(prompt, cells)
-    else:
-        choices = (start.params, *choices)
-        fill(cells, blended(start.cells, cells.state_dict(), config.keep), curve)
-    params, after = choose_decoding(cells, held, choices)
-    curve = config.work / "prompts.csv"
-    state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
+    if start is not None:
+        fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
+    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+    params = choose_decoding(maps, held, start.params if start else DecodeParams())
+    after = decoded(maps, held, params)
+    state = train_prompt(shares, prompt, cells, config.prompts, stage.named("prompts"))
     if start is not None:
         state = blended(start.prompt, state, config.keep)
     save_heads(Heads(_on_cpu(cells), state, params), config.out)
-    outcome = Outcome(len(held), after, before)
+    outcome = Outcome(tuple(held), tuple(after), before)
     _note(config, outcome)
     return outcome
 
 
-def split(
-    items: Sequence[Annotated], held_out: str, every: int = 5
-) -> tuple[list[Annotated], list[Annotated]]:
-    """Images to learn from, and stained ones kept for checks.
-
-    The whole group `held_out` is kept, and every fifth image of each other group.
-    """
-    held: list[Annotated] = []
-    stained = [i for i in items if i.kind in gather.STAINED_KINDS]
-    for group in sorted({i.group for i in stained}):
-        members = [i for i in stained if i.group == group]
-        held += members if group == held_out else members[::every]
-    taken = {id(i) for i in held}
-    learnt = [i for i in items if id(i) not in taken]
-    if not learnt or not held:
-        raise LabelError(
-            f"Training needs annotated images to learn from and to check: {len(items)} is too few."
-        )
-    return learnt, held
-
-
-def splits(config: TrainConfig) -> tuple[list[tuple[list[Annotated], float, int]], list[Annotated]]:
-    """Images to learn from, a list for each set with its weight and variants, and those kept."""
-    learnt: list[tuple[list[Annotated], float, int]] = []
-    held: list[Annotated] = []
-    for one in config.sets:
-        more, kept = parted(members(one), one.held_out)
-        learnt.append((more, one.weight, one.variants))
-        held += kept
-    if config.data:
-        more, kept = split([i for d in config.data for i in annotated_in(d)], config.held_out)
-        learnt.append((more, 1.0, config.pool.variants))
-        held += kept
-    if not held:
-        raise LabelError("Training needs images to check on: name groups that are held out.")
-    return learnt, held
-
-
-def _real(config: TrainConfig) -> list[gather.RealField]:
-    rng = np.random.default_rng(config.seed)
-    return [
-        f
-        for path in config.real
-        for f in gather.real_fields(path, config.real_mpp, config.real_fields, rng)
-    ]
-
-
-def _annotated_shares(
-    learnt: Sequence[tuple[list[Annotated], float, int]],
-    real: Sequence[gather.RealField],
+def _nuclei(
+    cells: Any,
+    shares: list[Share],
+    real: Sequence[RealField],
     config: TrainConfig,
-    task: Task,
+    stage: Stage,
 ) -> list[Share]:
-    """A share for each set, and one for nuclei put into tissue and for glass."""
-    pool, text = config.work / "pool", "making training fields"
-    shares = []
-    for number, (items, weight, variants) in enumerate(learnt):
-        wanted = gather.stained_recipes(items, variants, (config.seed, number))
-        shares.append(Share(make_all(wanted, pool, task, text), weight))
-    items = [i for part, _, _ in learnt for i in part]
-    made, empty = gather.made_recipes(items, real, config.pool, config.seed)
-    shares.append(Share(make_all(made, pool, task, text), config.made_weight))
-    return [*shares, Share(make_all(empty, pool, task, text), config.made_weight / 8)]
+    """Train the network of nuclei in place; all that it learnt from is returned."""
+    if real and config.teacher:
+        teacher, _ = networks(read_heads(config.teacher), config.teacher)
+        shares = [*shares, real_share(teacher.eval(), real, config, stage.task)]
+    first = stage.named("nuclei-1")
+    fill(cells, train_nuclei(shares, cells, config.nuclei, first), first.curve)
+    if real and not config.teacher:
+        shares = [*shares, real_share(cells, real, config, stage.task)]
+        second = stage.named("nuclei-2")
+        fill(cells, train_nuclei(shares, cells, config.nuclei, second), second.curve)
+    return shares
 
 
-def _real_share(
-    cells: Any, real: Sequence[gather.RealField], config: TrainConfig, task: Task
-) -> Share:
-    """Views of real fields with the labels the network is sure of."""
-    labelled: list[Sample] = []
-    for done, one in enumerate(real):
-        task.step(done, len(real), "labelling real tissue")
-        labels, known = pseudo.relabelled(one.image, predict_maps(cells, one.image, turns=8))
-        labelled.append(Sample(one.image, labels, known, f"real/{one.name}"))
-    wanted = gather.real_recipes(labelled, config.pool.views, config.seed)
-    paths = make_all(wanted, config.work / "real", task, "making views of real tissue")
-    return Share(paths, config.real_weight)
+def _checked(cells: Any, held: Sequence[Held], params: DecodeParams) -> tuple[Agreement, ...]:
+    """How well a network does on each set."""
+    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+    return tuple(decoded(maps, held, params))
 
 
 def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
@@ -293,23 +243,19 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
     from histoprompt.models.zoo.unet import NucleiNet, PromptNet
 
     torch.manual_seed(config.seed)
-    cells, prompt = NucleiNet(), PromptNet()
-    if start is None:
+    if start is not None and config.start is not None:
+        cells, prompt = networks(start, config.start)
+    else:
+        cells, prompt = NucleiNet(), PromptNet()
         pretrained_encoder(cells.trunk.encoder)
-    elif config.start is not None:
-        fill(cells, start.cells, config.start)
-        fill(prompt, start.prompt, config.start)
+    if config.prompts_from is not None:
+        _, prompt = networks(read_heads(config.prompts_from), config.prompts_from)
     return cells.to(config.device), prompt.to(config.device)
 
 
 def _taught(path: Path) -> Any:
     """The network of nuclei of a file, to label real tissue."""
-    from histoprompt.models.zoo.unet import NucleiNet
-
-    heads = read_heads(path)
-    net = NucleiNet(heads.trunk)
-    fill(net, heads.cells, path)
-    return net.eval()
+    return networks(read_heads(path), path)[0].eval()
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:
@@ -321,7 +267,7 @@ def _note(config: TrainConfig, outcome: Outcome) -> None:
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
     plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
     plain["sets"] = [asdict(one) for one in config.sets]
-    text = json.dumps({"config": plain, "held_out": asdict(outcome)}, indent=1, default=str)
+    text = json.dumps({"config": plain, "held_out": outcome.figures()}, indent=1, default=str)
     path = config.work / "run.json"
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")

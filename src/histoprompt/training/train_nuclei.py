@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.task import Task
 from histoprompt.training.augment import Rng
 from histoprompt.training.batch import Share, changed_light, drawn
-from histoprompt.training.loop import FitConfig, fit
+from histoprompt.training.loop import FitConfig, Stage, fit
 from histoprompt.training.losses import instance_loss
 from histoprompt.training.pool import Sample
 from histoprompt.training.targets import instance_targets
@@ -62,8 +60,7 @@ def train_nuclei(
     shares: Sequence[Share],
     net: Any,
     config: NucleiConfig,
-    curve: Path,
-    task: Task,
+    stage: Stage,
 ) -> dict[str, Any]:
     """Train a `NucleiNet` in place; its averaged state is returned.
 
@@ -71,8 +68,8 @@ def train_nuclei(
     ----------
     shares : sequence of Share
         What is learnt from.
-    curve : Path
-        CSV of step and loss.
+    stage : Stage
+        Where curve and state are kept.
     """
     import torch
 
@@ -88,4 +85,4 @@ def train_nuclei(
         loss.backward()
         return float(loss.detach())
 
-    return fit(net, one_step, config, curve=curve, task=task, text="training the network of nuclei")
+    return fit(net, one_step, config, stage, "training the network of nuclei")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.task import Task
 from histoprompt.models.hints import Said, hints
 from histoprompt.models.instances import DecodeParams, decode
 from histoprompt.training.augment import Rgb, Rng
 from histoprompt.training.batch import Share, changed_light, drawn
 from histoprompt.training.data import FIELD
 from histoprompt.training.evaluate import predict_maps
-from histoprompt.training.loop import FitConfig, fit
+from histoprompt.training.loop import FitConfig, Stage, fit
 from histoprompt.training.losses import bounded, mask_iou, mask_loss
 from histoprompt.training.prompt_targets import Target, pick_targets
 from histoprompt.training.simulate import corrected, first_prompt
@@ -199,10 +197,11 @@ def start_from(net: Any, cells: Any) -> None:
     own, other = net.trunk.state_dict(), cells.trunk.state_dict()
     taken = {k: v.clone() for k, v in other.items() if own[k].shape == v.shape}
     net.trunk.load_state_dict(taken, strict=False)
+    (first,) = (k for k, v in other.items() if own[k].shape != v.shape)
+    weight = net.trunk.get_parameter(first)
     with torch.no_grad():
-        first = net.trunk.stem[0].weight
-        torch.nn.init.normal_(first, 0, 0.05)
-        first[:, :3] = cells.trunk.stem[0].weight
+        torch.nn.init.normal_(weight, 0, 0.05)
+        weight[:, :3] = cells.trunk.get_parameter(first)
 
 
 def train_prompt(
@@ -210,9 +209,7 @@ def train_prompt(
     net: Any,
     cells: Any,
     config: PromptConfig,
-    curve: Path,
-    *,
-    task: Task,
+    stage: Stage,
 ) -> dict[str, Any]:
     """Train a `PromptNet` in place; its averaged state is returned.
 
@@ -220,11 +217,9 @@ def train_prompt(
     ----------
     cells : NucleiNet
         Trained; stays as it is.
-    curve : Path
-        CSV of step and loss.
+    stage : Stage
+        Where curve and state are kept.
     """
-    import torch
-
     device = next(net.parameters()).device
     cells.eval()
     net.train().to(memory_format=torch.channels_last)
@@ -236,6 +231,4 @@ def train_prompt(
         batch = stacked(show(cells, shares, config, count=count, size=size, rng=rng), device)
         return rounds(net, batch, config, rng)
 
-    return fit(
-        net, one_step, config, curve=curve, task=task, text="training the network of prompts"
-    )
+    return fit(net, one_step, config, stage, "training the network of prompts")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "histoprompt-heads-3"
-OLDER = {"histoprompt-heads-2": "unet"}  # formats before, and the trunk they are for
+READ = frozenset({FORMAT, "histoprompt-heads-2"})  # the second had U-Nets learnt from nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,11 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
-    trunk : str
-        Which network the network of nuclei is built on, a name in `unet.TRUNKS`.
     """
 
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
-    trunk: str = "efficientnet-lite0"
 
 
 def save_heads(heads: Heads, path: Path) -> None:
@@ -48,7 +45,7 @@ def save_heads(heads: Heads, path: Path) -> None:
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
         decoding = json.dumps(asdict(heads.params))
-        meta = {"format": FORMAT, "decode": decoding, "trunk": heads.trunk}
+        meta = {"format": FORMAT, "decode": decoding}
         part.write_bytes(save(tensors, meta))
 
 
@@ -68,16 +65,31 @@ def read_heads(path: Path) -> Heads:
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
-    if meta.get("format") not in {FORMAT, *OLDER}:
+    if meta.get("format") not in READ:
         raise WeightsError(
             f"{path} does not hold histoprompt's heads ({FORMAT}); "
             "choose a file that `histoprompt train` of this version wrote."
         )
     known = {f.name for f in fields(DecodeParams)}
     stated = {k: v for k, v in json.loads(meta.get("decode", "{}")).items() if k in known}
-    trunk = OLDER.get(meta["format"]) or meta.get("trunk", Heads.trunk)
     cells, prompt = (_part(tensors, f"{name}.") for name in ("cells", "prompt"))
-    return Heads(cells, prompt, DecodeParams(**stated), trunk)
+    return Heads(cells, prompt, DecodeParams(**stated))
+
+
+def networks(heads: Heads, path: Path) -> tuple[Any, Any]:
+    """Both networks of a weights file, of nuclei and of prompts, with their values.
+
+    Raises
+    ------
+    WeightsError
+        If the file does not fit them.
+    """
+    from histoprompt.models.zoo.unet import NucleiNet, PromptNet, trunk_of
+
+    cells, prompt = NucleiNet(trunk_of(heads.cells)), PromptNet(trunk_of(heads.prompt))
+    fill(cells, heads.cells, path)
+    fill(prompt, heads.prompt, path)
+    return cells, prompt
 
 
 def fill(net: Any, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -47,7 +47,7 @@ class CellModel:
     def segment_described(
         self, image: NDArray[np.uint8]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
+        """Labels as `segment` gives them, and (n, c) features of the nuclei."""
         maps, features = self._maps(image, features=True)
         labels = decode(maps, self._networks.params)
         return labels, pool(features, labels, STEP)

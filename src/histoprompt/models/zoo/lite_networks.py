@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -15,13 +16,14 @@ from scipy import ndimage as ndi
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.instances import DecodeParams
-from histoprompt.models.zoo.head_files import fill, read_heads
+from histoprompt.models.zoo.head_files import networks, read_heads
 
 if TYPE_CHECKING:
     import torch
 
 FILENAME = "histoprompt_lite.safetensors"
 STEP = 16  # sides of what a network sees are multiples of this
+_COUNTER = "num_batches_tracked"
 CONTRAST = 0.06  # share of red light a nucleus absorbs beyond the brightest 5 % of the image
 
 
@@ -50,14 +52,10 @@ class Networks:
         """
         import torch
 
-        from histoprompt.models.zoo.unet import NucleiNet, PromptNet
-
         with shipped_heads() as shipped:
             path = shipped if weights is None else weights
             heads = read_heads(path)
-        cells, prompt = NucleiNet(heads.trunk), PromptNet()
-        fill(cells, heads.cells, path)
-        fill(prompt, heads.prompt, path)
+        cells, prompt = networks(heads, path)
         for net in (cells, prompt):
             net.eval().requires_grad_(False).to(device)
             net.to(memory_format=torch.channels_last)
@@ -73,7 +71,7 @@ class Networks:
         return absorbed(planes.to(self.device)).contiguous(memory_format=torch.channels_last)
 
     def look(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (128, h / 16, w / 16).
+        """Maps (3, h, w) in [0, 1] of an (h, w, 3) image, and features (c, h / 16, w / 16).
 
         Sides are multiples of 16.
         """
@@ -86,15 +84,36 @@ class Networks:
         return maps, features[0].cpu().numpy()
 
 
+class HeadsBlueprint(Blueprint):
+    """What a file of both networks has to hold, each on the trunk that the file is for."""
+
+    def misfit(self, state: Mapping[str, torch.Tensor]) -> str:
+        """What is wrong with the tensors of a file; empty if they fit."""
+        wanted = Blueprint(_both(state), self.rename, self.under)
+        counters = {k: v for k, v in wanted.net.state_dict().items() if k.endswith(_COUNTER)}
+        return wanted.misfit({**counters, **state})
+
+
 def blueprint(card: ModelCard, spec: WeightsSpec) -> Blueprint:
     """What a file of both networks has to hold; the counters of batches are in none."""
+    with shipped_heads() as path:
+        heads = read_heads(path)
+    shipped = {f"cells.{k}": v for k, v in heads.cells.items()}
+    shipped |= {f"prompt.{k}": v for k, v in heads.prompt.items()}
+    return HeadsBlueprint(_both(shipped), dict, under=())
+
+
+def _both(state: Mapping[str, torch.Tensor]) -> Any:
+    """Both networks on the trunks that the tensors of a file are for."""
     import torch
 
-    from histoprompt.models.zoo.unet import NucleiNet, PromptNet
+    from histoprompt.models.zoo.unet import NucleiNet, PromptNet, trunk_of
 
-    net = torch.nn.ModuleDict({"cells": NucleiNet(), "prompt": PromptNet()})
-    counters = {k: v for k, v in net.state_dict().items() if k.endswith("num_batches_tracked")}
-    return Blueprint(net, lambda state: {**counters, **state}, under=())
+    trunks = [
+        trunk_of({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
+        for part in ("cells.", "prompt.")
+    ]
+    return torch.nn.ModuleDict({"cells": NucleiNet(trunks[0]), "prompt": PromptNet(trunks[1])})
 
 
 def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

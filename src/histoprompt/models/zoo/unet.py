@@ -1,15 +1,17 @@
 """The networks of the project's own models: small U-Nets on absorbed light.
 
-Imported only by loaders and training: it needs torch at once. Every layer is normalised by the
-image it works on, so that slides stained otherwise than the training data look alike to it: with
-the fixed statistics of batch normalisation a slide of strong eosin had hardly any nuclei found. The
-price is that a pixel's result depends a little on how much of the slide is seen at once. Sides of
-images are multiples of 16.
+Imported only by loaders and training: it needs torch at once. Features come from one of two trunks:
+a U-Net on EfficientNet-Lite0 (`efficientnet`), or a smaller one learnt from nothing. Every layer of
+that one is normalised by the image it works on, so that slides stained otherwise than the training
+data look alike to it. The price is that a pixel's result depends a little on how much of the slide
+is seen at once. Sides of images are multiples of 16.
 
 Ronneberger et al., "U-Net", 2015; residual blocks after He et al., 2016.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +107,16 @@ def _to_pixels(width: int, channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width, channels * 4, 1), nn.PixelShuffle(2))
 
 
-TRUNKS = {"unet": UNet, "efficientnet-lite0": LiteUNet}
+TRUNKS: dict[str, type[UNet] | type[LiteUNet]] = {
+    "unet": UNet,
+    "efficientnet-lite0": LiteUNet,
+}
+TRUNK = "efficientnet-lite0"
+
+
+def trunk_of(state: Mapping[str, Tensor]) -> str:
+    """Which of `TRUNKS` the state of a network belongs to."""
+    return "unet" if any(key.startswith("trunk.down.") for key in state) else TRUNK
 
 
 class NucleiNet(nn.Module):
@@ -120,7 +131,7 @@ class NucleiNet(nn.Module):
         Which network the features come from.
     """
 
-    def __init__(self, trunk: str = "efficientnet-lite0") -> None:
+    def __init__(self, trunk: str = TRUNK) -> None:
         super().__init__()
         self.trunk = TRUNKS[trunk](3)
         self.head = _to_pixels(self.trunk.fine, MAP_CHANNELS)
@@ -137,13 +148,19 @@ class NucleiNet(nn.Module):
 
 
 class PromptNet(nn.Module):
-    """One object from absorbed light, the maps of `NucleiNet` and drawn prompts; 1.3 M values."""
+    """One object from absorbed light, the maps of `NucleiNet` and drawn prompts.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    trunk : {"efficientnet-lite0", "unet"}
+        Which network the features come from.
+    """
+
+    def __init__(self, trunk: str = TRUNK) -> None:
         super().__init__()
-        self.trunk = UNet(3 + MAP_CHANNELS + HINT_CHANNELS)
-        self.head = _to_pixels(WIDTHS[0], 4)
-        self.quality = nn.Linear(WIDTHS[-1], 4)
+        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + HINT_CHANNELS)
+        self.head = _to_pixels(self.trunk.fine, 4)
+        self.quality = nn.Linear(self.trunk.widths[-1], 4)
 
     def forward(self, light: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
         """Masks of n prompts, each in a window of its own.
