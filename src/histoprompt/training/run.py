@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,15 +143,17 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     for name in ("data", "real"):
         if name in out:
             out[name] = tuple(base / p for p in out[name])
-    out["sets"] = tuple(
-        SetConfig(**{**one, "folder": base / one["folder"], "held_out": tuple(one["held_out"])})
-        for one in table.get("sets", [])
-    )
+    out["sets"] = tuple(_set(one, base) for one in table.get("sets", []))
     tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}
     for name, kind in tables.items():
         if name in out:
             out[name] = kind(**out[name])
     return out
+
+
+def _set(table: dict[str, Any], base: Path) -> SetConfig:
+    out = SetConfig(**table)
+    return replace(out, folder=base / out.folder, held_out=tuple(out.held_out))
 
 
 def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False) -> Outcome:
