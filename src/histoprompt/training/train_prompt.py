@@ -220,6 +220,8 @@ def train_prompt(
     stage : Stage
         Where curve and state are kept.
     """
+    import torch
+
     device = next(net.parameters()).device
     cells.eval()
     net.train().to(memory_format=torch.channels_last)

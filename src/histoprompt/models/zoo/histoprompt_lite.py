@@ -27,6 +27,7 @@ from histoprompt.models.roles import Embedding
 from histoprompt.models.tidy import tidied
 from histoprompt.models.zoo.lite_cells import SHIFT, WINDOW, CellModel
 from histoprompt.models.zoo.lite_networks import FILENAME, Networks
+from histoprompt.models.zoo.precision import half_on
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ _SHARED: dict[str, Any] = {
     "blueprint": "histoprompt.models.zoo.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
+    "cpu_half": "bfloat16",
 }
 
 CARD = ModelCard(
@@ -77,12 +79,12 @@ CARDS = (CARD, CELLS)
 
 def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptModel:
     """The prompt segmenter; without a path the shipped heads."""
-    return PromptModel(card.id, Networks.load(weights, device))
+    return PromptModel(card.id, Networks.load(weights, device, half_on(card, device)))
 
 
 def load_cells(card: ModelCard, weights: Path | None, device: str) -> CellModel:
     """The segmenter of all nuclei; without a path the shipped heads."""
-    return CellModel(Networks.load(weights, device))
+    return CellModel(Networks.load(weights, device, half_on(card, device)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.instances import DecodeParams
 from histoprompt.models.zoo.head_files import networks, read_heads
+from histoprompt.models.zoo.precision import computing_in
 
 if TYPE_CHECKING:
     import torch
@@ -34,15 +35,25 @@ def shipped_heads() -> AbstractContextManager[Path]:
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """Both networks, on one device."""
+    """Both networks, on one device.
+
+    Attributes
+    ----------
+    cells, prompt : torch module
+    params : DecodeParams
+    device : str
+    half : str or None
+        Short type the network of nuclei multiplies in.
+    """
 
     cells: Any
     prompt: Any
     params: DecodeParams
     device: str
+    half: str | None = None
 
     @classmethod
-    def load(cls, weights: Path | None, device: str) -> Networks:
+    def load(cls, weights: Path | None, device: str, half: str | None = None) -> Networks:
         """Read the networks from a file.
 
         Raises
@@ -59,7 +70,7 @@ class Networks:
         for net in (cells, prompt):
             net.eval().requires_grad_(False).to(device)
             net.to(memory_format=torch.channels_last)
-        return cls(cells, prompt, heads.params, device)
+        return cls(cells, prompt, heads.params, device, half)
 
     def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
         """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""
@@ -77,11 +88,11 @@ class Networks:
         """
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), computing_in(self.half, self.device):
             found, features = self.cells.described(self.light(image))
-        maps = found[0].sigmoid().cpu().numpy()
+        maps = found[0].float().sigmoid().cpu().numpy()
         maps[0] *= darker_than_glass(image)
-        return maps, features[0].cpu().numpy()
+        return maps, features[0].float().cpu().numpy()
 
 
 class HeadsBlueprint(Blueprint):
