@@ -241,7 +241,7 @@ def test_a_pool_is_made_once_and_goes_on_where_it_was_stopped(tmp_path, folder):
 def test_views_of_real_tissue_keep_the_labels(folder):
     image, labels = nuclei(256, 36, 10)
     sample = data.Sample(image, labels, labels >= 0, "real/x")
-    views = [r.make() for r in gather.real_recipes([sample], 3, seed=0)]
+    views = [r.make() for r in gather.real_recipes([lambda: sample], 3, seed=0)]
     assert {int((v.labels > 0).sum()) for v in views} == {int((labels > 0).sum())}
     assert len({v.image.tobytes() for v in views}) == 3
 

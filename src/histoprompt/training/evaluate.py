@@ -139,8 +139,8 @@ def choose_decoding(
 ) -> DecodeParams:
     """The settings with the best mean over sets of F1 + AJI less the count bias.
 
-    One setting after the other is changed as long as that helps, in two rounds. The bias of a set
-    without human instances counts half.
+    One setting after the other is changed as long as that helps, in two rounds. A set weighs as the
+    root of how many nuclei it has; the bias of one without human instances counts half.
 
     Parameters
     ----------
@@ -152,11 +152,13 @@ def choose_decoding(
         What is tried.
     """
     worth: dict[DecodeParams, float] = {}
+    weights = [np.sqrt(1 + sum(int(s.labels.max()) for s in h.samples)) for h in held]
 
     def value(params: DecodeParams) -> float:
         if params not in worth:
             pairs = zip(held, decoded(maps, held, params), strict=True)
-            worth[params] = float(np.mean([_value(result, one) for one, result in pairs]))
+            values = [_value(result, one) for one, result in pairs]
+            worth[params] = float(np.average(values, weights=weights))
         return worth[params]
 
     best = begin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -186,13 +186,17 @@ class _Empty:
         return Sample(image, nothing, np.ones((FIELD, FIELD), bool), "empty")
 
 
-def real_recipes(labelled: Sequence[Sample], views: int, seed: int) -> list[Recipe]:
-    """Views of real fields that a network has labelled, dyes and optics changed in each."""
+def real_recipes(labelled: Sequence[Callable[[], Sample]], views: int, seed: int) -> list[Recipe]:
+    """Views of real fields that a network labels when it is asked, dyes and optics changed."""
     return [
-        Recipe(f"real-{k:04d}-{v}", partial(noisy_view, sample, _seeded(seed, k, v)))
+        Recipe(f"real-{k:04d}-{v}", partial(_view, sample, _seeded(seed, k, v)))
         for k, sample in enumerate(labelled)
         for v in range(views)
     ]
+
+
+def _view(sample: Callable[[], Sample], rng: Rng) -> Sample:
+    return noisy_view(sample(), rng)
 
 
 def _seeded(*salt: int) -> Rng:

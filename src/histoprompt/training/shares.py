@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,11 +134,15 @@ def real_share(
     cells: Any, real: Sequence[gather.RealField], config: TrainConfig, task: Task
 ) -> Share:
     """Views of real fields with the labels a network is sure of."""
-    labelled: list[Sample] = []
-    for done, one in enumerate(real):
-        task.step(done, len(real), "labelling real tissue")
+
+    @cache
+    def labelled(number: int) -> Sample:
+        one = real[number]
         labels, known = pseudo.relabelled(one.image, predict_maps(cells, one.image, turns=8))
-        labelled.append(Sample(one.image, labels, known, f"real/{one.name}"))
-    wanted = gather.real_recipes(labelled, config.pool.views, config.seed)
-    paths = make_all(wanted, config.work / "real", task, "making views of real tissue")
+        return Sample(one.image, labels, known, f"real/{one.name}")
+
+    wanted = gather.real_recipes(
+        [partial(labelled, k) for k in range(len(real))], config.pool.views, config.seed
+    )
+    paths = make_all(wanted, config.work / "real", task, "labelling real tissue")
     return Share(paths, config.real_weight)
