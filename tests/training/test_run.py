@@ -263,11 +263,15 @@ def test_without_being_told_to_go_on_training_begins_anew(folder):
     assert all(v.equal(first[k]) for k, v in states(config.out).items())
 
 
-def test_what_was_kept_of_another_network_is_refused(folder):
+def test_what_was_kept_of_another_network_or_torn_is_refused(folder):
     config = replace(short(folder), real=())
     run.train(config)
-    (folder / "work" / "nuclei-1.ckpt").write_bytes(b"torn")
+    nuclei, prompts = (folder / "work" / f"{n}.ckpt" for n in ("nuclei-1", "prompts"))
+    nuclei.write_bytes(prompts.read_bytes())
     with pytest.raises(WeightsError, match=r"nuclei-1\.ckpt cannot go on"):
+        run.train(config, resume=True)
+    nuclei.write_bytes(nuclei.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="damaged"):
         run.train(config, resume=True)
 
 

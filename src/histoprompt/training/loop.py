@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -271,6 +272,8 @@ class Progress:
         import torch
 
         try:
+            if not zipfile.is_zipfile(path):  # of what it may raise then torch says nothing
+                raise ValueError("the file is damaged")
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.net.load_state_dict(state["net"])
             self.optimiser.load_state_dict(state["optimiser"])
