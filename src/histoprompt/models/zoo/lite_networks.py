@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILENAME = "histoprompt_lite.safetensors"
 STEP = 16  # sides of what a network sees are multiples of this
+_PARTS = ("cells.", "prompt.")  # of the names of tensors in a file
 _COUNTER = "num_batches_tracked"
 CONTRAST = 0.06  # share of red light a nucleus absorbs beyond the brightest 5 % of the image
 
@@ -101,6 +102,8 @@ class HeadsBlueprint(Blueprint):
     def misfit(self, state: Mapping[str, torch.Tensor]) -> str:
         """What is wrong with the tensors of a file; empty if they fit."""
         wanted = Blueprint(_both(state), self.rename, self.under)
+        if not any(key.startswith(_PARTS) for key in state):
+            return wanted.misfit(state)
         counters = {k: v for k, v in wanted.net.state_dict().items() if k.endswith(_COUNTER)}
         return wanted.misfit({**counters, **state})
 
@@ -122,7 +125,7 @@ def _both(state: Mapping[str, torch.Tensor]) -> Any:
 
     trunks = [
         trunk_of({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
-        for part in ("cells.", "prompt.")
+        for part in _PARTS
     ]
     return torch.nn.ModuleDict({"cells": NucleiNet(trunks[0]), "prompt": PromptNet(trunks[1])})
 
