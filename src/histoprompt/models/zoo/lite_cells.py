@@ -12,8 +12,8 @@ from histoprompt.models.instances import decode
 from histoprompt.models.pooling import pool
 from histoprompt.models.zoo.lite_networks import STEP, Networks
 
-WINDOW, SHIFT = 512, 384  # the windows from the image's corner on
-BLEND = 32  # pixels on both sides of the line between two windows where both count
+WINDOW, SHIFT = 512, 448  # the windows from the image's corner on
+BLEND = 32  # pixels on both sides of the line between two windows where both count: all they share
 
 
 class CellModel:
