@@ -47,6 +47,8 @@ class FitConfig:
         Seconds after which the state of the training is kept on disk.
     encoder : float
         Rate of a pretrained encoder over that of the rest.
+    half : bool
+        Whether to multiply in bfloat16; faster where the processor can.
     seed : int
     """
 
@@ -57,6 +59,7 @@ class FitConfig:
     report_every: int = 50
     keep_every: float = 180.0
     encoder: float = 1.0
+    half: bool = False
     seed: int = 0
 
 

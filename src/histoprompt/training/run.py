@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from histoprompt.core.atomic import replacing_file
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
@@ -35,7 +36,7 @@ from histoprompt.training.shares import (
     splits,
 )
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
-from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
+from histoprompt.training.train_prompt import Finder, PromptConfig, start_from, train_prompt
 
 
 class ConfigError(HistopromptError):
@@ -200,10 +201,10 @@ def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False
         start_from(prompt, cells)
     if start is not None:
         fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
-    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
-    params = choose_decoding(maps, held, start.params if start else DecodeParams())
-    after = decoded(maps, held, params)
-    state = train_prompt(shares, prompt, cells, config.prompts, stage.named("prompts"))
+    params, after = _decoding(cells, held, start.params if start else DecodeParams(), stage)
+    state = train_prompt(
+        shares, prompt, Finder(cells, params), config.prompts, stage.named("prompts")
+    )
     if start is not None:
         state = blended(start.prompt, state, config.keep)
     save_heads(Heads(_on_cpu(cells), state, params), config.out)
@@ -230,6 +231,27 @@ def _nuclei(
         second = stage.named("nuclei-2")
         fill(cells, train_nuclei(shares, cells, config.nuclei, second), second.curve)
     return shares
+
+
+def _decoding(
+    cells: Any, held: Sequence[Held], begin: DecodeParams, stage: Stage
+) -> tuple[DecodeParams, list[Agreement]]:
+    """The decoding that was chosen, now or before training was broken off, and what it gives."""
+    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+    path = stage.folder / "decoding.json"
+    if stage.resume and _is_newest(path, stage.folder.glob("nuclei-*.ckpt")):
+        params = DecodeParams(**json.loads(path.read_text(encoding="utf-8")))
+    else:
+        stage.task.step(0, 0, "choosing the decoding")
+        params = choose_decoding(maps, held, begin)
+        with replacing_file(path) as part:
+            part.write_text(json.dumps(asdict(params)), encoding="utf-8")
+    return params, decoded(maps, held, params)
+
+
+def _is_newest(path: Path, others: Iterable[Path]) -> bool:
+    """Whether a file is there and no older than any of the others."""
+    return path.exists() and all(path.stat().st_mtime_ns >= o.stat().st_mtime_ns for o in others)
 
 
 def _checked(cells: Any, held: Sequence[Held], params: DecodeParams) -> tuple[Agreement, ...]:

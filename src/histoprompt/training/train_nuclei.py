@@ -28,15 +28,12 @@ class NucleiConfig(FitConfig):
     ----------
     batch : int
         Fields of a step.
-    half : bool
-        Whether to multiply in bfloat16; faster where the processor can.
     """
 
     batch: int = 8
     rate: float = 2e-3
     decay: float = 0.02
     encoder: float = 0.2
-    half: bool = False
 
 
 def batch_of(shares: Sequence[Share], size: int, rng: Rng) -> tuple[torch.Tensor, ...]:

@@ -60,6 +60,14 @@ class PromptConfig(FitConfig):
 
 
 @dataclass(frozen=True, eq=False)
+class Finder:
+    """The trained network of nuclei, and how its maps become nuclei; both stay as they are."""
+
+    net: Any
+    params: DecodeParams
+
+
+@dataclass(frozen=True, eq=False)
 class Shown:
     """A target with what the network sees in its window.
 
@@ -101,7 +109,7 @@ def without_colour(image: Rgb, rng: Rng) -> Rgb:
 
 
 def show(
-    cells: Any, shares: Sequence[Share], config: PromptConfig, *, count: int, size: int, rng: Rng
+    cells: Finder, shares: Sequence[Share], config: PromptConfig, *, count: int, size: int, rng: Rng
 ) -> list[Shown]:
     """Objects of random samples, as many as wanted."""
     import torch
@@ -111,10 +119,10 @@ def show(
     while len(out) < count:
         sample = drawn(shares, rng).sample
         image = without_colour(sample.image, rng) if rng.random() < config.grey else sample.image
-        maps = predict_maps(cells, image)
+        maps = predict_maps(cells.net, image)
         if rng.random() < config.blind:
             maps = np.zeros_like(maps)
-        nuclei = decode(maps, DecodeParams())
+        nuclei = decode(maps, cells.params)
         light = changed_light(image, rng)
         for target in pick_targets(sample, min(4, count - len(out)), size, chance, rng):
             r, c = target.origin
@@ -150,7 +158,9 @@ def rounds(net: Any, batch: Prompted, config: PromptConfig, rng: Rng) -> float:
     for number in range(config.rounds):
         pictures = np.stack([hints(s, w.nuclei) for s, w in zip(said, batch.shown, strict=True)])
         drawings = torch.from_numpy(pictures).to(batch.light.device)
-        logits, scores = net(batch.light, batch.maps, drawings)
+        with torch.autocast(drawings.device.type, torch.bfloat16, enabled=config.half):
+            logits, scores = net(batch.light, batch.maps, drawings)
+        logits, scores = logits.float(), scores.float()
         loss = round_loss(logits, scores, batch, said, config.bound) / config.rounds
         loss.backward()
         total += float(loss.detach())
@@ -207,7 +217,7 @@ def start_from(net: Any, cells: Any) -> None:
 def train_prompt(
     shares: Sequence[Share],
     net: Any,
-    cells: Any,
+    cells: Finder,
     config: PromptConfig,
     stage: Stage,
 ) -> dict[str, Any]:
@@ -215,15 +225,15 @@ def train_prompt(
 
     Parameters
     ----------
-    cells : NucleiNet
-        Trained; stays as it is.
+    cells : Finder
+        What is found in each field before anything is said.
     stage : Stage
         Where curve and state are kept.
     """
     import torch
 
     device = next(net.parameters()).device
-    cells.eval()
+    cells.net.eval()
     net.train().to(memory_format=torch.channels_last)
 
     def one_step(step: int, rng: Rng) -> float:

@@ -10,6 +10,7 @@ Tan & Le, "EfficientNet", 2019; the Lite variants have no squeeze-and-excitation
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +52,14 @@ WIDTHS = tuple(STAGES[k].width for k in LEVELS)
 class _Convolution(nn.Sequential):
     """Convolution and batch normalisation; padded like TensorFlow, which the weights come from.
 
-    Both are one convolution, as the statistics never change: that saves an eighth of the time.
+    Both are one convolution, as the statistics never change.
     """
 
     def __init__(self, n_in: int, n_out: int, size: int, stride: int = 1, groups: int = 1) -> None:
         before = (size - stride) // 2
         after = size - stride - before
-        self_pad = 0 if before != after else before
-        conv = nn.Conv2d(n_in, n_out, size, stride, self_pad, groups=groups, bias=False)
+        even = before if before == after else 0
+        conv = nn.Conv2d(n_in, n_out, size, stride, even, groups=groups, bias=False)
         super().__init__(conv, nn.BatchNorm2d(n_out, EPSILON))
         self.uneven = (before, after, before, after) if before != after else None
         self.each = groups > 1
@@ -73,11 +74,15 @@ class _Convolution(nn.Sequential):
         return self._both(x)
 
     def _both(self, x: Tensor) -> Tensor:
-        conv, norm = self[0], self[1]
+        conv: Any = self[0]
+        norm: Any = self[1]
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         weight = conv.weight * scale[:, None, None, None]
         bias = norm.bias - norm.running_mean * scale
-        return functional.conv2d(x, weight, bias, conv.stride, conv.padding, 1, conv.groups)
+        out: Tensor = functional.conv2d(
+            x, weight, bias, conv.stride, conv.padding, groups=conv.groups
+        )
+        return out
 
 
 class _Block(nn.Module):
@@ -93,7 +98,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = x if self.expand is None else functional.relu6(self.expand(x))
-        out = self.project(functional.relu6(self.each(inner)))
+        out: Tensor = self.project(functional.relu6(self.each(inner)))
         return x + out if self.skips else out
 
 
