@@ -251,6 +251,7 @@ def test_a_training_broken_off_goes_on_to_the_same_result(folder, stop):
     run.train(other, again, resume=True)
     assert len(steps) < 8  # of both, with the ends
     assert all(v.equal(whole[k]) for k, v in states(other.out).items())
+    assert read_heads(other.out).params == read_heads(config.out).params
 
 
 def test_without_being_told_to_go_on_training_begins_anew(folder):
