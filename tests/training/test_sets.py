@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.io import imsave
@@ -62,6 +64,19 @@ def test_a_config_with_sets_is_read_and_nothing_is_in_both_parts(folder):
     learnt, kept = shares.splits(config)
     assert [i.name for i in learnt[0].items] == ["t0", "t1", "t2", "t3"]
     assert [(k.name, [i.name for i in k.items]) for k in kept] == [("set", ["t4", "t5"])]
+
+
+def test_a_set_learnt_from_in_two_ways_is_checked_once(folder):
+    one = SetConfig(folder, group="patient", held_out=("02",))
+    config = run.TrainConfig(
+        folder / "w", folder / "work", sets=(one, replace(one, brown=1.0, variants=3))
+    )
+    learnt, kept = shares.splits(config)
+    assert [(len(x.items), x.variants, x.items[0].brown) for x in learnt] == [
+        (4, 8, 0.14),
+        (4, 3, 1.0),
+    ]
+    assert [len(k.items) for k in kept] == [2]
 
 
 @pytest.mark.parametrize("held_out", ['["00", "01", "02"]', "[]"])

@@ -68,6 +68,8 @@ class Annotated:
         Whether no person parted the nuclei that touch.
     balance : bool
         Whether its background is to be made white at random.
+    brown : float
+        Share of its fields that are made haematoxylin and DAB.
     """
 
     kind: str
@@ -78,6 +80,7 @@ class Annotated:
     mpp: float | None = None
     silver: bool = False
     balance: bool = False
+    brown: float = 0.14
 
     def read(self) -> tuple[Rgb, Labels]:
         """The (h, w, 3) uint8 image and (h, w) int32 labels."""
@@ -237,7 +240,7 @@ def stained_field(item: Annotated, rng: Rng, mpp: float | None = None) -> Sample
     rgb, labels = scaled_crop(image, labels, pixel_size(item, labels) / wanted, rng)
     if item.balance:
         rgb = recolour.balanced(rgb, rng)
-    brown = rng.random() < 0.14
+    brown = rng.random() < item.brown
     rgb = recolour.with_dab(rgb, labels, rng) if brown else augment.restain(rgb, rng)
     known = np.ones(labels.shape, bool)
     return _finish(augment.optics(rgb, rng, MPP / wanted), labels, known, item, rng)

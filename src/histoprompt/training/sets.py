@@ -29,6 +29,8 @@ class SetConfig:
         Whether a person drew where nuclei are and no person parted those that touch.
     balance : bool
         Whether the background is no white, so that training balances it at random.
+    brown : float
+        Share of its fields that are made haematoxylin and DAB.
     weight : float
         How often its fields are drawn beside those of other sets.
     variants : int
@@ -41,6 +43,7 @@ class SetConfig:
     held_out: tuple[str, ...] = ()
     silver: bool = False
     balance: bool = False
+    brown: float = 0.14
     weight: float = 1.0
     variants: int = 8
 
@@ -54,7 +57,13 @@ def members(config: SetConfig) -> list[Annotated]:
         If ``tiles.csv`` is not there though a group is asked for, or does not name an image.
     """
     items = [
-        replace(i, mpp=config.mpp, silver=config.silver, balance=config.balance)
+        replace(
+            i,
+            mpp=config.mpp,
+            silver=config.silver,
+            balance=config.balance,
+            brown=config.brown,
+        )
         for i in annotated_in(config.folder)
     ]
     if not config.group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,10 +59,13 @@ def splits(config: TrainConfig) -> tuple[list[Learnt], list[Kept]]:
     """
     learnt: list[Learnt] = []
     kept: list[Kept] = []
+    checked: set[Path] = set()
     for one in config.sets:
         more, held = parted(members(one), one.held_out)
         learnt.append(Learnt(more, one.weight, one.variants))
-        kept.append(Kept(one.folder.name, held))
+        if one.folder not in checked:  # a set may be learnt from in several ways
+            kept.append(Kept(one.folder.name, held))
+        checked.add(one.folder)
     if config.data:
         items = [i for d in config.data for i in annotated_in(d)]
         more, held = split(items, config.held_out)
