@@ -172,6 +172,24 @@ def fit(
     if stage.resume and stage.kept.exists():
         progress.restore(stage.kept)
         log.info("%s: goes on at step %d", text, progress.step)
+    begun = progress.step
+    try:
+        _advance(progress, one_step, config, stage, text)
+    finally:  # cancelled, too
+        if progress.step > begun:
+            progress.keep(stage.kept)
+    stage.task.step(config.steps, config.steps, text)
+    return {k: v.cpu() for k, v in progress.mean.state.items()}
+
+
+def _advance(
+    progress: Progress,
+    one_step: Callable[[int, Rng], float],
+    config: FitConfig,
+    stage: Stage,
+    text: str,
+) -> None:
+    """All steps that are left; the state is kept every few minutes."""
     losses: list[float] = []
     last = time.monotonic()
     while progress.step < config.steps:
@@ -181,11 +199,9 @@ def fit(
             progress.curve.append((progress.step, float(np.mean(losses[-config.report_every :]))))
             log.info("%s: step %d of %d, loss %.4f", text, *progress.told(config))
             _write(stage.curve, progress.curve)
-        if time.monotonic() - last > config.keep_every or progress.step == config.steps:
+        if time.monotonic() - last > config.keep_every:
             progress.keep(stage.kept)
             last = time.monotonic()
-    stage.task.step(config.steps, config.steps, text)
-    return {k: v.cpu() for k, v in progress.mean.state.items()}
 
 
 @dataclass(eq=False)
