@@ -256,6 +256,7 @@ def report(args: argparse.Namespace, cells: Any, prompts: Any, published: Any) -
         for (group, mpp), samples in sorted(every.items())
         for name, find in found.items()
     ]
+    models = [("histoprompt-lite", prompts, False), ("litemedsam", published, True)]
     asked = [
         prompts_row(
             group,
@@ -263,11 +264,8 @@ def report(args: argparse.Namespace, cells: Any, prompts: Any, published: Any) -
             prompts_on(model, [middle(s) for s in samples], args.objects, boxes_only=only),
         )
         for (group, mpp), samples in sorted(every.items())
-        for name, model, only in (
-            ("histoprompt-lite", prompts, False),
-            ("litemedsam", published, True),
-        )
-        if mpp == "0.25"
+        for name, model, only in models
+        if mpp == "0.25" and model is not None
     ]
     lines = [
         "# The project's own models",
@@ -314,6 +312,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--objects", type=int, default=3, help="prompted in each field")
+    parser.add_argument("--own", action="store_true", help="leave out LiteMedSAM")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     import torch
@@ -321,7 +320,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cells = lite.load_cells(lite.CELLS, args.weights, args.device)
     prompts = lite.load_prompts(lite.CARD, args.weights, args.device)
-    published = litemedsam.load(litemedsam.CARD, _published(), args.device)
+    published = None
+    if not args.own:
+        published = litemedsam.load(litemedsam.CARD, _published(), args.device)
     args.out.write_text(report(args, cells, prompts, published))
     print(args.out.read_text())
 
