@@ -174,6 +174,17 @@ def test_targets_are_nuclei_or_regions(folder, regions):
         assert regions or (inside > 0).mean() > 0.5
 
 
+def test_what_may_be_several_nuclei_is_no_target(folder):
+    sample = plain_field(annotated_in(folder / "data")[0])
+    sure = np.isin(sample.labels, (0, 1))
+    sample = replace(sample, parted=sure)
+    for seed in range(5):
+        for target in pick_targets(sample, 4, 128, 0.0, np.random.default_rng(seed)):
+            r, c = target.origin
+            inside = sample.labels[r : r + 128, c : c + 128][target.mask]
+            assert (inside == 1).mean() > 0.5
+
+
 def test_another_hand_draws_the_same_object_closer_or_wider():
     rows, cols = np.mgrid[:64, :64]
     disc = (rows - 30) ** 2 + (cols - 33) ** 2 < 12**2
