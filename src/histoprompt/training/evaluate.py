@@ -140,7 +140,7 @@ def choose_decoding(
     """The settings with the best mean over sets of F1 + AJI less the count bias.
 
     One setting after the other is changed as long as that helps, in two rounds. A set weighs as
-    the root of how many nuclei it has; one without human instances half of that, its bias a quarter.
+    the root of how many nuclei it has; without human instances half of that, its bias a quarter.
 
     Parameters
     ----------
