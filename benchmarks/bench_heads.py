@@ -2,10 +2,10 @@
 
     python benchmarks/bench_heads.py [--data ../shared/data] [--weights FILE] [--objects 3]
 
-Images are brought to a median nuclear diameter of 30 px (0.25 um/px) or 15 px enlarged twice
-(0.5 um/px). Simulated people: the first click is the deepest pixel of the object, the next ones the
-deepest pixel of the larger error (RITM's rule); boxes are jittered by 2 px; scribbles as in
-`histoprompt.pipelines.evaluate.simulate`.
+Images are those that `heads.toml` keeps from training, brought to 0.25 um/px, or seen at 0.5 um/px
+and enlarged twice; prompts are given in the middle 256 px. Simulated people: the first click is the
+deepest pixel of the object, the next ones the deepest pixel of the larger error (RITM's rule);
+boxes are jittered by 2 px; scribbles as in `histoprompt.pipelines.evaluate.simulate`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,10 @@ from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.models.zoo import litemedsam
 from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
-from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
+from histoprompt.training import run
+from histoprompt.training.data import FIELD, Sample, plain_field
 from histoprompt.training.evaluate import known_only
-from histoprompt.training.run import split
+from histoprompt.training.shares import Kept, splits
 
 MAX_CLICKS = 20
 RESULT = Path(__file__).parent / "results" / "heads.md"
@@ -48,17 +51,35 @@ def at_half_resolution(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return resize(small, image.shape[:2], order=1).clip(0, 255).astype(np.uint8)
 
 
-def fields(items: Sequence[Annotated]) -> dict[tuple[str, str], list[Sample]]:
-    """Fields by group and resolution."""
+def kept(data: Path) -> list[Kept]:
+    """The images of each set that training keeps for choosing."""
+    with as_file(files("histoprompt.training") / "heads.toml") as path:
+        config = run.read_config(path)
+    folders = {one.folder.name: data / "nuclei" / one.folder.name for one in config.sets}
+    sets = tuple(replace(one, folder=folders[one.folder.name]) for one in config.sets)
+    return splits(replace(config, sets=sets))[1]
+
+
+def fields(sets: Sequence[Kept]) -> dict[tuple[str, str], list[Sample]]:
+    """Whole images by set and group, and resolution."""
     out: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-    for item in items:
-        sample = plain_field(item)
-        out[item.group or item.kind, "0.25"].append(sample)
-        coarse = Sample(
-            at_half_resolution(sample.image), sample.labels, sample.known, sample.source
-        )
-        out[item.group or item.kind, "0.5"].append(coarse)
+    for one in sets:
+        for item in one.items:
+            sample = plain_field(item)
+            name = f"{one.name} {item.group}".strip()
+            out[name, "0.25"].append(sample)
+            coarse = Sample(
+                at_half_resolution(sample.image), sample.labels, sample.known, sample.source
+            )
+            out[name, "0.5"].append(coarse)
     return out
+
+
+def middle(sample: Sample) -> Sample:
+    """The middle 256 px of a larger image."""
+    r, c = ((max(0, n - FIELD)) // 2 for n in sample.labels.shape)
+    at = np.s_[r : r + FIELD, c : c + FIELD]
+    return Sample(sample.image[at], sample.labels[at], sample.known[at], sample.source)
 
 
 def all_nuclei(samples: Sequence[Sample], find: Callable[..., Any]) -> dict[str, float]:
@@ -228,31 +249,29 @@ def points_rows(folder: Path, find: dict[str, Callable[..., Any]]) -> list[str]:
 
 def report(args: argparse.Namespace, cells: Any, prompts: Any, published: Any) -> str:
     """All tables as Markdown."""
-    items = annotated_in(args.data / "nuclei" / "dsb2018")
-    if args.split == "held-out":
-        items = split(items, "pink")[1]
-    every = fields(items)
+    every = fields(kept(args.data))
     found = {"histoprompt-cells": cells.segment, "classical": find_nuclei}
     rows = [
         cells_row(f"{group} {mpp}", name, samples, find)
         for (group, mpp), samples in sorted(every.items())
         for name, find in found.items()
     ]
+    models = [("histoprompt-lite", prompts, False), ("litemedsam", published, True)]
     asked = [
-        prompts_row(group, name, prompts_on(model, samples, args.objects, boxes_only=only))
-        for (group, mpp), samples in sorted(every.items())
-        for name, model, only in (
-            ("histoprompt-lite", prompts, False),
-            ("litemedsam", published, True),
+        prompts_row(
+            group,
+            name,
+            prompts_on(model, [middle(s) for s in samples], args.objects, boxes_only=only),
         )
-        if mpp == "0.25"
+        for (group, mpp), samples in sorted(every.items())
+        for name, model, only in models
+        if mpp == "0.25" and model is not None
     ]
     lines = [
         "# The project's own models",
         "",
-        f"`python benchmarks/bench_heads.py`: {args.split} tiles of DSB 2018, brought to a "
-        "median nuclear diameter of 30 px (0.25 um/px), or seen at half of that resolution and "
-        "enlarged again (0.5). Means over images; the bias over all.",
+        "`python benchmarks/bench_heads.py`: images kept from training, at 0.25 um/px, or seen at "
+        "half of that resolution and enlarged again (0.5). Means over images; the bias over all.",
         "",
         "| tiles | n | model | F1@.5 | PQ | AJI | count error | bias |",
         "|---|---:|---|---:|---:|---:|---:|---:|",
@@ -274,7 +293,7 @@ def report(args: argparse.Namespace, cells: Any, prompts: Any, published: Any) -
     table = medscribble(prompts, args.data / "scribbles" / "medscribble")
     lines += [f"| {k} | {v['n']:.0f} | {v['dice']:.3f} |" for k, v in table.items()]
     sample = next(iter(every.values()))[0]
-    spent = timings(prompts, cells, sample.image)
+    spent = timings(prompts, cells, middle(sample).image)
     lines += ["", f"{platform.system()}, {args.device}, threads: {args.threads}, {load()}.", ""]
     lines += ["| 256 px | ms |", "|---|---:|"]
     lines += [f"| {k} | {v:.0f} |" for k, v in spent.items()]
@@ -289,11 +308,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     root = Path(__file__).resolve().parents[1]
     parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data")
-    parser.add_argument("--split", choices=["all", "held-out"], default="held-out")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--objects", type=int, default=3, help="prompted in each field")
+    parser.add_argument("--own", action="store_true", help="leave out LiteMedSAM")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     import torch
@@ -301,7 +320,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     cells = lite.load_cells(lite.CELLS, args.weights, args.device)
     prompts = lite.load_prompts(lite.CARD, args.weights, args.device)
-    published = litemedsam.load(litemedsam.CARD, _published(), args.device)
+    published = None
+    if not args.own:
+        published = litemedsam.load(litemedsam.CARD, _published(), args.device)
     args.out.write_text(report(args, cells, prompts, published))
     print(args.out.read_text())
 

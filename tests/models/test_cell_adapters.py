@@ -268,4 +268,4 @@ def test_a_package_that_is_not_there_is_named(name):
 def test_cards_of_cells_say_how_they_cut_an_image():
     for card in registry.all_cards():
         assert (card.windows is None) == (card.role != "cells"), card.id
-    assert registry.card("histoprompt-cells").windows == (512, 384)
+    assert registry.card("histoprompt-cells").windows == (512, 448)

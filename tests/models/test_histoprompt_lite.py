@@ -136,7 +136,7 @@ def test_cells_are_described_in_the_same_look(weights, image):
     assert np.isfinite(features).all()
 
 
-@pytest.mark.parametrize("size", [(16, 16), (512, 512), (512, 896), (1280, 1664)])
+@pytest.mark.parametrize("size", [(16, 16), (512, 512), (512, 960), (1408, 1856)])
 def test_windows_own_every_pixel_once(size):
     owned, weight = np.zeros(size, int), np.zeros(size)
     for seen, keep in lite_cells._windows(*size):
@@ -152,20 +152,20 @@ def test_windows_own_every_pixel_once(size):
 def test_a_line_between_windows_is_no_edge(weights):
     """Half of the picture is much darker, so that both windows are normalised unlike."""
     cells = lite.load_cells(lite.CELLS, weights, "cpu")
-    large = np.random.default_rng(1).integers(100, 255, (512, 896, 3), dtype=np.uint8)
-    large[:, 500:] //= 2
+    large = np.random.default_rng(1).integers(100, 255, (512, 960, 3), dtype=np.uint8)
+    large[:, 540:] //= 2
     maps, _ = cells._maps(large, features=False)
     steps = np.abs(np.diff(maps[0].astype(float), axis=1)).mean(axis=0)
-    assert steps[447] < 1.5 * np.median(steps[380:480])
+    assert steps[479] < 1.5 * np.median(steps[440:512])
 
 
 def test_two_images_of_one_lattice_agree_where_both_see_whole_windows(weights):
     cells = lite.load_cells(lite.CELLS, weights, "cpu")
-    large = np.random.default_rng(1).integers(0, 255, (512, 1280, 3), dtype=np.uint8)
+    large = np.random.default_rng(1).integers(0, 255, (512, 1408, 3), dtype=np.uint8)
     whole, features = cells._maps(large, features=True)
-    part, fewer = cells._maps(large[:, 384:], features=True)
-    assert np.allclose(whole[:, :, 480:], part[:, :, 96:], atol=1e-5)
-    assert np.allclose(features[:, :, 28:], fewer[:, :, 4:], atol=1e-4)
+    part, fewer = cells._maps(large[:, 448:], features=True)
+    assert np.allclose(whole[:, :, 512:], part[:, :, 64:], atol=1e-5)
+    assert np.allclose(features[:, :, 30:], fewer[:, :, 2:], atol=1e-4)
 
 
 def test_glass_is_empty_and_what_is_dark_in_red_may_be_a_nucleus():

@@ -6,20 +6,24 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.models.networks.unet import NucleiNet, PromptNet, absorbed  # noqa: E402
+from histoprompt.models.networks.unet import TRUNKS, NucleiNet, PromptNet, absorbed, trunk_of  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def nuclei_net():
+@pytest.fixture(scope="module", params=sorted(TRUNKS))
+def trunk(request):
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    return NucleiNet().eval().requires_grad_(False)
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def prompt_net():
-    torch.manual_seed(0)
-    return PromptNet().eval().requires_grad_(False)
+def nuclei_net(trunk):
+    return NucleiNet(trunk).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def prompt_net(trunk):
+    return PromptNet(trunk).eval().requires_grad_(False)
 
 
 def test_white_absorbs_nothing_and_black_nearly_all():
@@ -30,10 +34,16 @@ def test_white_absorbs_nothing_and_black_nearly_all():
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (48, 160)])
-def test_maps_have_the_resolution_of_the_image(nuclei_net, shape):
+def test_maps_have_the_resolution_of_the_image(trunk, nuclei_net, shape):
     maps, features = nuclei_net.described(torch.rand(2, 3, *shape))
     assert maps.shape == (2, 3, *shape)
-    assert features.shape == (2, 128, shape[0] // 16, shape[1] // 16)
+    width = {"unet": 128, "efficientnet-lite0": 112}[trunk]
+    assert features.shape == (2, width, shape[0] // 16, shape[1] // 16)
+
+
+def test_a_state_tells_its_trunk(trunk, nuclei_net, prompt_net):
+    assert trunk_of(nuclei_net.state_dict()) == trunk
+    assert trunk_of(prompt_net.state_dict()) == trunk
 
 
 def test_both_networks_are_small(nuclei_net, prompt_net):
@@ -41,7 +51,10 @@ def test_both_networks_are_small(nuclei_net, prompt_net):
         assert sum(p.numel() for p in net.parameters()) < 1_500_000
 
 
-def test_a_weaker_dye_changes_little(nuclei_net):
+def test_a_weaker_dye_changes_little():
+    """Every layer of the first trunk is normalised by the image itself."""
+    torch.manual_seed(0)
+    nuclei_net = NucleiNet("unet").eval().requires_grad_(False)
     light = torch.rand(1, 3, 64, 64)
     strong, weak = nuclei_net(light), nuclei_net(0.5 * light)
     assert (strong - weak).abs().mean() < 0.1 * strong.std()

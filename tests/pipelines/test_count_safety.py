@@ -189,13 +189,13 @@ def test_a_power_cut_at_any_tile_and_after_the_end(tmp_path, disk):
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("look.ALGORITHM", 2),
-        ("look.HALO_UM", 25.0),
-        ("look.TOLERANCE", 0.06),
-        ("find_cells.ALGORITHM", 2),
-        ("count_store.ALGORITHM", 2),
-        ("features.ALGORITHM", 2),
-        ("features.RING_UM", 2.5),
+        ("cells.tile_context.ALGORITHM", 2),
+        ("cells.tile_context.HALO_UM", 25.0),
+        ("cells.tile_context.TOLERANCE", 0.06),
+        ("cells.find.ALGORITHM", 2),
+        ("count.store.ALGORITHM", 2),
+        ("cells.features.ALGORITHM", 2),
+        ("cells.features.RING_UM", 2.5),
     ],
 )
 def test_a_program_that_counts_otherwise_starts_anew_and_says_so(half, monkeypatch, place, value):
@@ -208,11 +208,11 @@ def test_a_program_that_counts_otherwise_starts_anew_and_says_so(half, monkeypat
 @pytest.mark.parametrize(
     "place",
     [
-        "models.instances.ALGORITHM",
-        "models.instances.NECK",
-        "pipelines.prompted_cells.ALGORITHM",
-        "pipelines.prompted_cells.SAME",
-        "pipelines.prompted_cells.LARGEST",
+        "models.cells.instances.ALGORITHM",
+        "models.cells.instances.NECK",
+        "pipelines.cells.prompted.ALGORITHM",
+        "pipelines.cells.prompted.SAME",
+        "pipelines.cells.prompted.LARGEST",
     ],
 )
 def test_other_decoding_is_another_count(monkeypatch, place):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage.io import imsave
@@ -61,13 +63,74 @@ def test_a_folder_without_labels_is_refused(tmp_path, folder):
         data.annotated_in(folder)
 
 
-def test_fields_are_brought_to_scale(folder):
-    item = data.annotated_in(folder)[0]
-    for diameter in (20.0, 40.0):
-        field = data.plain_field(item, diameter)
-        assert field.image.shape == (256, 256, 3)
-        inner = data.median_diameter(np.where(field.known, field.labels, 0))
-        assert inner == pytest.approx(diameter, rel=0.15)
+def test_whole_images_are_brought_to_scale(folder):
+    """Nuclei of radius 7 px have a diameter near 14 px."""
+    item = replace(data.annotated_in(folder)[0], mpp=0.5)
+    for mpp, factor in ((0.5, 1.0), (0.25, 2.0)):
+        field = data.plain_field(item, mpp)
+        assert field.image.shape == (160 * factor, 160 * factor, 3)
+        assert data.median_diameter(field.labels) == pytest.approx(14 * factor, rel=0.08)
+        assert field.known.all()
+
+
+def test_where_no_scale_is_known_nuclei_have_the_usual_size(folder):
+    field = data.plain_field(data.annotated_in(folder)[0])
+    inner = data.median_diameter(np.where(field.known, field.labels, 0))
+    assert inner == pytest.approx(data.NUCLEUS_UM / data.MPP, rel=0.08)
+    assert all(n % 16 == 0 for n in field.labels.shape)
+
+
+@pytest.mark.parametrize("mpp", [0.2, 0.3, 0.6])
+def test_fields_have_the_scale_that_was_drawn(folder, mpp):
+    item = replace(data.annotated_in(folder)[0], mpp=0.3)
+    field = data.stained_field(item, np.random.default_rng(0), mpp)
+    assert field.labels.shape == (256, 256)
+    assert field.known.all()
+    assert data.median_diameter(field.labels) == pytest.approx(14 * 0.3 / mpp, rel=0.15)
+
+
+def test_scales_reach_from_fine_to_coarse():
+    rng = np.random.default_rng(0)
+    drawn = np.array([data.drawn_mpp(rng) for _ in range(2000)])
+    assert drawn.min() >= 0.2
+    assert 0.55 < drawn.max() <= 0.6
+    assert 0.6 < (drawn < 0.3).mean() < 0.75
+    assert (drawn > 0.45).mean() > 0.08
+
+
+def test_a_small_image_is_mirrored_with_its_labels():
+    image = np.arange(40 * 30 * 3, dtype=np.uint8).reshape(40, 30, 3)
+    labels = np.zeros((40, 30), np.int32)
+    labels[:5, 10:15] = 7  # cut by the upper edge
+    labels[20:24, 10:15] = 9
+    shown, found = data.scaled_crop(image, labels, 1.0, np.random.default_rng(0), 64)
+    assert shown.shape == (64, 64, 3)
+    top = (64 - 40) // 2
+    assert np.array_equal(shown[top], shown[top - 1])
+    whole = found[top - 5 : top + 5, 17 + 10 : 17 + 15]
+    assert len(np.unique(whole)) == 1
+    assert whole.min() > 0
+    assert np.unique(found).tolist() == list(range(found.max() + 1))
+
+
+def test_a_mirror_image_apart_is_another_object():
+    labels = np.array([[0, 3, 0, 3, 3, 5]], np.int32)
+    assert data.renumbered(labels).tolist() == [[0, 1, 0, 2, 2, 3]]
+    assert data.renumbered(labels[:, 3:]).tolist() == [[1, 1, 2]]
+
+
+def test_only_pieces_that_are_one_round_object_are_known_to_be_parted():
+    rows, cols = np.mgrid[:60, :120]
+    labels = np.zeros((60, 120), np.int32)
+    for value, (r, c) in enumerate([(30, 20), (30, 60), (30, 81)], start=1):
+        labels[((rows - r) ** 2 + (cols - c) ** 2 < 10**2) & (labels == 0)] = value
+    labels[29:32, 69:72] = 2  # they touch
+    known = data.whole_nuclei(labels)
+    assert known[labels == 1].all()
+    assert known[labels == 0].all()
+    assert not known[labels > 1].any()
+    merged = np.where(labels > 1, 2, labels)  # one label, and the outline of two
+    assert not data.whole_nuclei(merged)[merged == 2].any()
 
 
 def test_what_lies_beyond_the_image_is_not_known():
@@ -146,26 +209,31 @@ def test_samples_read_back_equal(tmp_path):
     back = Pooled.load(tmp_path / "a.npz")
     assert np.array_equal(back.sample.labels, labels)
     assert back.sample.source == "made/x/y"
+    assert back.sample.parted.all()
     assert back.depth[labels == 3].max() == 255
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_pool_is_made_once_and_goes_on_where_it_was_stopped(tmp_path, folder):
     items = data.annotated_in(folder)
-    wanted = gather.recipes(items, [], PoolConfig(variants=1, made=2, empty=1), seed=3)
+
+    def recipes():
+        made, empty = gather.made_recipes(items, [], PoolConfig(made=2, empty=1), seed=3)
+        return [*gather.stained_recipes(items, 1, (3, 0)), *made, *empty]
+
+    wanted = recipes()
     assert [r.name for r in wanted] == [
-        *(f"stained-0000{k}" for k in range(3)),
-        "made-00000",
-        "made-00001",
-        "empty-00000",
+        *(f"stained-3-0-0000{k}" for k in range(3)),
+        "made-3-00000",
+        "made-3-00001",
+        "empty-3-00000",
     ]
     task = Task(lambda progress: task.cancel() if progress.done == 2 else None)
     with pytest.raises(Cancelled):
         make_all(wanted, tmp_path / "pool", task, "making")
     first = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "pool").iterdir()}
     assert 0 < len(first) < len(wanted)
-    again = gather.recipes(items, [], PoolConfig(variants=1, made=2, empty=1), seed=3)
-    paths = make_all(again, tmp_path / "pool", Task(), "making")
+    paths = make_all(recipes(), tmp_path / "pool", Task(), "making")
     assert all((tmp_path / "pool" / k).stat().st_mtime_ns == v for k, v in first.items())
     assert not Pooled.load(paths[-1]).sample.labels.any()
 
@@ -173,7 +241,7 @@ def test_a_pool_is_made_once_and_goes_on_where_it_was_stopped(tmp_path, folder):
 def test_views_of_real_tissue_keep_the_labels(folder):
     image, labels = nuclei(256, 36, 10)
     sample = data.Sample(image, labels, labels >= 0, "real/x")
-    views = [r.make() for r in gather.real_recipes([sample], 3, seed=0)]
+    views = [r.make() for r in gather.real_recipes([lambda: sample], 3, seed=0)]
     assert {int((v.labels > 0).sum()) for v in views} == {int((labels > 0).sum())}
     assert len({v.image.tobytes() for v in views}) == 3
 

@@ -65,9 +65,22 @@ def test_unknown_pixels_say_nothing():
     target = SQUARE[:, None].repeat(1, 3, 1, 1)
     spoilt_maps = maps.clone()
     spoilt_maps[..., 3, :] = SURE
-    assert instance_loss(maps, target, KNOWN).item() == pytest.approx(0, abs=1e-5)
-    assert instance_loss(spoilt_maps, target, known).item() == pytest.approx(0, abs=1e-5)
-    assert instance_loss(spoilt_maps, target, KNOWN).item() > 1
+    every, most = (x[:, None].repeat(1, 3, 1, 1) for x in (KNOWN, known))
+    assert instance_loss(maps, target, every).item() == pytest.approx(0, abs=1e-5)
+    assert instance_loss(spoilt_maps, target, most).item() == pytest.approx(0, abs=1e-5)
+    assert instance_loss(spoilt_maps, target, every).item() > 1
+
+
+def test_where_only_foreground_is_known_depth_and_rim_say_nothing():
+    target = SQUARE[:, None].repeat(1, 3, 1, 1)
+    maps = logits_of(SQUARE)[:, None].repeat(1, 3, 1, 1)
+    maps[:, 1:, 3] = SURE
+    known = torch.ones_like(maps)
+    assert instance_loss(maps, target, known).item() > 1
+    known[:, 1:, 3] = 0
+    assert instance_loss(maps, target, known).item() == pytest.approx(0, abs=1e-5)
+    maps[:, 0, 3] = SURE
+    assert instance_loss(maps, target, known).item() > 1
 
 
 def test_focal_loss_weighs_what_is_nearly_right_little():

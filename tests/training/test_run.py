@@ -13,7 +13,7 @@ from skimage.io import imsave
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.core.errors import Cancelled, LabelError  # noqa: E402
+from histoprompt.core.errors import Cancelled, LabelError, WeightsError  # noqa: E402
 from histoprompt.core.task import Task  # noqa: E402
 from histoprompt.models.networks.head_files import read_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
@@ -27,6 +27,7 @@ from histoprompt.training.prompt_targets import (  # noqa: E402
     redrawn,
     window_origin,
 )
+from histoprompt.training.shares import split  # noqa: E402
 from histoprompt.training.train_nuclei import NucleiConfig  # noqa: E402
 from histoprompt.training.train_prompt import PromptConfig, start_from  # noqa: E402
 
@@ -70,9 +71,10 @@ def short(folder):
 
 def test_training_writes_weights_curves_and_a_record(folder):
     result = run.train(short(folder))
-    assert 0 <= result.after.f1 <= 1
+    (after,) = result.after
+    assert 0 <= after.f1 <= 1
     assert result.before is None
-    assert str(result).startswith("on 1 images that were held out: F1 ")
+    assert str(result).startswith("on 1 images of data that were held out: F1 ")
     assert (folder / "heads.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask()
     from histoprompt.models.zoo import histoprompt_lite as lite
 
@@ -83,7 +85,7 @@ def test_training_writes_weights_curves_and_a_record(folder):
             steps = [int(r["step"]) for r in csv.DictReader(file)]
         assert steps == [1, 2]
     record = json.loads((folder / "work" / "run.json").read_text())
-    assert record["held_out"]["after"]["f1"] == result.after.f1
+    assert record["held_out"]["data"]["after"]["f1"] == after.f1
     assert record["config"]["prompts"]["rounds"] == 2
 
 
@@ -121,7 +123,7 @@ def items(groups):
 
 
 def test_the_held_out_group_is_never_learnt_from():
-    learnt, held = run.split(items(["pink"] * 3 + ["purple"] * 10), "pink")
+    learnt, held = split(items(["pink"] * 3 + ["purple"] * 10), "pink")
     assert not any(i.group == "pink" for i in learnt)
     assert sum(i.group == "pink" for i in held) == 3
     assert len(held) == 5
@@ -130,7 +132,7 @@ def test_the_held_out_group_is_never_learnt_from():
 
 def test_one_image_is_too_few():
     with pytest.raises(LabelError, match="too few"):
-        run.split(items(["a"]), "pink")
+        split(items(["a"]), "pink")
 
 
 def test_the_rate_rises_and_falls():
@@ -172,6 +174,17 @@ def test_targets_are_nuclei_or_regions(folder, regions):
         assert regions or (inside > 0).mean() > 0.5
 
 
+def test_what_may_be_several_nuclei_is_no_target(folder):
+    sample = plain_field(annotated_in(folder / "data")[0])
+    sure = np.isin(sample.labels, (0, 1))
+    sample = replace(sample, parted=sure)
+    for seed in range(5):
+        for target in pick_targets(sample, 4, 128, 0.0, np.random.default_rng(seed)):
+            r, c = target.origin
+            inside = sample.labels[r : r + 128, c : c + 128][target.mask]
+            assert (inside == 1).mean() > 0.5
+
+
 def test_another_hand_draws_the_same_object_closer_or_wider():
     rows, cols = np.mgrid[:64, :64]
     disc = (rows - 30) ** 2 + (cols - 33) ** 2 < 12**2
@@ -190,15 +203,20 @@ def test_a_thin_object_is_not_drawn_away():
     assert all(redrawn(line, rng, chance=1, shift=2)[10, 4:28].any() for _ in range(40))
 
 
-def test_the_network_of_prompts_begins_with_what_nuclei_look_like():
-    cells, prompt = NucleiNet(), PromptNet()
+@pytest.mark.parametrize(
+    ("trunk", "first", "deep"),
+    [
+        ("unet", "stem.0.weight", "encoder.2.1.second.0.weight"),
+        ("efficientnet-lite0", "encoder.stem.0.weight", "encoder.stages.3.1.each.0.weight"),
+    ],
+)
+def test_the_network_of_prompts_begins_with_what_nuclei_look_like(trunk, first, deep):
+    cells, prompt = NucleiNet(trunk), PromptNet(trunk)
     start_from(prompt, cells)
-    assert prompt.trunk.stem[0].weight[:, :3].equal(cells.trunk.stem[0].weight)
-    assert (
-        prompt.trunk.encoder[2][1]
-        .second[0]
-        .weight.equal(cells.trunk.encoder[2][1].second[0].weight)
-    )
+    own, other = prompt.trunk.state_dict(), cells.trunk.state_dict()
+    assert own[first][:, :3].equal(other[first])
+    assert own[first].shape[1] == 10
+    assert own[deep].equal(other[deep])
 
 
 def test_turned_views_agree_where_the_network_does():
@@ -208,6 +226,79 @@ def test_turned_views_agree_where_the_network_does():
     eight = predict_maps(net, image, turns=8)
     turned = predict_maps(net, np.rot90(image), turns=8)
     assert np.allclose(np.rot90(eight, axes=(1, 2)), turned, atol=1e-4)
+
+
+def states(path):
+    heads = read_heads(path)
+    return {**heads.cells, **{f"p{k}": v for k, v in heads.prompt.items()}}
+
+
+@pytest.mark.parametrize("stop", [1, 5])
+def test_a_training_broken_off_goes_on_to_the_same_result(folder, stop):
+    """What was reached is kept when a run is cancelled, within one network or the other."""
+    config = replace(short(folder), real=())
+    config = replace(
+        config,
+        nuclei=replace(config.nuclei, steps=3),
+        prompts=replace(config.prompts, steps=3),
+    )
+    run.train(config)
+    whole = states(config.out)
+    other = replace(config, out=folder / "other.safetensors", work=folder / "other")
+    seen = []
+
+    def stopping(progress):
+        if progress.text.startswith("training"):
+            seen.append(progress.done)
+            if len(seen) == stop + 2:
+                task.cancel()
+
+    task = Task(stopping)
+    with pytest.raises(Cancelled):
+        run.train(other, task)
+    assert not other.out.exists()
+    steps = []
+    again = Task(lambda p: steps.append(p.done) if p.text.startswith("training") else None)
+    run.train(other, again, resume=True)
+    assert len(steps) < 8  # of both, with the ends
+    assert all(v.equal(whole[k]) for k, v in states(other.out).items())
+    assert read_heads(other.out).params == read_heads(config.out).params
+
+
+def test_without_being_told_to_go_on_training_begins_anew(folder):
+    config = replace(short(folder), real=())
+    run.train(config)
+    first = states(config.out)
+    steps = []
+    run.train(config, Task(lambda p: steps.append(p.text)))
+    assert sum(text.startswith("training") for text in steps) > 4
+    assert all(v.equal(first[k]) for k, v in states(config.out).items())
+
+
+def test_what_was_kept_of_another_network_or_torn_is_refused(folder):
+    config = replace(short(folder), real=())
+    run.train(config)
+    nuclei, prompts = (folder / "work" / f"{n}.ckpt" for n in ("nuclei-1", "prompts"))
+    nuclei.write_bytes(prompts.read_bytes())
+    with pytest.raises(WeightsError, match=r"nuclei-1\.ckpt cannot go on"):
+        run.train(config, resume=True)
+    nuclei.write_bytes(nuclei.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="damaged"):
+        run.train(config, resume=True)
+
+
+def test_prompts_may_go_on_from_other_heads_and_stay_as_they_are(folder):
+    run.train(short(folder))
+    first = read_heads(folder / "heads.safetensors")
+    again = replace(
+        short(folder),
+        out=folder / "again.st",
+        prompts_from=folder / "heads.safetensors",
+        prompts=PromptConfig(steps=0),
+    )
+    run.train(again)
+    kept = read_heads(folder / "again.st").prompt
+    assert all(v.equal(kept[k]) for k, v in first.prompt.items())
 
 
 def test_training_goes_on_from_heads(folder):

@@ -17,6 +17,9 @@ def add(train: argparse.ArgumentParser) -> None:
         "--start", type=Path, metavar="FILE", help="heads to go on from; the shipped ones if none"
     )
     train.add_argument("--config", type=Path, metavar="TOML", help="every setting in a file")
+    train.add_argument(
+        "--resume", action="store_true", help="go on with a training that was broken off"
+    )
     train.set_defaults(run=_train)
 
 
@@ -32,5 +35,5 @@ def _train(args: argparse.Namespace) -> None:
             config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
         else:
             raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
-        tell(f"Nuclei {train(config, args.task)}", page=True)
+        tell(f"Nuclei {train(config, args.task, resume=args.resume)}", page=True)
         tell(f"-> {config.out}")

@@ -169,6 +169,8 @@ class ModelCard:
     half : str or None
         The type the encoder computes in on a CUDA device, where that changes its output by less
         than `HALF_ERROR`; None for float32 everywhere.
+    cpu_half : str or None
+        The same on a processor that multiplies this type faster than float32.
     step : int
         Pixels between the windows, `input_size` a side, that a cell segmenter cuts an image into
         from its corner on; three quarters of `input_size` if not given.
@@ -205,6 +207,7 @@ class ModelCard:
     field: int = 256
     reach: float = 0.6
     half: Literal["float16", "bfloat16"] | None = None
+    cpu_half: Literal["bfloat16"] | None = None
     step: int = 0
     needs: tuple[str, str] | None = None
     values: int | None = None

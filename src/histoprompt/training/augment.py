@@ -97,16 +97,23 @@ def paint_nuclei(amount: Float, inside: NDArray[np.bool_], tissue: Float, rng: R
     return to_rgb(under + gain * amount[..., None] * stain)
 
 
-def optics(rgb: Rgb, rng: Rng) -> Rgb:
-    """Blur or coarse sampling, brightness, colour balance, noise and JPEG, each at random."""
+def optics(rgb: Rgb, rng: Rng, fine: float = 1.0) -> Rgb:
+    """Blur or coarse sampling, brightness, colour balance, noise and JPEG, each at random.
+
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+    fine : float
+        Pixels per 0.25 um; coarse images are blurred by less.
+    """
     image = rgb.astype(np.float32)
     kind = rng.random()
     if kind < 0.35:  # a 20x scan enlarged to 40x
-        factor = rng.uniform(1.5, 2.4)
+        factor = max(1.0, rng.uniform(1.5, 2.4) * min(1.0, fine))
         small = resize(image, [round(n / factor) for n in rgb.shape[:2]], anti_aliasing=True)
         image = resize(small, rgb.shape[:2], order=int(rng.choice([1, 3]))).astype(np.float32)
     elif kind < 0.6:
-        image = ndi.gaussian_filter(image, (*[rng.uniform(0.4, 1.6)] * 2, 0))
+        image = ndi.gaussian_filter(image, (*[rng.uniform(0.4, 1.6) * min(1.0, fine)] * 2, 0))
     gamma = np.exp(rng.normal(0, 0.12))
     balance = rng.normal(1, 0.03, 3) * rng.uniform(0.85, 1.05)
     image = 255 * (image.clip(0, 255) / 255) ** gamma * balance

@@ -12,7 +12,8 @@ from scipy import ndimage as ndi
 from skimage.draw import ellipse
 from skimage.transform import AffineTransform, warp
 
-from histoprompt.training.augment import EOSIN, Float, Rng, jittered, smooth_noise
+from histoprompt.pipelines.evaluate.simulate import Rng, smooth_noise
+from histoprompt.training.augment import EOSIN, Float, jittered
 
 Labels = NDArray[np.int32]
 
@@ -83,7 +84,11 @@ def _discs(shape: tuple[int, int], rng: Rng, count: int, radii: tuple[float, flo
     for _ in range(count):
         r = rng.uniform(*radii)
         rows, cols = ellipse(
-            *(rng.uniform(0, n) for n in shape), r, r * rng.uniform(0.6, 1), shape=shape
+            rng.uniform(0, shape[0]),
+            rng.uniform(0, shape[1]),
+            r,
+            r * rng.uniform(0.6, 1),
+            shape=shape,
         )
         out[rows, cols] = 1
     return np.asarray(ndi.gaussian_filter(out, rng.uniform(0.6, 1.5)), np.float32)

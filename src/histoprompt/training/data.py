@@ -1,7 +1,7 @@
 """Training images: what they show, what is known of them, and at what scale the network sees them.
 
-Every sample is a square field of 256 px. Nuclei are brought to a mean diameter of about 30 px
-(7.5 um at 0.25 um/px), with jitter, so that the scale of a source that states none does not matter.
+Every sample is a square field of 256 px, at a scale drawn at random: mostly near 0.25 um/px, at
+times as coarse as 0.6. Where a source states no scale, its nuclei are taken to be 6.5 um wide.
 """
 
 from __future__ import annotations
@@ -12,17 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage as ndi
 from skimage.io import imread
+from skimage.measure import regionprops
 from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import read_table
 from histoprompt.core.formats.naming import without_suffix
-from histoprompt.training import augment, chromatin
-from histoprompt.training.augment import Float, Rgb, Rng
+from histoprompt.pipelines.evaluate.simulate import Rng
+from histoprompt.training import augment, chromatin, recolour
+from histoprompt.training.augment import Float, Rgb
 
 FIELD = 256
+MPP = 0.25
+NUCLEUS_UM = 6.5  # median diameter where no scale is known
 Labels = NDArray[np.int32]
 Known = NDArray[np.bool_]
 
@@ -40,23 +45,45 @@ class Sample:
         False where nobody knows what is there; nothing is learnt from such pixels.
     source : str
         Where it comes from, ``"set/group/name"``.
+    parted : (256, 256) bool or None
+        False where several nuclei may go as one object, so that its outline says nothing of each;
+        None if that is nowhere so.
     """
 
     image: Rgb
     labels: Labels
     known: Known
     source: str
+    parted: Known | None = None
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image with its instance labels on disk."""
+    """An image with its instance labels on disk.
+
+    Attributes
+    ----------
+    kind, group, name : str
+    image, labels : Path
+    mpp : float or None
+        Microns per pixel, if known.
+    silver : bool
+        Whether no person parted the nuclei that touch.
+    balance : bool
+        Whether its background is to be made white at random.
+    brown : float
+        Share of its fields that are made haematoxylin and DAB.
+    """
 
     kind: str
     group: str
     name: str
     image: Path
     labels: Path
+    mpp: float | None = None
+    silver: bool = False
+    balance: bool = False
+    brown: float = 0.14
 
     def read(self) -> tuple[Rgb, Labels]:
         """The (h, w, 3) uint8 image and (h, w) int32 labels."""
@@ -153,27 +180,97 @@ def dihedral(rng: Rng, *arrays: NDArray[np.generic]) -> list[NDArray[np.generic]
     return [np.ascontiguousarray(a[::-1] if flip else a) for a in turned]
 
 
-def target_diameter(rng: Rng) -> float:
-    """Mean nuclear diameter, in px of the network's input, a field is brought to."""
-    return float(np.clip(29 * np.exp(rng.normal(0, 0.28)), 14, 56))
+def drawn_mpp(rng: Rng) -> float:
+    """Microns per pixel a field is brought to: half near 0.25, else 0.2 to 0.6."""
+    if rng.random() < 0.5:
+        return float(rng.uniform(0.2, 0.3))
+    return float(np.exp(rng.uniform(np.log(0.2), np.log(0.6))))
 
 
-def stained_field(item: Annotated, rng: Rng, diameter: float | None = None) -> Sample:
-    """A field of an annotated image of stained tissue, its stains changed at random."""
+def pixel_size(item: Annotated, labels: Labels) -> float:
+    """Microns per pixel of an image; where nobody knows, from the size of its nuclei."""
+    return item.mpp or NUCLEUS_UM / max(median_diameter(labels), 4)
+
+
+def scaled_crop(
+    image: Rgb, labels: Labels, factor: float, rng: Rng, size: int = FIELD
+) -> tuple[Rgb, Labels]:
+    """A random square of an image that is enlarged by a factor, mirrored where it is too small.
+
+    A nucleus cut by the edge is a whole one, mirrored, beyond it: it has one label there too.
+    """
+    side = round(size / factor)
+    pad = [(max(0, side - n) // 2, max(0, side - n + 1) // 2) for n in labels.shape]
+    r, c = (
+        int(rng.integers(0, n + sum(p) - side + 1)) for n, p in zip(labels.shape, pad, strict=True)
+    )
+    rows, cols = (
+        mirrored(np.arange(start, start + side) - p[0], n)
+        for start, p, n in zip((r, c), pad, labels.shape, strict=True)
+    )
+    cut = np.ascontiguousarray(image[np.ix_(rows, cols)])
+    kind = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.HAMMING
+    shown = np.asarray(Image.fromarray(cut).resize((size, size), kind))
+    at = ((np.arange(size) + 0.5) * side / size).astype(int)
+    return shown, renumbered(labels[np.ix_(rows[at], cols[at])])
+
+
+def mirrored(index: NDArray[np.intp], length: int) -> NDArray[np.intp]:
+    """Positions reflected into [0, length), the edge pixel repeated."""
+    folded = np.mod(index, 2 * length)
+    return np.where(folded < length, folded, 2 * length - 1 - folded)
+
+
+def renumbered(labels: Labels) -> Labels:
+    """Objects from 1 on, each in one piece: what a mirror doubled apart are two."""
+    pieces, count = ndi.label(labels > 0)
+    several = labels.astype(np.int64) * (count + 1) + pieces
+    _, numbers = np.unique(np.where(labels > 0, several, 0), return_inverse=True)
+    numbers = numbers.reshape(labels.shape)
+    return (numbers if (labels == 0).any() else numbers + 1).astype(np.int32)
+
+
+def whole_nuclei(labels: Labels) -> Known:
+    """Background, and pieces of foreground that are one round object: (h, w) bool.
+
+    Where foreground was drawn by a person and parted by a watershed, nothing else tells where one
+    nucleus ends.
+    """
+    pieces, count = ndi.label(labels > 0)
+    low = ndi.minimum(labels, pieces, np.arange(count + 1))
+    high = ndi.maximum(labels, pieces, np.arange(count + 1))
+    single = np.asarray(low == high)
+    for region in regionprops(pieces):
+        single[region.label] &= region.solidity >= 0.9
+    single[0] = True
+    return np.asarray(single[pieces])
+
+
+def stained_field(item: Annotated, rng: Rng, mpp: float | None = None) -> Sample:
+    """A field of an annotated image of stained tissue, its stains and scale changed at random."""
     image, labels = item.read()
-    factor = (diameter or target_diameter(rng)) / max(median_diameter(labels), 4)
-    picture, labels, known = crop_or_pad(*rescaled(image, labels, factor), rng)
-    rgb = augment.restain(picture.clip(0, 255).astype(np.uint8), rng)
-    return _finish(augment.optics(rgb, rng), labels, known, item, rng)
+    wanted = mpp or drawn_mpp(rng)
+    rgb, labels = scaled_crop(image, labels, pixel_size(item, labels) / wanted, rng)
+    if item.balance:
+        rgb = recolour.balanced(rgb, rng)
+    brown = rng.random() < item.brown
+    rgb = recolour.with_dab(rgb, labels, rng) if brown else augment.restain(rgb, rng)
+    known = np.ones(labels.shape, bool)
+    return _finish(augment.optics(rgb, rng, MPP / wanted), labels, known, item, rng)
 
 
-def plain_field(item: Annotated, diameter: float = 30) -> Sample:
-    """A field of an annotated image brought to scale and otherwise untouched; for checks."""
+def plain_field(item: Annotated, mpp: float = MPP) -> Sample:
+    """A whole annotated image brought to scale and otherwise untouched; for checks.
+
+    Its sides are made multiples of 16; what is added is not known.
+    """
     image, labels = item.read()
-    factor = diameter / max(median_diameter(labels), 4)
-    rng = np.random.default_rng(0)
-    picture, labels, known = crop_or_pad(*rescaled(image, labels, factor), rng)
-    return Sample(picture.clip(0, 255).astype(np.uint8), labels, known, _source(item))
+    factor = pixel_size(item, labels) / mpp
+    picture, labels = rescaled(image, labels, factor)
+    pad = [(0, -n % 16) for n in labels.shape]
+    known = np.pad(np.ones(labels.shape, bool), pad)
+    shown = np.pad(picture.clip(0, 255).astype(np.uint8), [*pad, (0, 0)], mode="symmetric")
+    return Sample(shown, np.pad(labels, pad), known, _source(item))
 
 
 def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
@@ -186,7 +283,9 @@ def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
     """
     image, labels = item.read()
     amount = nuclear_amount(image, labels, item.kind)
-    factor = target_diameter(rng) / max(median_diameter(labels), 4)
+    wanted = drawn_mpp(rng)
+    width = NUCLEUS_UM * np.exp(rng.normal(0, 0.2)) / wanted
+    factor = width / max(median_diameter(labels), 4)
     amount, labels, known = crop_or_pad(*rescaled(amount, labels, factor), rng)
     labels, amount = np.where(known, labels, 0), amount * known
     if rng.random() < 0.5:
@@ -200,7 +299,8 @@ def made_field(item: Annotated, tissue: Float, rng: Rng) -> Sample:
     tissue = tissue + chromatin.distractors(labels.shape, ~inside, rng)
     rgb = augment.paint_nuclei(amount.astype(np.float32), inside, tissue, rng)
     everywhere = np.ones_like(known)  # the mirrored rim holds tissue and no nuclei
-    return _finish(augment.optics(rgb, rng), labels, everywhere, item, rng, prefix="made-")
+    rgb = augment.optics(rgb, rng, MPP / wanted)
+    return _finish(rgb, labels, everywhere, item, rng, prefix="made-")
 
 
 def nuclear_amount(image: Rgb, labels: Labels, kind: str) -> Float:
@@ -213,14 +313,16 @@ def nuclear_amount(image: Rgb, labels: Labels, kind: str) -> Float:
     floor = np.median(outside) if outside.size else grey.min()
     inside = grey[labels > 0]
     top = np.percentile(inside, 90) if inside.size else grey.max()
-    return ((grey - floor) / max(float(top - floor), 1e-3)).clip(0, 1.6).astype(np.float32)
+    scaled = (grey - floor) / max(float(top - floor), 1e-3)
+    return np.asarray(scaled.clip(0, 1.6), np.float32)
 
 
 def _finish(
     rgb: Rgb, labels: Labels, known: Known, item: Annotated, rng: Rng, *, prefix: str = ""
 ) -> Sample:
-    picture, turned, seen = dihedral(rng, rgb, labels, known)
-    return Sample(picture, turned, seen, prefix + _source(item))  # type: ignore[arg-type]
+    parted = whole_nuclei(labels) if item.silver else known
+    picture, turned, seen, apart = dihedral(rng, rgb, labels, known, parted)
+    return Sample(picture, turned, seen, prefix + _source(item), apart)  # type: ignore[arg-type]
 
 
 def _source(item: Annotated) -> str:

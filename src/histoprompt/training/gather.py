@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from skimage.transform import resize
 from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment, pseudo
-from histoprompt.training.augment import Float, Rgb, Rng
+from histoprompt.training.augment import Float, Rgb
 from histoprompt.training.data import (
     FIELD,
+    MPP,
     Annotated,
     Sample,
     dihedral,
@@ -26,7 +28,6 @@ from histoprompt.training.data import (
 )
 from histoprompt.training.pool import Recipe
 
-MPP = 0.25
 STAINED_KINDS = frozenset({"stained", "export"})
 
 
@@ -103,7 +104,7 @@ def random_tissue(real: Sequence[RealField], rng: Rng) -> Float:
     """Density of tissue without nuclei: mostly real and painted over, else made, else none."""
     kind = rng.random()
     if real and kind < 0.7:
-        bare = pseudo.bare_tissue(real[rng.integers(len(real))].image, rng)
+        bare = pseudo.bare_tissue(real[int(rng.integers(len(real)))].image, rng)
         density = np.asarray(dihedral(rng, bare)[0], np.float32)
         if rng.random() < 0.7:
             density = augment.to_od(augment.restain(augment.to_rgb(density), rng))
@@ -120,21 +121,34 @@ def noisy_view(sample: Sample, rng: Rng) -> Sample:
     return Sample(turned[0], turned[1], turned[2], sample.source)
 
 
-def recipes(
-    items: Sequence[Annotated], real: Sequence[RealField], config: PoolConfig, seed: int
+def stained_recipes(
+    items: Sequence[Annotated], variants: int, salt: tuple[int, ...]
 ) -> list[Recipe]:
-    """Samples of annotated images: stained ones restained, all kinds put into tissue, and glass."""
+    """Fields of stained images, each restained and scaled several times."""
     stained = [i for i in items if i.kind in STAINED_KINDS]
-    wanted = [
-        ("stained", len(stained) * config.variants, _Stained(stained)),
-        ("made", config.made, _Made(items, real)),
-        ("empty", config.empty, _Empty(real)),
-    ]
+    name = "-".join(str(s) for s in salt)
     return [
-        Recipe(f"{name}-{k:05d}", partial(make, k, _seeded(seed, salt, k)))
-        for salt, (name, count, make) in enumerate(wanted)
-        for k in range(count)
+        Recipe(f"stained-{name}-{k:05d}", partial(_Stained(stained), k, _seeded(*salt, k)))
+        for k in range(len(stained) * variants)
     ]
+
+
+def made_recipes(
+    items: Sequence[Annotated], real: Sequence[RealField], config: PoolConfig, seed: int
+) -> tuple[list[Recipe], list[Recipe]]:
+    """Nuclei of all kinds of images put into tissue; and tissue and glass without nuclei."""
+    sure = [i for i in items if not i.silver]
+    made, empty = _Made(sure, real), _Empty(real)
+    return (
+        [
+            Recipe(f"made-{seed}-{k:05d}", partial(made, k, _seeded(seed, 1001, k)))
+            for k in range(config.made)
+        ],
+        [
+            Recipe(f"empty-{seed}-{k:05d}", partial(empty, k, _seeded(seed, 1002, k)))
+            for k in range(config.empty)
+        ],
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +188,17 @@ class _Empty:
         return Sample(image, nothing, np.ones((FIELD, FIELD), bool), "empty")
 
 
-def real_recipes(labelled: Sequence[Sample], views: int, seed: int) -> list[Recipe]:
-    """Views of real fields that a network has labelled, dyes and optics changed in each."""
+def real_recipes(labelled: Sequence[Callable[[], Sample]], views: int, seed: int) -> list[Recipe]:
+    """Views of real fields that a network labels when it is asked, dyes and optics changed."""
     return [
-        Recipe(f"real-{k:04d}-{v}", partial(noisy_view, sample, _seeded(seed, k, v)))
+        Recipe(f"real-{k:04d}-{v}", partial(_view, sample, _seeded(seed, k, v)))
         for k, sample in enumerate(labelled)
         for v in range(views)
     ]
+
+
+def _view(sample: Callable[[], Sample], rng: Rng) -> Sample:
+    return noisy_view(sample(), rng)
 
 
 def _seeded(*salt: int) -> Rng:

@@ -1,17 +1,24 @@
-"""What training both networks shares: rate, running mean, loss curve, cancelling."""
+"""What training both networks shares: rate, running mean, loss curve, breaking off, going on."""
 
 from __future__ import annotations
 
 import csv
+import json
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import pickle
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from histoprompt.core.errors import WeightsError
+from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.task import Task
+from histoprompt.pipelines.evaluate.simulate import Rng
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +43,12 @@ class FitConfig:
         Share kept by the running mean.
     report_every : int
         Steps.
+    keep_every : float
+        Seconds after which the state of the training is kept on disk.
+    encoder : float
+        Rate of a pretrained encoder over that of the rest.
+    half : bool
+        Whether to multiply in bfloat16; faster where the processor can.
     seed : int
     """
 
@@ -44,7 +57,45 @@ class FitConfig:
     decay: float = 0.01
     average: float = 0.995
     report_every: int = 50
+    keep_every: float = 180.0
+    encoder: float = 1.0
+    half: bool = False
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a training, and what it leaves on disk.
+
+    Attributes
+    ----------
+    folder : Path
+    name : str
+        Of the files.
+    task : Task
+        Told of every step; cancels.
+    resume : bool
+        Whether to go on from what was kept.
+    """
+
+    folder: Path
+    name: str
+    task: Task
+    resume: bool = False
+
+    @property
+    def curve(self) -> Path:
+        """CSV of step and loss, written as training goes."""
+        return self.folder / f"{self.name}.csv"
+
+    @property
+    def kept(self) -> Path:
+        """State of the training, written every few minutes."""
+        return self.folder / f"{self.name}.ckpt"
+
+    def named(self, name: str) -> Stage:
+        """Another part of the same training."""
+        return replace(self, name=name)
 
 
 class Averaged:
@@ -91,26 +142,23 @@ def schedule(step: int, steps: int, warm: int = 50) -> float:
 
 def fit(
     net: Any,
-    one_step: Callable[[], float],
+    one_step: Callable[[int, Rng], float],
     config: FitConfig,
-    *,
-    curve: Path,
-    task: Task,
+    stage: Stage,
     text: str,
 ) -> dict[str, Any]:
-    """Train a network with AdamW.
+    """Train a network with AdamW; one that was broken off goes on from where it was kept last.
 
     Parameters
     ----------
     net : torch module
         Trained in place.
     one_step : callable
-        Works out the gradients of one batch and gives its loss.
+        Works out the gradients of one batch and gives its loss, from the number of the step and
+        the generator of all that is random.
     config : FitConfig
-    curve : Path
-        CSV of step and loss, written as training goes.
-    task : Task
-        Told of every step as `text`.
+    stage : Stage
+        Where curve and state are kept, and who is told of every step, as `text`.
 
     Returns
     -------
@@ -119,24 +167,149 @@ def fit(
     """
     import torch
 
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.decay)
-    mean, losses = Averaged(net, config.average), []
-    with curve.open("w", newline="") as file:
+    torch.manual_seed(config.seed)
+    progress = Progress.begin(net, config)
+    if stage.resume and stage.kept.exists():
+        progress.restore(stage.kept)
+        log.info("%s: goes on at step %d", text, progress.step)
+    begun = progress.step
+    try:
+        _advance(progress, one_step, config, stage, text)
+    finally:  # cancelled, too
+        if progress.step > begun:
+            progress.keep(stage.kept)
+    stage.task.step(config.steps, config.steps, text)
+    return {k: v.cpu() for k, v in progress.mean.state.items()}
+
+
+def _advance(
+    progress: Progress,
+    one_step: Callable[[int, Rng], float],
+    config: FitConfig,
+    stage: Stage,
+    text: str,
+) -> None:
+    """All steps that are left; the state is kept every few minutes."""
+    losses: list[float] = []
+    last = time.monotonic()
+    while progress.step < config.steps:
+        stage.task.step(progress.step, config.steps, text)
+        losses.append(progress.advance(one_step, config))
+        if progress.step % config.report_every == 0 or progress.step == config.steps:
+            progress.curve.append((progress.step, float(np.mean(losses[-config.report_every :]))))
+            log.info("%s: step %d of %d, loss %.4f", text, *progress.told(config))
+            _write(stage.curve, progress.curve)
+        if time.monotonic() - last > config.keep_every:
+            progress.keep(stage.kept)
+            last = time.monotonic()
+
+
+@dataclass(eq=False)
+class Progress:
+    """All that a training is at one moment, so that it can be broken off and go on.
+
+    Attributes
+    ----------
+    net : torch module
+    optimiser : torch.optim.Optimizer
+    mean : Averaged
+    rng : Generator
+    step : int
+        How many were done.
+    curve : list of (int, float)
+        Steps and losses reported.
+    """
+
+    net: Any
+    optimiser: Any
+    mean: Averaged
+    rng: Rng
+    step: int = 0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, net: Any, config: FitConfig) -> Progress:
+        """A training that has not begun; a pretrained encoder learns at a rate of its own."""
+        import torch
+
+        encoder = getattr(getattr(net, "trunk", None), "encoder", None)
+        slow = {id(p) for p in encoder.parameters()} if config.encoder < 1 and encoder else set()
+        groups = [
+            {"params": [p for p in net.parameters() if id(p) not in slow], "share": 1.0},
+            {"params": [p for p in net.parameters() if id(p) in slow], "share": config.encoder},
+        ]
+        optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=config.rate, weight_decay=config.decay
+        )
+        return cls(
+            net, optimiser, Averaged(net, config.average), np.random.default_rng(config.seed)
+        )
+
+    def advance(self, one_step: Callable[[int, Rng], float], config: FitConfig) -> float:
+        """One step; its loss is returned."""
+        import torch
+
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate * group["share"] * schedule(self.step, config.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = one_step(self.step, self.rng)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        self.mean.update(self.net)
+        self.step += 1
+        return loss
+
+    def told(self, config: FitConfig) -> tuple[int, int, float]:
+        """Step, of how many, and the loss reported last."""
+        return self.step, config.steps, self.curve[-1][1]
+
+    def keep(self, path: Path) -> None:
+        """Write all of it; the file appears whole or not at all."""
+        import torch
+
+        state = {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "mean": self.mean.state,
+            "updates": self.mean.steps,
+            "step": self.step,
+            "curve": self.curve,
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "torch": torch.get_rng_state(),
+        }
+        with replacing_file(path) as part:
+            torch.save(state, part)
+
+    def restore(self, path: Path) -> None:
+        """Go back to what `keep` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If the file holds no training of this network.
+        """
+        import torch
+
+        try:
+            if not zipfile.is_zipfile(path):  # of what it may raise then torch says nothing
+                raise ValueError("the file is damaged")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            raise WeightsError(
+                f"The training kept in {path} cannot go on: {error}. "
+                "Remove the file to train from the beginning."
+            ) from error
+        self.mean.state = {k: v.to(self.mean.state[k]) for k, v in state["mean"].items()}
+        self.mean.steps, self.step = state["updates"], state["step"]
+        self.curve = [(int(step), float(loss)) for step, loss in state["curve"]]
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        torch.set_rng_state(state["torch"])
+
+
+def _write(path: Path, curve: Sequence[tuple[int, float]]) -> None:
+    with replacing_file(path) as part, part.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["step", "loss"])
-        for step in range(1, config.steps + 1):
-            task.step(step - 1, config.steps, text)
-            for group in optimiser.param_groups:
-                group["lr"] = config.rate * schedule(step - 1, config.steps)
-            optimiser.zero_grad(set_to_none=True)
-            losses.append(one_step())
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            mean.update(net)
-            if step % config.report_every == 0 or step == config.steps:
-                latest = float(np.mean(losses[-config.report_every :]))
-                table.writerow([step, f"{latest:.4f}"])
-                file.flush()
-                log.info("%s: step %d of %d, loss %.4f", text, step, config.steps, latest)
-    task.step(config.steps, config.steps, text)
-    return {k: v.cpu() for k, v in mean.state.items()}
+        table.writerows((step, f"{loss:.4f}") for step, loss in curve)

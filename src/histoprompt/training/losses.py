@@ -14,14 +14,13 @@ def instance_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     ----------
     logits, target : (n, 3, h, w)
         As `NucleiNet.forward` and `targets.instance_targets` give them.
-    known : (n, h, w) float
-        1 where the truth is known, else 0.
+    known : (n, 3, h, w) float
+        1 where the truth of a map is known, else 0.
     """
-    weight = known[:, None]
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    scale = torch.tensor([1.0, 2.0, 0.7], device=logits.device).reshape(1, 3, 1, 1)
-    pixel = (entropy * scale * weight).sum() / weight.sum().clamp_min(1)
-    return pixel + soft_dice(logits[:, 0], target[:, 0], known).mean()
+    scale = torch.tensor([1.0, 2.0, 0.7], device=logits.device)
+    pixel = (entropy * known).sum((0, 2, 3)) / known.sum((0, 2, 3)).clamp_min(1)
+    return (pixel * scale).sum() + soft_dice(logits[:, 0], target[:, 0], known[:, 0]).mean()
 
 
 def soft_dice(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Pooled:
                 image=s.image,
                 labels=s.labels.astype(np.int16),
                 known=s.known,
+                parted=s.known if s.parted is None else s.parted,
                 source=s.source,
                 depth=self.depth,
             )
@@ -45,7 +46,7 @@ class Pooled:
         """Read what `save` wrote."""
         with np.load(path) as z:
             labels = z["labels"].astype(np.int32)
-            sample = Sample(z["image"], labels, z["known"], str(z["source"]))
+            sample = Sample(z["image"], labels, z["known"], str(z["source"]), z["parted"])
             return cls(sample, z["depth"])
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.segmentation import felzenszwalb
 
-from histoprompt.training.augment import Rgb, Rng
+from histoprompt.pipelines.evaluate.simulate import Rng
+from histoprompt.training.augment import Rgb
 from histoprompt.training.data import FIELD, Known, Labels, Sample
 
 Region = NDArray[np.bool_]
@@ -47,7 +48,9 @@ def pick_targets(sample: Sample, count: int, size: int, regions: float, rng: Rng
     if rng.random() < regions:
         pairs = [(m, np.ones_like(m)) for m in image_regions(sample.image, count, rng)]
     else:
-        pairs = [(m, sample.known) for m in nuclei_of(sample.labels, count, rng)]
+        sure = True if sample.parted is None else sample.parted
+        labels = np.where(sure, sample.labels, 0)
+        pairs = [(m, sample.known) for m in nuclei_of(labels, count, rng)]
     found = [_windowed(redrawn(mask, rng), known, size, rng) for mask, known in pairs if mask.any()]
     return [t for t in found if (t.mask & t.known).sum() >= LEAST]
 

@@ -14,8 +14,9 @@ from skimage.measure import regionprops
 from skimage.morphology import disk
 
 from histoprompt.models.cells.instances import decode
+from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment
-from histoprompt.training.augment import Float, Rgb, Rng
+from histoprompt.training.augment import Float, Rgb
 from histoprompt.training.data import Known, Labels
 
 MIN_AREA, MAX_AREA = 80, 4000
@@ -72,4 +73,5 @@ def bare_tissue(rgb: Rgb, rng: Rng) -> Float:
     mean = ndi.gaussian_filter(od * keep[..., None], (12, 12, 0)) / weight
     detail = np.where(nuclei[..., None], 0, od - mean)
     moved = np.roll(detail, tuple(rng.integers(40, 200, 2)), axis=(0, 1))
-    return np.maximum(mean + np.where(nuclei[..., None], moved, detail), 0).astype(np.float32)
+    whole = mean + np.where(nuclei[..., None], moved, detail)
+    return np.asarray(np.maximum(whole, 0), np.float32)

@@ -6,37 +6,41 @@ import json
 import logging
 import tomllib
 import typing
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-import numpy as np
 from pydantic import Field
 
-from histoprompt.core.errors import HistopromptError, LabelError
-from histoprompt.core.files.atomic import replace_file
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.files.atomic import replace_file, replacing_file
 from histoprompt.core.files.documents import Shape, read_text
+from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.cells.instances import DecodeParams
-from histoprompt.models.networks.head_files import Heads, fill, read_heads, save_heads
-from histoprompt.training import gather, pseudo
+from histoprompt.models.networks.head_files import Heads, fill, networks, read_heads, save_heads
 from histoprompt.training.batch import Share
-from histoprompt.training.data import Annotated, Sample, annotated_in, plain_field
-from histoprompt.training.evaluate import Outcome, choose_decoding, predict_maps
-from histoprompt.training.gather import PoolConfig
-from histoprompt.training.loop import blended
-from histoprompt.training.pool import make_all
-from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
-from histoprompt.training.train_prompt import PromptConfig, start_from, train_prompt
-
-DECODINGS = tuple(
-    DecodeParams(foreground=foreground, smooth=smooth, prominence=prominence, seed=seed)
-    for foreground, smooth, prominence, seed in product(
-        (0.5, 0.6), (2.0, 2.5), (0.05, 0.08), (0.2, 0.3)
-    )
+from histoprompt.training.evaluate import (
+    Held,
+    Outcome,
+    choose_decoding,
+    decoded,
+    predict_maps,
 )
+from histoprompt.training.gather import PoolConfig, RealField
+from histoprompt.training.imagenet import pretrained_encoder
+from histoprompt.training.loop import Stage, blended
+from histoprompt.training.sets import SetConfig
+from histoprompt.training.shares import (
+    annotated_shares,
+    held_fields,
+    real_fields,
+    real_share,
+    splits,
+)
+from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
+from histoprompt.training.train_prompt import Finder, PromptConfig, start_from, train_prompt
 
 # Settings of which there must be one, whatever is trained.
 _ONE_AT_LEAST = frozenset(
@@ -57,7 +61,9 @@ class TrainConfig:
     Attributes
     ----------
     data : tuple of Path
-        Folders with annotated images, see `annotated_in`.
+        Folders with annotated images of which nothing more is known, see `annotated_in`.
+    sets : tuple of SetConfig
+        Folders of which more is known, each with its own split.
     out : Path
         Weights to write (.safetensors).
     work : Path
@@ -69,9 +75,15 @@ class TrainConfig:
     real_fields : int
         Fields taken from each.
     held_out : str
-        Background group kept for choosing the decoding; every fifth image where there is none.
-    real_weight : float
-        How often real fields are drawn beside annotated ones, whose weight is 1.
+        Group of `data` kept for choosing the decoding; every fifth image where there is none.
+    real_weight, made_weight : float
+        How often real fields, and nuclei put into tissue, are drawn beside annotated ones, whose
+        weight is 1.
+    teacher : Path or None
+        Heads that label real fields from the beginning; without it the network does so half-way.
+    prompts_from : Path or None
+        Heads whose network of prompts is trained on; without it a new one begins with the trunk of
+        the network of nuclei.
     start : Path or None
         Heads to go on from; fresh ones if None.
     keep : float
@@ -82,14 +94,18 @@ class TrainConfig:
         Where networks run.
     """
 
-    data: typing.Annotated[tuple[Path, ...], Field(min_length=1)]
     out: Path
     work: Path
+    data: tuple[Path, ...] = ()
+    sets: tuple[SetConfig, ...] = ()
     real: tuple[Path, ...] = ()
     real_mpp: float | None = None
     real_fields: int = 40
     held_out: str = "pink"
     real_weight: float = 0.6
+    made_weight: float = 1.0
+    teacher: Path | None = None
+    prompts_from: Path | None = None
     start: Path | None = None
     keep: typing.Annotated[float, Field(ge=0, le=1)] = 0.5
     threads: typing.Annotated[int, Field(ge=1, le=1024)] = 2
@@ -103,9 +119,9 @@ class TrainConfig:
     def going_on(cls, data: Sequence[Path], out: Path, start: Path) -> TrainConfig:
         """A short training on a user's own images, from heads that know nuclei already."""
         return cls(
-            tuple(data),
             out,
             out.with_name(out.stem + "-work"),
+            tuple(data),
             start=start,
             pool=PoolConfig(variants=12, made=200, empty=20),
             nuclei=NucleiConfig(steps=300, rate=4e-4),
@@ -153,7 +169,7 @@ def _check_kinds(config: Any, path: Path, name: str = "") -> None:
 
 def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     out = dict(table)
-    for name in ("out", "work", "start"):
+    for name in ("out", "work", "start", "teacher", "prompts_from"):
         if name in out:
             out[name] = base / out[name]
     for name in ("data", "real"):
@@ -161,6 +177,7 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
             raise TypeError(f"{name} must be a list of folders")
         if name in out:
             out[name] = tuple(base / p for p in out[name])
+    out["sets"] = tuple(_set(one, base) for one in table.get("sets", []))
     tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}
     for name, kind in tables.items():
         if name in out:
@@ -168,12 +185,25 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     return out
 
 
-def train(config: TrainConfig, task: Task | None = None) -> Outcome:
+def _set(table: dict[str, Any], base: Path) -> SetConfig:
+    out = SetConfig(**table)
+    return replace(out, folder=base / out.folder, held_out=tuple(out.held_out))
+
+
+def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False) -> Outcome:
     """Train both networks and write them.
 
-    A pool of samples is made once. The network of nuclei is trained on it, labels the real fields
-    as far as it is sure, and is trained again with them; then the network of prompts is trained on
-    all of it. The decoding is chosen on the held-out images.
+    A pool of samples is made once. The network of nuclei is trained on it and on real tissue, which
+    a teacher has labelled as far as it is sure, or the network itself after a first training; the
+    decoding is chosen on the held-out images. Then the network of prompts is trained on all of it.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    task : Task, optional
+        Told of every step; cancels.
+    resume : bool
+        Go on with a training that was broken off, from what its `work` folder keeps.
 
     Returns
     -------
@@ -190,87 +220,77 @@ def train(config: TrainConfig, task: Task | None = None) -> Outcome:
     task = task or Task()
     torch.set_num_threads(config.threads)
     config.work.mkdir(parents=True, exist_ok=True)
-    learnt, checked = split([i for d in config.data for i in annotated_in(d)], config.held_out)
-    real = _real(config)
-    shares = _annotated_shares(learnt, real, config, task)
-    held = [plain_field(i) for i in checked]
+    learnt, kept = splits(config)
+    held = held_fields(kept)
+    real = real_fields(config)
     start = None if config.start is None else read_heads(config.start)
     cells, prompt = _networks(config, start)
-    before = None if start is None else choose_decoding(cells, held, [start.params])[1]
+    stage = Stage(config.work, "", task, resume)
+    before = None if start is None else _checked(cells, held, start.params)
 
-    curve = config.work / "nuclei-1.csv"
-    fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    if real:
-        shares = [*shares, _real_share(cells, real, config, task)]
-        curve = config.work / "nuclei-2.csv"
-        fill(cells, train_nuclei(shares, cells, config.nuclei, curve, task), curve)
-    choices = DECODINGS
-    if start is None:
+    shares = annotated_shares(learnt, real, config, task)
+    shares = _nuclei(cells, shares, real, config, stage)
+    if start is None and config.prompts_from is None:
         start_from(prompt, cells)
-    else:
-        choices = (start.params, *choices)
-        fill(cells, blended(start.cells, cells.state_dict(), config.keep), curve)
-    params, after = choose_decoding(cells, held, choices)
-    curve = config.work / "prompts.csv"
-    state = train_prompt(shares, prompt, cells, config.prompts, curve, task=task)
+    if start is not None:
+        fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
+    params, after = _decoding(cells, held, start.params if start else DecodeParams(), stage)
+    state = train_prompt(
+        shares, prompt, Finder(cells, params), config.prompts, stage.named("prompts")
+    )
     if start is not None:
         state = blended(start.prompt, state, config.keep)
     save_heads(Heads(_on_cpu(cells), state, params), config.out)
-    outcome = Outcome(len(held), after, before)
+    outcome = Outcome(tuple(held), tuple(after), before)
     _note(config, outcome)
     return outcome
 
 
-def split(
-    items: Sequence[Annotated], held_out: str, every: int = 5
-) -> tuple[list[Annotated], list[Annotated]]:
-    """Images to learn from, and stained ones kept for checks.
-
-    The whole group `held_out` is kept, and every fifth image of each other group.
-    """
-    held: list[Annotated] = []
-    stained = [i for i in items if i.kind in gather.STAINED_KINDS]
-    for group in sorted({i.group for i in stained}):
-        members = [i for i in stained if i.group == group]
-        held += members if group == held_out else members[::every]
-    taken = {id(i) for i in held}
-    learnt = [i for i in items if id(i) not in taken]
-    if not learnt or not held:
-        raise LabelError(
-            f"Training needs annotated images to learn from and to check: {len(items)} is too few."
-        )
-    return learnt, held
-
-
-def _real(config: TrainConfig) -> list[gather.RealField]:
-    rng = np.random.default_rng(config.seed)
-    return [
-        f
-        for path in config.real
-        for f in gather.real_fields(path, config.real_mpp, config.real_fields, rng)
-    ]
-
-
-def _annotated_shares(
-    items: Sequence[Annotated], real: Sequence[gather.RealField], config: TrainConfig, task: Task
+def _nuclei(
+    cells: Any,
+    shares: list[Share],
+    real: Sequence[RealField],
+    config: TrainConfig,
+    stage: Stage,
 ) -> list[Share]:
-    wanted = gather.recipes(items, real, config.pool, config.seed)
-    paths = make_all(wanted, config.work / "pool", task, "making training fields")
-    return [Share(paths)]
+    """Train the network of nuclei in place; all that it learnt from is returned."""
+    if real and config.teacher:
+        teacher, _ = networks(read_heads(config.teacher), config.teacher)
+        shares = [*shares, real_share(teacher.eval(), real, config, stage.task)]
+    first = stage.named("nuclei-1")
+    fill(cells, train_nuclei(shares, cells, config.nuclei, first), first.curve)
+    if real and not config.teacher:
+        shares = [*shares, real_share(cells, real, config, stage.task)]
+        second = stage.named("nuclei-2")
+        fill(cells, train_nuclei(shares, cells, config.nuclei, second), second.curve)
+    return shares
 
 
-def _real_share(
-    cells: Any, real: Sequence[gather.RealField], config: TrainConfig, task: Task
-) -> Share:
-    """Views of real fields with the labels the network is sure of."""
-    labelled: list[Sample] = []
-    for done, one in enumerate(real):
-        task.step(done, len(real), "labelling real tissue")
-        labels, known = pseudo.relabelled(one.image, predict_maps(cells, one.image, turns=8))
-        labelled.append(Sample(one.image, labels, known, f"real/{one.name}"))
-    wanted = gather.real_recipes(labelled, config.pool.views, config.seed)
-    paths = make_all(wanted, config.work / "real", task, "making views of real tissue")
-    return Share(paths, config.real_weight)
+def _decoding(
+    cells: Any, held: Sequence[Held], begin: DecodeParams, stage: Stage
+) -> tuple[DecodeParams, list[Agreement]]:
+    """The decoding that was chosen, now or before training was broken off, and what it gives."""
+    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+    path = stage.folder / "decoding.json"
+    if stage.resume and _is_newest(path, stage.folder.glob("nuclei-*.ckpt")):
+        params = DecodeParams(**json.loads(path.read_text(encoding="utf-8")))
+    else:
+        stage.task.step(0, 0, "choosing the decoding")
+        params = choose_decoding(maps, held, begin)
+        with replacing_file(path) as part:
+            part.write_text(json.dumps(asdict(params)), encoding="utf-8")
+    return params, decoded(maps, held, params)
+
+
+def _is_newest(path: Path, others: Iterable[Path]) -> bool:
+    """Whether a file is there and no older than any of the others."""
+    return path.exists() and all(path.stat().st_mtime_ns >= o.stat().st_mtime_ns for o in others)
+
+
+def _checked(cells: Any, held: Sequence[Held], params: DecodeParams) -> tuple[Agreement, ...]:
+    """How well a network does on each set."""
+    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+    return tuple(decoded(maps, held, params))
 
 
 def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
@@ -280,11 +300,19 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
     from histoprompt.models.networks.unet import NucleiNet, PromptNet
 
     torch.manual_seed(config.seed)
-    cells, prompt = NucleiNet(), PromptNet()
     if start is not None and config.start is not None:
-        fill(cells, start.cells, config.start)
-        fill(prompt, start.prompt, config.start)
+        cells, prompt = networks(start, config.start)
+    else:
+        cells, prompt = NucleiNet(), PromptNet()
+        pretrained_encoder(cells.trunk.encoder)
+    if config.prompts_from is not None:
+        _, prompt = networks(read_heads(config.prompts_from), config.prompts_from)
     return cells.to(config.device), prompt.to(config.device)
+
+
+def _taught(path: Path) -> Any:
+    """The network of nuclei of a file, to label real tissue."""
+    return networks(read_heads(path), path)[0].eval()
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:
@@ -295,5 +323,6 @@ def _note(config: TrainConfig, outcome: Outcome) -> None:
     """Keep beside the curves what was run and what came out."""
     plain = {f.name: getattr(config, f.name) for f in fields(config)}
     plain |= {name: asdict(getattr(config, name)) for name in ("pool", "nuclei", "prompts")}
-    text = json.dumps({"config": plain, "held_out": asdict(outcome)}, indent=1, default=str)
+    plain["sets"] = [asdict(one) for one in config.sets]
+    text = json.dumps({"config": plain, "held_out": outcome.figures()}, indent=1, default=str)
     replace_file(config.work / "run.json", text)

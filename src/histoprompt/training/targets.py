@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
-from skimage.segmentation import find_boundaries
 
 from histoprompt.training.augment import Float
 from histoprompt.training.data import Labels
@@ -26,9 +25,20 @@ def instance_targets(labels: Labels, depth: NDArray[np.floating] | None = None) 
         Foreground; depth, the distance to the outline over the greatest one in the same object;
         rim, the outermost pixels of objects.
     """
-    rims = find_boundaries(labels, mode="inner")
+    rims = inner_rims(labels)
     deep = relative_depth(labels) if depth is None else depth
     return np.stack([labels > 0, deep, rims]).astype(np.float32)
+
+
+def inner_rims(labels: Labels) -> NDArray[np.bool_]:
+    """Pixels of objects beside a pixel of something else, (h, w)."""
+    rims = np.zeros(labels.shape, bool)
+    for axis in (0, 1):
+        ahead, behind = (np.moveaxis(x, axis, 0) for x in (labels, rims))
+        differ = ahead[1:] != ahead[:-1]
+        behind[1:] |= differ
+        behind[:-1] |= differ
+    return rims & (labels > 0)
 
 
 def relative_depth(labels: Labels) -> Float:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.task import Task
 from histoprompt.models.cells.instances import DecodeParams, decode
 from histoprompt.models.networks.prompt_maps import Said, hints
-from histoprompt.training.augment import Rgb, Rng
+from histoprompt.pipelines.evaluate.simulate import Rng
+from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share, changed_light, drawn
 from histoprompt.training.data import FIELD
 from histoprompt.training.evaluate import predict_maps
-from histoprompt.training.loop import FitConfig, fit
+from histoprompt.training.loop import FitConfig, Stage, fit
 from histoprompt.training.losses import bounded, mask_iou, mask_loss
 from histoprompt.training.prompt_targets import Target, pick_targets
 from histoprompt.training.simulate import corrected, first_prompt
@@ -62,6 +61,14 @@ class PromptConfig(FitConfig):
 
 
 @dataclass(frozen=True, eq=False)
+class Finder:
+    """The trained network of nuclei, and how its maps become nuclei; both stay as they are."""
+
+    net: Any
+    params: DecodeParams
+
+
+@dataclass(frozen=True, eq=False)
 class Shown:
     """A target with what the network sees in its window.
 
@@ -99,11 +106,11 @@ class Prompted:
 def without_colour(image: Rgb, rng: Rng) -> Rgb:
     """The (h, w, 3) image in grey, at times as a negative."""
     grey = image.mean(-1, keepdims=True).astype(np.uint8).repeat(3, -1)
-    return 255 - grey if rng.random() < 0.4 else grey
+    return np.asarray(255 - grey if rng.random() < 0.4 else grey, np.uint8)
 
 
 def show(
-    cells: Any, shares: Sequence[Share], config: PromptConfig, *, count: int, size: int, rng: Rng
+    cells: Finder, shares: Sequence[Share], config: PromptConfig, *, count: int, size: int, rng: Rng
 ) -> list[Shown]:
     """Objects of random samples, as many as wanted."""
     import torch
@@ -113,10 +120,10 @@ def show(
     while len(out) < count:
         sample = drawn(shares, rng).sample
         image = without_colour(sample.image, rng) if rng.random() < config.grey else sample.image
-        maps = predict_maps(cells, image)
+        maps = predict_maps(cells.net, image)
         if rng.random() < config.blind:
             maps = np.zeros_like(maps)
-        nuclei = decode(maps, DecodeParams())
+        nuclei = decode(maps, cells.params)
         light = changed_light(image, rng)
         for target in pick_targets(sample, min(4, count - len(out)), size, chance, rng):
             r, c = target.origin
@@ -152,7 +159,9 @@ def rounds(net: Any, batch: Prompted, config: PromptConfig, rng: Rng) -> float:
     for number in range(config.rounds):
         pictures = np.stack([hints(s, w.nuclei) for s, w in zip(said, batch.shown, strict=True)])
         drawings = torch.from_numpy(pictures).to(batch.light.device)
-        logits, scores = net(batch.light, batch.maps, drawings)
+        with torch.autocast(drawings.device.type, torch.bfloat16, enabled=config.half):
+            logits, scores = net(batch.light, batch.maps, drawings)
+        logits, scores = logits.float(), scores.float()
         loss = round_loss(logits, scores, batch, said, config.bound) / config.rounds
         loss.backward()
         total += float(loss.detach())
@@ -199,46 +208,40 @@ def start_from(net: Any, cells: Any) -> None:
     own, other = net.trunk.state_dict(), cells.trunk.state_dict()
     taken = {k: v.clone() for k, v in other.items() if own[k].shape == v.shape}
     net.trunk.load_state_dict(taken, strict=False)
+    (first,) = (k for k, v in other.items() if own[k].shape != v.shape)
+    weight = net.trunk.get_parameter(first)
     with torch.no_grad():
-        first = net.trunk.stem[0].weight
-        torch.nn.init.normal_(first, 0, 0.05)
-        first[:, :3] = cells.trunk.stem[0].weight
+        torch.nn.init.normal_(weight, 0, 0.05)
+        weight[:, :3] = cells.trunk.get_parameter(first)
 
 
 def train_prompt(
     shares: Sequence[Share],
     net: Any,
-    cells: Any,
+    cells: Finder,
     config: PromptConfig,
-    curve: Path,
-    *,
-    task: Task,
+    stage: Stage,
 ) -> dict[str, Any]:
     """Train a `PromptNet` in place; its averaged state is returned.
 
     Parameters
     ----------
-    cells : NucleiNet
-        Trained; stays as it is.
-    curve : Path
-        CSV of step and loss.
+    cells : Finder
+        What is found in each field before anything is said.
+    stage : Stage
+        Where curve and state are kept.
     """
     import torch
 
-    torch.manual_seed(config.seed)
-    rng = np.random.default_rng(config.seed)
     device = next(net.parameters()).device
-    cells.eval()
+    cells.net.eval()
     net.train().to(memory_format=torch.channels_last)
-    turn = iter(range(config.steps))
 
-    def one_step() -> float:
-        whole = next(turn) % config.whole_every == config.whole_every - 1
+    def one_step(step: int, rng: Rng) -> float:
+        whole = step % config.whole_every == config.whole_every - 1
         size = FIELD if whole else config.window
         count = max(2, config.objects // 4) if whole else config.objects
         batch = stacked(show(cells, shares, config, count=count, size=size, rng=rng), device)
         return rounds(net, batch, config, rng)
 
-    return fit(
-        net, one_step, config, curve=curve, task=task, text="training the network of prompts"
-    )
+    return fit(net, one_step, config, stage, "training the network of prompts")

@@ -18,7 +18,8 @@ from histoprompt.models.weights.checkpoints import DAMAGE
 if TYPE_CHECKING:
     import torch
 
-FORMAT = "histoprompt-heads-2"
+FORMAT = "histoprompt-heads-3"
+READ = frozenset({FORMAT, "histoprompt-heads-2"})  # the second had U-Nets learnt from nothing
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
@@ -48,7 +49,8 @@ def save_heads(heads: Heads, path: Path) -> None:
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        decoding = json.dumps(asdict(heads.params))
+        meta = {"format": FORMAT, "decode": decoding}
         part.write_bytes(save(tensors, meta))
 
 
@@ -68,7 +70,7 @@ def read_heads(path: Path) -> Heads:
             tensors = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, *DAMAGE) as error:
         raise WeightsError(f"{path} cannot be read as weights: {error}.") from error
-    if meta.get("format") != FORMAT:
+    if meta.get("format") not in READ:
         raise WeightsError(
             f"{path} does not hold histoprompt's heads ({FORMAT}); "
             "choose a file that `histoprompt train` of this version wrote."
@@ -84,6 +86,22 @@ def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     known = {f.name for f in fields(DecodeParams)}
     stated = _STATED.of(raw, f"{path}, decode", WeightsError)
     return DecodeParams(**{k: v for k, v in stated.items() if k in known})
+
+
+def networks(heads: Heads, path: Path) -> tuple[Any, Any]:
+    """Both networks of a weights file, of nuclei and of prompts, with their values.
+
+    Raises
+    ------
+    WeightsError
+        If the file does not fit them.
+    """
+    from histoprompt.models.networks.unet import NucleiNet, PromptNet, trunk_of
+
+    cells, prompt = NucleiNet(trunk_of(heads.cells)), PromptNet(trunk_of(heads.prompt))
+    fill(cells, heads.cells, path)
+    fill(prompt, heads.prompt, path)
+    return cells, prompt
 
 
 def fill(net: Any, state: dict[str, torch.Tensor], path: Path) -> None:

@@ -14,8 +14,8 @@ from histoprompt.models.cells.pooling import pool
 from histoprompt.models.cells.windowed import no_step
 from histoprompt.models.networks.lite_networks import STEP, Networks
 
-WINDOW, SHIFT = 512, 384  # the windows from the image's corner on
-BLEND = 32  # pixels on both sides of the line between two windows where both count
+WINDOW, SHIFT = 512, 448  # the windows from the image's corner on
+BLEND = 32  # pixels on both sides of the line between two windows where both count: all they share
 
 
 class CellModel:
@@ -56,7 +56,7 @@ class CellModel:
     def segment_described(
         self, image: NDArray[np.uint8], inside: Box | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Labels as `segment` gives them, and (n, 128) features of the nuclei."""
+        """Labels as `segment` gives them, and (n, c) features of the nuclei."""
         maps, features = self._maps(image, features=True)
         labels = decode(maps, self._networks.params)
         seen = labels

@@ -1,19 +1,23 @@
 """The networks of the project's own models: small U-Nets on absorbed light.
 
-Imported only by loaders and training: it needs torch at once. Every layer is normalised by the
-image it works on, so that slides stained otherwise than the training data look alike to it: with
-the fixed statistics of batch normalisation a slide of strong eosin had hardly any nuclei found. The
-price is that a pixel's result depends a little on how much of the slide is seen at once. Sides of
-images are multiples of 16.
+Imported only by loaders and training: it needs torch at once. Features come from one of two trunks:
+a U-Net on EfficientNet-Lite0 (`efficientnet`), or a smaller one learnt from nothing. Every layer of
+that one is normalised by the image it works on, so that slides stained otherwise than the training
+data look alike to it. The price is that a pixel's result depends a little on how much of the slide
+is seen at once. Sides of images are multiples of 16.
 
 Ronneberger et al., "U-Net", 2015; residual blocks after He et al., 2016.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from histoprompt.models.zoo.efficientnet import LiteUNet
 
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
@@ -65,7 +69,7 @@ class UNet(nn.Module):
 
     def __init__(self, planes: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.widths = widths
+        self.widths, self.fine = widths, widths[0]
         self.stem = _conv(planes, widths[0], 4, 2)
         first, *deeper = widths
         self.encoder = nn.ModuleList([nn.Sequential(_Residual(first))])
@@ -103,17 +107,34 @@ def _to_pixels(width: int, channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width, channels * 4, 1), nn.PixelShuffle(2))
 
 
+TRUNKS: dict[str, type[UNet] | type[LiteUNet]] = {
+    "unet": UNet,
+    "efficientnet-lite0": LiteUNet,
+}
+TRUNK = "efficientnet-lite0"
+
+
+def trunk_of(state: Mapping[str, Tensor]) -> str:
+    """Which of `TRUNKS` the state of a network belongs to."""
+    return "unet" if any(key.startswith("trunk.down.") for key in state) else TRUNK
+
+
 class NucleiNet(nn.Module):
-    """Foreground, depth inside a nucleus and its rim, at full resolution; 1.3 M values.
+    """Foreground, depth inside a nucleus and its rim, at full resolution.
 
     `forward` gives (n, 3, h, w) logits: foreground; depth, the distance to the outline relative to
     the deepest point of the same nucleus; rim, the outermost pixels of a nucleus.
+
+    Parameters
+    ----------
+    trunk : {"efficientnet-lite0", "unet"}
+        Which network the features come from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: str = TRUNK) -> None:
         super().__init__()
-        self.trunk = UNet(3)
-        self.head = _to_pixels(WIDTHS[0], MAP_CHANNELS)
+        self.trunk = TRUNKS[trunk](3)
+        self.head = _to_pixels(self.trunk.fine, MAP_CHANNELS)
 
     def forward(self, light: Tensor) -> Tensor:
         """Maps of (n, 3, h, w) absorbed light."""
@@ -121,19 +142,25 @@ class NucleiNet(nn.Module):
         return maps
 
     def described(self, light: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps as `forward` gives them, and coarse features (n, 128, h / 16, w / 16)."""
+        """Maps as `forward` gives them, and coarse features (n, c, h / 16, w / 16)."""
         fine, coarse = self.trunk(light)
         return self.head(fine), coarse
 
 
 class PromptNet(nn.Module):
-    """One object from absorbed light, the maps of `NucleiNet` and drawn prompts; 1.3 M values."""
+    """One object from absorbed light, the maps of `NucleiNet` and drawn prompts.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    trunk : {"efficientnet-lite0", "unet"}
+        Which network the features come from.
+    """
+
+    def __init__(self, trunk: str = TRUNK) -> None:
         super().__init__()
-        self.trunk = UNet(3 + MAP_CHANNELS + HINT_CHANNELS)
-        self.head = _to_pixels(WIDTHS[0], 4)
-        self.quality = nn.Linear(WIDTHS[-1], 4)
+        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + HINT_CHANNELS)
+        self.head = _to_pixels(self.trunk.fine, 4)
+        self.quality = nn.Linear(self.trunk.widths[-1], 4)
 
     def forward(self, light: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
         """Masks of n prompts, each in a window of its own.

@@ -25,6 +25,7 @@ from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.postprocess import tidied
 from histoprompt.models.networks.lite_cells import SHIFT, WINDOW, CellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
+from histoprompt.models.networks.precision import half_on
 from histoprompt.models.networks.prompt_maps import Said, hints
 from histoprompt.models.roles import Embedding
 
@@ -50,6 +51,7 @@ _SHARED: dict[str, Any] = {
     "blueprint": "histoprompt.models.networks.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
+    "cpu_half": "bfloat16",
 }
 
 CARD = ModelCard(
@@ -77,12 +79,12 @@ CARDS = (CARD, CELLS)
 
 def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptModel:
     """The prompt segmenter; without a path the shipped heads."""
-    return PromptModel(card.id, Networks.load(weights, device))
+    return PromptModel(card.id, Networks.load(weights, device, half_on(card, device)))
 
 
 def load_cells(card: ModelCard, weights: Path | None, device: str) -> CellModel:
     """The segmenter of all nuclei; without a path the shipped heads."""
-    return CellModel(Networks.load(weights, device))
+    return CellModel(Networks.load(weights, device, half_on(card, device)))
 
 
 @dataclass(frozen=True, eq=False)
