@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training.batch import Share, changed_light, drawn
+from histoprompt.training.data import Sample
 from histoprompt.training.loop import FitConfig, Stage, fit
 from histoprompt.training.losses import instance_loss
-from histoprompt.training.data import Sample
-from histoprompt.training.pool import 
 from histoprompt.training.targets import instance_targets
 
 if TYPE_CHECKING:
