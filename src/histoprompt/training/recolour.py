@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from histoprompt.pipelines.evaluate.simulate import smooth_noise
+from histoprompt.pipelines.evaluate.simulate import Rng, smooth_noise
 from histoprompt.training.augment import (
     HAEMATOXYLIN,
     Float,
     Rgb,
-    Rng,
     jittered,
     to_od,
     to_rgb,

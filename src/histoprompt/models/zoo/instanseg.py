@@ -112,7 +112,7 @@ def _read(path: Path) -> Any:
         with warnings.catch_warnings():  # torch would rather have models exported otherwise
             warnings.simplefilter("ignore", FutureWarning)
             # to the CPU first: what fails is then the file, and not the memory of a device
-            network = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+            network = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError) as error:
         # of a page of text the first sentence says what is wrong
         reason = str(error).strip().splitlines()[0].partition(". ")[0]
