@@ -170,7 +170,8 @@ class ModelCard:
         The type the encoder computes in on a CUDA device, where that changes its output by less
         than `HALF_ERROR`; None for float32 everywhere.
     cpu_half : str or None
-        The same on a processor that multiplies this type faster than float32.
+        The same on a processor that multiplies this type faster than float32, where that changes
+        the output by less than twice as much.
     step : int
         Pixels between the windows, `input_size` a side, that a cell segmenter cuts an image into
         from its corner on; three quarters of `input_size` if not given.

