@@ -403,3 +403,42 @@ def test_a_click_is_drawn_in_the_colour_of_what_it_says_at_any_zoom(shown, until
         greys = np.abs(around - 105).max(axis=1) < 12  # napari's own border is dimgrey
         assert coloured.sum() > 40
         assert greys.sum() == 0
+
+
+def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(
+    make_napari_viewer, until, monkeypatch, tmp_path
+):
+    """The work area of scribbles stays where it is; committed objects follow the view."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    dock = PromptDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Prompt")
+    dock.models.choose("classical")
+    large = np.full((5000, 5000, 3), 200, np.uint8)
+    viewer.add_image(large, name="large", scale=(0.25, 0.25), units=("um", "um"))
+    annotator, scene = dock.session.annotator, viewer.scene
+    far, near = (4600, 4700), (300, 300)
+    value = put(dock, far, side=41)
+    scene.camera.zoom = 8.0
+    scene.camera.center = (0, *annotator.image.data_to_world(near))
+    until(lambda: annotator.area.scale == (1, 1))
+    Pointer(annotator).click(near)
+    until(lambda: not annotator.busy)
+    held = annotator.area
+    assert annotator.committed.at(*far) == 0
+    scene.camera.center = (0, *annotator.image.data_to_world(far))
+    until(lambda: annotator.committed.at(*far) == value)
+    assert annotator.area == held
+    assert len(annotator.prompts.points.data) == 1
+    # an object there is corrected as any other
+    viewer.layers.selection.active = annotator.committed.layer
+    Pointer(annotator).click(far, "Control")
+    assert annotator.store.count == 0
+    # and once nothing is in hand, all of it follows
+    dock._actions["clear"].click()
+    until(lambda: annotator.area == annotator.committed.area != held)
+    dock._actions["undo"].click()
+    assert len(annotator.prompts.points.data) == 1
+    assert annotator.area == held
+    session_of(viewer).close()

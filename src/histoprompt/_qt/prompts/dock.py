@@ -360,6 +360,7 @@ class PromptDock(Dock):
         self._actions["commit"].setEnabled(bound.preview.shown or bound.segmenting.active)
         self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
         self._class.offer(bound.committed.class_names)
+        self._follow.start()  # what was in hand may have held the work area where it was
 
 
 def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:
