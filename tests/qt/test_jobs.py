@@ -9,9 +9,11 @@ import threading
 import time
 import weakref
 from functools import partial
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
+import yaml
 from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThread
 from qtpy.QtWidgets import QWidget
 
@@ -473,3 +475,22 @@ print("left in time:", jobs.shutdown(0), flush=True)
     assert done.returncode == 0, done.stderr
     assert "left in time: False" in done.stdout
     assert "worked to the end" in done.stdout
+
+
+_WARMING = """
+import sys
+from histoprompt._qt.shell.jobs import warm
+warm().join()
+missing = {missing}
+print([name for name in missing if name not in sys.modules])
+"""
+
+
+def test_warming_imports_every_dock_of_the_manifest_without_a_word(qapp):
+    manifest = yaml.safe_load((files("histoprompt") / "napari.yaml").read_text())["contributions"]
+    widgets = {widget["command"] for widget in manifest["widgets"]}
+    named = {c["id"]: c["python_name"].split(":")[0] for c in manifest["commands"]}
+    code = _WARMING.format(missing=sorted({named[command] for command in widgets}))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() == "[]"

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 from five_nuclei import NUCLEI
 from pointer import Pointer
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMessageBox
@@ -108,6 +108,23 @@ def test_a_laptop_has_room_for_all_docks(viewer):
         assert dock.mapTo(window, dock.rect().bottomRight()).y() <= LAPTOP[1]
     shot = viewer.screenshot(canvas_only=False, flash=False)
     assert shot.shape[1] / shot.shape[0] == pytest.approx(LAPTOP[0] / LAPTOP[1], rel=0.02)
+
+
+def test_every_dock_is_laid_out_once_and_scrolls(viewer):
+    heard: list[str] = []
+    before = qInstallMessageHandler(lambda _kind, _where, text: heard.append(text))
+    try:
+        docks = [opened(viewer, name)[1] for name in DOCKS]
+    finally:
+        qInstallMessageHandler(before)
+    assert [text for text in heard if "Layout" in text] == []
+    for dock in docks:
+        # the rows lie in the page, and the page and the foot in the dock
+        assert dock.page.widget() is dock.content
+        assert dock.content.layout().count() > 1
+        assert dock.layout().itemAt(0).widget() is dock.page
+        assert dock.layout().itemAt(1).layout() is dock.foot
+        assert dock.minimumSizeHint().height() < LAPTOP[1] / 2
 
 
 def test_a_count_does_not_widen_the_dock(count, viewer):

@@ -7,9 +7,10 @@ import threading
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI
-from pointer import Pointer
+from pointer import LEFT, RIGHT, Pointer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from vispy.color import Color
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts import segmenting
@@ -375,10 +376,69 @@ def test_clicks_have_one_size_on_the_screen(shown, until):
     for zoom in (8.0, 40.0):
         shown.viewer.scene.camera.zoom = zoom
         shown.viewer.scene.camera.center = (0, *annotator.image.data_to_world((75, 95)))
-        annotator.prompts.points.selected_data = set()
         annotator.preview.layer.visible = False
         canvas = shown.viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
         green = (canvas[..., 1] > canvas[..., 0] + 60) & (canvas[..., 1] > canvas[..., 2] + 20)
         sizes.append(int(green.sum()))
     assert 30 < sizes[0] < 200
     assert abs(sizes[0] - sizes[1]) <= 0.2 * sizes[0]
+
+
+@pytest.mark.parametrize("button", [LEFT, RIGHT])
+def test_a_click_is_drawn_in_the_colour_of_what_it_says_at_any_zoom(shown, until, button):
+    annotator = shown.session.annotator
+    until(shown._tools["click +"].isChecked)
+    Pointer(annotator).click((75, 95), button=button)
+    annotator.cancel()
+    assert annotator.prompts.points.selected_data == set()
+    annotator.preview.layer.visible = False
+    expected = np.array(Color(layers.GREEN if button is LEFT else layers.RED).rgb) * 255
+    for zoom in (1.0, 8.0, 40.0):
+        shown.viewer.scene.camera.zoom = zoom
+        shown.viewer.scene.camera.center = (0, *annotator.image.data_to_world((75, 95)))
+        picture = shown.viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+        row, col = np.array(picture.shape[:2]) // 2
+        around = picture[row - 7 : row + 8, col - 7 : col + 8].reshape(-1, 3)
+        coloured = np.abs(around - expected).max(axis=1) < 30
+        greys = np.abs(around - 105).max(axis=1) < 12  # napari's own border is dimgrey
+        assert coloured.sum() > 40
+        assert greys.sum() == 0
+
+
+def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(
+    make_napari_viewer, until, monkeypatch, tmp_path
+):
+    """The work area of scribbles stays where it is; committed objects follow the view."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1000, 700)
+    dock = PromptDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Prompt")
+    dock.models.choose("classical")
+    large = np.full((5000, 5000, 3), 200, np.uint8)
+    viewer.add_image(large, name="large", scale=(0.25, 0.25), units=("um", "um"))
+    annotator, scene = dock.session.annotator, viewer.scene
+    far, near = (4600, 4700), (300, 300)
+    value = put(dock, far, side=41)
+    scene.camera.zoom = 8.0
+    scene.camera.center = (0, *annotator.image.data_to_world(near))
+    until(lambda: annotator.area.scale == (1, 1))
+    Pointer(annotator).click(near)
+    until(lambda: not annotator.busy)
+    held = annotator.area
+    assert annotator.committed.at(*far) == 0
+    scene.camera.center = (0, *annotator.image.data_to_world(far))
+    until(lambda: annotator.committed.at(*far) == value)
+    assert annotator.area == held
+    assert len(annotator.prompts.points.data) == 1
+    # an object there is corrected as any other
+    viewer.layers.selection.active = annotator.committed.layer
+    Pointer(annotator).click(far, "Control")
+    assert annotator.store.count == 0
+    # and once nothing is in hand, all of it follows
+    dock._actions["clear"].click()
+    until(lambda: annotator.area == annotator.committed.area != held)
+    dock._actions["undo"].click()
+    assert len(annotator.prompts.points.data) == 1
+    assert annotator.area == held
+    session_of(viewer).close()

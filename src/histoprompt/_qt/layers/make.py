@@ -34,8 +34,9 @@ OUTLINES = "nuclei_outlines"
 GREEN, RED, CYAN, BRIGHT = "#009e73", "#d55e00", "#17becf", "#00ffff"
 # Inside and outside differ in shape too.
 INSIDE_SYMBOL, OUTSIDE_SYMBOL = "disc", "x"
-# Clicks are drawn in this size on the screen, pixels, whatever the zoom.
-CLICK_SIZE = 12
+# Clicks are drawn in one size on the screen, whatever the zoom: this many pixels, and a border of
+# half of that, which vispy adds to markers of a fixed size, wanted or not.
+CLICK_SIZE = 8
 # Kinds of layers that are no slides, though they may be images.
 RESULTS = ("heatmap",)
 # Low enough to judge the nucleus below.
@@ -128,7 +129,8 @@ def make_points(image: Image) -> Points:
         features={"label": np.empty(0, dtype="<U8")},
         feature_defaults={"label": "positive"},
         face_color=GREEN,
-        border_width=0,  # it would be as wide as the point in slide pixels, which hides its colour
+        border_color=GREEN,  # vispy's border hides most of the face
+        border_width=0,
         size=CLICK_SIZE,
         canvas_size_limits=(CLICK_SIZE, CLICK_SIZE),
         symbol=INSIDE_SYMBOL,
@@ -214,7 +216,8 @@ def draw_clicks(layer: Points) -> None:
     """Colour and shape clicks by what they mean; napari's colour cycles fail on an empty layer."""
     _, labels = read_clicks(layer)
     if len(labels):
-        layer.face_color = [GREEN if inside else RED for inside in labels]
+        colours = [GREEN if inside else RED for inside in labels]
+        layer.face_color, layer.border_color = colours, colours
         layer.symbol = [INSIDE_SYMBOL if inside else OUTSIDE_SYMBOL for inside in labels]
 
 

@@ -322,16 +322,22 @@ class Annotator:
     # -- view --------------------------------------------------------------------------------
 
     def follow_view(self) -> None:
-        """Move the work area to what is seen, unless prompts are in hand."""
+        """Move the work area to what is seen; while prompts are in hand, the objects' alone.
+
+        Scribbles and the mask in hand are arrays of the area they were made in.
+        """
         if self._closed:
             return
         self.nuclei.look()
-        if not self.prompts.empty:
-            return
         view = work_area.view_box(self.viewer, self.image)
-        if work_area.suits(self.area, view, self.slide.box):
-            return
-        self.move_to(work_area.area_for(view, self.slide.box))
+        shown = self.area if self.prompts.empty else self.committed.area
+        if not work_area.suits(shown, view, self.slide.box):
+            shown = work_area.area_for(view, self.slide.box)
+        if self.prompts.empty and self.area != shown:
+            self.move_to(shown)
+        elif self.committed.area != shown:
+            self.committed.show(shown)
+            self.nuclei.move()
 
     def move_to(self, area: Frame) -> None:
         """Make another part of the slide editable."""
@@ -344,7 +350,7 @@ class Annotator:
     def set_mpp(self, mpp: float) -> None:
         """Record a pixel size the user typed, in microns, and scale the layers by it."""
         self.slide = layers.type_mpp(self.image, self.slide, mpp)
-        layers.move(self.committed.layer, self.image, self.area)
+        layers.move(self.committed.layer, self.image, self.committed.area)
         layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(self.slide)
         self.prompts.move(self.area)

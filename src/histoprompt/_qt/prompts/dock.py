@@ -111,11 +111,10 @@ class PromptDock(Dock):
         self._outline = QCheckBox(
             "Outline nuclei", toolTip="Find the nuclei in view ahead; a click on one takes it"
         )
-        layout = QVBoxLayout(self.content)
         self._lines = QCheckBox("Outlines only (O)", toolTip="Show committed objects as outlines")
         self._hidden = QCheckBox("Hide (H)", toolTip="Hide the committed objects")
         self._keys = _button("Keys ...", "Every key and mouse gesture")
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.models)
         layout.addWidget(QLabel("<b>Prompt</b>"))
@@ -124,10 +123,8 @@ class PromptDock(Dock):
         layout.addLayout(self._options())
         layout.addLayout(_grid(list(self._actions.values())))
         layout.addWidget(QLabel("<b>Correct</b>"))
-        layout.addLayout(_grid(list(self._correct.values())))
-        self.foot.addLayout(self._report())
         layout.addLayout(_grid([*self._correct.values(), self._lines, self._hidden, self._keys]))
-        layout.addLayout(self._report())
+        self.foot.addLayout(self._report())
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
@@ -363,6 +360,7 @@ class PromptDock(Dock):
         self._actions["commit"].setEnabled(bound.preview.shown or bound.segmenting.active)
         self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
         self._class.offer(bound.committed.class_names)
+        self._follow.start()  # what was in hand may have held the work area where it was
 
 
 def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:

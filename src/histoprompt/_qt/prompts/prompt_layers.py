@@ -85,6 +85,7 @@ class PromptLayers:
         for layer in self.all:
             self._viewer.add_layer(layer)
         self.points.events.data.connect(self._on_data)
+        self.points.events.features.connect(self._on_features)
         self.boxes.events.data.connect(self._on_data)
         self._watcher = EditWatcher(self.scribbles, self._take_scribble)
         self.points.mouse_drag_callbacks.append(self._on_press)
@@ -200,7 +201,8 @@ class PromptLayers:
         """Show what the next click says where napari shows its own tools."""
         self.points.selected_data = set()
         self.points.feature_defaults = {"label": _label(self._inside)}
-        self.points.current_face_color = layers.GREEN if self._inside else layers.RED
+        colour = layers.GREEN if self._inside else layers.RED
+        self.points.current_face_color, self.points.current_border_color = colour, colour
         symbol = layers.INSIDE_SYMBOL if self._inside else layers.OUTSIDE_SYMBOL
         self.points.current_symbol = symbol
 
@@ -245,6 +247,11 @@ class PromptLayers:
         if event.action == "added":
             self._say_of_new(event.data_indices)
         self._on_edit("the click")
+
+    def _on_features(self, _: object) -> None:
+        """Select no new click: napari would cover its colour with that of the selection."""
+        if self.points.mode == "add" and self.points.selected_data:
+            self.points.selected_data = set()
 
     def _say_of_new(self, indices: Sequence[int]) -> None:
         """Give new clicks what tool or gesture say; napari's own defaults follow selections."""

@@ -59,7 +59,7 @@ _PACKAGES = (
     "pyarrow.parquet",
 )
 _DOCKS = tuple(
-    f"histoprompt._qt.widgets.{name}" for name in ("prompt", "count", "text", "models", "export")
+    f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")
 )
 
 _log = logging.getLogger(__name__)
