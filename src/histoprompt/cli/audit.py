@@ -48,9 +48,7 @@ def _draw(args: argparse.Namespace) -> None:
         _tell(audit)
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
-    audit = draw_fields(
-        args.folder, args.fields, seed, args.slide, trust_size=args.trust_size
-    )
+    audit = draw_fields(args.folder, args.fields, seed, args.slide, trust_size=args.trust_size)
     tell(
         f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
