@@ -13,6 +13,7 @@ from PIL import Image
 
 from histoprompt.cli import main
 from histoprompt.core.errors import ExportError
+from histoprompt.core.slides.limits import Limits
 from histoprompt.pipelines.count import audit_table as audit_fields
 
 TRUE = "true cells"
@@ -286,3 +287,14 @@ def test_an_audit_on_paper_that_agrees_with_unsure_cells_changes_nothing(folder,
     assert apply(folder) == 0
     found = {r["class"]: r["estimate"] for r in rows_of(folder / "counts.csv")}
     assert found == {"all": "24.0", "a": "16.0", "unsure": ""}
+
+
+def test_fields_are_drawn_on_a_slide_over_the_size_limit_if_its_size_is_trusted(
+    folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (500, *Limits.__init__.__defaults__[1:]))
+    assert draw(folder) == 1
+    assert "600 x 800 pixels" in (told := capsys.readouterr().err)
+    assert "(--trust-size)" in told
+    assert draw(folder, "--trust-size") == 0
+    assert len(rows_of(folder / "fields.csv")) == 8

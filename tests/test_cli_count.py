@@ -131,7 +131,7 @@ def test_count_says_what_is_wrong_in_one_line(tmp_path, capsys, more, says):
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
-    assert not list((tmp_path / "out").rglob("*.tif"))
+    assert not list((tmp_path / "out").rglob("*"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from histoprompt.cli import main
 from histoprompt.core import settings
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.slides.limits import Limits
 
 
 @pytest.fixture
@@ -84,3 +85,14 @@ def test_what_is_kept_is_told_and_cleared(slide, capsys):
     assert [p.name for p in counts.iterdir()] == ["labelled"]  # somebody's work
     assert main(["cache", "clear", "counts", "--all"]) == 0
     assert not list(counts.iterdir())
+
+
+@pytest.mark.parametrize("action", ["info", "verify", "rebuild"])
+def test_labels_of_a_slide_over_the_size_limit_are_reached_if_its_size_is_trusted(
+    slide, monkeypatch, capsys, action
+):
+    path, _ = slide
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (350, *Limits.__init__.__defaults__[1:]))
+    assert main(["labels", action, str(path)]) == 1
+    assert "(--trust-size)" in capsys.readouterr().err
+    assert main(["labels", action, str(path), "--trust-size"]) == 0

@@ -136,6 +136,8 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     (tmp_path / "l.tif").write_text("a letter")
     with pytest.raises(LabelError, match="not a TIFF"):
         read_labels(tmp_path / "l.tif")
+    with pytest.raises(LabelError, match=r"cannot be opened \(File name too long\)"):
+        read_labels(tmp_path / ("l" * 300))
 
 
 def test_a_file_cut_short_is_refused(tmp_path, blobs):

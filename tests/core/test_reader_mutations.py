@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import struct
 
@@ -214,3 +215,20 @@ def test_damaged_dicom_is_shown_or_told(tmp_path, shared_data):
         (folder / file.name).write_bytes(bytes(data))
         opened_or_told(folder)
         shutil.copy(file, folder)
+
+
+@pytest.mark.shared
+def test_dicom_values_of_an_impossible_length_are_told(tmp_path, shared_data):
+    """A value is parsed when it is asked for, long after its file was opened."""
+    pytest.importorskip("wsidicom")
+    for source in (shared_data / "slides" / "CMU-1-Small-Region-dicom").iterdir():
+        shutil.copyfile(source, tmp_path / source.name)
+    file = max(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
+    data = file.read_bytes()
+    numbers = [m.start() for m in re.finditer(rb"UL\x04\0|US\x02\0|FD\x08\0|FL\x04\0", data[:6000])]
+    assert len(numbers) > 8
+    for at in numbers:
+        changed = bytearray(data)
+        changed[at + 2] += 2
+        file.write_bytes(changed)
+        opened_or_told(tmp_path)

@@ -94,6 +94,7 @@ def test_a_table_written_again_by_other_programs_is_read(tmp_path):
     texts = (
         "id,row,col,area_um2,class,score,f\n3,1.5,2,4.5,a,NA,\n\n9,5,6,7,,0.5,NA\n,,,,,,\n",
         "\ufeffid;row;col;area_um2;class;score;f\n3;1,5;2;4,5;a;;\n9;5;6;7;;0,5;nan\n",
+        "id,row,col,area_um2,class,score,f\n3,1.5,2,4.5,a,<NA>,#N/A\n9,5,6,7,,0.5,NULL\n",
     )
     for text in texts:
         path.write_text(text)

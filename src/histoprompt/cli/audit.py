@@ -6,6 +6,7 @@ import argparse
 import secrets
 from pathlib import Path
 
+from histoprompt.cli.options import add_trust_size
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.count.audit import Audit
@@ -27,6 +28,7 @@ def add(audit: argparse.ArgumentParser) -> None:
     )
     draw.add_argument("--seed", type=int, metavar="S", help="to draw the same fields again")
     draw.add_argument("--slide", type=Path, metavar="FILE", help="where the slide is, if it moved")
+    add_trust_size(draw)
     draw.set_defaults(run=_draw)
     apply = actions.add_parser("apply", help="correct the count by the filled table")
     _add_folder(apply)
@@ -46,7 +48,7 @@ def _draw(args: argparse.Namespace) -> None:
         _tell(audit)
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
-    audit = draw_fields(args.folder, args.fields, seed, args.slide)
+    audit = draw_fields(args.folder, args.fields, seed, args.slide, trust_size=args.trust_size)
     tell(
         f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"

@@ -88,7 +88,7 @@ def _count(args: argparse.Namespace) -> int:
 def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
     from histoprompt.core.formats.open import open_slide
     from histoprompt.core.stain.ihc import DabClassifier
-    from histoprompt.pipelines.count.out_folders import claimed_folder
+    from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
     from histoprompt.pipelines.formats.regions import read_regions
 
@@ -98,7 +98,10 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
         folder = claimed_folder(args.out, result_name(path), slide.key, taken)
         taken.append(folder)
         stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
-        return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
+        try:
+            return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
+        finally:
+            unclaim(folder)
 
 
 def _tell(counted: Counted) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
-from histoprompt.cli.options import add_mpp
+from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.formats.open import open_slide
 
@@ -24,6 +24,7 @@ def add(labels: argparse.ArgumentParser) -> None:
         action = actions.add_parser(name, help=text)
         action.add_argument("slide", help="a slide file or folder")
         add_mpp(action)
+        add_trust_size(action)
         if name == "restore":
             action.add_argument("kept", metavar="NAME", help="such as replaced-1")
         action.set_defaults(run=run)
@@ -65,5 +66,5 @@ def _restore(args: argparse.Namespace) -> None:
 
 
 def _open(args: argparse.Namespace, **how: bool) -> LabelStore:
-    slide = open_slide(args.slide, mpp=args.mpp)
+    slide = open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
     return LabelStore.open(store_folder(slide.key), slide.shape, slide.key, **how)

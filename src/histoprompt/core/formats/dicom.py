@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +44,11 @@ def open_dicom(path: Path, limits: Limits) -> Slide:
         If wsidicom is not installed, the files are not one whole slide, or a folder holds several.
     """
     _need_packages(path)
+    with _quiet():
+        return _opened(path, limits)
+
+
+def _opened(path: Path, limits: Limits) -> Slide:
     folder = path if path.is_dir() else path.parent
     slides = _slides_in(folder)
     files = _chosen(path, slides)
@@ -48,7 +56,9 @@ def open_dicom(path: Path, limits: Limits) -> Slide:
         _check(file, limits)
     wsi = _open(path, files)
     try:
-        return _slide(path, wsi, limits, alone=len(slides) == 1)
+        # values are parsed when they are asked for, so damage shows here as well
+        with _refused():
+            return _slide(path, wsi, limits, alone=len(slides) == 1)
     except BaseException:
         wsi.close()
         raise
@@ -116,9 +126,11 @@ def _slides_in(folder: Path) -> dict[str, list[Path]]:
         header = _header(file)
         if header is None or _SERIES not in header:
             continue
-        uid = str(header.get(_SERIES))
+        try:
+            uid, kinds = str(header.get(_SERIES)), header.get(_IMAGE_TYPE) or ()
+        except _refusals():
+            continue
         series[uid].append(file)
-        kinds = header.get(_IMAGE_TYPE) or ()
         if _VOLUME in header and not any(k in _NO_VOLUME for k in kinds):
             with_pixels.add(uid)
     return {uid: files for uid, files in series.items() if uid in with_pixels}
@@ -147,17 +159,26 @@ def _no_slide(path: Path, reason: str) -> SlideError:
 
 def _check(file: Path, limits: Limits) -> None:
     """Refuse sizes that are impossible, and values that are no colours."""
-    header = _header(file)
-    rows, cols = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    with _refused():
+        header = _header(file)
+        rows, cols, samples, bits, *whole = (
+            int(header.get(name) or missing)
+            for name, missing in (
+                ("Rows", 0),
+                ("Columns", 0),
+                ("SamplesPerPixel", 1),
+                (_BITS, 8),
+                ("TotalPixelMatrixRows", 1),
+                (_VOLUME, 1),
+            )
+        )
     if min(rows, cols) < 1:
         raise SlideError(
             f"{file.name} is damaged: it says that its tiles have {rows} x {cols} pixels. Copy or "
             "download it again."
         )
-    bits = int(header.get(_BITS) or 8)
-    nbytes = rows * cols * int(header.get("SamplesPerPixel") or 1) * bits // 8
+    nbytes = rows * cols * samples * bits // 8
     limits.check_piece(file.name, f"tiles of {rows} x {cols} pixels", nbytes)
-    whole = (int(header.get(k) or 1) for k in ("TotalPixelMatrixRows", _VOLUME))
     limits.check_sides(file.name, *whole)
     if bits > 8:
         raise SlideError(
@@ -176,12 +197,30 @@ def _open(path: Path, files: list[Path]) -> WsiDicom:
 
 
 def _refusals() -> tuple[type[BaseException], ...]:
-    """What wsidicom and pydicom raise on bad files; wsidicom's errors share no base."""
-    from pydicom.errors import InvalidDicomError
-    from wsidicom import errors
+    """What wsidicom and pydicom raise on bad files; their errors share no base."""
+    from pydicom import errors as of_files
+    from wsidicom import errors as of_slides
 
-    own = (e for n, e in vars(errors).items() if n.startswith("WsiDicom"))
-    return (*own, InvalidDicomError, *READ_ERRORS)
+    named = (*vars(of_files).values(), *vars(of_slides).values())
+    own = (e for e in named if isinstance(e, type) and issubclass(e, Exception))
+    return (*own, *READ_ERRORS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from warning of every odd value: what cannot be read is told as an error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom|wsidicom")
+        yield
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turn what wsidicom and pydicom raise on bad files into one of `READ_ERRORS`."""
+    try:
+        yield
+    except _refusals() as error:
+        raise OSError(reason_of(error)) from error
 
 
 def _vendor(wsi: WsiDicom) -> str | None:
@@ -206,9 +245,6 @@ class _DicomLevel:
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
         rows, cols, channels = key
         size = cols.stop - cols.start, rows.stop - rows.start
-        try:
-            with self._lock:
-                image = self._wsi.read_region((cols.start, rows.start), self._level, size)
-        except _refusals() as error:
-            raise OSError(reason_of(error)) from error
+        with self._lock, _quiet(), _refused():
+            image = self._wsi.read_region((cols.start, rows.start), self._level, size)
         return np.asarray(image.convert("RGB"))[:: rows.step, :: cols.step, channels]

@@ -284,6 +284,8 @@ def _open(path: Path) -> tifffile.TiffFile:
             raise LabelError(f"There is no label file {path}.")
         return tifffile.TiffFile(path)
     except DAMAGE as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise LabelError(f"{path} cannot be opened ({error.strerror}).") from error
         raise LabelError(f"{path} is not a TIFF that can be read: {_told(error)}") from error
 
 

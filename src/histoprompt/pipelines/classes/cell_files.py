@@ -31,8 +31,10 @@ CLASS_COLUMNS: Final = ("class", "score")
 MOST_CLASSES: Final = 2**15 - 1
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-# How programs write what is not known.
-_UNKNOWN = frozenset({"", "nan", "NaN", "NAN", "NA", "N/A", "null", "None", "-nan"})
+# How pandas, R, spreadsheets and databases write what is not known.
+_UNKNOWN = frozenset(
+    {"", "nan", "NaN", "NAN", "-nan", "NA", "<NA>", "N/A", "n/a", "#N/A", "null", "NULL", "None"}
+)
 _BLOCK = 16 << 20  # no row may be longer
 
 

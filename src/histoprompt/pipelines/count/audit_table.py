@@ -55,7 +55,9 @@ class _Made(TypedDict):
 _SHAPE: Shape[_Made] = Shape(_Made)
 
 
-def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None) -> Audit:
+def draw_fields(
+    folder: Path, fields: int, seed: int, slide: Path | None = None, *, trust_size: bool = False
+) -> Audit:
     """Draw the fields of a count to look at, and write ``fields.csv`` into its folder.
 
     Parameters
@@ -68,6 +70,8 @@ def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None)
         Of the draw.
     slide : Path, optional
         Where the slide is, if it was moved since.
+    trust_size : bool
+        As for `open_slide`.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def draw_fields(folder: Path, fields: int, seed: int, slide: Path | None = None)
             "Move the file away if you mean to start anew."
         )
     cells = read_cells(folder / CELLS_CSV)
-    audit = draw_audit(_ground(made, slide), cells, made["mpp"], fields, seed)
+    audit = draw_audit(_ground(made, slide, trust_size), cells, made["mpp"], fields, seed)
     save_audit(folder, audit)
     _write_fields(path, audit)
     return audit
@@ -170,13 +174,14 @@ def _made(folder: Path) -> _Made:
     )
 
 
-def _ground(made: _Made, moved: Path | None) -> Ground:
+def _ground(made: _Made, moved: Path | None, trust_size: bool) -> Ground:
     """The ground of a count as it was."""
     regions = [_region(name, text) for name, text in made["polygons"]]
     box = Box(*made["region"])
-    with open_slide(moved or made["path"], mpp=made["mpp"]) as slide:
+    place = moved or made["path"]
+    with open_slide(place, mpp=made["mpp"], trust_size=trust_size) as slide:
         if slide.key != made["slide"]:
-            raise RegionError(f"{moved or made['path']} is not the slide that was counted.")
+            raise RegionError(f"{place} is not the slide that was counted.")
         if not slide.box.covers(box):
             raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
         return ground_of(slide, box if made["picked"] else None, regions)

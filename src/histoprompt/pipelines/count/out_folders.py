@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,6 +53,16 @@ def claimed_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -
         if _claim(folder, key):
             return folder
         taken.add(folder)
+
+
+def unclaim(folder: Path) -> None:
+    """Take away a claimed folder in which nothing was written, such as a slide without scale."""
+    path = folder / UNFINISHED / SLIDE
+    with contextlib.suppress(OSError):  # there is work in it, or somebody holds it: it stays
+        if [there.name for there in path.parent.iterdir()] == [SLIDE]:
+            path.unlink()
+            path.parent.rmdir()
+            folder.rmdir()
 
 
 def slide_in(folder: Path) -> str | None:
