@@ -46,8 +46,11 @@ def test_count_writes_labels_and_tables_for_each_slide(tmp_path, capsys):
     assert list(rows[0])[:6] == ["id", "row", "col", "area_um2", "class", "score"]
     assert sorted(int(r["id"]) for r in rows) == [i for i in np.unique(labels).tolist() if i]
     areas = {int(r["id"]): float(r["area_um2"]) for r in rows}
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     for value, area in areas.items():
-        assert np.isclose(area, (labels == value).sum() * 0.25**2, atol=1e-3)
+        shown = (labels == value).sum() * 0.25**2
+        # a nucleus at the edge of a chosen region has its whole area, though its label ends there
+        assert area >= shown - 1e-3 if value in edge else np.isclose(area, shown, atol=1e-3)
     assert all(1000 <= float(r["row"]) < 1200 and 700 <= float(r["col"]) < 956 for r in rows)
     truth = tifffile.imread(sample_file(LABELS))[1000:1200, 700:956]
     assert (truth[labels > 0] > 0).mean() > 0.6

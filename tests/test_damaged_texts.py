@@ -346,11 +346,12 @@ def test_a_damaged_journal_of_a_count_never_claims_cells_that_are_not_there(tmp_
     records = np.zeros(3, record_type(1))
     records["id"] = 1, 2, 3
     region, settings = Box(0, 0, 64, 64), {"tile": 32}
-    CountStore(tmp_path / "c", region, settings)
+    CountStore(tmp_path / "c", region, settings).close()
     for seed in range(SEEDS):
         (tmp_path / "c" / "cells.bin").write_bytes(records.tobytes())
         (tmp_path / "c" / "tiles.jsonl").write_bytes(damaged_bytes(random.Random(seed), LINES))
         store = CountStore(tmp_path / "c", region, settings)
+        store.close()
         assert len(store) in {0, 2, 3}, seed
         assert sum(map(len, store.batches())) == len(store)
         assert (tmp_path / "c" / "cells.bin").stat().st_size <= 3 * records.itemsize

@@ -29,7 +29,8 @@ def _modules(*folders: str) -> list[str]:
     """Dotted names of all modules under folders of the package."""
     files = [f for folder in folders for f in sorted((PACKAGE / folder).rglob("*.py"))]
     parts = [f.relative_to(PACKAGE.parent).with_suffix("").parts for f in files]
-    return [".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts]
+    # `__main__` runs the program
+    return [".".join(p[:-1] if p[-1] == "__init__" else p) for p in parts if p[-1] != "__main__"]
 
 
 def _loaded_by(modules: list[str]) -> set[str]:

@@ -99,7 +99,7 @@ def test_a_folder_below_a_file_is_refused(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from histoprompt.core import atomic
+from histoprompt.core.files import atomic
 real, left = os.replace, [int(sys.argv[2])]
 def replace(a, b):
     left[0] -= 1

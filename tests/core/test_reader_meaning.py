@@ -380,7 +380,7 @@ def test_a_size_that_no_microscope_gives_is_not_believed(tmp_path, stated):
 def test_a_typed_size_that_no_microscope_gives_is_refused(tmp_path, typed):
     path = tmp_path / "x.png"
     Image.fromarray(PICTURE).save(path)
-    with pytest.raises(SlideError, match=r"not possible.*0\.01 to 100 um"):
+    with pytest.raises(SlideError, match=r"cannot be right.*0\.05 to 10 µm"):
         open_slide(path, mpp=typed)
 
 

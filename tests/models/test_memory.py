@@ -117,8 +117,9 @@ def test_devices_that_are_there_or_not():
 
 def test_choosing_the_processor_imports_no_torch():
     code = (
-        "import sys; from histoprompt.models import manager, memory, doctor\n"
-        "memory.gpu_in_sight = lambda: False\n"
+        "import sys; from histoprompt.models import devices, doctor\n"
+        "from histoprompt.models.memory import manager\n"
+        "devices.gpu_in_sight = lambda: False\n"
         "m = manager.ModelManager('auto'); assert m.device == 'cpu' and m.budget_mib > 0\n"
         "assert 'torch' not in sys.modules and 'napari' not in sys.modules"
     )

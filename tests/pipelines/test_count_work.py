@@ -100,10 +100,10 @@ def test_another_region_is_another_count(work, manager):
 
 def test_a_cancelled_count_is_kept_and_goes_on(home, manager):
     class Stop(Task):
-        def step(self, done: int, total: int, text: str = "") -> None:
+        def step(self, done: int, total: int, text: str = "", unit: str = "") -> None:
             if text.startswith("Counting") and done >= 3:
                 self.cancel()
-            super().step(done, total, text)
+            super().step(done, total, text, unit)
 
     part = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Stop())
     assert not part.complete
@@ -122,10 +122,10 @@ def test_what_is_missing_of_a_partial_count_is_known(home, manager):
     choice = CountChoice(segmenter="classical-cells", tile=128)
 
     class Stop(Task):
-        def step(self, done: int, total: int, text: str = "") -> None:
+        def step(self, done: int, total: int, text: str = "", unit: str = "") -> None:
             if text.startswith("Counting") and done >= 3:
                 self.cancel()
-            super().step(done, total, text)
+            super().step(done, total, text, unit)
 
     part = count_to_work_on(SLIDE, choice, manager, SLIDE.box, task=Stop())
     mask, frame = waiting(part), part.ground.tissue.frame

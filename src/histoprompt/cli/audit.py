@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import add_trust_size
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.cell_table import UNSURE
-from histoprompt.pipelines.count.audit import Audit
-from histoprompt.pipelines.count.audit_table import FIELDS_CSV, apply_fields, draw_fields, draw_more
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.count.audit import Audit
 
 
 def add(audit: argparse.ArgumentParser) -> None:
@@ -41,6 +42,7 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _draw(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.count.audit_table import FIELDS_CSV, draw_fields, draw_more
 
     if args.more is not None:
         audit = draw_more(args.folder, args.more)
@@ -58,6 +60,8 @@ def _draw(args: argparse.Namespace) -> None:
 
 def _tell(audit: Audit) -> None:
     """Why there are not more fields, and what to enter of unsure cells."""
+    from histoprompt.core.cell_table import UNSURE
+
     if audit.plan.all_drawn:
         say(f"note: {audit.plan.all_drawn}")
     if UNSURE in audit.plan.columns:
@@ -68,6 +72,7 @@ def _tell(audit: Audit) -> None:
 
 
 def _apply(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.count.audit_table import apply_fields
 
     audit = apply_fields(args.folder, args.fields)
     tell(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")

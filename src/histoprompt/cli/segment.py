@@ -13,9 +13,6 @@ from histoprompt.cli.options import (
     region_of,
 )
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.open import open_slide
-from histoprompt.core.labels.tiff import write_labels
-from histoprompt.core.prompts.file import read_prompts
 from histoprompt.models import registry
 
 EMBEDDING_BYTES = 1 << 30
@@ -36,6 +33,9 @@ def add(seg: argparse.ArgumentParser) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
+    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.labels.tiff import write_labels
+    from histoprompt.core.prompts.file import read_prompts
     from histoprompt.models.memory.embeddings import EmbeddingCache
     from histoprompt.models.memory.manager import ModelManager
     from histoprompt.pipelines.prompts.compose import ComposedLabels
