@@ -146,14 +146,15 @@ def memory(cells: int, outlines: bool, pipe: Any) -> None:
         progress = count.count_cells(
             slide, ground, Dyes.published("H&E"), job, folder=Path(folder), task=Task()
         )
-        found = len(progress.store)
-        counting = time.process_time() - start
-        counted = count_slide.Counted(
-            Path(folder), count_slide.tally(progress.store, ground), ground, 1, 1
-        )
-        skip = mock.patch.object(count_slide.count_files, "write_cells_geojson")
-        with skip if not outlines else mock.MagicMock():
-            count_slide._write(slide, job, progress, counted, Task())
+        with progress.store:
+            found = len(progress.store)
+            counting = time.process_time() - start
+            counted = count_slide.Counted(
+                Path(folder), count_slide.tally(progress.store, ground), ground, 1, 1
+            )
+            skip = mock.patch.object(count_slide.count_files, "write_cells_geojson")
+            with skip if not outlines else mock.MagicMock():
+                count_slide._write(slide, job, progress, counted, Task())
     writing = time.process_time() - start - counting
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     pipe.send((found, peak, counting, writing))
@@ -178,11 +179,12 @@ def places(slide: Slide, region: Box, segmenter: str, tile: int) -> set[tuple[fl
     dyes = dyes_of(slide, ground.tissue, ground.box)
     with tempfile.TemporaryDirectory() as folder:
         done = count.count_cells(slide, ground, dyes, job, folder=Path(folder), task=Task())
-        return {
-            (round(float(r["row"]), 2), round(float(r["col"]), 2))
-            for records in done.store.batches()
-            for r in records
-        }
+        with done.store:
+            return {
+                (round(float(r["row"]), 2), round(float(r["col"]), 2))
+                for records in done.store.batches()
+                for r in records
+            }
 
 
 def tiles(slide: Slide, region: Box, segmenter: str) -> list[str]:
