@@ -16,7 +16,7 @@ from pointer import Pointer
 from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QApplication, QLabel, QMessageBox
 
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
@@ -220,6 +220,38 @@ def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
     assert "Answer it now" in dock._status.text()
     QTest.keyClick(canvas, Qt.Key.Key_A)
     until(lambda: len(labels_of(dock)) == 3)
+
+
+def test_an_answer_is_given_once_however_fast_the_keys(count):
+    """Refusing the next cell before it is known must not turn the class just given around."""
+    dock, pointer = count
+    dock.tabs.setCurrentIndex(1)
+    for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
+        dock.counting.classes.add_class(name)
+        dock.classes._list.setCurrentRow(dock.classes._list.count() - 1)
+        dock.classes._label.setChecked(True)
+        pointer.click(place)
+    classing = dock.counting.classes
+    until(lambda: classing.suggestion is not None)
+    asked = classing.suggestion
+    dock.viewer.layers.selection.active = dock.viewer.layers[CELLS]
+    canvas = dock.viewer.window._qt_viewer.canvas.native
+    for key in (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_R):
+        QTest.keyClick(canvas, key)
+    assert labels_of(dock)[asked.id] == asked.proposed
+    assert len(labels_of(dock)) == 3
+    assert "No cell is offered now" in dock._status.text()
+    until(lambda: classing.suggestion is not None)
+    assert classing.suggestion.id != asked.id
+
+
+def test_a_page_takes_the_room_that_its_rows_need_later(viewer):
+    _, dock = opened(viewer, "Count")
+    width = dock.width()
+    row = QLabel("x", minimumWidth=width + 60)
+    dock.content.layout().addWidget(row)
+    until(lambda: dock.page.viewport().width() >= dock.content.minimumSizeHint().width())
+    assert dock.width() > width
 
 
 def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count):
