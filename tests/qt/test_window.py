@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from five_nuclei import NUCLEI
+from napari.utils.notifications import notification_manager
 from pointer import Pointer
 from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
@@ -250,8 +251,8 @@ def test_a_page_takes_the_room_that_its_rows_need_later(viewer):
     width = dock.width()
     row = QLabel("x", minimumWidth=width + 60)
     dock.content.layout().addWidget(row)
-    until(lambda: dock.page.viewport().width() >= dock.content.minimumSizeHint().width())
-    assert dock.width() > width
+    until(lambda: dock.page.viewport().width() >= width + 60)
+    assert window_size(viewer) == LAPTOP
 
 
 def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count):
@@ -463,9 +464,15 @@ def test_a_second_slide_takes_the_place_of_the_first(viewer, second_slide):
 def test_a_second_slide_waits_while_there_is_work_on_the_first(viewer, second_slide):
     (first,) = viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
     _, export = opened(viewer, "Export")
+    for name in ("Prompt", "Text"):
+        opened(viewer, name)
+    told: list[str] = []
+    notification_manager.notification_ready.connect(lambda note: told.append(note.message))
     export.session.annotator.prompts.points.add([1200.0, 1500.0])
     (second,) = viewer.open(second_slide, plugin=PLUGIN)
     assert export.session.annotator.image is first
     assert not second.visible
     assert second.name in export._status.text()
+    # told once, however many docks are open
+    assert [second.name in text for text in told] == [True]
     assert len(export.session.annotator.prompts.points.data) == 1
