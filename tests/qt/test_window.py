@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 from five_nuclei import NUCLEI
+from napari.utils.notifications import notification_manager
 from pointer import Pointer
 from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QMessageBox
+from qtpy.QtWidgets import QApplication, QLabel, QMessageBox
 
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
@@ -220,6 +221,38 @@ def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
     assert "Answer it now" in dock._status.text()
     QTest.keyClick(canvas, Qt.Key.Key_A)
     until(lambda: len(labels_of(dock)) == 3)
+
+
+def test_an_answer_is_given_once_however_fast_the_keys(count):
+    """Refusing the next cell before it is known must not turn the class just given around."""
+    dock, pointer = count
+    dock.tabs.setCurrentIndex(1)
+    for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
+        dock.counting.classes.add_class(name)
+        dock.classes._list.setCurrentRow(dock.classes._list.count() - 1)
+        dock.classes._label.setChecked(True)
+        pointer.click(place)
+    classing = dock.counting.classes
+    until(lambda: classing.suggestion is not None)
+    asked = classing.suggestion
+    dock.viewer.layers.selection.active = dock.viewer.layers[CELLS]
+    canvas = dock.viewer.window._qt_viewer.canvas.native
+    for key in (Qt.Key.Key_A, Qt.Key.Key_R, Qt.Key.Key_R):
+        QTest.keyClick(canvas, key)
+    assert labels_of(dock)[asked.id] == asked.proposed
+    assert len(labels_of(dock)) == 3
+    assert "No cell is offered now" in dock._status.text()
+    until(lambda: classing.suggestion is not None)
+    assert classing.suggestion.id != asked.id
+
+
+def test_a_page_takes_the_room_that_its_rows_need_later(viewer):
+    _, dock = opened(viewer, "Count")
+    width = dock.width()
+    row = QLabel("x", minimumWidth=width + 60)
+    dock.content.layout().addWidget(row)
+    until(lambda: dock.page.viewport().width() >= width + 60)
+    assert window_size(viewer) == LAPTOP
 
 
 def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count):
@@ -431,9 +464,15 @@ def test_a_second_slide_takes_the_place_of_the_first(viewer, second_slide):
 def test_a_second_slide_waits_while_there_is_work_on_the_first(viewer, second_slide):
     (first,) = viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
     _, export = opened(viewer, "Export")
+    for name in ("Prompt", "Text"):
+        opened(viewer, name)
+    told: list[str] = []
+    notification_manager.notification_ready.connect(lambda note: told.append(note.message))
     export.session.annotator.prompts.points.add([1200.0, 1500.0])
     (second,) = viewer.open(second_slide, plugin=PLUGIN)
     assert export.session.annotator.image is first
     assert not second.visible
     assert second.name in export._status.text()
+    # told once, however many docks are open
+    assert [second.name in text for text in told] == [True]
     assert len(export.session.annotator.prompts.points.data) == 1

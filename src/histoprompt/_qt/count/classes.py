@@ -23,6 +23,10 @@ from histoprompt.pipelines.classes.named_cells import NamedCells
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count.kept import Work
 
+_NONE_OFFERED = (
+    "No cell is offered now: wait for the next one, or label a few cells of each class first."
+)
+
 
 class Classing:
     """What is known of the classes of the cells of one count.
@@ -120,8 +124,11 @@ class Classing:
         """Answer the suggestion: "a", "r" or "u"."""
         suggestion = self.suggestion
         if suggestion is None:
-            self.status.emit("No cell is offered: label a few cells of each class first.")
+            self.status.emit(_NONE_OFFERED)
             return
+        # An answer is given once: one that comes before the next cell is found is not for this one.
+        self.suggestion = None
+        self.suggested.emit()
         self._change("the answer to the offered cell", lambda now: now.answered(suggestion, key))
 
     def undo(self) -> None:

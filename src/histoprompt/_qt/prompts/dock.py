@@ -166,7 +166,7 @@ class PromptDock(Dock):
             button.clicked.connect(self._on_action)
         self._follow.timeout.connect(self._on_followed)
         self.link(self.session.annotating, self._bind)
-        self.link(self.session.failed, self._on_failed)
+        self.link(self.session.failed, self._say)
         self.link(self.session.weights_changed, self.models.refresh)
         self.link(self.viewer.layers.events.inserted, self._on_layers)
         self.link(self.viewer.layers.events.removed, self._on_layer_gone)

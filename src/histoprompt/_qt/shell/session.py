@@ -16,6 +16,7 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.jobs import Jobs, warm_soon
+from histoprompt._qt.shell.messages import show_error
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.errors import HistopromptError
@@ -67,6 +68,8 @@ class Session:
         self._unfinished: dict[str, Unfinished] = {}
         self._changing = False
         self._users: set[object] = set()
+        # Here and not in the docks, each of which would show it once more.
+        self.failed.connect(show_error)
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
 

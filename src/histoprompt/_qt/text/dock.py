@@ -141,7 +141,7 @@ class TextDock(Dock):
         self.cells.reviewing.connect(self.review)
         self._connect_control()
         self.link(self.session.annotating, self._bind)
-        self.link(self.session.failed, self._on_failed)
+        self.link(self.session.failed, self._say)
         self.link(self.viewer.layers.events.inserted, self._on_layers)
         self.link(self.viewer.layers.events.removed, self._on_layers)
 
