@@ -18,6 +18,7 @@ HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
 # layers of networks, which are torch classes: imported by `load` only
 NETWORKS = (
     "histoprompt.models.networks.bert",
+    "histoprompt.models.networks.efficientnet",
     "histoprompt.models.networks.scribble_unet",
     "histoprompt.models.networks.tiny_vit",
     "histoprompt.models.networks.unet",

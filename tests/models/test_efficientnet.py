@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from histoprompt.core.errors import WeightsError  # noqa: E402
-from histoprompt.models.zoo.efficientnet import Encoder, LiteUNet  # noqa: E402
+from histoprompt.models.networks.efficientnet import Encoder, LiteUNet  # noqa: E402
 from histoprompt.training import imagenet  # noqa: E402
 
 

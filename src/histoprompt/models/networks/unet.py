@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from histoprompt.models.zoo.efficientnet import LiteUNet
+from histoprompt.models.networks.efficientnet import LiteUNet
 
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
