@@ -138,7 +138,7 @@ def test_what_a_library_makes_of_an_interrupt_is_an_interrupt(capsys, logs):
 def slides(tmp_path: Path) -> list[str]:
     """Slides that fail in several ways, with two good ones between and behind them."""
     rng = np.random.default_rng(0)
-    pixels = np.full((160, 160, 3), 225, np.uint8)
+    pixels = np.full((160, 160, 3), (225, 170, 205), np.uint8)
     for r, c in rng.integers(12, 148, (12, 2)):
         pixels[r - 5 : r + 5, c - 5 : c + 5] = 90, 50, 130
     folder = tmp_path / "in"
@@ -222,7 +222,7 @@ LATE = "import atexit; atexit.register(lambda: os.kill(os.getpid(), signal.SIGIN
         ("histoprompt.cli.options", 1, ""),
         ("numpy", 1, ""),
         ("scipy", 2, ""),
-        ("histoprompt.cli.train", 1, LATE),
+        ("histoprompt.cli.models", 1, LATE),
     ],
 )
 def test_an_interrupt_while_the_command_starts_is_a_line(at, times, late):
