@@ -167,12 +167,13 @@ def test_what_a_person_put_into_the_work_folder_stays(half):
 
 def test_a_power_cut_at_any_tile_and_after_the_end(tmp_path, disk):
     """What was counted is counted on, and what is done is whole."""
-    folder, tiles = tmp_path / "disk" / "out" / "o", []
+    folder, tiles = tmp_path / "disk" / "out" / "o", {}
 
     def watch(progress):
-        if progress.text.startswith("Counting") and progress.done in (1, 6):
-            left = disk.cut(tmp_path / f"left {progress.done}") / "out" / "o"
-            tiles.append((progress.done, left))
+        # a tile reports itself more than once
+        new = progress.done in (1, 6) and progress.done not in tiles
+        if progress.text.startswith("Counting") and new:
+            tiles[progress.done] = disk.cut(tmp_path / f"left {progress.done}") / "out" / "o"
 
     assert count_slide(SLIDE, job(), folder, Task(watch)).complete
     done = disk.cut(tmp_path / "done") / "out" / "o"
@@ -180,7 +181,7 @@ def test_a_power_cut_at_any_tile_and_after_the_end(tmp_path, disk):
     assert right(done)
     names = {path.name for path in folder.iterdir()}
     assert {path.name for path in done.iterdir() if path.stat().st_size} == names
-    for count, left in tiles:
+    for count, left in tiles.items():
         again = count_slide(SLIDE, job(), left, Task())
         assert again.notes == (f"Went on after {count} tiles that were done before.",)
         assert right(left)
