@@ -106,6 +106,12 @@ class Pointer:
         return QPoint(round(col), round(row))
 
 
+def show_with_margin(viewer: Any, image: Any) -> None:
+    """Bring all of an image into view once docks have taken their room, and what is beside it."""
+    QTest.qWait(MOVE_MS)
+    viewer.fit_to_view(layers=[image], margin=0.3)
+
+
 def _held(names: Sequence[str]) -> Qt.KeyboardModifier:
     held = Qt.KeyboardModifier.NoModifier
     for name in names:

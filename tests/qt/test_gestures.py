@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI
-from pointer import RIGHT, Pointer
+from pointer import RIGHT, Pointer, show_with_margin
 from qtpy.QtTest import QTest
 
 from histoprompt._qt.count import audit_layers
@@ -134,11 +134,12 @@ class Prompting:
 def prompting(make_napari_viewer, picture, monkeypatch, tmp_path, until):
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1000, 700)
-    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    viewer.window.resize(1400, 900)
+    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
     dock.models.choose("classical")
+    show_with_margin(viewer, image)
     yield Prompting(dock, Pointer(dock.session.annotator), until)
     session_of(viewer).close()
 
@@ -480,7 +481,7 @@ class Reviewing:
         self.layer = self.dock._shown.cells
 
     def reset(self) -> None:
-        """Two classes are learnt and the fifth cell is offered; clicks choose cells."""
+        """Two classes are learnt, the fifth cell is offered in sight; clicks choose cells."""
         classes = self.counting.classes
         self.dock._pointer.use("")
         while self.counting.steps.titles:
@@ -489,7 +490,10 @@ class Reviewing:
             classes.add_class(name)
             classes.label(members, name)
         self.until(lambda: classes.suggestion is not None)
+        self.dock.tabs.setCurrentIndex(1)
         self.dock.viewer.layers.selection.active = self.layer
+        # An answer flies to the cell that is offered next.
+        show_with_margin(self.dock.viewer, self.dock._image)
 
     def labels(self) -> dict[int, str]:
         return dict(self.counting.classes.labelling.review.labels)
@@ -502,7 +506,7 @@ class Reviewing:
 def reviewing(make_napari_viewer, picture, monkeypatch, tmp_path, until):
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1000, 700)
+    viewer.window.resize(1400, 900)
     viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     dock = CountDock(viewer)
     viewer.window.add_dock_widget(dock, name="Count")
@@ -537,6 +541,10 @@ def _(stage: Reviewing) -> None:
 @case(CELLS, "A")
 def _(stage: Reviewing) -> None:
     proposed = stage.counting.classes.suggestion.proposed
+    stage.dock.tabs.setCurrentIndex(0)
+    stage.pointer.key("A")
+    assert 5 not in stage.labels(), "nobody answers a question that is out of sight"
+    assert "Answer it now" in stage.dock._status.text()
     stage.pointer.key("A")
     assert stage.labels()[5] == proposed
 

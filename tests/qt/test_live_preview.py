@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI, RADIUS
-from pointer import Pointer
+from pointer import Pointer, show_with_margin
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts import segmenting
@@ -28,11 +28,12 @@ def annotator(make_napari_viewer, picture, monkeypatch, tmp_path):
     """What works on the five nuclei, in a viewer that is shown, with the classical model."""
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1000, 700)
-    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    viewer.window.resize(1400, 900)
+    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
     dock.models.choose("classical")
+    show_with_margin(viewer, image)
     yield dock.session.annotator
     session_of(viewer).close()
 

@@ -309,15 +309,28 @@ def test_two_viewers_do_not_disturb_each_other(dock, make_napari_viewer, until):
     second.session.close()
 
 
-def test_the_same_picture_in_two_viewers_is_refused_to_the_second(
-    dock, make_napari_viewer, picture
+def test_the_same_picture_in_two_viewers_is_only_looked_at_in_the_second(
+    dock, make_napari_viewer, picture, until
 ):
+    first = dock.session.annotator
+    _click(dock, *NUCLEI[0])
+    until(lambda: first.preview.shown)
+    (kept,) = first.commit()
     other = make_napari_viewer()
     other.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     second = PromptDock(other)
-    assert second.session.annotator is None
-    assert second._status.text()
+    annotator = second.session.annotator
+    assert "only be looked at here" in second._status.text()
+    assert annotator.store.ids().tolist() == [kept]
+    assert annotator.committed.at(*NUCLEI[0]) == kept
+    assert not annotator.committed.layer.editable
+    annotator.delete([kept])
+    assert "opened to read only" in second._status.text()
+    assert annotator.store.ids().tolist() == first.store.ids().tolist() == [kept]
     second.session.close()
+    _click(dock, *NUCLEI[1])
+    until(lambda: first.preview.shown)
+    assert len(first.commit()) == 1, "the first window goes on editing"
 
 
 @pytest.mark.parametrize("name", ["points", "boxes", "scribbles"])
