@@ -170,7 +170,8 @@ def _scribble(annotator: Annotator, box: Box) -> None:
 
 
 def _commit(annotator: Annotator) -> int:
-    wait_for(lambda: annotator.preview.shown)
+    # a commit in mid-segmentation would wait for it, and name no object yet
+    wait_for(lambda: annotator.preview.shown and not annotator.segmenting.active)
     (found,) = annotator.commit()
     return found
 
