@@ -122,6 +122,8 @@ def run_headless(out: Path) -> list[Path]:
         export_store(annotator.slide, annotator.store, tiles, ExportParams(), Task())
         photograph(demo, picture)
     finally:
+        # the window's parts go when Qt gets to it; labels and threads are let go now
+        demo.dock.session.close()
         demo.viewer.close()
     return [labels, tiles, picture]
 
