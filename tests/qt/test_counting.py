@@ -219,8 +219,10 @@ def test_labels_teach_classes_and_undo_forgets_them(counted, qtbot):
     until(lambda: classing.fit is None)
     assert classing.cells.classes == ("",)
     assert classing.suggestion is None
+    told: list[str] = []
+    counting.steps.told.connect(told.append)
     classing.undo()
-    assert heard.texts[-1] == "Nothing to take back."
+    assert told == ["There is nothing to take back."]
 
 
 def test_what_cannot_be_is_said_and_changes_nothing(counted, tmp_path):

@@ -120,6 +120,8 @@ def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
 def test_marks_move_the_threshold_live_and_are_undone(text, until):
     find(text, until, "tumour")
     work, control = text.control.work, text.control
+    # the dock came beside the slide after it was opened: bring all tiles into sight again
+    text.viewer.fit_to_view()
     text.calibration._yes.click()
     assert text.viewer.layers.selection.active is control.layers.marks
     tiles = work.scores.top("tumour", 10**6).tolist()
@@ -227,6 +229,7 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     assert "unsure" in text._status.text()
     assert counting.classes.labelling.classes == ("tumour", "lymphocyte")
     shown = text.control.layers._own["region_cells"]
+    first = dict(zip(named.class_names, map(tuple, shown.face_color), strict=True))
     wrong = int(named.id[named.code == 0][0])
     counting.classes.label([wrong], "lymphocyte")
     until(lambda: counting.classes.fit is not None)
@@ -239,8 +242,13 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
     assert shown in text.viewer.layers
     now = text.control.cells.counts.cells
     assert list(shown.features["class"]) == list(now.class_names)
-    wanted = np.array([cell_colours(now.classes)[name] for name in now.class_names]) / 255
+    colours = cell_colours(now.classes, now.palette)
+    wanted = np.array([colours[name] for name in now.class_names]) / 255
     assert np.allclose(shown.face_color[:, :3], wanted)
+    # a class keeps its colour when an answer brings the classes into another order
+    assert first.keys() == set(named.class_names)
+    after = dict(zip(now.class_names, map(tuple, shown.face_color), strict=True))
+    assert all(after[name] == first[name] for name in after)
     counting.classes.undo()
     until(lambda: counting.classes.fit is None)
     assert counting.cells.class_names[wrong - 1] == "tumour"

@@ -45,11 +45,16 @@ def demo(
 
 
 def commit(dock: PromptDock, until: Any) -> int:
-    """Press Commit once the preview is there, and say which object that made."""
-    before = set(dock.session.annotator.store.ids().tolist())
+    """Press Commit, wait until the object is kept, and say which one that made.
+
+    A commit that is pressed while the model still answers waits for the answer.
+    """
+    store = dock.session.annotator.store
+    before = set(store.ids().tolist())
     until(dock._actions["commit"].isEnabled)
     dock._actions["commit"].click()
-    (made,) = set(dock.session.annotator.store.ids().tolist()) - before
+    until(lambda: set(store.ids().tolist()) - before)
+    (made,) = set(store.ids().tolist()) - before
     return made
 
 

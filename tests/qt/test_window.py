@@ -22,7 +22,6 @@ from qtpy.QtWidgets import QApplication, QLabel, QMessageBox
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
-from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until
@@ -365,9 +364,8 @@ def test_export_chooses_an_image_of_its_own(viewer, picture):
     assert export._go.isEnabled()
 
 
-def test_a_docks_place_is_with_ours_and_beside_no_other_plugins(viewer, qapp):
-    opened(viewer, "Models")
-    (models,) = (w for w in QApplication.allWidgets() if isinstance(w, Dock))
+def test_a_docks_place_is_with_ours_and_beside_no_other_plugins(viewer):
+    _, models = opened(viewer, "Models")
     holder, export = opened(viewer, "Export")
     assert not export.visibleRegion().isEmpty()
     assert models.visibleRegion().isEmpty()

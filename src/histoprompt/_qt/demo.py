@@ -122,6 +122,8 @@ def run_headless(out: Path) -> list[Path]:
         export_store(annotator.slide, annotator.store, tiles, ExportParams(), Task())
         photograph(demo, picture)
     finally:
+        # the window's parts go when Qt gets to it; labels and threads are let go now
+        demo.dock.session.close()
         demo.viewer.close()
     return [labels, tiles, picture]
 
@@ -170,7 +172,8 @@ def _scribble(annotator: Annotator, box: Box) -> None:
 
 
 def _commit(annotator: Annotator) -> int:
-    wait_for(lambda: annotator.preview.shown)
+    # a commit in mid-segmentation would wait for it, and name no object yet
+    wait_for(lambda: annotator.preview.shown and not annotator.segmenting.active)
     (found,) = annotator.commit()
     return found
 
