@@ -17,7 +17,7 @@ from pointer import Pointer
 from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QLabel, QMessageBox
+from qtpy.QtWidgets import QLabel, QMessageBox
 
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
