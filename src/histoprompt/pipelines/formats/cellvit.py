@@ -13,7 +13,7 @@ from typing import Any
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import read_json
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
-from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour
+from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour, type_name
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 
@@ -48,7 +48,7 @@ def read(reading: Reading) -> Iterator[Annotation]:
         if not isinstance(item, dict):
             reading.skip(where, "it is no table with a contour")
             continue
-        about = {"class_name": _name(item.get("type"), names), "kind": "cell"}
+        about = {"class_name": type_name(item.get("type"), names), "kind": "cell"}
         centre = item.get("centroid")
         if item.get("contour") is not None:
             yield from read_contour(reading, where, item["contour"], **about)
@@ -82,13 +82,6 @@ def write(job: ExportJob) -> Written:
             )
         file.finish({})
     return Written((FILE,))
-
-
-def _name(kind: Any, names: Any) -> str:
-    if kind is None:
-        return ""
-    named = names.get(str(kind)) if isinstance(names, dict) else None
-    return str(named) if named else f"type {kind}"
 
 
 def _numbers(values: list[Any]) -> bool:

@@ -58,5 +58,13 @@ def contours_of(labels: LabelSource, label: int, box: Box) -> list[list[list[flo
     return [outline.exterior[:, ::-1].tolist() for outline in found]
 
 
+def type_name(kind: Any, names: Any) -> str:
+    """The name that a file gives a type, or the type's number as one; empty if there is none."""
+    if kind is None:
+        return ""
+    named = names.get(str(kind)) if isinstance(names, dict) else None
+    return str(named) if named else f"type {kind}"
+
+
 def _area(outline: Outline) -> float:
     return float(shapely.Polygon(outline.exterior).area)
