@@ -125,6 +125,12 @@ class Reading:
             return
         yield Annotation(where, polygons, repaired=not all(good), **about)
 
+    def moved(self, shape: BaseGeometry) -> BaseGeometry:
+        """A shape of the file at its place on the slide."""
+        if self.scale == 1.0 and self.offset == (0.0, 0.0):
+            return shape
+        return shapely.transform(shape, lambda xy: xy * self.scale + self.offset[::-1])
+
     def at(self, where: str, x: Any, y: Any, **about: Any) -> Iterator[Annotation]:
         """An object of which only a point is known, (x, y) of the file."""
         try:

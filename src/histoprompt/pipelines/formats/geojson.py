@@ -252,9 +252,7 @@ def read(reading: Reading) -> Iterator[Annotation]:
         elif isinstance(geometry, shapely.Point):
             yield from reading.at(where, geometry.x, geometry.y, **about)
         else:
-            placed = shapely.transform(
-                geometry, lambda xy: xy * reading.scale + reading.offset[::-1]
-            )
+            placed = reading.moved(geometry)
             yield from reading.geometry(where, [placed], **about)
 
 

@@ -124,6 +124,6 @@ def _object(reading: Reading, where: str, row: dict[str, Any]) -> Iterator[Annot
     if shape is None or shape.is_empty or not np.isfinite(shape.bounds).all():
         reading.skip(where, "it has no geometry")
         return
-    placed = shapely.transform(shape, lambda xy: xy * reading.scale + reading.offset[::-1])
+    placed = reading.moved(shape)
     about = {"id": whole(row.get("id")), "class_name": str(row.get("class") or "")}
     yield from reading.geometry(where, [placed], **about)

@@ -67,7 +67,7 @@ def _region(
     about["class_name"] = (region.get("Text") or "").strip() or about["class_name"]
     if not cut.is_empty and shape.is_valid:
         shape = shape.difference(cut)
-    placed = shapely.transform(shape, lambda xy: xy * reading.scale + reading.offset[::-1])
+    placed = reading.moved(shape)
     yield from reading.geometry(where, [placed], **about)
 
 
