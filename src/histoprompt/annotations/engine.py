@@ -272,7 +272,10 @@ class Engine:
 
     def _require_writable(self) -> None:
         if self.read_only:
-            raise LabelStoreError(f"The labels in {self.folder} were opened to read only.")
+            raise LabelStoreError(
+                f"The labels in {self.folder} were opened to read only, so nothing was changed. "
+                "Close them where they are being edited, and open them again."
+            )
         if self.journal.closed:
             raise LabelStoreError(f"The labels in {self.folder} are closed.")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def add(count: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     count.add_argument("slides", nargs="+", metavar="SLIDE")
-    count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder a slide")
+    count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder per slide")
     count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     count.add_argument(
