@@ -45,6 +45,10 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+#: One array holds the whole of "hovernet-npy", which refuses a slide of this size.
+FOR_SLIDES = tuple(name for name in FORMATS if name != "hovernet-npy")
+
+
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_report_tells_what_was_written(tmp_path, slide, labels, fmt):
     classes = Classes({1: "tumor", 2: "tumor"})
@@ -240,10 +244,10 @@ def test_classes_of_unknown_ids_are_refused(tmp_path, slide, labels):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"format": "yolo"}, "no format 'yolo'; take tiles, coco, geojson, labels"),
-        ({"tile_size": 0}, "tile_size is 0"),
-        ({"empty_share": 1.0}, "empty_share"),
-        ({"mpp": -1.0}, "mpp"),
+        ({"format": "yolo"}, "Format is 'yolo'; it must be one of tiles"),
+        ({"tile_size": 0}, "Tile side is 0; it must lie between 32 and 8192"),
+        ({"empty_share": 1.0}, "Share of empty tiles is 1"),
+        ({"mpp": -1.0}, "Pixel size of tiles is -1"),
         ({"val_share": 0.6, "test_share": 0.6}, "more than 1"),
     ],
 )
@@ -275,7 +279,7 @@ def test_an_object_over_many_blocks_comes_out_whole(tmp_path, monkeypatch):
     assert feature["properties"]["measurements"] == {"Area px^2": 2400**2 - 500**2}
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", FOR_SLIDES)
 def test_memory_stays_flat_on_a_huge_slide(tmp_path, fmt):
     """40,000 x 30,000 level-0 pixels with three objects: 4.8 GB of labels, 3.6 GB of image."""
     shape = (40_000, 30_000)

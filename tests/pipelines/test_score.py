@@ -232,9 +232,9 @@ def test_temperature_softens_and_keeps_the_border(slide, job):
         ({"texts": ("green",)}, "knows pink, purple"),
         ({"contrasts": ("Purple",)}, "twice"),
         ({"templates": "mine"}, "conch"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"scales": ()}, "Scales"),
-        ({"overlap": 9}, "Cells a tile"),
+        ({"temperature": 0.0}, "Soften scores by is 0"),
+        ({"scales": ()}, "There is no scale"),
+        ({"overlap": 9}, "Steps per tile is 9"),
     ],
 )
 def test_bad_questions_are_refused_before_any_tile_is_seen(slide, job, model, changed, said):

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QMessageBox
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
+from histoprompt.pipelines.exchange.export import ExportParams
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.tiles import read_tiles
@@ -59,7 +59,7 @@ def read_back(fmt: str, folder: Path, shape: tuple[int, int]) -> np.ndarray:
     return found.labels.read(Box.of_shape(shape))
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("fmt", ["tiles", "coco", "geojson", "labels"])
 def test_every_format_reads_back_equal_to_the_store(exporter, dock, until, tmp_path, fmt):
     out = tmp_path / "out"
     start(exporter, out, ExportParams(format=fmt, tile_size=64))
@@ -78,7 +78,7 @@ def test_the_classes_given_in_the_prompt_dock_are_exported(exporter, dock, until
     annotator = dock.session.annotator
     annotator.preview.layer.paint((190, 40), 1)
     (found,) = annotator.commit()
-    exporter._default.setText("other")
+    exporter._rows.row("default_class").setText("other")
     start(exporter, tmp_path / "out", None)
     until(lambda: idle(exporter))
     assert "1 lymphocyte" in exporter._status.text()
@@ -91,9 +91,9 @@ def test_the_rows_say_what_was_set(exporter):
     params = ExportParams("coco", "nucleus", 256, 0.5, val_share=0.2, test_share=0.3)
     exporter.set_value(params)
     assert exporter.value() == params
-    assert exporter._tile.isEnabled()
+    assert exporter._rows.row("tile_size").isEnabled()
     exporter.set_value(ExportParams(format="geojson"))
-    assert not exporter._tile.isEnabled()
+    assert not exporter._rows.row("tile_size").isEnabled()
 
 
 def test_without_a_folder_it_asks_for_one(exporter, tmp_path):
@@ -139,8 +139,8 @@ def test_errors_are_shown_and_nothing_is_written(exporter, dock, until, tmp_path
     elif trouble == "no objects":
         dock.session.annotator.delete([3, 8])
     else:
-        exporter._val.setValue(0.7)
-        exporter._test.setValue(0.6)
+        exporter._rows.row("val_share").setValue(0.7)
+        exporter._rows.row("test_share").setValue(0.6)
     start(exporter, out)
     until(lambda: word[trouble] in exporter._status.text())
     assert idle(exporter)

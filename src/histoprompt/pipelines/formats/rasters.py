@@ -9,6 +9,7 @@ that no code of the file runs.
 from __future__ import annotations
 
 import csv
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,13 +79,17 @@ def write(job: ExportJob) -> Written:
     if int(job.table.ids[-1]) > np.iinfo(np.int32).max:
         raise LabelError("An id is above 2147483647, which this format cannot hold.")
     kinds = np.array([numbers[job.classes.of(i)] for i in job.table.ids.tolist()], np.int32)
-    for box in job.labels.filled_boxes():
+    boxes = list(job.labels.filled_boxes())
+    for done, box in enumerate(boxes):
+        job.task.step(done, len(boxes), "Writing labels")
         ids = job.labels.read(box)
         window = out[box.slices((r, c))]
         window[..., 0] = ids
         rows = np.searchsorted(job.table.ids, ids).clip(max=len(kinds) - 1)
         window[..., 1] = np.where(ids > 0, kinds[rows], 0)
-    np.save(job.folder / NPY, out)
+    buffer = io.BytesIO()  # so that a full disk is told by its own error, not by numpy's
+    np.save(buffer, out)
+    (job.folder / NPY).write_bytes(buffer.getvalue())
     with (job.folder / TYPES_FILE).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("type", "class"), *((n, name) for name, n in numbers.items())])
     return Written((NPY, TYPES_FILE))
