@@ -78,6 +78,31 @@ def test_an_edited_outline_replaces_its_object_and_one_undo_brings_it_back(slide
     assert store.class_of(1) == "tumor"
 
 
+@pytest.mark.parametrize("rule", ["keep", "overwrite"])
+def test_an_object_over_several_blocks_keeps_its_class_when_its_outline_changes(tmp_path, rule):
+    """The file gives no class: what is taken away before it comes back would lose the store's."""
+    shape = (700, 700)
+    slide = Slide.from_arrays("a slide", np.full((*shape, 3), 200, np.uint8), mpp=0.25)
+    before, after = np.zeros(shape, np.uint32), np.zeros(shape, np.uint32)
+    before[240:280, 240:280], after[240:530, 240:282] = 1, 1
+    ring = [(240, 240), (282, 240), (282, 530), (240, 530), (240, 240)]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"metadata": {"histoprompt_id": "1"}},
+    }
+    path = tmp_path / "unnamed.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    with LabelStore.open(tmp_path / "store", shape, slide.key) as store:
+        store.write(Box.of_shape(shape), before)
+        store.set_class([1], "tumor")
+        plan = plan_of(slide, store, path, rule)
+        assert plan.changed == (1,)
+        apply_import(store, plan, Task())
+        np.testing.assert_array_equal(store.read(Box.of_shape(shape)), after)
+        assert store.class_of(1) == "tumor"
+
+
 def test_ids_that_are_taken_by_other_objects_are_given_anew(slide, store, tmp_path):
     other = np.zeros(SHAPE, np.uint32)
     other[100:110, 100:110] = 1

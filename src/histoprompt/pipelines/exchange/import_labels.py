@@ -10,7 +10,8 @@ for every commit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -24,10 +25,11 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes, Colour
 from histoprompt.core.labels.contours import bounds, fill
-from histoprompt.core.labels.sources import LabelSource, SparseLabels, extent, pieces
+from histoprompt.core.labels.sources import LabelSource, SparseLabels, cells, extent, pieces
 from histoprompt.core.labels.table import LabelTable, scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
 from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
 from histoprompt.pipelines.formats.polygons import from_polygon
@@ -173,30 +175,23 @@ def plan_import(
     own = dict(zip(incoming.table.ids.tolist(), incoming.table.areas.tolist(), strict=True))
     areas = {record.id: record.area_px for record in store.objects()}
     partner = _partners(pairs, own, areas)
-    free = (i for i in count(max([0, *areas]) + 1) if i not in own or i in areas)
-    ids, taken = {}, set(areas)
-    for label in own:
-        if label in partner:
-            ids[label] = partner[label]
-        else:
-            ids[label] = label if label not in taken else next(i for i in free if i not in taken)
-            taken.add(ids[label])
-    same = tuple(
-        i for i, j in partner.items() if _is_same(store, incoming, (i, j), pairs, (own, areas))
-    )
-    lost = _lost(pairs, areas, set(partner.values()), rule)
-    blocked = _blocked(pairs, own, set(partner)) if rule == "keep" else set()
-    added = [i for i in own if i not in partner]
-    met = {i for i, j in pairs if i in set(added) and j}
+    free = (i for i in count(max([0, *areas]) + 1) if i not in own)
+    fresh = {i: next(free) if i in areas else i for i in own if i not in partner}
+    same = {
+        i: j for i, j in partner.items() if _is_same(store, incoming, (i, j), pairs, (own, areas))
+    }
+    keep = rule == "keep"
+    blocked = _covered(pairs, 0, own) - set(partner) if keep else set()
+    lost = set() if keep else _covered(pairs, 1, areas) - set(partner.values())
     return ImportPlan(
         incoming,
         rule,
-        {i: 0 if i in blocked else j for i, j in ids.items()},
-        tuple(i for i in added if i not in blocked),
-        tuple(i for i in partner if i not in set(same)),
-        same,
-        lost,
-        len(met),
+        {i: 0 if i in blocked else j for i, j in (partner | fresh).items()},
+        tuple(i for i in fresh if i not in blocked),
+        tuple(i for i in partner if i not in same),
+        tuple(same),
+        tuple(sorted(lost)),
+        len({i for i, _ in pairs if i in fresh}),
     )
 
 
@@ -211,25 +206,25 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
         If the user cancelled; nothing was changed.
     """
     found = plan.incoming
-    changed = {plan.ids[i] for i in plan.changed}
+    changed = [plan.ids[i] for i in plan.changed]
+    ids = {i: plan.ids[i] for i in (*plan.added, *plan.changed)}
     info = {
         "imported from": found.path.name,
         "format": found.format.name,
         "sha256": _digest(found.path) if found.path.is_file() else None,
     }
-    boxes = [part for box in found.labels.filled_boxes() for part in pieces(box, _BLOCK)]
+    places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
+    blocks = _blocks(store, [place for place in places if place is not None])
     with store.group("import"):
-        _clear(store, changed, boxes)
-        for done, box in enumerate(boxes):
-            task.step(done, len(boxes), f"Importing {found.path.name}")
-            before = store.read(box)
-            incoming = _renumbered(found.labels.read(box), plan, skip=set(plan.same))
-            place = incoming > 0
+        for done, box in enumerate(blocks):
+            task.step(done, len(blocks), f"Importing {found.path.name}")
+            labels, incoming = store.read(box), _renumbered(_read(found.labels, box), ids)
+            place, free = incoming > 0, np.isin(labels, changed)
             if plan.rule == "keep":
-                place &= (before == 0) | np.isin(before, list(changed))
-            before[np.isin(before, list(changed))] = 0
-            before[place] = incoming[place]
-            store.write(box, before, "import", info)
+                place &= (labels == 0) | free
+            labels[free] = 0
+            labels[place] = incoming[place]
+            store.write(box, labels, "import", info)
         _name(store, plan)
 
 
@@ -299,17 +294,16 @@ def _check_inside(labels: LabelSource, slide: Slide, path: Path) -> None:
 
 def _overlaps(store: LabelStore, incoming: Incoming, task: Task) -> dict[tuple[int, int], int]:
     """Pixels that each object of the file shares with each of the store."""
-    found: dict[tuple[int, int], int] = {}
-    boxes = [part for box in incoming.labels.filled_boxes() for part in pieces(box, _BLOCK)]
-    for done, box in enumerate(boxes):
-        task.step(done, len(boxes), "Comparing with what is there")
-        new, old = incoming.labels.read(box), store.read(box)
+    found: Counter[tuple[int, int]] = Counter()
+    blocks = _blocks(store, incoming.labels.filled_boxes())
+    for done, box in enumerate(blocks):
+        task.step(done, len(blocks), "Comparing with what is there")
+        new, old = _read(incoming.labels, box), store.read(box)
         both = (new > 0) & (old > 0)
         keys = new[both].astype(np.uint64) << np.uint64(32) | old[both]
         values, counts = np.unique(keys, return_counts=True)
         for key, n in zip(values.tolist(), counts.tolist(), strict=True):
-            pair = (key >> 32, key & 0xFFFFFFFF)
-            found[pair] = found.get(pair, 0) + n
+            found[key >> 32, key & 0xFFFFFFFF] += n
     return found
 
 
@@ -338,46 +332,37 @@ def _is_same(
     return pairs[pair] == own[i] == there[j] and name in ("", store.class_of(j))
 
 
-def _lost(
-    pairs: Mapping[tuple[int, int], int], areas: Mapping[int, int], partners: set[int], rule: Rule
-) -> tuple[int, ...]:
-    """Objects of the store that others would cover whole."""
-    if rule == "keep":
-        return ()
-    covered: dict[int, int] = {}
-    for (_, j), n in pairs.items():
-        covered[j] = covered.get(j, 0) + n
-    return tuple(sorted(j for j, n in covered.items() if n == areas[j] and j not in partners))
+def _covered(pairs: Mapping[tuple[int, int], int], side: int, areas: Mapping[int, int]) -> set[int]:
+    """Objects of the file (side 0) or the store (1) of which the other covers every pixel."""
+    shared: Counter[int] = Counter()
+    for pair, n in pairs.items():
+        shared[pair[side]] += n
+    return {i for i, n in shared.items() if n == areas[i]}
 
 
-def _blocked(
-    pairs: Mapping[tuple[int, int], int], own: Mapping[int, int], partners: Iterable[int]
-) -> set[int]:
-    """Objects of the file that others of the store leave no pixel."""
-    taken: dict[int, int] = {}
-    for (i, _), n in pairs.items():
-        taken[i] = taken.get(i, 0) + n
-    return {i for i, n in taken.items() if n == own[i]} - set(partners)
+def _blocks(store: LabelStore, places: Iterable[Box]) -> list[Box]:
+    """The blocks of the slide that places lie in, each once, so that each is read once."""
+    grid = TileGrid(store.box, _BLOCK, 0, store.box)
+    met = {cell for place in places for cell in cells(grid, place)}
+    return [grid.tile(*cell).inner for cell in sorted(met)]
 
 
-def _clear(store: LabelStore, ids: set[int], boxes: Sequence[Box]) -> None:
-    """Take the pixels of changed objects away where the file holds nothing."""
-    for label in sorted(ids):
-        place = store.box_of(label)
-        if place is None or any(box.covers(place) for box in boxes):
-            continue
-        for part in pieces(place, _BLOCK):
-            labels = store.read(part)
-            if any(box.covers(part) for box in boxes) or not (labels == label).any():
-                continue
-            labels[labels == label] = 0
-            store.write(part, labels, "import")
+def _read(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
+    """The labels of a box of the slide, 0 where they do not reach."""
+    inside = box.intersection(extent(labels))
+    if inside == box:
+        return labels.read(box)
+    out = np.zeros(box.shape, np.uint32)
+    if inside is not None:
+        out[inside.slices((box.r0, box.c0))] = labels.read(inside)
+    return out
 
 
-def _renumbered(ids: NDArray[np.uint32], plan: ImportPlan, skip: set[int]) -> NDArray[np.uint32]:
-    present, inverse = np.unique(ids, return_inverse=True)
-    values = [0 if i in skip else plan.ids.get(i, 0) for i in present.tolist()]
-    return np.array(values, np.uint32)[inverse].reshape(ids.shape)
+def _renumbered(labels: NDArray[np.uint32], ids: Mapping[int, int]) -> NDArray[np.uint32]:
+    """Labels under other ids, 0 where there is none."""
+    present, inverse = np.unique(labels, return_inverse=True)
+    values = [ids.get(i, 0) for i in present.tolist()]
+    return np.array(values, np.uint32)[inverse].reshape(labels.shape)
 
 
 def _name(store: LabelStore, plan: ImportPlan) -> None:
@@ -386,6 +371,6 @@ def _name(store: LabelStore, plan: ImportPlan) -> None:
         name = plan.incoming.classes.of(label)
         if name and plan.ids[label]:
             by_class.setdefault(name, []).append(plan.ids[label])
+    known = set(store.ids().tolist())
     for name, ids in by_class.items():
-        known = set(store.ids().tolist())
         store.set_class([i for i in ids if i in known], name)
