@@ -16,6 +16,7 @@ import stat
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +75,20 @@ def read_bytes(path: str | os.PathLike[str], error: Error, limit: int = FEW_BYTE
     return raw
 
 
+def head_of(path: Path, size: int = 4096, suffixes: tuple[str, ...] = ()) -> bytes:
+    """The first bytes of a file, to tell its format by; none of a folder or of another suffix.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    if not path.is_file() or (suffixes and path.suffix.lower() not in suffixes):
+        return b""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
 def reason(fault: OSError) -> str:
     """Why the system refused a file, in its own words."""
     if fault.errno == errno.ENAMETOOLONG:
@@ -115,6 +130,14 @@ def parse_json(raw: bytes | str, where: str, error: Error = LabelError) -> Any:
         return load(_SURROGATE.sub(_paired, data))
     except (ValueError, RecursionError) as fault:
         raise error(f"{where} is not JSON that can be read: {fault}.") from fault
+
+
+def read_xml(path: Path, limit: int = MANY_BYTES) -> ElementTree.Element:
+    """The root of an XML file. Raises `LabelError` as `read_bytes` does, and if it is no XML."""
+    try:
+        return ElementTree.fromstring(read_bytes(path, LabelError, limit))
+    except (ElementTree.ParseError, ValueError) as fault:
+        raise LabelError(f"{path.name} is not readable XML ({fault}).") from fault
 
 
 class Shape(Generic[T]):

@@ -11,7 +11,7 @@ that follow the OGC rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.sources import pieces
+from histoprompt.core.labels.sources import SparseLabels, extent, pieces
 
 Ring = NDArray[np.float64]
 _BLOCK = 4096
@@ -106,6 +106,37 @@ def fill(outlines: Iterable[Outline], box: Box) -> NDArray[np.bool_]:
     start = np.concatenate(rings) - (box.r0, box.c0)
     end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings]) - (box.r0, box.c0)
     return _even_odd(start, end, box.shape)
+
+
+def fill_pieces(
+    outlines: Sequence[Outline], within: Box, size: int = _BLOCK
+) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """The masks of outlines as `fill` gives them, by boxes of at most `size` pixels a side.
+
+    Parameters
+    ----------
+    outlines : sequence of Outline
+    within : Box
+        Integer level-0 box; what reaches outside is cut.
+    size : int
+
+    Yields
+    ------
+    Box, (h, w) bool
+        Nothing for outlines that lie wholly outside.
+    """
+    inside = bounds(outlines).intersection(within)
+    for part in pieces(inside, size) if inside else ():
+        yield part, fill(outlines, part)
+
+
+def paint(labels: SparseLabels, outlines: Sequence[Outline], label: int) -> bool:
+    """Give the pixels within outlines a label; whether there were any."""
+    painted = False
+    for part, mask in fill_pieces(outlines, extent(labels)):
+        painted |= bool(mask.any())
+        labels.paste(mask.astype(np.uint32) * np.uint32(label), part)
+    return painted
 
 
 def bounds(outlines: Iterable[Outline]) -> Box:

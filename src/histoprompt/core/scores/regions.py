@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
-from histoprompt.core.geometry import Box
-from histoprompt.core.labels.contours import Outline, bounds, fill, outlines
-from histoprompt.core.labels.sources import SparseLabels, pieces
+from histoprompt.core.labels.contours import Outline, outlines, paint
+from histoprompt.core.labels.sources import SparseLabels
 from histoprompt.core.scores.map import ScoreMap, Threshold
-
-_PIECE = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +112,7 @@ def paint_regions(regions: Sequence[ScoredRegion], shape: tuple[int, int]) -> Sp
     """
     labels = SparseLabels(shape)
     for region in regions:
-        inside = bounds([region.outline]).intersection(Box.of_shape(shape))
-        for part in pieces(inside, _PIECE) if inside else ():
-            mask = fill([region.outline], part)
-            labels.paste(mask.astype(np.uint32) * np.uint32(region.id), part)
+        paint(labels, [region.outline], region.id)
     return labels
 
 

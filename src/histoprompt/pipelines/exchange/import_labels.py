@@ -24,8 +24,8 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes, Colour
-from histoprompt.core.labels.contours import bounds, fill
-from histoprompt.core.labels.sources import LabelSource, SparseLabels, cells, extent, pieces
+from histoprompt.core.labels.contours import bounds, paint
+from histoprompt.core.labels.sources import LabelSource, SparseLabels, cells, extent
 from histoprompt.core.labels.table import LabelTable, scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -34,7 +34,7 @@ from histoprompt.pipelines.formats.annotation import Annotation, Reading
 from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
 from histoprompt.pipelines.formats.polygons import from_polygon
 
-_FILL, _BLOCK = 4096, 2048
+_BLOCK = 2048
 _MOST_ID = 2**32 - 1
 
 
@@ -251,17 +251,11 @@ class _Painter:
             self.points += 1
             return
         outline = [from_polygon(p) for p in item.polygons]
-        inside = bounds(outline).intersection(Box.of_shape(self.labels.shape))
-        if inside is None:
+        if bounds(outline).intersection(extent(self.labels)) is None:
             self.outside += 1
             return
         label = self._label(item, reading)
-        painted = False
-        for part in pieces(inside, _FILL):
-            mask = fill(outline, part)
-            painted |= bool(mask.any())
-            self.labels.paste(mask.astype(np.uint32) * np.uint32(label), part)
-        if not painted:
+        if not paint(self.labels, outline, label):
             reading.skip(item.where, "it is smaller than a pixel")
             return
         self.repaired += item.repaired

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import head_of
 from histoprompt.pipelines.formats import (
     cellvit,
     coco,
@@ -78,10 +79,7 @@ def _load_tiles(reading: Reading) -> Imported:
 def _is_coco(path: Path) -> bool:
     if path.is_dir():
         return (path / coco.ANNOTATIONS).is_dir()
-    if path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as file:
-        start = file.read(65536)
+    start = head_of(path, 65536, (".json",))
     return b'"categories"' in start or b'"annotations"' in start
 
 

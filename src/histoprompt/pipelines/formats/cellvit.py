@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import read_json
+from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
-from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour, type_name
+from histoprompt.pipelines.formats.contour_lists import contour_of, read_contour, type_name
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 
@@ -23,10 +23,7 @@ _HALF = 0.5
 
 def matches(path: Path) -> bool:
     """Whether a file is of this kind."""
-    if not path.is_file() or path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as file:
-        start = file.read(65536)
+    start = head_of(path, 65536, (".json",))
     return b'"cells"' in start and (b'"type_map"' in start or b'"wsi_metadata"' in start)
 
 
@@ -60,7 +57,7 @@ def read(reading: Reading) -> Iterator[Annotation]:
 
 def write(job: ExportJob) -> Written:
     """Write ``cells.json``; an object in parts keeps its largest, and holes are filled."""
-    numbers = {item["name"]: item["id"] for item in job.class_list()}
+    numbers = job.class_numbers()
     slide = job.slide
     head: dict[str, Any] = {
         "wsi_metadata": {"name": slide.name, "base_mpp": slide.mpp, "shape": list(slide.shape)},
@@ -68,9 +65,8 @@ def write(job: ExportJob) -> Written:
         "provenance": job.provenance(),
     }
     with JsonListFile(job.folder / FILE, head, "cells") as file:
-        for done, (label, box, _) in enumerate(job.table.in_reading_order()):
-            job.task.step(done, len(job.table), "Writing contours")
-            contour = contours_of(job.labels, label, box)[0]
+        for label, box, _ in job.objects("Writing contours"):
+            contour = contour_of(job.outlines(label, box))
             file.add(
                 {
                     "bbox": [[round(box.r0), round(box.c0)], [round(box.r1), round(box.c1)]],

@@ -139,7 +139,7 @@ class _Splits:
         self._job, self._stack = job, stack
         self._files: dict[str, tuple[JsonListFile, JsonListFile]] = {}
         self._images: dict[str, list[dict[str, Any]]] = {}
-        self._category = {item["name"]: item["id"] for item in job.class_list()}
+        self._category = job.class_numbers()
         self._annotations = 0
         self._tiles = 0
 

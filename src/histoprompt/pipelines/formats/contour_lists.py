@@ -7,15 +7,13 @@ here run along the edges of pixels (halves), so that nothing is lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import shapely
 
-from histoprompt.core.geometry import Box
-from histoprompt.core.labels.contours import Outline, outlines
-from histoprompt.core.labels.sources import LabelSource
+from histoprompt.core.labels.contours import Outline
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
 
 _HALF = 0.5
@@ -50,12 +48,10 @@ def _widened(
     yield from reading.geometry(where, [placed], **about)
 
 
-def contours_of(labels: LabelSource, label: int, box: Box) -> list[list[list[float]]]:
-    """The outer rings of an object as lists of (x, y), the largest first; holes are left out."""
-    mask = labels.read(box) == label
-    found = outlines(mask, (round(box.r0), round(box.c0)))
-    found.sort(key=_area, reverse=True)
-    return [outline.exterior[:, ::-1].tolist() for outline in found]
+def contour_of(outlines: Sequence[Outline]) -> list[list[float]]:
+    """The outer ring of an object's largest part as a list of (x, y); holes are left out."""
+    largest: list[list[float]] = max(outlines, key=_area).exterior[:, ::-1].tolist()
+    return largest
 
 
 def type_name(kind: Any, names: Any) -> str:

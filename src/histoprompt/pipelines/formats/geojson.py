@@ -20,11 +20,10 @@ from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import read_json
-from histoprompt.core.geometry import Box
+from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
-from histoprompt.core.labels.contours import Outline, bounds, fill, outlines_in
-from histoprompt.core.labels.sources import SparseLabels, pieces
+from histoprompt.core.labels.contours import Outline, paint
+from histoprompt.core.labels.sources import SparseLabels
 from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
@@ -35,7 +34,6 @@ from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 GEOJSON_FILE = "objects.geojson"
 _ID = "histoprompt_id"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
-_FILL = 4096
 
 
 def write(job: ExportJob) -> Written:
@@ -43,9 +41,8 @@ def write(job: ExportJob) -> Written:
     colours = job.classes.palette(job.class_names)
     head = {"type": "FeatureCollection"}
     with JsonListFile(job.folder / GEOJSON_FILE, head, "features") as file:
-        for done, (label, box, area) in enumerate(job.table.in_reading_order()):
-            job.task.step(done, len(job.table), "Writing outlines")
-            geometry = _geometry(job, label, box)
+        for label, box, area in job.objects("Writing outlines"):
+            geometry = geometry_of(job.outlines(label, box), job.params.simplify)
             name = job.classes.of(label)
             file.add(_feature(job, label, geometry, (name, colours[name]), area))
         file.finish({})
@@ -86,18 +83,11 @@ def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
         if not outline:
             skipped += 1
             continue
-        _paint(labels, outline, label)
+        paint(labels, outline, label)
         names[label], colour = class_of(feature)
         if colour:
             colours[names[label]] = colour
     return Imported(labels, Classes(names, colours), skipped)
-
-
-def _geometry(job: ExportJob, label: int, box: Box) -> dict[str, Any]:
-    def mask(part: Box) -> NDArray[np.bool_]:
-        return np.equal(job.labels.read(part), label)
-
-    return geometry_of(outlines_in(mask, box), job.params.simplify)
 
 
 def geometry_of(found: list[Outline], simplify: float = 0.0) -> dict[str, Any]:
@@ -191,14 +181,6 @@ def _stated_id(feature: dict[str, Any]) -> int:
     return int(text) if known and int(text) < 2**31 else 0
 
 
-def _paint(labels: SparseLabels, outline: list[Outline], label: int) -> None:
-    inside = bounds(outline).intersection(Box.of_shape(labels.shape))
-    if inside is None:
-        return
-    for part in pieces(inside, _FILL):
-        labels.paste(fill(outline, part).astype(np.uint32) * np.uint32(label), part)
-
-
 def class_of(feature: dict[str, Any], default: str = DEFAULT_CLASS) -> tuple[str, Colour | None]:
     """Name and colour; QuPath also writes a plain text, or the names of a derived class."""
     found = properties_of(feature).get("classification")
@@ -223,10 +205,7 @@ def _colour(value: Any) -> Colour | None:
 
 def matches(path: Path) -> bool:
     """Whether a file is GeoJSON, by its first bytes."""
-    if not path.is_file() or path.suffix.lower() not in (".json", ".geojson"):
-        return False
-    with path.open("rb") as file:
-        return b'"Feature' in file.read(4096)
+    return b'"Feature' in head_of(path, suffixes=(".json", ".geojson"))
 
 
 def read(reading: Reading) -> Iterator[Annotation]:
@@ -261,11 +240,10 @@ _KINDS: dict[object, Kind] = {"detection": "detection", "cell": "cell"}
 
 
 def _about(feature: dict[str, Any]) -> dict[str, Any]:
-    properties = feature.get("properties")
-    properties = properties if isinstance(properties, dict) else {}
-    name, colour = class_of({"properties": properties}, "")
+    properties = properties_of(feature)
+    name, colour = class_of(feature, "")
     return {
-        "id": _stated_id({"properties": properties}),
+        "id": _stated_id(feature),
         "class_name": name,
         "colour": colour,
         "kind": _KINDS.get(

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import head_of
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.contours import outlines_in
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.polygons import to_polygons
@@ -40,11 +40,8 @@ _SCHEMA = pa.schema(
 
 def matches(path: Path) -> bool:
     """Whether a file is Parquet with a geometry."""
-    if not path.is_file():
+    if head_of(path, 4) != b"PAR1":
         return False
-    with path.open("rb") as file:
-        if file.read(4) != b"PAR1":
-            return False
     try:
         return "geometry" in pq.read_schema(path).names
     except (OSError, pa.ArrowException):
@@ -87,8 +84,7 @@ def write(job: ExportJob) -> Written:
     about = {b"geo": json.dumps(meta), b"histoprompt": json.dumps(job.provenance())}
     with pq.ParquetWriter(job.folder / FILE, _SCHEMA.with_metadata(about)) as file:
         rows: list[dict[str, Any]] = []
-        for done, (label, box, area) in enumerate(job.table.in_reading_order()):
-            job.task.step(done, len(job.table), "Writing outlines")
+        for label, box, area in job.objects("Writing outlines"):
             rows.append(_row(job, label, box, area))
             if len(rows) == _ROWS:
                 file.write_table(pa.Table.from_pylist(rows, _SCHEMA))
@@ -98,10 +94,7 @@ def write(job: ExportJob) -> Written:
 
 
 def _row(job: ExportJob, label: int, box: Box, area: int) -> dict[str, Any]:
-    def mask(part: Box) -> Any:
-        return np.equal(job.labels.read(part), label)
-
-    polygons = to_polygons(outlines_in(mask, box), job.params.simplify)
+    polygons = to_polygons(job.outlines(label, box), job.params.simplify)
     shape = polygons[0] if len(polygons) == 1 else shapely.MultiPolygon(polygons)
     middle, mpp = shape.centroid, job.slide.mpp
     return {

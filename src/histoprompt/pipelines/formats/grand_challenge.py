@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import read_json
+from histoprompt.core.files.documents import head_of, read_json, read_xml
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
 
 _POINTS = "Multiple points"
@@ -22,10 +21,7 @@ _POINTS = "Multiple points"
 
 def matches(path: Path) -> bool:
     """Whether a file is of one of the two."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        start = file.read(4096)
+    start = head_of(path)
     return b"<ASAP_Annotations" in start or (
         b'"Multiple p' in start and path.suffix.lower() == ".json"
     )
@@ -61,10 +57,7 @@ def read(reading: Reading) -> Iterator[Annotation]:
 
 
 def _asap(reading: Reading) -> Iterator[Annotation]:
-    try:
-        root = ET.parse(reading.path).getroot()
-    except (ET.ParseError, UnicodeDecodeError, ValueError, OSError) as error:
-        raise LabelError(f"{reading.path.name} is not readable XML ({error}).") from error
+    root = read_xml(reading.path)
     colours = {g.get("Name"): colour_of(g.get("Color")) for g in root.iter("Group")}
     for number, item in enumerate(root.iter("Annotation"), start=1):
         where = f"annotation {number}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import read_json
+from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
 
 _CORNERS = 64
@@ -20,11 +20,7 @@ _CORNERS = 64
 
 def matches(path: Path) -> bool:
     """Whether a file is of this kind."""
-    if not path.is_file() or path.suffix.lower() not in (".json", ".anot"):
-        return False
-    with path.open("rb") as file:
-        start = file.read(65536)
-    return b'"elements"' in start
+    return b'"elements"' in head_of(path, 65536, (".json", ".anot"))
 
 
 def read(reading: Reading) -> Iterator[Annotation]:

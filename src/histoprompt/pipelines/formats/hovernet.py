@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import read_json
+from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
-from histoprompt.pipelines.formats.contour_lists import contours_of, read_contour, type_name
+from histoprompt.pipelines.formats.contour_lists import contour_of, read_contour, type_name
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 
@@ -23,10 +23,7 @@ FILE = "nuclei.json"
 
 def matches(path: Path) -> bool:
     """Whether a file is of this kind."""
-    if not path.is_file() or path.suffix.lower() != ".json":
-        return False
-    with path.open("rb") as file:
-        return b'"nuc"' in file.read(4096)
+    return b'"nuc"' in head_of(path, suffixes=(".json",))
 
 
 def read(reading: Reading) -> Iterator[Annotation]:
@@ -53,13 +50,12 @@ def read(reading: Reading) -> Iterator[Annotation]:
 
 def write(job: ExportJob) -> Written:
     """Write ``nuclei.json``; an object in parts keeps its largest, and holes are filled."""
-    numbers = {item["name"]: item["id"] for item in job.class_list()}
+    numbers = job.class_numbers()
     names = {str(number): name for name, number in numbers.items()}
     head: dict[str, Any] = {"mag": None, "type_names": names, "provenance": job.provenance()}
     with JsonListFile(job.folder / FILE, head, "nuc", named=True) as file:
-        for done, (label, box, _) in enumerate(job.table.in_reading_order()):
-            job.task.step(done, len(job.table), "Writing contours")
-            contour = contours_of(job.labels, label, box)[0]
+        for label, box, _ in job.objects("Writing contours"):
+            contour = contour_of(job.outlines(label, box))
             x, y = (sum(axis) / len(contour) for axis in zip(*contour, strict=True))
             file.add_named(
                 str(label),

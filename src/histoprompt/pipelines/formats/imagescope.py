@@ -15,7 +15,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from histoprompt.core.errors import LabelError
+from histoprompt.core.files.documents import head_of, read_xml
 from histoprompt.core.labels.classes import Colour
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
 
@@ -25,10 +25,7 @@ _CORNERS = 64
 
 def matches(path: Path) -> bool:
     """Whether a file is ImageScope's."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return b"<Annotations" in file.read(4096)
+    return b"<Annotations" in head_of(path)
 
 
 def read(reading: Reading) -> Iterator[Annotation]:
@@ -39,11 +36,7 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If the file is not such XML.
     """
-    try:
-        root = ET.parse(reading.path).getroot()
-    except (ET.ParseError, UnicodeDecodeError, ValueError, OSError) as error:
-        raise LabelError(f"{reading.path.name} is not readable XML ({error}).") from error
-    for layer in root.iter("Annotation"):
+    for layer in read_xml(reading.path).iter("Annotation"):
         regions = list(layer.iter("Region"))
         holes = [_shape(r) for r in regions if r.get("NegativeROA") == "1"]
         cut = shapely.union_all([shapely.make_valid(h) for h in holes if h is not None])

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+import numpy as np
+
 from histoprompt import __version__
 from histoprompt.core.errors import ExportError
+from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
+from histoprompt.core.labels.contours import Outline, outlines_in
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
@@ -180,12 +185,26 @@ class ExportJob:
             "classes": self.class_list(),
         }
 
+    def class_numbers(self) -> dict[str, int]:
+        """The number of each class, from 1."""
+        return {name: i for i, name in enumerate(self.class_names, start=1)}
+
+    def objects(self, doing: str) -> Iterator[tuple[int, Box, int]]:
+        """Each object's id, box and area in reading order; tells the task how far this is."""
+        for done, item in enumerate(self.table.in_reading_order()):
+            self.task.step(done, len(self.table), doing)
+            yield item
+
+    def outlines(self, label: int, box: Box) -> list[Outline]:
+        """The outlines of an object, read by blocks."""
+        return outlines_in(lambda part: np.equal(self.labels.read(part), label), box)
+
     def class_list(self) -> list[dict[str, Any]]:
         """The classes with their numbers, from 1, and colours."""
         colours = self.classes.palette(self.class_names)
         return [
             {"id": i, "name": name, "colour": list(colours[name])}
-            for i, name in enumerate(self.class_names, start=1)
+            for name, i in self.class_numbers().items()
         ]
 
 

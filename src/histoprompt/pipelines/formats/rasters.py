@@ -9,7 +9,6 @@ that no code of the file runs.
 from __future__ import annotations
 
 import csv
-import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +74,7 @@ def write(job: ExportJob) -> Written:
         )
     out = np.zeros((h, w, 2), np.int32)
     r, c = job.labels.origin or (0, 0)
-    numbers = {item["name"]: item["id"] for item in job.class_list()}
+    numbers = job.class_numbers()
     if int(job.table.ids[-1]) > np.iinfo(np.int32).max:
         raise LabelError("An id is above 2147483647, which this format cannot hold.")
     kinds = np.array([numbers[job.classes.of(i)] for i in job.table.ids.tolist()], np.int32)
@@ -87,11 +86,14 @@ def write(job: ExportJob) -> Written:
         window[..., 0] = ids
         rows = np.searchsorted(job.table.ids, ids).clip(max=len(kinds) - 1)
         window[..., 1] = np.where(ids > 0, kinds[rows], 0)
-    buffer = io.BytesIO()  # so that a full disk is told by its own error, not by numpy's
-    np.save(buffer, out)
-    (job.folder / NPY).write_bytes(buffer.getvalue())
-    with (job.folder / TYPES_FILE).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("type", "class"), *((n, name) for name, n in numbers.items())])
+    with (job.folder / NPY).open("wb") as file:
+        # not by np.save, whose error does not say that a disk is full
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(out))
+        file.write(out.data)
+    with (job.folder / TYPES_FILE).open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows(
+            [("type", "class"), *((n, name) for name, n in numbers.items())]
+        )
     return Written((NPY, TYPES_FILE))
 
 

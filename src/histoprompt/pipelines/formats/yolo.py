@@ -76,7 +76,7 @@ def write_boxes(job: ExportJob) -> Written:
 
 
 def _write(job: ExportJob, lines_of: Any) -> Written:
-    numbers = {item["name"]: item["id"] - 1 for item in job.class_list()}
+    numbers = {name: number - 1 for name, number in job.class_numbers().items()}
     splits, count = set(), 0
     with JsonListFile(job.folder / TILES, {"provenance": job.provenance()}, "tiles") as tiles:
         for pair in tile_pairs(job):

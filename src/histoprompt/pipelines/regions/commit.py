@@ -9,9 +9,8 @@ from histoprompt.annotations.edits import Rule
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError, RegionError
-from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.labels.contours import bounds, fill
-from histoprompt.core.labels.sources import pieces
+from histoprompt.core.geometry import Frame
+from histoprompt.core.labels.contours import bounds, fill_pieces
 from histoprompt.core.results import Mask
 from histoprompt.core.scores.regions import ScoredRegion
 from histoprompt.core.task import Task
@@ -96,9 +95,8 @@ def _commit(
 ) -> int:
     """The id of the object made of a region; 0 if no pixel was left for it."""
     made = 0
-    inside = bounds([region.outline]).intersection(Box.of_shape(store.shape))
-    for part in pieces(inside, _PIECE) if inside else ():
+    for part, mask in fill_pieces([region.outline], store.box, _PIECE):
         task.step(0, 0, "Committing regions")
-        mask = Mask(fill([region.outline], part), Frame(part, part.shape))
-        made = store.commit(mask, rule, made or None, info) or made
+        found = Mask(mask, Frame(part, part.shape))
+        made = store.commit(found, rule, made or None, info) or made
     return made
