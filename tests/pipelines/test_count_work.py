@@ -310,6 +310,21 @@ def test_reduced_labels_lie_where_the_cells_do(tmp_path):
         assert (shown > 0).sum() * 4**i == pytest.approx((labels > 0).sum(), rel=0.05)
 
 
+def test_a_new_count_in_the_place_of_another_shows_no_copy_of_the_old_one(tmp_path):
+    """As many cells as before, elsewhere: the copies of the first count must be gone."""
+    region = Box(0, 0, 2100, 2100)
+    for corner in (40, 1600):
+        with CountStore(tmp_path / "count", region, {"corner": corner}) as store:
+            box = Box(corner, corner, corner + 20, corner + 20)
+            store.draw(np.ones((20, 20), np.int32), box)
+            store.append((0, 0), np.zeros(1, record_type(0)), Head(), box)
+            _, half, quarter = (np.asarray(level[:]) for level in label_pyramid(store, Task()))
+        assert np.argwhere(half).min() == corner // 2
+        assert np.argwhere(quarter).min() == corner // 4
+    store.remove()
+    assert not (tmp_path / "count").exists()
+
+
 def test_two_windows_keep_each_others_labels(tmp_path):
     one, two = History(tmp_path, table(9)), History(tmp_path, table(9))
     one.change(one.now.with_class("a"))

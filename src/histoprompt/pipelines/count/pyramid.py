@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,6 @@ from histoprompt.pipelines.count.store import CountStore
 
 # The smallest copy is at most this many pixels a side.
 _SMALLEST = 1024
-# Another name for another way of halving: what an earlier version wrote is not taken.
-_NAME = "halves"
 
 
 def label_pyramid(store: CountStore, task: Task) -> list[Any]:
@@ -47,10 +44,9 @@ def label_pyramid(store: CountStore, task: Task) -> list[Any]:
         If the disk is full.
     """
     shapes = _shapes(store.shape)
-    folder = store.folder / f"{_NAME}-{len(store)}"
+    folder = store.copies_folder()
     if shapes and not folder.is_dir():
-        for old in (*store.folder.glob(f"{_NAME}-*"), *store.folder.glob("pyramid-*")):
-            shutil.rmtree(old, ignore_errors=True)
+        store.clear_copies()
         with replacing_folder(folder) as part:
             _write(part, shapes, store, task)
     reduced = [zarr.open_array(folder / str(i), mode="r") for i in range(1, len(shapes) + 1)]

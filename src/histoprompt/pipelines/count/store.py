@@ -39,6 +39,9 @@ from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_
 
 # Raise it when other cells of two tiles are kept where they meet: `CountStore.draw`.
 ALGORITHM = 1
+# Folders of reduced copies. An earlier version, which halved in another way, had the second name:
+# what it wrote is not taken.
+_COPIES = ("halves", "pyramid")
 SETTINGS, SLIDE = "settings.json", "slide.txt"
 _CELLS, _LABELS, _TILES = "cells.bin", "labels.zarr", "tiles.jsonl"
 Records = NDArray[np.void]
@@ -274,12 +277,22 @@ class CountStore(Closing):
         sync_tree(self.folder)
         replace_file(self.folder / SETTINGS, json.dumps(dict(settings), indent=1))
 
+    def copies_folder(self) -> Path:
+        """Where reduced copies of the labels lie, as the labels are now."""
+        return self.folder / f"{_COPIES[0]}-{len(self)}"
+
+    def clear_copies(self) -> None:
+        """Remove reduced copies of the labels, those of earlier versions too."""
+        for name in _COPIES:
+            for folder in self.folder.glob(f"{name}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _clear(self) -> None:
         """Remove the files of a count, and nothing that somebody else has put there."""
         for name in (SETTINGS, _TILES, _CELLS):
             (self.folder / name).unlink(missing_ok=True)
-        for folder in (self.folder / _LABELS, *self.folder.glob("pyramid-*")):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.folder / _LABELS, ignore_errors=True)
+        self.clear_copies()
 
     def _recover(self) -> None:
         """Take the finished tiles, and cut off what was written after the last of them."""
