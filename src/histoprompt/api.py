@@ -36,6 +36,7 @@ from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.slide import Counted, count_slide
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport
 from histoprompt.pipelines.exchange.export import export as export_labels
+from histoprompt.pipelines.exchange.from_store import export_store
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.job import Imported
@@ -328,11 +329,10 @@ def export(
     ExportError
         If the folder holds other things or cannot be written.
     """
+    params, task = params or ExportParams(), task or Task()
     if classes is None and isinstance(labels, LabelStore):
-        classes = Classes({r.id: r.class_name for r in labels.objects() if r.class_name})
-    return export_labels(
-        slide, labels, out, params or ExportParams(), task or Task(), classes=classes
-    )
+        return export_store(slide, labels, Path(out), params, task)
+    return export_labels(slide, labels, out, params, task, classes=classes)
 
 
 def import_annotations(path: str | Path, slide: Slide) -> Imported:

@@ -78,15 +78,8 @@ class LabelReader(Closing):
         """
         chunks = self._engine.chunks
         box = chunks.inside(box)
-        out = np.zeros(box.shape, np.uint32)
         with self._engine.threads:
-            for key in chunks.keys_in(box):
-                chunk = chunks.box_of(key)
-                part = chunk.intersection(box)
-                if part is not None:
-                    labels = chunks.read(0, key)
-                    out[part.slices((box.r0, box.c0))] = labels[part.slices((chunk.r0, chunk.c0))]
-        return out
+            return chunks.block(0, (int(box.r0), int(box.r1)), (int(box.c0), int(box.c1)))
 
     # -- objects -----------------------------------------------------------------------------------
 

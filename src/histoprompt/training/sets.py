@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.files.tables import read_table
 from histoprompt.training.data import Annotated, annotated_in
 
 
@@ -83,8 +83,5 @@ def parted(items: Sequence[Annotated], held_out: Sequence[str]) -> tuple[list[An
 
 
 def _groups(table: Path, column: str) -> dict[str, str]:
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {row["name"]: row[column] for row in csv.DictReader(file)}
-    except (OSError, KeyError) as error:
-        raise LabelError(f"{table} does not say the {column} of each image: {error}.") from error
+    found = read_table(table, "The groups in", LabelError, ("name", column))
+    return {row["name"]: row[column] for _, row in found.rows}

@@ -52,11 +52,12 @@ def regrid(labels: NDArray[np.int32], source: Frame, target: Frame) -> NDArray[n
         return out
     seen = np.stack([empty[rows[k // 4, r], cols[k % 4, c]] for k in range(16)], axis=1)
     wanted = _pixels(labels, source, target, ratio[0] * ratio[1])
+    middles, places = _middles(labels, source, target), np.stack([r, c], axis=1)
     free = np.ones(len(r), bool)
     for rank in (0, 1):  # what the first of two neighbours does not need the other may have
         owner, share = _owners(seen, rank)
         missing = wanted - np.bincount(out.ravel(), minlength=len(wanted))
-        far = _from_middle(labels, source, target, owner, np.stack([r, c], axis=1))
+        far = ((places - middles[owner]) ** 2).sum(axis=1).round(6)
         kept = _first(owner, share, far, np.where(np.arange(len(missing)), missing, 0), free)
         out[r[kept], c[kept]] = owner[kept]
         free &= ~kept
@@ -103,20 +104,13 @@ def _pixels(
     return np.asarray(np.where(areas > 0, np.maximum(np.rint(areas * ratio), 1), 0), np.int64)
 
 
-def _from_middle(
-    labels: NDArray[np.int32],
-    source: Frame,
-    target: Frame,
-    owner: NDArray[np.int32],
-    places: NDArray[np.intp],
-) -> NDArray[np.float64]:
-    """How far (n, 2) pixels of the target lie from the middle of their object."""
+def _middles(labels: NDArray[np.int32], source: Frame, target: Frame) -> NDArray[np.float64]:
+    """The middle of each object, 0 first, (n, 2) in pixels of the target."""
     rows, cols = np.nonzero(labels)
     of = labels[rows, cols]
     areas = np.maximum(np.bincount(of), 1)
     sums = np.stack([np.bincount(of, weights=axis) for axis in (rows, cols)], axis=1)
-    middles = target.to_array(source.to_slide(sums / areas[:, None]))
-    return np.asarray(((places - middles[owner]) ** 2).sum(axis=1).round(6))
+    return target.to_array(source.to_slide(sums / areas[:, None]))
 
 
 def _first(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,8 @@ def find_regions(
     values = raster[tuple(places.T)]
     order = np.argsort(values, kind="stable")
     groups = np.split(places[order], np.cumsum(np.bincount(values)[1:-1])) if len(places) else []
-    return [_region(scores, text, group, first_id + i) for i, group in enumerate(groups)]
+    heat = scores.raster(text)
+    return [_region(scores, text, heat, group, first_id + i) for i, group in enumerate(groups)]
 
 
 def region_raster(
@@ -116,8 +118,10 @@ def paint_regions(regions: Sequence[ScoredRegion], shape: tuple[int, int]) -> Sp
     return labels
 
 
-def _region(scores: ScoreMap, text: str, places: NDArray[np.intp], number: int) -> ScoredRegion:
-    """The region of connected (k, 2) grid places."""
+def _region(
+    scores: ScoreMap, text: str, heat: NDArray[Any], places: NDArray[np.intp], number: int
+) -> ScoredRegion:
+    """The region of connected (k, 2) grid places; `heat` is the raster of the text."""
     corner = places.min(axis=0)
     mask = np.zeros(places.max(axis=0) - corner + 1, bool)
     mask[tuple((places - corner).T)] = True
@@ -125,7 +129,7 @@ def _region(scores: ScoreMap, text: str, places: NDArray[np.intp], number: int) 
     return ScoredRegion(
         id=number,
         text=text,
-        score=float(scores.raster(text)[tuple(places.T)].mean()),
+        score=float(heat[tuple(places.T)].mean()),
         tiles=len(places),
         area_um2=_area(scores, places),
         outline=_on_slide(scores, part),

@@ -22,8 +22,8 @@ from histoprompt.core.errors import SlideError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.overview import stored_pixels
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.deconvolution import brightfield, is_dark
-from histoprompt.core.stain.look import doubts_of
+from histoprompt.core.stain.deconvolution import brightfield
+from histoprompt.core.stain.look import FLUORESCENCE, doubts_of
 
 Mask = NDArray[np.bool_]
 
@@ -134,14 +134,15 @@ def find_tissue(slide: Slide, around: Box | None = None) -> Tissue:
     blur = _blurred(image, stained & ~pen, px)
     tissue = stained & ~pen & ~blur
     excluded = {GLASS: ~(stained | pen), PEN: pen, BLUR: blur}
-    doubts = _doubts(slide, frame, tissue, seen)
+    dark = image is not seen  # `brightfield` has asked that
+    doubts = (FLUORESCENCE,) if dark else _doubts(slide, frame, tissue, seen)
     return Tissue(frame, tissue, excluded, slide.mpp, doubts)
 
 
 def _doubts(slide: Slide, frame: Frame, tissue: Mask, seen: NDArray[np.uint8]) -> tuple[str, ...]:
-    """Why the slide may be no stained tissue in bright light, by fields in which nuclei show."""
+    """Why a bright slide may be no stained tissue, by fields in which nuclei show."""
     at = np.argwhere(tissue)
-    if is_dark(seen) or not len(at):
+    if not len(at):
         return doubts_of(seen)
     chosen = at[np.linspace(0, len(at) - 1, _FIELDS + 2).astype(int)[1:-1]]
     step = max(1.0, CELLS_UM / (slide.mpp or ASSUMED_UM))

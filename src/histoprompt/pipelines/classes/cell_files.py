@@ -59,9 +59,10 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
     """
     path = Path(path)
     raw = read_bytes(path, LabelError, MANY_BYTES)
-    head = _LINE_END.split(raw, maxsplit=1)[0]
+    end = _LINE_END.search(raw)
+    head = raw[: end.start()] if end else raw
     separator = next((mark for mark in ",;\t" if mark.encode() in head), ",")
-    columns = _columns(path, raw, separator)
+    columns = _columns(path, head, separator)
     table = _without_blanks(_table(path, raw, columns, separator))
     names = tuple(c for c in columns if c not in (*PLACE_COLUMNS, *CLASS_COLUMNS))
     numbers = [c for c in (*PLACE_COLUMNS, "score", *names) if c in columns]
@@ -128,10 +129,10 @@ def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int
     return dict(classes.names)
 
 
-def _columns(path: Path, raw: bytes, separator: str) -> list[str]:
+def _columns(path: Path, head: bytes, separator: str) -> list[str]:
     try:
-        head = _LINE_END.split(raw, maxsplit=1)[0].decode("utf-8-sig")
-        columns = [plain(c.strip()) for c in next(csv.reader([head], delimiter=separator), [])]
+        line = head.decode("utf-8-sig")
+        columns = [plain(c.strip()) for c in next(csv.reader([line], delimiter=separator), [])]
     except (UnicodeDecodeError, csv.Error) as error:
         raise LabelError(f"The cells in {path} cannot be read: {error}") from error
     missing = [name for name in PLACE_COLUMNS if name not in columns]
@@ -151,7 +152,10 @@ def _without_blanks(table: pa.Table) -> pa.Table:
     known = np.zeros(table.num_rows, bool)
     for i in range(min(len(PLACE_COLUMNS), table.num_columns)):
         column = table.column(i)
-        known |= np.asarray(column.is_valid()) & (np.asarray(column).astype(str) != "")
+        held = np.asarray(column.is_valid())
+        if pa.types.is_string(column.type):
+            held = held & (np.asarray(column).astype(str) != "")
+        known |= held
     return table if known.all() else table.filter(pa.array(known))
 
 

@@ -46,6 +46,7 @@ class _Kept(TypedDict):
 
 
 _SHAPE: Shape[_Kept] = Shape(_Kept)
+_TOO_LONG = 19  # digits: such a number may be beyond 64 bits
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,11 @@ def read_labelling(path: Path, cells: CellTable) -> Labelling:
     """
     where = f"The labels given to cells cannot be read: {path}"
     raw = _SHAPE.of(read_json(path), where, advice="Move the file away to start anew.")
-    known = {str(i): i for i in cells.id.tolist()}
+    # of a million cells a few were labelled, and this is read at every change
+    given = {*raw["labels"], *raw["rejected"], *map(str, raw["unsure"])}
+    asked = [int(i) for i in given if i.isascii() and i.isdecimal() and len(i) < _TOO_LONG]
+    met = np.isin(cells.id, np.array(asked, np.int64))
+    known = {str(i): i for i in cells.id[met].tolist()}
     labels = {known[i]: name for i, name in raw["labels"].items() if i in known}
     rejected = {known[i]: frozenset(names) for i, names in raw["rejected"].items() if i in known}
     curve = tuple(map(_point, raw["curve"]))
