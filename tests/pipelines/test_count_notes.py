@@ -10,7 +10,7 @@ from test_count import WINDOWED
 
 from five_discs import dark_things
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
@@ -25,7 +25,7 @@ from histoprompt.pipelines.count.slide import count_slide
      ("H-DAB", "classical-cells", False)],
 )  # fmt: skip
 def test_a_network_of_he_is_not_trusted_with_brown_nuclei(stain, segmenter, told):
-    assert bool(stain_notes(Dyes.published(stain), segmenter)) == told
+    assert bool(stain_notes(StainMatrix.published(stain), segmenter)) == told
 
 
 def field(nuclei: tuple[int, int, int], ground: tuple[int, int, int]) -> Slide:

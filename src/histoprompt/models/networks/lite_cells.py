@@ -19,7 +19,7 @@ BLEND = 32  # pixels on both sides of the line between two windows where both co
 
 
 class CellModel:
-    """All nuclei of an image; a `CellDescriber`."""
+    """All nuclei of an image; a `CellEmbedder`."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks

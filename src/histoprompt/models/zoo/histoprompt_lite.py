@@ -26,7 +26,7 @@ from histoprompt.models.cells.postprocess import tidied
 from histoprompt.models.networks.lite_cells import SHIFT, WINDOW, CellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
 from histoprompt.models.networks.precision import half_on
-from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.models.roles import Embedding
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _SHARED: dict[str, Any] = {
     "blueprint": "histoprompt.models.networks.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
-    "cpu_half": "bfloat16",
+    "cpu_amp_dtype": "bfloat16",
 }
 
 CARD = ModelCard(
@@ -70,7 +70,7 @@ CELLS = ModelCard(
     title="histoprompt cells (all nuclei)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
     input_size=WINDOW,
-    step=SHIFT,
+    window_stride=SHIFT,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
     **_SHARED,
 )
@@ -243,7 +243,7 @@ def _resized(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uin
     return np.asarray(big.round().clip(0, 255), np.uint8)
 
 
-def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Said:
+def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> RasterPrompt:
     """A prompt in pixels of the image as one in pixels of the network's field."""
     if not prompt.is_positive:
         raise PromptError(
@@ -260,7 +260,7 @@ def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Sai
         low = np.rint([p.box.r0, p.box.c0]).clip(0, limit).astype(int)
         high = np.maximum(np.rint([p.box.r1, p.box.c1]), low + 1).clip(1, limit + 1).astype(int)
         box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-    return Said(
+    return RasterPrompt(
         np.stack([painted == INSIDE, painted == OUTSIDE]),
         tuple((r, c) for r, c in points),
         tuple(bool(v) for v in prompt.labels),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 
 # Models that learnt nuclei on H&E.
 _LEARNT_ON_HE = ("histoprompt-cells",)
 
 
-def stain_notes(dyes: Dyes, segmenter: str) -> tuple[str, ...]:
+def stain_notes(dyes: StainMatrix, segmenter: str) -> tuple[str, ...]:
     """Whether a model is used on a stain that it did not learn.
 
     Parameters
     ----------
-    dyes : Dyes
+    dyes : StainMatrix
         Of the slide.
     segmenter : str
         Id of the model that found the cells.
