@@ -324,6 +324,8 @@ class TextController:
         work = self.work
         if work is None or not step(work):
             return False
+        for text in work.texts:
+            work.refresh(text)
         self._on_marks(work.texts)
         return True
 

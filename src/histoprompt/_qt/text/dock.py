@@ -156,7 +156,6 @@ class TextDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
-        self.link(self.session.steps.failed, self._say)
         self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self._on_active)
         self.calibration.left.connect(control.marking.stop)
