@@ -17,7 +17,7 @@ FILES = [(card, card.weights) for card in ALL if card.weights is not None and ca
 def test_every_model_with_weights_shows_a_size() -> None:
     for card in ALL:
         shown = size_of(card)
-        assert shown.endswith(" MB") == (card.weights is not None or card.values is not None)
+        assert shown.endswith(" MB") == (card.weights is not None or card.n_params is not None)
         assert shown.startswith("~") == (shown != "-" and card.n_bytes is None)
 
 

@@ -277,8 +277,8 @@ def test_a_slide_of_several_levels_is_no_picture(tmp_path):
         Slide.from_arrays("s", levels, mpp=0.5) for levels in ([pixels], [pixels, pixels[::2, ::2]])
     ]
     picture, slide = (count_region(s) for s in slides)
-    assert picture.chosen
-    assert not slide.chosen
+    assert picture.user_drawn
+    assert not slide.user_drawn
     assert not slide.meets(Box(0, 0, 60, 60))
     assert slide.analysed_mm2() < picture.region_mm2()
 
@@ -297,7 +297,7 @@ def test_a_picture_of_one_cell_is_counted_whole_and_one_of_glass_is_refused():
         count_region(Slide.from_arrays("glass", [image], mpp=0.25))
     image[190:212, 80:102] = (120, 80, 150)
     found = count_region(Slide.from_arrays("cell", [image], mpp=0.25))
-    assert found.chosen
+    assert found.user_drawn
     assert found.counts(np.array([[200.0, 90.0]])).all()
     levels = [image, image[::4, ::4]]
     with pytest.raises(RegionError, match="holds no tissue"):
