@@ -24,6 +24,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
+from histoprompt.core.cell_schema import COLUMNS, PER_CELL
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import explained, replace_file
@@ -37,7 +38,8 @@ from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
 from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
 
-# Raise it when other cells of two tiles are kept where they meet: `CountStore.draw`.
+# Raise it when other cells of two tiles are kept where they meet (`CountStore.draw`), and when
+# records have other columns.
 ALGORITHM = 1
 # Folders of reduced copies. An earlier version, which halved in another way, had the second name:
 # what it wrote is not taken.
@@ -49,8 +51,8 @@ Records = NDArray[np.void]
 
 def record_type(features: int) -> np.dtype[np.void]:
     """What is stored of a cell; `box` is r0, c0, r1, c1 in level-0 pixels."""
-    fields = [("id", "<i8"), ("row", "<f8"), ("col", "<f8"), ("area_um2", "<f8"), ("code", "<i2")]
-    return np.dtype([*fields, ("score", "<f4"), ("box", "<i4", 4), ("features", "<f4", features)])
+    columns = [(column.attribute, column.dtype) for column in COLUMNS]
+    return np.dtype([*columns, ("box", "<i4", 4), ("features", "<f4", features)])
 
 
 class CountStore(Closing):
@@ -184,12 +186,16 @@ class CountStore(Closing):
     def table(self) -> CellTable:
         """All cells as columns, in the order of their ids; it takes 4 bytes a feature of each."""
         batches = list(self.batches())
-        if not batches:
-            nothing = np.zeros(0)
-            return CellTable(nothing.astype(np.int64), nothing, nothing, nothing)
-        records = np.concatenate(batches)
-        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
-        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
+        return self._as_table(np.concatenate(batches)) if batches else CellTable.empty()
+
+    def tables(self, size: int) -> Iterator[CellTable]:
+        """The cells as columns, some at a time; one empty table where there are none."""
+        if not len(self):
+            yield self._as_table(np.zeros(0, record_type(len(self.head.names))))
+        yield from map(self._as_table, self.batches(size))
+
+    def _as_table(self, records: Records) -> CellTable:
+        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in PER_CELL}
         head = self.head
         return CellTable(
             **columns, classes=head.classes, feature_names=head.names, palette=head.palette
