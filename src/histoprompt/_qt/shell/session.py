@@ -23,8 +23,6 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 
-EMBEDDING_BYTES = 1 << 30
-
 
 class Session:
     """Jobs, models, embeddings and the slide being annotated, for the docks of one viewer.
@@ -60,7 +58,7 @@ class Session:
         self.jobs = Jobs()
         self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
-        self.cache = EmbeddingCache(EMBEDDING_BYTES)
+        self.cache = EmbeddingCache()
         self.annotator: Annotator | None = None
         self.steps = UndoStack()
         self.steps.failed.connect(self.failed.emit)

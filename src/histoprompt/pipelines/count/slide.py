@@ -225,7 +225,7 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
         "regions": [region.name for region in ground.regions],
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
         "picked": ground.user_drawn,
-        **job.settings,
+        **job.facts,
         "algorithm": algorithm(),
         "tile": job.tile,
         "tiles": [counted.done, counted.total],

@@ -33,6 +33,7 @@ from histoprompt.core.files.documents import FEW_BYTES, read_json
 from histoprompt.core.files.durable import make_folder, sync_folder, sync_tree
 from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.labels.sources import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
@@ -370,10 +371,8 @@ def _mostly_free(
     count = int(labels.max(initial=0)) + 1
     visible = np.where(free, labels, 0)
     whole, left = (np.bincount(x.ravel(), minlength=count) for x in (labels, visible))
-    kept = (left > 0) & (left * 2 >= whole)
-    kept[0] = False
-    numbers = (np.cumsum(kept) * kept).astype(np.int32)
-    return numbers[visible], kept[1:]
+    kept = ((left > 0) & (left * 2 >= whole))[1:]
+    return renumbered(visible, kept), kept
 
 
 def _append(path: Path, data: bytes) -> None:
