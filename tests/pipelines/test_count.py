@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,75 +14,33 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage as ndi
 
-from five_discs import dark_things
-from histoprompt.core.cell_table import CellTable
+import dark_discs
+from dark_discs import (
+    CENTRES,
+    PLAIN,
+    SLIDE,
+    TRUTH,
+    WINDOWED,
+    Stop,
+    job,
+    table,
+)
 from histoprompt.core.errors import ExportError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.card import ModelCard
-from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
-from histoprompt.pipelines.cells.find import ModelCells
 from histoprompt.pipelines.cells.stains import stains_of
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count import store as count_store
 from histoprompt.pipelines.count.files import write_counts
 from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.count.region import count_region
-from histoprompt.pipelines.count.run import UNFINISHED, CountJob, count_cells
+from histoprompt.pipelines.count.run import UNFINISHED, count_cells
 from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.count.tally import Line
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
-
-WINDOWED = ModelCard(
-    "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, window_stride=48,
-    mpp=0.25, memory_mib=1,
-)  # fmt: skip
-PLAIN = replace(WINDOWED, input_size=0, window_stride=0)
-
-
-def field_of_discs(shape: tuple[int, int] = (500, 620), seed: int = 3) -> np.ndarray:
-    """Discs of radius 8 on a jittered grid."""
-    rng = np.random.default_rng(seed)
-    seeds = np.ones(shape, bool)
-    at = np.stack(
-        np.meshgrid(range(20, shape[0] - 20, 30), range(20, shape[1] - 20, 30), indexing="ij"), -1
-    )
-    at = at + rng.integers(-4, 5, at.shape)
-    seeds[at[..., 0], at[..., 1]] = False
-    near = ndi.distance_transform_edt(seeds) <= 8
-    return np.where(near[..., None], (90, 50, 130), (235, 205, 220)).astype(np.uint8)
-
-
-IMAGE = field_of_discs()
-SLIDE = Slide.from_arrays("discs", [IMAGE], mpp=0.25)
-TRUTH = ndi.label(IMAGE[..., 0] < 128)[0]
-CENTRES = np.array(ndi.center_of_mass(TRUTH > 0, TRUTH, range(1, TRUTH.max() + 1)))
-
-
-def job(card: ModelCard = WINDOWED, tile: int | None = 128, **settings: object) -> CountJob:
-    manager = ModelManager("cpu", 100.0, load=dark_things)
-    return CountJob(ModelCells(card, manager), {"segmenter": card.id, **settings}, tile)
-
-
-def table(folder: Path) -> CellTable:
-    return read_cells(folder / "cells.csv")
-
-
-class Stop(Task):
-    """Cancels itself as the next tile begins, so that so many are done."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(self._watch)
-        self._after = after
-
-    def _watch(self, progress: object) -> None:
-        if progress.text.startswith("Counting") and progress.done >= self._after:
-            self.cancel()
 
 
 @settings(max_examples=12, deadline=None)
@@ -169,20 +126,21 @@ def test_other_settings_start_anew_and_say_so(tmp_path):
 
 KILLED = """
 import os, signal, sys
-sys.path[:0] = [{tests!r}, {pipelines!r}]
-import test_count as t
+sys.path[:0] = [{tests!r}]
+import dark_discs as t
 from histoprompt.core.task import Task
+from histoprompt.pipelines.count.slide import count_slide
 from pathlib import Path
 def watch(progress):
     if progress.done >= 5:
         os.kill(os.getpid(), signal.SIGKILL)
-t.count_slide(t.SLIDE, t.job(), Path({folder!r}), Task(watch))
+count_slide(t.SLIDE, t.job(), Path({folder!r}), Task(watch))
 """
 
 
 def test_a_killed_count_goes_on(tmp_path):
-    here = Path(__file__).parent
-    script = KILLED.format(tests=str(here.parent), pipelines=str(here), folder=str(tmp_path))
+    tests = str(Path(dark_discs.__file__).parent)
+    script = KILLED.format(tests=tests, folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert done.returncode == -9, done.stderr.decode()
     assert [p.name for p in tmp_path.iterdir()] == [UNFINISHED]

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from test_count import WINDOWED
 
+from dark_discs import WINDOWED
 from five_discs import dark_things
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix

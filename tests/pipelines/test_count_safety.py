@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from test_count import WINDOWED, Stop, field_of_discs, table
 
+from dark_discs import WINDOWED, Stop, field_of_discs, table
 from five_discs import dark_things
 from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.slide import Slide

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_count import CENTRES, IMAGE, PLAIN, SLIDE, TRUTH, WINDOWED
 
+from dark_discs import CENTRES, IMAGE, PLAIN, SLIDE, TRUTH, WINDOWED
 from five_discs import dark_things
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box

@@ -9,7 +9,7 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines.text.mark_file import read_marks, write_marks
+from histoprompt.pipelines.text.tile_label_file import read_marks, write_marks
 
 
 def map_of(*texts: str) -> ScoreMap:

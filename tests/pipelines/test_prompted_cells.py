@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_count import CENTRES, PLAIN, SLIDE, TRUTH, table
 
 import fakes
+from dark_discs import CENTRES, PLAIN, SLIDE, TRUTH, table
 from five_discs import dark_things
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask

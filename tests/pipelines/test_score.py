@@ -22,7 +22,7 @@ from histoprompt.models import registry
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.embedding_store import TileVectors
 from histoprompt.pipelines.text.queries import TextCache
-from histoprompt.pipelines.text.score import ask, score, score_seen, typed
+from histoprompt.pipelines.text.score import ask, manual, score, score_seen
 from histoprompt.pipelines.text.text_embedding import ScoreParams, embed_queries
 from histoprompt.pipelines.text.tiles import (
     ScoreJob,
@@ -264,10 +264,10 @@ def test_a_model_of_another_role_is_refused(job):
 
 
 def test_a_typed_threshold_says_so():
-    assert typed(0.3).origin == "typed"
+    assert manual(0.3).origin == "typed"
     for value in (-0.1, 1.1, float("nan")):
         with pytest.raises(PromptError, match="between 0 and 1"):
-            typed(value)
+            manual(value)
 
 
 def test_no_tile_is_scored_by_what_lies_outside_of_the_slide(job):

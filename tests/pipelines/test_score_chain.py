@@ -26,11 +26,11 @@ from histoprompt.pipelines.formats.regions import Region, read_regions
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.regions.steps import RegionCountParams, count_found, count_in
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import REGIONS_FILE, named
 from histoprompt.pipelines.text.run import finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import CARD, Colours, two_colours
 
@@ -181,7 +181,7 @@ def test_words_that_tell_nothing_apart_are_refused_before_cells_are_looked_for(s
 def test_the_chain_of_a_dock_is_that_of_the_command(slide, job):
     scores, seen = score(slide, PURPLE, job, Task())
     low = int(scores.column("purple").argmin())
-    MarkBook(book_path(slide.key)).set(scores, "purple", low, True)
+    TileLabels(tile_labels_path(slide.key)).set(scores, "purple", low, True)
     texts, typed = CellTexts(("purple", "pink"), "plain"), {"purple": 0.4}
     told: list[Progress] = []
     wish = RegionCountParams(CHOICE, texts, typed)

@@ -11,11 +11,11 @@ from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.task import Task
 from histoprompt.pipelines.regions.steps import fit_all, write_all
 from histoprompt.pipelines.text.gallery import gallery
-from histoprompt.pipelines.text.marks import MarkBook
 from histoprompt.pipelines.text.run import finish
 from histoprompt.pipelines.text.score import ask, score
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))
@@ -34,7 +34,7 @@ def job(tmp_path):
 @pytest.fixture
 def work(slide, job, tmp_path) -> ScoreSession:
     scores, seen = score(slide, PURPLE, job, Task())
-    return ScoreSession(seen, scores, MarkBook(tmp_path / "marks.csv"))
+    return ScoreSession(seen, scores, TileLabels(tmp_path / "marks.csv"))
 
 
 def calibrate(work: ScoreSession, text: str = "purple") -> None:
@@ -80,7 +80,7 @@ def test_four_marks_of_both_kinds_bring_a_probe(work):
 
 def test_a_threshold_set_by_hand_goes_before_marks_until_it_is_released(work):
     work.set_threshold("purple", 1.0)
-    assert work.is_typed("purple")
+    assert work.is_manual("purple")
     assert work.origin("purple") == "set by hand"
     assert work.scores.thresholds["purple"].origin == "typed"
     work.mark("purple", 0, True)
@@ -102,7 +102,7 @@ def test_another_text_keeps_what_was_said_of_the_first(work, job):
     assert work.marks("purple") == {0: False}
     work.answer(ask(work.seen, ScoreParams(("pink",), ("glass",)), job, Task()))
     work.answer(ask(work.seen, PURPLE, job, Task()))
-    assert not work.is_typed("purple")
+    assert not work.is_manual("purple")
 
 
 def test_the_gallery_shows_the_best_tiles_first(work, slide):

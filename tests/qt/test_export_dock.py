@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from qtpy.QtWidgets import QMessageBox
+from stored_labels import stored
 
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.prompts.dock import PromptDock
@@ -31,11 +32,6 @@ def exporter(dock: PromptDock) -> ExportDock:
     layer.paint((60, 70), 3)
     layer.paint((150, 120), 8)
     return widget
-
-
-def committed(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
-    return annotator.store.read(annotator.slide.box)
 
 
 def start(exporter: ExportDock, folder: Path, params: ExportParams | None = None) -> None:
@@ -68,7 +64,7 @@ def test_every_format_reads_back_equal_to_the_store(exporter, dock, until, tmp_p
     assert exporter._status.text().startswith("2 objects")
     assert str(out) in exporter._status.text()
     assert not exporter._busy.isVisible()
-    labels = committed(dock)
+    labels = stored(dock)
     assert set(np.unique(labels)) == {0, 3, 8}
     assert np.array_equal(read_back(fmt, out, labels.shape), labels)
 
@@ -159,10 +155,10 @@ def test_cancel_writes_nothing_and_says_so(exporter, dock, until, tmp_path):
     assert exporter._status.text() == "Cancelled; nothing was written."
     assert not out.exists()
     assert not out.parent.exists() or os.listdir(out.parent) == []
-    assert set(np.unique(committed(dock))) == {0, 3, 8}
+    assert set(np.unique(stored(dock))) == {0, 3, 8}
     start(exporter, out)
     until(lambda: idle(exporter))
-    assert np.array_equal(read_back("tiles", out, (220, 200)), committed(dock))
+    assert np.array_equal(read_back("tiles", out, (220, 200)), stored(dock))
 
 
 def test_it_names_the_image_and_waits_for_one(exporter, dock):

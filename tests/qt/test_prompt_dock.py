@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from five_nuclei import NUCLEI, RADIUS
 from qtpy.QtCore import Qt
+from stored_labels import stored
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts.dock import PromptDock
@@ -39,11 +40,6 @@ def _commit_click(dock, until, row, col) -> int:
     return found
 
 
-def _committed(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
-    return annotator.store.read(annotator.slide.box)
-
-
 def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
     annotator = dock.session.annotator
     _click(dock, *NUCLEI[0])
@@ -54,7 +50,7 @@ def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
     assert annotator.prompts.empty
     assert not annotator.preview.shown
     assert _iou(annotator.committed.layer.data > 0, _disc(*NUCLEI[0])) > 0.8
-    assert np.array_equal(_committed(dock), annotator.committed.layer.data)
+    assert np.array_equal(stored(dock), annotator.committed.layer.data)
 
 
 def test_data_of_prompt_layers_are_level0_pixels_whatever_the_scale(dock):
@@ -84,12 +80,12 @@ def test_many_boxes_at_once_become_many_objects(dock, until):
         annotator.prompts.boxes.add_rectangles(layers.box_vertices(Box.around(row, col, 27)))
     until(lambda: len(annotator.preview._found) == 3)
     assert len(annotator.commit()) == 3
-    labels = _committed(dock)
+    labels = stored(dock)
     found = {int(labels[row, col]) for row, col in NUCLEI[:3]}
     assert len(found) == 3
     assert 0 not in found
     annotator.undo()
-    assert not _committed(dock).any()
+    assert not stored(dock).any()
 
 
 def test_prompts_are_undone_one_by_one_then_labels(dock, until):
@@ -104,11 +100,11 @@ def test_prompts_are_undone_one_by_one_then_labels(dock, until):
     annotator.undo()
     annotator.undo()
     assert annotator.prompts.empty
-    assert _committed(dock).any()
+    assert stored(dock).any()
     annotator.undo()
-    assert not _committed(dock).any()
+    assert not stored(dock).any()
     annotator.redo()
-    assert _committed(dock).any()
+    assert stored(dock).any()
 
 
 def test_undo_gives_scribbles_and_boxes_back_exactly(dock):
@@ -137,15 +133,15 @@ def test_merge_delete_undo_redo_by_clicks(dock, until):
     corrections = annotator.corrections
     corrections.click(*NUCLEI[0], "merge")
     corrections.click(*NUCLEI[1], "merge")
-    assert set(np.unique(_committed(dock))) == {0, min(first, second)}
+    assert set(np.unique(stored(dock))) == {0, min(first, second)}
     corrections.click(*NUCLEI[0], "delete")
-    assert not _committed(dock).any()
+    assert not stored(dock).any()
     annotator.undo()
     annotator.undo()
-    assert set(np.unique(_committed(dock))) == {0, first, second}
+    assert set(np.unique(stored(dock))) == {0, first, second}
     annotator.redo()
-    assert set(np.unique(_committed(dock))) == {0, min(first, second)}
-    assert np.array_equal(_committed(dock), annotator.committed.layer.data)
+    assert set(np.unique(stored(dock))) == {0, min(first, second)}
+    assert np.array_equal(stored(dock), annotator.committed.layer.data)
 
 
 def test_painting_erasing_and_filling_reach_the_store_and_are_undone(dock):
@@ -153,14 +149,14 @@ def test_painting_erasing_and_filling_reach_the_store_and_are_undone(dock):
     layer = annotator.committed.layer
     layer.selected_label, layer.brush_size = 7, 9
     layer.paint((100, 100), 7)
-    assert (_committed(dock)[98:103, 98:103] == 7).all()
+    assert (stored(dock)[98:103, 98:103] == 7).all()
     layer.paint((100, 100), 0)
-    assert not _committed(dock).any()
+    assert not stored(dock).any()
     layer.fill((0, 0), 3)
-    assert (_committed(dock) == 3).all()
+    assert (stored(dock) == 3).all()
     annotator.undo()
     annotator.undo()
-    assert np.array_equal(layer.data, _committed(dock))
+    assert np.array_equal(layer.data, stored(dock))
     assert (layer.data[100, 100], layer.data[0, 0]) == (7, 0)
 
 
@@ -170,7 +166,7 @@ def test_a_hand_painted_preview_is_committed_as_painted(dock):
     annotator.preview.layer.paint((60, 60), 1)
     painted = annotator.preview.layer.data == 1
     (found,) = annotator.commit()
-    assert np.array_equal(_committed(dock) == found, painted)
+    assert np.array_equal(stored(dock) == found, painted)
 
 
 def test_keep_and_overwrite_decide_shared_pixels(dock):
@@ -403,8 +399,8 @@ def test_all_nuclei_in_view_are_committed_as_one_step(dock, until):
     dock._actions["find_all"].click()
     until(lambda: "Found" in dock._status.text())
     assert annotator.store.count > 0
-    assert np.array_equal(_committed(dock), annotator.committed.layer.data)
-    found = {int(_committed(dock)[place]) for place in NUCLEI} - {0}
+    assert np.array_equal(stored(dock), annotator.committed.layer.data)
+    found = {int(stored(dock)[place]) for place in NUCLEI} - {0}
     assert len(found) >= 3
     annotator.undo()
     assert annotator.store.count == 0

@@ -108,7 +108,7 @@ def test_another_threshold_counts_anew_without_looking_again(text, until, monkey
     assert rows(text) != first
     assert "stroma 0.97" in text.cells._note.text()
     assert "Changed" not in text.cells._note.text()
-    assert text.control.work.is_typed("stroma")
+    assert text.control.work.is_manual("stroma")
     text.calibration._reset.click()
     press(text, until)
     assert rows(text) == first

@@ -20,8 +20,8 @@ from histoprompt.core.scores.files import read_scores
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text import tiles as score_tiles
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import plan_tiles
 
 pytestmark = pytest.mark.gui
@@ -132,11 +132,11 @@ def test_marks_move_the_threshold_live_and_are_undone(text, until):
     until(lambda: "from 4 marks" in text.calibration._origin.text())
     assert "4 marks (2 yes, 2 no)" in text.calibration._trust.text()
     assert len(control.layers.marks.data) == 4
-    path = book_path(text.session.annotator.slide.key)
-    assert MarkBook(path).of(work.scores, "tumour") == work.marks("tumour")
+    path = tile_labels_path(text.session.annotator.slide.key)
+    assert TileLabels(path).of(work.scores, "tumour") == work.marks("tumour")
     control.marking.undo()
     until(lambda: "from 3 marks" in text.calibration._origin.text())
-    assert len(MarkBook(path)) == 3
+    assert len(TileLabels(path)) == 3
     click(text, *middle(text, tiles[0]))
     assert tiles[0] not in work.marks("tumour")
     control.marking.toggle()

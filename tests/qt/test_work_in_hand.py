@@ -10,6 +10,7 @@ from five_nuclei import NUCLEI
 from pointer import LEFT, RIGHT, Pointer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from stored_labels import stored
 from vispy.color import Color
 
 from histoprompt._qt.layers import make as layers
@@ -60,11 +61,6 @@ def boxes(dock: PromptDock, *places: tuple[int, int]) -> None:
     for place in places:
         box = layers.box_vertices(Box.around(*place, 30))
         dock.session.annotator.prompts.boxes.add_rectangles(box)
-
-
-def stored(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
-    return annotator.store.read(annotator.slide.box)
 
 
 def disc(place: tuple[int, int], side: int) -> Mask:

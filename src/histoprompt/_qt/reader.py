@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from histoprompt import __version__
 from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -62,8 +62,7 @@ def layer_data(slide: Slide) -> LayerData:
 
 
 def _provenance(slide: Slide) -> dict[str, Any]:
-    return {
-        "version": __version__,
+    stated = {
         "kind": "slide",
         "path": slide.path,
         "key": slide.key,
@@ -71,6 +70,7 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+    return Provenance(parameters=stated).facts
 
 
 def _greet(viewer: Any, slides: Sequence[Slide]) -> None:

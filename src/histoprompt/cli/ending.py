@@ -124,11 +124,11 @@ def fault_of(work: Callable[[], None], task: Task) -> str:
     except BaseException as error:
         if task.cancelled:  # libraries turn an interrupt into whatever they raise
             raise Cancelled from error
-        return _told(error)
+        return _explained(error)
     return ""
 
 
-def _told(error: BaseException) -> str:
+def _explained(error: BaseException) -> str:
     """An unforeseen error in a line; what only a programmer can mend goes into a file."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, MemoryError):

@@ -27,11 +27,11 @@ from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
-from histoprompt.pipelines.text.mark_file import read_marks
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_label_file import read_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 

@@ -16,11 +16,11 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from histoprompt import __version__
 from histoprompt.core.errors import SlideError
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 
 POINTS = "point_prompts"
@@ -46,7 +46,7 @@ NONE_GIVEN: Mapping[str, Any] = {}
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What every layer of the plugin carries in ``metadata["histoprompt"]``."""
-    return {"histoprompt": {"version": __version__, **facts}}
+    return {"histoprompt": Provenance(parameters=facts).facts}
 
 
 def is_result(layer: Layer) -> bool:

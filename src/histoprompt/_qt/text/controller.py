@@ -26,10 +26,10 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
@@ -221,7 +221,11 @@ class TextController:
         assert self._annotator is not None  # letting it go ends the search
         scores, job = found.scores, found.search.job
         try:
-            book = self.work.book if self.work else MarkBook(book_path(self._annotator.slide.key))
+            book = (
+                self.work.book
+                if self.work
+                else TileLabels(tile_labels_path(self._annotator.slide.key))
+            )
         except HistopromptError as error:
             self.failed.emit(str(error))
             return
@@ -313,7 +317,7 @@ class TextController:
         """Thresholds a person set, which hold while the model sees tiles the same way."""
         if self.work is None or self._search is None:
             return {}
-        return self.work.typed if self._search.serves(*look) else {}
+        return self.work.manual if self._search.serves(*look) else {}
 
     def _counts(self) -> RegionCounts | None:
         """The cells counted in the regions there are now."""

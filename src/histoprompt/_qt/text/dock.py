@@ -255,7 +255,7 @@ class TextDock(Dock):
         self.calibration.show_threshold(
             work.scores.thresholds[text],
             work.origin(text),
-            by_hand=work.is_typed(text),
+            by_hand=work.is_manual(text),
             regions=self.control.region_count,
         )
         for panel in (self.hand_on, self.cells):

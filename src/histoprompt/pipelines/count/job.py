@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import ModelError
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.stain.ihc import DabClassifier
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -69,7 +70,8 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     manager = manager or ModelManager(device=choice.device)
     classifier, told = _classifier(choice)
     describe = choice.embedding or not set(_learnt(classifier)) <= set(FEATURE_NAMES)
-    settings: dict[str, Any] = {"segmenter": card.id, **_weights(card, choice.weights)}
+    used = [_in_use(card, choice.weights)]
+    settings: dict[str, Any] = {"segmenter": card.id, "weights": used[0].digest}
     source: CellSource
     decodings = [decoding(card)]
     if card.role == "cells":
@@ -79,11 +81,12 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
         _check(proposer.role == "cells", proposer)
         settings |= {"proposer": proposer.id}
         decodings.append(decoding(proposer))
+        used.append(_in_use(proposer))
         source = PromptedCells(card, ModelCells(proposer, manager), choice.weights)
     else:
         _check(False, card)
     settings |= {"classifier": told, "embedding": describe}
-    return CountJob(source, settings, choice.tile, classifier, tuple(decodings))
+    return CountJob(source, settings, choice.tile, classifier, tuple(decodings), tuple(used))
 
 
 def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
@@ -99,15 +102,11 @@ def _check(usable: bool, card: ModelCard) -> None:
         )
 
 
-def _weights(card: ModelCard, path: Path | None) -> dict[str, str | None]:
-    """Which weights a count is made with, by their digest."""
+def _in_use(card: ModelCard, path: Path | None = None) -> ModelUse:
+    """A model with the weights it would be loaded with."""
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    found = weights.resolve(card, path)
-    if found is None:
-        return {"weights": None}
-    digest = weights.folder_digest if found.is_dir() else weights.file_digest
-    return {"weights": digest(found, "sha256")}
+    return weights.in_use(card, path)
 
 
 def _classifier(choice: CountChoice) -> tuple[CellClassifier | None, str | None]:

@@ -16,6 +16,7 @@ from scipy import ndimage as ndi
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
@@ -48,6 +49,8 @@ class CountJob:
     decoding : tuple of str
         How what each model answers becomes cells: `key.decoding`. A count is only resumed with the
         same.
+    models : tuple of ModelUse
+        The models that `source` consists of.
     """
 
     source: CellSource
@@ -55,6 +58,7 @@ class CountJob:
     tile: int | None = None
     classifier: CellClassifier | None = None
     decoding: tuple[str, ...] = ()
+    models: tuple[ModelUse, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:

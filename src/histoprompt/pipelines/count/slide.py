@@ -9,10 +9,10 @@ from typing import Any
 
 import shapely
 
-from histoprompt import __version__
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.core.stain.ihc import DabThresholds
@@ -215,9 +215,10 @@ def _write(
 def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> dict[str, Any]:
     """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
+    made = Provenance(slide.key, job.models).dated()
     return {
-        "histoprompt": __version__,
-        "slide": slide.key,
+        "histoprompt": made.version,
+        **made.facts,
         "path": slide.path or slide.name,
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,

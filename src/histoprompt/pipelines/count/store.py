@@ -136,7 +136,7 @@ class CountStore(Closing):
             Which cells were drawn.
         """
         where, base = box.slices(self.origin), len(self)
-        with explained(self.folder), _told(self.folder):
+        with explained(self.folder), _damage_explained(self.folder):
             stored = np.asarray(self._array[where])
             # ids beyond the last finished tile are those of a process that was killed
             free = (stored == 0) | (stored > base)
@@ -235,7 +235,7 @@ class CountStore(Closing):
     def read(self, box: Box) -> NDArray[np.uint32]:
         """The (h, w) uint32 labels of a level-0 box inside the region."""
         check_inside(self, box)
-        with _told(self.folder):
+        with _damage_explained(self.folder):
             ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
         return np.where(ids > len(self), 0, ids).astype(np.uint32)
 
@@ -335,7 +335,7 @@ class CountStore(Closing):
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _damage_explained(folder: Path) -> Iterator[None]:
     """Say what to do about labels that cannot be read."""
     try:
         yield

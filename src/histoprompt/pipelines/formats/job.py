@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
-from histoprompt import __version__
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
@@ -18,6 +17,7 @@ from histoprompt.core.labels.contours import Outline, outlines_in
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
@@ -168,9 +168,7 @@ class ExportJob:
     def provenance(self) -> dict[str, Any]:
         """Where the data come from, as JSON."""
         slide, region = self.slide, extent(self.labels)
-        return {
-            "program": "histoprompt",
-            "version": __version__,
+        stated = {
             "slide": {
                 "name": slide.name,
                 "key": slide.key,
@@ -184,6 +182,8 @@ class ExportJob:
             "objects": len(self.table),
             "classes": self.class_list(),
         }
+        # undated: the same labels give the same files
+        return Provenance(parameters=stated).facts
 
     def class_numbers(self) -> dict[str, int]:
         """The number of each class, from 1."""

@@ -24,11 +24,11 @@ from histoprompt.pipelines.regions.count import (
     write_counts,
 )
 from histoprompt.pipelines.text.calibrate import Calibration
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import finish, regions_of, write_scored
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ToFit
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
@@ -107,7 +107,7 @@ def count_found(
     scores : ScoreMap
         With the thresholds the regions were cut at: calibrated to the marks of the slide, or typed.
     """
-    book = MarkBook(book_path(slide.key))
+    book = TileLabels(tile_labels_path(slide.key))
     marks = {text: book.of(scores, text) for text in scores.texts}
     found = finish(scores, seen, marks=marks, thresholds=wish.thresholds)
     chained = count_regions(

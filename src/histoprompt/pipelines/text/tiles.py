@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt import __version__
 from histoprompt.core import settings
 from histoprompt.core.errors import MissingMppError, ModelError, RegionError
 from histoprompt.core.geometry import Box
@@ -67,10 +66,7 @@ class ScoreJob:
     @property
     def digest(self) -> str:
         """Of the weights; of the program's version for a model without."""
-        path = weight_files.resolve(self.card, self.weights)
-        return (
-            f"version:{__version__}" if path is None else weight_files.file_digest(path, "sha256")
-        )
+        return weight_files.in_use(self.card, self.weights).fixed
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.locks import alone_at
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.tissue.words import normal
-from histoprompt.pipelines.text.mark_file import Mark, read_list, write_list
+from histoprompt.pipelines.text.tile_label_file import Mark, read_list, write_list
 
 Marks = tuple[Mark, ...]
 
 
-def book_path(slide_key: str) -> Path:
+def tile_labels_path(slide_key: str) -> Path:
     """Where the marks of a slide lie."""
     return settings.home() / "marks" / f"{slide_key}.csv"
 
@@ -34,7 +34,7 @@ class _Change:
         return _Change(self.come, self.gone)
 
 
-class MarkBook:
+class TileLabels:
     """What people said of tiles, text by text, with undo.
 
     Marks are kept by place, so they hold for any model and grid, and those on tiles or of texts
@@ -44,7 +44,7 @@ class MarkBook:
     Parameters
     ----------
     path : Path
-        A file of `mark_file`; it need not exist.
+        A file of `tile_label_file`; it need not exist.
 
     Raises
     ------
