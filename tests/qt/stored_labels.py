@@ -9,5 +9,5 @@ from histoprompt._qt.prompts.dock import PromptDock
 
 def stored(dock: PromptDock) -> np.ndarray:
     """The labels of the whole slide, as they are kept."""
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     return annotator.store.read(annotator.slide.box)
