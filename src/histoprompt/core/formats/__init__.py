@@ -1,1 +1,1 @@
-"""One module a family of file formats; `core.slide_io.open_slide` chooses among them."""
+"""Readers of slides, a module a family of files; `open.open_slide` chooses among them."""
