@@ -46,7 +46,7 @@ class CountDock(Dock):
             slide = self._slide()
             self.counting.count(slide, self.region.value(), self._box(slide))
         except HistopromptError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
 
     def show_cells_dock(self) -> None:
         """Open the table of cells below the slide."""
@@ -156,7 +156,7 @@ class CountDock(Dock):
         try:
             self.images.show_slide(None if image is None else self._slide())
         except HistopromptError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
 
     def _slide(self) -> Slide:
         """The slide behind the image: the annotated one, or one of our own."""

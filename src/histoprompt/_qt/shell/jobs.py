@@ -27,7 +27,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 from histoprompt._qt.shell.job import Handler, Job, Lane, State
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.messages import show_error, told
 from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.models.devices import MIB, is_out_of_memory
@@ -374,7 +374,7 @@ def _attempt(
     except Cancelled:
         return "cancel", None
     except HistopromptError as error:
-        return "error", str(error)
+        return "error", told(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
         return ("cancel", None) if quiet() else ("error", _explain(title, error))
 

@@ -16,7 +16,7 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.jobs import Jobs, warm_soon
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.messages import show_error, told
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.errors import HistopromptError
@@ -145,7 +145,7 @@ class Session:
                 steps=self.steps,
             )
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return None
 
     def _let_go(self, annotator: Annotator | None) -> None:

@@ -73,7 +73,7 @@ class TextDock(Dock):
         try:
             where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
         except RegionError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
             return
         given = (self.value(), self.models.card, self.models.weights, where)
         self.control.find(*given, count=count)

@@ -150,7 +150,7 @@ def score_cells(
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and cells are shown to a model at a "
-            "known scale. Type it in the dock, or give --mpp 0.25 or what is true."
+            "known scale."
         )
     names = [query.name for query in queries(texts.texts)]
     if not len(cells):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from histoprompt import __version__
 from histoprompt.core import settings
-from histoprompt.core.errors import MissingMppError, ModelError, RegionError
+from histoprompt.core.errors import MissingMppError, ModelError, RegionError, Remedy
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -60,8 +60,9 @@ class ScoreJob:
     def __post_init__(self) -> None:
         if self.card.role != "text":
             raise ModelError(
-                f"{self.card.id} does not compare images with texts; `histoprompt models list` "
-                "shows which models have the role text."
+                f"{self.card.id} does not compare images with texts: that needs a model of the "
+                "role text.",
+                remedy=Remedy.MODELS,
             )
 
     @property
@@ -154,7 +155,7 @@ def plan_tiles(
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and {card.title} sees tissue at a known "
-            "scale only. Type it in the dock, or give --mpp 0.25 or what is true."
+            "scale only."
         )
     region = slide.box if region is None else region
     if not slide.box.covers(region):
