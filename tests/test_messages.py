@@ -1,4 +1,4 @@
-"""Messages carry facts: options and commands are added by the command line, buttons by the window."""
+"""Messages carry facts: the command line adds options and commands, the window buttons."""
 
 from __future__ import annotations
 

@@ -57,6 +57,8 @@ _PACKAGES = (
     "safetensors",
     "pandas",
     "pyarrow.parquet",
+    "huggingface_hub.file_download",
+    "magicgui.backends._qtpy.widgets",
 )
 _DOCKS = tuple(
     f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from histoprompt.models.roles import TextScorer
 from histoprompt.pipelines.text.embedding_store import EmbeddingStore, StoreKey, TileVectors
 from histoprompt.pipelines.text.prefetch import prefetch
 
+_R = TypeVar("_R")
+
 # Microns a pixel for models that state none: image-text models are trained on figures of many
 # scales, most of them taken at 20x or near it.
 USUAL_MPP = 0.5
@@ -31,6 +34,8 @@ USUAL_MPP = 0.5
 # model says what it says of glass, such as fat with certainty.
 LEAST_TISSUE = 0.5
 BATCH = 32
+# Images that a processor is given at once: a cancel acts between them.
+AT_ONCE = 4
 _WHITE = 255
 
 
@@ -281,9 +286,36 @@ def embed_images(model: TextScorer, tiles: NDArray[np.uint8]) -> NDArray[np.floa
     return model.embed_images(tiles)
 
 
+def run_parts(
+    job: ScoreJob,
+    task: Task,
+    fn: Callable[[Any, NDArray[np.uint8]], Iterable[_R]],
+    images: NDArray[np.uint8],
+) -> list[_R]:
+    """Put a batch through the model, on a processor in parts so small that a cancel acts soon.
+
+    A batch of a large network is half a minute of one processor, and gains it nothing.
+
+    Parameters
+    ----------
+    job : ScoreJob
+    task : Task
+        Asked before each part.
+    fn : callable
+        As for `ModelManager.run`.
+    images : (n, h, w, 3) uint8
+    """
+    size = AT_ONCE if job.manager.device == "cpu" else max(1, len(images))
+    rows: list[_R] = []
+    for start in range(0, len(images), size):
+        task.repeat()
+        part = images[start : start + size]
+        rows += job.manager.run(job.card, task, fn, part, job.weights)
+    return rows
+
+
 def _embed(job: ScoreJob, task: Task, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    rows = job.manager.run(job.card, task, embed_images, tiles, job.weights)
-    return np.asarray(rows, np.float32)
+    return np.asarray(run_parts(job, task, embed_images, tiles), np.float32)
 
 
 def _batches(
