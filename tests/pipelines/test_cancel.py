@@ -126,8 +126,8 @@ def test_cells_in_regions(stop, tmp_path, monkeypatch):
     monkeypatch.setattr("histoprompt.pipelines.cells.find.TILE_UM", 24.0)
     regions = [Region("all", shapely.box(20, 20, 480, 480))]
     choice = CountChoice(segmenter="classical-cells", device="cpu")
+    job = ScoreJob(ModelManager("cpu"), registry.card("vocabulary"), stores=tmp_path)
     with pytest.raises(Cancelled):
-        job = ScoreJob(ModelManager("cpu"), registry.card("vocabulary"), stores=tmp_path)
         count_regions(SLIDE, regions, choice, job, stop.task)
 
 

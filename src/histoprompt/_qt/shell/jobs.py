@@ -121,7 +121,7 @@ class Jobs(QObject):
         self._threads: dict[Lane, threading.Thread] = {}
         self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._closed_at: float | None = None
-        self._quitting = False
+        self._quitting = False  # whether a person or a program closed the window
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self._on_quit)
@@ -244,11 +244,20 @@ class Jobs(QObject):
             atexit.unregister(self._leave)
         return ended
 
+    def leave(self) -> None:
+        """The window is closing: cancel everything, and let no job keep the process for long."""
+        self._quitting = True
+        self.shutdown(0.0)
+
     def _on_quit(self) -> None:
         """The application ends, `CLOSE_S` after somebody first asked for it at the latest."""
         self._quitting = True
+        self.shutdown(self._left())
+
+    def _left(self) -> float:
+        """Seconds of `CLOSE_S` that are left."""
         waited = 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
-        self.shutdown(max(0.0, CLOSE_S - waited))
+        return max(0.0, CLOSE_S - waited)
 
     def _leave(self) -> None:
         """End the process, though a job did not stop.
@@ -260,7 +269,7 @@ class Jobs(QObject):
         """
         if not self._quitting:
             self.shutdown(EXIT_S)
-        elif not self.shutdown(0.0):
+        elif not self.shutdown(self._left()):
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(AttributeError, OSError, ValueError):
                     stream.flush()

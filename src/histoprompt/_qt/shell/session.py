@@ -80,7 +80,9 @@ class Session:
         `reason` is what the docks say when there is no image any more.
         """
         present = self.annotator
-        if self._changing or (present is not None and present.image is image):
+        # labels that another window had are opened anew: it may have let go of them
+        same = present is not None and present.image is image and not present.store.read_only
+        if self._changing or same:
             return
         # Our own layers coming and going must not be taken for the user's doing.
         self._changing = True
