@@ -145,9 +145,26 @@ def test_a_large_image_is_looked_at_in_tiles_and_grown_as_a_whole() -> None:
     model = ais.DecodedCells(lambda x: x, decoder, 512, "cpu", exact)
     found = model.maps(np.ascontiguousarray(image))
     assert np.abs(found - image.transpose(2, 0, 1) / 255).max() < 1e-6
-    assert len(decoder.sides) == 2 * 3
+    assert len(decoder.sides) == 2 * 2
     labels = model.segment(np.ascontiguousarray(image))
     assert labels.max() == len(centres)
+
+
+def test_tiles_are_those_of_the_card_wherever_the_image_begins() -> None:
+    """A network that stretches what it sees: an image that begins whole steps on gives the same."""
+    size, step = CARD.windows or (0, 0)
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (size + 2 * step, size + step, 3), dtype=np.uint8)
+
+    def stretched(images: Any) -> Any:
+        return (images - images.mean()) / images.std()
+
+    model = ais.DecodedCells(lambda x: x, stretched, size, "cpu", exact)
+    whole, part = model.maps(picture), model.maps(np.ascontiguousarray(picture[step:, step:]))
+    margin = (size - step) // 2
+    assert np.array_equal(whole[:, step + margin :, step + margin :], part[:, margin:, margin:])
+    # and what is left out does count: the network is not one that sees pixels alone
+    assert not np.array_equal(whole[:, step:, step:], part)
 
 
 def test_maps_lie_where_the_image_was(tmp_path: Path) -> None:

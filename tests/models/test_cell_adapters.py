@@ -252,7 +252,7 @@ def test_files_that_are_no_instanseg_model_are_refused(installed):
 
 @pytest.mark.parametrize("name", IDS)
 def test_missing_weights_are_named_and_nothing_is_downloaded(installed, name):
-    with pytest.raises(WeightsError, match="--weights"):
+    with pytest.raises(WeightsError, match="name a file of your own"):
         registry.load_model(registry.card(name), None, "cpu")
 
 

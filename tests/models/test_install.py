@@ -334,7 +334,7 @@ def test_a_users_own_file_does_not_become_the_first_seen(server: Server, tmp_pat
 def test_terms_are_accepted_once_and_again_when_they_change(server: Server) -> None:
     terms = Terms("Research use only.", "https://example.org/terms")
     card = replace(card_of(server), terms=terms)
-    with pytest.raises(LicenceError, match=r"Research use only.*example.org/terms.*--accept"):
+    with pytest.raises(LicenceError, match=r"Research use only.*example.org/terms.*install"):
         install(card)
     assert server.requests == []
     licence.accept(card)

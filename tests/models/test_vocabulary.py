@@ -73,7 +73,7 @@ def test_words_are_found_in_prompts():
 def test_what_it_cannot_know_is_refused_with_what_it_knows(model, text, said):
     with pytest.raises(PromptError, match=said) as error:
         model.embed_texts([text])
-    for known in (*words(), "plip", "models list"):
+    for known in (*words(), "plip", "list of models"):
         assert known in str(error.value)
 
 

@@ -57,7 +57,7 @@ def test_a_coarser_slide_is_enlarged_for_the_model(manager):
 
 
 def test_without_a_pixel_size_it_says_so(manager):
-    with pytest.raises(MissingMppError, match="--mpp"):
+    with pytest.raises(MissingMppError, match="pixel size"):
         list(find_cells(replace(SLIDE, mpp=None), SLIDE.box, PLAIN, manager, Task()))
 
 

@@ -244,7 +244,7 @@ def test_bad_questions_are_refused_before_any_tile_is_seen(slide, job, model, ch
 
 
 def test_a_slide_without_scale_is_refused(job):
-    with pytest.raises(MissingMppError, match="--mpp"):
+    with pytest.raises(MissingMppError, match="pixel size"):
         score(two_colours(mpp=None), PURPLE, job, Task())
 
 

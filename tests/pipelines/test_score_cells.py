@@ -127,7 +127,7 @@ def test_bad_questions_are_refused(slide, tmp_path):
         score_cells(slide, cells, CellTexts(("pink",)), job, Task())
     with pytest.raises(PromptError, match="knows pink"):
         score_cells(slide, cells, CellTexts(("pink", "green")), job, Task())
-    with pytest.raises(MissingMppError, match="--mpp"):
+    with pytest.raises(MissingMppError, match="pixel size"):
         score_cells(two_colours(mpp=None), cells, TEXTS, job, Task())
 
 

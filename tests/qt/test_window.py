@@ -437,6 +437,39 @@ def test_closing_in_mid_job_asks_and_the_process_ends(tmp_path, fails):
     assert "Fatal" not in done.stderr
 
 
+_CLOSED_BY_A_PROGRAM = """
+import threading
+import napari
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell import jobs
+from histoprompt._qt.shell.session import session_of
+
+jobs.EXIT_S = 1e6  # as long as a program that never had a window waits
+viewer, begun = napari.Viewer(show={shown}), threading.Event()
+viewer.window.add_dock_widget(PromptDock(viewer), name="Prompt")
+
+def never_ends(task):
+    begun.set()
+    threading.Event().wait()
+
+session_of(viewer).jobs.submit(never_ends, lane="batch", title="Counting")
+begun.wait()
+viewer.close()
+print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_program_that_closes_the_window_in_mid_job_ends(shown):
+    code = _CLOSED_BY_A_PROGRAM.replace("{shown}", str(shown))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["closed"]
+    assert "Traceback" not in done.stderr
+    assert "Fatal" not in done.stderr
+
+
 def test_an_idle_window_closes_unasked(viewer, monkeypatch):
     monkeypatch.setattr(QMessageBox, "question", lambda *_: pytest.fail("it asked"))
     opened(viewer, "Export")

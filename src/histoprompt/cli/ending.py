@@ -18,9 +18,10 @@ from pathlib import Path
 
 from histoprompt import __version__
 from histoprompt.cli.interrupt import cancelled_by_interrupt
+from histoprompt.cli.remedies import told
 from histoprompt.cli.speech import say
 from histoprompt.core import settings
-from histoprompt.core.errors import Cancelled, HistopromptError, SlideTooLargeError
+from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Task
 
 INTERRUPTED = 130
@@ -117,10 +118,8 @@ def fault_of(work: Callable[[], None], task: Task) -> str:
         work()
     except (BrokenPipeError, Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except SlideTooLargeError as error:
-        return f"{' '.join(str(error).split())} (--trust-size)"
     except HistopromptError as error:
-        return " ".join(str(error).split())
+        return told(error)
     except BaseException as error:
         if task.cancelled:  # libraries turn an interrupt into whatever they raise
             raise Cancelled from error

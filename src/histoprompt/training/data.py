@@ -121,7 +121,7 @@ def annotated_in(folder: Path) -> list[Annotated]:
     if not parts:
         raise LabelError(
             f"{folder} holds no training data: it needs images/ beside labels/ or masks/, "
-            "as `histoprompt export` writes them."
+            "as an export of tiles writes them."
         )
     return [item for part in parts for item in annotated_in(part)]
 

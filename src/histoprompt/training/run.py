@@ -74,6 +74,8 @@ class TrainConfig:
         Their microns a pixel where the files do not say.
     real_fields : int
         Fields taken from each.
+    trust_size : bool
+        Whether to read them however much memory their files ask for.
     held_out : str
         Group of `data` kept for choosing the decoding; every fifth image where there is none.
     real_weight, made_weight : float
@@ -101,6 +103,7 @@ class TrainConfig:
     real: tuple[Path, ...] = ()
     real_mpp: float | None = None
     real_fields: int = 40
+    trust_size: bool = False
     held_out: str = "pink"
     real_weight: float = 0.6
     made_weight: float = 1.0

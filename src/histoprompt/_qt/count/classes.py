@@ -9,6 +9,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import HistopromptError, LabelError
@@ -77,7 +78,7 @@ class Classing:
         try:
             self._history = History(work.folder, work.cells)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
         self._colour()
 
     def _colour(self) -> None:
@@ -90,7 +91,7 @@ class Classing:
             try:
                 self._history.amend(met)
             except HistopromptError as error:
-                self.failed.emit(str(error))
+                self.failed.emit(told(error))
         if self.cells.palette != met.palette:
             self.cells = replace(self.cells, palette=met.palette)
 
@@ -164,7 +165,7 @@ class Classing:
         try:
             self._history.change(change(self._history.now))
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._steps.push(title, self._back, self._again, self)
         self._colour()
@@ -194,7 +195,7 @@ class Classing:
             try:
                 return learn(*given, task=task, first=first)
             except LabelError as error:
-                return str(error)
+                return told(error)
 
         self._jobs.submit(
             run,
@@ -270,7 +271,7 @@ class Classing:
                 now = now if word in now.classes else now.with_class(word)
             self._history.change(now)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._named, self._named_by = named, how
         self._classifier, self.thresholds, self.ihc = None, None, None
@@ -323,7 +324,7 @@ class Classing:
         try:
             write_classifier(path, self._classifier)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self.status.emit(f"The classifier is in {path}.")
 

@@ -26,6 +26,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
@@ -209,7 +210,7 @@ class ClassesPanel(Panel):
         layout = QFormLayout(page)
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
-        text = "The same files as those of <tt>histoprompt classify fit</tt> and <tt>count</tt>."
+        text = "Files that the command line writes and reads too."
         layout.addRow(Note(text))
         return page
 
@@ -280,7 +281,7 @@ class ClassesPanel(Panel):
             thresholds = DabThresholds(weak, moderate, strong, graded=graded)
             self._classing.grade(thresholds)
         except HistopromptError as error:
-            self._wrong.setText(str(error))
+            self._wrong.setText(told(error))
             return
         self._wrong.setText("")
 

@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
@@ -178,7 +179,7 @@ class Counting:
         try:
             self.audit = load_audit(work.folder)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
         self.counted.emit()
         self.classes.labelled.emit()
         self.audited.emit()
@@ -244,7 +245,7 @@ class Counting:
         try:
             save_audit(self.work.folder, audit)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self.audit = audit
         self.audited.emit()

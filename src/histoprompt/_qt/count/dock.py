@@ -46,7 +46,7 @@ class CountDock(Dock):
         try:
             self.counting.count(slide, self.region.value(), self._box(slide))
         except HistopromptError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
 
     def show_cells_dock(self) -> None:
         """Open the table of cells below the slide."""

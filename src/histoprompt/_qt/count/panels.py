@@ -161,7 +161,7 @@ class FilesPanel(QWidget):
         form = QFormLayout()
         form.addRow("Folder", row(self.folder, self._browse))
         text = (
-            "Writes what <tt>histoprompt count</tt> writes: labels.tif, cells.csv, cells.parquet, "
+            "Writes labels.tif, cells.csv, cells.parquet, "
             "counts.csv, cells.geojson (QuPath) and report.html, with the classes shown now; and "
             "audit.csv after an audit."
         )

@@ -69,7 +69,7 @@ class ExportDock(Dock):
         try:
             params = self.value()
         except ExportError as error:
-            self._say(str(error))
+            self._say(messages.told(error))
             return
         if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
             self._say("Nothing was written.")

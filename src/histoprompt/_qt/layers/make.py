@@ -84,7 +84,7 @@ def slide_of(layer: Image) -> Slide:
     facts = layer.metadata.get("histoprompt", NONE_GIVEN)
     if facts.get("path"):
         typed = facts.get("mpp") if facts.get("mpp_source") == "typed" else None
-        return open_slide(facts["path"], mpp=typed)
+        return open_slide(facts["path"], mpp=typed, trust_size=bool(facts.get("trusted")))
     levels = list(layer.data) if layer.multiscale else [layer.data]
     return Slide.from_arrays(layer.name, levels, mpp=_mpp_of(layer))
 

@@ -18,6 +18,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.models.table import ModelTable
 from histoprompt._qt.models.weights_panel import WeightsPanel
+from histoprompt._qt.shell.messages import WAYS
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.report import Note
@@ -172,7 +173,8 @@ class ModelsDock(Dock):
         for item in briefly(findings):
             lines.append(f"{_MARKS[item.state]}{item.name}: {item.value}")
             if item.advice:
-                lines.append(f"    {item.advice}")
+                then = "" if item.remedy is None else f" {WAYS[item.remedy]}"
+                lines.append(f"    {item.advice}{then}")
         self._report.setPlainText("\n".join(lines))
         self._report.moveCursor(QTextCursor.MoveOperation.Start)
 

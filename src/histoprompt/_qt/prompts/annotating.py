@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.hand import Unfinished
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
@@ -106,7 +107,7 @@ class Annotating:
                 steps=session.steps,
             )
         except HistopromptError as error:
-            self.reason = str(error)
+            self.reason = told(error)
             session.failed.emit(self.reason)
             return None
 

@@ -22,6 +22,7 @@ from histoprompt._qt.prompts.preview import Preview, Shown
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import Step, UndoStack
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import Change, LabelStore
@@ -243,7 +244,7 @@ class Annotator:
         try:
             ids, change = self.committed.commit(masks, params.rule, info, params.class_name)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return []
         self._put(self._nothing())
         self._show_commit(ids, change, hand)
@@ -430,7 +431,7 @@ class Annotator:
         try:
             ids, change = self.committed.commit(masks, params.rule, info, params.class_name)
         except HistopromptError as error:
-            self._on_left(waiting, str(error))
+            self._on_left(waiting, told(error))
             return
         self._show_commit(ids, change, shown)
 
@@ -575,7 +576,7 @@ class Annotator:
         try:
             edit()
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
 
     def _show(self, found: list[ObjectMasks]) -> None:
         self.preview.show(found)

@@ -16,6 +16,7 @@ from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt._qt.layers.work_area import MAX_EDIT_SCALE
 from histoprompt._qt.prompts.object_colours import ObjectColormap, colormap_of
+from histoprompt._qt.shell.messages import told
 from histoprompt.annotations.edits import Rule, components
 from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core.errors import HistopromptError, LabelStoreError
@@ -278,7 +279,7 @@ class CommittedObjects:
         except HistopromptError as error:
             self.layer.data[where] = before
             self.layer.refresh()
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return True
         if change is None:
             self.layer.data[where] = before

@@ -14,6 +14,7 @@ from histoprompt._qt.layers import work_area
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
@@ -98,7 +99,7 @@ class Nuclei:
         try:
             known_mpp(self._slide)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._draw()
         self.look()

@@ -14,6 +14,7 @@ from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.best_tiles import BestTiles
 from histoprompt._qt.text.calibrate_job import Fitting
@@ -225,7 +226,7 @@ class TextController:
                 else TileLabels(tile_labels_path(self._annotator.slide.key))
             )
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         typed = self._typed(found.search.params, job.card, job.weights)
         self._search = found.search
@@ -335,6 +336,6 @@ class TextController:
         try:
             edit()
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return False
         return True

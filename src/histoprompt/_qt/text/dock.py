@@ -80,7 +80,7 @@ class TextDock(Dock):
         try:
             where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
         except RegionError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
             return
         given = (self.value(), self.models.card, self.models.weights, where)
         self.control.find(*given, count=count)
@@ -168,6 +168,7 @@ class TextDock(Dock):
 
     def _start(self) -> None:
         self._wrong = ""
+        self._revealed: tuple[str, ...] = ()
         self._on_model()
         self.annotating.start()
         self._bind()
@@ -267,10 +268,13 @@ class TextDock(Dock):
         self.calibration.show_answer(marking.yes if marking.active else None)
 
     def _on_counted(self) -> None:
-        self.cells.show_counts(self.control.cells.counts)
+        counts = self.control.cells.counts
+        self.cells.show_counts(counts)
         self._show_cuts()
-        if self.control.cells.counts is not None:
+        names = () if counts is None else counts.names
+        if names and names != self._revealed:
             QTimer.singleShot(0, self._reveal_counts)
+        self._revealed = names
 
     def _reveal_counts(self) -> None:
         """Scroll to the table, once it is laid out."""

@@ -88,17 +88,33 @@ class RegionCellsPanel(QWidget):
         colours, without = cell_colours(classes, palette), "all"
         if len(classes) > 1:
             without = "no class"
-        self._table.setRowCount(len(rows))
-        for i, (region, name, count, density) in enumerate(rows):
-            self._table.setItem(i, 0, QTableWidgetItem(region))
-            self._table.setItem(i, 1, class_item(name or without, colours[name]))
-            self._table.setItem(i, 2, _number_item(f"{count:,}"))
-            known = not math.isnan(density)
-            self._table.setItem(i, 3, _number_item(f"{density:,.0f}" if known else ""))
-        self._table.fit()
+        said = [
+            (
+                region,
+                class_item(name or without, colours[name]),
+                f"{count:,}",
+                "" if math.isnan(density) else f"{density:,.0f}",
+            )
+            for region, name, count, density in rows
+        ]
+        self._fill(said)
         for widget in (self._table, self._note, self._review):
             widget.setVisible(counts is not None)
         self._name.setEnabled(counts is not None)
+
+    def _fill(self, rows: list[tuple[str, QTableWidgetItem, str, str]]) -> None:
+        """Say what changed; a table that is laid out anew takes the time of a whole answer."""
+        anew = len(rows) != self._table.rowCount()
+        self._table.setRowCount(len(rows))
+        for i, (region, name, count, density) in enumerate(rows):
+            cells = (QTableWidgetItem(region), name, _number_item(count), _number_item(density))
+            for column, cell in enumerate(cells):
+                there = self._table.item(i, column)
+                if there is None or any(there.data(r) != cell.data(r) for r in _SAID):
+                    self._table.setItem(i, column, cell)
+                    anew |= column < 2
+        if anew:
+            self._table.fit()
 
     def show_cuts(self, cuts: Mapping[str, float], outdated: Sequence[str]) -> None:
         """Show at which thresholds regions were cut, and which texts have others by now."""
@@ -141,6 +157,9 @@ class RegionCellsPanel(QWidget):
         self._count.clicked.connect(self.counting)
         self._name.clicked.connect(self.naming)
         self._review.clicked.connect(self.reviewing)
+
+
+_SAID = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.DecorationRole)
 
 
 def _number_item(text: str) -> QTableWidgetItem:

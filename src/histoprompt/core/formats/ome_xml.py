@@ -109,8 +109,7 @@ def _check_planes(path: Path, planes: int, limits: Limits) -> None:
     if planes > limits.directories:
         raise SlideTooLargeError(
             f"{path.name}: its OME metadata count {planes:.6g} planes; more than "
-            f"{limits.directories:,.0f} are not believed. Copy or download it again, or say that "
-            "you trust its size."
+            f"{limits.directories:,.0f} are not believed. Copy or download it again."
         )
 
 

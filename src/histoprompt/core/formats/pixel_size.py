@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MISSING = "no pixel size: pass --mpp (microns a pixel) where a step needs it"
+MISSING = "no pixel size: a step that needs it has to be told the microns per pixel"
 
 # What a light microscope can give: a 100x lens with four-fold relay has 0.016 um a pixel, a
 # photograph of a whole slide 50.

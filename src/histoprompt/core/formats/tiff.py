@@ -189,8 +189,7 @@ def _plane(path: Path, level: TiffPageSeries, limits: Limits) -> _Plane:
         raise SlideError(
             f"{path.name} is compressed with {_compression(key)}, which cannot be read "
             f"({reason_of(error)}). Convert it to a TIFF with JPEG, JPEG 2000, LZW or Deflate "
-            f"tiles, for example with `vips tiffsave {path.name} slide.tif --tile --pyramid "
-            "--compression jpeg`."
+            "tiles and a pyramid, for example with libvips."
         ) from error
     h, w, channels = tiles.shape
     whole = h * w * channels * tiles.dtype.itemsize

@@ -98,8 +98,7 @@ def _check(path: Path, limits: Limits, pages: int, cost: float) -> None:
         raise SlideTooLargeError(
             f"{path.name} is damaged or no slide: its first {pages:,} pages list {cost:,.0f} "
             f"numbers; the limits are {limits.directories:,.0f} pages and "
-            f"{limits.table_values:,.0f} numbers. Copy or download it again, or say that you "
-            "trust its size."
+            f"{limits.table_values:,.0f} numbers. Copy or download it again."
         )
 
 

@@ -244,8 +244,7 @@ def known_mpp(slide: Slide) -> float:
     """
     if slide.mpp is None:
         raise MissingMppError(
-            f"{slide.name} does not state its pixel size, and cells are found at a known scale. "
-            "Type it in the Prompt dock, or give --mpp 0.25 or what is true."
+            f"{slide.name} does not state its pixel size, and cells are found at a known scale."
         )
     return slide.mpp
 

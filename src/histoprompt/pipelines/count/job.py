@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histoprompt.core.errors import ModelError
+from histoprompt.core.errors import ModelError, Remedy
 from histoprompt.core.provenance import ModelUse
 from histoprompt.core.stain.ihc import DabClassifier
 from histoprompt.models import registry, weights
@@ -97,8 +97,8 @@ def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
 def _check(usable: bool, card: ModelCard) -> None:
     if not usable:
         raise ModelError(
-            f"{card.id} does not find cells; `histoprompt models list` shows which models have "
-            "the role cells or prompt."
+            f"{card.id} does not find cells: that needs a model of the role cells or prompt.",
+            remedy=Remedy.MODELS,
         )
 
 

@@ -165,7 +165,10 @@ def embed_queries(
     wanted, contrasts = _queries(params)
     templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
     with job.manager.lease(job.card, task, job.weights) as model:
-        rows = [_vector(model, q, templates, model_key, cache) for q in (*wanted, *contrasts)]
+        rows = []
+        for query in (*wanted, *contrasts):
+            task.repeat()  # a text in all its templates takes a second
+            rows.append(_vector(model, query, templates, model_key, cache))
         scale = float(model.logit_scale) / params.temperature
     rivals = tuple(query.name for query in contrasts)
     names = tuple(query.name for query in wanted)
