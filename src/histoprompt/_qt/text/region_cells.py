@@ -15,7 +15,6 @@ from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import many
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
-from histoprompt._qt.text.search import SearchResult
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.models import registry
@@ -24,10 +23,9 @@ from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
-from histoprompt.pipelines.regions.steps import RegionCountParams, count_found, count_in, tell_apart
+from histoprompt.pipelines.regions.steps import RegionCountParams, count_in, tell_apart
 from histoprompt.pipelines.text.session import ScoreSession
 
-_GATHERING = "Gathering what was counted"
 _REVIEW = "Correct them with Review cells: classes are learnt from that."
 
 
@@ -98,6 +96,7 @@ class RegionCells:
             now.text,
             title="Counting cells",
             done=partial(self._on_counted, now),
+            stopped=partial(self._on_counted, now),
         )
 
     def tell_apart(self, words: tuple[str, ...], templates: str) -> None:
@@ -135,20 +134,6 @@ class RegionCells:
             self._on_classified()
         self._batch.status.emit(self._summary(found))
 
-    def gather(self, found: SearchResult) -> None:
-        """Show what a chain counted before it was cancelled."""
-        assert self._annotator is not None  # letting it go ends the chain
-        assert found.search.wish is not None
-        self._batch.run(
-            partial(count_found, found.search.wish, only_done=True),
-            self._annotator.slide,
-            found.scores,
-            found.seen,
-            found.search.job,
-            title=_GATHERING,
-            done=partial(self._on_gathered, found.search.job.card.title),
-        )
-
     def outlined(self) -> None:
         """The layer of the Count dock shows the cells: once is enough."""
         if self._layers is not None:
@@ -174,13 +159,6 @@ class RegionCells:
     def _on_counted(self, now: Current, found: tuple[RegionCountResult, ScoreMap]) -> None:
         chained, scores = found
         self.take(chained, scores, (now.text,), now.job.card.title)
-
-    def _on_gathered(self, scorer: str, found: tuple[RegionCountResult, ScoreMap]) -> None:
-        chained, scores = found
-        if chained.work.progress.done:
-            self.take(chained, scores, scores.texts, scorer)
-        else:
-            self._batch.status.emit("Cancelled before any cell was counted; the regions stay.")
 
     def _on_named(self, source: KeptCount, scorer: str, counts: RegionCounts) -> None:
         if source is not self._counting.work:

@@ -84,7 +84,6 @@ def count_found(
     job: ScoreJob,
     *,
     task: Task,
-    only_done: bool = False,
 ) -> tuple[RegionCountResult, ScoreMap]:
     """From scores to counts as `histoprompt score --count` does it; raises as `count_regions`.
 
@@ -96,8 +95,6 @@ def count_found(
         From `score.score`.
     job : ScoreJob
     task : Task
-    only_done : bool
-        As for `count_regions`.
 
     Returns
     -------
@@ -117,7 +114,6 @@ def count_found(
         task,
         texts=wish.texts,
         counted=wish.counted,
-        only_done=only_done,
     )
     return chained, found.scores
 
