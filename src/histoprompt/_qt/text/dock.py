@@ -23,7 +23,7 @@ from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import Note, Report
+from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import RegionError
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
@@ -103,7 +103,7 @@ class TextDock(Dock):
             column.addWidget(widget)
         column.addWidget(self._results)
         column.addStretch(1)
-        self.report = Report(HINT, "Tiles and cells that were seen so far are kept")
+        self.report = WorkStrip(HINT, "Tiles and cells that were seen so far are kept")
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         self.foot.addWidget(self.report)
