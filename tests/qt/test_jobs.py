@@ -314,8 +314,8 @@ def test_a_partial_result_that_was_superseded_or_failed_is_not_heard(jobs, told,
         raise SlideError("The disk is full.")
 
     first = jobs.submit(deaf, key="same", on_partial=heard.append)
-    second = jobs.submit(fails, key="same", on_partial=heard.append)
     until(lambda: first.state == "running")
+    second = jobs.submit(fails, key="same", on_partial=heard.append)
     gate.set()
     until(lambda: second.state == "failed")
     assert first.state in ("partial", "cancelled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -31,10 +31,10 @@ _REVIEW = "Correct them with Review cells: classes are learnt from that."
 
 @dataclass(frozen=True)
 class Wanted:
-    """What finds cells, and the words that tell them apart; no words for cells of one kind."""
+    """What finds cells, and the texts that tell them apart; no text for cells of one kind."""
 
     choice: CountChoice
-    words: tuple[str, ...] = ()
+    texts: CellTexts = field(default_factory=CellTexts)
 
 
 class RegionCells:
@@ -80,7 +80,7 @@ class RegionCells:
         self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]
     ) -> RegionCountParams:
         """What is asked of the chain from words to counts, beside the count there is."""
-        texts = CellTexts(wanted.words, templates)
+        texts = replace(wanted.texts, templates=templates)
         return RegionCountParams(wanted.choice, texts, thresholds, self._counting.work)
 
     def count(self, choice: CountChoice) -> None:
@@ -99,12 +99,12 @@ class RegionCells:
             stopped=partial(self._on_counted, now),
         )
 
-    def tell_apart(self, words: tuple[str, ...], templates: str) -> None:
-        """Give the counted cells the word that fits each best."""
+    def tell_apart(self, texts: CellTexts) -> None:
+        """Give the counted cells the text that fits each best."""
         now, annotator, source = self._current(), self._annotator, self._source
         if now is None or annotator is None or self.counts is None or source is None:
             return
-        given = (annotator.slide, self.counts, CellTexts(words, templates), now.job)
+        given = (annotator.slide, self.counts, texts, now.job)
         done = partial(self._on_named, source, now.job.card.title)
         self._batch.run(tell_apart, *given, title="Naming cells", done=done)
 
