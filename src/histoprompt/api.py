@@ -257,7 +257,9 @@ def score(
     """
     asked = replace(params or ScoreParams(), texts=tuple(texts), contrasts=tuple(contrasts))
     job = ScoreJob(ModelManager(device=device), registry.card(model), weights)
-    scores, seen = score_tiles(slide, asked, job, task or Task(), region=region)
+    task = task or Task()
+    scores, seen = score_tiles(slide, asked, job, task, region=region)
+    task.repeat()  # of a cancelled search there is no result
     return finish(scores, seen, marks=marks, thresholds=thresholds)
 
 

@@ -22,7 +22,7 @@ from histoprompt.models import registry
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.embedding_store import TileVectors
 from histoprompt.pipelines.text.queries import TextCache
-from histoprompt.pipelines.text.score import ask, manual, score, score_seen
+from histoprompt.pipelines.text.score import ask, manual, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams, embed_queries
 from histoprompt.pipelines.text.tiles import (
     ScoreJob,
@@ -120,9 +120,8 @@ def test_a_cancelled_run_goes_on_where_it_stopped(slide, job, model):
                 raise Cancelled
             super().step(done, total, text)
 
-    with pytest.raises(Cancelled):
-        score(slide, PURPLE, job, Stops())
-    assert model.seen == 16
+    part, _ = score(slide, PURPLE, job, Stops())
+    assert model.seen == 16 == len(part)
     scores, _ = score(slide, PURPLE, job, Task())
     assert model.seen == len(scores)
 
@@ -172,14 +171,28 @@ def test_maps_are_not_shown_more_often_than_is_seen(slide, job):
     assert len(grown[-1]) > len(grown[0]) == 1
 
 
-def test_what_was_seen_before_answers_alone(slide, job, model):
-    assert score_seen(slide, PURPLE, job, Task()) is None
+class StopsLooking(Task):
+    """Cancelled when tiles are to be looked at."""
+
+    def step(self, done: int, total: int, text: str = "", unit: str = "") -> None:
+        if text.startswith("Looking at"):
+            self.cancel()
+        super().step(done, total, text, unit)
+
+
+def test_what_was_seen_before_a_cancel_answers_alone(slide, job, model):
+    with pytest.raises(Cancelled):
+        score(slide, PURPLE, job, StopsLooking())
+    assert model.seen == 0
     part, _ = score(slide, PURPLE, job, Task(), region=Box(100, 0, 200, 100))
-    scores, seen = score_seen(slide, PURPLE, job, Task())
-    assert model.seen == len(part) == len(scores) == len(seen.vectors[0])
-    assert np.array_equal(scores.scores, part.scores)
-    two = replace(PURPLE, scales=(1.0, 2.0))
-    assert score_seen(slide, two, job, Task()) is None
+    seen_by_model = model.seen
+    scores, seen = score(slide, PURPLE, job, StopsLooking())
+    assert len(scores) == len(seen.vectors[0]) < len(plan_tiles(slide, CARD))
+    assert model.seen == len(scores) >= seen_by_model == len(part), "nothing is looked at twice"
+    kept = [scores.index_at(*part.box(i).centre) for i in range(len(part))]
+    assert np.array_equal(scores.scores[kept], part.scores)
+    with pytest.raises(Cancelled):
+        score(slide, replace(PURPLE, scales=(1.0, 2.0)), job, StopsLooking())
 
 
 def test_a_model_that_fails_loses_nothing(slide, job, model):

@@ -13,7 +13,7 @@ import shapely
 from five_discs import CARD as SEGMENTER
 from five_discs import DarkThings
 from histoprompt.core import settings
-from histoprompt.core.errors import Cancelled, PromptError, RegionError
+from histoprompt.core.errors import PromptError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
@@ -144,9 +144,7 @@ class StopAt(Task):
 def test_a_cancelled_chain_keeps_what_was_counted(slide, job):
     regions = [Region(n, shapely.box(0, r, 384, r + 64)) for n, r in (("a", 128), ("b", 192))]
     ask = partial(count_regions, slide, regions, replace(CHOICE, tile=64), job)
-    with pytest.raises(Cancelled):
-        ask(StopAt("Counting"))
-    part = ask(Task(), only_done=True)
+    part = ask(StopAt("Counting"))
     assert not part.work.complete
     assert 0 < len(part.work.progress.done) < part.work.progress.total
     done = sum(box.area for box in part.work.progress.done) * 0.25 / 1e6
@@ -160,9 +158,7 @@ def test_a_cancelled_chain_keeps_what_was_counted(slide, job):
 
 def test_waiting_tiles_of_regions_are_those_that_meet_one(slide, job):
     corners = [Region(n, shapely.box(c, c, c + 60, c + 60)) for n, c in (("a", 0), ("b", 300))]
-    with pytest.raises(Cancelled):
-        count_regions(slide, corners, replace(CHOICE, tile=64), job, StopAt("Counting"))
-    part = count_regions(slide, corners, replace(CHOICE, tile=64), job, Task(), only_done=True)
+    part = count_regions(slide, corners, replace(CHOICE, tile=64), job, StopAt("Counting"))
     frame = part.work.ground.tissue.frame
     rows, cols = np.nonzero(waiting(part.work))
     at = frame.to_slide(np.stack([rows, cols], axis=1))

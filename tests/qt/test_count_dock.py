@@ -327,7 +327,7 @@ def test_dab_needs_no_labels(counted):
     counted.classes._grade.click()
     assert counted.counting.cells.classes == ("negative", "positive")
     assert "H-score" in counted.classes._score.text()
-    counted.classes._limits[0].setValue(0.9)
+    counted.classes.limits.row("weak").setValue(0.9)
     assert "grow" in counted.classes._wrong.text()
 
 

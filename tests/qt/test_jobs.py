@@ -18,7 +18,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QObject, QThread
 from qtpy.QtWidgets import QWidget
 
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt.core.errors import HistopromptError, SlideError
+from histoprompt.core.errors import Cancelled, HistopromptError, SlideError
 from waiting import until
 
 # Seconds that no job here needs to notice that it shall stop.
@@ -263,6 +263,68 @@ def test_the_result_of_a_job_that_did_not_notice_is_dropped(jobs, qtbot, gate):
     assert heard == ["cancel"]
     job.cancel()  # again, after the end: nothing happens
     assert job.state == "cancelled"
+
+
+def test_a_cancelled_job_hands_over_what_it_had(jobs, qtbot, gate):
+    heard, threads = [], []
+
+    def counting(task):
+        got = []
+        try:
+            while not gate.wait(0.005):
+                got.append(len(got))
+                task.step(len(got), 0)
+        except Cancelled:
+            return got
+        return "all"
+
+    def partial_result(result):
+        threads.append(in_gui_thread())
+        heard.append(result)
+
+    handlers = {"on_done": heard.append, "on_cancel": lambda: heard.append("cancel")}
+    job = jobs.submit(counting, on_partial=partial_result, **handlers)
+    until(lambda: job.state == "running")
+    job.cancel()
+    settle(qtbot, job)
+    assert job.state == "partial"
+    assert heard == [list(range(len(heard[0])))]
+    assert threads == [True]
+    # who returns nothing is cancelled, and so is who was cancelled before it began
+    heard.clear()
+    stopped = jobs.submit(wait_at, gate, on_partial=partial_result, **handlers)
+    queued = jobs.submit(work, 1, on_partial=partial_result, **handlers)
+    queued.cancel()
+    stopped.cancel()
+    settle(qtbot, stopped)
+    settle(qtbot, queued)
+    assert heard == ["cancel", "cancel"]
+    assert stopped.state == queued.state == "cancelled"
+
+
+def test_a_partial_result_that_was_superseded_or_failed_is_not_heard(jobs, told, qtbot, gate):
+    heard = []
+
+    def deaf(task):
+        gate.wait()
+        return "late"
+
+    def fails(task):
+        gate.wait()
+        raise SlideError("The disk is full.")
+
+    first = jobs.submit(deaf, key="same", on_partial=heard.append)
+    until(lambda: first.state == "running")
+    second = jobs.submit(fails, key="same", on_partial=heard.append)
+    gate.set()
+    until(lambda: second.state == "failed")
+    assert first.state in ("partial", "cancelled")
+    third = jobs.submit(fails, on_partial=heard.append)
+    third.cancel()
+    settle(qtbot, third)
+    assert heard == []
+    assert third.state == "cancelled"
+    assert told == ["The disk is full."]
 
 
 def test_cancel_all(jobs, qtbot, gate):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from histoprompt._qt.shell.pace import Pace, spoken
-from histoprompt._qt.widgets.report import Report
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.task import Progress
 
 
@@ -36,7 +36,7 @@ def test_a_time_in_words(seconds, text):
 
 
 def test_cancel_is_there_from_the_start_and_says_that_it_was_heard(qtbot):
-    report, heard = Report("Press Count."), []
+    report, heard = WorkStrip("Press Count."), []
     qtbot.addWidget(report)
     report.cancelling.connect(lambda: heard.append(1))
     report.show()

@@ -115,6 +115,7 @@ def _score_slide(
 ) -> ScoredSlide:
     region = None if args.region is None else region_of(args.region, slide)
     scores, seen = score(slide, params, job, args.task, region=region)
+    args.task.repeat()  # files tell of all tiles or are not written
     marks = None if args.marks is None else read_marks(args.marks, scores)
     typed = {} if args.threshold is None else dict.fromkeys(scores.texts, args.threshold)
     return finish(scores, seen, marks=marks, thresholds=typed, least_tiles=args.least_tiles)
@@ -126,6 +127,7 @@ def _count(
     texts = read_parameters(CellTexts, args, texts=tuple(args.cell_text), templates=args.templates)
     choice = CountChoice(segmenter=args.segmenter, device=args.device)
     chained = count_regions(slide, named(found.regions), choice, job, args.task, texts=texts)
+    args.task.repeat()  # what is counted is kept to go on with
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
         tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} per mm2")

@@ -5,6 +5,7 @@ It knows jobs and pipelines, no widget and no layer.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,14 @@ class Counting:
 
     def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
         """Count a region (the whole slide if None), or go on with it, in the background."""
-        self._start(slide, choice, box, only_done=False)
+
+        def run(task: Task) -> KeptCount:
+            return count_work.open_or_run(slide, choice, self._manager, box, task=task)
+
+        def cancelled() -> None:
+            self._on_error("Cancelled before any cell was counted.")
+
+        self._submit(run, "The count", self._on_counted, cancelled, partial=self._on_counted)
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
@@ -132,30 +140,19 @@ class Counting:
         self._take(None)
         self.counted.emit()
 
-    def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
-        def run(task: Task) -> KeptCount:
-            return count_work.open_or_run(
-                slide, choice, self._manager, box, task=task, only_done=only_done
-            )
-
-        def stopped() -> None:
-            # what was counted is gathered, however often somebody presses Cancel
-            self._start(slide, choice, box, only_done=True)
-
-        self._submit(run, "The count", self._on_counted, stopped)
-
     def _submit(
         self,
         run: Callable[..., Any],
         title: str,
         done: Callable[..., None],
         cancelled: Callable[[], None],
+        partial: Callable[..., None] | None = None,
     ) -> None:
-        def ended() -> None:
+        def ended(then: Callable[..., None], *what: object) -> None:
             if self._job is None:  # let go
                 self.busy.emit(False)
             else:
-                cancelled()
+                then(*what)
 
         self.busy.emit(True)
         self._job = self._jobs.submit(
@@ -165,7 +162,8 @@ class Counting:
             title=title,
             on_done=done,
             on_error=self._on_error,
-            on_cancel=ended,
+            on_cancel=functools.partial(ended, cancelled),
+            on_partial=None if partial is None else functools.partial(ended, partial),
             on_progress=self.progress.emit,
         )
 

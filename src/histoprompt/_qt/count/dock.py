@@ -21,7 +21,7 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CELLS, bind_keys
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Report
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
@@ -73,7 +73,7 @@ class CountDock(Dock):
             self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
-        self.report = Report(HINT, "What is counted so far is kept")
+        self.report = WorkStrip(HINT, "What is counted so far is kept")
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         layout = QVBoxLayout(self.content)

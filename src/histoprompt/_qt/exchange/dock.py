@@ -22,7 +22,7 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Note, Report
+from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
 from histoprompt.pipelines.exchange.from_store import export_store
@@ -36,7 +36,7 @@ _OUTLINED = {"simplify"}
 class ExportDock(Dock):
     """Choose a format and a folder, and write what was committed."""
 
-    report: Report
+    report: WorkStrip
     _go: QPushButton
     _job: Job | None
 
@@ -99,7 +99,7 @@ class ExportDock(Dock):
         self.annotating = self.session.part(Annotating)
         layout = QVBoxLayout(self.content)
         self.images, self._source = ImagePanel(self, pixel_size=False), Note()
-        self.report = Report(tip="Nothing is written then")
+        self.report = WorkStrip(tip="Nothing is written then")
         self._status, self._busy, self._cancel = (
             self.report.status,
             self.report.busy,

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -23,10 +22,9 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.models.licence_dialog import LicenceDialog
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.messages import told
-from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.task import Progress, Task
+from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.weights import licence, locate, trust, verify_all
@@ -63,7 +61,7 @@ class WeightsPanel(QWidget):
         self._verify.clicked.connect(self._on_verify)
         self._remove.clicked.connect(self._on_remove)
         self._trust.clicked.connect(self._on_trust)
-        self._cancel.clicked.connect(self._on_cancel)
+        self.report.cancelling.connect(self._on_cancel)
 
     def show_card(self, card: ModelCard) -> None:
         """Be about this model from now on; work on another one goes on."""
@@ -91,17 +89,18 @@ class WeightsPanel(QWidget):
         self._trust = QPushButton("Trust...", toolTip="Allow weights that are a program to run")
         for button in (self._install, self._import, self._verify, self._remove, self._trust):
             buttons.addWidget(button)
-        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        self._note = Note()
+        self.report = WorkStrip(tip="What was fetched so far is kept")
+        self._note, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
         self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._note.setVisible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
-        layout.addWidget(self._busy)
-        layout.addWidget(self._note)
+        layout.addWidget(self.report)
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -162,8 +161,6 @@ class WeightsPanel(QWidget):
 
     def _on_cancel(self) -> None:
         if self._job is not None:
-            self._cancel.setEnabled(False)
-            self._say("Cancelling ...")
             self._job.cancel()
 
     # -- asking ------------------------------------------------------------------------------
@@ -201,9 +198,8 @@ class WeightsPanel(QWidget):
 
     def _submit(self, title: str, work: Work) -> None:
         self._say("")
-        self._busy.setVisible(True)
-        self._cancel.setEnabled(True)
-        self._bar.setMaximum(0)
+        self.report.set_busy(True)
+        self._note.setVisible(True)
         self._job = self._jobs.submit(
             partial(_run, work),
             lane="files",
@@ -211,28 +207,22 @@ class WeightsPanel(QWidget):
             on_done=self._on_done,
             on_error=self._on_done,
             on_cancel=self._on_cancelled,
-            on_progress=self._on_progress,
+            on_progress=self.report.show_progress,
         )
         self.show_card(self._card)
 
     def _on_done(self, text: str) -> None:
         self._job = None
-        self._busy.setVisible(False)
+        self.report.set_busy(False)
         self._say(text)
         self.changed.emit()
 
     def _on_cancelled(self) -> None:
         self._on_done("Cancelled. What was fetched so far is kept: Install goes on from there.")
 
-    def _on_progress(self, progress: Progress) -> None:
-        self._bar.setMaximum(progress.total)
-        self._bar.setValue(progress.done)
-        self._bar.setFormat("%v of %m")
-        self._say(progress.text)
-
     def _say(self, text: str) -> None:
         # A whole hash is one word that cannot be broken and would widen the dock.
-        self._note.setText(_HASH.sub(r"\1…", text))
+        self.report.say(_HASH.sub(r"\1…", text))
         self._note.setToolTip(text)
         self._note.setVisible(bool(text))
 

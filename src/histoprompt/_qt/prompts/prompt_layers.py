@@ -23,7 +23,6 @@ from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 # Least time between two looks at what is being drawn, milliseconds.
 LOOK_MS = 80
 _DRAWING = ("add_rectangle", "add_ellipse", "paint", "erase")
-TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
 
 
 @dataclass(frozen=True, eq=False)

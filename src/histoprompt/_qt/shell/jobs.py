@@ -32,7 +32,7 @@ from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.models.devices import MIB, is_out_of_memory
 
-Outcome = Literal["done", "error", "cancel"]
+Outcome = Literal["done", "error", "cancel", "partial"]
 
 __all__ = ["Job", "Jobs", "warm", "warm_soon"]
 
@@ -46,7 +46,12 @@ SWITCH_S = 0.001
 # Longest wait for a running job when the window is closed, and when a process without one ends,
 # seconds.
 CLOSE_S, EXIT_S = 1.5, 60.0
-_FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
+_FINAL: dict[Outcome, State] = {
+    "done": "done",
+    "error": "failed",
+    "cancel": "cancelled",
+    "partial": "partial",
+}
 
 _PACKAGES = (
     "scipy.ndimage",
@@ -139,6 +144,7 @@ class Jobs(QObject):
         on_done: Handler | None = None,
         on_error: Handler | None = None,
         on_cancel: Handler | None = None,
+        on_partial: Handler | None = None,
         on_progress: Handler | None = None,
         abandon: bool = False,
     ) -> Job:
@@ -146,8 +152,8 @@ class Jobs(QObject):
 
         Handlers run on the GUI thread. A bound method is held weakly and is skipped once its
         owner is gone, be it a Python object or a Qt one; other callables are kept until the job
-        ends. Exactly one of `on_done`, `on_error` and `on_cancel` is called, unless a newer job
-        took this one's place or `shutdown` was called: then none is.
+        ends. Exactly one of `on_done`, `on_error`, `on_cancel` and `on_partial` is called, unless a
+        newer job took this one's place or `shutdown` was called: then none is.
 
         Parameters
         ----------
@@ -167,6 +173,9 @@ class Jobs(QObject):
             Given the text, after it was shown to the user.
         on_cancel : callable
             Given nothing.
+        on_partial : callable
+            Given what the function returned after a cancel: all it had. Without this handler such
+            a result is dropped, and `on_cancel` is called.
         on_progress : callable
             Given a `Progress`, at most twenty times a second; the newest always arrives while
             the job runs.
@@ -178,6 +187,7 @@ class Jobs(QObject):
             "done": on_done,
             "error": on_error,
             "cancel": on_cancel,
+            "partial": on_partial,
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
@@ -301,7 +311,7 @@ class Jobs(QObject):
                 return
             self._active.remove(job)
         if job._task.cancelled:
-            outcome = "cancel"
+            outcome = "partial" if outcome == "done" and "partial" in job._handlers else "cancel"
         handler = None if job._superseded else job._handlers.get(outcome)
         job._end(_FINAL[outcome])
         if outcome == "error":

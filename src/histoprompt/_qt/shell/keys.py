@@ -52,13 +52,13 @@ class Gesture:
     does : str
         For people.
     act : str
-        The function that serves it.
+        What a key does, for `bind_keys`; gestures of the mouse are served by their layers.
     """
 
     input: str
     group: str
     does: str
-    act: str
+    act: str = ""
 
     @property
     def is_key(self) -> bool:
@@ -90,33 +90,31 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-Shift-Z", PROMPTS, "do again what was taken back", "redo"),
     Gesture("T", CLICKS, "switch between inside and outside", "toggle"),
     Gesture("T", SCRIBBLES, "switch between inside and outside", "toggle"),
-    Gesture("click", CLICKS, "a click inside or outside the object, as the tool says", "_on_press"),
-    Gesture("Control-click", CLICKS, "a click outside the object, once", "_on_press"),
-    Gesture("right-click", CLICKS, "the opposite of what the tool says, once", "_on_press"),
-    Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says", "choose"),
-    Gesture("drag", BOXES, "a box around the object", "choose"),
-    Gesture("Control-click", COMMITTED, "delete the object", "click"),
-    Gesture("Alt-click", COMMITTED, "pick an object; the next one is merged with it", "click"),
-    Gesture(
-        "Shift-click", COMMITTED, "choose the object that painting extends; beside: none", "click"
-    ),
-    Gesture("click", COMMITTED, "merge or delete, while that button of the dock is down", "click"),
-    Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it", "_on_press"),
-    Gesture("Control-click", MARKED, "mark the tile no, once", "_on_press"),
-    Gesture("right-click", MARKED, "mark the opposite of what the dock says, once", "_on_press"),
+    Gesture("click", CLICKS, "a click inside or outside the object, as the tool says"),
+    Gesture("Control-click", CLICKS, "a click outside the object, once"),
+    Gesture("right-click", CLICKS, "the opposite of what the tool says, once"),
+    Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says"),
+    Gesture("drag", BOXES, "a box around the object"),
+    Gesture("Control-click", COMMITTED, "delete the object"),
+    Gesture("Alt-click", COMMITTED, "pick an object; the next one is merged with it"),
+    Gesture("Shift-click", COMMITTED, "choose the object that painting extends; beside: none"),
+    Gesture("click", COMMITTED, "merge or delete, while that button of the dock is down"),
+    Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it"),
+    Gesture("Control-click", MARKED, "mark the tile no, once"),
+    Gesture("right-click", MARKED, "mark the opposite of what the dock says, once"),
     Gesture("Y", MARKED, "the tile under the pointer belongs to the text", "mark_yes"),
     Gesture("N", MARKED, "the tile under the pointer does not", "mark_no"),
     Gesture("T", MARKED, "switch what a click says, yes or no", "toggle"),
     Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
-    Gesture("click", CELLS, "choose the cell, and its row in the table", "_dragged"),
-    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked", "_dragged"),
+    Gesture("click", CELLS, "choose the cell, and its row in the table"),
+    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked"),
     Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", ACCEPT),
     Gesture(REJECT.upper(), CELLS, "it is not", REJECT),
     Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", UNSURE_KEY),
     Gesture("Control-Z", CELLS, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
-    Gesture("click", AUDIT, "say what is there in the field of an audit", "_on_data"),
+    Gesture("click", AUDIT, "say what is there in the field of an audit"),
     Gesture("Control-Z", AUDIT, "take the last point away", "undo"),
 )
 

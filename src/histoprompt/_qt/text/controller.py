@@ -93,7 +93,6 @@ class TextController:
         self.search.refused.connect(self._on_refused)
         self.search.counted.connect(self._on_chained)
         self.cells = RegionCells(self.batch, self._current, self.counting)
-        self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
         self.marking = TileMarking(session.viewer, session.modes, self.mark_at, session.steps)
         self.best = BestTiles(session.jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -18,11 +19,13 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import RegionCounts
 
 DEFAULT_SEGMENTER = registry.DEFAULT_CELLS
@@ -50,6 +53,7 @@ class RegionCellsPanel(QWidget):
         self.choose(DEFAULT_SEGMENTER)
         self._words = QLineEdit(placeholderText="words, such as tumour, lymphocyte")
         self._words.setToolTip("Words that tell the cells apart, with commas; none counts them all")
+        self._how = ParameterForm(CellTexts())
         self._all = QPushButton("Find regions and count cells")
         self._all.setToolTip(
             "Look at the tiles, cut regions of all texts at their thresholds, count the cells in "
@@ -69,7 +73,8 @@ class RegionCellsPanel(QWidget):
         """What the rows say."""
         words = [word.strip() for word in self._words.text().split(",")]
         card = self._cards[self._segmenter.currentIndex()]
-        return Wanted(CountChoice(segmenter=card.id), tuple(word for word in words if word))
+        texts = replace(self._how.value(), texts=tuple(word for word in words if word))
+        return Wanted(CountChoice(segmenter=card.id), texts)
 
     def choose(self, model_id: str) -> None:
         """Choose the model that finds cells."""
@@ -137,6 +142,7 @@ class RegionCellsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
+        layout.addWidget(self._how)
         layout.addWidget(self._all)
         layout.addWidget(self._note)
         layout.addWidget(self._table)

@@ -86,7 +86,6 @@ def open_or_run(
     *,
     regions: Sequence[Region] = (),
     task: Task,
-    only_done: bool = False,
 ) -> KeptCount:
     """Count a region, or go on with it, and keep it.
 
@@ -102,8 +101,7 @@ def open_or_run(
     regions : sequence of Region
         Drawn or scored ones, in place of `box`; tiles that meet none are not read.
     task : Task
-    only_done : bool
-        Take what was counted before and count nothing.
+        When it is cancelled while cells are counted, those counted so far are returned.
 
     Raises
     ------
@@ -115,18 +113,14 @@ def open_or_run(
     folder = work_folder(slide, job, box, regions)
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)
-    counting = task
-    if only_done:
-        counting = Task()
-        counting.cancel()
-    progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
         notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
-        # what was counted before a cancel is made ready all the same
-        levels = label_pyramid(progress.store, Task() if task.cancelled else task)
+        # what was counted is made ready in any case, however often somebody cancels
+        levels = label_pyramid(progress.store, Task(task.report))
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
     return KeptCount(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))

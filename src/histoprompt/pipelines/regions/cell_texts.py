@@ -62,7 +62,11 @@ class CellTexts:
     way: Annotated[
         Way,
         Parameter(
-            "Cells seen as", "A picture of each cell, or its part of a tile.", option="cells-as"
+            "Cells seen as",
+            "A picture of each cell, or its part of a tile.",
+            offers=(("pictures of their own", "crop"), ("parts of a tile", "tokens")),
+            advanced=True,
+            option="cells-as",
         ),
     ] = "crop"
     margin: Annotated[

@@ -85,7 +85,6 @@ def count_found(
     job: ScoreJob,
     *,
     task: Task,
-    only_done: bool = False,
 ) -> tuple[RegionCountResult, ScoreMap]:
     """From scores to counts as `histoprompt score --count` does it; raises as `count_regions`.
 
@@ -97,8 +96,6 @@ def count_found(
         From `score.score`.
     job : ScoreJob
     task : Task
-    only_done : bool
-        As for `count_regions`.
 
     Returns
     -------
@@ -118,7 +115,6 @@ def count_found(
         task,
         texts=wish.texts,
         counted=wish.counted,
-        only_done=only_done,
     )
     return chained, found.scores
 

@@ -61,6 +61,7 @@ class ScoreParams:
             "Word put as",
             "Sentences that a text is put into, as published with these models.",
             choices=tuple(TEMPLATES),
+            advanced=True,
         ),
     ] = "conch"
     temperature: Annotated[
@@ -70,6 +71,7 @@ class ScoreParams:
             "1 leaves scores as they are; more draws them together, less pulls them apart.",
             low=0.01,
             high=100.0,
+            advanced=True,
         ),
     ] = 1.0
     scales: Annotated[
@@ -79,6 +81,8 @@ class ScoreParams:
             "How much a tile sees, in tiles: 1,2 also looks at its surroundings.",
             low=0.25,
             high=16.0,
+            offers=(("by itself", (1.0,)), ("with its surroundings", (1.0, 2.0))),
+            advanced=True,
         ),
     ] = (1.0,)
     overlap: Annotated[
@@ -88,6 +92,7 @@ class ScoreParams:
             "2 makes the map twice as fine, with four times the tiles.",
             low=1,
             high=8,
+            advanced=True,
         ),
     ] = 1
     mpp: Annotated[
@@ -99,6 +104,7 @@ class ScoreParams:
             high=16.0,
             unit="µm/px",
             special="as the model says",
+            advanced=True,
             option="seen-at",
         ),
     ] = 0.0
