@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.labels.classes import Colour, cell_colours
@@ -67,6 +67,29 @@ def full_list(chosen: Sequence[ObjectClass], used: Iterable[str]) -> tuple[Objec
         return tuple(chosen)
     palette = cell_colours(more, colours={item.name: item.colour for item in chosen})
     return (*chosen, *(ObjectClass(name, palette[name]) for name in more))
+
+
+def renamed(classes: Sequence[ObjectClass], old: str, new: str) -> tuple[ObjectClass, ...]:
+    """The list with a class under another name; if that is there already, without the old one."""
+    if any(item.name == new for item in classes):
+        return tuple(item for item in classes if item.name != old)
+    return tuple(replace(item, name=new) if item.name == old else item for item in classes)
+
+
+def recoloured(
+    classes: Sequence[ObjectClass], name: str, colour: Colour
+) -> tuple[ObjectClass, ...]:
+    """The list with another colour for a class."""
+    return tuple(replace(c, colour=colour) if c.name == name else c for c in classes)
+
+
+def moved(classes: Sequence[ObjectClass], name: str, by: int) -> tuple[ObjectClass, ...]:
+    """The list with a class some places further down; up if negative."""
+    names = [item.name for item in classes]
+    at = names.index(name)
+    out = list(classes)
+    out.insert(min(max(at + by, 0), len(out) - 1), out.pop(at))
+    return tuple(out)
 
 
 def checked_list(classes: Iterable[ObjectClass]) -> tuple[ObjectClass, ...]:

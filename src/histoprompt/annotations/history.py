@@ -98,7 +98,7 @@ class History:
         self.undo: list[int] = []
         self.redo: list[int] = []
         self._journal = journal
-        self._cached_origins = lru_cache(maxsize=256)(self._read_origins)
+        self._cached_origins = lru_cache(maxsize=65536)(self._read_origins)
 
     @property
     def end(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +50,10 @@ class LabelReader(Closing):
         self.notes = engine.notes
         self._engine, self.plane = engine, plane
         self._at = PLANES.index(plane)
+
+    def on(self, plane: Plane) -> Self:
+        """The same store on one of its planes: one journal, one undo, one `close` for both."""
+        return type(self)(self._engine, plane)
 
     def verify(self) -> Verification:
         """Read every file and compare it with what it should be; nothing is changed."""

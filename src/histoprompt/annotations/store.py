@@ -40,10 +40,6 @@ class LabelStore(LabelReader):
     Every edit is one record that `undo` takes back, on whichever plane it was made.
     """
 
-    def on(self, plane: Plane) -> Self:
-        """The same store on one of its planes: one journal, one undo, one `close` for both."""
-        return type(self)(self._engine, plane)
-
     @classmethod
     def open(
         cls,

@@ -61,6 +61,8 @@ class CommittedObjects:
         An edit could not be kept; the layer was put back to what the store holds.
     shown : Signal(Change)
         Something changed on either plane and was shown here; `follow` is for the other one.
+    picked : Signal(int)
+        An object was chosen on the slide; 0 for none.
     """
 
     changed = Signal(str)
@@ -68,6 +70,7 @@ class CommittedObjects:
     said = Signal(str)
     failed = Signal(str)
     shown = Signal(Change)
+    picked = Signal(int)
 
     def __init__(self, viewer: ViewerModel, image: Image, store: LabelStore, area: Frame) -> None:
         self._image = image
@@ -201,6 +204,7 @@ class CommittedObjects:
         """Let painting extend this object; 0 lets each stroke make a new one."""
         self.chosen = object_id if self.store.area_of(object_id) else 0
         self._new_label()
+        self.picked.emit(self.chosen)
 
     def show_change(self, change: Change | None, text: str, *, step: bool = True) -> None:
         """Show an edit that was made and tell of it; None changed nothing.
