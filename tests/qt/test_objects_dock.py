@@ -10,6 +10,7 @@ from qtpy.QtTest import QTest
 
 from histoprompt._qt.objects.dock import ObjectsDock
 from histoprompt._qt.objects.model import RosterModel
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt.annotations.roster import COLUMNS, Roster
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box, Frame
@@ -26,13 +27,16 @@ def square(row, col, side):
 @pytest.fixture
 def objects(shown_dock, until):
     """The Objects dock beside the Prompt dock, with three objects in two classes and a region."""
-    store = shown_dock.session.annotator.store
-    store.commit(square(20, 20, 20), info={"model": "sam"})
-    store.commit(square(150, 150, 30))
-    store.commit(square(100, 20, 10))
-    store.set_class([1], "tumour")
-    store.set_class([2], "stroma")
-    store.on("regions").commit(square(0, 0, 90))
+    annotator = shown_dock.annotator
+    store = annotator.store
+    with store.group("several") as edit:
+        store.commit(square(20, 20, 20), info={"model": "sam"})
+        store.commit(square(150, 150, 30))
+        store.commit(square(100, 20, 10))
+        store.set_class([1], "tumour")
+        store.set_class([2], "stroma")
+        store.on("regions").commit(square(0, 0, 90))
+    annotator.committed.show_change(edit.change, "Made", step=False)
     dock = ObjectsDock(shown_dock.viewer)
     shown_dock.viewer.window.add_dock_widget(dock, name="Objects")
     until(dock.table.isVisible)
@@ -65,14 +69,14 @@ def test_objects_and_regions_are_listed_and_a_click_goes_there(objects):
         ("region", "1"),
     ]
     click(objects, line_of(objects, "object", 2))
-    image = objects.session.annotator.image
+    image = objects.session.part(Annotating).annotator.image
     centre = image.world_to_data(objects.viewer.scene.camera.center)[-2:]
     assert np.allclose(centre, (164.5, 164.5), atol=1)
     assert objects.chosen == {"objects": [2]}
 
 
 def test_a_number_key_gives_all_chosen_rows_a_class_in_one_step(objects):
-    store = objects.session.annotator.store
+    store = objects.session.part(Annotating).annotator.store
     assert [item.name for item in store.class_list()] == ["tumour", "stroma"]
     click(objects, line_of(objects, "object", 3))
     click(objects, line_of(objects, "region", 1), CONTROL)
@@ -81,7 +85,7 @@ def test_a_number_key_gives_all_chosen_rows_a_class_in_one_step(objects):
     assert objects.chosen == {"objects": [3], "regions": [1]}, "they stay chosen"
     counts = [objects.panel.table.item(1, n).text() for n in range(4)]
     assert counts == ["2", "stroma", "2", "1"]
-    layer = objects.session.annotator.regions.layer
+    layer = objects.session.part(Annotating).annotator.regions.layer
     colour = np.rint(np.array(layer.get_color(1))[:3] * 255)
     assert tuple(colour) == store.class_list()[1].colour
     objects.session.steps.undo()
@@ -91,7 +95,7 @@ def test_a_number_key_gives_all_chosen_rows_a_class_in_one_step(objects):
 
 
 def test_rows_are_filtered_merged_and_deleted_and_undo_brings_them_back(objects, until):
-    store, steps = objects.session.annotator.store, objects.session.steps
+    store, steps = objects.session.part(Annotating).annotator.store, objects.session.steps
     QTest.keyClicks(objects.search, "object tumour")
     assert cells(objects, "id") == ["1"]
     objects.search.clear()
@@ -110,7 +114,8 @@ def test_rows_are_filtered_merged_and_deleted_and_undo_brings_them_back(objects,
 
 
 def test_what_cannot_be_done_is_said_and_changes_nothing(objects):
-    store, edits = objects.session.annotator.store, objects.session.annotator.store.journal_bytes
+    store = objects.session.part(Annotating).annotator.store
+    edits = store.journal_bytes
     QTest.mouseClick(objects.buttons["delete"], Qt.MouseButton.LeftButton)
     assert "Choose rows" in objects._status.text()
     click(objects, line_of(objects, "object", 1))
@@ -120,7 +125,7 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(objects):
 
 
 def test_an_object_becomes_a_region_and_comes_back(objects):
-    annotator = objects.session.annotator
+    annotator = objects.session.part(Annotating).annotator
     click(objects, line_of(objects, "object", 2))
     QTest.mouseClick(objects.buttons["regions"], Qt.MouseButton.LeftButton)
     assert annotator.store.ids().tolist() == [1, 3]
@@ -133,7 +138,7 @@ def test_an_object_becomes_a_region_and_comes_back(objects):
 
 
 def test_a_class_is_added_renamed_and_read_from_a_file(objects, tmp_path, monkeypatch):
-    store, panel = objects.session.annotator.store, objects.panel
+    store, panel = objects.session.part(Annotating).annotator.store, objects.panel
     QTest.keyClicks(panel.new, "Ignore*")
     QTest.keyClick(panel.new, Qt.Key.Key_Return)
     assert [item.name for item in store.class_list()] == ["tumour", "stroma", "Ignore*"]
@@ -155,7 +160,7 @@ def test_a_class_is_added_renamed_and_read_from_a_file(objects, tmp_path, monkey
 
 
 def test_a_region_is_painted_over_objects_and_they_inside_it(objects, until):
-    annotator = objects.session.annotator
+    annotator = objects.session.part(Annotating).annotator
     pointer = Pointer(annotator)
     layer = annotator.regions.layer
     objects.viewer.layers.selection.active = layer
@@ -171,7 +176,7 @@ def test_a_region_is_painted_over_objects_and_they_inside_it(objects, until):
 
 
 def test_a_shift_click_on_the_slide_chooses_the_row(objects):
-    annotator = objects.session.annotator
+    annotator = objects.session.part(Annotating).annotator
     objects.viewer.layers.selection.active = annotator.committed.layer
     annotator.committed.layer.mode = "pan_zoom"
     Pointer(annotator).click((165, 165), "Shift")

@@ -44,6 +44,14 @@ def level_shapes(shape: tuple[int, int], chunk: int) -> tuple[tuple[int, int], .
     return tuple(shapes)
 
 
+def set_sum(expected: dict[Name, Sum], name: Name, now: Sum | None) -> None:
+    """Note the sum that a chunk's file should have now; None if there should be no file."""
+    if now is None:
+        expected.pop(name, None)
+    else:
+        expected[name] = now
+
+
 class ChunkFiles:
     """The chunks of all levels, with a small cache and a staging folder.
 
@@ -307,10 +315,7 @@ class ChunkFiles:
         self._cache.pop(name, None)
 
     def _expect(self, name: Name, now: Sum | None) -> None:
-        if now is None:
-            self.expected.pop(name, None)
-        else:
-            self.expected[name] = now
+        set_sum(self.expected, name, now)
         if name[0] == _LEVEL_ZERO:
             self._unsynced.add(name)
 

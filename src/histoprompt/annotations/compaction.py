@@ -27,6 +27,7 @@ from histoprompt.annotations.history import Origin
 from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.objects import Meta
 from histoprompt.annotations.patch import Patch
+from histoprompt.annotations.place import CHECKPOINT, JOURNAL
 from histoprompt.annotations.planes import PLANES, Key
 from histoprompt.annotations.replay import Moves, add_moves, play
 from histoprompt.annotations.state import LabelState
@@ -107,7 +108,7 @@ def compact(engine: Engine, keep: int | None) -> Compaction:
     engine.journal.close()
     _swap(engine.folder, path)
     engine.chunks.sync()
-    checkpoint.save(engine.folder / "checkpoint.npz")
+    checkpoint.save(engine.folder / CHECKPOINT)
     return writing.result(before)
 
 
@@ -119,9 +120,9 @@ def unreachable_bytes(engine: Engine) -> int:
 
 def _swap(folder: Path, path: Path) -> None:
     """Put the new journal in the old one's place, never beside a checkpoint of the old one."""
-    (folder / "checkpoint.npz").unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     sync_folder(folder)
-    os.replace(path, folder / "journal.bin")
+    os.replace(path, folder / JOURNAL)
     sync_folder(folder)
 
 

@@ -16,6 +16,8 @@ from histoprompt.core.files.atomic import replace_file
 FORMAT = 2
 """1: objects only. 2: regions and a list of classes beside them; what 1 wrote is read as it is."""
 MARK = "store.json"
+# What else a store consists of.
+CHECKPOINT, JOURNAL = "checkpoint.npz", "journal.bin"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from histoprompt.annotations.class_list import ObjectClass
 from histoprompt.annotations.engine import Engine
 from histoprompt.annotations.hierarchy import parents_of
-from histoprompt.annotations.history import Change, HistoryEntry, Origin
+from histoprompt.annotations.history import HistoryEntry, Origin
 from histoprompt.annotations.listing import ObjectColumns, columns_of
 from histoprompt.annotations.objects import ObjectRecord, ObjectTable
 from histoprompt.annotations.planes import PLANES, Plane
@@ -178,11 +178,6 @@ class LabelReader(Closing):
             return [self._engine.chunks.box_of(key) for key in self._table.filled()]
 
     # -- history ---------------------------------------------------------------------------------
-
-    @property
-    def last_change(self) -> Change | None:
-        """Of the last edit, undo or redo; None if that edit changed nothing."""
-        return self._engine.last_change
 
     @property
     def can_undo(self) -> bool:

@@ -18,10 +18,10 @@ from histoprompt.annotations.edits import Rule, components, cover, paste, relabe
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.moving import move
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, StoreManifest
 from histoprompt.annotations.planes import PLANES, Plane
 from histoprompt.annotations.reading import LabelReader
-from histoprompt.annotations.recovery import CHECKPOINT, take_back
+from histoprompt.annotations.recovery import take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
@@ -166,7 +166,6 @@ class LabelStore(LabelReader):
         with self._engine.threads:
             object_id = self._table.new_id() if id is None else checked_id(id)
             here = mask.at_level0(self.box)
-            self._engine.last_change = None
             if not here.empty:
                 if mask.score is not None:
                     info = {"score": float(mask.score), **info}
@@ -256,11 +255,11 @@ class LabelStore(LabelReader):
         """Say what objects are; "" takes the class away. Raises as `merge` does."""
         with self._engine.threads:
             wanted = self._table.existing(ids)
-            with self.group("class"):
+            with self.group("class") as made:
                 self._table.set_class(wanted, class_name)
                 self._engine.state.know(class_name)
                 self._engine.step("class", info)
-            return self.last_change
+            return made.change
 
     def move(
         self, ids: Iterable[int], plane: Plane, info: Mapping[str, Any] = _NO_INFO
@@ -311,12 +310,12 @@ class LabelStore(LabelReader):
         """
         wanted = checked_list(classes)
         with self._engine.threads:
-            with self.group("classes"):
+            with self.group("classes") as made:
                 self._engine.state.rename(renamed)
                 self._engine.state.classes = wanted
                 self._engine.state.know_all()
                 self._engine.step("classes", _NO_INFO)
-            return self.last_change
+            return made.change
 
     def restore(self, place: Path) -> int:
         """Bring labels that were kept aside when the store mended itself back, as one edit.

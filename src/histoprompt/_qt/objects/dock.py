@@ -22,6 +22,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.objects.class_panel import ClassPanel
 from histoprompt._qt.objects.model import RosterModel
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.widgets.base import Dock, row
@@ -31,6 +32,7 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.planes import Plane
 from histoprompt.annotations.roster import COLUMNS, Chosen, Roster
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_class_list
 
 # Edits come faster than a long list can be made.
@@ -49,6 +51,7 @@ class ObjectsDock(Dock):
     """Find objects in a list, and change the classes of one or many."""
 
     def _build(self) -> None:
+        self._annotating = self.session.part(Annotating)
         self._bound: Annotator | None = None
         self._seen = -1
         self._soon = QTimer(self, singleShot=True, interval=REFRESH_MS)
@@ -99,21 +102,21 @@ class ObjectsDock(Dock):
         self.panel.read.connect(self._on_read)
         self.panel.written.connect(self._on_write)
         self._soon.timeout.connect(self._refresh)
-        self.link(self.session.annotating, self._bind)
+        self.link(self._annotating.changed, self._bind)
 
     def _start(self) -> None:
         self._bind()
 
     def _bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none."""
-        annotator = self.session.annotator
+        annotator = self._annotating.annotator
         self._bound, self._seen = annotator, -1
         for part in (self.table, self.panel, *self.buttons.values()):
             part.setEnabled(annotator is not None)
         if annotator is None:
             self.model.show_roster(None, ())
             self.panel.show_classes((), {})
-            self._say(self.session.reason or _NO_SLIDE)
+            self._say(self._annotating.reason or _NO_SLIDE)
             return
         self.link(annotator.changed, self._on_changed)
         for plane in annotator.planes:
@@ -151,7 +154,7 @@ class ObjectsDock(Dock):
         with signals_blocked(self.table.selectionModel()):
             self.model.want(self.search.text(), _KINDS[self.kind.currentIndex()][1])
         self._select(chosen)
-        self._say(f"{messages.many(self.model.rowCount(), 'row')} of the list match.")
+        self._say(f"{many(self.model.rowCount(), 'row')} of the list match.")
 
     def _select(self, chosen: Chosen) -> None:
         """Select rows without flying there."""
@@ -307,7 +310,7 @@ _NONE, _KEYPAD = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModif
 def _text_of(chosen: Chosen) -> str:
     nouns: dict[Plane, str] = {"objects": "object", "regions": "region"}
     told = [
-        f"{nouns[plane]} {ids[0]}" if len(ids) == 1 else messages.many(len(ids), nouns[plane])
+        f"{nouns[plane]} {ids[0]}" if len(ids) == 1 else many(len(ids), nouns[plane])
         for plane, ids in chosen.items()
     ]
     return " and ".join(told)
