@@ -1,4 +1,4 @@
-"""Scored regions as objects of the label store."""
+"""Scored regions on their plane of the label store."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def regions():
 @pytest.fixture
 def store(tmp_path):
     with LabelStore.open(tmp_path / "labels", SLIDE.shape, "key") as opened:
-        yield opened
+        yield opened.on("regions")
 
 
 @pytest.mark.parametrize("piece", [2048, 16])
-def test_each_region_is_one_object_of_the_texts_class(store, regions, monkeypatch, piece):
+def test_each_region_is_one_of_the_texts_class(store, regions, monkeypatch, piece):
     monkeypatch.setattr(module, "_PIECE", piece)
     ids, change = commit_regions(store, regions, info={"model": "m"}, task=Task())
     expected = paint_regions(regions, SLIDE.shape).read(SLIDE)
@@ -68,7 +68,18 @@ def test_each_region_is_one_object_of_the_texts_class(store, regions, monkeypatc
     assert not store.read(SLIDE).any()
 
 
-def test_objects_that_are_there_keep_their_pixels(store, regions):
+def test_objects_hinder_no_region_and_stay_as_they_are(store, regions):
+    objects = store.on("objects")
+    everything = Mask(np.ones(SLIDE.shape, bool), Frame(SLIDE, SLIDE.shape))
+    objects.commit(everything)
+    commit_regions(objects, regions, info={}, task=Task())
+    expected = paint_regions(regions, SLIDE.shape).read(SLIDE)
+    assert np.array_equal(store.read(SLIDE) > 0, expected > 0)
+    assert (objects.read(SLIDE) == 1).all()
+    assert set(objects.parents().values()) <= set(store.ids().tolist())
+
+
+def test_regions_that_are_there_keep_their_pixels(store, regions):
     first = store.commit(Mask(np.ones((75, 50), bool), Frame(Box(0, 0, 75, 50), (75, 50))))
     commit_regions(store, regions, info={}, task=Task())
     assert (store.read(Box(0, 0, 75, 50)) == first).all()

@@ -73,8 +73,8 @@ class Journal:
         """Close the file."""
         self._file.close()
 
-    def append(self, record: Record) -> int:
-        """Write a record through to the disk and return its offset.
+    def append(self, record: Record, *, through: bool = True) -> int:
+        """Write a record, through to the disk unless `sync` will do that, and return its offset.
 
         Raises
         ------
@@ -89,7 +89,8 @@ class Journal:
         try:
             self._file.seek(offset)
             self._write_all(head + header + record.body)
-            os.fsync(self._file.fileno())
+            if through:
+                os.fsync(self._file.fileno())
         except OSError as error:
             self.cut(offset)
             raise LabelStoreError(
@@ -98,6 +99,27 @@ class Journal:
             ) from error
         self.end = self._file.tell()
         return offset
+
+    def sync(self) -> None:
+        """See everything through to the disk.
+
+        Raises
+        ------
+        LabelStoreError
+            If the disk does not take it.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise LabelStoreError(f"Cannot write the journal {self._path}: {error}.") from error
+
+    def size_at(self, offset: int) -> int:
+        """The bytes of the record at an offset, as it says itself; 0 if it is damaged."""
+        head = self.read_bytes(offset, _HEAD.size)
+        if len(head) != _HEAD.size:
+            return 0
+        magic, header, body, *_ = _HEAD.unpack(head)
+        return _HEAD.size + int(header) + int(body) if magic == _MAGIC else 0
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +19,13 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
     from histoprompt.core.stain.fit import Stain
     from histoprompt.pipelines.count.run import CountJob
     from histoprompt.pipelines.count.slide import CountResult
+    from histoprompt.pipelines.formats.regions import Region
+
+_ALL = "all"
 
 
 def add(count: argparse.ArgumentParser) -> None:
@@ -40,6 +44,11 @@ def add(count: argparse.ArgumentParser) -> None:
     place.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     place.add_argument(
         "--regions", type=Path, metavar="GEOJSON", help="only in these polygons, counted one by one"
+    )
+    place.add_argument(
+        "--in-regions",
+        metavar="CLASS",
+        help="only in the committed regions of this class, counted one by one; `all` takes all",
     )
     classes = count.add_mutually_exclusive_group()
     classes.add_argument(
@@ -92,11 +101,10 @@ def _count_one(
     from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
-    from histoprompt.pipelines.formats.regions import read_regions
 
     with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
         box = region_of(args.region, slide) if args.region else None
-        regions = read_regions(args.regions, slide.shape) if args.regions else ()
+        regions = _regions_of(args, slide)
         folder = claimed_folder(args.out, result_name(path), slide.key, taken)
         taken.append(folder)
         stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
@@ -104,6 +112,23 @@ def _count_one(
             return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
         finally:
             unclaim(folder)
+
+
+def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
+    """The regions to count in; none where all of a place is meant."""
+    from histoprompt.annotations.place import store_folder
+    from histoprompt.annotations.store import LabelStore
+    from histoprompt.pipelines.formats.regions import read_regions
+    from histoprompt.pipelines.regions.committed import committed_regions
+
+    if args.regions:
+        return read_regions(args.regions, slide.shape)
+    if args.in_regions is None:
+        return ()
+    name = "" if args.in_regions == _ALL else args.in_regions
+    folder = store_folder(slide.key)
+    with LabelStore.open(folder, slide.shape, slide.key, read_only=True) as store:
+        return committed_regions(store, name)
 
 
 def _tell(counted: CountResult) -> None:

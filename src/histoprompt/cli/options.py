@@ -75,6 +75,14 @@ def positive(text: str) -> float:
     return value
 
 
+def whole(text: str) -> int:
+    """A whole number, 0 or more, for `type=` of an argument."""
+    value = number(text)
+    if not 0 <= value < 2**53 or value != int(value):
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(value)
+
+
 def region_of(text: str | None, slide: Slide) -> Box:
     """The region asked for, or the whole slide."""
     from histoprompt.core.geometry import Box

@@ -28,6 +28,7 @@ BOXES = "prompts"
 SCRIBBLES = "scribbles"
 CURRENT = "current_object"
 COMMITTED = "committed_objects"
+REGIONS = "regions"
 OUTLINES = "nuclei_outlines"
 
 # Inside and outside: hues that colour-blind eyes tell apart. Outlines of nuclei must show on blue.
@@ -175,11 +176,13 @@ def make_outlines(image: Image, area: Frame) -> Labels:
     return layer
 
 
-def make_committed(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:
-    """The layer of finished objects over the work area."""
+def make_committed(
+    image: Image, area: Frame, labels: NDArray[np.int32], name: str = COMMITTED
+) -> Labels:
+    """The layer of finished objects, or of regions, over the work area."""
     return Labels(
         labels,
-        name=COMMITTED,
+        name=name,
         opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
         **transform_of(image, area),

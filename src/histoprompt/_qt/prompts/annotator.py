@@ -91,6 +91,7 @@ class Annotator:
         self._closed = False
         self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
         self.store, self.notes = _labels_of(slide)
+        self.regions = CommittedObjects(viewer, image, self.store.on("regions"), self.area)
         self.committed = CommittedObjects(viewer, image, self.store, self.area)
         self.nuclei = Nuclei(
             viewer, image, slide, jobs=jobs, manager=manager, committed=self.committed
@@ -110,10 +111,12 @@ class Annotator:
         self.segmenting.sketched.connect(self._on_sketched)
         self.segmenting.failed.connect(self._on_trouble)
         self.segmenting.cancelled.connect(self._on_cancelled)
-        self.committed.changed.connect(self._on_labels)
-        self.committed.made.connect(self._on_edit)
-        self.committed.failed.connect(self.failed.emit)
-        for teller in (self.committed, self.corrections):
+        for plane, other in (self.planes, self.planes[::-1]):
+            plane.changed.connect(self._on_labels)
+            plane.made.connect(self._on_edit)
+            plane.failed.connect(self.failed.emit)
+            plane.shown.connect(other.follow)
+        for teller in (*self.planes, self.corrections):
             teller.said.connect(self._say)
         self.committed.layer.events.contour.connect(self._on_looks)
         self.committed.layer.events.visible.connect(self._on_looks)
@@ -124,10 +127,16 @@ class Annotator:
             part.progress.connect(self._on_progress)
 
     @property
+    def planes(self) -> tuple[CommittedObjects, CommittedObjects]:
+        """Committed objects and regions."""
+        return self.committed, self.regions
+
+    @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
         preview = self.preview.own_layers
-        return [self.committed.layer, self.nuclei.layer, *preview, *self.prompts.all]
+        labels = [plane.layer for plane in self.planes]
+        return [*labels, self.nuclei.layer, *preview, *self.prompts.all]
 
     # -- model and parameters ----------------------------------------------------------------
 
@@ -141,7 +150,8 @@ class Annotator:
     def set_params(self, params: PromptParams) -> None:
         """Work by these from now on; prompts are segmented again only if they mean others now."""
         before, self.params = self.params, params
-        self.committed.paint_with(params.rule, params.class_name)
+        for plane in self.planes:
+            plane.paint_with(params.rule, params.class_name)
         if params.outline != before.outline:
             self.nuclei.outline(params.outline)
         if params.each_box != before.each_box:
@@ -336,13 +346,15 @@ class Annotator:
         if self.prompts.empty and self.area != shown:
             self.move_to(shown)
         elif self.committed.area != shown:
-            self.committed.show(shown)
+            for plane in self.planes:
+                plane.show(shown)
             self.nuclei.move()
 
     def move_to(self, area: Frame) -> None:
         """Make another part of the slide editable."""
         self.area = area
-        self.committed.show(area)
+        for plane in self.planes:
+            plane.show(area)
         self.nuclei.move()
         self.preview.move(area)
         self.prompts.move(area)
@@ -350,7 +362,8 @@ class Annotator:
     def set_slide(self, slide: Slide) -> None:
         """The same slide with the pixel size a person typed: scale the layers by it."""
         self.slide = slide
-        layers.move(self.committed.layer, self.image, self.committed.area)
+        for plane in self.planes:
+            layers.move(plane.layer, self.image, plane.area)
         layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(self.slide)
         self.prompts.move(self.area)
@@ -362,7 +375,8 @@ class Annotator:
         self._closed = True
         self.steps.forget(self)
         self.cancel()
-        self.committed.layer.editable = False
+        for plane in self.planes:
+            plane.layer.editable = False
         self.store.close()
 
     # -- inner -------------------------------------------------------------------------------
@@ -567,7 +581,9 @@ class Annotator:
 
     def _on_labels(self, text: str) -> None:
         if text:  # what undo and redo do is told by the stack
-            self.status.emit(f"{text}. {many(self.store.count, 'object')}, saved.")
+            regions = self.regions.store.count
+            also = f" and {many(regions, 'region')}" if regions else ""
+            self.status.emit(f"{text}. {many(self.store.count, 'object')}{also}, saved.")
         self.nuclei.refresh()
         self.changed.emit()
 

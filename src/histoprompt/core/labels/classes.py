@@ -38,6 +38,7 @@ _HUE_STEP = (5**0.5 - 1) / 2
 _TINTS = ((1.0, 0.75), (0.45, 1.0), (0.8, 0.45), (1.0, 1.0), (0.5, 0.7))
 _GREY: Colour = (190, 190, 190)
 _CALM: Colour = (86, 180, 233)
+_NO_COLOURS: Mapping[str, Colour] = {}
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,12 @@ def _all_colours() -> Iterator[Colour]:
         yield red, green, blue
 
 
-def cell_colours(classes: Iterable[str], palette: Iterable[str] = ()) -> dict[str, Colour]:
+def cell_colours(
+    classes: Iterable[str],
+    palette: Iterable[str] = (),
+    *,
+    colours: Mapping[str, Colour] = _NO_COLOURS,
+) -> dict[str, Colour]:
     """A colour for each class of cells, the same wherever they are shown; unsure cells are grey.
 
     Parameters
@@ -129,9 +135,11 @@ def cell_colours(classes: Iterable[str], palette: Iterable[str] = ()) -> dict[st
     palette : iterable of str
         Classes in the order colours were given out, such as `CellTable.palette`: a class keeps its
         colour whichever others come, go or are sorted before it.
+    colours : mapping of str to (r, g, b)
+        Colours given already, which no other class gets while there are others.
     """
     named = dict.fromkeys(n for n in (*palette, *classes) if n not in (UNSURE, UNCLASSIFIED))
-    return {**Classes().palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
+    return {**Classes(colours=colours).palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
 
 
 def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> Classes:

@@ -24,6 +24,7 @@ from histoprompt.pipelines.formats.job import (
     FORMATS,
     ExportJob,
     ExportParams,
+    Regions,
     Written,
 )
 from histoprompt.pipelines.formats.json_files import write_json
@@ -81,6 +82,7 @@ def export(
     task: Task,
     *,
     classes: Classes | None = None,
+    regions: Regions | None = None,
 ) -> ExportReport:
     """Write labels of a slide as training data.
 
@@ -100,6 +102,8 @@ def export(
         For progress and cancel.
     classes : Classes, optional
         Of the objects; those it leaves out have `params.default_class`.
+    regions : Regions, optional
+        What the objects lie in; written by ``geojson``.
 
     Returns
     -------
@@ -121,12 +125,12 @@ def export(
     with explained(folder):
         _refuse_foreign(folder)
     table = scan(labels, task)
-    if not len(table):
+    if not len(table) and not (params.format == "geojson" and regions and len(regions.table)):
         raise LabelError("The labels hold no objects: there is nothing to export.")
     classes = replace(classes or Classes(), default=params.default_class)
     classes.check(table.ids)
     with replacing_folder(folder) as part:
-        job = ExportJob(slide, labels, table, classes, params, part, task)
+        job = ExportJob(slide, labels, table, classes, params, part, task, regions)
         written = _writer(params.format)(job)
         _write_manifest(job)
         task.step(1, 1, "Exported")

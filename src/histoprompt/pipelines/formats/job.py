@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -134,6 +134,24 @@ class ExportParams:
 
 
 @dataclass(frozen=True, eq=False)
+class Regions:
+    """The regions that the objects of an export lie in.
+
+    Attributes
+    ----------
+    labels, classes, table
+        As for `ExportJob`.
+    parents : mapping of int to int
+        The region of each object that lies in one.
+    """
+
+    labels: LabelSource
+    classes: Classes
+    table: LabelTable
+    parents: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class ExportJob:
     """One export.
 
@@ -145,6 +163,8 @@ class ExportJob:
         The objects of the labels.
     folder : Path
         Where to write; it is empty, and put in its place when all is done.
+    regions : Regions or None
+        For the formats that hold both.
     """
 
     slide: Slide
@@ -154,6 +174,7 @@ class ExportJob:
     params: ExportParams
     folder: Path
     task: Task
+    regions: Regions | None = None
 
     @property
     def stem(self) -> str:
