@@ -59,6 +59,21 @@ def parts(geometry: shapely.Geometry) -> list[shapely.Polygon]:
     return [p for p in nested if isinstance(p, shapely.Polygon) and not p.is_empty]
 
 
+def mend(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A geometry that is valid, from one whose outlines may cross themselves.
+
+    It encloses what an odd number of its loops do; what lies in a hole is outside, also where the
+    hole crosses its outline.
+    """
+    if not isinstance(polygon, shapely.Polygon):
+        return shapely.make_valid(polygon)
+    if polygon.is_valid:
+        return polygon
+    inside = shapely.make_valid(shapely.Polygon(polygon.exterior))
+    holes = [shapely.make_valid(shapely.Polygon(ring)) for ring in polygon.interiors]
+    return shapely.difference(inside, shapely.union_all(holes))
+
+
 def _xy(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     return ring[:, ::-1] + 0.5
 
