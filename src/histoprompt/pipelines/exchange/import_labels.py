@@ -23,11 +23,14 @@ from histoprompt.annotations.edits import Rule
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.sources import LabelSource, cells, extent
+from histoprompt.core.labels.table import compacted
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
 
 _BLOCK = 2048
+# Ids up to here are looked up in a table.
+_DENSE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +117,17 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     }
     places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
     blocks = _blocks(store, [place for place in places if place is not None])
+    table, free = Renumbering(ids), Renumbering(dict.fromkeys(changed, 1))
     with store.group("import"):
         for done, box in enumerate(blocks):
             task.step(done, len(blocks), f"Importing {found.path.name}")
-            labels, incoming = store.read(box), _renumbered(_read(found.labels, box), ids)
-            place, free = incoming > 0, np.isin(labels, changed)
-            if plan.rule == "keep":
-                place &= (labels == 0) | free
-            labels[free] = 0
+            labels, incoming = store.read(box), table.of(_read(found.labels, box))
+            place, taken = incoming > 0, labels > 0
+            if taken.any():
+                again = free.of(labels) > 0
+                if plan.rule == "keep":
+                    place &= ~taken | again
+                labels[again] = 0
             labels[place] = incoming[place]
             store.write(box, labels, "import", info)
         _name(store, plan)
@@ -138,7 +144,10 @@ def _overlaps(store: LabelStore, incoming: Incoming, task: Task) -> dict[tuple[i
     blocks = _blocks(store, incoming.labels.filled_boxes())
     for done, box in enumerate(blocks):
         task.step(done, len(blocks), "Comparing with what is there")
-        new, old = _read(incoming.labels, box), store.read(box)
+        old = store.read(box)
+        if not old.any():
+            continue
+        new = _read(incoming.labels, box)
         both = (new > 0) & (old > 0)
         keys = new[both].astype(np.uint64) << np.uint64(32) | old[both]
         values, counts = np.unique(keys, return_counts=True)
@@ -198,11 +207,33 @@ def _read(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
     return out
 
 
-def _renumbered(labels: NDArray[np.uint32], ids: Mapping[int, int]) -> NDArray[np.uint32]:
-    """Labels under other ids, 0 where there is none."""
-    present, inverse = np.unique(labels, return_inverse=True)
-    values = [ids.get(i, 0) for i in present.tolist()]
-    return np.array(values, np.uint32)[inverse].reshape(labels.shape)
+class Renumbering:
+    """Labels under other ids, 0 where there is none.
+
+    Parameters
+    ----------
+    ids : mapping of int to int
+        The new id of each old one.
+    """
+
+    def __init__(self, ids: Mapping[int, int]) -> None:
+        self._old = np.array(sorted(ids), np.uint32)
+        self._new = np.array([ids[i] for i in self._old.tolist()], np.uint32)
+        self._table: NDArray[np.uint32] | None = None
+        most = int(self._old[-1]) if len(self._old) else 0
+        if most < _DENSE:
+            self._table = np.zeros(most + 2, np.uint32)
+            self._table[self._old] = self._new
+
+    def of(self, labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """The labels, renumbered."""
+        if self._table is not None:
+            last = np.uint32(len(self._table) - 1)  # which is nobody's
+            return self._table[np.minimum(labels, last)]
+        present, compact, _ = compacted(labels)
+        rows = np.searchsorted(self._old, present).clip(max=len(self._old) - 1)
+        values = np.where(self._old[rows] == present, self._new[rows], 0)
+        return np.concatenate([[0], values]).astype(np.uint32)[compact]
 
 
 def _name(store: LabelStore, plan: ImportPlan) -> None:
