@@ -20,7 +20,8 @@ from histoprompt.core.labels.sources import ArrayLabels, extent
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import export
-from histoprompt.pipelines.exchange.incoming import ReadParams, read_incoming
+from histoprompt.pipelines.exchange.incoming import read_incoming
+from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.annotation import Reading, colour_of, numbers_of, whole
 from histoprompt.pipelines.formats.catalogue import FORMATS, WRITABLE, file_format, format_of
 from histoprompt.pipelines.formats.job import FORMATS as NAMES
@@ -70,7 +71,7 @@ def written(slide, array, out, name, **params):
 
 
 def back(slide, path, **about):
-    found = read_incoming(slide, path, Task(), ReadParams(**about))
+    found = read_incoming(slide, path, Task(), ImportParams(**about))
     whole, place = np.zeros(slide.shape, np.uint32), extent(found.labels)
     whole[place.slices()] = found.labels.read(place)
     return found, whole

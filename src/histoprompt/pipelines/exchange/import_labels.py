@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,11 +111,7 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     found = plan.incoming
     changed = [plan.ids[i] for i in plan.changed]
     ids = {i: plan.ids[i] for i in (*plan.added, *plan.changed)}
-    info = {
-        "imported from": found.path.name,
-        "format": found.format.name,
-        "sha256": _digest(found.path) if found.path.is_file() else None,
-    }
+    info = provenance(found)
     places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
     blocks = _blocks(store, [place for place in places if place is not None])
     table, free = Renumbering(ids), Renumbering(dict.fromkeys(changed, 1))
@@ -131,6 +128,28 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
             labels[place] = incoming[place]
             store.write(box, labels, "import", info)
         _name(store, plan)
+
+
+def import_all(
+    store: LabelStore, incoming: Iterable[Incoming], task: Task, rule: Rule = "keep"
+) -> list[ImportPlan]:
+    """Plan and apply several files, one after the other, as one edit. Raises as `apply_import`."""
+    done = []
+    with store.group("import"):
+        for found in incoming:
+            done.append(plan_import(store, found, task, rule))
+            apply_import(store, done[-1], task)
+    return done
+
+
+def provenance(found: Incoming) -> dict[str, Any]:
+    """Where imported objects come from, as plain JSON."""
+    about = {
+        "imported from": found.path.name,
+        "format": found.format.name,
+        "sha256": _digest(found.path) if found.path.is_file() else None,
+    }
+    return about | dict(found.made_by)
 
 
 def _digest(path: Path) -> str:

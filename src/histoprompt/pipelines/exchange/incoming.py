@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.labels.classes import Classes
@@ -13,33 +14,9 @@ from histoprompt.core.labels.table import LabelTable, scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.gathering import Gathering
+from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.annotation import Reading
 from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
-
-
-@dataclass(frozen=True)
-class ReadParams:
-    """How a file of annotations is read.
-
-    Attributes
-    ----------
-    format : str or None
-        Name of its format; told by the content if None.
-    offset : (row, col)
-        Level-0 position of the file's first pixel.
-    scale : float
-        Level-0 pixels a pixel of the file.
-    point_radius : float
-        Level-0 pixels of the disc that stands for a point; 0 leaves points without an outline.
-    strict : bool
-        Whether an object that cannot be taken as it stands in the file ends the import.
-    """
-
-    format: str | None = None
-    offset: tuple[float, float] = (0.0, 0.0)
-    scale: float = 1.0
-    point_radius: float = 0.0
-    strict: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +42,8 @@ class Incoming:
         A line for each object that was left out.
     remarks : tuple of str
         A line for each object that was taken otherwise than it stands in the file.
+    made_by : mapping
+        What changed the outlines since, as plain JSON.
     """
 
     path: Path
@@ -78,15 +57,37 @@ class Incoming:
     centres: tuple[tuple[float, float, str], ...] = ()
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    made_by: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
         """How many points have no outline."""
         return len(self.centres)
 
+    def check(self, slide: Slide) -> None:
+        """Refuse to import a file of which nothing lies on the slide, or nothing has an outline.
+
+        Raises
+        ------
+        LabelError
+            Then.
+        """
+        if len(self.table):
+            return
+        if self.points:
+            raise LabelError(
+                f"The {self.points} points of {self.path.name} have no outline. Give the radius of "
+                "a disc to stand for each, or import them as prompts, each a click."
+            )
+        raise LabelError(
+            f"All {self.outside} objects of {self.path.name} lie outside {slide.name}, which has "
+            f"{slide.shape[0]} rows and {slide.shape[1]} columns. Is it of another slide, or does "
+            "it count from another corner?"
+        )
+
 
 def read_incoming(
-    slide: Slide, path: Path, task: Task, params: ReadParams | None = None
+    slide: Slide, path: Path, task: Task, params: ImportParams | None = None
 ) -> Incoming:
     """Read a file of annotations.
 
@@ -99,7 +100,7 @@ def read_incoming(
         That they belong to.
     path : Path
     task : Task
-    params : ReadParams, optional
+    params : ImportParams, optional
 
     Raises
     ------
@@ -107,9 +108,10 @@ def read_incoming(
         If the file cannot be read, holds no object, belongs to another slide, or, if strict, an
         object cannot be taken as it stands in the file.
     """
-    params = params or ReadParams()
+    params = params or ImportParams()
+    row, col = params.offset
     kind = file_format(params.format) if params.format else format_of(path)
-    reading = Reading(path, slide.shape, params.offset, params.scale, params.strict)
+    reading = Reading(path, slide.shape, (row, col), params.scale, params.strict)
     if kind.load is not None:
         found = kind.load(reading)
         _check_inside(found.labels, slide, path)
@@ -122,16 +124,16 @@ def read_incoming(
         raise LabelError(f"{kind.title} is written but not read here.")
     gathering = Gathering(slide, reading, params.point_radius)
     gathering.gather(kind.read(reading), task)
-    return _gathered(slide, kind, gathering, reading, task)
+    return _gathered(kind, gathering, reading, task)
 
 
-def _gathered(
-    slide: Slide, kind: FileFormat, found: Gathering, reading: Reading, task: Task
-) -> Incoming:
+def _gathered(kind: FileFormat, found: Gathering, reading: Reading, task: Task) -> Incoming:
     table = scan(found.labels, task)
     found.hidden(table.ids)
-    if not len(table) and not found.centres:
-        raise LabelError(_nothing(slide, found, reading))
+    if not len(table) and not found.centres and not found.outside:
+        lines = "; ".join(reading.problems[:3])
+        told = f"{reading.path.name} holds no object that can be used. {lines}"
+        raise LabelError(told.strip())
     return Incoming(
         path=reading.path,
         format=kind,
@@ -145,18 +147,6 @@ def _gathered(
         problems=tuple(reading.problems),
         remarks=tuple(reading.remarks),
     )
-
-
-def _nothing(slide: Slide, found: Gathering, reading: Reading) -> str:
-    name = reading.path.name
-    if found.outside:
-        return (
-            f"All {found.outside} objects of {name} lie outside {slide.name}, which has "
-            f"{slide.shape[0]} rows and {slide.shape[1]} columns. Is it of another slide, or does "
-            "it count from another corner?"
-        )
-    lines = "; ".join(reading.problems[:3])
-    return f"{name} holds no object that can be used. {lines}".strip()
 
 
 def _check_inside(labels: LabelSource, slide: Slide, path: Path) -> None:
