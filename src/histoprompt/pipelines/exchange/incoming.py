@@ -111,7 +111,7 @@ def read_incoming(
     params = params or ImportParams()
     row, col = params.offset
     kind = file_format(params.format) if params.format else format_of(path)
-    reading = Reading(path, slide.shape, (row, col), params.scale, params.strict)
+    reading = Reading(path, slide.shape, (row, col), params.scale, params.strict, slide.name)
     if kind.load is not None:
         found = kind.load(reading)
         _check_inside(found.labels, slide, path)

@@ -145,6 +145,8 @@ class Reading:
         Level-0 pixels a pixel of the file.
     strict : bool
         Whether an object that cannot be taken as it stands in the file ends the reading.
+    title : str
+        The slide's name.
     problems : list of str
         A line for each object that was left out.
     remarks : list of str
@@ -156,6 +158,7 @@ class Reading:
     offset: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     strict: bool = False
+    title: str = ""
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 

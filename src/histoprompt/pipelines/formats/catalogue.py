@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of
 from histoprompt.pipelines.formats import (
     cellvit,
     coco,
+    coco_in,
     geojson,
     geoparquet,
     grand_challenge,
@@ -68,19 +68,8 @@ class FileFormat:
         return self.read is not None or self.load is not None
 
 
-def _load_coco(reading: Reading) -> Imported:
-    return coco.read_coco(reading.path)
-
-
 def _load_tiles(reading: Reading) -> Imported:
     return tiles.read_tiles(reading.path)
-
-
-def _is_coco(path: Path) -> bool:
-    if path.is_dir():
-        return (path / coco.ANNOTATIONS).is_dir()
-    start = head_of(path, 65536, (".json",))
-    return b'"categories"' in start or b'"annotations"' in start
 
 
 def _is_tiles(path: Path) -> bool:
@@ -128,7 +117,13 @@ FORMATS: tuple[FileFormat, ...] = (
         hovernet.read,
     ),
     FileFormat(
-        "coco", "COCO (RLE and polygons)", _ALL, _is_coco, True, coco.write, load=_load_coco
+        "coco",
+        "COCO (RLE and polygons)",
+        ("outlines", *_ALL),
+        coco_in.matches,
+        True,
+        coco.write,
+        coco_in.read,
     ),
     FileFormat(
         "geoparquet",

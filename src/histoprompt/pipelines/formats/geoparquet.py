@@ -114,7 +114,7 @@ def _object(reading: Reading, where: str, row: dict[str, Any]) -> Iterator[Annot
     except (TypeError, shapely.errors.ShapelyError):
         reading.skip(where, "its geometry cannot be read")
         return
-    if shape is None or shape.is_empty or not np.isfinite(shape.bounds).all():
+    if shape is None or shape.is_empty or not np.isfinite(shapely.get_coordinates(shape)).all():
         reading.skip(where, "it has no geometry")
         return
     placed = reading.moved(shape)

@@ -24,10 +24,15 @@ def to_polygons(outlines: list[Outline], simplify: float = 0.0) -> list[shapely.
     list of shapely.Polygon
         (x, y), pixel corners on integers; valid, and none of them empty.
     """
-    polygons = [shapely.Polygon(_xy(o.exterior), [_xy(h) for h in o.holes]) for o in outlines]
+    polygons = [from_outline(o) for o in outlines]
     if not simplify:
         return polygons
     return [piece for polygon in polygons for piece in parts(polygon.simplify(simplify))]
+
+
+def from_outline(outline: Outline) -> shapely.Polygon:
+    """An outline as a polygon that keeps every corner."""
+    return shapely.Polygon(_xy(outline.exterior), [_xy(h) for h in outline.holes])
 
 
 def from_polygon(polygon: shapely.Polygon) -> Outline:
