@@ -39,6 +39,15 @@ class LabelTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def widest(self) -> NDArray[np.int64]:
+        """(n,) the longer side of each object's box."""
+        return np.asarray((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1), np.int64)
+
+    def only(self, rows: NDArray[np.intp]) -> LabelTable:
+        """Some of the objects, by their place in the table."""
+        return LabelTable(self.ids[rows], self.boxes[rows], self.areas[rows])
+
     def areas_of(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Pixels of each of some objects, (n,) int64.
 

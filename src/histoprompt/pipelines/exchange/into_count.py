@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.tables import table_writer
-from histoprompt.core.geometry import Box, Frame, union_of
-from histoprompt.core.labels.sources import LabelSource
-from histoprompt.core.labels.table import LabelTable, compacted
 from histoprompt.core.labels.tiff import TiffLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.cells.find import TileCells, known_mpp
+from histoprompt.pipelines.cells.find import known_mpp
+from histoprompt.pipelines.cells.given import WIDEST_UM, GivenCells
 from histoprompt.pipelines.count.files import LABELS_TIF
 from histoprompt.pipelines.count.kept import KeptCount, keep_count
 from histoprompt.pipelines.count.out_folders import MADE, slide_in
@@ -31,51 +28,7 @@ from histoprompt.pipelines.exchange.import_labels import provenance
 from histoprompt.pipelines.exchange.incoming import Incoming
 
 IDS_CSV = "imported_ids.csv"
-# Wider things are no cells, and reading around them would take the memory of a slide.
-WIDEST_UM = 256.0
-_MOST_CLASSES = 2**15 - 1
 _LOW = 2**32 - 1
-
-
-@dataclass(frozen=True, eq=False)
-class ImportedCells:
-    """Cells that another program found; a `find.CellSource`.
-
-    Parameters
-    ----------
-    labels : LabelSource
-        Of the slide.
-    table : LabelTable
-        The objects that count.
-    classes : tuple of str
-    code : (n,) int16
-        Class of each object of the table.
-    """
-
-    labels: LabelSource
-    table: LabelTable
-    classes: tuple[str, ...]
-    code: NDArray[np.int16]
-    feature_names: tuple[str, ...] = ()
-
-    def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
-        """The cells that meet a tile, each whole, in level-0 pixels."""
-        task.step(0, 0, "Measuring imported cells")
-        r0, c0, r1, c1 = self.table.boxes.T
-        meet = (r0 < inner.r1) & (r1 > inner.r0) & (c0 < inner.c1) & (c1 > inner.c0)
-        here = np.flatnonzero(meet)
-        if not len(here):
-            corner = Box(inner.r0, inner.c0, inner.r0 + 1, inner.c0 + 1)
-            nothing = np.zeros((1, 1), np.int32)
-            return TileCells.of(np.zeros((1, 1, 3), np.uint8), nothing, Frame(corner, (1, 1)))
-        around = union_of(Box(*corners) for corners in self.table.boxes[here].tolist())
-        present, compact, _ = compacted(self.labels.read(around))
-        rows = np.searchsorted(self.table.ids, present).clip(max=len(self.table) - 1)
-        ours = (self.table.ids[rows] == present) & np.isin(rows, here)
-        numbers = np.concatenate([[0], np.cumsum(ours) * ours]).astype(np.int32)
-        image, frame = slide.read(around)
-        cells = TileCells.of(image, numbers[compact], frame)
-        return replace(cells, code=self.code[rows[ours]], classes=self.classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +38,7 @@ class CountPlan:
     Attributes
     ----------
     incoming : Incoming
-    cells : ImportedCells
+    cells : GivenCells
     wide : int
         Objects that are too large for cells and are left out.
     removed : int
@@ -93,7 +46,7 @@ class CountPlan:
     """
 
     incoming: Incoming
-    cells: ImportedCells
+    cells: GivenCells
     wide: int = 0
     removed: int = 0
 
@@ -137,18 +90,11 @@ def plan_count(slide: Slide, incoming: Incoming, out: Path | None = None) -> Cou
         If `out` holds the count of another slide.
     """
     most = WIDEST_UM / known_mpp(slide)
-    table = incoming.table
-    sides = table.boxes[:, 2:] - table.boxes[:, :2]
-    fits = (sides <= most).all(axis=1)
-    kept = LabelTable(table.ids[fits], table.boxes[fits], table.areas[fits])
-    names = [incoming.classes.of(i) for i in kept.ids.tolist()]
-    classes = tuple(sorted(set(names)))
-    if len(classes) > _MOST_CLASSES:
-        raise LabelError(f"{incoming.path.name} has {len(classes)} classes: too many to count.")
-    number = {name: i for i, name in enumerate(classes)}
-    code = np.array([number[name] for name in names], np.int16)
-    cells = ImportedCells(incoming.labels, kept, classes, code)
-    return CountPlan(incoming, cells, int((~fits).sum()), _cells_in(out, slide))
+    narrow = np.flatnonzero(incoming.table.widest <= most)
+    table = incoming.table.only(narrow)
+    cells = GivenCells.of(incoming.labels, table, incoming.classes)
+    wide = len(incoming.table) - len(table)
+    return CountPlan(incoming, cells, wide, _cells_in(out, slide))
 
 
 def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -> CountResult:

@@ -11,9 +11,11 @@ from histoprompt.pipelines.formats import (
     cellvit,
     coco,
     coco_in,
+    dicom_ann,
     geojson,
     geoparquet,
     grand_challenge,
+    h5ad,
     histomics,
     hovernet,
     imagescope,
@@ -49,6 +51,8 @@ class FileFormat:
         Gives `Annotation`s.
     load : callable or None
         Gives labels, for formats that hold pixels.
+    measured : bool
+        Whether objects are written with what is measured of them.
     matches : callable
         Whether a path looks like it, by content.
     """
@@ -61,6 +65,7 @@ class FileFormat:
     write: Callable[[ExportJob], Written] | None = None
     read: Callable[[Reading], Iterator[Annotation]] | None = None
     load: Callable[[Reading], Imported] | None = None
+    measured: bool = False
 
     @property
     def reads(self) -> bool:
@@ -156,6 +161,15 @@ FORMATS: tuple[FileFormat, ...] = (
         read=histomics.read,
     ),
     FileFormat(
+        "dicom-ann",
+        "DICOM annotations",
+        ("outlines", "classes", "points"),
+        dicom_ann.matches,
+        False,
+        dicom_ann.write,
+        dicom_ann.read,
+    ),
+    FileFormat(
         "ome-zarr",
         "OME-Zarr labels",
         _ALL,
@@ -181,6 +195,14 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         labels.write,
         load=rasters.load,
+    ),
+    FileFormat(
+        "anndata",
+        "AnnData cells (h5ad)",
+        ("ids", "classes", "points", "measurements"),
+        lambda _: False,
+        write=h5ad.write,
+        measured=True,
     ),
     FileFormat(
         "points",
