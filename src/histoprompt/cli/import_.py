@@ -68,18 +68,18 @@ def _into_store(
 ) -> None:
     from histoprompt.annotations.place import store_folder
     from histoprompt.annotations.store import LabelStore
-    from histoprompt.pipelines.exchange.import_labels import import_all, plan_import
+    from histoprompt.pipelines.exchange.import_labels import import_all, plan_import, plane_for
 
     if params.into == "prompts":
         found = [_refined(args, slide, one) for one in found]
     with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as opened:
-        store = opened.on("regions") if params.into == "regions" else opened
+        store = plane_for(opened, params.into)
         if args.dry_run:
-            plans = [plan_import(store, one, args.task, params.rule) for one in found]
+            plans = tuple(plan_import(store, one, args.task, params.rule) for one in found)
         else:
             for one in found:
                 one.check(slide)
-            plans = import_all(store, found, args.task, params.rule)
+            plans = import_all(store, found, args.task, params.rule).plans
     for plan in plans:
         tell(str(plan))
 

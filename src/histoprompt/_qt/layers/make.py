@@ -27,6 +27,7 @@ POINTS = "point_prompts"
 BOXES = "prompts"
 SCRIBBLES = "scribbles"
 CURRENT = "current_object"
+INCOMING = "incoming_objects"
 COMMITTED = "committed_objects"
 OUTLINES = "nuclei_outlines"
 
@@ -182,6 +183,17 @@ def make_committed(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labe
         name=COMMITTED,
         opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
+        **transform_of(image, area),
+    )
+
+
+def make_incoming(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:
+    """The layer of objects of a file that may be imported."""
+    return Labels(
+        labels,
+        name=INCOMING,
+        opacity=COMMITTED_OPACITY,
+        metadata=provenance(kind="incoming"),
         **transform_of(image, area),
     )
 

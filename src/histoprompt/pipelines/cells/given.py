@@ -11,6 +11,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box, Frame, union_of
 from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.labels.table import LabelTable, compacted
 from histoprompt.core.slides.slide import Slide
@@ -84,9 +85,8 @@ class GivenCells:
         present, compact, _ = compacted(self.labels.read(around))
         rows = np.searchsorted(self.table.ids, present).clip(max=len(self.table) - 1)
         ours = (self.table.ids[rows] == present) & np.isin(rows, here)
-        numbers = np.concatenate([[0], np.cumsum(ours) * ours]).astype(np.int32)
         image, frame = slide.read(around)
-        cells = TileCells.of(image, numbers[compact], frame)
+        cells = TileCells.of(image, renumbered(compact, ours), frame)
         return replace(cells, code=self.code[rows[ours]], classes=self.classes)
 
 

@@ -136,9 +136,9 @@ def export(
     kind = file_format(params.format)
     if kind.measured and cells is None:
         cells = measured(slide, GivenCells.of(labels, table, classes), extent(labels), task)
-    regions = tuple(read_regions(params.regions, slide.shape)) if params.regions else ()
+    areas = tuple(read_regions(params.regions, slide.shape)) if params.regions else ()
     with replacing_folder(folder) as part:
-        job = ExportJob(slide, labels, table, classes, params, part, task, cells, regions)
+        job = ExportJob(slide, labels, table, classes, params, part, task, cells, areas)
         written = _writer(params.format)(job)
         if kind.tiled and not written.tiles:
             raise ExportError("No tile fits the regions and sets that were asked for.")

@@ -21,13 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations.edits import Rule
+from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.sources import LabelSource, cells, extent
 from histoprompt.core.labels.table import compacted
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
+from histoprompt.pipelines.exchange.params import Into
 
 _BLOCK = 2048
 # Ids up to here are looked up in a table.
@@ -130,16 +133,53 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
         _name(store, plan)
 
 
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What an import did.
+
+    Attributes
+    ----------
+    plans : tuple of ImportPlan
+        Of each file.
+    change : Change or None
+        The edit; None if nothing changed.
+    """
+
+    plans: tuple[ImportPlan, ...]
+    change: Change | None
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.plans))
+
+
 def import_all(
     store: LabelStore, incoming: Iterable[Incoming], task: Task, rule: Rule = "keep"
-) -> list[ImportPlan]:
+) -> Imported:
     """Plan and apply several files, one after the other, as one edit. Raises as `apply_import`."""
     done = []
-    with store.group("import"):
+    with store.group("import") as edit:
         for found in incoming:
             done.append(plan_import(store, found, task, rule))
             apply_import(store, done[-1], task)
-    return done
+        task.settle()
+    return Imported(tuple(done), edit.change)
+
+
+def plane_for(store: LabelStore, into: Into) -> LabelStore:
+    """The part of a store where objects go: regions have a plane of their own.
+
+    Raises
+    ------
+    LabelError
+        If the store keeps no regions apart from objects.
+    """
+    if into != "regions":
+        return store
+    on = getattr(store, "on", None)
+    if on is None:
+        raise LabelError("These labels keep no regions apart from objects. Import into labels.")
+    plane: LabelStore = on("regions")
+    return plane
 
 
 def provenance(found: Incoming) -> dict[str, Any]:

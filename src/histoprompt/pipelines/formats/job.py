@@ -195,7 +195,7 @@ class ExportJob:
         Where to write; it is empty, and put in its place when all is done.
     cells : CellTable or None
         The objects, measured, for formats that hold that.
-    regions : tuple of Region
+    areas : tuple of Region
         By which sets are told apart.
     tallies : Tallies
         What the tiles hold, as far as they are written.
@@ -209,7 +209,7 @@ class ExportJob:
     folder: Path
     task: Task
     cells: CellTable | None = None
-    regions: tuple[NamedArea, ...] = ()
+    areas: tuple[NamedArea, ...] = ()
     tallies: Tallies = field(default_factory=Tallies)
 
     @property

@@ -33,7 +33,7 @@ class Splits:
 
     def __init__(self, job: ExportJob) -> None:
         self._params, self._key = job.params, job.slide.key
-        self._regions = job.regions
+        self._regions = job.areas
         if job.params.split_by == "patient":
             self._key = _patient(job)
         if job.params.split_by == "region" and not self._regions:

@@ -113,7 +113,7 @@ def tile_pairs(job: ExportJob) -> Iterator[TilePair]:
         if ids.any():
             filled.add(place)
             yield from _noted(job, tile, ids, splits)
-    empty = [] if job.params.only_annotated and not job.regions else _pick_empty(job, grid, filled)
+    empty = [] if job.params.only_annotated and not job.areas else _pick_empty(job, grid, filled)
     for done, place in enumerate(empty):
         job.task.step(done, len(empty), "Writing empty tiles")
         tile = grid.tile(*place)
