@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.contours import Outline, fill
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.incoming import read_incoming
@@ -260,6 +263,28 @@ def test_a_file_that_breaks_off_is_refused(slide, tmp_path, name):
         pytest.skip("a table may end anywhere")
     with pytest.raises(LabelError):
         read(slide, path, name)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.floats(3.1, 40), min_size=5, max_size=12),
+    st.floats(20.25, 180.25),
+    st.floats(20.25, 130.25),
+    st.sampled_from(OUTLINES),
+)
+def test_any_outline_covers_the_pixels_whose_centres_it_encloses(
+    tmp_path_factory, radii, x, y, name
+):
+    turns = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
+    corners = [(x + r * np.cos(t), y + r * np.sin(t)) for r, t in zip(radii, turns, strict=True)]
+    # 1/64 of a pixel, which no format rounds away but YOLO's six digits of a share
+    ring = [(round(float(a) * 64) / 64, round(float(b) * 64) / 64) for a, b in corners]
+    slide = Slide.from_arrays("a slide", np.full((*SHAPE, 3), 200, np.uint8), mpp=0.25)
+    found = read(slide, MAKERS[name](tmp_path_factory.mktemp("any"), [(ring, None)]), name)
+    owed = fill([Outline(np.array(ring)[:, ::-1] - 0.5)], Box.of_shape(SHAPE))
+    got = found.labels.read(Box.of_shape(SHAPE)) > 0
+    allowed = 3 if name == "yolo-seg" else 0
+    assert np.count_nonzero(got != owed) <= allowed
 
 
 def label_tiff(path: Path, array):

@@ -1,4 +1,4 @@
-"""Splits without leaks, the card of a set, AnnData, DICOM annotations, and what is exported from."""
+"""Splits without leaks, the card of a set, AnnData, DICOM annotations, counts and stores."""
 
 from __future__ import annotations
 

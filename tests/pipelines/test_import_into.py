@@ -105,7 +105,10 @@ def test_cells_over_tiles_count_once_and_what_is_too_wide_does_not(slide, tmp_pa
     assert counted.tally.total == 2
     cells = read_cells(tmp_path / "out" / "cells.csv")
     assert sorted(cells.area_um2.tolist()) == [144 * 0.25, 900 * 0.25]
-    assert dict(zip(cells.area_um2.tolist(), cells.class_names, strict=True)) == {36.0: "", 225: "a"}
+    assert dict(zip(cells.area_um2.tolist(), cells.class_names, strict=True)) == {
+        36.0: "",
+        225: "a",
+    }
     assert any("no cells" in note for note in counted.notes)
 
 
@@ -164,7 +167,7 @@ def test_points_become_clicks_or_discs_and_are_else_left_out(slide, tmp_path):
     discs = read_incoming(slide, path, Task(), ImportParams(point_radius=10.0))
     assert not discs.centres
     assert abs(int(discs.table.areas[0]) - np.pi * 100) < 10
-    assert discs.labels.read(Box(41, 91, 60, 110)).any(axis=1).all(), 'around row 50, column 100'
+    assert discs.labels.read(Box(41, 91, 60, 110)).any(axis=1).all(), "around row 50, column 100"
 
 
 def test_files_are_taken_together_or_not_at_all(tmp_path, capsys):

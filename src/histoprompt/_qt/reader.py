@@ -1,4 +1,4 @@
-"""The napari reader: a slide as a lazy multiscale layer in microns; other files to the Import dock."""
+"""The napari reader: slides as lazy layers in microns; annotations go to the Import dock."""
 
 from __future__ import annotations
 

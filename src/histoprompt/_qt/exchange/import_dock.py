@@ -33,7 +33,13 @@ from histoprompt._qt.widgets.report import Note, Report
 from histoprompt.core.errors import LabelError
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import Imported
-from histoprompt.pipelines.exchange.looking import Preview, carry_out, carry_out_count, look
+from histoprompt.pipelines.exchange.looking import (
+    Preview,
+    Wish,
+    carry_out,
+    carry_out_count,
+    look,
+)
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.catalogue import FORMATS
 from histoprompt.pipelines.prompts.segment import SegmentJob
@@ -99,9 +105,8 @@ class ImportDock(Dock):
             session, card = self.session, self._models.card
             job = SegmentJob(session.manager, session.cache, card, self._models.weights)
         self._drop_preview()
-        self._submit(
-            look, (annotator.slide, annotator.store, files, params, job), self._on_looked, "Reading"
-        )
+        wish = Wish(tuple(files), params, job)
+        self._submit(look, (annotator.slide, annotator.store, wish), self._on_looked, "Reading")
 
     def run(self) -> None:
         """Import what was looked at."""
@@ -122,7 +127,10 @@ class ImportDock(Dock):
         self.annotating = self.session.part(Annotating)
         self.setAcceptDrops(True)
         layout = QVBoxLayout(self.content)
-        self.images, self._models = ImagePanel(self, pixel_size=False), ModelPanel(self.session.jobs)
+        self.images, self._models = (
+            ImagePanel(self, pixel_size=False),
+            ModelPanel(self.session.jobs),
+        )
         self._told, self._notes = Note(), Note()
         self._table = ShortTable(("What would change", "Objects"))
         self._look, self._go = QPushButton("Look"), QPushButton("Import")

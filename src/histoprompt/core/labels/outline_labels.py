@@ -73,7 +73,9 @@ class OutlineLabels:
         meet = (r0 < box.r1) & (r1 > box.r0) & (c0 < box.c1) & (c1 > box.c0)
         which = np.flatnonzero(meet)
         total = np.cumsum(self._joined[2][which])
-        for some in np.split(which, np.searchsorted(total, np.arange(_CORNERS, _last(total), _CORNERS))):
+        for some in np.split(
+            which, np.searchsorted(total, np.arange(_CORNERS, _last(total), _CORNERS))
+        ):
             if len(some):
                 self._draw(out, some, box)
         return out
@@ -90,7 +92,7 @@ class OutlineLabels:
         return (grid.tile(*place).inner for place in sorted(places))
 
     def ids(self) -> NDArray[np.uint32]:
-        """The labels of all polygons, ascending and each once, whether a pixel shows them or not."""
+        """The labels of all polygons, ascending and each once, whether they show or not."""
         return np.unique(self._joined[5])
 
     def alone(self, label: int) -> int:
@@ -145,7 +147,14 @@ def _last(total: NDArray[Any]) -> int:
 
 def _nothing() -> tuple[NDArray[Any], ...]:
     near, last, counts = np.zeros((0, 2), np.float32), np.zeros(0, bool), np.zeros(0, np.int64)
-    return near, last, counts, np.zeros((0, 2), np.int64), np.zeros((0, 4), np.int64), np.zeros(0, np.uint32)
+    return (
+        near,
+        last,
+        counts,
+        np.zeros((0, 2), np.int64),
+        np.zeros((0, 4), np.int64),
+        np.zeros(0, np.uint32),
+    )
 
 
 def _ranges(

@@ -112,9 +112,7 @@ def open_or_run(
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
     job, ground = count_job(choice, manager), count_region(slide, box, regions)
-    return keep_count(
-        slide, job, ground, task=task, box=box, regions=regions, only_done=only_done
-    )
+    return keep_count(slide, job, ground, task=task, box=box, regions=regions, only_done=only_done)
 
 
 def keep_count(

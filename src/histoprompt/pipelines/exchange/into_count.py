@@ -161,7 +161,10 @@ def _write_ids(out: Path, plan: CountPlan, task: Task) -> None:
             both = (cells > 0) & (ids > 0)
             keys = np.unique(cells[both].astype(np.uint64) << np.uint64(32) | ids[both])
             pairs.update((key >> 32, key & _LOW) for key in keys.tolist())
-    with replacing_file(out / IDS_CSV) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing_file(out / IDS_CSV) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
         write = table_writer(file, ("id", "imported_id", "name"), names=("name",))
         for cell, label in sorted(pairs.items()):
             write((cell, label, found.titles.get(label, "")))

@@ -45,7 +45,9 @@ def refined(slide: Slide, incoming: Incoming, job: SegmentJob, task: Task) -> In
         If the task is.
     """
     objects = prompts_of(incoming, job.card)
-    centres = dict(zip((o.id for o in objects[len(incoming.table) :]), incoming.centres, strict=True))
+    centres = dict(
+        zip((o.id for o in objects[len(incoming.table) :]), incoming.centres, strict=True)
+    )
     labels, lost = SparseLabels(slide.shape), []
     for _, found in segment_stream(slide, objects, job, task):
         best = found.masks[0]

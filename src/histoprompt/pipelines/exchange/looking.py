@@ -68,25 +68,25 @@ class Preview:
         )
 
 
-def look(
-    slide: Slide,
-    store: LabelStore,
-    files: Sequence[Path],
-    params: ImportParams,
-    job: SegmentJob | None,
-    task: Task,
-) -> Preview:
-    """Read files and work out what importing them would change; nothing is changed.
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What is to be imported.
 
-    Parameters
+    Attributes
     ----------
-    slide : Slide
-    store : LabelStore
-    files : sequence of Path
+    files : tuple of Path
     params : ImportParams
     job : SegmentJob or None
         What outlines objects anew; needed to import prompts.
-    task : Task
+    """
+
+    files: tuple[Path, ...]
+    params: ImportParams
+    job: SegmentJob | None = None
+
+
+def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
+    """Read files and work out what importing them would change; nothing is changed.
 
     Raises
     ------
@@ -95,9 +95,10 @@ def look(
     MissingMppError
         If a count is wanted and the slide has no pixel size.
     """
-    found = [read_incoming(slide, path, task, params) for path in files]
-    if params.into == "prompts" and job is not None:
-        found = [refined(slide, one, job, task) for one in found]
+    params = wish.params
+    found = [read_incoming(slide, path, task, params) for path in wish.files]
+    if params.into == "prompts" and wish.job is not None:
+        found = [refined(slide, one, wish.job, task) for one in found]
     for one in found:
         one.check(slide)
     if params.into == "count":
@@ -122,9 +123,7 @@ def carry_out(store: LabelStore, preview: Preview, task: Task) -> Imported:
     return import_all(plane, preview.incoming, task, preview.params.rule)
 
 
-def carry_out_count(
-    slide: Slide, preview: Preview, manager: ModelManager, task: Task
-) -> KeptCount:
+def carry_out_count(slide: Slide, preview: Preview, manager: ModelManager, task: Task) -> KeptCount:
     """Make a count of what was looked at. Raises as `keep_imported_count`."""
     plan = plan_count(slide, stacked(preview.incoming, slide.shape, task))
     return keep_imported_count(slide, plan, manager, task)

@@ -163,9 +163,7 @@ def _annotation(
             reading.skip(where, "its mask is empty")
 
 
-def _mask(
-    segmentation: dict[str, Any], image: _Image
-) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+def _mask(segmentation: dict[str, Any], image: _Image) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """The mask of run lengths, cut to the object, and the level-0 place of its first pixel."""
     code, (h, w) = segmentation, image.shape
     if list(code["size"]) != [h, w]:

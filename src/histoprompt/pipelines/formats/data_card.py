@@ -64,6 +64,9 @@ def card_of(job: ExportJob, tile_mpp: float | None) -> str:
     for name in names:
         counts = " | ".join(str(found.objects[s, name]) for s in sets)
         lines.append(f"| {name.replace('|', '/')} | {counts} |")
-    lines += ["", "How it was made stands in `export.json`. Corrected outlines of one reader are no "
-              "consensus: audit them before you report numbers on them."]  # fmt: skip
+    lines += [
+        "",
+        "How it was made stands in `export.json`. Outlines that one reader corrected are no "
+        "consensus: audit them before numbers on them are reported.",
+    ]
     return "\n".join(lines) + "\n"

@@ -118,5 +118,8 @@ def _object(reading: Reading, where: str, row: dict[str, Any]) -> Iterator[Annot
         reading.skip(where, "it has no geometry")
         return
     placed = reading.moved(shape)
-    about = {"id": reading.identity(where, row.get("id")), "class_name": str(row.get("class") or "")}
+    about = {
+        "id": reading.identity(where, row.get("id")),
+        "class_name": str(row.get("class") or ""),
+    }
     yield from reading.geometry(where, [placed], **about)

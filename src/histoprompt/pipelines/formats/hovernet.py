@@ -47,7 +47,11 @@ def read(reading: Reading) -> Iterator[Annotation]:
         if not isinstance(item, dict):
             reading.skip(where, "it is no table with a contour")
             continue
-        about = {"id": reading.identity(where, key), "class_name": type_name(item.get("type"), names), "kind": "cell"}
+        about = {
+            "id": reading.identity(where, key),
+            "class_name": type_name(item.get("type"), names),
+            "kind": "cell",
+        }
         yield from read_contour(reading, where, item.get("contour"), **about)
     if not found:
         raise LabelError(f"{reading.path.name} has no table of nuclei under the key nuc.")

@@ -41,7 +41,10 @@ def read(reading: Reading) -> Iterator[Annotation]:
         regions = list(layer.iter("Region"))
         holes = [_shape(r) for r in regions if r.get("NegativeROA") == "1"]
         cut = shapely.union_all([shapely.make_valid(h) for h in holes if h is not None])
-        about: dict[str, Any] = {"class_name": _name(layer), "colour": _colour(layer.get("LineColor"))}
+        about: dict[str, Any] = {
+            "class_name": _name(layer),
+            "colour": _colour(layer.get("LineColor")),
+        }
         for region in regions:
             if region.get("NegativeROA") == "1" or region.get("Type") in (_RULER, _ARROW):
                 continue

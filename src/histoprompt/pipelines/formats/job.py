@@ -104,7 +104,7 @@ class ExportParams:
         SplitBy,
         Parameter(
             "Split by",
-            "What goes to one set as a whole: blocks of neighbouring tiles, slide, patient, region.",
+            "What goes to one set as a whole: a block of tiles, the slide, patient or region.",
             advanced=True,
         ),
     ] = "block"

@@ -93,4 +93,3 @@ def _polygon(rings: Rings, where: str) -> shapely.Polygon:
         return shapely.Polygon(flat[0], [hole for hole in flat[1:] if hole])
     except (ValueError, ShapelyError) as error:
         raise LabelError(f"{where} has no usable geometry: {error}.") from error
-
