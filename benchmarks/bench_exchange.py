@@ -3,7 +3,7 @@
 Each number is a process of its own, so that its peak is its own. Objects are nuclei of 32 corners,
 one every 50 pixels.
 
-    python benchmarks/bench_exchange.py [--numbers 1000,100000] [--out benchmarks/results/exchange.md]
+    python benchmarks/bench_exchange.py [--numbers 1000,100000] [--out FILE]
 """
 
 from __future__ import annotations
@@ -99,8 +99,9 @@ def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
     lines = [
         "# Import and export",
         "",
-        f"Nuclei of {CORNERS} corners from QuPath's GeoJSON into the label store, and out again. Seconds on the clock, seconds of the "
-        "processor (one thread), and the most memory the process had taken until then beyond what Python and the libraries take.",
+        f"Nuclei of {CORNERS} corners from QuPath's GeoJSON into the label store, and out again. "
+        "Seconds on the clock, seconds of the processor (one thread), and the most memory the "
+        "process had taken until then beyond what Python and the libraries take.",
         "",
         "| objects | step | seconds | CPU seconds | memory, MiB |",
         "|---|---|---|---|---|",
@@ -111,7 +112,8 @@ def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     lines += [
         "",
-        f"{platform.machine()}, {os.cpu_count()} processors, load {load:.1f} at the end; `python benchmarks/bench_exchange.py`.",
+        f"{platform.machine()}, {os.cpu_count()} processors, load {load:.1f} at the end; "
+        "`python benchmarks/bench_exchange.py`.",
     ]
     return "\n".join(lines) + "\n"
 

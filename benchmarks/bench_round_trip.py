@@ -70,9 +70,10 @@ def main() -> None:
     lines = [
         "# Round trips",
         "",
-        "The objects of the sample slide, written in each format and read back. *Area* is the mean error of an object's area; *farthest* "
-        "the distance from the outline, in pixels, of the farthest pixel that changed hands between objects and background (1 is the "
-        "pixel at the outline itself); *ids* and *classes* the share of objects that kept theirs.",
+        "The objects of the sample slide, written in each format and read back. *Area* is the mean "
+        "error of an object's area; *farthest* the distance from the outline, in pixels, of the "
+        "farthest pixel that changed hands between objects and background (1 is the pixel at the "
+        "outline itself); *ids* and *classes* the share of objects that kept theirs.",
         "",
         "| format | outlines | area | farthest, px | ids | classes |",
         "|---|---|---|---|---|---|",

@@ -19,6 +19,7 @@ from histoprompt.core.files.documents import parse_json, reason
 _PIECE = 1 << 22
 _decode = json.JSONDecoder().raw_decode
 _SPACE = " \t\r\n"
+_AFTER = frozenset((*_SPACE, ",", ":", "]", "}"))
 
 
 class Part(NamedTuple):
@@ -174,8 +175,8 @@ class _Parser:
                 if self._more():
                     continue
                 raise
-            # a number may go on in what is not read yet
-            if end < len(self._text) or not self._more():
+            # a number may go on in what is not read yet, as 7 in "7." does
+            if self._text[end : end + 1] in _AFTER or not self._more():
                 break
         text, self._at = self._text[self._at : end], end
         # half of a pair of surrogates is no character: the careful way

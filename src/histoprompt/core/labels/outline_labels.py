@@ -21,6 +21,8 @@ from histoprompt.core.tiling import TileGrid
 _CORNERS, _PIXELS = 1 << 20, 1 << 22
 # Rows and columns further out are not told apart from each other: no slide reaches there.
 _FAR = 2**31 - 2
+# Corners nearer to the first one are kept in half the memory.
+_LONG = 2**12
 
 
 class OutlineLabels:
@@ -57,8 +59,10 @@ class OutlineLabels:
         boxes = self._boxes(polygons)
         anchor = np.floor(np.clip(corners[starts[:-1]], -_FAR, _FAR)).astype(np.int64)
         counts = np.diff(starts)
-        # halves are exact, and nothing of a nucleus is off by more than a millionth of a pixel
-        near = (corners - np.repeat(anchor, counts, axis=0)).astype(np.float32)
+        near = corners - np.repeat(anchor, counts, axis=0)
+        if np.abs(near).max() < _LONG:
+            # halves are exact, and nothing of a nucleus is off by a hundred thousandth of a pixel
+            near = near.astype(np.float32)
         last = np.zeros(len(corners), bool)
         last[rings[1:] - 1] = True
         self._added.append((near, last, counts, anchor, boxes, np.asarray(ids, np.uint32)))

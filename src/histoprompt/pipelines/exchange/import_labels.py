@@ -79,7 +79,7 @@ def plan_import(
     """Work out what an import would change; the store stays as it is."""
     pairs = _overlaps(store, incoming, task)
     own = dict(zip(incoming.table.ids.tolist(), incoming.table.areas.tolist(), strict=True))
-    areas = {record.id: record.area_px for record in store.objects()}
+    areas = {i: store.area_of(i) for i in store.ids().tolist()}
     partner = _partners(pairs, own, areas)
     free = (i for i in count(max([0, *areas]) + 1) if i not in own)
     fresh = {i: next(free) if i in areas else i for i in own if i not in partner}
