@@ -31,7 +31,7 @@ from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.polygons import without_holes
-from histoprompt.pipelines.formats.tile_pairs import split_of
+from histoprompt.pipelines.formats.splits import split_of
 from histoprompt.pipelines.formats.tiles import read_tiles
 
 TOUCHING = (0, 0, 0, 1, 2, 65_536, 2**31 - 1)

@@ -20,7 +20,8 @@ from histoprompt.core.labels.sources import ArrayLabels, extent
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import export
-from histoprompt.pipelines.exchange.import_labels import read_incoming
+from histoprompt.pipelines.exchange.incoming import read_incoming
+from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.annotation import Reading, colour_of, numbers_of, whole
 from histoprompt.pipelines.formats.catalogue import FORMATS, WRITABLE, file_format, format_of
 from histoprompt.pipelines.formats.job import FORMATS as NAMES
@@ -70,7 +71,7 @@ def written(slide, array, out, name, **params):
 
 
 def back(slide, path, **about):
-    found = read_incoming(slide, path, Task(), **about)
+    found = read_incoming(slide, path, Task(), ImportParams(**about))
     whole, place = np.zeros(slide.shape, np.uint32), extent(found.labels)
     whole[place.slices()] = found.labels.read(place)
     return found, whole
@@ -93,7 +94,7 @@ def test_an_export_is_recognised_by_its_content(slide, picture, tmp_path, name):
 def test_objects_come_back_pixel_by_pixel_with_what_the_format_holds(
     slide, picture, tmp_path, name
 ):
-    found, labels = back(slide, written(slide, picture, tmp_path / "out", name), name=name)
+    found, labels = back(slide, written(slide, picture, tmp_path / "out", name), format=name)
     np.testing.assert_array_equal(labels > 0, picture > 0)
     for old in (1, 2, 7, 70_000):
         new = np.unique(labels[picture == old])
@@ -121,13 +122,13 @@ def test_any_picture_comes_back_from_formats_that_hold_holes(tmp_path_factory, a
     out = tmp_path_factory.mktemp("sweep") / "out"
     params = ExportParams(format=name, tile_size=32, val_share=0, test_share=0)
     export(slide, ArrayLabels(array), out, params, Task())
-    _, labels = back(slide, out / FILES.get(name, ""), name=name)
+    _, labels = back(slide, out / FILES.get(name, ""), format=name)
     np.testing.assert_array_equal(labels, array)
 
 
 def test_boxes_come_back_as_the_smallest_boxes_around_objects(slide, picture, tmp_path):
     place = written(slide, picture, tmp_path / "out", "yolo-box", tile_size=200)
-    _, labels = back(slide, place, name="yolo-box")
+    _, labels = back(slide, place, format="yolo-box")
     assert (labels[51:110, 41:100] > 0).all(), "the disc of radius 30 about (80, 70)"
     assert not labels[51:110, 39:41].any()
     assert (labels[10:40, 10:50] > 0).all()

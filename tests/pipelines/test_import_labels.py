@@ -16,7 +16,8 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.exchange.from_store import export_store
-from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import, read_incoming
+from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import
+from histoprompt.pipelines.exchange.incoming import read_incoming
 
 SHAPE = (120, 160)
 

@@ -1,4 +1,4 @@
-"""The napari reader: a slide as a lazy multiscale layer in microns."""
+"""The napari reader: slides as lazy layers in microns; annotations go to the Import dock."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from histoprompt.core.errors import SlideTooLargeError
+from histoprompt.core.errors import LabelError, SlideTooLargeError
 from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.formats.catalogue import format_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Path | Sequence[str | Path]
@@ -19,6 +20,8 @@ _SUFFIXES = frozenset(
     (".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".dcm", ".png", ".jpg", ".jpeg")
 )
 
+_ANNOTATIONS = frozenset((".geojson", ".json", ".xml", ".parquet"))
+
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     """Offer to read these paths, judged by suffix, or a folder by what lies in it.
@@ -26,9 +29,12 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     Returns
     -------
     callable or None
-        `read`, or None if one of the paths is nothing this plugin knows.
+        `read`, `read_objects` for files of annotations, or None if one of the paths is nothing this
+        plugin knows.
     """
     paths = _as_paths(path)
+    if paths and all(map(_is_annotation, paths)):
+        return read_objects
     return read if paths and all(map(_is_known, paths)) else None
 
 
@@ -46,6 +52,15 @@ def read(path: Paths) -> list[LayerData]:
     if viewer is not None:
         _greet(viewer, [slide for slide, _ in found])
     return [layer_data(slide, trusted=trusted) for slide, trusted in found]
+
+
+def read_objects(path: Paths) -> list[Any]:
+    """Open the Import dock with files of annotations; they are no layers themselves."""
+    viewer = _viewer()
+    if viewer is not None:
+        _, dock = viewer.window.add_plugin_dock_widget("napari-histoprompt", "Import")
+        dock.choose(_as_paths(path))
+    return [(None,)]
 
 
 def _opened(path: Path, viewer: Any) -> tuple[Slide, bool]:
@@ -114,6 +129,17 @@ def _viewer() -> Any:
 
 def _as_paths(path: Paths) -> list[Path]:
     return [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+
+
+def _is_annotation(path: Path) -> bool:
+    """Whether a file that can be nothing else holds annotations."""
+    if path.suffix.lower() not in _ANNOTATIONS or not path.is_file():
+        return False
+    try:
+        format_of(path)
+    except LabelError:
+        return False
+    return True
 
 
 def _is_known(path: Path) -> bool:

@@ -27,6 +27,7 @@ POINTS = "point_prompts"
 BOXES = "prompts"
 SCRIBBLES = "scribbles"
 CURRENT = "current_object"
+INCOMING = "incoming_objects"
 COMMITTED = "committed_objects"
 REGIONS = "regions"
 OUTLINES = "nuclei_outlines"
@@ -185,6 +186,17 @@ def make_committed(
         name=name,
         opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
+        **transform_of(image, area),
+    )
+
+
+def make_incoming(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:
+    """The layer of objects of a file that may be imported."""
+    return Labels(
+        labels,
+        name=INCOMING,
+        opacity=COMMITTED_OPACITY,
+        metadata=provenance(kind="incoming"),
         **transform_of(image, area),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,10 @@ class TileCells:
         What the model's encoder saw of each cell; k is 0 for models that do not tell.
     centroids : (n, 2) float64
         Level-0 positions.
+    code : (n,) int16
+        Class of each cell, an index into `classes`, where what found them tells it.
+    classes : tuple of str
+        Empty where nobody told.
     """
 
     image: NDArray[np.uint8]
@@ -71,6 +75,8 @@ class TileCells:
     frame: Frame
     described: NDArray[np.float32]
     centroids: NDArray[np.float64]
+    code: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -103,6 +109,7 @@ class TileCells:
             labels=renumbered(self.labels, keep),
             described=self.described[keep],
             centroids=self.centroids[keep],
+            code=self.code[keep] if self.classes else self.code,
         )
 
     def within(self, bounds: Box) -> TileCells:

@@ -110,6 +110,19 @@ def open_or_run(
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
     job, ground = count_job(choice, manager), count_region(slide, box, regions)
+    return keep_count(slide, job, ground, task=task, box=box, regions=regions)
+
+
+def keep_count(
+    slide: Slide,
+    job: CountJob,
+    ground: CountRegion,
+    *,
+    task: Task,
+    box: Box | None = None,
+    regions: Sequence[Region] = (),
+) -> KeptCount:
+    """As `open_or_run`, with a job and the ground it is for."""
     folder = work_folder(slide, job, box, regions)
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)

@@ -177,7 +177,7 @@ class _Counter:
         kept = np.pad(kept, (0, len(found) - len(kept)))
         found = found.only(kept)
         features, names = self._features(found)
-        classes, code, score = self._classes(features, names)
+        classes, code, score = self._classes(found, features, names)
         records = self._records(found, drawn, shown, features)
         pixels = _areas(drawn, len(found)) + beyond[kept]
         records["area_um2"] = pixels * self.slide.mpp**2
@@ -194,11 +194,13 @@ class _Counter:
         return measured, names
 
     def _classes(
-        self, features: NDArray[np.float32], names: tuple[str, ...]
+        self, found: TileCells, features: NDArray[np.float32], names: tuple[str, ...]
     ) -> tuple[tuple[str, ...], NDArray[np.int16], NDArray[np.float32]]:
         if self.job.classifier is not None:
             return self.job.classifier.classify(features, names)
         n = len(features)
+        if found.classes:
+            return found.classes, found.code, np.full(n, np.nan, np.float32)
         return (UNCLASSIFIED,), np.zeros(n, np.int16), np.full(n, np.nan, np.float32)
 
     def _records(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 import numpy as np
+import shapely
 
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
@@ -21,6 +23,7 @@ from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
+from histoprompt.pipelines.formats.data_card import Tallies
 
 Format = Literal[
     "tiles",
@@ -34,9 +37,11 @@ Format = Literal[
     "ome-zarr",
     "hovernet-npy",
     "labels",
+    "anndata",
+    "dicom-ann",
 ]
 ObjectType = Literal["annotation", "detection", "cell"]
-SplitBy = Literal["block", "slide"]
+SplitBy = Literal["block", "slide", "patient", "region"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
@@ -56,14 +61,22 @@ class ExportParams:
         Microns a pixel of these tiles; 0 takes the slide's own pixels.
     empty_share : float
         Share of tiles without any object among all tiles.
-    split_by : "block" or "slide"
-        What goes to train, val or test as a whole: blocks of neighbouring tiles, or the slide.
+    split_by : "block", "slide", "patient" or "region"
+        What goes to train, val or test as a whole.
+    patient : str
+        Whose slide it is, for a split by patient.
+    regions : Path or None
+        GeoJSON of regions, for a split by region and for tiles that lie in them.
+    only_annotated : bool
+        Whether tiles without objects, or that reach out of the regions, are left out.
     block_tiles : int
         Tiles along the side of a block.
     val_share, test_share : float
         Shares of the validation and test sets; the rest is for training.
     object_type : str
         What QuPath shall make of the objects.
+    licence : str
+        Of the images, for the card of the set.
     simplify : float
         Level-0 pixels a polygon may stray from the outline of the pixels; 0 keeps it exact.
     """
@@ -91,10 +104,30 @@ class ExportParams:
         SplitBy,
         Parameter(
             "Split by",
-            "What goes to one set as a whole: blocks of neighbouring tiles, or the slide.",
+            "What goes to one set as a whole: a block of tiles, the slide, patient or region.",
             advanced=True,
         ),
     ] = "block"
+    patient: Annotated[
+        str, Parameter("Patient", "Whose slide it is, for a split by patient.", advanced=True)
+    ] = ""
+    regions: Annotated[
+        Path | None,
+        Parameter(
+            "Regions",
+            "GeoJSON of regions, for a split by region and for tiles that lie in them.",
+            option="split-regions",
+            advanced=True,
+        ),
+    ] = None
+    only_annotated: Annotated[
+        bool,
+        Parameter(
+            "Only annotated tiles",
+            "Leave out tiles without objects, and those that reach out of the regions.",
+            advanced=True,
+        ),
+    ] = False
     block_tiles: Annotated[
         int, Parameter("Tiles along a block", low=1, high=1000, advanced=True)
     ] = 4
@@ -108,6 +141,9 @@ class ExportParams:
             advanced=True,
         ),
     ] = 0.0
+    licence: Annotated[
+        str, Parameter("Licence", "Licence of the images, for the card of the set.", advanced=True)
+    ] = ""
     object_type: Annotated[
         ObjectType,
         Parameter("QuPath object type", "What QuPath makes of the objects.", advanced=True),
@@ -131,6 +167,18 @@ class ExportParams:
                 f"Validation and test shares of {self.val_share} and {self.test_share} "
                 "add up to more than 1."
             )
+
+
+class NamedArea(Protocol):
+    """A region as `regions.Region` is one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def polygon(self) -> shapely.Geometry:
+        """(x, y) in level-0 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +213,12 @@ class ExportJob:
         Where to write; it is empty, and put in its place when all is done.
     regions : Regions or None
         For the formats that hold both.
+    cells : CellTable or None
+        The objects, measured, for formats that hold that.
+    areas : tuple of Region
+        By which sets are told apart.
+    tallies : Tallies
+        What the tiles hold, as far as they are written.
     """
 
     slide: Slide
@@ -175,6 +229,9 @@ class ExportJob:
     folder: Path
     task: Task
     regions: Regions | None = None
+    cells: CellTable | None = None
+    areas: tuple[NamedArea, ...] = ()
+    tallies: Tallies = field(default_factory=Tallies)
 
     @property
     def stem(self) -> str:
@@ -199,7 +256,7 @@ class ExportJob:
                 "mpp_source": slide.mpp_source,
             },
             "region": [round(v) for v in region],
-            "params": asdict(self.params),
+            "params": {k: _plain(v) for k, v in asdict(self.params).items()},
             "objects": len(self.table),
             "classes": self.class_list(),
         }
@@ -227,6 +284,10 @@ class ExportJob:
             {"id": i, "name": name, "colour": list(colours[name])}
             for name, i in self.class_numbers().items()
         ]
+
+
+def _plain(value: Any) -> Any:
+    return value.name if isinstance(value, Path) else value
 
 
 @dataclass(frozen=True)
