@@ -178,10 +178,6 @@ class Prompt:
         if painted is not None:
             inner = frame.box_to_array(painted.frame.box)
             painted = ScribbleMap(painted.array, Frame(inner, painted.frame.shape))
-        before = self.previous
-        if before is not None:
-            where = Frame(frame.box_to_array(before.frame.box), before.frame.shape)
-            before = replace(before, frame=where)
         return Prompt(
             points=frame.to_array(self.points),
             labels=self.labels,
@@ -192,7 +188,7 @@ class Prompt:
                 self.strokes.width / max(frame.scale),
             ),
             painted=painted,
-            previous=before,
+            previous=None if self.previous is None else self.previous.into(frame),
         )
 
     def extends(self, other: Prompt) -> bool:

@@ -18,7 +18,7 @@ from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 from histoprompt.core.prompts.scribbles import rasterise
-from histoprompt.core.results import Mask
+from histoprompt.core.results import Logits, Mask
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.networks.fitting import Fit, bilinear_matrix, mask_from_logits
@@ -99,9 +99,10 @@ class ScribbleUNetModel:
         whole = Fit(embedding.shape, (1.0, 1.0), SIDE, (SIDE, SIDE))
         found: list[list[Mask]] = []
         for start in range(0, len(prompts), BATCH):
-            # The recipe resizes probabilities: half of them lies at 0 here, as in `SamFamily`.
-            values = np.tanh(self._logits(embedding, prompts[start : start + BATCH]) / 2)
-            found += [[Mask(mask_from_logits(plane, whole), frame)] for plane in values]
+            for plane in self._logits(embedding, prompts[start : start + BATCH]):
+                # The recipe resizes probabilities: half of them lies at 0 here, as in `SamFamily`.
+                array = mask_from_logits(np.tanh(plane / 2), whole)
+                found.append([Mask(array, frame, logits=Logits(plane, _grid(embedding.shape)))])
         return found
 
     def _logits(self, embedding: Embedding, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
@@ -116,7 +117,9 @@ class ScribbleUNetModel:
 def channels(
     grey: NDArray[np.float32], prompt: Prompt, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """What the UNet sees, (5, 128, 128): image, box, inside, outside, no earlier answer.
+    """What the UNet sees, (5, 128, 128): image, box, inside, outside, logits of the answer before.
+
+    Without an answer before the last plane is 0, as it was in training.
 
     Parameters
     ----------
@@ -141,7 +144,14 @@ def channels(
     at = np.clip(prompt.points * scale, 0, SIDE - 1).astype(int)
     for (row, col), inside in zip(at, prompt.labels, strict=True):
         out[2 if inside else 3, row, col] = 1
+    if prompt.previous is not None:
+        out[4] = prompt.previous.as_logits(_grid(shape))
     return out
+
+
+def _grid(shape: tuple[int, int]) -> Frame:
+    """Where what the UNet sees lies on an image of this shape."""
+    return Frame(Box.of_shape(shape), (SIDE, SIDE))
 
 
 class ScribbleSam(SamFamily):
@@ -169,6 +179,7 @@ def as_clicks(prompt: Prompt, shape: tuple[int, int]) -> Prompt:
         points=np.concatenate([prompt.points, *dots]),
         labels=np.concatenate([prompt.labels, inside]),
         box=prompt.box,
+        previous=prompt.previous,
     )
 
 
@@ -220,6 +231,7 @@ def _card(
         title=title,
         loader=f"histoprompt.models.zoo.scribbleprompt:{loader}",
         accepts=ACCEPTS,
+        corrects=True,
         licence="Apache-2.0 (code; no other is stated for the weights)",
         citation="Wong et al., ScribblePrompt, ECCV 2024",
         weights=WeightsSpec(filename, url, n_params=n_params),

@@ -119,15 +119,14 @@ class _Image:
 
     def best(self, prompt: Prompt) -> Region:
         """The model's first mask on the whole image."""
+        return self.answer(prompt)[0]
+
+    def answer(self, prompt: Prompt) -> tuple[Region, Mask]:
+        """The model's first mask, on the whole image and as it was answered."""
         (found,) = segment(self.slide, [ObjectPrompt(1, prompt)], self.job, self.task)
-        return _on_image(found.masks[0], self.slide.shape)
-
-
-def _on_image(mask: Mask, shape: tuple[int, int]) -> Region:
-    out = np.zeros(shape, bool)
-    box = mask.frame.box
-    out[box.slices()] = mask.array
-    return out
+        mask, out = found.masks[0], np.zeros(self.slide.shape, bool)
+        out[mask.frame.box.slices()] = mask.array
+        return out, mask
 
 
 def _measure(bench: _Image, target: Region, params: PromptBench, found: TileCells) -> None:
@@ -153,13 +152,13 @@ def clicking(
     """IoU after each click, until it is 0.9 or nothing is wrong that has not been clicked."""
     points, labels = [centre_click(target)], [True]
     curve: list[float] = []
-    last: tuple[Prompt, Region] | None = None
+    last: tuple[Prompt, Mask] | None = None
     while True:
         prompt = Prompt.of_points(points, labels)
         if remember and last is not None:
-            prompt = prompt.after(last[0], Mask(last[1], Frame.of_array(target)))
-        mask = bench.best(prompt)
-        last = prompt, mask
+            prompt = prompt.after(*last)
+        mask, answer = bench.answer(prompt)
+        last = prompt, answer
         curve.append(iou(mask, target))
         if curve[-1] >= GOALS[-1] / 100 or len(curve) >= most:
             return curve

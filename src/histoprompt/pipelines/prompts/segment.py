@@ -132,7 +132,7 @@ def segment_stream(
             )
             candidates = _segment_field(slide, field, [asked[i][0] for i in members], job, task)
             for index, masks in zip(members, candidates, strict=True):
-                level0 = tuple(m.at_level0(slide.box) for m in masks)
+                level0 = tuple(_kept(m, slide.box, corrected=len(objects) == 1) for m in masks)
                 yield index, ObjectMasks(objects[index].id, level0, *asked[index])
             done += len(members)
     task.step(done, len(objects), "Done")
@@ -237,7 +237,7 @@ def _segment_field(
         return model.segment(embedding, [p.into(frame) for p in part])
 
     found = job.manager.run(job.card, task, decode, list(prompts), job.weights)
-    return [[_onto(mask, frame) for mask in masks] for masks in found]
+    return [[mask.onto(frame) for mask in masks] for masks in found]
 
 
 def _embed(slide: Slide, frame: Frame, model: PromptSegmenter) -> Embedding:
@@ -245,6 +245,10 @@ def _embed(slide: Slide, frame: Frame, model: PromptSegmenter) -> Embedding:
     return model.embed(image)
 
 
-def _onto(mask: Mask, frame: Frame) -> Mask:
-    """A mask on the field's pixels as one on the slide."""
-    return Mask(mask.array, Frame(frame.box_to_slide(mask.frame.box), mask.frame.shape), mask.score)
+
+def _kept(mask: Mask, bounds: Box, *, corrected: bool) -> Mask:
+    """A mask in level-0 pixels; with its logits if it may be corrected, which one of many is not.
+
+    Of thousands of objects they would fill the memory.
+    """
+    return replace(mask.at_level0(bounds), logits=mask.logits if corrected else None)
