@@ -14,7 +14,7 @@ from psygnal import Signal
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.results import Mask
+from histoprompt.core.results import Mask, mean_score
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 USED_BOX = "box_used"
@@ -110,8 +110,7 @@ class Preview:
     @property
     def score(self) -> float | None:
         """The mean IoU the model expects of what is shown, where it says."""
-        scores = [mask.score for mask in self.masks if mask.score is not None]
-        return float(np.mean(scores)) if scores else None
+        return mean_score(self.masks)
 
     @property
     def state(self) -> Shown:
