@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from histoprompt._qt.layers import make as layers
@@ -17,12 +19,15 @@ from histoprompt._qt.layers.camera import show_scale_bar
 from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
+from histoprompt._qt.prompts.drawing import Drawing
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
+from histoprompt._qt.prompts.object_edits import ObjectEdits
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Preview
-from histoprompt._qt.prompts.prompt_layers import PromptLayers
+from histoprompt._qt.prompts.prompt_layers import TOOLS, PromptLayers
+from histoprompt._qt.prompts.retaking import Retaking
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.prompts.slide_labels import labels_of
 from histoprompt._qt.prompts.tools import Tools
@@ -30,7 +35,6 @@ from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import Act, Step, UndoStack
 from histoprompt.annotations.store import Change
-from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress
@@ -96,18 +100,31 @@ class Annotator:
             move_to=self.move_to,
         )
         self.commits = Commits(self.hand, self.committed, steps, self._push)
-        self.corrections = Corrections(viewer, image, self.committed, self.merge, self.delete)
-        self._tools = Tools(viewer, self.prompts, self.committed, self.corrections)
+        self.drawing = Drawing(viewer, image)
+        self.edits = ObjectEdits(self.committed, slide.mpp)
+        self._retaking = Retaking(self.hand, self.committed, self.commits, self._push)
+        self.corrections = Corrections(
+            viewer,
+            image,
+            self.committed,
+            merge=self.edits.merge,
+            delete=self.edits.delete,
+            refine=self.refine,
+            prompts=(*self.prompts.all, self.drawing.layer),
+        )
+        self._tools = Tools(viewer, self.prompts, self.committed, self.corrections, self.drawing)
         self._connect()
 
     def _connect(self) -> None:
         self.committed.changed.connect(self._on_labels)
         self.committed.made.connect(self._on_edit)
-        for part in (self.committed, self.nuclei, self.commits):
+        for part in (self.committed, self.nuclei, self.commits, self.edits, self._retaking):
             part.failed.connect(self.failed.emit)
         for teller in (self.committed, self.corrections, self.hand, self.commits):
             teller.said.connect(self._say)
         self.hand.changed.connect(self.changed.emit)
+        self.drawing.drawn.connect(self._on_drawn)
+        self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
         self.committed.layer.events.visible.connect(self._on_looks)
         self.nuclei.switched.connect(self.changed.emit)
@@ -133,7 +150,8 @@ class Annotator:
     @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
-        return [self.committed.layer, self.nuclei.layer, *self.hand.own_layers]
+        own = [self.committed.layer, self.nuclei.layer, self.drawing.layer]
+        return [*own, *self.hand.own_layers]
 
     # -- model, parameters and tools ---------------------------------------------------------
 
@@ -148,7 +166,7 @@ class Annotator:
         """Work by these from now on; prompts are segmented again only if they mean others now."""
         before, self.params = self.params, params
         self.committed.paint_with(params.rule, params.class_name)
-        self.hand.each_box = params.each_box
+        self.hand.each_box, self.edits.params = params.each_box, params
         if params.outline != before.outline:
             self.nuclei.outline(params.outline)
         if params.each_box != before.each_box:
@@ -234,11 +252,26 @@ class Annotator:
 
     def merge(self, ids: Sequence[int]) -> None:
         """Make committed objects one."""
-        self._guarded(partial(self.committed.merge, ids))
+        self.edits.merge(ids)
 
     def delete(self, ids: Sequence[int]) -> None:
         """Remove committed objects."""
-        self._guarded(partial(self.committed.delete, ids))
+        self.edits.delete(ids)
+
+    def refine(self, object_id: int) -> None:
+        """Take a committed object up again: more prompts change it, its commit replaces it."""
+        self._retaking.take(object_id)
+
+    def refine_chosen(self) -> None:
+        """Take up the object that painting extends, or else the one that is clicked next."""
+        if self.committed.chosen:
+            self.refine(self.committed.chosen)
+        else:
+            self.choose("refine")
+
+    def start_split(self) -> None:
+        """Let the next line that is drawn cut what it crosses."""
+        self.choose("split")
 
     def hide(self) -> None:
         """Hide the committed objects, or show them again."""
@@ -293,10 +326,10 @@ class Annotator:
             return
         self.nuclei.look()
         view = work_area.view_box(self.viewer, self.image)
-        shown = self.area if self.prompts.empty else self.committed.area
+        shown = self.area if self.hand.free else self.committed.area
         if not work_area.suits(shown, view, self.slide.box):
             shown = work_area.area_for(view, self.slide.box)
-        if self.prompts.empty and self.area != shown:
+        if self.hand.free and self.area != shown:
             self.move_to(shown)
         elif self.committed.area != shown:
             self.committed.show(shown)
@@ -314,7 +347,9 @@ class Annotator:
         layers.move(self.committed.layer, self.image, self.committed.area)
         layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(self.slide)
+        self.edits.mpp = mpp
         self.prompts.move(self.area)
+        self.drawing.move()
         self.viewer.fit_to_view()
         show_scale_bar(self.viewer)
 
@@ -324,6 +359,7 @@ class Annotator:
             return
         self._closed = True
         self.hand.close()
+        self.drawing.close()
         self.commits.close()
         self.steps.forget(self)
         self.cancel()
@@ -331,6 +367,23 @@ class Annotator:
         self.store.close()
 
     # -- inner -------------------------------------------------------------------------------
+
+    def _on_taken(self, text: str) -> None:
+        """Go on with a tool of prompts once an object is in hand again, and say what to do."""
+        if not self.tool.startswith(("click", "scribble", "box", "lasso")):
+            self._tools.choose(TOOLS[0])
+        self._say(text)
+
+    def _on_drawn(self, tool: str, corners: NDArray[np.float64]) -> None:
+        """Take what was drawn as the tool means it."""
+        if self._closed:
+            return
+        if tool == "split":
+            self.edits.split(corners)
+        elif tool == "draw":
+            self.edits.draw(corners)
+        elif not self.prompts.fill(corners, tool == "lasso +"):
+            self._say("The lasso encloses nothing where the object is prompted: draw it larger.")
 
     def _push(self, title: str, undo: Act, redo: Act) -> Step:
         return self.steps.push(title, undo, redo, self)
@@ -357,10 +410,3 @@ class Annotator:
             self.status.emit(f"{text}. {many(self.store.count, 'object')}, saved.")
         self.nuclei.refresh()
         self.changed.emit()
-
-    def _guarded(self, edit: Callable[[], object]) -> None:
-        """Run an edit of labels; an error is shown, not raised."""
-        try:
-            edit()
-        except HistopromptError as error:
-            self.failed.emit(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,10 +13,13 @@ from histoprompt._qt.prompts.hand import Hand, Waiting
 from histoprompt._qt.prompts.in_hand import InHand, Push, facts
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Shown
+from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.results import Mask
+from histoprompt.pipelines.prompts.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 
@@ -49,6 +53,7 @@ class Commits:
         self._hand, self._committed = hand, committed
         self._steps, self._push = steps, push
         self._closed = False
+        self._prompts: dict[int, tuple[Snapshot, int]] = {}
         self.waiting: list[Waiting] = []
 
     def commit(self, params: PromptParams) -> list[int]:
@@ -67,13 +72,21 @@ class Commits:
             return []
         hand, info = held.now, held.info()
         try:
-            ids, change = self._committed.commit(masks, params.rule, info, params.class_name)
+            ids, change = self._keep(masks, hand, info, params)
         except HistopromptError as error:
             self.failed.emit(str(error))
             return []
         held.put(held.nothing)
-        self._show_commit(ids, change, hand)
+        if change is None:
+            self.said.emit(f"{objects_text(ids).capitalize()} is as it was.")
+        else:
+            self._show_commit(ids, change, hand)
         return ids
+
+    def prompts_of(self, object_id: int) -> Snapshot | None:
+        """The prompts an object was made of in this session, if it is as they made it."""
+        prompts, area_px = self._prompts.get(object_id, (None, 0))
+        return prompts if self._committed.store.area_of(object_id) == area_px else None
 
     def commit_later(self, waiting: Waiting) -> None:
         """Commit once the objects are segmented; what is in hand is free for the next one."""
@@ -107,23 +120,45 @@ class Commits:
     def _on_waited(self, waiting: Waiting, found: list[ObjectMasks]) -> None:
         if self._closed or not self._settle(waiting):
             return
-        shown = Hand(waiting.hand.prompts, Shown(tuple(found)))
+        shown = replace(waiting.hand, shown=Shown(tuple(found)))
         masks = [item.masks[0] for item in found if not item.masks[0].empty]
         if not masks:
             self._on_left(waiting, "Nothing was found there")
             return
         info = facts(self._hand.segmenting.card, masks, waiting.hand.prompts)
-        params = waiting.params
         try:
-            ids, change = self._committed.commit(masks, params.rule, info, params.class_name)
+            ids, change = self._keep(masks, shown, info, waiting.params)
         except HistopromptError as error:
             self._on_left(waiting, str(error))
             return
-        self._show_commit(ids, change, shown)
+        if change is not None:
+            self._show_commit(ids, change, shown)
 
     def _on_not_waited(self, waiting: Waiting, text: str) -> None:
         if not self._closed and self._settle(waiting):
             self._on_left(waiting, text)
+
+    def _keep(
+        self,
+        masks: Sequence[Mask],
+        hand: Hand,
+        info: Mapping[str, object],
+        params: PromptParams,
+    ) -> tuple[list[int], Change | None]:
+        """Make masks new objects, or the one mask that of the object that was taken up again.
+
+        Should that be gone by now, the mask becomes a new one.
+        """
+        refined, store = hand.refined, self._committed.store
+        ids: list[int]
+        if refined is None or not store.area_of(refined.id):
+            ids, change = self._committed.commit(masks, params.rule, info, params.class_name)
+        else:
+            ids = [refined.id]
+            change = replace_object(store, refined.id, masks[0], params.rule, info)
+        if len(ids) == 1 and not hand.prompts.empty:
+            self._prompts[ids[0]] = hand.prompts, store.area_of(ids[0])
+        return ids, change
 
     def _settle(self, waiting: Waiting) -> bool:
         """A commit waits no more; False if it was withdrawn before."""
@@ -157,10 +192,11 @@ class Commits:
 
     def _show_commit(self, ids: list[int], change: Change, hand: Hand) -> None:
         """Show what was committed; taking it back brings its prompts back."""
-        text = f"committed {objects_text(ids)}"
+        again = hand.refined is not None and [hand.refined.id] == ids
+        text = f"{'refined' if again else 'committed'} {objects_text(ids)}"
         undo = partial(self._undo, change.edit, hand)
         self._push(text, undo, partial(self._redo, change.edit))
-        self._committed.show_change(change, f"C{text[1:]}", step=False)
+        self._committed.show_change(change, f"{text[:1].upper()}{text[1:]}", step=False)
 
     def _undo(self, edit: int, hand: Hand) -> bool:
         if not self._committed.undo(edit):

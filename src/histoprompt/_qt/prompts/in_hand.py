@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
-from histoprompt._qt.prompts.hand import Hand
+from histoprompt._qt.prompts.hand import Hand, Refined
 from histoprompt._qt.prompts.nuclei import Nuclei
 from histoprompt._qt.prompts.preview import Preview, Shown
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
@@ -22,6 +22,7 @@ from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask, mean_score
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
+from histoprompt.pipelines.prompts.refine import refining
 from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
 Push = Callable[[str, Act, Act], Step]
@@ -50,6 +51,8 @@ class InHand:
     ----------
     each_box : bool
         Every box is an object of its own.
+    refined : Refined or None
+        The committed object that is changed; None while a new one is made.
     changed : Signal
         Prompts or preview changed.
     said : Signal(str)
@@ -73,6 +76,7 @@ class InHand:
     ) -> None:
         self.slide, self.area = slide, area
         self.each_box = False
+        self.refined: Refined | None = None
         self._closed = False
         self._nuclei, self._push, self._move_to = nuclei, push, move_to
         self.preview = Preview(viewer, image, area)
@@ -98,7 +102,7 @@ class InHand:
     def objects(self) -> list[ObjectPrompt]:
         """What is prompted: one object, or one for each box."""
         prompt = self.prompts.prompt
-        if self.each_box and len(self.prompts.drawn_boxes) > 1:
+        if self.each_box and self.refined is None and len(self.prompts.drawn_boxes) > 1:
             prompts = [Prompt.of_box(box) for box in self.prompts.drawn_boxes]
         else:
             prompts = [prompt] if prompt.is_positive else []
@@ -107,13 +111,23 @@ class InHand:
     def segment(self) -> None:
         """Segment what is prompted, in the background; a newer answer replaces an older one."""
         objects = self.objects
-        if not objects or self.segmenting.card is None:
+        if not objects or self.segmenting.card is None or self.untouched:
             self.segmenting.stop()
-            self._show([])
+            self._show(self._start())
             return
-        asked = continued(objects, self.preview.answers)
+        asked = self._continued(objects)
         self._show_proposal(objects)
         self.segmenting.ask(self.slide, asked)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether an object was taken up again and nothing was said of it yet."""
+        return self.refined is not None and self.prompts.snapshot().says_as(self.refined.prompts)
+
+    @property
+    def free(self) -> bool:
+        """Whether there is nothing in hand that the work area must stay for."""
+        return self.prompts.empty and self.refined is None and not self.preview.shown
 
     @property
     def awaited(self) -> bool:
@@ -133,7 +147,7 @@ class InHand:
     @property
     def now(self) -> Hand:
         """What is in hand, to be put back by `put`."""
-        return Hand(self.prompts.snapshot(), self.preview.state)
+        return Hand(self.prompts.snapshot(), self.preview.state, self.refined)
 
     @property
     def nothing(self) -> Hand:
@@ -143,11 +157,12 @@ class InHand:
     def put(self, hand: Hand) -> None:
         """Take up what was in hand once, or nothing; the work area goes where it was."""
         self.segmenting.stop()
+        self.refined = hand.refined
         if not hand.empty and hand.prompts.area != self.area:
             self._move_to(hand.prompts.area)
         self.prompts.put(hand.prompts)
         self.preview.put(hand.shown)
-        if not hand.prompts.empty and hand.shown.empty:
+        if hand.shown.empty and not (hand.prompts.empty and hand.refined is None):
             self.segment()
         self.changed.emit()
 
@@ -163,9 +178,18 @@ class InHand:
 
     # -- inner -------------------------------------------------------------------------------
 
-    def _put_prompts(self, prompts: Snapshot) -> None:
-        """Go to other prompts of the object in hand, and segment them."""
-        self.put(Hand(prompts, Shown()))
+    def _start(self) -> list[ObjectMasks]:
+        """What is shown while nothing is segmented: an object taken up again, as it was."""
+        if self.refined is None:
+            return []
+        return [ObjectMasks(1, (self.refined.mask,), self.prompts.prompt)]
+
+    def _continued(self, objects: list[ObjectPrompt]) -> list[ObjectPrompt]:
+        """Prompts with what they correct."""
+        asked = continued(objects, self.preview.answers)
+        if self.refined is None:
+            return asked
+        return [refining(item, self.refined.mask) for item in asked]
 
     def _is_proposal(self, objects: list[ObjectPrompt]) -> bool:
         """Whether what is shown is an outlined nucleus, which no answer takes the place of."""
@@ -185,11 +209,14 @@ class InHand:
         return [replace(found[0], masks=(nucleus, *found[0].masks))]
 
     def _on_prompts_edited(self, what: str, before: Snapshot, after: Snapshot) -> None:
-        self._push(what, partial(self._put_prompts, before), partial(self._put_prompts, after))
+        hands = (Hand(prompts, Shown(), self.refined) for prompts in (before, after))
+        undo, redo = (partial(self.put, hand) for hand in hands)
+        self._push(what, undo, redo)
 
     def _on_preview_painted(self, before: Shown, after: Shown) -> None:
         prompts = self.prompts.snapshot()
-        undo, redo = (partial(self.put, Hand(prompts, shown)) for shown in (before, after))
+        hands = (Hand(prompts, shown, self.refined) for shown in (before, after))
+        undo, redo = (partial(self.put, hand) for hand in hands)
         self._push("painting of the object in hand", undo, redo)
         self.changed.emit()
 
@@ -202,7 +229,7 @@ class InHand:
     def _on_drawing(self) -> None:
         objects = self.objects
         if objects and not self._closed:
-            self.segmenting.sketch(self.slide, continued(objects, self.preview.answers))
+            self.segmenting.sketch(self.slide, self._continued(objects))
 
     def _on_sketched(self, found: list[ObjectMasks]) -> None:
         if not self._closed:
@@ -226,7 +253,7 @@ class InHand:
     def _drop_sketch(self) -> None:
         """What was shown for half a prompt is no answer to the whole one."""
         if self.preview.is_sketch and not self._closed:
-            self._show([])
+            self._show(self._start())
 
     def _show(self, found: list[ObjectMasks]) -> None:
         self.preview.show(found)

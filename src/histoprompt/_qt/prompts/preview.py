@@ -15,6 +15,7 @@ from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask, mean_score
+from histoprompt.pipelines.prompts.refine import repainted
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 USED_BOX = "box_used"
@@ -169,6 +170,8 @@ class Preview:
         if np.array_equal(data, self._shown):
             return [mask for mask in self.masks if not mask.empty]
         painted = Mask(data == 1, self._area).at_level0(bounds)
+        if len(self._found) == 1 and not self.masks[0].empty:
+            painted = repainted(self.masks[0], painted, self._area)
         return [] if painted.empty else [painted]
 
     def move(self, area: Frame) -> None:

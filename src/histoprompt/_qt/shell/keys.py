@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from histoprompt._qt.shell.undo import UndoStack
 
 PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles", "boxes"
+DRAWN = "drawn by hand"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
 
 # Which layers serve a group of gestures; their names are those of the modules that make them.
@@ -30,6 +31,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
         "committed_objects",
         "nuclei_outlines",
+        "drawn_by_hand",
         "current_object",
         "scribbles",
         "prompts",
@@ -38,6 +40,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     CLICKS: ("point_prompts",),
     SCRIBBLES: ("scribbles",),
     BOXES: ("prompts",),
+    DRAWN: ("drawn_by_hand",),
     COMMITTED: ("committed_objects",),
     MARKED: ("tile_marks",),
     CELLS: ("counted_cells",),
@@ -94,11 +97,17 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("O", PROMPTS, "show committed objects as outlines, or filled", "toggle_outlines"),
     Gesture("Control-Z", PROMPTS, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", PROMPTS, "do again what was taken back", "redo"),
+    Gesture("K", PROMPTS, "draw a line through an object, which splits it", "start_split"),
     Gesture("T", CLICKS, "switch between inside and outside", "toggle"),
     Gesture("T", SCRIBBLES, "switch between inside and outside", "toggle"),
     Gesture("click", CLICKS, "a click inside or outside the object, as the tool says", "_on_press"),
     Gesture("Control-click", CLICKS, "a click outside the object, once", "_on_press"),
     Gesture("right-click", CLICKS, "the opposite of what the tool says, once", "_on_press"),
+    Gesture("Alt-click", CLICKS, "take a committed object up again, to change it", "click"),
+    Gesture("Alt-click", SCRIBBLES, "take a committed object up again, to change it", "click"),
+    Gesture("Alt-click", BOXES, "take a committed object up again, to change it", "click"),
+    Gesture("Alt-click", DRAWN, "take a committed object up again, to change it", "click"),
+    Gesture("drag", DRAWN, "a lasso, a new object or a cut, as the tool says", "choose"),
     Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says", "choose"),
     Gesture("drag", BOXES, "a box around the object", "choose"),
     Gesture("Control-click", COMMITTED, "delete the object", "click"),
@@ -106,7 +115,17 @@ TABLE: tuple[Gesture, ...] = (
     Gesture(
         "Shift-click", COMMITTED, "choose the object that painting extends; beside: none", "click"
     ),
-    Gesture("click", COMMITTED, "merge or delete, while that button of the dock is down", "click"),
+    Gesture(
+        "click",
+        COMMITTED,
+        "merge, delete or refine, while that button of the dock is down",
+        "click",
+    ),
+    Gesture("R", COMMITTED, "take the chosen object up again, to change it", "refine_chosen"),
+    Gesture("G", COMMITTED, "expand the chosen object", "expand"),
+    Gesture("Shift-G", COMMITTED, "shrink the chosen object", "shrink"),
+    Gesture("S", COMMITTED, "smooth the chosen object", "smooth"),
+    Gesture("Shift-F", COMMITTED, "fill the holes of the chosen object", "fill_holes"),
     Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it", "_on_press"),
     Gesture("Control-click", MARKED, "mark the tile no, once", "_on_press"),
     Gesture("right-click", MARKED, "mark the opposite of what the dock says, once", "_on_press"),
@@ -137,6 +156,12 @@ def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
     """Bind the keys to an annotator's layers; `toggle` switches the tool's sign."""
     for layer in annotator.own_layers:
         _bind_group(layer, PROMPTS, lambda act: getattr(annotator, act))
+    chosen = {"refine_chosen": annotator.refine_chosen}
+    _bind_group(
+        annotator.committed.layer,
+        COMMITTED,
+        lambda act: chosen.get(act) or getattr(annotator.edits, act),
+    )
     _bind_group(annotator.prompts.points, CLICKS, lambda _: toggle)
     _bind_group(annotator.prompts.scribbles, SCRIBBLES, lambda _: toggle)
 

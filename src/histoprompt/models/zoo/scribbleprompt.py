@@ -29,6 +29,7 @@ from histoprompt.models.zoo.family import SamFamily, check_image
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 SIDE = 128
 BATCH = 16
+MOST_CLICKS = 1024
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _DROPBOX = "https://www.dropbox.com/scl/fi/"
 
@@ -169,11 +170,11 @@ class ScribbleSam(SamFamily):
 
 
 def as_clicks(prompt: Prompt, shape: tuple[int, int]) -> Prompt:
-    """The prompt with a click in the middle of every pixel of its scribbles."""
+    """The prompt with a click in every pixel of its scribbles, or in evenly chosen ones of many."""
     if "scribble" not in prompt.kinds:
         return prompt
     painted = rasterise(prompt, shape)
-    dots = [np.argwhere(painted == value) for value in (INSIDE, OUTSIDE)]
+    dots = [_thinned(np.argwhere(painted == value)) for value in (INSIDE, OUTSIDE)]
     inside = np.repeat([True, False], [len(d) for d in dots])
     return Prompt(
         points=np.concatenate([prompt.points, *dots]),
@@ -181,6 +182,11 @@ def as_clicks(prompt: Prompt, shape: tuple[int, int]) -> Prompt:
         box=prompt.box,
         previous=prompt.previous,
     )
+
+
+def _thinned(pixels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Evenly chosen pixels of a scribble: all of a filled one would take gigabytes to attend to."""
+    return pixels[:: max(1, -(-len(pixels) // MOST_CLICKS))]
 
 
 def prepare_sam(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:

@@ -245,7 +245,6 @@ def _embed(slide: Slide, frame: Frame, model: PromptSegmenter) -> Embedding:
     return model.embed(image)
 
 
-
 def _kept(mask: Mask, bounds: Box, *, corrected: bool) -> Mask:
     """A mask in level-0 pixels; with its logits if it may be corrected, which one of many is not.
 
