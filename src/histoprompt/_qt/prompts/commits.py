@@ -151,6 +151,7 @@ class Commits:
         """
         refined, store = hand.refined, self._committed.store
         ids: list[int]
+        change: Change | None
         if refined is None or not store.area_of(refined.id):
             ids, change = self._committed.commit(masks, params.rule, info, params.class_name)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from histoprompt._qt.prompts.buttons import FORMS, button_of, grid_of, name_of
 from histoprompt._qt.widgets.base import row
@@ -33,7 +33,9 @@ class FormPanel(QWidget):
         self._amount.setSingleStep(0.1)
         self._amount.setToolTip(about.help)
         self._amount.setAccessibleName(about.label)
-        self._buttons = {name: button_of(*words) for name, words in FORMS.items()}
+        self._buttons: dict[str, QPushButton] = {
+            name: button_of(*words) for name, words in FORMS.items()
+        }
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(grid_of(list(self._buttons.values())))
