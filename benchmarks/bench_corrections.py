@@ -39,7 +39,7 @@ def measure(rounds: int, model: str) -> tuple[Times, int]:
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
     dock.models.choose(model)
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     found: Times = defaultdict(list)
     commit_sample(annotator)
     ids = annotator.store.ids().tolist()

@@ -22,7 +22,7 @@ def annotator(make_napari_viewer, picture, monkeypatch, tmp_path):
     viewer.window.add_dock_widget(dock, name="Prompt")
     dock.models.choose("classical")
     show_with_margin(viewer, image)
-    yield dock.session.annotator
+    yield dock.annotator
     session_of(viewer).close()
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.gui
 
 @pytest.fixture
 def annotator(shown_dock):
-    return shown_dock.session.annotator
+    return shown_dock.annotator
 
 
 def _block(annotator, box: Box, class_name: str = "") -> int:

@@ -15,7 +15,6 @@ from psygnal import Signal
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers import work_area
-from histoprompt._qt.layers.camera import show_scale_bar
 from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
@@ -32,12 +31,12 @@ from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.prompts.slide_labels import labels_of
 from histoprompt._qt.prompts.tools import Tools
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import Act, Step, UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.geometry import Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
@@ -341,17 +340,15 @@ class Annotator:
         self.nuclei.move()
         self.hand.move(area)
 
-    def set_mpp(self, mpp: float) -> None:
-        """Record a pixel size the user typed, in microns, and scale the layers by it."""
-        self.slide = self.hand.slide = layers.type_mpp(self.image, self.slide, mpp)
+    def set_slide(self, slide: Slide) -> None:
+        """The same slide with the pixel size a person typed: scale the layers by it."""
+        self.slide = self.hand.slide = slide
         layers.move(self.committed.layer, self.image, self.committed.area)
         layers.move(self.preview.layer, self.image, self.area)
-        self.nuclei.set_slide(self.slide)
-        self.edits.mpp = mpp
+        self.nuclei.set_slide(slide)
+        self.edits.mpp = slide.mpp
         self.prompts.move(self.area)
         self.drawing.move()
-        self.viewer.fit_to_view()
-        show_scale_bar(self.viewer)
 
     def close(self) -> None:
         """Stop work and let the label store go; everything in it is safe on disk."""

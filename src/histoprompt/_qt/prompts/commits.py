@@ -14,11 +14,11 @@ from histoprompt._qt.prompts.in_hand import InHand, Push, facts
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.prompts.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 

@@ -123,7 +123,7 @@ def enclosed(corners: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     (h, w) bool
     """
     start = np.asarray(corners, float) - (box.r0, box.c0)
-    return _winding(start, np.roll(start, -1, axis=0), box.shape) != 0
+    return np.asarray(_winding(start, np.roll(start, -1, axis=0), box.shape) != 0)
 
 
 def fill_pieces(
@@ -167,7 +167,7 @@ def bounds(outlines: Iterable[Outline]) -> Box:
 
 def _even_odd(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centres have an odd number of edges to their left."""
-    return (_winding(start, end, shape) & 1).astype(bool)
+    return np.asarray(_winding(start, end, shape) & 1, bool)
 
 
 def _winding(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.int64]:

@@ -18,6 +18,12 @@ from histoprompt.core.geometry import Box, Frame, union_of
 from histoprompt.core.results import Mask
 
 PromptKind = Literal["point", "box", "scribble"]
+# What people call them, in the order they are named.
+KIND_WORDS: dict[PromptKind, str] = {
+    "point": "clicks",
+    "box": "boxes",
+    "scribble": "scribbles",
+}
 
 INSIDE: int = 1
 OUTSIDE: int = 2
