@@ -136,3 +136,18 @@ def test_the_buttons_of_the_dock_reshape_the_chosen_object(shown_dock, annotator
     forms._buttons["shrink"].click()
     assert "3.5 µm deep" in shown_dock._status.text()
     assert annotator.store.box_of(first) == Box(96, 46, 124, 74)
+
+
+def test_an_ellipse_is_drawn_round_and_a_line_is_always_a_cut(annotator, until):
+    annotator.choose("draw")
+    layer = annotator.drawing.layer
+    layer.mode = "add_ellipse"
+    layer.add_ellipses(np.array([[100, 50], [100, 70], [130, 70], [130, 50]], float))
+    until(lambda: annotator.store.count == 1)
+    (drawn,) = annotator.store.objects()
+    assert abs(drawn.area_px - np.pi * 15 * 10) < 12
+    layer.mode = "add_line"
+    assert annotator.tool == "split"
+    layer.add_lines(np.array([[115, 40], [115, 80]], float))
+    until(lambda: annotator.store.count == 2)
+    assert len(layer.data) == 0

@@ -13,12 +13,13 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers import work_area
 from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
 from histoprompt._qt.prompts.drawing import Drawing
+from histoprompt._qt.prompts.earlier import EarlierEdits
+from histoprompt._qt.prompts.following import Following
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
@@ -59,6 +60,8 @@ class Annotator:
         Prompts, preview or labels changed: buttons may need enabling.
     notes : list of str
         What the person should know of the labels that were opened.
+    earlier : EarlierEdits
+        Edits that are older than this session's steps.
     """
 
     status = Signal(str)
@@ -102,6 +105,7 @@ class Annotator:
         self.drawing = Drawing(viewer, image)
         self.edits = ObjectEdits(self.committed, slide.mpp)
         self._retaking = Retaking(self.hand, self.committed, self.commits, self._push)
+        self.earlier = EarlierEdits(self.committed, self)
         self.corrections = Corrections(
             viewer,
             image,
@@ -110,6 +114,15 @@ class Annotator:
             delete=self.edits.delete,
             refine=self.refine,
             prompts=(*self.prompts.all, self.drawing.layer),
+        )
+        self._following = Following(
+            viewer,
+            image,
+            slide.box,
+            committed=self.committed,
+            nuclei=self.nuclei,
+            hand=self.hand,
+            drawing=self.drawing,
         )
         self._tools = Tools(viewer, self.prompts, self.committed, self.corrections, self.drawing)
         self._connect()
@@ -299,56 +312,23 @@ class Annotator:
         self.hand.put(unfinished.hand)
         self._say(f"{unfinished.text} back in hand.")
 
-    def undo_earlier(self) -> Step | None:
-        """Take back an edit of labels that is older than this session's steps."""
-        change = self.committed.undo_earlier()
-        return None if change is None else self._earlier_step(change)
-
-    def redo_earlier(self) -> Step | None:
-        """Do again an edit of labels that was taken back in an earlier session."""
-        change = self.committed.redo_earlier()
-        return None if change is None else self._earlier_step(change)
-
-    def _earlier_step(self, change: Change) -> Step:
-        undo = partial(self.committed.undo, change.edit)
-        redo = partial(self.committed.redo, change.edit)
-        return Step(f"an edit of an earlier session ({change.op})", undo, redo, self)
-
     # -- view --------------------------------------------------------------------------------
 
     def follow_view(self) -> None:
-        """Move the work area to what is seen; while prompts are in hand, the objects' alone.
-
-        Scribbles and the mask in hand are arrays of the area they were made in.
-        """
-        if self._closed:
-            return
-        self.nuclei.look()
-        view = work_area.view_box(self.viewer, self.image)
-        shown = self.area if self.hand.free else self.committed.area
-        if not work_area.suits(shown, view, self.slide.box):
-            shown = work_area.area_for(view, self.slide.box)
-        if self.hand.free and self.area != shown:
-            self.move_to(shown)
-        elif self.committed.area != shown:
-            self.committed.show(shown)
-            self.nuclei.move()
+        """Move the work area to what is seen; see `Following`."""
+        if not self._closed:
+            self._following.follow()
 
     def move_to(self, area: Frame) -> None:
         """Make another part of the slide editable."""
-        self.committed.show(area)
-        self.nuclei.move()
-        self.hand.move(area)
+        self._following.move_to(area)
 
     def set_slide(self, slide: Slide) -> None:
         """The same slide with the pixel size a person typed: scale the layers by it."""
         self.slide = self.hand.slide = slide
-        layers.move(self.committed.layer, self.image, self.committed.area)
-        layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(slide)
         self.edits.mpp = slide.mpp
-        self.prompts.move(self.area)
-        self.drawing.move()
+        self._following.rescale()
 
     def close(self) -> None:
         """Stop work and let the label store go; everything in it is safe on disk."""

@@ -15,6 +15,7 @@ from histoprompt._qt.layers import make as layers
 
 _CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
 _OPEN = ("add_line", "add_path", "add_polyline")
+_ROUND = 96
 MODES = {"lasso +": _CLOSED, "lasso -": _CLOSED, "draw": _CLOSED, "split": _OPEN}
 
 
@@ -48,10 +49,17 @@ class Drawing:
 
     @property
     def tool(self) -> str:
-        """The tool in use; empty if another layer or mode is."""
-        if self._viewer.layers.selection.active is not self.layer:
+        """The tool in use; empty if another layer is, or nothing is drawn on this one.
+
+        A line drawn while the tool is for outlines is a cut, an outline where a cut was meant a new
+        object: what napari's own tools draw on this layer is never left lying.
+        """
+        active, mode = self._viewer.layers.selection.active, str(self.layer.mode)
+        if active is not self.layer or mode not in (*_CLOSED, *_OPEN):
             return ""
-        return self._tool if self.layer.mode in MODES[self._tool] else ""
+        if mode in MODES[self._tool]:
+            return self._tool
+        return "split" if mode in _OPEN else "draw"
 
     def choose(self, tool: str) -> None:
         """Draw with one of `MODES` from now on."""
@@ -72,13 +80,25 @@ class Drawing:
             self._done.start()  # napari is not through with the shape yet
 
     def _take(self) -> None:
-        shapes: list[NDArray[np.float64]] = [np.asarray(s, float)[:, -2:] for s in self.layer.data]
-        if self.layer.mode not in MODES[self._tool]:
+        tool = self.tool
+        if not tool:
             return
+        kinds = self.layer.shape_type
+        shapes = [_outline(*shape) for shape in zip(self.layer.data, kinds, strict=True)]
         self._taking = True
         try:
             self.layer.data = []
         finally:
             self._taking = False
         for corners in shapes:
-            self.drawn.emit(self._tool, corners)
+            self.drawn.emit(tool, corners)
+
+
+def _outline(vertices: Any, kind: str) -> NDArray[np.float64]:
+    """The corners of a shape, (n, 2); napari keeps of an ellipse the corners of its box."""
+    corners = np.asarray(vertices, float)[:, -2:]
+    if kind != "ellipse":
+        return corners
+    turn = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)[:, None]
+    half, other = (corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2
+    return np.asarray(corners.mean(axis=0) + np.cos(turn) * half + np.sin(turn) * other)
