@@ -12,8 +12,9 @@ import pytest
 from short_type import rounding_to
 
 from histoprompt.core.errors import ModelError, PromptError
-from histoprompt.core.geometry import Box
+from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.results import Mask
 from histoprompt.models import registry, weights
 from histoprompt.models.card import HALF_ERROR
 from histoprompt.models.networks.fitting import Fit
@@ -91,6 +92,66 @@ def test_masks_equal_the_predictors(predictor: Any, image: np.ndarray, name: str
     for mask, k in zip(candidates, order, strict=True):
         assert mask.score == pytest.approx(np.clip(their_iou[k], 0, 1), abs=1e-4)
         assert (mask.array != their_masks[k]).mean() < 1e-3
+
+
+def published_correction(image: np.ndarray, prompt: Prompt, before: np.ndarray) -> np.ndarray:
+    """What the predictor makes of a prompt and its own low-resolution logits."""
+    from segment_anything import SamPredictor
+
+    found = SamPredictor(random_tiny_sam())
+    found.set_image(image)
+    return found.predict(  # type: ignore[no-any-return]
+        point_coords=prompt.points[:, ::-1],
+        point_labels=prompt.labels.astype(int),
+        mask_input=before,
+        multimask_output=False,
+    )[2]
+
+
+def test_a_correction_is_shown_the_logits_of_the_answer_before(image: np.ndarray) -> None:
+    model = tiny()
+    embedding = model.embed(image)
+    one, more = PROMPTS["click"], PROMPTS["clicks"]
+    (answers,) = model.segment(embedding, [one])
+    corrected = more.after(one, answers[0])
+    assert corrected.previous is answers[0]
+    logits, _ = model.logits(embedding, [corrected])
+    theirs = published_correction(image, more, answers[0].logits.array[None])
+    assert np.abs(logits[0] - theirs).max() < 1e-4
+    assert np.abs(logits - model.logits(embedding, [more])[0]).max() > 1e-3
+    (one_mask,) = model.segment(embedding, [replace(one, previous=answers[0])])
+    assert len(one_mask) == 1, "with an answer before nothing is ambiguous"
+    together = model.segment(embedding, [corrected, more, corrected])
+    assert np.array_equal(together[0][0].array, together[2][0].array)
+    again = model.segment(embedding, [corrected])[0][0]
+    assert (together[0][0].array != again.array).mean() < 1e-3
+
+
+def test_a_mask_without_logits_is_shown_as_a_sure_one(image: np.ndarray) -> None:
+    model = tiny()
+    embedding = model.embed(image)
+    low = 4 * random_tiny_sam().prompt_encoder.image_embedding_size[0]
+    array = np.zeros(image.shape[:2], bool)
+    array[20:61, 30:75] = True
+    prompt = replace(PROMPTS["clicks"], previous=Mask(array, Frame.of_array(array)))
+    pixel = max(image.shape[:2]) / low
+    rows, cols = ((np.arange(low) + 0.5) * pixel - 0.5 for _ in range(2))
+    inside = ((rows > 19.5) & (rows < 60.5))[:, None] & ((cols > 29.5) & (cols < 74.5))
+    before = np.where(inside, 6.9, -6.9).astype(np.float32)[None]
+    logits, _ = model.logits(embedding, [prompt])
+    theirs = published_correction(image, prompt, before)
+    assert np.abs(logits[0] - theirs).max() < 0.05 * np.abs(theirs).max()
+
+
+def test_medsam_never_learnt_to_correct_itself(image: np.ndarray) -> None:
+    model = tiny("medsam")
+    embedding = model.embed(image)
+    ((answer,),) = model.segment(embedding, [Prompt.of_box(BOX)])
+    assert answer.logits is None
+    again = replace(Prompt.of_box(BOX), previous=answer)
+    assert np.array_equal(
+        model.logits(embedding, [again])[0], model.logits(embedding, [Prompt.of_box(BOX)])[0]
+    )
 
 
 def test_one_click_gives_three_candidates_best_first(image: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from histoprompt import cli
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap, Strokes
+from histoprompt.core.results import Mask
 from histoprompt.models import registry, weights
 from histoprompt.models.networks.scribble_unet import ScribbleUNet
 from histoprompt.models.zoo import sam, scribbleprompt
@@ -137,6 +139,46 @@ def test_masks_are_the_published_ones(tmp_path: Path, image: np.ndarray, prompt:
     assert 0 < (full > 0.5).mean() < 1
     assert not (mask.array != (full > 0.5))[np.abs(full - 0.5) > 1e-4].any()
     assert mask.score is None
+
+
+def test_the_fifth_channel_is_the_logits_of_the_answer_before(
+    tmp_path: Path, image: np.ndarray, prompt: Prompt
+) -> None:
+    import torch
+
+    model: Any = load_small(UNET, tmp_path)
+    embedding = model.embed(image)
+    ((first,),) = model.segment(embedding, [prompt])
+    planes = scribbleprompt.channels(embedding.data, prompt, (256, 192))
+    with torch.inference_mode():
+        logits = model._net(torch.from_numpy(planes)[None])[0, 0].numpy()
+    again = replace(prompt, previous=first)
+    shown = scribbleprompt.channels(embedding.data, again, (256, 192))
+    assert not planes[4].any()
+    assert np.array_equal(shown[4], logits), "as the network gave them"
+    assert np.array_equal(shown[:4], planes[:4])
+    bare = replace(prompt, previous=Mask(first.array, first.frame))
+    sure = scribbleprompt.channels(embedding.data, bare, (256, 192))[4]
+    assert set(np.unique(sure)) == {np.float32(-6.9), np.float32(6.9)}
+
+
+def test_scribbles_made_clicks_keep_the_answer_before() -> None:
+    drawn = np.zeros((20, 30), np.uint8)
+    drawn[4, 5:8] = 1
+    answer = Mask(drawn > 0, Frame.of_array(drawn))
+    given = Prompt(painted=ScribbleMap(drawn, Frame.of_array(drawn)), previous=answer)
+    assert scribbleprompt.as_clicks(given, (20, 30)).previous is answer
+
+
+def test_a_filled_scribble_is_no_more_than_a_thousand_clicks() -> None:
+    drawn = np.zeros((200, 300), np.uint8)
+    drawn[20:120, 50:250] = 1
+    drawn[150, 10] = 2
+    given = Prompt(painted=ScribbleMap(drawn, Frame.of_array(drawn)))
+    found = scribbleprompt.as_clicks(given, (200, 300))
+    assert 500 < len(found.points) <= 1025
+    assert found.labels.tolist().count(False) == 1
+    assert (drawn[tuple(found.points.astype(int).T)] > 0).all()
 
 
 def test_a_prompt_that_only_excludes_is_refused(tmp_path: Path, image: np.ndarray) -> None:

@@ -24,6 +24,7 @@ from histoprompt._qt.shell.keys import (
     CELLS,
     CLICKS,
     COMMITTED,
+    DRAWN,
     LAYERS,
     MARKED,
     PROMPTS,
@@ -75,6 +76,7 @@ def test_the_layers_of_the_table_are_those_the_plugin_makes():
     assert LAYERS[CLICKS] == (layers.POINTS,)
     assert LAYERS[SCRIBBLES] == (layers.SCRIBBLES,)
     assert LAYERS[BOXES] == (layers.BOXES,)
+    assert LAYERS[DRAWN] == (layers.DRAWN,)
     assert LAYERS[COMMITTED] == (layers.COMMITTED,)
     assert LAYERS[MARKED] == (score_layers.MARKS,)
     assert LAYERS[CELLS] == (count_layers.CELLS,)
@@ -136,7 +138,7 @@ def prompting(shown_dock, until):
 
 
 def test_keys_and_gestures_of_the_prompt_dock(prompting):
-    sweep(prompting, PROMPTS, CLICKS, SCRIBBLES, BOXES, COMMITTED)
+    sweep(prompting, PROMPTS, CLICKS, SCRIBBLES, BOXES, DRAWN, COMMITTED)
 
 
 @case(PROMPTS, "C")
@@ -207,6 +209,19 @@ def _(stage: Prompting) -> None:
     assert stage.said() == [True]
 
 
+@case(PROMPTS, "K")
+def _(stage: Prompting) -> None:
+    first = stage.put(NUCLEI[0])
+    stage.pointer.key("K")
+    assert stage.dock._correct["split"].isChecked()
+    stage.pointer.drag(_through(NUCLEI[0]))
+    stage.until(lambda: len(stage.objects()) == 2)
+    assert first in stage.objects()
+    assert "into 2" in stage.dock._status.text()
+    stage.annotator.undo()
+    assert stage.objects() == [first], "one line is one step"
+
+
 @case(CLICKS, "T")
 def _(stage: Prompting) -> None:
     stage.pointer.key("T")
@@ -249,6 +264,77 @@ def _(stage: Prompting) -> None:
 
 def _stroke(place: tuple[int, int]) -> list[tuple[int, int]]:
     return [(place[0], place[1] + step) for step in range(-6, 7, 3)]
+
+
+def _through(place: tuple[int, int]) -> list[tuple[int, int]]:
+    return [(place[0], place[1] + step) for step in range(-18, 19, 6)]
+
+
+def _around(place: tuple[int, int]) -> list[tuple[float, float]]:
+    turn = np.linspace(0, 2 * np.pi, 16)
+    return [(place[0] + 12 * np.sin(a), place[1] + 12 * np.cos(a)) for a in turn]
+
+
+def _retaken(stage: Prompting, tool: str) -> None:
+    """Alt+click with a tool of prompts in use takes an object into the hand, and the tool stays."""
+    first = stage.put(NUCLEI[0])
+    before = stage.annotator.committed.layer.data.copy()
+    stage.dock.choose(tool)
+    stage.pointer.click(NUCLEI[3], "Alt")
+    assert "no committed object" in stage.dock._status.text()
+    assert stage.annotator.prompts.empty
+    stage.pointer.click(NUCLEI[0], "Alt", shake=2)
+    refined = stage.annotator.hand.refined
+    assert refined is not None
+    assert refined.id == first
+    assert stage.annotator.tool == tool
+    assert np.array_equal(stage.annotator.preview.layer.data > 0, before == first)
+    assert np.array_equal(stage.annotator.committed.layer.data, before)
+
+
+@case(CLICKS, "Alt-click")
+def _(stage: Prompting) -> None:
+    _retaken(stage, "click -")
+    assert stage.said() in ([], [True]), "no click was added"
+    stage.pointer.key("Control-Z")
+    assert stage.annotator.hand.refined is None
+
+
+@case(SCRIBBLES, "Alt-click")
+def _(stage: Prompting) -> None:
+    _retaken(stage, "scribble +")
+    assert not stage.annotator.prompts.scribbles.data.any()
+
+
+@case(BOXES, "Alt-click")
+def _(stage: Prompting) -> None:
+    _retaken(stage, "box")
+
+
+@case(DRAWN, "Alt-click")
+def _(stage: Prompting) -> None:
+    _retaken(stage, "lasso +")
+    assert len(stage.annotator.drawing.layer.data) == 0
+
+
+@case(DRAWN, "drag")
+def _(stage: Prompting) -> None:
+    stage.dock.choose("lasso -")
+    stage.pointer.drag(_around(NUCLEI[1]))
+    stage.until(lambda: not stage.annotator.prompts.empty)
+    painted = stage.annotator.prompts.scribbles.data
+    assert set(np.unique(painted)) == {0, 2}
+    assert abs(int((painted == 2).sum()) - np.pi * 144) < 80
+    assert len(stage.annotator.drawing.layer.data) == 0
+    stage.annotator.clear()
+    stage.dock.choose("draw")
+    stage.pointer.drag(_around(NUCLEI[2]))
+    stage.until(lambda: len(stage.objects()) == 1)
+    (drawn,) = stage.annotator.store.objects()
+    assert abs(drawn.area_px - np.pi * 144) < 80
+    assert drawn.info["model"] == "by hand"
+    stage.annotator.undo()
+    assert stage.objects() == []
 
 
 @case(SCRIBBLES, "T")
@@ -337,7 +423,74 @@ def _(stage: Prompting) -> None:
     stage.dock.viewer.layers.selection.active = stage.layer
     stage.pointer.click(NUCLEI[0])
     assert stage.objects() == [first], "no mode stays on unseen"
+    stage.dock.choose("refine")
+    stage.pointer.click(NUCLEI[0])
+    assert stage.annotator.hand.refined.id == first
+    assert stage.annotator.tool == "click +"
     assert second not in stage.objects()
+
+
+def _chosen(stage: Prompting) -> int:
+    """An object that was chosen as a person does it."""
+    first = stage.put(NUCLEI[0])
+    stage.dock.viewer.layers.selection.active = stage.layer
+    stage.pointer.click(NUCLEI[0], "Shift")
+    assert stage.annotator.committed.chosen == first
+    return first
+
+
+@case(COMMITTED, "R")
+def _(stage: Prompting) -> None:
+    first = _chosen(stage)
+    stage.pointer.key("R")
+    assert stage.annotator.hand.refined.id == first
+    assert stage.dock._tools["click +"].isChecked()
+    stage.annotator.clear()
+    assert stage.objects() == [first]
+
+
+@case(COMMITTED, "G")
+def _(stage: Prompting) -> None:
+    first = _chosen(stage)
+    stage.pointer.key("G")
+    assert stage.annotator.store.box_of(first).width == 25, "half a micron is two pixels"
+    assert "by 0.5 µm" in stage.dock._status.text()
+
+
+@case(COMMITTED, "Shift-G")
+def _(stage: Prompting) -> None:
+    first = _chosen(stage)
+    stage.pointer.key("Shift-G")
+    assert stage.annotator.store.box_of(first).width == 17
+    stage.annotator.undo()
+    assert stage.annotator.store.box_of(first).width == 21
+
+
+@case(COMMITTED, "S")
+def _(stage: Prompting) -> None:
+    first = _chosen(stage)
+    stage.dock.choose("paint")
+    stage.layer.brush_size = 1
+    row, col = NUCLEI[0]
+    stage.pointer.drag([(row, col + step) for step in range(8, 27, 3)])
+    area = stage.annotator.store.area_of(first)
+    stage.pointer.key("S")
+    assert stage.annotator.store.box_of(first).width < 25
+    assert abs(stage.annotator.store.area_of(first) - area) < 10
+
+
+@case(COMMITTED, "Shift-F")
+def _(stage: Prompting) -> None:
+    first = _chosen(stage)
+    area = stage.annotator.store.area_of(first)
+    stage.dock.choose("erase")
+    stage.layer.brush_size = 3
+    stage.pointer.drag([NUCLEI[0], (NUCLEI[0][0], NUCLEI[0][1] + 2)])
+    assert stage.annotator.store.area_of(first) < area
+    stage.pointer.key("Shift-F")
+    assert stage.annotator.store.area_of(first) == area
+    stage.pointer.key("Shift-F")
+    assert "nothing to change" in stage.dock._status.text()
 
 
 # -- the Text dock -----------------------------------------------------------------------------

@@ -83,10 +83,10 @@ def test_the_object_says_which_model_made_it(dock, until):
     annotator = _outlined(dock, until).annotator
     places = _found(dock)
     _click(dock, places[0])
-    assert annotator._info()["model"] == registry.DEFAULT_CELLS
+    assert annotator.hand.info()["model"] == registry.DEFAULT_CELLS
     until(lambda: annotator.preview.candidates > 1)
     annotator.next_candidate()
-    assert annotator._info()["model"] == "classical"
+    assert annotator.hand.info()["model"] == "classical"
 
 
 def test_further_clicks_and_boxes_are_the_model_s_alone(dock, until):

@@ -31,6 +31,7 @@ INCOMING = "incoming_objects"
 COMMITTED = "committed_objects"
 REGIONS = "regions"
 OUTLINES = "nuclei_outlines"
+DRAWN = "drawn_by_hand"
 
 # Inside and outside: hues that colour-blind eyes tell apart. Outlines of nuclei must show on blue.
 GREEN, RED, CYAN, BRIGHT = "#009e73", "#d55e00", "#17becf", "#00ffff"
@@ -147,6 +148,19 @@ def make_boxes(image: Image) -> Shapes:
         ndim=2,
         name=BOXES,
         edge_color=CYAN,
+        edge_width=1,
+        face_color="transparent",
+        metadata=provenance(kind="prompt"),
+        **transform_of(image),
+    )
+
+
+def make_drawn(image: Image) -> Shapes:
+    """An empty layer for outlines and lines drawn by hand; each is taken as soon as it is done."""
+    return Shapes(
+        ndim=2,
+        name=DRAWN,
+        edge_color="#ffd60a",
         edge_width=1,
         face_color="transparent",
         metadata=provenance(kind="prompt"),

@@ -89,7 +89,7 @@ class Annotating:
                 self.annotator = self._made(image, slide)
         finally:
             self._changing = False
-        self._session.steps.earlier = self.annotator
+        self._session.steps.earlier = self.annotator.earlier if self.annotator else None
         self.changed.emit()
         for note in [] if self.annotator is None else self.annotator.notes:
             self._session.failed.emit(note)

@@ -379,13 +379,13 @@ class CommittedObjects:
             text = f"Painted {self.text_of(painted)}"
         else:
             text = f"Erased from {self.text_of(lost)}" if lost else "Erased"
-        pieces = {i: self._pieces(i) for i in lost[:6]}
+        pieces = {i: self.pieces(i) for i in lost[:6]}
         notes = [f"{self.noun} {i} has {n} parts now" for i, n in pieces.items() if n > 1]
         gone = [i for i in lost if not self.store.area_of(i)]
         notes += [f"nothing is left of {self.text_of(gone)}"] if gone else []
         return "; ".join([text, *notes])
 
-    def _pieces(self, object_id: int) -> int:
+    def pieces(self, object_id: int) -> int:
         """How many parts an object has, diagonal neighbours joined; 1 if it is too large."""
         box = self.store.box_of(object_id)
         if box is None or box.area > _COUNTED:
