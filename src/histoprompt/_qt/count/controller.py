@@ -13,7 +13,9 @@ from typing import Any
 from psygnal import Signal
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.count.correcting import Correcting
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
@@ -31,10 +33,16 @@ from histoprompt.pipelines.count.audit import (
     start_audit,
     truth_in_field,
 )
+from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount
 from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
+
+_VOID = (
+    "The audit of {} does not hold any more: it was of the cells there were before this "
+    "correction. Take the correction back, or draw fields anew."
+)
 
 
 class Counting:
@@ -46,6 +54,10 @@ class Counting:
         There is another count, or none: read `work`.
     classes : Classing
         The classes of its cells.
+    correcting : Correcting
+        Corrections of its cells by hand.
+    corrected : Signal
+        The same count has other cells now: read `work`.
     audited : Signal
         The audit changed: read `audit`.
     chosen : Signal(int, object)
@@ -59,6 +71,7 @@ class Counting:
     """
 
     counted = Signal()
+    corrected = Signal()
     audited = Signal()
     chosen = Signal(int, object)
     busy = Signal(bool)
@@ -72,6 +85,11 @@ class Counting:
         self.classes = Classing(jobs, self.steps)
         self.classes.status.connect(self.status.emit)
         self.classes.failed.connect(self.failed.emit)
+        self.correcting = Correcting(jobs, self.steps, lambda: self.work)
+        self.correcting.status.connect(self.status.emit)
+        self.correcting.failed.connect(self.failed.emit)
+        self.correcting.progress.connect(self.progress.emit)
+        self.correcting.made.connect(self._on_corrected)
         self._job: Job | None = None
         self._take(None)
 
@@ -79,6 +97,7 @@ class Counting:
         self.work = work
         self.audit: Audit | None = None
         self.cell = 0
+        self.correcting.let_go()
         self.classes.open(work)
 
     @property
@@ -169,6 +188,20 @@ class Counting:
         self.busy.emit(False)
         self.status.emit(text)
 
+    # -- corrections -------------------------------------------------------------------------
+
+    def _on_corrected(self, work: KeptCount, step: Correction | None) -> None:
+        """Go on with the same count and other cells."""
+        audit, held = self.audit, not self.outdated
+        self.work = work
+        self.classes.recount(work, step)
+        if self.cell and not work.holds(self.cell):
+            self.choose(0)
+        self.corrected.emit()
+        self.audited.emit()
+        if audit is not None and audit.seen and held and self.outdated:
+            self.failed.emit(_VOID.format(many(len(audit.seen), "field")))
+
     # -- choosing cells ----------------------------------------------------------------------
 
     def choose(self, cell: int, source: object = None) -> None:
@@ -177,11 +210,11 @@ class Counting:
         self.chosen.emit(cell, source)
 
     def place(self, cell: int) -> tuple[float, float] | None:
-        """Where a cell lies, level-0 (row, col); its id is its number in the table."""
-        cells = self.cells
-        if cells is None or not self.classes.holds(cell):
+        """Where a cell lies, level-0 (row, col)."""
+        row = -1 if self.work is None else self.work.row_of(cell)
+        if self.work is None or row < 0:
             return None
-        return float(cells.row[cell - 1]), float(cells.col[cell - 1])
+        return float(self.work.cells.row[row]), float(self.work.cells.col[row])
 
     # -- audit and files ---------------------------------------------------------------------
 
@@ -254,8 +287,9 @@ class Counting:
 
     def _on_exported(self, counted: CountResult) -> None:
         self.busy.emit(False)
-        left = " The audit is left out: classes changed since." if self.outdated else ""
-        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
+        left = " The audit is left out: cells or classes changed since." if self.outdated else ""
+        told = f", {counted.by_hand}" if counted.by_hand.touched else ""
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}{told}.{left}")
 
 
 def _summary(work: KeptCount) -> str:
@@ -265,4 +299,6 @@ def _summary(work: KeptCount) -> str:
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
             "Press Count to go on; what is dark is not counted yet."
         )
-    return " ".join((text, *work.notes, *work.ground.warnings()))
+    told = str(work.by_hand)
+    by_hand = [f"{told[:1].upper()}{told[1:]}."] if told else []
+    return " ".join((text, *by_hand, *work.notes, *work.ground.warnings()))

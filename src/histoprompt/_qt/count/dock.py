@@ -10,8 +10,11 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 from histoprompt._qt.count.audit_layers import AuditLayers
 from histoprompt._qt.count.audit_panel import AuditPanel
 from histoprompt._qt.count.cell_pointer import CANVAS, CellPointer
+from histoprompt._qt.count.cell_tools import SAYS, CellTools, Tool
 from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.classes_panel import ClassesPanel
+from histoprompt._qt.count.correct_panel import CorrectPanel
+from histoprompt._qt.count.exchange import CellExchange
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.layers import make as layers
@@ -27,6 +30,7 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.kept import lines_of
+from histoprompt.pipelines.prompts.segment import SegmentJob
 
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
@@ -68,10 +72,12 @@ class CountDock(Dock):
         self._audited: AuditLayers | None = None
         self.images, self.region = ImagePanel(self.viewer), RegionPanel()
         self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
-        self.files = FilesPanel()
+        self.files, self.correct = FilesPanel(), CorrectPanel(self.counting)
+        self.exchange = CellExchange(self.session)
         self.tabs = QTabWidget()
-        pages = (self.region, self.classes, self.audit, self.files)
-        for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
+        pages = (self.region, self.classes, self.audit, self.files, self.correct)
+        titles = ("Region", "Classes", "Audit", "Files", "Correct")
+        for title, page in zip(titles, pages, strict=True):
             self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
@@ -97,6 +103,11 @@ class CountDock(Dock):
         self.audit.field.connect(self._on_field)
         self.audit.saying.connect(self._on_saying)
         self.files.export.connect(self._on_export)
+        self.correct.tool.connect(self._on_tool)
+        self.correct.send.connect(self._on_send)
+        self.correct.take.connect(self._on_take)
+        self.link(counting.corrected, self._on_corrected)
+        self.link(self.exchange.status, self._say)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)
@@ -210,8 +221,49 @@ class CountDock(Dock):
             self.classes.stop_labelling()
             return
         self._reviewing = False
+        self.correct.stop()
         text = f"Labelling cells as {name}: click them, or drag over them"
         self.session.modes.begin(self.classes, layer, text, self.classes.stop_labelling)
+
+    def _on_tool(self, name: Tool) -> None:
+        """Correct cells with clicks from now on, or let clicks choose cells again."""
+        layer = None if self._shown is None else self._shown.cells
+        if self._pointer is None or layer is None or not name:
+            if self._pointer is not None and not self._pointer.label_as:
+                self._pointer.use("")
+            self.session.modes.end(self.correct)
+            self.correct.stop()
+            return
+        self._pointer.correct(name)
+        self.session.modes.begin(self.correct, layer, SAYS[name], self.correct.stop)
+
+    def _outliner(self) -> SegmentJob:
+        """The model that outlines an added cell, with the weights that the Prompt dock gives it."""
+        card, annotator = self.correct.card, self.session.annotator
+        same = annotator is not None and annotator.segmenting.card is card
+        weights = annotator.segmenting.weights if annotator is not None and same else None
+        return SegmentJob(self.session.manager, self.session.cache, card, weights)
+
+    def _on_send(self, class_name: str) -> None:
+        if self._image is not None:
+            self.exchange.send(self._image, class_name)
+
+    def _on_take(self) -> None:
+        if self._image is not None:
+            self.exchange.take(self._image)
+
+    def _on_number(self, number: int) -> None:
+        """A class by its number in the list, for the offered cell in review, else the chosen."""
+        classing = self.counting.classes
+        names, offered = classing.labelling.classes, classing.suggestion
+        cell = offered.id if self._reviewing and offered is not None else self.counting.cell
+        if number > len(names):
+            self._say(f"There are {len(names)} classes: make another one in the page Classes.")
+        elif not cell:
+            self._say("Click a cell first, or look at the one that is offered.")
+        else:
+            classing.label([cell], names[number - 1])
+            self._say(f"Cell {cell} is {names[number - 1]}.")
 
     def _on_key(self, key: str) -> None:
         """An answer by key is one to a question that is in sight."""
@@ -292,22 +344,35 @@ class CountDock(Dock):
         self._table.setEnabled(work is not None)
         self.files.setEnabled(work is not None)
         self.classes.setEnabled(work is not None)
+        self.correct.setEnabled(work is not None)
         self.audit.setEnabled(work is not None)
         if work is None or cells is None or self._image is None:
             self._hide()
             self.counts.show_lines([], "")
+            self.correct.refresh()
             return
         self._shown = self._shown or CountLayers(self.viewer, self._image)
         layer = self._shown.show(work, cells)
         self._audited = AuditLayers(self._shown)
         self._audited.changed.connect(self.counting.mark)
         self._audited.say(self.audit.says)
-        self._pointer = CellPointer(self.counting, self._shown)
+        tools = CellTools(self.counting, self._shown, self._outliner)
+        self._pointer = CellPointer(self.counting, self._shown, tools)
         self._pointer.attach(layer)
-        bind_count_keys(layer, self._on_key, self.counting)
+        bind_count_keys(layer, self._on_key, self._on_number, self.counting)
         self._show_counts()
+        self.correct.refresh()
         self._on_labelled()
         self._on_suggested()
+
+    def _on_corrected(self) -> None:
+        """The same count has other cells."""
+        work, cells = self.counting.work, self.counting.cells
+        if self._shown is not None and work is not None and cells is not None:
+            self._shown.recount(work, cells)
+            self._shown.show_given(cells, self.counting.classes.labelling.review.labels)
+        self._show_counts()
+        self.correct.refresh()
 
     def _on_classified(self) -> None:
         cells = self.counting.cells
@@ -316,6 +381,7 @@ class CountDock(Dock):
         self._show_counts()
         self.classes.show_score()
         self.audit.refresh()
+        self.correct.refresh()
 
     def _on_labelled(self) -> None:
         cells = self.counting.cells
@@ -344,6 +410,7 @@ class CountDock(Dock):
                 partial=not work.complete,
                 legend=legend,
                 palette=cells.palette,
+                by_hand=str(work.by_hand),
             )
 
     def _hide(self) -> None:

@@ -117,10 +117,11 @@ class CountsTable(QWidget):
         partial: bool = False,
         legend: Mapping[str, str] = MappingProxyType({}),
         palette: Sequence[str] = (),
+        by_hand: str = "",
     ) -> None:
         """Show counts, and in which colours what is left out is shown; nothing without lines.
 
-        `palette` is that of the cells.
+        `palette` is that of the cells; `by_hand` says what a person corrected.
         """
         self.setVisible(bool(lines))
         colours = cell_colours([line.name for line in lines[1:]], palette)
@@ -137,8 +138,9 @@ class CountsTable(QWidget):
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
             left = f"<br>Left out: {', '.join(keys)}" if legend else ""
             shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
+            hand = f"<b>{by_hand[:1].upper()}{by_hand[1:]}.</b> " if by_hand else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{word}{hand}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
                 f"{shares}{left}"
             )
 

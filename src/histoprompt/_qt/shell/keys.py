@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles", "boxes"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
 
+# Classes that a key can be pressed for.
+NUMBERS = range(1, 10)
+
 # Which layers serve a group of gestures; their names are those of the modules that make them.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
@@ -116,7 +119,19 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
     Gesture("click", CELLS, "choose the cell, and its row in the table", "_dragged"),
-    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked", "_dragged"),
+    Gesture(
+        "drag",
+        CELLS,
+        "with Label cells on: give the cells the class picked; with Split on: part a cell",
+        "_dragged",
+    ),
+    Gesture("Control-click", CELLS, "delete a cell that is none", "_dragged"),
+    Gesture("Shift-click", CELLS, "add a cell that was missed: a model outlines it", "_dragged"),
+    Gesture("Alt-click", CELLS, "pick a cell; the next one is merged with it", "_dragged"),
+    *(
+        Gesture(str(n), CELLS, f"the cell offered or chosen is of class {n} in the list", "relabel")
+        for n in NUMBERS
+    ),
     Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", "answer"),
     Gesture(REJECT.upper(), CELLS, "it is not", "answer"),
     Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", "answer"),
@@ -151,13 +166,22 @@ def bind_audit(layer: Layer, undo: Callable[[], object]) -> None:
     _bind_group(layer, AUDIT, lambda _: undo)
 
 
-def bind_count_keys(layer: Layer, answer: Callable[[str], object], counting: Counting) -> None:
+def bind_count_keys(
+    layer: Layer,
+    answer: Callable[[str], object],
+    number: Callable[[int], object],
+    counting: Counting,
+) -> None:
     """Bind the keys of the review to the layer of counted cells."""
     steps: UndoStack = counting.steps
+    acts: Mapping[str, Callable[[Gesture], Callable[[], object]]] = {
+        "answer": lambda gesture: partial(answer, gesture.input.lower()),
+        "relabel": lambda gesture: partial(number, int(gesture.input)),
+        "undo": lambda _: steps.undo,
+        "redo": lambda _: steps.redo,
+    }
     for gesture in _keys_of(CELLS):
-        walks = gesture.act in ("undo", "redo")
-        act = getattr(steps, gesture.act) if walks else partial(answer, gesture.input.lower())
-        _bind(layer, gesture.input, act)
+        _bind(layer, gesture.input, acts[gesture.act](gesture))
 
 
 def _bind_group(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:

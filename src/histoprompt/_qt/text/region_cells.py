@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -124,7 +124,7 @@ class RegionCells:
         scorer : str
             Title of the model that told cells apart.
         """
-        if found.work is not self._counting.work:
+        if not found.work.is_of(self._counting.work):
             self._counting.show(found.work)
         self._source, self.counts = found.work, found.counts
         self.cuts = {text: scores.thresholds[text].value for text in texts}
@@ -183,18 +183,23 @@ class RegionCells:
             self._batch.status.emit("Cancelled before any cell was counted; the regions stay.")
 
     def _on_named(self, source: KeptCount, scorer: str, counts: RegionCounts) -> None:
-        if source is not self._counting.work:
+        if not source.is_of(self._counting.work):
             self._counting.show(source)
         self._name(source, counts, scorer)
         self._batch.status.emit(f"{_named(counts)} {_REVIEW}")
 
     def _name(self, work: KeptCount, counts: RegionCounts, scorer: str) -> None:
         """Words are the classes of the count from now on; what is shown follows it."""
-        self._counting.classes.name(named_among(work.cells, counts.cells), f"words, {scorer}")
+        now = self._counting.work
+        cells = now.cells if now is not None and work.is_of(now) else work.cells
+        named = counts.cells[np.isin(counts.cells.id, cells.id)]
+        self._counting.classes.name(named_among(cells, named), f"words, {scorer}")
 
     def _on_classified(self) -> None:
         """Cells of the count have other classes: so have those in the regions."""
-        if self.counts is None or self._source is not self._counting.work:
+        if self.counts is None or self._source is None:
+            return
+        if not self._source.is_of(self._counting.work):
             return
         cells = self._counting.cells
         if cells is not None:
@@ -223,5 +228,10 @@ def _named(counts: RegionCounts) -> str:
 
 
 def _with_classes(counts: RegionCounts, cells: CellTable) -> RegionCounts:
-    """Cells in regions with the classes that all cells of their count have now."""
-    return counts.with_classes(cells[counts.cells.id - 1])
+    """Cells in regions with the classes that all cells of their count have now.
+
+    Those that were corrected away since are in no region any more.
+    """
+    here = np.isin(counts.cells.id, cells.id)
+    kept = replace(counts, cells=counts.cells[here], inside=counts.inside[here])
+    return kept.with_classes(cells[np.searchsorted(cells.id, kept.cells.id)])

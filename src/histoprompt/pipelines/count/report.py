@@ -19,6 +19,7 @@ from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import MANY_BYTES, read_text
 from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.picture import Picture
 from histoprompt.pipelines.count.tally import AREA_BIN, Line, Tally
 
@@ -56,6 +57,8 @@ class ReportParts:
         Empty for a complete count; else how much is missing.
     pale : bool
         Whether what is left out is pale in the overview.
+    by_hand : HandTally
+        What a person corrected.
     """
 
     title: str
@@ -68,6 +71,7 @@ class ReportParts:
     corrected: Sequence[Corrected] = ()
     incomplete: str = ""
     pale: bool = False
+    by_hand: HandTally = NOTHING_CORRECTED
 
 
 def write_report(path: Path, parts: ReportParts) -> None:
@@ -110,6 +114,9 @@ def _counts(parts: ReportParts) -> Iterable[str]:
     yield (
         f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.{shares}</p>"
     )
+    if parts.by_hand.touched:
+        told = str(parts.by_hand)
+        yield f"<p><b>{told[:1].upper()}{told[1:]}</b> ({parts.by_hand.found:,} cells found).</p>"
     several = len({line.region for line in lines}) > 1
     head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
     rows = [[escape(x.region)] * several + _row(x, colours) for x in lines]

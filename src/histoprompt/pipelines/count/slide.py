@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
+from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
@@ -32,6 +33,9 @@ from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region
+
+# Facts of a count that its report tells elsewhere, or not at all.
+_UNTOLD = ("notes", "polygons", "picked", "by_hand")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,8 @@ class CountResult:
         What a reader of the count should know.
     corrected : tuple of Corrected
         Results of an audit.
+    by_hand : HandTally
+        What a person corrected.
     """
 
     folder: Path
@@ -60,6 +66,7 @@ class CountResult:
     total: int
     notes: tuple[str, ...] = ()
     corrected: tuple[Corrected, ...] = ()
+    by_hand: HandTally = NOTHING_CORRECTED
 
     @property
     def complete(self) -> bool:
@@ -132,6 +139,7 @@ def write_count(
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
     notes: tuple[str, ...] = (),
+    by_hand: HandTally = NOTHING_CORRECTED,
 ) -> CountResult:
     """Write all files of a count as far as it got.
 
@@ -153,6 +161,8 @@ def write_count(
         Results of an audit.
     notes : tuple of str
         What else a reader should know, such as `count_notes.stain_notes`.
+    by_hand : HandTally
+        What a person corrected of the cells in the store.
 
     Raises
     ------
@@ -164,7 +174,7 @@ def write_count(
     told = (*_notes(progress, job, folder), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
-    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected)
+    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected, by_hand)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -221,11 +231,12 @@ def _report(slide: Slide, job: CountJob, progress: Progress, counted: CountResul
         denominator=counted.ground.denominator,
         overview=count_picture.overview(slide, progress.store, counted.ground),
         detail=count_picture.detail(slide, progress.store),
-        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
+        made_with={k: v for k, v in made.items() if k not in _UNTOLD},
         warnings=(*slide.notes, *counted.notes),
         corrected=counted.corrected,
         incomplete=missing,
         pale=not counted.ground.user_drawn,
+        by_hand=counted.by_hand,
     )
 
 
@@ -247,6 +258,7 @@ def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
         "tiles": [counted.done, counted.total],
         "complete": counted.complete,
         "cells": counted.tally.total,
+        "by_hand": asdict(counted.by_hand) | {"told": str(counted.by_hand)},
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
         "notes": list(counted.notes),

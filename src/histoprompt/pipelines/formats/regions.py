@@ -64,7 +64,7 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
             left.append(number)
         shape = shapely.union_all(area.polygons)
         if shapely.area(shapely.intersection(shape, slide)) > 0:
-            name = _free(_name(feature), {r.name for r in found})
+            name = free_name(_name(feature), {r.name for r in found})
             found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
     if found and left:
         found[0] = replace(found[0], notes=(*found[0].notes, _left_out(left)))
@@ -93,7 +93,8 @@ def _left_out(numbers: list[int]) -> str:
     return f"Features without a place were left out of the regions: number {which} of the file."
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """A name for a region that no other has, and that does not stand for all of them."""
     number, free = 1, name if name != "all" else "all (drawn)"
     while free in taken:
         number += 1

@@ -1,0 +1,105 @@
+"""Between the count and the committed objects of its slide: cells go there, objects come back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Shapes
+from psygnal import Signal
+
+from histoprompt._qt.layers.shape_regions import regions_of
+from histoprompt._qt.shell.messages import many
+from histoprompt.annotations.history import Change
+from histoprompt.core.errors import HistopromptError
+from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
+from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.formats.regions import Region
+
+if TYPE_CHECKING:
+    from histoprompt._qt.prompts.annotator import Annotator
+    from histoprompt._qt.shell.session import Session
+
+
+class CellExchange:
+    """Sends cells to the committed objects and takes objects as cells; each is one step of undo.
+
+    Attributes
+    ----------
+    status : Signal(str)
+    """
+
+    status = Signal(str)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def send(self, image: Image, class_name: str) -> None:
+        """Commit the cells of a class, of all if empty; those in the selected shapes, if any."""
+        annotator, counting = self._annotator(image), self._session.counting
+        work, cells = counting.work, counting.cells
+        if annotator is None or work is None or cells is None:
+            return
+        try:
+            regions = self._selected(image)
+            inside = None
+            if regions:
+                inside = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
+            wanted = cells_of(cells, class_name, inside)
+        except HistopromptError as error:
+            self.status.emit(str(error))
+            return
+        if not len(wanted):
+            self.status.emit("There is no such cell to send.")
+            return
+        self._session.jobs.submit(
+            to_labels,
+            work,
+            wanted,
+            annotator.store,
+            lane="batch",
+            key="count",
+            title="Sending cells to the committed objects",
+            on_done=partial(self._on_sent, annotator, len(wanted)),
+            on_error=self.status.emit,
+            on_progress=counting.progress.emit,
+        )
+        self.status.emit(f"Sending {many(len(wanted), 'cell')} to the committed objects ...")
+
+    def take(self, image: Image) -> None:
+        """Committed objects become cells, where none lies yet."""
+        annotator = self._annotator(image)
+        if annotator is not None:
+            store = annotator.store
+            self._session.counting.correcting.do(
+                lambda work, task: from_labels(work, store, task), "from committed objects"
+            )
+
+    def _on_sent(self, annotator: Annotator, asked: int, found: tuple[int, Change | None]) -> None:
+        count, change = found
+        if annotator is not self._session.annotator:
+            return  # its objects are on disk
+        left = asked - count
+        annotator.committed.show_change(change, f"Sent {many(count, 'cell')} to committed objects")
+        told = f" {many(left, 'cell')} lie under objects that are there." if left else ""
+        self.status.emit(f"Sent {many(count, 'cell')} to the committed objects.{told}")
+
+    def _annotator(self, image: Image) -> Annotator | None:
+        """Who keeps the committed objects of the slide that was counted."""
+        session, work = self._session, self._session.counting.work
+        if work is None:
+            self.status.emit("Count some cells first.")
+            return None
+        if session.annotator is None or session.annotator.image is not image:
+            session.annotate(image)
+        annotator = session.annotator
+        if annotator is None or annotator.slide.key != work.slide.key:
+            self.status.emit("The committed objects of this slide cannot be opened now.")
+            return None
+        return annotator
+
+    def _selected(self, image: Image) -> tuple[Region, ...]:
+        """The regions of Shapes layers that are selected."""
+        chosen = self._session.viewer.layers.selection
+        shapes = [layer for layer in chosen if isinstance(layer, Shapes)]
+        return tuple(region for layer in shapes for region in regions_of(layer, image))
