@@ -1,7 +1,8 @@
 """Which models there are.
 
 The cards of this package stand in one tuple of modules; other packages add theirs through the
-entry-point group ``histoprompt.models``, whose values name a `ModelCard` or a tuple of them.
+entry-point group ``histoprompt.models``, whose values name a `ModelCard` or a tuple of them. What
+was trained on this computer has cards as well, read from its folder each time.
 Reading cards imports no torch.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 from histoprompt.core.errors import ModelError
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.trained import trained_cards
 
 ENTRY_POINTS = "histoprompt.models"
 # What docks and command line take where nobody chooses: prompts of every kind, and all nuclei.
@@ -43,9 +45,16 @@ _ZOO = (
 )
 
 
-@cache
 def all_cards() -> tuple[ModelCard, ...]:
-    """Every model known, this package's first; found once a process."""
+    """Every model known: this package's, those of other packages, those trained here."""
+    known = _known_cards()
+    taken = {card.id for card in known}
+    return (*known, *(card for card in trained_cards() if card.id not in taken))
+
+
+@cache
+def _known_cards() -> tuple[ModelCard, ...]:
+    """Models of packages, this one's first; found once a process."""
     found: dict[str, ModelCard] = {}
     for card in (*_own_cards(), *_foreign_cards()):
         if found.setdefault(card.id, card) is not card:

@@ -108,6 +108,7 @@ class CountDock(Dock):
         self.correct.take.connect(self._on_take)
         self.link(counting.corrected, self._on_corrected)
         self.link(self.exchange.status, self._say)
+        self.link(self.session.weights_changed, self.region.refill)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)
@@ -253,15 +254,16 @@ class CountDock(Dock):
             self.exchange.take(self._image)
 
     def _on_number(self, number: int) -> None:
-        """A class by its number in the list, for the offered cell in review, else the chosen."""
+        """A class by its number in the list, for the cell that was clicked or is offered."""
         classing = self.counting.classes
         names, offered = classing.labelling.classes, classing.suggestion
-        cell = offered.id if self._reviewing and offered is not None else self.counting.cell
+        cell = self.counting.cell or (0 if offered is None else offered.id)
         if number > len(names):
             self._say(f"There are {len(names)} classes: make another one in the page Classes.")
         elif not cell:
             self._say("Click a cell first, or look at the one that is offered.")
         else:
+            self._reviewing = self._reviewing or (offered is not None and offered.id == cell)
             classing.label([cell], names[number - 1])
             self._say(f"Cell {cell} is {names[number - 1]}.")
 

@@ -86,7 +86,6 @@ class CountLayers:
         self._work = work
         layer = self.cells
         if layer is not None:
-            layer.features = _features(cells)
             self.recolour(cells)
             layer.refresh()
 
@@ -103,6 +102,8 @@ class CountLayers:
         layer = self.cells
         if layer is None:
             return
+        if not np.array_equal(layer.features["index"], cells.id):
+            layer.features = _features(cells)
         features = layer.features
         features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
         features["score"] = cells.score

@@ -59,7 +59,8 @@ _PACKAGES = (
     "pyarrow.parquet",
 )
 _DOCKS = tuple(
-    f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")
+    f"histoprompt._qt.{name}.dock"
+    for name in ("prompts", "count", "text", "models", "exchange", "training")
 )
 
 _log = logging.getLogger(__name__)
