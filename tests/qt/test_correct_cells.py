@@ -10,6 +10,7 @@ from five_nuclei import NUCLEI
 from pointer import Pointer, show_with_margin
 
 from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.session import session_of
 from histoprompt.pipelines.count.correction_log import FILE
 from histoprompt.pipelines.count.job import CountChoice
@@ -28,11 +29,11 @@ def counted(make_napari_viewer, picture, monkeypatch, tmp_path, until) -> Iterat
     viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     dock = CountDock(viewer)
     viewer.window.add_dock_widget(dock, name="Count")
-    slide = dock._slide()
+    slide = dock.session.slide.slide
     dock.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
     until(lambda: dock.counting.cells is not None and dock._shown is not None)
     dock.tabs.setCurrentIndex(_CORRECT)
-    show_with_margin(viewer, dock._image)
+    show_with_margin(viewer, dock.session.slide.image)
     yield dock
     session_of(viewer).close()
 
@@ -102,7 +103,7 @@ def test_tools_delete_add_and_merge_and_all_of_it_is_told(counted, until):
     assert counted.correct._state.text() == told
     assert (counted.counting.work.folder / FILE).is_file()
     # opened again it is as it was left
-    slide = counted._slide()
+    slide = counted.session.slide.slide
     counted.counting.drop()
     counted.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
     until(lambda: counted.counting.work is not None)
@@ -130,6 +131,7 @@ def test_a_finished_audit_whose_cells_change_is_told_and_marked(counted, until, 
 
 def test_cells_go_to_committed_objects_and_objects_come_as_cells(counted, until):
     counting, session = counted.counting, counted.session
+    annotating = session.part(Annotating)
     counting.classes.add_class("tumour")
     counting.classes.label([1, 2], "tumour")
     counting.classes.add_class("stroma")
@@ -138,8 +140,8 @@ def test_cells_go_to_committed_objects_and_objects_come_as_cells(counted, until)
     counted.correct._classes.setCurrentText("tumour")
     wanted = int(counting.cells.counts()["tumour"])
     counted.correct._send.click()
-    until(lambda: session.annotator is not None and session.annotator.store.count == wanted)
-    store = session.annotator.store
+    until(lambda: annotating.annotator is not None and annotating.annotator.store.count == wanted)
+    store = annotating.annotator.store
     assert {store.class_of(i) for i in store.ids().tolist()} == {"tumour"}
     for place in (NUCLEI[i] for i in range(5)):
         cell, row = counted._shown.cell_at(place), round(place[0])

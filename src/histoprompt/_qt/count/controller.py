@@ -5,10 +5,10 @@ It knows jobs and pipelines, no widget and no layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from psygnal import Signal
 
@@ -16,6 +16,7 @@ from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.count.correcting import Correcting
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.messages import many
+from histoprompt._qt.shell.session import Session
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
@@ -38,6 +39,7 @@ from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount
 from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
+from histoprompt.pipelines.formats.regions import Region
 
 _VOID = (
     "The audit of {} does not hold any more: it was of the cells there were before this "
@@ -62,6 +64,8 @@ class Counting:
         The audit changed: read `audit`.
     chosen : Signal(int, object)
         A cell was chosen, and by whom.
+    reviewed : Signal
+        Somebody wants to look at the cells and correct them.
     steps : UndoStack
         Where what a person said can be taken back.
     busy : Signal(bool)
@@ -74,6 +78,7 @@ class Counting:
     corrected = Signal()
     audited = Signal()
     chosen = Signal(int, object)
+    reviewed = Signal()
     busy = Signal(bool)
     status = Signal(str)
     failed = Signal(str)
@@ -92,6 +97,22 @@ class Counting:
         self.correcting.made.connect(self._on_corrected)
         self._job: Job | None = None
         self._take(None)
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """The count of a session's slide; it goes with the slide, and stays on disk."""
+        made = cls(session.jobs, session.manager, session.steps)
+        session.slide.changed.connect(made.drop)
+        session.slide.measured.connect(made.drop)
+        return made
+
+    @property
+    def engaged(self) -> bool:
+        """Whether there is a count to look at."""
+        return self.work is not None
+
+    def close(self) -> None:
+        """Nothing is held: all is on disk."""
 
     def _take(self, work: KeptCount | None) -> None:
         self.work = work
@@ -112,9 +133,15 @@ class Counting:
 
     # -- counting ----------------------------------------------------------------------------
 
-    def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
-        """Count a region (the whole slide if None), or go on with it, in the background."""
-        self._start(slide, choice, box, only_done=False)
+    def count(
+        self,
+        slide: Slide,
+        choice: CountChoice,
+        box: Box | None,
+        regions: Sequence[Region] = (),
+    ) -> None:
+        """Count a box (the whole slide if None) or regions, or go on, in the background."""
+        self._start(slide, choice, box, regions, only_done=False)
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
@@ -130,15 +157,23 @@ class Counting:
         self._take(None)
         self.counted.emit()
 
-    def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
+    def _start(
+        self,
+        slide: Slide,
+        choice: CountChoice,
+        box: Box | None,
+        regions: Sequence[Region],
+        *,
+        only_done: bool,
+    ) -> None:
         def run(task: Task) -> KeptCount:
             return count_work.open_or_run(
-                slide, choice, self._manager, box, task=task, only_done=only_done
+                slide, choice, self._manager, box, regions=regions, task=task, only_done=only_done
             )
 
         def stopped() -> None:
             # what was counted is gathered, however often somebody presses Cancel
-            self._start(slide, choice, box, only_done=True)
+            self._start(slide, choice, box, regions, only_done=True)
 
         self._submit(run, "The count", self._on_counted, stopped)
 

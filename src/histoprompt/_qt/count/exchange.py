@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from napari.layers import Image, Shapes
+from napari.layers import Image
 from psygnal import Signal
 
-from histoprompt._qt.layers.shape_regions import regions_of
+from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.layers.shape_regions import drawn_layers, regions_of
+from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.messages import many
+from histoprompt._qt.shell.session import Session
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
+from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.formats.regions import Region
-
-if TYPE_CHECKING:
-    from histoprompt._qt.prompts.annotator import Annotator
-    from histoprompt._qt.shell.session import Session
 
 
 class CellExchange:
@@ -33,15 +34,22 @@ class CellExchange:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._counting, self._annotating = session.part(Counting), session.part(Annotating)
 
-    def send(self, image: Image, class_name: str) -> None:
+    def weights_of(self, card: ModelCard) -> Path | None:
+        """The person's own weights for a model that outlines, as they are in use for prompts."""
+        annotator = self._annotating.annotator
+        segmenting = None if annotator is None else annotator.segmenting
+        return segmenting.weights if segmenting is not None and segmenting.card == card else None
+
+    def send(self, class_name: str) -> None:
         """Commit the cells of a class, of all if empty; those in the selected shapes, if any."""
-        annotator, counting = self._annotator(image), self._session.counting
+        annotator, counting = self._annotator(), self._counting
         work, cells = counting.work, counting.cells
         if annotator is None or work is None or cells is None:
             return
         try:
-            regions = self._selected(image)
+            regions = self._selected(annotator.image)
             inside = None
             if regions:
                 inside = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
@@ -66,40 +74,41 @@ class CellExchange:
         )
         self.status.emit(f"Sending {many(len(wanted), 'cell')} to the committed objects ...")
 
-    def take(self, image: Image) -> None:
+    def take(self) -> None:
         """Committed objects become cells, where none lies yet."""
-        annotator = self._annotator(image)
+        annotator = self._annotator()
         if annotator is not None:
             store = annotator.store
-            self._session.counting.correcting.do(
+            self._counting.correcting.do(
                 lambda work, task: from_labels(work, store, task), "from committed objects"
             )
 
     def _on_sent(self, annotator: Annotator, asked: int, found: tuple[int, Change | None]) -> None:
         count, change = found
-        if annotator is not self._session.annotator:
+        if annotator is not self._annotating.annotator:
             return  # its objects are on disk
         left = asked - count
         annotator.committed.show_change(change, f"Sent {many(count, 'cell')} to committed objects")
         told = f" {many(left, 'cell')} lie under objects that are there." if left else ""
         self.status.emit(f"Sent {many(count, 'cell')} to the committed objects.{told}")
 
-    def _annotator(self, image: Image) -> Annotator | None:
+    def _annotator(self) -> Annotator | None:
         """Who keeps the committed objects of the slide that was counted."""
-        session, work = self._session, self._session.counting.work
+        work, annotating = self._counting.work, self._annotating
         if work is None:
             self.status.emit("Count some cells first.")
             return None
-        if session.annotator is None or session.annotator.image is not image:
-            session.annotate(image)
-        annotator = session.annotator
+        if annotating.annotator is None:
+            annotating.start()
+        annotator = annotating.annotator
         if annotator is None or annotator.slide.key != work.slide.key:
-            self.status.emit("The committed objects of this slide cannot be opened now.")
+            told = "The committed objects of this slide cannot be opened now."
+            self.status.emit(annotating.reason or told)
             return None
         return annotator
 
     def _selected(self, image: Image) -> tuple[Region, ...]:
         """The regions of Shapes layers that are selected."""
-        chosen = self._session.viewer.layers.selection
-        shapes = [layer for layer in chosen if isinstance(layer, Shapes)]
+        viewer = self._session.viewer
+        shapes = [layer for layer in drawn_layers(viewer) if layer in viewer.layers.selection]
         return tuple(region for layer in shapes for region in regions_of(layer, image))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import shapely
+from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
@@ -46,6 +47,12 @@ def regions_of(layer: Shapes, image: Image) -> tuple[Region, ...]:
             name = free_name(_name(layer, number), {r.name for r in found})
             found.append(Region(name, whole))
     return tuple(found)
+
+
+def drawn_layers(viewer: ViewerModel) -> list[Shapes]:
+    """The Shapes layers of a viewer that a person made, none of the plugin's own."""
+    shapes = (layer for layer in viewer.layers if isinstance(layer, Shapes))
+    return [layer for layer in shapes if "histoprompt" not in layer.metadata]
 
 
 def regions_in(layer: Shapes, image: Image) -> tuple[Region, ...]:

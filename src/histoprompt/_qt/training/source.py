@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import LabelError
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.slides.slide import Slide
-
-if TYPE_CHECKING:
-    from histoprompt._qt.shell.session import Session
 
 Source = Literal["objects", "count"]
 SOURCES: Mapping[Source, str] = {
@@ -46,13 +46,13 @@ def labels_of(session: Session, source: Source) -> Labels:
         If there are none.
     """
     if source == "count":
-        work, cells = session.counting.work, session.counting.cells
+        work, cells = session.part(Counting).work, session.part(Counting).cells
         if work is None or cells is None or not len(cells):
             raise LabelError("No cell is counted: count a region, correct it, then train on it.")
         names = zip(cells.id.tolist(), cells.class_names, strict=True)
         given = {cell: name for cell, name in names if name}
         return Labels(work.slide, work.progress.store, Classes(given))
-    annotator = session.annotator
+    annotator = session.part(Annotating).annotator
     if annotator is None or not annotator.store.count:
         raise LabelError("No object is committed: choose a slide and commit or import nuclei.")
     records = annotator.store.objects()
