@@ -77,7 +77,7 @@ def test_tools_delete_add_and_merge_and_all_of_it_is_told(counted, until):
     counted.correct._tools["delete"].click()
     pointer.click(places[1])
     until(lambda: 1 not in ids(counted))
-    counted.correct._model.setCurrentText("classical")
+    counted.correct.choose("classical")
     counted.correct._tools["add"].click()
     assert not counted.correct._tools["delete"].isChecked()
     pointer.click(places[1])

@@ -550,8 +550,7 @@ def _(stage: Reviewing) -> None:
     place = stage.place(3)
     stage.counting.correcting.delete([3])
     _without(stage, 3)
-    stage.dock.correct._model.setCurrentText("classical")
-    assert stage.dock.correct.card.id == "classical"
+    stage.dock.correct.choose("classical")
     stage.pointer.click(place, "Shift")
     stage.until(lambda: len(stage.counting.cells) == 5)
     (made,) = set(stage.counting.cells.id.tolist()) - {1, 2, 4, 5}

@@ -98,7 +98,7 @@ def test_corrected_cells_teach_a_model_that_counts_better_where_nobody_taught(ho
 
 def test_a_training_broken_off_goes_on_and_tells_its_loss(home):
     labels = ArrayLabels(TRUTH.astype(np.uint32), (0, 0))
-    params = LabelTrainingParams(name="two", steps=12, batch=1, tile=TILE, variants=1)
+    params = LabelTrainingParams(name="two", steps=20, batch=1, tile=TILE, variants=1)
 
     def stop(told: Progress) -> None:
         if told.text.startswith("training the network of nuclei") and told.done >= 11:

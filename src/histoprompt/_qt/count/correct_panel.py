@@ -62,8 +62,7 @@ class CorrectPanel(Panel):
         }
         self._model = narrow_combo()
         self._model.addItems([card.short_title for card in self._cards])
-        ids = [card.id for card in self._cards]
-        self._model.setCurrentIndex(ids.index(registry.DEFAULT))
+        self.choose(registry.DEFAULT)
         self._undo, self._redo = QPushButton("Undo"), QPushButton("Redo")
         self._classes = QComboBox()
         self._send = QPushButton("Send to objects")
@@ -109,6 +108,10 @@ class CorrectPanel(Panel):
     def card(self) -> ModelCard:
         """The model that outlines added cells."""
         return self._cards[self._model.currentIndex()]
+
+    def choose(self, model_id: str) -> None:
+        """Let this model outline added cells."""
+        self._model.setCurrentIndex([card.id for card in self._cards].index(model_id))
 
     def stop(self) -> None:
         """Let clicks choose cells again."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from napari.layers import Image
 from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
-from histoprompt._qt.layers.shape_regions import drawn_layers, regions_of
+from histoprompt._qt.layers.shape_regions import chosen_regions
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.messages import many
@@ -19,7 +18,6 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.region import count_region
-from histoprompt.pipelines.formats.regions import Region
 
 
 class CellExchange:
@@ -49,7 +47,7 @@ class CellExchange:
         if annotator is None or work is None or cells is None:
             return
         try:
-            regions = self._selected(annotator.image)
+            regions = chosen_regions(self._session.viewer, annotator.image)
             inside = None
             if regions:
                 inside = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
@@ -106,9 +104,3 @@ class CellExchange:
             self.status.emit(annotating.reason or told)
             return None
         return annotator
-
-    def _selected(self, image: Image) -> tuple[Region, ...]:
-        """The regions of Shapes layers that are selected."""
-        viewer = self._session.viewer
-        shapes = [layer for layer in drawn_layers(viewer) if layer in viewer.layers.selection]
-        return tuple(region for layer in shapes for region in regions_of(layer, image))

@@ -55,6 +55,12 @@ def drawn_layers(viewer: ViewerModel) -> list[Shapes]:
     return [layer for layer in shapes if "histoprompt" not in layer.metadata]
 
 
+def chosen_regions(viewer: ViewerModel, image: Image) -> tuple[Region, ...]:
+    """The shapes of the layers of `drawn_layers` that are selected in the list of layers."""
+    chosen = [layer for layer in drawn_layers(viewer) if layer in viewer.layers.selection]
+    return tuple(region for layer in chosen for region in regions_of(layer, image))
+
+
 def regions_in(layer: Shapes, image: Image) -> tuple[Region, ...]:
     """As `regions_of`, of a layer that somebody chose to say where.
 

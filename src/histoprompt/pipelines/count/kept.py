@@ -92,6 +92,12 @@ class KeptCount:
         """Whether every tile is done."""
         return self.progress.complete
 
+    def as_found(self) -> KeptCount:
+        """The same count without any correction by hand."""
+        store = self.progress.store.corrected(None)
+        cells = self.cells if self.found is None else self.found
+        return replace(self, progress=replace(self.progress, store=store), cells=cells)
+
     def is_of(self, other: KeptCount | None) -> bool:
         """Whether both are one count, corrected or not."""
         return other is not None and other.folder == self.folder

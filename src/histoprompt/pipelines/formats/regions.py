@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from histoprompt.core.errors import RegionError
 from histoprompt.core.files.documents import read_json
+from histoprompt.core.geometry import Box
 from histoprompt.core.text.names import tidy
 from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
 from histoprompt.pipelines.formats.outside_polygons import area_of
@@ -31,6 +35,19 @@ class Region:
     name: str
     polygon: shapely.Geometry
     notes: tuple[str, ...] = ()
+
+
+def inside_any(regions: Sequence[Region], at: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of (n, 2) level-0 (row, col) positions lie in any of some regions."""
+    whole = shapely.union_all([region.polygon for region in regions])
+    places = at.reshape(-1, 2) + 0.5
+    return np.asarray(shapely.contains_xy(whole, places[:, 1], places[:, 0]))
+
+
+def box_around(regions: Sequence[Region]) -> Box:
+    """The level-0 pixels that hold all of at least one region."""
+    c0, r0, c1, r1 = shapely.total_bounds([region.polygon for region in regions]).tolist()
+    return Box(r0, c0, r1, c1).to_pixels()
 
 
 def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
