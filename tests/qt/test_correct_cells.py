@@ -17,7 +17,7 @@ from histoprompt.pipelines.count.job import CountChoice
 
 pytestmark = pytest.mark.gui
 
-_CORRECT = 4  # number of the page
+_CORRECT = 2  # number of the page
 
 
 @pytest.fixture

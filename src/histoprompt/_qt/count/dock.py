@@ -75,8 +75,8 @@ class CountDock(Dock):
         self.files, self.correct = FilesPanel(), CorrectPanel(self.counting)
         self.exchange = CellExchange(self.session)
         self.tabs = QTabWidget()
-        pages = (self.region, self.classes, self.audit, self.files, self.correct)
-        titles = ("Region", "Classes", "Audit", "Files", "Correct")
+        pages = (self.region, self.classes, self.correct, self.audit, self.files)
+        titles = ("Region", "Classes", "Correct", "Audit", "Files")
         for title, page in zip(titles, pages, strict=True):
             self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
