@@ -28,7 +28,7 @@ from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
 from histoprompt.annotations.objects import Meta, ObjectTable, measure
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.errors import ExportError, LabelStoreError
 from histoprompt.core.files.locks import FolderLock
@@ -95,7 +95,7 @@ class Engine:
         self._writer = lock
         self._steps: list[Step] | None = None
         self._failed = False
-        self.journal = Journal(folder / "journal.bin", self.read_only)
+        self.journal = Journal(folder / JOURNAL, self.read_only)
         self.history = History(self.journal)
         self.levels = tuple(
             LevelView(self.chunks, level, self.threads) for level in range(len(self.chunks.shapes))
@@ -109,7 +109,7 @@ class Engine:
         with ExitStack() as opening:
             try:
                 lock = None if read_only else opening.enter_context(writer_lock(folder))
-                state = Checkpoint.load(folder / "checkpoint.npz")
+                state = Checkpoint.load(folder / CHECKPOINT)
                 kept = recovery.mark_of(folder, state, wanted)
                 lost = kept is not None and StoreManifest.read(folder) != kept
                 mark = wanted.claim(folder, kept, read_only)
@@ -325,7 +325,7 @@ class Engine:
         state = Checkpoint.of(self.mark, self.objects, self.chunks.expected, self.history)
         try:
             self.chunks.sync()
-            state.save(self.folder / "checkpoint.npz")
+            state.save(self.folder / CHECKPOINT)
         except (OSError, ExportError):
             return
         self.debt = 0

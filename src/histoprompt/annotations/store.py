@@ -15,9 +15,9 @@ from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, StoreManifest
 from histoprompt.annotations.reading import LabelReader
-from histoprompt.annotations.recovery import CHECKPOINT, take_back
+from histoprompt.annotations.recovery import take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask

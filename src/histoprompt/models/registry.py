@@ -22,9 +22,10 @@ from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.trained import trained_cards
 
 ENTRY_POINTS = "histoprompt.models"
-# What docks and command line take where nobody chooses: prompts of every kind, and all nuclei.
+# What docks and command line take where nobody chooses: prompts of every kind, all nuclei, words.
 DEFAULT = "histoprompt-lite"
 DEFAULT_CELLS = "histoprompt-cells"
+DEFAULT_WORDS = "vocabulary"
 
 # In the order people see them.
 _ZOO = (

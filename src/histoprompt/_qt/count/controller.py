@@ -15,7 +15,6 @@ from psygnal import Signal
 from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.count.correcting import Correcting
 from histoprompt._qt.shell.jobs import Job, Jobs
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
@@ -23,6 +22,7 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
+from histoprompt.core.text.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.marks import Mark
 from histoprompt.pipelines.count import audit as count_audit

@@ -11,10 +11,10 @@ from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.layers.shape_regions import chosen_regions
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.session import Session
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.region import count_region

@@ -23,7 +23,6 @@ from histoprompt._qt.prompts.preview import Preview, Shown
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import Step, UndoStack
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import Change, LabelStore
@@ -34,6 +33,7 @@ from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager

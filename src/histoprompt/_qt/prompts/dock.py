@@ -30,6 +30,7 @@ from histoprompt._qt.shell.keys import CLICKS, PROMPTS, SCRIBBLES, bind_keys
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt.core.task import Progress
+from histoprompt.core.text.wording import many
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
@@ -279,7 +280,7 @@ class PromptDock(Dock):
     def _greet(self, annotator: Annotator) -> None:
         """Say what there is on a slide already."""
         count = annotator.store.count
-        restored = f"{messages.many(count, 'object')} restored. " if count else ""
+        restored = f"{many(count, 'object')} restored. " if count else ""
         self._say(f"On {annotator.image.name}: {restored}{HINT}")
         unfinished = self.annotating.take_unfinished()
         if unfinished is not None:

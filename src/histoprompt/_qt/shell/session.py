@@ -18,8 +18,6 @@ from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 
-EMBEDDING_BYTES = 1 << 30
-
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 
@@ -52,7 +50,7 @@ class Session:
         self.jobs = Jobs()
         self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
-        self.cache = EmbeddingCache(EMBEDDING_BYTES)
+        self.cache = EmbeddingCache()
         self.steps = UndoStack()
         self.steps.failed.connect(self.failed.emit)
         self._parts: dict[type[Part], Part] = {}

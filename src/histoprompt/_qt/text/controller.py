@@ -25,6 +25,7 @@ from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.marks import MarkBook, book_path
@@ -226,9 +227,7 @@ class TextController:
         self._search = found.search
         self.work = ScoreSession(found.seen, scores, book, typed)
         self._on_answer()
-        count = (
-            f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored with {job.card.title}"
-        )
+        count = f"{many(len(scores), 'tile')} scored with {job.card.title}"
         rest = "Glass and pen are left out." if found.whole else "Stopped: Find goes on from there."
         self.batch.status.emit(f"{count}. {rest}")
 

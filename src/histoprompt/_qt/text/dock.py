@@ -25,9 +25,10 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import Note, Report
 from histoprompt.core.errors import RegionError
+from histoprompt.models import registry
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
-DEFAULT_MODEL = "vocabulary"
+DEFAULT_MODEL = registry.DEFAULT_WORDS
 HINT = "Type a word and press Enter."
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 

@@ -26,7 +26,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.regions.count import RegionCounts
 
-DEFAULT_SEGMENTER = "histoprompt-cells"
+DEFAULT_SEGMENTER = registry.DEFAULT_CELLS
 _HEADS = ("Region", "Class", "Cells", "per mm²")
 
 

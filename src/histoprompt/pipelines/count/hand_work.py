@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.cell_schema import COLUMNS, OPTIONAL_COLUMNS, PER_CELL
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
@@ -246,6 +247,8 @@ class HandWork:
         codes = {name: i for i, name in enumerate(head.classes)}
         unknown = codes.get(UNCLASSIFIED, codes.get(UNSURE, 0))
         out = np.zeros(len(self.cells), dtype)
+        for column in COLUMNS:
+            out[column.attribute] = column.empty if column in OPTIONAL_COLUMNS else 0
         for record, cell in zip(out, self.cells, strict=True):
             record["id"], record["row"], record["col"] = cell.id, cell.row, cell.col
             record["area_um2"], record["score"] = cell.area_um2, cell.score
@@ -256,11 +259,11 @@ class HandWork:
     def table(self, found: CellTable, made: NDArray[np.void]) -> CellTable:
         """All cells there are, from those that were counted and records of those made."""
         stay = self.kept(found.id)
-        features = found.features if len(found) else made["features"][:0]
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(found, name)[stay], made[name]])
-            for name in ("id", "row", "col", "area_um2", "code", "score")
+            for name in PER_CELL
+            if name != "features" or len(found)
         }
-        columns["features"] = np.concatenate([features[stay], made["features"]])
+        columns.setdefault("features", made["features"])
         names = found.feature_names if len(found) else self.names
         return replace(found, **columns, feature_names=names)

@@ -43,9 +43,9 @@ class CountChoice:
     device : str
     """
 
-    segmenter: str = "histoprompt-cells"
+    segmenter: str = registry.DEFAULT_CELLS
     weights: Path | None = None
-    proposer: str = "histoprompt-cells"
+    proposer: str = registry.DEFAULT_CELLS
     classifier: Path | None = None
     dab: bool = False
     embedding: bool = False
@@ -82,8 +82,8 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
         source = PromptedCells(card, ModelCells(proposer, manager), choice.weights)
     else:
         _check(False, card)
-    settings |= {"classifier": told, "embedding": describe, "decoding": decodings}
-    return CountJob(source, settings, choice.tile, classifier)
+    settings |= {"classifier": told, "embedding": describe}
+    return CountJob(source, settings, choice.tile, classifier, tuple(decodings))
 
 
 def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
