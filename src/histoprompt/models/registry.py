@@ -19,7 +19,6 @@ from typing import Any
 from histoprompt.core.errors import ModelError
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.trained import trained_cards
 
 ENTRY_POINTS = "histoprompt.models"
 # What docks and command line take where nobody chooses: prompts of every kind, all nuclei, words.
@@ -44,13 +43,16 @@ _ZOO = (
     ("histoprompt.models.zoo.clip", "CARDS"),
     ("histoprompt.models.zoo.vit", "CARDS"),
 )
+# Gives the cards of what was trained on this computer; there may be others the next time.
+_TRAINED = ("histoprompt.models.zoo.trained", "trained_cards")
 
 
 def all_cards() -> tuple[ModelCard, ...]:
     """Every model known: this package's, those of other packages, those trained here."""
     known = _known_cards()
     taken = {card.id for card in known}
-    return (*known, *(card for card in trained_cards() if card.id not in taken))
+    trained = getattr(import_module(_TRAINED[0]), _TRAINED[1])()
+    return (*known, *(card for card in trained if card.id not in taken))
 
 
 @cache

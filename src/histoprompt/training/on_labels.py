@@ -23,7 +23,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.networks.lite_networks import shipped_heads
-from histoprompt.models.trained import TrainedPlace
+from histoprompt.models.zoo.trained import TrainedPlace
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.training.run import TrainConfig, train
 

@@ -9,15 +9,15 @@ from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.layers.shape_regions import chosen_regions
-from histoprompt._qt.prompts.annotating import Annotating
-from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.session import Session
 from histoprompt.annotations.history import Change
+from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
-from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.count.region import CountRegion, count_region
 
 
 class CellExchange:
@@ -31,27 +31,21 @@ class CellExchange:
     status = Signal(str)
 
     def __init__(self, session: Session) -> None:
-        self._session = session
-        self._counting, self._annotating = session.part(Counting), session.part(Annotating)
+        self._session, self._counting = session, session.part(Counting)
 
     def weights_of(self, card: ModelCard) -> Path | None:
         """The person's own weights for a model that outlines, as they are in use for prompts."""
-        annotator = self._annotating.annotator
-        segmenting = None if annotator is None else annotator.segmenting
-        return segmenting.weights if segmenting is not None and segmenting.card == card else None
+        keeper = self._session.labels
+        return None if keeper is None else keeper.weights_for(card)
 
     def send(self, class_name: str) -> None:
         """Commit the cells of a class, of all if empty; those in the selected shapes, if any."""
-        annotator, counting = self._annotator(), self._counting
+        store, counting = self._store(), self._counting
         work, cells = counting.work, counting.cells
-        if annotator is None or work is None or cells is None:
+        if store is None or work is None or cells is None:
             return
         try:
-            regions = chosen_regions(self._session.viewer, annotator.image)
-            inside = None
-            if regions:
-                inside = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
-            wanted = cells_of(cells, class_name, inside)
+            wanted = cells_of(cells, class_name, self._inside())
         except HistopromptError as error:
             self.status.emit(str(error))
             return
@@ -62,11 +56,11 @@ class CellExchange:
             to_labels,
             work,
             wanted,
-            annotator.store,
+            store,
             lane="batch",
             key="count",
             title="Sending cells to the committed objects",
-            on_done=partial(self._on_sent, annotator, len(wanted)),
+            on_done=partial(self._on_sent, store, len(wanted)),
             on_error=self.status.emit,
             on_progress=counting.progress.emit,
         )
@@ -74,33 +68,45 @@ class CellExchange:
 
     def take(self) -> None:
         """Committed objects become cells, where none lies yet."""
-        annotator = self._annotator()
-        if annotator is not None:
-            store = annotator.store
+        store = self._store()
+        if store is not None:
             self._counting.correcting.do(
                 lambda work, task: from_labels(work, store, task), "from committed objects"
             )
 
-    def _on_sent(self, annotator: Annotator, asked: int, found: tuple[int, Change | None]) -> None:
+    def _on_sent(self, store: LabelStore, asked: int, found: tuple[int, Change | None]) -> None:
         count, change = found
-        if annotator is not self._annotating.annotator:
-            return  # its objects are on disk
+        keeper = self._session.labels
+        if keeper is not None:
+            keeper.show_edit(store, change, f"Sent {many(count, 'cell')} to committed objects")
         left = asked - count
-        annotator.committed.show_change(change, f"Sent {many(count, 'cell')} to committed objects")
         told = f" {many(left, 'cell')} lie under objects that are there." if left else ""
         self.status.emit(f"Sent {many(count, 'cell')} to the committed objects.{told}")
 
-    def _annotator(self) -> Annotator | None:
-        """Who keeps the committed objects of the slide that was counted."""
-        work, annotating = self._counting.work, self._annotating
-        if work is None:
+    def _store(self) -> LabelStore | None:
+        """The committed objects of the slide that was counted."""
+        if self._counting.work is None:
             self.status.emit("Count some cells first.")
             return None
-        if annotating.annotator is None:
-            annotating.start()
-        annotator = annotating.annotator
-        if annotator is None or annotator.slide.key != work.slide.key:
+        if self._session.labels is None:
+            # it keeps the objects; the count stays in front
+            open_dock(self._session.viewer, "Prompt")
+            open_dock(self._session.viewer, "Count")
+        keeper = self._session.labels
+        if keeper is not None and keeper.store is None:
+            keeper.start()
+        if keeper is None or keeper.store is None:
             told = "The committed objects of this slide cannot be opened now."
-            self.status.emit(annotating.reason or told)
+            self.status.emit(keeper.reason or told if keeper is not None else told)
             return None
-        return annotator
+        return keeper.store
+
+    def _inside(self) -> CountRegion | None:
+        """Where the selected shapes lie; None without any."""
+        work, image = self._counting.work, self._session.slide.image
+        if work is None or image is None:
+            return None
+        regions = chosen_regions(self._session.viewer, image)
+        if not regions:
+            return None
+        return count_region(work.slide, regions=regions, tissue=work.ground.tissue)

@@ -20,6 +20,7 @@ from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.documents import FEW_BYTES, Shape, read_json
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.zoo.histoprompt_lite import CELLS
 
 FOLDER, SUFFIX, FACTS = "trained", ".safetensors", ".json"
 _SOURCE = "trained on this computer"
@@ -104,10 +105,6 @@ def trained_cards() -> Iterator[ModelCard]:
 @lru_cache(maxsize=256)
 def _card_of(path: Path, size: int, _: int) -> ModelCard:
     """The card of a file; what lies beside it may be missing or damaged."""
-    from histoprompt.models.zoo.histoprompt_lite import (
-        CELLS,  # the zoo is read when it is asked for
-    )
-
     title, told = path.stem, ""
     try:
         raw = read_json(path.with_suffix(FACTS), LabelError, FEW_BYTES)
