@@ -283,6 +283,10 @@ def test_files_hold_the_corrected_cells_and_say_so(work, tmp_path):
     assert made["cells"] == made["by_hand"]["cells"] == len(work.found) - 1
     cells = read_cells(tmp_path / "out" / "cells.csv")
     assert set(cells.id) == set(work.found.id) - set(gone) | {mine}
+    assert cells.feature_names == work.cells.feature_names, "nothing learns from who made a cell"
+    with (tmp_path / "out" / "cells.csv").open() as file:
+        by_hand = {int(row["id"]): row["by_hand"] for row in csv.DictReader(file)}
+    assert by_hand == {i: "1" if i == mine else "0" for i in cells.id.tolist()}
     labels = tifffile.imread(tmp_path / "out" / "labels.tif")
     assert set(np.unique(labels)) == {0, *cells.id.tolist()}
     outlines = json.loads((tmp_path / "out" / "cells.geojson").read_text())["features"]

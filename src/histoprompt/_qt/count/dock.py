@@ -170,8 +170,8 @@ class CountDock(Dock):
     def _on_labelling(self, name: str) -> None:
         """Label cells with clicks from now on, or let clicks choose cells again."""
         layer = None if self._shown is None else self._shown.cells
-        if self._pointer is not None:
-            self._pointer.use(name)
+        if self._pointer is not None and (name or self._pointer.label_as):
+            self._pointer.use(name)  # a tool that corrects stays in hand where nobody labelled
         if not name or layer is None:
             self.session.modes.end(self.classes)
             self.classes.stop_labelling()

@@ -10,6 +10,7 @@ from typing import Any
 import shapely
 
 from histoprompt import __version__
+from histoprompt.core.cell_schema import BY_HAND
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
@@ -203,7 +204,8 @@ def _write(
 ) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
-    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE))
+    by_hand = (BY_HAND, store.made_by_hand()) if counted.by_hand.touched else None
+    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE), by_hand)
     write_cells_parquet(folder / count_files.CELLS_PARQUET, store.tables(AT_ONCE))
     count_files.write_counts(
         folder / count_files.COUNTS_CSV,

@@ -227,6 +227,11 @@ class CountStore(Closing):
             yield self._as_table(np.zeros(0, record_type(len(self.head.names))))
         yield from map(self._as_table, self.batches(size))
 
+    def made_by_hand(self) -> Iterator[str]:
+        """For each cell, in the order of ids, whether a person made it: 1 or 0."""
+        for records in self.batches():
+            yield from ("1" if cell > self.counted else "0" for cell in records["id"].tolist())
+
     def _as_table(self, records: Records) -> CellTable:
         columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in PER_CELL}
         head = self.head
