@@ -66,7 +66,7 @@ def test_a_polygon_that_crosses_itself_is_mended_and_names_are_told_apart():
         **place,
     )
     first, second = regions_of(layer, SLIDE)
-    assert (first.name, second.name) == ("nest", "nest 1")
+    assert (first.name, second.name) == ("nest", "nest 2")
     assert shapely.is_valid(first.polygon)
     assert shapely.area(first.polygon) == pytest.approx(200)
 

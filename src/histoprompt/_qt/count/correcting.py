@@ -122,7 +122,7 @@ class Correcting:
             self,
         )
         self.made.emit(corrected, step)
-        self.status.emit(_told(title, corrected))
+        self.status.emit(f"Done: {title}.")
 
     def _on_error(self, text: str) -> None:
         self.pending -= 1
@@ -152,7 +152,3 @@ def title_of(step: Correction) -> str:
     if step.op == "split":
         return f"splitting cell {step.gone[0]} into {', '.join(cells)}"
     return f"merging cells {', '.join(map(str, step.gone))} into {cells[0]}"
-
-
-def _told(title: str, work: KeptCount) -> str:
-    return f"Done: {title}. {str(work.by_hand)[:1].upper()}{str(work.by_hand)[1:]}."

@@ -133,6 +133,8 @@ class TrainDock(Dock):
             minutes = max(1, round(params.steps / 60))
             self._time.setText(_TIME.format(f"{minutes} minute{'s' * (minutes > 1)}"))
             self._again.setVisible(can_resume(params))
+            if not self._work.active and not self._result.text():
+                self.chart.show_points(curve_of(params), params.steps)
         except HistopromptError as error:
             self._time.setText(str(error))
             self._again.setVisible(False)
