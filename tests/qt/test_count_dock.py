@@ -72,7 +72,7 @@ def stroke(dock: CountDock, *places: tuple[int, int]) -> None:
     """Press at the first place and drag over the others."""
     layer = dock._shown.cells
     at = [tuple(world_of(dock)(p)) for p in places]
-    event = types.SimpleNamespace(type="mouse_press", position=at[0], button=1)
+    event = types.SimpleNamespace(type="mouse_press", position=at[0], button=1, modifiers=())
     callback = layer.mouse_drag_callbacks[-1]
     dragging = callback(layer, event)
     next(dragging)

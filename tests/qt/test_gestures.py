@@ -628,8 +628,10 @@ class Reviewing:
         """Two classes are learnt, the fifth cell is offered in sight; clicks choose cells."""
         classes = self.counting.classes
         self.dock._pointer.use("")
+        self.until(lambda: not self.counting.correcting.pending)
         while self.counting.steps.titles:
             self.counting.steps.undo()
+        assert len(self.counting.cells) == len(NUCLEI)
         for name, members in (("dark", (1, 2)), ("pale", (3, 4))):
             classes.add_class(name)
             classes.label(members, name)
@@ -654,7 +656,7 @@ def reviewing(make_napari_viewer, picture, monkeypatch, tmp_path, until):
     viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     dock = CountDock(viewer)
     viewer.window.add_dock_widget(dock, name="Count")
-    slide = dock._slide()
+    slide = dock.session.slide.slide
     dock.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
     until(lambda: dock.counting.cells is not None and dock._shown is not None)
     assert len(dock.counting.cells) == len(NUCLEI)
@@ -680,6 +682,59 @@ def _(stage: Reviewing) -> None:
     row, col = stage.place(5)
     stage.pointer.drag([(row, col - 4), (row, col), (row, col + 4)])
     assert stage.labels()[5] == "pale"
+
+
+def _without(stage: Reviewing, cell: int) -> None:
+    """The cell is gone, and all that followed is done."""
+    stage.until(lambda: stage.counting.place(cell) is None)
+    stage.until(lambda: not stage.counting.correcting.pending)
+
+
+@case(CELLS, "Control-click")
+def _(stage: Reviewing) -> None:
+    stage.pointer.click(stage.place(3), "Control")
+    _without(stage, 3)
+    assert set(stage.counting.cells.id) == {1, 2, 4, 5}
+    assert "deleting cell 3" in stage.counting.steps.titles
+
+
+@case(CELLS, "Shift-click")
+def _(stage: Reviewing) -> None:
+    place = stage.place(3)
+    stage.counting.correcting.delete([3])
+    _without(stage, 3)
+    stage.dock.correct.choose("classical")
+    stage.pointer.click(place, "Shift")
+    stage.until(lambda: len(stage.counting.cells) == 5)
+    (made,) = set(stage.counting.cells.id.tolist()) - {1, 2, 4, 5}
+    assert np.hypot(*np.subtract(stage.place(made), place)) < 3
+
+
+@case(CELLS, "Alt-click")
+def _(stage: Reviewing) -> None:
+    first, second = stage.place(1), stage.place(2)
+    stage.pointer.click(first, "Alt")
+    assert len(stage.counting.cells) == 5
+    stage.pointer.click(second, "Alt")
+    _without(stage, 1)
+    (made,) = set(stage.counting.cells.id.tolist()) - {3, 4, 5}
+    assert [stage.dock._shown.cell_at(p) for p in (first, second)] == [made, made]
+    assert stage.labels()[made] == "dark", "what a person said of both is said of the one"
+
+
+def _number_case(number: int) -> None:
+    @case(CELLS, str(number))
+    def _(stage: Reviewing) -> None:
+        for extra in range(3, 10):
+            stage.counting.classes.add_class(f"class {extra}")
+        stage.pointer.click(stage.place(4))
+        stage.pointer.key(str(number))
+        names = ["dark", "pale", *(f"class {i}" for i in range(3, 10))]
+        assert stage.labels()[4] == names[number - 1]
+
+
+for _key in range(1, 10):
+    _number_case(_key)
 
 
 @case(CELLS, "A")

@@ -30,7 +30,7 @@ from waiting import until
 pytestmark = pytest.mark.gui
 
 PLUGIN = "napari-histoprompt"
-DOCKS = ("Prompt", "Count", "Cells", "Text", "Models", "Export")
+DOCKS = ("Prompt", "Count", "Cells", "Text", "Models", "Export", "Train")
 LAPTOP = (1366, 768)
 
 
@@ -289,18 +289,18 @@ def test_a_rectangle_is_drawn_once_and_the_slide_is_moved_after_that(count):
 
 def test_points_of_an_audit_end_with_its_page_and_go_on_with_show_field(count):
     dock, pointer = count
-    dock.tabs.setCurrentIndex(2)
+    dock.tabs.setCurrentIndex(3)
     dock.audit._draw.click()
     until(lambda: "Audit" in overlay(dock.viewer))
     until(lambda: dock.session.modes.owner() is dock.audit)
     marks = dock.viewer.layers["audit"]
     pointer.click(NUCLEI[0])
     assert len(marks.data) == 1
-    dock.tabs.setCurrentIndex(3)
+    dock.tabs.setCurrentIndex(4)
     assert overlay(dock.viewer) == ""
     pointer.click(NUCLEI[1])
     assert len(marks.data) == 1
-    dock.tabs.setCurrentIndex(2)
+    dock.tabs.setCurrentIndex(3)
     assert dock.audit._asleep.isVisible()
     dock.audit._show.click()
     assert not dock.audit._asleep.isVisible()

@@ -23,6 +23,7 @@ COMMANDS = {
     "import": "labels and outlines of other programs",
     "formats": "file formats of labels: which are read, which are written",
     "count": "all cells of slides: labels, tables, a report",
+    "counts": "the counts of a slide kept by the Count dock, with what was corrected by hand",
     "audit": "correct a count by fields counted by eye",
     "classify": "classes of cells from a few examples",
     "score": "words to heat maps, regions and counts",

@@ -77,7 +77,10 @@ class CellModel(QAbstractTableModel):
 
     def row_of(self, cell: int) -> int:
         """The row of the view that shows a cell, -1 if none does."""
-        return int(self._place[cell - 1]) if 0 < cell <= len(self._place) else -1
+        if self._cells is None:
+            return -1
+        rows = np.flatnonzero(self._cells.id == cell)
+        return int(self._place[rows[0]]) if len(rows) else -1
 
     # -- what Qt asks ------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
@@ -84,8 +85,10 @@ class ClassesPanel(Panel):
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
-            for name in labelling.classes:
-                item = QListWidgetItem(_swatch(QColor(*colours[name])), f"{name}: {counts[name]}")
+            for number, name in enumerate(labelling.classes, start=1):
+                key = f"{number}  " if number in NUMBERS else ""
+                text = f"{key}{name}: {counts[name]}"
+                item = QListWidgetItem(_swatch(QColor(*colours[name])), text)
                 item.setData(_NAME, name)
                 self._list.addItem(item)
             names = list(labelling.classes)

@@ -91,6 +91,7 @@ class ModelsDock(Dock):
         self._check.clicked.connect(self._on_check)
         self._budget.valueChanged.connect(self._on_budget)
         self.link(self.manager.changed, self._on_residents)
+        self.link(self.session.weights_changed, self._refresh)
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -142,11 +143,11 @@ class ModelsDock(Dock):
             self._bar.setMaximum(max(1, int(self.manager.budget_mib)))
             self._bar.setValue(min(int(self.manager.used_mib), self._bar.maximum()))
             self._bar.setFormat(f"{self.manager.used_mib:.0f} MiB")
+        self._models.set_cards(registry.all_cards())
         self._models.refresh(self.manager.loaded())
         self._describe()
 
     def _on_weights(self) -> None:
-        self._refresh()
         self.session.weights_changed.emit()
 
     def _describe(self, *_: object) -> None:

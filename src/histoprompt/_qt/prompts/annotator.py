@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from histoprompt._qt.layers import work_area
+from histoprompt._qt.layers.shape_regions import chosen_regions
 from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
@@ -41,6 +42,7 @@ from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.formats.regions import box_around
 
 
 class Annotator:
@@ -221,16 +223,21 @@ class Annotator:
             self.status.emit(self.preview.next())
 
     def find_all(self) -> None:
-        """Commit all nuclei in the drawn box, or else in view, that are not committed yet."""
-        drawn = self.prompts.prompt.box
-        region = self.nuclei.in_view() if drawn is None else drawn.intersection(self.slide.box)
+        """Commit all nuclei that are not committed yet: in the box, in chosen shapes, or in view.
+
+        Shapes are those of a person's Shapes layers that are selected in the list of layers.
+        """
+        drawn, inside = self.prompts.prompt.box, chosen_regions(self.viewer, self.image)
+        around = box_around(inside) if inside and drawn is None else drawn
+        region = self.nuclei.in_view() if around is None else around.intersection(self.slide.box)
         if region is None:
             self.failed.emit("That is not on the slide: bring it into view, then find nuclei.")
             return
         if drawn is not None:
             self.clear()
-        where = "in view" if drawn is None else "in the box"
-        self.nuclei.fill(region.to_pixels(), where, self.params)
+        where = "in the box" if drawn is not None else "in the shapes" if inside else "in view"
+        limits = inside if drawn is None else ()
+        self.nuclei.fill(region.to_pixels(), where, self.params, limits)
 
     @property
     def busy(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.commit_nuclei import LONGEST, commit_nuclei
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.nuclei_cache import NucleiMap, Square, look_at
+from histoprompt.pipelines.formats.regions import Region
 
 FILLING, LOOKING = "filling", "looking"
 
@@ -152,10 +154,13 @@ class Nuclei:
 
     # -- all at once -------------------------------------------------------------------------
 
-    def fill(self, region: Box, where: str, params: PromptParams) -> None:
+    def fill(
+        self, region: Box, where: str, params: PromptParams, inside: Sequence[Region] = ()
+    ) -> None:
         """Commit all nuclei of a level-0 region that are not committed yet, in the background.
 
-        `where` tells the user which region it is; class and overlap are those of `params`.
+        `where` tells the user which region it is; class and overlap are those of `params`; with
+        `inside` only nuclei in these.
         """
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
@@ -166,6 +171,7 @@ class Nuclei:
                 weights=self._weights,
                 class_name=params.class_name,
                 rule=params.rule,
+                inside=inside,
             ),
             self._slide,
             region,

@@ -66,7 +66,8 @@ _PACKAGES = (
     "magicgui.backends._qtpy.widgets",
 )
 _DOCKS = tuple(
-    f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")
+    f"histoprompt._qt.{name}.dock"
+    for name in ("prompts", "count", "text", "models", "exchange", "training")
 )
 
 _log = logging.getLogger(__name__)

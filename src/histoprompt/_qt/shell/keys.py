@@ -20,6 +20,9 @@ PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles
 DRAWN = "drawn by hand"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
 
+# Classes that a key can be pressed for.
+NUMBERS = range(1, 10)
+
 # Which layers serve a group of gestures; their names are those of the modules that make them.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
@@ -122,7 +125,20 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
     Gesture("click", CELLS, "choose the cell, and its row in the table"),
-    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked"),
+    Gesture(
+        "drag",
+        CELLS,
+        "with Label cells on: give the cells the class picked; with Split on: part a cell",
+    ),
+    Gesture("Control-click", CELLS, "delete a cell that is none"),
+    Gesture("Shift-click", CELLS, "add a cell that was missed: a model outlines it"),
+    Gesture("Alt-click", CELLS, "pick a cell; the next one is merged with it"),
+    *(
+        Gesture(
+            str(n), CELLS, f"the cell offered or chosen is of class {n} in the list", f"class {n}"
+        )
+        for n in NUMBERS
+    ),
     Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", ACCEPT),
     Gesture(REJECT.upper(), CELLS, "it is not", REJECT),
     Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", UNSURE_KEY),

@@ -96,6 +96,7 @@ class TextDock(Dock):
         self.area, self.options = AreaPanel(), ParameterForm(ScoreParams())
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
         self.cells, self.hand_on = RegionCellsPanel(), RegionActionsPanel()
+        self.link(self.session.weights_changed, self.cells.refill)
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         self._scale = Note()
         self._results = self._make_results()

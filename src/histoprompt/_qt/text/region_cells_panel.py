@@ -24,6 +24,7 @@ from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.models import registry
+from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import RegionCounts
@@ -47,10 +48,9 @@ class RegionCellsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cards = [card for card in registry.all_cards() if card.role == "cells"]
+        self._cards: list[ModelCard] = []
         self._segmenter = narrow_combo()
-        self._segmenter.addItems([card.short_title for card in self._cards])
-        self.choose(DEFAULT_SEGMENTER)
+        self.refill()
         self._words = QLineEdit(placeholderText="words, such as tumour, lymphocyte")
         self._words.setToolTip("Words that tell the cells apart, with commas; none counts them all")
         self._how = ParameterForm(CellTexts())
@@ -75,6 +75,15 @@ class RegionCellsPanel(QWidget):
         card = self._cards[self._segmenter.currentIndex()]
         texts = replace(self._how.value(), texts=tuple(word for word in words if word))
         return Wanted(CountChoice(segmenter=card.id), texts)
+
+    def refill(self) -> None:
+        """Offer the models there are now; the chosen one stays chosen if it is still there."""
+        kept = self._cards[self._segmenter.currentIndex()].id if self._cards else ""
+        self._cards = [card for card in registry.all_cards() if card.role == "cells"]
+        self._segmenter.clear()
+        self._segmenter.addItems([card.short_title for card in self._cards])
+        there = kept in [card.id for card in self._cards]
+        self.choose(kept if there else DEFAULT_SEGMENTER)
 
     def choose(self, model_id: str) -> None:
         """Choose the model that finds cells."""

@@ -31,7 +31,7 @@ from histoprompt.pipelines.count.tally import AREA_BIN, Tally
 REPORT = "report.html"
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
 # Facts that the table of how a count was made leaves out: they stand elsewhere, or say nothing.
-_ELSEWHERE = ("program", "version", "notes", "polygons", "picked", "result")
+_ELSEWHERE = ("program", "version", "notes", "polygons", "picked", "result", "by_hand")
 _GRADES = ("negative", "1+", "2+", "3+")
 # The histogram's place on the page, in pixels.
 _WIDE, _TALL, _GROUND = 640.0, 150.0, 160.0

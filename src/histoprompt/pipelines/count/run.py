@@ -39,8 +39,8 @@ class CountJob:
 
     Attributes
     ----------
-    source : CellSource
-        Finds them.
+    source : CellSource or None
+        Finds them; None for a count that is only read.
     settings : mapping
         What `source` and `classifier` are, as JSON: a count is only resumed with the same.
     tile : int or None
@@ -53,7 +53,7 @@ class CountJob:
         The models that `source` consists of.
     """
 
-    source: CellSource
+    source: CellSource | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     tile: int | None = None
     classifier: CellClassifier | None = None
@@ -161,6 +161,7 @@ class _Counter:
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         found = owned_cells(self.job.source, self.slide, tile, task)
         task.repeat()
         found = found.only(self.ground.counts(found.centroids))
@@ -186,6 +187,7 @@ class _Counter:
 
     def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
         names = FEATURE_NAMES
         if found.described.shape[1]:
