@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "train the project's own heads on your exports",
     "bench": "how good a model is on data of your own",
     "models": "which models there are, and their weights",
+    "project": "many slides as one study",
     "labels": "the committed objects of a slide, as kept on disk",
     "cache": "what is kept between runs, and taking it away",
     "doctor": "check this machine",
