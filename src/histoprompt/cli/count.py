@@ -19,6 +19,7 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
     from histoprompt.core.stain.fit import Stain
     from histoprompt.pipelines.count.run import CountJob
     from histoprompt.pipelines.count.slide import CountResult
@@ -100,9 +101,35 @@ def _count_one(
         taken.append(folder)
         stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         try:
-            return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
+            counted = count_slide(
+                slide, job, folder, args.task, box=box, regions=regions, stain=stain
+            )
+            _write_recipe(args, folder, slide)
+            return counted
         finally:
             unclaim(folder)
+
+
+def _write_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
+    """What was done, beside its results, so that it can be done again."""
+    from histoprompt.pipelines.count.step import CountParams
+    from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
+
+    region = region_of(args.region, slide) if args.region else None
+    params = CountParams(
+        segmenter=args.segmenter,
+        weights=args.weights and args.weights.absolute(),
+        proposer=args.proposer,
+        classifier=args.classifier and args.classifier.absolute(),
+        dab=args.dab,
+        embedding=args.embedding,
+        tile=args.tile,
+        device=args.device,
+        region=() if region is None else tuple(int(v) for v in region),
+        regions=args.regions and args.regions.absolute(),
+    )
+    facts = {"slide": slide.key, "region": "typed" if region else "the tissue of the slide"}
+    write_recipe(folder, made_recipe((RecipeStep("count", params),), facts))
 
 
 def _tell(counted: CountResult) -> None:

@@ -27,12 +27,15 @@ class NamedSlide:
         As the table of its project says.
     folder : Path or None
         What was made of it lies there, if it is one of a project.
+    key : str
+        Of the slide, where its project knows it.
     """
 
     path: str
     name: str
     mpp: float | None = None
     folder: Path | None = None
+    key: str = ""
 
     def __str__(self) -> str:
         return self.name if self.folder else self.path
@@ -84,7 +87,8 @@ def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
         if not project.slides:
             raise ProjectError(f"{project.name} has no slides yet. Add some.")
         found += [
-            NamedSlide(project.place(s), s.id, s.mpp, project.results(s)) for s in project.slides
+            NamedSlide(project.place(s), s.id, s.mpp, project.results(s), s.key)
+            for s in project.slides
         ]
     if out is None and any(slide.folder is None for slide in found):
         raise ExportError("Name a folder for the results with --out.")

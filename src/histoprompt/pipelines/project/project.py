@@ -93,7 +93,7 @@ class Project:
 def folder_name(slide_id: str) -> str:
     """The folder for the results of an id: another for every id, on every system."""
     plain = re.sub(r"[^\w .+=@-]+", "_", slide_id).strip(" .")[:80]
-    if plain == slide_id and not plain.startswith("_"):
+    if plain == slide_id and plain and not plain.startswith("_"):
         return plain
     return f"{plain or 'slide'}-{hashlib.sha256(slide_id.encode()).hexdigest()[:8]}"
 
