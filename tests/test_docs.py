@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from histoprompt import cli
+from histoprompt.core.cell_schema import COLUMNS
 from histoprompt.core.prompts.file import read_prompts
 from histoprompt.models import registry
 
@@ -139,6 +140,14 @@ def test_keys_and_gestures_are_the_plugin_s() -> None:
     for gesture in TABLE:
         keys = "+".join(f"<kbd>{part}</kbd>" for part in gesture.title.split("+"))
         assert f"| {keys} | {gesture.where} | {gesture.does} |" in page
+
+
+def test_columns_of_cells_are_those_of_the_tables() -> None:
+    page = made("places").filled(PAGES["docs/guide/count.md"])
+    for column in COLUMNS:
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{column.name}` |")]
+        assert column.help in row
+        assert column.unit in row
 
 
 # -- written pages -------------------------------------------------------------------------------

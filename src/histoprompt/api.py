@@ -51,7 +51,6 @@ from histoprompt.pipelines.text.tiles import ScoreJob
 if TYPE_CHECKING:
     from histoprompt.pipelines.formats.regions import Region
 
-EMBEDDING_BYTES = 1 << 30
 
 __all__ = [
     "Box",
@@ -112,7 +111,7 @@ def segment(
         If the model is unknown or its weights are missing.
     """
     manager = ModelManager(device=device)
-    job = SegmentJob(manager, EmbeddingCache(EMBEDDING_BYTES), registry.card(model), weights)
+    job = SegmentJob(manager, EmbeddingCache(), registry.card(model), weights)
     return segment_objects(slide, _objects(prompts), job, task or Task())
 
 
@@ -212,7 +211,7 @@ def score(
     *,
     contrasts: Sequence[str] = (),
     params: ScoreParams | None = None,
-    model: str = "vocabulary",
+    model: str = registry.DEFAULT_WORDS,
     weights: Path | None = None,
     device: str = "auto",
     region: Box | None = None,

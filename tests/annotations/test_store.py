@@ -76,8 +76,9 @@ def test_keep_leaves_what_is_there_and_overwrite_takes_it(store):
     assert (store.area_of(first), store.area_of(second)) == (400, 300)
     third = store.commit(square(0, 0, 20), "overwrite")
     assert store.ids().tolist() == [second, third]
-    assert store.commit(square(0, 0, 20), "keep") == 0
-    assert store.last_change is None
+    with store.group("commit") as edit:
+        assert store.commit(square(0, 0, 20), "keep") == 0
+    assert edit.change is None
     with pytest.raises(LabelStoreError, match="'keep' or 'overwrite'"):
         store.commit(square(0, 0), "replace")
 
@@ -89,12 +90,12 @@ def test_a_mask_beyond_the_slide_makes_no_object(store):
 
 def test_undo_and_redo_say_what_they_changed(store):
     assert store.undo() is None
-    store.commit(square(50, 50, 20))
-    assert store.last_change == Change(Box(50, 50, 70, 70), "commit")
-    store.set_class([1], "tumour")
-    assert store.last_change == Change(Box(50, 50, 70, 70), "class")
-    store.write(Box(60, 0, 64, 200), np.zeros((4, 200), int), op="erase")
-    assert store.last_change == Change(Box(60, 50, 64, 70), "erase")
+    with store.group("commit") as edit:
+        store.commit(square(50, 50, 20))
+    assert edit.change == Change(Box(50, 50, 70, 70), "commit")
+    assert store.set_class([1], "tumour") == Change(Box(50, 50, 70, 70), "class")
+    erased = store.write(Box(60, 0, 64, 200), np.zeros((4, 200), int), op="erase")
+    assert erased == Change(Box(60, 50, 64, 70), "erase")
     assert [store.undo().op, store.undo().op] == ["erase", "class"]
     assert store.class_of(1) == ""
     assert store.redo() == Change(Box(50, 50, 70, 70), "class")

@@ -141,5 +141,5 @@ def test_classes_named_like_formulas_come_back(tmp_path):
     )  # fmt: skip
     write_cells(tmp_path / "cells.csv", cells)
     text = (tmp_path / "cells.csv").read_text()
-    assert "1,-0.50,0.00,1.000,'=cmd|' /C calc'!A0,nan" in text
+    assert "\n1,-0.5,0,1,\"'=cmd|' /C calc'!A0\",nan\n" in text
     assert read_cells(tmp_path / "cells.csv").class_names == cells.class_names

@@ -59,14 +59,19 @@ def counted(counter, until) -> CountDock:
     return counter
 
 
+def world_of(dock: CountDock):
+    """Where a level-0 position of the slide lies in the world."""
+    return dock.session.slide.image.data_to_world
+
+
 def cell_at(dock: CountDock, place: tuple[int, int]) -> int:
-    return dock._shown.id_at(dock._image.data_to_world(place))
+    return dock._shown.id_at(world_of(dock)(place))
 
 
 def stroke(dock: CountDock, *places: tuple[int, int]) -> None:
     """Press at the first place and drag over the others."""
     layer = dock._shown.cells
-    at = [tuple(dock._image.data_to_world(p)) for p in places]
+    at = [tuple(world_of(dock)(p)) for p in places]
     event = types.SimpleNamespace(type="mouse_press", position=at[0], button=1)
     callback = layer.mouse_drag_callbacks[-1]
     dragging = callback(layer, event)
@@ -95,7 +100,7 @@ def test_a_count_shows_cells_where_they_are(counted):
     assert isinstance(layer, Labels)
     found = [cell_at(counted, place) for place in NUCLEI]
     assert sorted(found) == [1, 2, 3, 4, 5]
-    assert layer.get_value(counted._image.data_to_world(NUCLEI[2]), world=True) in found
+    assert layer.get_value(world_of(counted)(NUCLEI[2]), world=True) in found
     assert list(layer.features["index"]) == [1, 2, 3, 4, 5]
     assert {"class", "score", "area_um2", "mask_um2"} <= set(layer.features)
     assert counted.counts._rows.item(0, 1).text() == "5"
@@ -215,7 +220,7 @@ def test_rows_and_cells_choose_each_other(counted, until):
     cell = dock.model.id_at(4)
     assert counted.counting.cell == cell
     place = counted.counting.place(cell)
-    assert np.allclose(camera.center[-2:], counted._image.data_to_world(place))
+    assert np.allclose(camera.center[-2:], world_of(counted)(place))
     stroke(counted, NUCLEI[1])
     wanted = cell_at(counted, NUCLEI[1])
     assert dock.model.id_at(dock.table.currentIndex().row()) == wanted

@@ -26,7 +26,7 @@ def exporter(dock: PromptDock) -> ExportDock:
     """The Export dock beside the Prompt dock, with two painted objects."""
     widget = ExportDock(dock.viewer)
     dock.viewer.window.add_dock_widget(widget, name="Export")
-    layer = dock.session.annotator.committed.layer
+    layer = dock.annotator.committed.layer
     layer.brush_size = 21
     layer.paint((60, 70), 3)
     layer.paint((150, 120), 8)
@@ -34,7 +34,7 @@ def exporter(dock: PromptDock) -> ExportDock:
 
 
 def committed(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     return annotator.store.read(annotator.slide.box)
 
 
@@ -75,7 +75,7 @@ def test_every_format_reads_back_equal_to_the_store(exporter, dock, until, tmp_p
 
 def test_the_classes_given_in_the_prompt_dock_are_exported(exporter, dock, until, tmp_path):
     dock._class.setText("lymphocyte")
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.preview.layer.paint((190, 40), 1)
     (found,) = annotator.commit()
     exporter._rows.row("default_class").setText("other")
@@ -116,7 +116,7 @@ def test_an_export_twice_replaces_the_first_once_that_is_agreed_to(
     start(exporter, out, ExportParams(format="labels"))
     until(lambda: idle(exporter))
     assert asked == []
-    dock.session.annotator.delete([3])
+    dock.annotator.delete([3])
     start(exporter, out)
     assert idle(exporter)
     assert str(out) in asked[0]
@@ -137,7 +137,7 @@ def test_errors_are_shown_and_nothing_is_written(exporter, dock, until, tmp_path
         out.mkdir()
         (out / "thesis.docx").write_text("years of work")
     elif trouble == "no objects":
-        dock.session.annotator.delete([3, 8])
+        dock.annotator.delete([3, 8])
     else:
         exporter._rows.row("val_share").setValue(0.7)
         exporter._rows.row("test_share").setValue(0.6)
@@ -167,7 +167,7 @@ def test_cancel_writes_nothing_and_says_so(exporter, dock, until, tmp_path):
 
 def test_it_names_the_image_and_waits_for_one(exporter, dock):
     assert "picture" in exporter._source.text()
-    dock.session.annotate(None)
+    dock.session.slide.choose(None)
     assert "No image" in exporter._source.text()
     assert not exporter._go.isEnabled()
 

@@ -100,7 +100,7 @@ class Prompting:
     until: Callable[[Callable[[], bool]], None]
 
     def __post_init__(self) -> None:
-        self.annotator = self.dock.session.annotator
+        self.annotator = self.dock.annotator
         self.points = self.annotator.prompts.points
         self.layer = self.annotator.committed.layer
 
@@ -132,7 +132,7 @@ class Prompting:
 
 @pytest.fixture
 def prompting(shown_dock, until):
-    return Prompting(shown_dock, Pointer(shown_dock.session.annotator), until)
+    return Prompting(shown_dock, Pointer(shown_dock.annotator), until)
 
 
 def test_keys_and_gestures_of_the_prompt_dock(prompting):
@@ -382,7 +382,7 @@ def marking(make_napari_viewer, monkeypatch, tmp_path, until):
     viewer.window.resize(1500, 950)
     QTest.qWait(100)
     viewer.fit_to_view()
-    yield Marking(dock, Pointer(dock.session.annotator))
+    yield Marking(dock, Pointer(dock.annotator))
     session_of(viewer).close()
 
 
@@ -484,7 +484,7 @@ class Reviewing:
         self.dock.tabs.setCurrentIndex(1)
         self.dock.viewer.layers.selection.active = self.layer
         # An answer flies to the cell that is offered next.
-        show_with_margin(self.dock.viewer, self.dock._image)
+        show_with_margin(self.dock.viewer, self.dock.session.slide.image)
 
     def labels(self) -> dict[int, str]:
         return dict(self.counting.classes.labelling.review.labels)

@@ -21,25 +21,25 @@ def square(row, col):
 
 def again(dock):
     """Choose the image once more; returns what the docks were told."""
-    session, image = dock.session, dock.session.annotator.image
+    session, image = dock.session, dock.annotator.image
     told = []
     session.failed.connect(told.append)
-    session.annotate(None)
-    session.annotate(image)
+    session.slide.choose(None)
+    session.slide.choose(image)
     return told
 
 
 def test_labels_that_are_edited_elsewhere_are_looked_at(dock):
-    slide = dock.session.annotator.slide
+    slide = dock.annotator.slide
     folder = store_folder(slide.key)
-    dock.session.annotate(None)
+    dock.session.slide.choose(None)
     with LabelStore.open(folder, slide.shape, slide.key) as other:
         other.commit(square(10, 10))
         viewer = dock.session.viewer
         told = []
         dock.session.failed.connect(told.append)
-        dock.session.annotate(viewer.layers["picture"])
-        annotator = dock.session.annotator
+        dock.session.slide.choose(viewer.layers["picture"])
+        annotator = dock.annotator
         assert "edited in another window (process" in told[0]
         assert annotator.store.read_only
         assert not annotator.committed.layer.editable
@@ -50,21 +50,21 @@ def test_labels_that_are_edited_elsewhere_are_looked_at(dock):
         annotator.undo()  # says so, and does nothing
         assert "read only" in dock._status.text()
     assert again(dock) == []
-    assert dock.session.annotator.store.count == 2
-    assert dock.session.annotator.committed.layer.editable
+    assert dock.annotator.store.count == 2
+    assert dock.annotator.committed.layer.editable
 
 
 @pytest.mark.parametrize("name", ["labels.zarr/0/c/0/0", "labels.zarr/0/zarr.json", "store.json"])
 def test_damaged_labels_are_mended_and_it_is_told(dock, name):
-    dock.session.annotator.committed.commit([square(10, 10)], "keep", {})
-    folder = dock.session.annotator.store.folder
-    image = dock.session.annotator.image
-    dock.session.annotate(None)
+    dock.annotator.committed.commit([square(10, 10)], "keep", {})
+    folder = dock.annotator.store.folder
+    image = dock.annotator.image
+    dock.session.slide.choose(None)
     (folder / name).write_bytes(b"")
     told = []
     dock.session.failed.connect(told.append)
-    dock.session.annotate(image)
+    dock.session.slide.choose(image)
     assert len(told) == 1
     assert "again" in told[0]
     assert dock._status.text() == told[0]
-    assert dock.session.annotator.committed.at(15, 15) == 1
+    assert dock.annotator.committed.at(15, 15) == 1

@@ -24,7 +24,7 @@ STROKE = [(ROW, COL - 6 + k) for k in range(0, 13, 2)]
 @pytest.fixture
 def annotator(shown_dock):
     """What works on the five nuclei, in a viewer that is shown, with the classical model."""
-    return shown_dock.session.annotator
+    return shown_dock.annotator
 
 
 def _disc() -> np.ndarray:

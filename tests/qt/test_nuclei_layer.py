@@ -27,16 +27,16 @@ def _outlined(dock, until) -> PromptDock:
 
 def _found(dock) -> list[tuple[int, int]]:
     """The nuclei of the picture that are outlined."""
-    nuclei = dock.session.annotator.nuclei
+    nuclei = dock.annotator.nuclei
     return [place for place in NUCLEI if nuclei._map.at(*place) is not None]
 
 
 def _click(dock, place) -> None:
-    dock.session.annotator.prompts.points.add(place)
+    dock.annotator.prompts.points.add(place)
 
 
 def test_nothing_is_looked_for_until_it_is_asked_for(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     assert not dock._outline.isChecked()
     assert not annotator.nuclei.layer.visible
     annotator.follow_view()
@@ -44,7 +44,7 @@ def test_nothing_is_looked_for_until_it_is_asked_for(dock):
 
 
 def test_a_click_takes_the_outlined_nucleus_and_n_gives_the_model_s_masks(dock, until):
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     place = _found(dock)[0]
     nucleus = annotator.nuclei._map.at(*place)
     whole = nucleus.sample(annotator.area)
@@ -63,7 +63,7 @@ def test_a_click_takes_the_outlined_nucleus_and_n_gives_the_model_s_masks(dock, 
 
 
 def test_the_outline_of_a_committed_nucleus_goes_and_comes_back_with_undo(dock, until):
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     place = _found(dock)[0]
     box = annotator.nuclei._map.at(*place).frame.box.to_pixels()
     drawn = annotator.nuclei.layer.data[box.slices()].copy()
@@ -80,7 +80,7 @@ def test_the_outline_of_a_committed_nucleus_goes_and_comes_back_with_undo(dock, 
 
 
 def test_the_object_says_which_model_made_it(dock, until):
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     places = _found(dock)
     _click(dock, places[0])
     assert annotator._info()["model"] == registry.DEFAULT_CELLS
@@ -90,7 +90,7 @@ def test_the_object_says_which_model_made_it(dock, until):
 
 
 def test_further_clicks_and_boxes_are_the_model_s_alone(dock, until):
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     first, second = _found(dock)[:2]
     _click(dock, first)
     _click(dock, second)
@@ -101,7 +101,7 @@ def test_further_clicks_and_boxes_are_the_model_s_alone(dock, until):
 
 
 def test_outlines_are_switched_off_again(dock, until):
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     place = _found(dock)[0]
     dock._outline.click()
     assert not annotator.nuclei.layer.visible
@@ -112,7 +112,7 @@ def test_outlines_are_switched_off_again(dock, until):
 
 
 def test_the_eye_of_the_layer_and_the_box_in_the_dock_say_the_same(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.nuclei.layer.visible = True
     assert dock._outline.isChecked()
     until(lambda: "click one" in dock._status.text())
@@ -142,7 +142,7 @@ def test_too_wide_a_view_asks_to_zoom_in(make_napari_viewer, monkeypatch, tmp_pa
     levels = [np.full((6000 >> k, 9000 >> k, 3), 220, np.uint8) for k in range(4)]
     viewer.add_image(levels, name="slide", multiscale=True, scale=(0.25, 0.25), units=("um", "um"))
     dock = PromptDock(viewer)
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 750, 1100), 0.2
     assert max(work_area.view_box(viewer, annotator.image).shape) > 4096
     dock.set_value(PromptParams(outline=True))
@@ -152,7 +152,7 @@ def test_too_wide_a_view_asks_to_zoom_in(make_napari_viewer, monkeypatch, tmp_pa
 
 
 def test_all_nuclei_of_a_drawn_box_are_committed_and_the_box_is_gone(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     box = Box(0, 0, 145, 95)
     annotator.prompts.boxes.add_rectangles(layers.box_vertices(box))
     dock._class.setText("plasma cell")
@@ -174,7 +174,7 @@ def test_all_nuclei_of_a_drawn_box_are_committed_and_the_box_is_gone(dock, until
 
 
 def test_typing_a_class_leaves_the_mask_in_hand_alone(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _click(dock, NUCLEI[0])
     until(lambda: "Press C" in dock._status.text())
     annotator.preview.layer.paint((100, 100), 1)
@@ -194,7 +194,7 @@ def test_with_a_pointer_on_the_canvas(make_napari_viewer, picture, monkeypatch, 
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
     assert dock.models.card.id == registry.DEFAULT
-    annotator = _outlined(dock, until).session.annotator
+    annotator = _outlined(dock, until).annotator
     place = _found(dock)[-1]
     Pointer(annotator).click(place)
     assert annotator.preview.shown

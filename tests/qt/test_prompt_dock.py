@@ -29,23 +29,23 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _click(dock: PromptDock, row: float, col: float) -> None:
-    dock.session.annotator.prompts.points.add((row, col))
+    dock.annotator.prompts.points.add((row, col))
 
 
 def _commit_click(dock, until, row, col) -> int:
     _click(dock, row, col)
-    until(lambda: dock.session.annotator.preview.shown)
-    (found,) = dock.session.annotator.commit()
+    until(lambda: dock.annotator.preview.shown)
+    (found,) = dock.annotator.commit()
     return found
 
 
 def _committed(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     return annotator.store.read(annotator.slide.box)
 
 
 def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert _iou(annotator.preview.layer.data > 0, _disc(*NUCLEI[0])) > 0.8
@@ -58,14 +58,14 @@ def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
 
 
 def test_data_of_prompt_layers_are_level0_pixels_whatever_the_scale(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     world = annotator.image.data_to_world((40, 50))
     for layer in (annotator.prompts.points, annotator.prompts.boxes, annotator.committed.layer):
         assert np.allclose(layer.world_to_data(world), (40, 50))
 
 
 def test_a_scribble_and_a_box_segment_too(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     row, col = NUCLEI[1]
     annotator.prompts.scribbles.paint((row, col), 1)
     until(lambda: annotator.preview.shown)
@@ -78,7 +78,7 @@ def test_a_scribble_and_a_box_segment_too(dock, until):
 
 
 def test_many_boxes_at_once_become_many_objects(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     dock.set_value(PromptParams(each_box=True))
     for row, col in NUCLEI[:3]:
         annotator.prompts.boxes.add_rectangles(layers.box_vertices(Box.around(row, col, 27)))
@@ -93,7 +93,7 @@ def test_many_boxes_at_once_become_many_objects(dock, until):
 
 
 def test_prompts_are_undone_one_by_one_then_labels(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _commit_click(dock, until, *NUCLEI[0])
     _click(dock, *NUCLEI[1])
     _click(dock, *NUCLEI[2])
@@ -112,7 +112,7 @@ def test_prompts_are_undone_one_by_one_then_labels(dock, until):
 
 
 def test_undo_gives_scribbles_and_boxes_back_exactly(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     prompts = annotator.prompts
     prompts.scribbles.paint((30, 30), 1)
     before = prompts.snapshot()
@@ -131,7 +131,7 @@ def test_undo_gives_scribbles_and_boxes_back_exactly(dock):
 
 
 def test_merge_delete_undo_redo_by_clicks(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     first = _commit_click(dock, until, *NUCLEI[0])
     second = _commit_click(dock, until, *NUCLEI[1])
     corrections = annotator.corrections
@@ -149,7 +149,7 @@ def test_merge_delete_undo_redo_by_clicks(dock, until):
 
 
 def test_painting_erasing_and_filling_reach_the_store_and_are_undone(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     layer = annotator.committed.layer
     layer.selected_label, layer.brush_size = 7, 9
     layer.paint((100, 100), 7)
@@ -165,7 +165,7 @@ def test_painting_erasing_and_filling_reach_the_store_and_are_undone(dock):
 
 
 def test_a_hand_painted_preview_is_committed_as_painted(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.preview.layer.brush_size = 11
     annotator.preview.layer.paint((60, 60), 1)
     painted = annotator.preview.layer.data == 1
@@ -174,7 +174,7 @@ def test_a_hand_painted_preview_is_committed_as_painted(dock):
 
 
 def test_keep_and_overwrite_decide_shared_pixels(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     for rule, owner in (("keep", 1), ("overwrite", 3)):
         dock.set_value(PromptParams(rule=rule))
         annotator.preview.layer.brush_size = 20
@@ -188,7 +188,7 @@ def test_keep_and_overwrite_decide_shared_pixels(dock):
 
 
 def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _commit_click(dock, until, *NUCLEI[0])
     _click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
@@ -201,21 +201,21 @@ def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, unt
 def test_a_class_is_kept_with_the_object(dock, until):
     dock.set_value(PromptParams(class_name="lymphocyte"))
     found = _commit_click(dock, until, *NUCLEI[3])
-    assert dock.session.annotator.store.class_of(found) == "lymphocyte"
+    assert dock.annotator.store.class_of(found) == "lymphocyte"
 
 
 def test_committing_nothing_says_so(dock, until):
-    dock.session.annotator.commit()
+    dock.annotator.commit()
     assert "no object" in dock._status.text()
 
 
 def test_labels_come_back_when_the_image_is_chosen_again(dock, until):
-    image = dock.session.annotator.image
+    image = dock.annotator.image
     found = _commit_click(dock, until, *NUCLEI[0])
-    dock.session.annotate(None)
+    dock.session.slide.choose(None)
     assert layers.COMMITTED not in dock.viewer.layers
-    dock.session.annotate(image)
-    annotator = dock.session.annotator
+    dock.session.slide.choose(image)
+    annotator = dock.annotator
     assert annotator.store.ids().tolist() == [found]
     assert annotator.committed.layer.data[NUCLEI[0]] == found
     assert "restored" in dock._status.text()
@@ -223,19 +223,19 @@ def test_labels_come_back_when_the_image_is_chosen_again(dock, until):
 
 @pytest.mark.parametrize("name", [layers.POINTS, layers.CURRENT, layers.COMMITTED, "picture"])
 def test_a_layer_deleted_under_the_dock_loses_nothing(dock, until, name):
-    image = dock.session.annotator.image
+    image = dock.annotator.image
     found = _commit_click(dock, until, *NUCLEI[0])
     dock.viewer.layers.remove(name)
-    assert dock.session.annotator is None
+    assert dock.annotator is None
     assert "safe" in dock._status.text()
     if name != "picture":
-        dock.session.annotate(image)
-        assert dock.session.annotator.store.ids().tolist() == [found]
+        dock.session.slide.choose(image)
+        assert dock.annotator.store.ids().tolist() == [found]
 
 
 def test_a_box_only_model_shows_the_box_a_click_became(dock, until):
     dock.models.choose("litemedsam")
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert "became a box" in dock._status.text()
@@ -247,7 +247,7 @@ def test_a_box_only_model_shows_the_box_a_click_became(dock, until):
 @pytest.mark.parametrize("kind", ["click", "scribble", "box"])
 def test_the_default_model_takes_every_prompt_as_it_is(dock, until, kind):
     dock.models.choose(registry.DEFAULT)
-    annotator, (row, col) = dock.session.annotator, NUCLEI[0]
+    annotator, (row, col) = dock.annotator, NUCLEI[0]
     if kind == "click":
         _click(dock, row, col)
     elif kind == "scribble":
@@ -266,12 +266,12 @@ def test_missing_weights_say_which_file_and_where(dock, until):
     _click(dock, *NUCLEI[0])
     until(lambda: "medsam_vit_b.pth" in dock._status.text())
     assert "zenodo" in dock._status.text()
-    assert not dock.session.annotator.preview.shown
-    assert not dock.session.annotator.prompts.empty
+    assert not dock.annotator.preview.shown
+    assert not dock.annotator.prompts.empty
 
 
 def test_cancel_leaves_layers_as_they_were(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     found = _commit_click(dock, until, *NUCLEI[0])
     _click(dock, *NUCLEI[1])
     annotator.cancel()
@@ -287,7 +287,7 @@ def test_closing_the_viewer_mid_job_is_quiet(make_napari_viewer, picture, qtbot)
     viewer.window.add_dock_widget(dock, name="Prompt")
     _click(dock, *NUCLEI[0])
     session = session_of(viewer)
-    store = session.annotator.store
+    store = dock.annotator.store
     viewer.close()
     del dock
     gc.collect()
@@ -304,22 +304,22 @@ def test_two_viewers_do_not_disturb_each_other(dock, make_napari_viewer, until):
     assert second.session is not dock.session
     assert second.session.manager is dock.session.manager
     _commit_click(dock, until, *NUCLEI[0])
-    assert second.session.annotator.store.count == 0
-    assert dock.session.annotator.store.count == 1
+    assert second.annotator.store.count == 0
+    assert dock.annotator.store.count == 1
     second.session.close()
 
 
 def test_the_same_picture_in_two_viewers_is_only_looked_at_in_the_second(
     dock, make_napari_viewer, picture, until
 ):
-    first = dock.session.annotator
+    first = dock.annotator
     _click(dock, *NUCLEI[0])
     until(lambda: first.preview.shown)
     (kept,) = first.commit()
     other = make_napari_viewer()
     other.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     second = PromptDock(other)
-    annotator = second.session.annotator
+    annotator = second.annotator
     assert "only be looked at here" in second._status.text()
     assert annotator.store.ids().tolist() == [kept]
     assert annotator.committed.at(*NUCLEI[0]) == kept
@@ -335,7 +335,7 @@ def test_the_same_picture_in_two_viewers_is_only_looked_at_in_the_second(
 
 @pytest.mark.parametrize("name", ["points", "boxes", "scribbles"])
 def test_keys_work_with_each_prompt_layer_active(dock, until, qtbot, name):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     _click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     dock.viewer.layers.selection.active = getattr(annotator.prompts, name)
@@ -347,7 +347,7 @@ def test_keys_work_with_each_prompt_layer_active(dock, until, qtbot, name):
 
 
 def test_t_switches_between_inside_and_outside(dock):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.prompts.choose("click +")
     assert annotator.prompts.toggle() == "click -"
     annotator.prompts.points.add((5, 5))
@@ -364,9 +364,9 @@ def test_a_typed_pixel_size_is_recorded_as_typed(
     viewer = make_napari_viewer()
     viewer.add_image(picture, name="picture")
     dock = PromptDock(viewer)
-    assert dock.session.annotator.slide.mpp is None
+    assert dock.annotator.slide.mpp is None
     dock.images._mpp.setValue(0.5)
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     assert (annotator.slide.mpp, annotator.slide.mpp_source) == (0.5, "typed")
     assert annotator.image.scale.tolist() == [0.5, 0.5]
     assert annotator.committed.layer.scale.tolist() == [0.5, 0.5]
@@ -380,7 +380,7 @@ def test_the_work_area_follows_the_view_on_a_large_slide(make_napari_viewer, mon
     levels = [np.full((6000 >> k, 9000 >> k, 3), 220, np.uint8) for k in range(4)]
     viewer.add_image(levels, name="slide", multiscale=True)
     dock = PromptDock(viewer)
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 5000, 8000), 1.0
     annotator.follow_view()
     assert annotator.area.scale == (1, 1)
@@ -399,7 +399,7 @@ def test_the_work_area_follows_the_view_on_a_large_slide(make_napari_viewer, mon
 
 
 def test_all_nuclei_in_view_are_committed_as_one_step(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     dock._actions["find_all"].click()
     until(lambda: "Found" in dock._status.text())
     assert annotator.store.count > 0
@@ -416,5 +416,5 @@ def test_finding_nuclei_without_a_pixel_size_asks_for_it(make_napari_viewer, pic
     dock = PromptDock(viewer)
     dock._actions["find_all"].click()
     until(lambda: "--mpp" in dock._status.text() or "pixel size" in dock._status.text())
-    assert dock.session.annotator.store.count == 0
+    assert dock.annotator.store.count == 0
     dock.session.close()

@@ -12,7 +12,6 @@ import pytest
 from qtpy.QtWidgets import QApplication
 
 from histoprompt import cli
-from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.layers.make import box_vertices
@@ -38,7 +37,7 @@ CLASSES = ("tumour", "lymphocyte")
 def text(text_dock) -> TextDock:
     """The Text dock with a part of the slide drawn, words and classes typed."""
     text_dock.area._draw.click()
-    image = text_dock.session.annotator.image
+    image = text_dock.annotator.image
     DrawnArea(text_dock.viewer, image).layer.add_rectangles(box_vertices(PART))
     text_dock.words.set_value(WORDS)
     text_dock.cells.choose("classical-cells")
@@ -116,19 +115,19 @@ def test_another_threshold_counts_anew_without_looking_again(text, until, monkey
 
 def test_its_count_is_the_one_of_the_other_docks(text, until, tmp_path):
     press(text, until)
-    counting = text.session.counting
+    counting = text.control.counting
     assert counting.work.ground.regions
     assert counting.cells.classes == (*CLASSES, UNSURE)
     points = next(la for la in text.viewer.layers if la.name == "region_cells")
     assert points.visible
     text.cells._review.click()
-    count = open_dock(text.viewer, "Count", CountDock)
+    count = open_dock(text.viewer, "Count")
     assert count.tabs.currentWidget().widget() is count.classes
     layer = text.viewer.layers[CELLS]
     assert text.viewer.layers.selection.active is layer
     assert not points.visible
     assert layer.features["class"].tolist() == counting.cells.class_names
-    table = open_dock(text.viewer, "Cells", CellsDock, area="bottom")
+    table = open_dock(text.viewer, "Cells", area="bottom")
     assert table.model.rowCount() == len(counting.cells)
     assert {count.counts._rows.item(row, 0).text() for row in range(4)} >= set(CLASSES)
     count.files.folder.setText(str(tmp_path / "files"))
@@ -141,7 +140,7 @@ def test_its_count_is_the_one_of_the_other_docks(text, until, tmp_path):
 
 def test_unsure_cells_are_asked_about_and_answers_teach(text, until):
     press(text, until)
-    counting = text.session.counting
+    counting = text.control.counting
     classing = counting.classes
     until(lambda: classing.suggestion is not None)
     before = counting.cells
@@ -152,7 +151,7 @@ def test_unsure_cells_are_asked_about_and_answers_teach(text, until):
     assert before.class_names[asked.id - 1] == UNSURE
     assert classing.fit is None
     text.review()
-    count = open_dock(text.viewer, "Count", CountDock)
+    count = open_dock(text.viewer, "Count")
     assert f"cell {asked.id} " in count.classes.question.text()
     keys = {str(k): f for k, f in text.viewer.layers[CELLS].keymap.items()}
     list(keys["U"](text.viewer.layers[CELLS]) or ())
@@ -190,12 +189,12 @@ def test_cancel_while_counting_keeps_regions_and_cells(text, until, monkeypatch)
     goes_on.set()
     until(lambda: idle(text) and text.control.cells.counts is not None)
     assert "Stopped after" in text._status.text()
-    work = text.session.counting.work
+    work = text.control.counting.work
     assert 0 < len(work.progress.done) < work.progress.total
     assert len(text.control.cells.counts.cells) == len(work.cells)
     press(text, until)
-    assert text.session.counting.work.complete
-    assert text.session.counting.work.progress.resumed == len(work.progress.done)
+    assert text.control.counting.work.complete
+    assert text.control.counting.work.progress.resumed == len(work.progress.done)
     assert "named by words" in text._status.text()
 
 
@@ -204,7 +203,7 @@ def test_cancel_while_looking_keeps_the_map_and_counts_nothing(text, until, monk
     text.cells._all.click()
     until(lambda: idle(text))
     assert text.control.cells.counts is None
-    assert text.session.counting.work is None
+    assert text.control.counting.work is None
     assert not text._busy.isVisibleTo(text)
 
 
@@ -261,12 +260,22 @@ def test_the_window_answers_while_it_works(text, until):
     assert len(beats) > 10
 
 
-def test_the_count_dock_turns_to_the_slide_that_was_counted(text, until):
+def choose(dock: CountDock, image) -> None:
+    """Choose an image in the dock's own row."""
+    index = dock.images.images.index(image)
+    dock.images._combo.setCurrentIndex(index)
+    dock.images._combo.activated.emit(index)
+
+
+def test_the_docks_of_a_viewer_work_on_one_slide(text, until):
     count = CountDock(text.viewer)
     text.viewer.window.add_dock_widget(count, name="Count")
-    image = text.session.annotator.image
+    image = text.annotator.image
     other = text.viewer.add_image(np.zeros((50, 50, 3), np.uint8), name="another")
-    count._on_image(other)
+    choose(count, other)
+    assert text.annotator.image is other
+    assert text.images._combo.currentText() == "another"
+    choose(count, image)
     press(text, until)
-    assert count._image is image
+    assert count.session.slide.image is image
     assert text.viewer.layers[CELLS].metadata["histoprompt"]["kind"] == "count"

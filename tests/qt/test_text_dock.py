@@ -52,7 +52,7 @@ def idle(dock: TextDock) -> bool:
 
 def click(dock: TextDock, row: float, col: float, *held: str) -> None:
     """A click on the canvas at a level-0 position, with keys held."""
-    Pointer(dock.session.annotator).click((row, col), *held)
+    Pointer(dock.annotator).click((row, col), *held)
 
 
 def middle(dock: TextDock, tile: int) -> tuple[float, float]:
@@ -61,7 +61,7 @@ def middle(dock: TextDock, tile: int) -> tuple[float, float]:
 
 def test_the_heat_map_lies_on_its_tiles_and_on_tissue_only(text, until):
     find(text, until, "tumour")
-    annotator, work = text.session.annotator, text.control.work
+    annotator, work = text.annotator, text.control.work
     layer = text.control.layers.heat("tumour")
     plan = plan_tiles(annotator.slide, text.models.card)
     assert np.isfinite(layer.data).sum() == len(plan) == len(work.scores)
@@ -132,7 +132,7 @@ def test_marks_move_the_threshold_live_and_are_undone(text, until):
     until(lambda: "from 4 marks" in text.calibration._origin.text())
     assert "4 marks (2 yes, 2 no)" in text.calibration._trust.text()
     assert len(control.layers.marks.data) == 4
-    path = book_path(text.session.annotator.slide.key)
+    path = book_path(text.annotator.slide.key)
     assert MarkBook(path).of(work.scores, "tumour") == work.marks("tumour")
     control.marking.undo()
     until(lambda: "from 3 marks" in text.calibration._origin.text())
@@ -147,7 +147,7 @@ def test_marks_move_the_threshold_live_and_are_undone(text, until):
 
 def test_the_slider_cuts_regions_which_are_committed_and_taken_back(text, until):
     find(text, until, "tumour")
-    store, control = text.session.annotator.store, text.control
+    store, control = text.annotator.store, text.control
     few = control.region_count
     assert few > 0
     text.calibration._slider.setValue(0.0)
@@ -205,7 +205,7 @@ def test_cells_are_counted_in_regions_named_and_exported(text, until, tmp_path):
 
 
 def test_a_finished_count_is_named_by_words_and_corrected(text, until):
-    counting, annotator = text.session.counting, text.session.annotator
+    counting, annotator = text.control.counting, text.annotator
     part = Box(1024, 256, 1536, 768)
     counting.count(annotator.slide, CountChoice(segmenter="classical-cells"), part)
     until(lambda: counting.work is not None and counting.work.complete)
@@ -256,7 +256,7 @@ def test_a_finished_count_is_named_by_words_and_corrected(text, until):
 
 def test_a_drawn_rectangle_is_all_that_is_looked_at(text, until):
     text.area._draw.click()
-    area = DrawnArea(text.viewer, text.session.annotator.image)
+    area = DrawnArea(text.viewer, text.annotator.image)
     assert text.viewer.layers.selection.active is area.layer
     type_word(text, "tumour")
     assert "No rectangle" in text._status.text()
@@ -266,7 +266,7 @@ def test_a_drawn_rectangle_is_all_that_is_looked_at(text, until):
     until(lambda: text.control.work is not None)
     scores = text.control.work.scores
     assert all(scores.box(i).intersection(drawn) for i in range(len(scores)))
-    assert len(scores) < len(plan_tiles(text.session.annotator.slide, text.models.card))
+    assert len(scores) < len(plan_tiles(text.annotator.slide, text.models.card))
 
 
 def test_a_picture_of_a_tile_flies_there(text, until):
@@ -275,7 +275,7 @@ def test_a_picture_of_a_tile_flies_there(text, until):
     text.gallery.itemClicked.emit(item)
     tile = int(text.control.work.scores.top("gland", 3)[2])
     centre = text.viewer.scene.camera.center[-2:]
-    image = text.session.annotator.image
+    image = text.annotator.image
     assert np.allclose(image.world_to_data(centre), middle(text, tile), atol=1)
 
 
@@ -339,7 +339,7 @@ def test_cancel_answers_from_what_was_seen_and_find_goes_on(text, until, monkeyp
 
 def test_removing_the_slide_takes_the_results_away(text, until):
     find(text, until, "tumour")
-    text.viewer.layers.remove(text.session.annotator.image)
+    text.viewer.layers.remove(text.annotator.image)
     assert text.control.work is None
     assert not [la for la in text.viewer.layers if la.name.startswith("score")]
     assert not text._results.isVisibleTo(text)

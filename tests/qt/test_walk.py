@@ -49,7 +49,7 @@ def commit(dock: PromptDock, until: Any) -> int:
 
     A commit that is pressed while the model still answers waits for the answer.
     """
-    store = dock.session.annotator.store
+    store = dock.annotator.store
     before = set(store.ids().tolist())
     until(dock._actions["commit"].isEnabled)
     dock._actions["commit"].click()

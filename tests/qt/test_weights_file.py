@@ -79,7 +79,7 @@ def file_of(folder: Path, layout: str = "plain", seed: int = 4) -> Path:
 
 def answer(dock: PromptDock, until: Any) -> np.ndarray:
     """The mask of a click."""
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.clear()
     annotator.prompts.points.add(NUCLEI[2])
     until(lambda: annotator.preview.shown or "not" in dock._status.text())
@@ -97,7 +97,7 @@ def test_every_layout_loads_and_answers_alike(
         path = file_of(tmp_path, layout, seed)
         give(path)
         assert dock.models.weights == path
-        assert dock.session.annotator.segmenting.weights == path
+        assert dock.annotator.segmenting.weights == path
         assert f"Weights: {path.name}." in dock.models._note.text()
         masks[seed].append(answer(dock, until))
         assert {model.card_id for model in dock.session.manager.loaded()} == {"sam-vit-b"}
@@ -175,7 +175,7 @@ def test_a_wrong_file_is_refused_and_what_was_chosen_stays(
         assert not wrong.with_suffix(".ran").exists()
         assert dock.models.card.id == "sam-vit-b"
         assert dock.models.weights == good
-        assert dock.session.annotator.segmenting.weights == good
+        assert dock.annotator.segmenting.weights == good
         assert f"Weights: {good.name}." in note.text()
         assert (answer(dock, until) == before).all(), "and is still of use"
 
@@ -207,6 +207,6 @@ def test_a_model_chosen_while_a_file_is_looked_at_stays_chosen(
     dock.models.choose("classical")
     until(lambda: "sam-vit-b" in dock.models._files)
     assert dock.models.card.id == "classical"
-    assert dock.session.annotator.segmenting.card.id == "classical"
+    assert dock.annotator.segmenting.card.id == "classical"
     dock.models.choose("sam-vit-b")
     assert dock.models.weights == path

@@ -209,7 +209,8 @@ def test_labelling_ends_when_nobody_sees_it_any_more(count, way):
     pointer.click(NUCLEI[2])
     assert labels_of(dock) == given
     # a click chooses the cell, as it does without a mode
-    assert dock.counting.cell == dock._shown.id_at(dock._image.data_to_world(NUCLEI[2]))
+    place = dock.session.slide.image.data_to_world(NUCLEI[2])
+    assert dock.counting.cell == dock._shown.id_at(place)
 
 
 def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
@@ -314,7 +315,7 @@ def test_tiles_are_marked_while_the_text_dock_is_in_sight(viewer):
     QTest.keyClicks(text.words._line, "tumour")
     QTest.keyClick(text.words._line, Qt.Key.Key_Return)
     until(lambda: text.control.work is not None and text.gallery.count() > 0)
-    work, pointer = text.control.work, Pointer(text.session.annotator)
+    work, pointer = text.control.work, Pointer(text.annotator)
     viewer.fit_to_view()
     first, second = (int(t) for t in work.scores.top("tumour", 2))
     text.calibration._yes.click()
@@ -458,16 +459,16 @@ def second_slide(picture, tmp_path) -> str:
 def test_a_second_slide_takes_the_place_of_the_first(viewer, second_slide):
     (first,) = viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN)
     _, export = opened(viewer, "Export")
-    assert export.session.annotator.image is first
+    assert export.annotator.image is first
     (second,) = viewer.open(second_slide, plugin=PLUGIN)
-    assert export.session.annotator.image is second
+    assert export.annotator.image is second
     assert second.name in export._source.text()
     assert (first.visible, second.visible) == (False, True)
     # the smaller slide is not lost in a corner: it fills most of the canvas on one side
     zoom = viewer.scene.camera.zoom
     shares = np.array([220, 200]) * 0.25 * zoom / np.array(viewer.canvas.size)
     assert shares.max() > 0.5
-    export.session.annotate(first)
+    export.session.slide.choose(first)
     assert (first.visible, second.visible) == (True, False)
 
 
@@ -478,11 +479,11 @@ def test_a_second_slide_waits_while_there_is_work_on_the_first(viewer, second_sl
         opened(viewer, name)
     told: list[str] = []
     notification_manager.notification_ready.connect(lambda note: told.append(note.message))
-    export.session.annotator.prompts.points.add([1200.0, 1500.0])
+    export.annotator.prompts.points.add([1200.0, 1500.0])
     (second,) = viewer.open(second_slide, plugin=PLUGIN)
-    assert export.session.annotator.image is first
+    assert export.annotator.image is first
     assert not second.visible
     assert second.name in export._status.text()
     # told once, however many docks are open
     assert [second.name in text for text in told] == [True]
-    assert len(export.session.annotator.prompts.points.data) == 1
+    assert len(export.annotator.prompts.points.data) == 1

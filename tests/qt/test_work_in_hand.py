@@ -59,11 +59,11 @@ def gate_of(monkeypatch) -> threading.Event:
 def boxes(dock: PromptDock, *places: tuple[int, int]) -> None:
     for place in places:
         box = layers.box_vertices(Box.around(*place, 30))
-        dock.session.annotator.prompts.boxes.add_rectangles(box)
+        dock.annotator.prompts.boxes.add_rectangles(box)
 
 
 def stored(dock: PromptDock) -> np.ndarray:
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     return annotator.store.read(annotator.slide.box)
 
 
@@ -75,7 +75,7 @@ def disc(place: tuple[int, int], side: int) -> Mask:
 
 
 def put(dock: PromptDock, place: tuple[int, int], class_name: str = "", side: int = 21) -> int:
-    committed = dock.session.annotator.committed
+    committed = dock.annotator.committed
     (found,), change = committed.commit([disc(place, side)], "keep", {}, class_name)
     committed.show_change(change, "Put there")
     return found
@@ -89,7 +89,7 @@ def status(dock: PromptDock) -> str:
 
 
 def test_a_commit_while_boxes_are_segmented_keeps_all_of_them(dock, until, monkeypatch):
-    gate, annotator = gate_of(monkeypatch), dock.session.annotator
+    gate, annotator = gate_of(monkeypatch), dock.annotator
     dock.set_value(PromptParams(each_box=True, class_name="lymphocyte"))
     boxes(dock, *NUCLEI[:4])
     assert annotator.commit() == []
@@ -110,7 +110,7 @@ def test_a_commit_while_boxes_are_segmented_keeps_all_of_them(dock, until, monke
 
 
 def test_undo_of_a_commit_brings_its_prompts_and_masks_back(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     dock.set_value(PromptParams(each_box=True))
     boxes(dock, *NUCLEI[:3])
     until(lambda: annotator.preview.objects == 3)
@@ -132,7 +132,7 @@ def test_undo_of_a_commit_brings_its_prompts_and_masks_back(dock, until):
 
 @pytest.mark.parametrize("how", ["cancel", "undo"])
 def test_a_waiting_commit_that_is_stopped_gives_its_prompts_back(dock, until, monkeypatch, how):
-    gate, annotator = gate_of(monkeypatch), dock.session.annotator
+    gate, annotator = gate_of(monkeypatch), dock.annotator
     boxes(dock, NUCLEI[0])
     annotator.commit()
     assert annotator.prompts.empty
@@ -148,7 +148,7 @@ def test_a_waiting_commit_that_is_stopped_gives_its_prompts_back(dock, until, mo
 
 
 def test_a_commit_that_fails_late_gives_its_prompts_back(dock, until, monkeypatch):
-    gate, annotator = gate_of(monkeypatch), dock.session.annotator
+    gate, annotator = gate_of(monkeypatch), dock.annotator
     put(dock, NUCLEI[0], side=61)
     annotator.prompts.points.add(NUCLEI[0])
     annotator.commit()
@@ -160,7 +160,7 @@ def test_a_commit_that_fails_late_gives_its_prompts_back(dock, until, monkeypatc
 
 
 def test_cancel_is_there_from_the_start_and_acts_at_once(dock, until, monkeypatch):
-    gate, annotator = gate_of(monkeypatch), dock.session.annotator
+    gate, annotator = gate_of(monkeypatch), dock.annotator
     annotator.prompts.points.add(NUCLEI[0])
     assert dock._busy.isVisibleTo(dock)
     assert dock._cancel.isEnabled()
@@ -174,7 +174,7 @@ def test_cancel_is_there_from_the_start_and_acts_at_once(dock, until, monkeypatc
 
 
 def test_clearing_is_undone_and_says_what_is_so(dock, until):
-    annotator = dock.session.annotator
+    annotator = dock.annotator
     annotator.prompts.points.add(NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert "Press C" in status(dock)
@@ -191,19 +191,19 @@ def test_clearing_is_undone_and_says_what_is_so(dock, until):
 
 def test_unfinished_prompts_wait_for_their_slide(dock, until, picture):
     session, viewer = dock.session, dock.viewer
-    first = session.annotator.image
+    first = dock.annotator.image
     second = viewer.add_image(picture[::-1].copy(), name="other")
-    session.annotator.prompts.points.add(NUCLEI[0])
-    session.annotator.prompts.scribbles.paint((60, 60), 2)
-    until(lambda: session.annotator.preview.shown)
-    masks = session.annotator.preview.layer.data.copy()
-    session.annotate(second)
+    dock.annotator.prompts.points.add(NUCLEI[0])
+    dock.annotator.prompts.scribbles.paint((60, 60), 2)
+    until(lambda: dock.annotator.preview.shown)
+    masks = dock.annotator.preview.layer.data.copy()
+    session.slide.choose(second)
     assert "On other" in status(dock)
-    assert session.annotator.prompts.empty
+    assert dock.annotator.prompts.empty
     session.steps.undo()
-    assert session.annotator.prompts.empty, "steps of another slide are not walked here"
-    session.annotate(first)
-    annotator = session.annotator
+    assert dock.annotator.prompts.empty, "steps of another slide are not walked here"
+    session.slide.choose(first)
+    annotator = dock.annotator
     assert "Unfinished prompts back in hand" in status(dock)
     assert annotator.prompts.points.data.tolist() == [list(NUCLEI[0])]
     assert annotator.prompts.scribbles.data[60, 60] == 2
@@ -212,23 +212,23 @@ def test_unfinished_prompts_wait_for_their_slide(dock, until, picture):
 
 def test_a_waiting_commit_is_made_when_its_slide_comes_back(dock, until, picture, monkeypatch):
     gate, session = gate_of(monkeypatch), dock.session
-    first = session.annotator.image
+    first = dock.annotator.image
     second = dock.viewer.add_image(picture[::-1].copy(), name="other")
-    session.annotator.prompts.points.add(NUCLEI[0])
-    session.annotator.commit()
-    session.annotate(second)
-    session.annotate(first)
+    dock.annotator.prompts.points.add(NUCLEI[0])
+    dock.annotator.commit()
+    session.slide.choose(second)
+    session.slide.choose(first)
     gate.set()
-    until(lambda: session.annotator.store.count == 1)
-    assert session.annotator.committed.at(*NUCLEI[0]) > 0
+    until(lambda: dock.annotator.store.count == 1)
+    assert dock.annotator.committed.at(*NUCLEI[0]) > 0
 
 
 def test_edits_of_an_earlier_session_are_taken_back_by_name(dock):
-    image = dock.session.annotator.image
+    image = dock.annotator.image
     put(dock, NUCLEI[0])
-    dock.session.annotate(None)
-    dock.session.annotate(image)
-    annotator = dock.session.annotator
+    dock.session.slide.choose(None)
+    dock.session.slide.choose(image)
+    annotator = dock.annotator
     annotator.undo()
     assert annotator.store.count == 0
     assert "an edit of an earlier session (commit)" in status(dock)
@@ -244,7 +244,7 @@ def test_edits_of_an_earlier_session_are_taken_back_by_name(dock):
 
 def test_the_first_click_on_a_new_slide_is_a_prompt(shown, until):
     until(shown._tools["click +"].isChecked)
-    annotator = shown.session.annotator
+    annotator = shown.annotator
     assert shown.viewer.layers.selection.active is annotator.prompts.points
     Pointer(annotator).click(NUCLEI[0])
     assert len(annotator.prompts.points.data) == 1
@@ -263,7 +263,7 @@ def test_the_first_click_on_a_new_slide_is_a_prompt(shown, until):
 
 
 def test_enter_in_the_class_field_gives_the_keyboard_to_the_canvas(shown, until):
-    annotator = shown.session.annotator
+    annotator = shown.annotator
     put(shown, NUCLEI[4], "tumour")
     Pointer(annotator).click(NUCLEI[0])
     until(lambda: annotator.preview.shown and not annotator.segmenting.active)
@@ -291,7 +291,7 @@ def test_without_a_slide_nothing_can_be_pressed(make_napari_viewer):
 
 
 def test_a_dock_opened_on_an_open_slide_serves_each_click_once(dock, until):
-    annotator, told = dock.session.annotator, []
+    annotator, told = dock.annotator, []
     second = PromptDock(dock.viewer)
     ours = [
         call
@@ -309,7 +309,7 @@ def test_a_dock_opened_on_an_open_slide_serves_each_click_once(dock, until):
 
 
 def test_painting_keeps_other_objects_unless_told_to_overwrite(shown):
-    annotator, pointer = shown.session.annotator, Pointer(shown.session.annotator)
+    annotator, pointer = shown.annotator, Pointer(shown.annotator)
     first = put(shown, NUCLEI[0])
     before = stored(shown) == first
     shown.set_value(PromptParams(class_name="stroma"))
@@ -332,7 +332,7 @@ def test_painting_keeps_other_objects_unless_told_to_overwrite(shown):
 
 
 def test_an_object_cut_in_two_is_pointed_out(shown):
-    annotator, pointer = shown.session.annotator, Pointer(shown.session.annotator)
+    annotator, pointer = shown.annotator, Pointer(shown.annotator)
     found = put(shown, NUCLEI[0])
     shown.choose("erase")
     assert shown._correct["erase"].isChecked()
@@ -348,21 +348,21 @@ def test_an_object_cut_in_two_is_pointed_out(shown):
 
 
 def colours(dock: PromptDock, *places: tuple[int, int]) -> list[tuple[float, ...]]:
-    committed = dock.session.annotator.committed
+    committed = dock.annotator.committed
     return [
         tuple(np.round(committed.layer.get_color(committed.at(*p))[:3], 3).tolist()) for p in places
     ]
 
 
 def test_objects_are_coloured_by_class_and_tell_it(shown):
-    layer = shown.session.annotator.committed.layer
+    layer = shown.annotator.committed.layer
     for place, name in zip(NUCLEI, ("tumour", "stroma", "tumour", "", ""), strict=True):
         put(shown, place, name)
     a, b, c, d, e = colours(shown, *NUCLEI)
     assert a == c
     assert len({a, b, d, e}) == 4
     assert isinstance(layer.colormap, ObjectColormap)
-    world = shown.session.annotator.image.data_to_world(NUCLEI[1])
+    world = shown.annotator.image.data_to_world(NUCLEI[1])
     assert "stroma" in layer.get_status(world, world=True)["value"]
     put(shown, (180, 20), "abscess")
     assert colours(shown, NUCLEI[0], NUCLEI[1]) == [a, b], "a class keeps its colour"
@@ -374,7 +374,7 @@ def test_objects_are_coloured_by_class_and_tell_it(shown):
 
 
 def test_clicks_have_one_size_on_the_screen(shown, until):
-    annotator = shown.session.annotator
+    annotator = shown.annotator
     until(shown._tools["click +"].isChecked)
     Pointer(annotator).click((75, 95))
     annotator.cancel()
@@ -392,7 +392,7 @@ def test_clicks_have_one_size_on_the_screen(shown, until):
 
 @pytest.mark.parametrize("button", [LEFT, RIGHT])
 def test_a_click_is_drawn_in_the_colour_of_what_it_says_at_any_zoom(shown, until, button):
-    annotator = shown.session.annotator
+    annotator = shown.annotator
     until(shown._tools["click +"].isChecked)
     Pointer(annotator).click((75, 95), button=button)
     annotator.cancel()
@@ -416,7 +416,7 @@ def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(empty, u
     dock, viewer = empty, empty.viewer
     large = np.full((5000, 5000, 3), 200, np.uint8)
     viewer.add_image(large, name="large", scale=(0.25, 0.25), units=("um", "um"))
-    annotator, scene = dock.session.annotator, viewer.scene
+    annotator, scene = dock.annotator, viewer.scene
     far, near = (4600, 4700), (300, 300)
     value = put(dock, far, side=41)
     scene.camera.zoom = 8.0

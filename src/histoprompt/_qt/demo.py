@@ -45,9 +45,9 @@ class Demo:
     @property
     def annotator(self) -> Annotator:
         """What works on the sample slide."""
-        found = self.dock.session.annotator
+        found = self.dock.annotator
         if found is None:
-            raise HistopromptError(self.dock.session.reason or "The sample slide did not open.")
+            raise HistopromptError(self.dock.annotating.reason or "The sample slide did not open.")
         return found
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from histoprompt.annotations import codec
 from histoprompt.annotations.arrays import describe
 from histoprompt.annotations.aside import Aside
+from histoprompt.annotations.place import ARRAYS
 from histoprompt.annotations.sums import Sum, sum_of
 from histoprompt.core.errors import LabelStoreError, RegionError
 from histoprompt.core.files.durable import sync_all
@@ -46,6 +47,14 @@ def level_shapes(shape: tuple[int, int], chunk: int) -> tuple[tuple[int, int], .
         h, w = shapes[-1]
         shapes.append(((h + 1) // 2, (w + 1) // 2))
     return tuple(shapes)
+
+
+def set_sum(expected: dict[Name, Sum], name: Name, now: Sum | None) -> None:
+    """Note the sum that a chunk's file should have now; None if there should be no file."""
+    if now is None:
+        expected.pop(name, None)
+    else:
+        expected[name] = now
 
 
 class ChunkFiles:
@@ -77,7 +86,7 @@ class ChunkFiles:
         self.chunk = chunk
         self.expected: dict[Name, Sum] = {}
         self.mend: Callable[[Key], Labels] = self._refuse
-        self._arrays = folder / "labels.zarr"
+        self._arrays = folder / ARRAYS
         self._staging = folder / "staging"
         self._aside = aside
         self._empty = _frozen(np.zeros((chunk, chunk), np.uint32))
@@ -307,10 +316,7 @@ class ChunkFiles:
         self._cache.pop(name, None)
 
     def _expect(self, name: Name, now: Sum | None) -> None:
-        if now is None:
-            self.expected.pop(name, None)
-        else:
-            self.expected[name] = now
+        set_sum(self.expected, name, now)
         if name[0] == _LEVEL_ZERO:
             self._unsynced.add(name)
 

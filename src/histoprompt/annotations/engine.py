@@ -28,7 +28,7 @@ from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
 from histoprompt.annotations.objects import Meta, ObjectTable, measure
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.errors import ExportError, LabelStoreError
 from histoprompt.core.files.locks import FolderLock
@@ -59,7 +59,7 @@ class Engine:
 
     Attributes
     ----------
-    folder, shape, read_only, last_change
+    folder, shape, read_only
         As the `LabelStore` shows them.
     threads : RLock
         Held while anything is changed; hold it to read what must not change meanwhile.
@@ -90,13 +90,12 @@ class Engine:
             folder, mark.shape, mark.chunk, None if self.read_only else self.aside
         )
         self.objects = ObjectTable()
-        self.last_change: Change | None = None
         self.notes: list[str] = []
         self.debt = 0
         self._writer = lock
         self._steps: list[Step] | None = None
         self._failed = False
-        self.journal = Journal(folder / "journal.bin", self.read_only)
+        self.journal = Journal(folder / JOURNAL, self.read_only)
         self.history = History(self.journal)
         self.levels = tuple(
             LevelView(self.chunks, level, self.threads) for level in range(len(self.chunks.shapes))
@@ -110,7 +109,7 @@ class Engine:
         with ExitStack() as opening:
             try:
                 lock = None if read_only else opening.enter_context(writer_lock(folder))
-                state = Checkpoint.load(folder / "checkpoint.npz")
+                state = Checkpoint.load(folder / CHECKPOINT)
                 kept = recovery.mark_of(folder, state, wanted)
                 lost = kept is not None and StoreManifest.read(folder) != kept
                 mark = wanted.claim(folder, kept, read_only)
@@ -161,8 +160,7 @@ class Engine:
                 record = self._record_of(op)
                 if record is not None:
                     self.history.add_edit(record)
-            self._finish(record, self.history.target("undo"))
-            made.change = self.last_change
+            made.change = self._finish(record, self.history.target("undo"))
 
     @contextmanager
     def _part_of_group(self) -> Iterator[None]:
@@ -178,12 +176,11 @@ class Engine:
         self, op: str, info: Mapping[str, Any], keys: Iterable[Key], change: ChunkEdit
     ) -> Change | None:
         """Change some chunks, as a group of one step or as a step of the group there is."""
-        with self.threads:  # until the change is told, so that it is of this edit
-            with self.group(op):
-                for key in keys:
-                    self._edit_chunk(key, change)
-                self.step(op, info)
-            return self.last_change
+        with self.group(op) as made:
+            for key in keys:
+                self._edit_chunk(key, change)
+            self.step(op, info)
+        return made.change
 
     def _edit_chunk(self, key: Key, change: ChunkEdit) -> None:
         box, before = self.chunks.box_of(key), self.chunks.read(0, key)
@@ -243,7 +240,6 @@ class Engine:
                 raise LabelStoreError(f"There is no {kind} inside a group of edits.")
             target = self.history.target(kind)
             if target is None:
-                self.last_change = None
                 return None
             record = self.journal.read(target)
             with self._transaction():
@@ -251,8 +247,7 @@ class Engine:
                 self.measure(keys)
                 self.chunks.stage_pyramid()
                 self.history.add_walk(kind, [self.chunks.staged_sum(key) for key in keys])
-            self._finish(record, target)
-            return self.last_change
+            return self._finish(record, target)
 
     def _apply(self, record: Record, after: bool) -> list[Key]:
         """Bring the chunks to the state after, or before, a recorded edit; returns which."""
@@ -294,18 +289,21 @@ class Engine:
                 self.chunks.discard()
                 self.objects.rollback()
 
-    def _finish(self, record: Record | None, edit: int | None) -> None:
-        """After the record is on the disk: show its labels, and note where opening may start."""
+    def _finish(self, record: Record | None, edit: int | None) -> Change | None:
+        """After the record is on the disk: show its labels, and note where opening may start.
+
+        Returns what changed, if anything did.
+        """
         if record is None:
-            self.last_change = None
             self.chunks.discard()
             self.objects.rollback()
-            return
-        self.last_change = self._change_of(record, -1 if edit is None else edit)
+            return None
+        change = self._change_of(record, -1 if edit is None else edit)
         self.debt += max(1, len(record.header["patches"]))
         self.chunks.publish()
         if self.debt >= CHECKPOINT_EVERY:
             self.checkpoint()
+        return change
 
     def _change_of(self, record: Record, edit: int) -> Change:
         boxes = []
@@ -327,7 +325,7 @@ class Engine:
         state = Checkpoint.of(self.mark, self.objects, self.chunks.expected, self.history)
         try:
             self.chunks.sync()
-            state.save(self.folder / "checkpoint.npz")
+            state.save(self.folder / CHECKPOINT)
         except (OSError, ExportError):
             return
         self.debt = 0

@@ -14,6 +14,8 @@ from histoprompt.core.files.atomic import replace_file
 
 FORMAT = 1
 MARK = "store.json"
+# What else a store consists of.
+CHECKPOINT, JOURNAL, ARRAYS = "checkpoint.npz", "journal.bin", "labels.zarr"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations.engine import Engine
-from histoprompt.annotations.history import Change, HistoryEntry
+from histoprompt.annotations.history import HistoryEntry
 from histoprompt.annotations.objects import ObjectRecord
 from histoprompt.annotations.verify import Verification, verify
 from histoprompt.annotations.views import LevelView
@@ -138,11 +138,6 @@ class LabelReader(Closing):
             return [self._engine.chunks.box_of(key) for key in self._engine.objects.filled()]
 
     # -- history ---------------------------------------------------------------------------------
-
-    @property
-    def last_change(self) -> Change | None:
-        """Of the last edit, undo or redo; None if that edit changed nothing."""
-        return self._engine.last_change
 
     @property
     def can_undo(self) -> bool:

@@ -16,8 +16,8 @@ import numpy as np
 from histoprompt.annotations.arrays import described
 from histoprompt.annotations.aside import free_name
 from histoprompt.annotations.checkpoint import Checkpoint
-from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name, set_sum
+from histoprompt.annotations.place import ARRAYS, CHECKPOINT, JOURNAL, StoreManifest
 from histoprompt.annotations.replay import Memory, Moves, add_moves, play
 from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.errors import LabelStoreError
@@ -27,7 +27,6 @@ from histoprompt.core.geometry import Box
 if TYPE_CHECKING:
     from histoprompt.annotations.engine import Engine
 
-CHECKPOINT, JOURNAL, ARRAYS = "checkpoint.npz", "journal.bin", "labels.zarr"
 # Up to so many bytes and files all are read when a store is opened; of larger stores only sizes
 # are compared, and the content of a chunk when it is first read.
 READ_AT_ONCE, FILES_AT_ONCE = 32 * 2**20, 1024
@@ -202,7 +201,7 @@ class _Opening:
         """For a reader: what the writer's files may be at this moment, or not be yet."""
         chunks, keys = self.engine.chunks, set(self.moves)
         for key, moves in self.moves.items():
-            _set(chunks.expected, (0, *key), moves[-1].sum)
+            set_sum(chunks.expected, (0, *key), moves[-1].sum)
         for level in range(1, len(chunks.shapes)):
             keys = {(r // 2, c // 2) for r, c in keys}
             chunks.expected.update({(level, *key): UNKNOWN for key in keys})
@@ -218,7 +217,7 @@ class _Opening:
             if array is None or not known:
                 self._make_again(key, sums[-1])
                 continue
-            _set(chunks.expected, name, there)
+            set_sum(chunks.expected, name, there)
             if known[-1] < len(moves):
                 chunks.stage(0, key, play(self.engine.journal, moves[known[-1] :], array))
                 chunks.publish()
@@ -260,7 +259,7 @@ class _Opening:
         there, array = chunks.found(key)
         made = self.mend(key)
         if array is not None and np.array_equal(array, made):
-            _set(chunks.expected, name, there)
+            set_sum(chunks.expected, name, there)
             self.mended.pop()
         else:
             chunks.put(name, made)
@@ -324,13 +323,6 @@ class _Opening:
             )
         self.mended.clear()
         self.short.clear()
-
-
-def _set(expected: dict[Name, Sum], name: Name, now: Sum | None) -> None:
-    if now is None:
-        expected.pop(name, None)
-    else:
-        expected[name] = now
 
 
 def _differ(wanted: Sum | None, there: Sum | None, sums: bool) -> bool:

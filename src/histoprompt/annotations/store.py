@@ -15,9 +15,9 @@ from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
-from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, StoreManifest
 from histoprompt.annotations.reading import LabelReader
-from histoprompt.annotations.recovery import CHECKPOINT, take_back
+from histoprompt.annotations.recovery import take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
@@ -159,7 +159,6 @@ class LabelStore(LabelReader):
         with self._engine.threads:
             object_id = self._engine.objects.new_id() if id is None else checked_id(id)
             here = mask.at_level0(self.box)
-            self._engine.last_change = None
             if not here.empty:
                 if mask.score is not None:
                     info = {"score": float(mask.score), **info}
@@ -249,10 +248,10 @@ class LabelStore(LabelReader):
         """Say what objects are; "" takes the class away. Raises as `merge` does."""
         with self._engine.threads:
             wanted = self._engine.objects.existing(ids)
-            with self.group("class"):
+            with self.group("class") as made:
                 self._engine.objects.set_class(wanted, class_name)
                 self._engine.step("class", info)
-            return self.last_change
+            return made.change
 
     def restore(self, place: Path) -> int:
         """Bring labels that were kept aside when the store mended itself back, as one edit.

@@ -21,8 +21,6 @@ from histoprompt.pipelines.evaluate.text import bench_text, classes_in, read_tem
 from histoprompt.pipelines.prompts.segment import SegmentJob
 from histoprompt.training.data import Annotated, annotated_in
 
-EMBEDDING_BYTES = 1 << 30
-
 
 def add(bench: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -57,7 +55,7 @@ def _add_common(parser: argparse.ArgumentParser, *, images: bool) -> None:
 def _prompts(args: argparse.Namespace) -> None:
     job = SegmentJob(
         ModelManager(device=args.device),
-        EmbeddingCache(EMBEDDING_BYTES),
+        EmbeddingCache(),
         registry.card(args.model),
         args.weights,
     )

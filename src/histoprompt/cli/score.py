@@ -45,7 +45,9 @@ def add(score: argparse.ArgumentParser) -> None:
         help="a map each; a|b: synonyms",
     )
     score.add_argument("--contrast", action="append", default=[], metavar="WORDS")
-    score.add_argument("--model", default="vocabulary", metavar="ID", help="default: %(default)s")
+    score.add_argument(
+        "--model", default=registry.DEFAULT_WORDS, metavar="ID", help="default: %(default)s"
+    )
     score.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     score.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(score)
@@ -65,7 +67,7 @@ def _add_scoring(score: argparse.ArgumentParser) -> None:
 
 def _add_counting(score: argparse.ArgumentParser) -> None:
     score.add_argument("--count", action="store_true", help="count cells inside the regions")
-    score.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    score.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     score.add_argument("--cell-text", action="append", default=[], metavar="WORDS")
     add_trust(score)
     add_parameters(score, CellTexts)

@@ -20,9 +20,10 @@ from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 
 ENTRY_POINTS = "histoprompt.models"
-# What docks and command line take where nobody chooses: prompts of every kind, and all nuclei.
+# What docks and command line take where nobody chooses: prompts of every kind, all nuclei, words.
 DEFAULT = "histoprompt-lite"
 DEFAULT_CELLS = "histoprompt-cells"
+DEFAULT_WORDS = "vocabulary"
 
 # In the order people see them.
 _ZOO = (

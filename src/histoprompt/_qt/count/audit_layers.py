@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.layers.make import box_vertices, provenance, transform_of
-from histoprompt._qt.shell.keys import bind_audit
+from histoprompt._qt.shell.keys import AUDIT, bind_keys
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
@@ -142,6 +142,6 @@ class AuditLayers:
             **transform_of(self._shown.image),
         )
         made.events.data.connect(self._on_data)
-        bind_audit(made, self.undo)
+        bind_keys(made, AUDIT, {"undo": self.undo}.__getitem__)
         self._shown.add(made)
         return made

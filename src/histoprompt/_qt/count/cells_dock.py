@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -36,6 +37,7 @@ class CellsDock(Dock):
     """Click a row to fly to the cell; click a cell to see its row."""
 
     def _build(self) -> None:
+        self.counting = self.session.part(Counting)
         self.model, self.table = CellModel(), QTableView()
         self.table.setModel(self.model)
         self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -69,7 +71,7 @@ class CellsDock(Dock):
         self._split.setOrientation(Qt.Orientation.Horizontal if across else Qt.Orientation.Vertical)
 
     def _connect(self) -> None:
-        counting = self.session.counting
+        counting = self.counting
         selection = self.table.selectionModel()
         selection.currentRowChanged.connect(self._on_row)
         self._x.currentIndexChanged.connect(self._draw)
@@ -92,7 +94,7 @@ class CellsDock(Dock):
         self.table.resizeColumnsToContents()
 
     def _on_classified(self) -> None:
-        cells, counting = self.session.counting.cells, self.session.counting
+        cells, counting = self.counting.cells, self.counting
         with signals_blocked(self.table.selectionModel()):
             self.model.show_cells(cells)
         self.table.resizeColumnToContents(self.model.columns.index("class"))
@@ -102,7 +104,7 @@ class CellsDock(Dock):
 
     def _on_row(self, current: QModelIndex, _: QModelIndex) -> None:
         if current.isValid():
-            self.session.counting.choose(self.model.id_at(current.row()), TABLE)
+            self.counting.choose(self.model.id_at(current.row()), TABLE)
 
     def _on_chosen(self, cell: int, source: object = None) -> None:
         row = self.model.row_of(cell)
@@ -114,7 +116,7 @@ class CellsDock(Dock):
         self.table.viewport().update()
 
     def _draw(self) -> None:
-        cells, x, y = self.session.counting.cells, self._x.currentText(), self._y.currentText()
+        cells, x, y = self.counting.cells, self._x.currentText(), self._y.currentText()
         if cells is None or not x or not y:
             return
         colours = cell_colours(cells.classes, cells.palette)

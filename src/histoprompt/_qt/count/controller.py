@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from psygnal import Signal
 
 from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.session import Session
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
@@ -50,6 +51,8 @@ class Counting:
         The audit changed: read `audit`.
     chosen : Signal(int, object)
         A cell was chosen, and by whom.
+    reviewed : Signal
+        Somebody wants to look at the cells and correct them.
     steps : UndoStack
         Where what a person said can be taken back.
     busy : Signal(bool)
@@ -61,6 +64,7 @@ class Counting:
     counted = Signal()
     audited = Signal()
     chosen = Signal(int, object)
+    reviewed = Signal()
     busy = Signal(bool)
     status = Signal(str)
     failed = Signal(str)
@@ -74,6 +78,22 @@ class Counting:
         self.classes.failed.connect(self.failed.emit)
         self._job: Job | None = None
         self._take(None)
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """The count of a session's slide; it goes with the slide, and stays on disk."""
+        made = cls(session.jobs, session.manager, session.steps)
+        session.slide.changed.connect(made.drop)
+        session.slide.measured.connect(made.drop)
+        return made
+
+    @property
+    def engaged(self) -> bool:
+        """Whether there is a count to look at."""
+        return self.work is not None
+
+    def close(self) -> None:
+        """Nothing is held: all is on disk."""
 
     def _take(self, work: KeptCount | None) -> None:
         self.work = work

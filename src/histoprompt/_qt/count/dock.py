@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from napari.layers import Image
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt.count.audit_layers import AuditLayers
 from histoprompt._qt.count.audit_panel import AuditPanel
 from histoprompt._qt.count.cell_pointer import CANVAS, CellPointer
-from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.classes_panel import ClassesPanel
+from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
-from histoprompt._qt.layers import make as layers
-from histoprompt._qt.layers.camera import focus_canvas, show_scale_bar
+from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.drawn_area import DrawnArea
-from histoprompt._qt.shell.keys import bind_count_keys
+from histoprompt._qt.shell.keys import CELLS, bind_keys
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Report
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
 
 HINT = "Choose a region and press Count."
@@ -39,18 +39,18 @@ class CountDock(Dock):
 
     def count(self) -> None:
         """Count the chosen region in the background."""
-        if self._image is None:
+        slide = self.session.slide.slide
+        if slide is None:
             self._say(_NO_SLIDE)
             return
         try:
-            slide = self._slide()
             self.counting.count(slide, self.region.value(), self._box(slide))
         except HistopromptError as error:
             self._on_failed(str(error))
 
     def show_cells_dock(self) -> None:
         """Open the table of cells below the slide."""
-        open_dock(self.viewer, "Cells", CellsDock, area="bottom")
+        open_dock(self.viewer, "Cells", area="bottom")
 
     def show_classes(self) -> None:
         """Turn to the classes of the cells, and show the one that is offered."""
@@ -60,13 +60,11 @@ class CountDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self.counting = self.session.counting
-        self._image: Image | None = None
-        self._opened: Slide | None = None
+        self.counting = self.session.part(Counting)
         self._shown: CountLayers | None = None
         self._pointer: CellPointer | None = None
         self._audited: AuditLayers | None = None
-        self.images, self.region = ImagePanel(self.viewer), RegionPanel()
+        self.images, self.region = ImagePanel(self), RegionPanel()
         self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
         self.files = FilesPanel()
         self.tabs = QTabWidget()
@@ -87,8 +85,6 @@ class CountDock(Dock):
 
     def _connect(self) -> None:
         counting, classing = self.counting, self.counting.classes
-        self.images.chosen.connect(self._on_image)
-        self.images.mpp_typed.connect(self._on_mpp)
         self.region.area.drawing.connect(self._on_draw)
         self.region.go.connect(self.count)
         self.classes.labelling.connect(self._on_labelling)
@@ -112,92 +108,41 @@ class CountDock(Dock):
         self.link(classing.classified, self._on_classified)
         self.link(classing.labelled, self._on_labelled)
         self.link(classing.suggested, self._on_suggested)
-        self.link(self.session.annotating, self._on_annotating)
-        self.link(self.viewer.layers.events.inserted, self._on_layers)
-        self.link(self.viewer.layers.events.removed, self._on_layers)
+        self.link(counting.reviewed, self.show_classes)
+        self.link(self.session.slide.changed, self._on_slide)
 
     def _start(self) -> None:
         self._reviewing = False
-        self._on_layers()
+        self.session.slide.take_lone()
         self._on_counted()
         self._say(self.counting.summary or HINT)
         self.audit.refresh()
 
     # -- which slide -------------------------------------------------------------------------
 
-    def _on_layers(self, _: object = None) -> None:
-        images = self.images.images
-        if self._image is not None and self._image not in images:
-            self._on_image(None)
-            self._say("The image was removed. The count is kept: open the slide to go on.")
-        elif self._image is None and len(images) == 1:
-            self._on_image(images[0])
-        self.images.refill(self._image)
-
-    def _on_annotating(self) -> None:
-        annotator = self.session.annotator
-        if self.counting.work is None and annotator is not None:
-            self._on_image(annotator.image)
-
-    def _on_image(self, image: Image | None) -> None:
-        """Count on this image from now on; a count of another one is let go, not lost."""
-        if image is self._image and image is not None:
-            return
-        # Removing layers comes back here: by then the image must be another one already.
+    def _on_slide(self) -> None:
+        """Count on another image from now on; the count went, what is shown of it goes too."""
         shown, self._shown = self._shown, None
-        before, self._image, self._opened = self._image, image, None
         if shown is not None:
             shown.remove()
-        if before is not None:
-            self.counting.drop()
-        self.images.refill(image)
-        if image is not None:
-            layers.show_alone(self.viewer, image)
-        try:
-            self.images.show_slide(None if image is None else self._slide())
-        except HistopromptError as error:
-            self._on_failed(str(error))
-
-    def _slide(self) -> Slide:
-        """The slide behind the image: the annotated one, or one of our own."""
-        assert self._image is not None
-        annotator = self.session.annotator
-        if annotator is not None and annotator.image is self._image:
-            return annotator.slide
-        if self._opened is None:
-            self._opened = layers.slide_of(self._image)
-        return self._opened
-
-    def _on_mpp(self, mpp: float) -> None:
-        image, annotator = self._image, self.session.annotator
-        if image is None:
-            return
-        if annotator is not None and annotator.image is image:
-            annotator.set_mpp(mpp)
-        else:
-            self._opened = layers.type_mpp(image, self._slide(), mpp)
-            show_scale_bar(self.viewer)
-        self._hide()
-        self.counting.drop()
-        drawn = DrawnArea(self.viewer, image).layer
-        if drawn is not None:
-            layers.move(drawn, image)
-        self.images.show_slide(self._slide())
+        slide = self.session.slide
+        self._say(HINT if slide.image is not None else slide.reason or _NO_SLIDE)
 
     def _box(self, slide: Slide) -> Box | None:
         """The chosen region, None for the whole slide."""
-        assert self._image is not None
-        if self.region.area.part == "slide":
+        image = self.session.slide.image
+        if image is None or self.region.area.part == "slide":
             return None
-        return self.region.area.box(self.viewer, self._image, slide.box)
+        return self.region.area.box(self.viewer, image, slide.box)
 
     # -- what the user does ------------------------------------------------------------------
 
     def _on_draw(self) -> None:
-        if self._image is None:
+        image = self.session.slide.image
+        if image is None:
             self._say(_NO_SLIDE)
             return
-        self.region.area.draw(self.viewer, self._image, self.session.modes)
+        self.region.area.draw(self.viewer, image, self.session.modes)
         self._say("Drag a rectangle on the slide; the last one counts.")
 
     def _on_labelling(self, name: str) -> None:
@@ -213,13 +158,18 @@ class CountDock(Dock):
         text = f"Labelling cells as {name}: click them, or drag over them"
         self.session.modes.begin(self.classes, layer, text, self.classes.stop_labelling)
 
+    def _key_acts(self) -> dict[str, Callable[[], object]]:
+        steps = self.session.steps
+        answers = {key: partial(self._on_key, key) for key in (ACCEPT, REJECT, UNSURE_KEY)}
+        return {**answers, "undo": steps.undo, "redo": steps.redo}
+
     def _on_key(self, key: str) -> None:
         """An answer by key is one to a question that is in sight."""
         if in_sight(self.classes.question, self) or self.counting.classes.suggestion is None:
             self._on_answered(key)
         else:
             self.show_classes()
-            open_dock(self.viewer, "Count", CountDock)
+            open_dock(self.viewer, "Count")
             self._say("This is the cell that is offered. Answer it now: A, R or U.")
 
     def _on_answered(self, key: str) -> None:
@@ -275,36 +225,25 @@ class CountDock(Dock):
 
     # -- what is shown -----------------------------------------------------------------------
 
-    def _follow(self) -> None:
-        """Turn to the slide that is annotated where another dock counted on it."""
-        work, annotator = self.counting.work, self.session.annotator
-        if work is None or annotator is None or annotator.slide.key != work.slide.key:
-            return
-        if self._image is not annotator.image:
-            self._hide()
-            self._image, self._shown = annotator.image, None
-            self.images.refill(self._image)
-            self.images.show_slide(annotator.slide)
-
     def _on_counted(self) -> None:
-        self._follow()
         work, cells = self.counting.work, self.counting.cells
+        image = self.session.slide.image
         self._table.setEnabled(work is not None)
         self.files.setEnabled(work is not None)
         self.classes.setEnabled(work is not None)
         self.audit.setEnabled(work is not None)
-        if work is None or cells is None or self._image is None:
+        if work is None or cells is None or image is None:
             self._hide()
             self.counts.show_lines([], "")
             return
-        self._shown = self._shown or CountLayers(self.viewer, self._image)
+        self._shown = self._shown or CountLayers(self.viewer, image)
         layer = self._shown.show(work, cells)
         self._audited = AuditLayers(self._shown)
         self._audited.changed.connect(self.counting.mark)
         self._audited.say(self.audit.says)
         self._pointer = CellPointer(self.counting, self._shown)
         self._pointer.attach(layer)
-        bind_count_keys(layer, self._on_key, self.counting)
+        bind_keys(layer, CELLS, self._key_acts().__getitem__)
         self._show_counts()
         self._on_labelled()
         self._on_suggested()

@@ -13,6 +13,7 @@ from napari.utils import DirectLabelColormap
 
 from histoprompt._qt.count.class_colours import colormap_of
 from histoprompt._qt.layers.make import provenance, transform_of
+from histoprompt.core.cell_schema import ID, PLACE_COLUMNS
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.classes import cell_colours
@@ -191,7 +192,8 @@ class CountLayers:
 def _features(cells: CellTable) -> pd.DataFrame:
     """The table of napari: rows are found by the column index, the id of the cell."""
     measured = pd.DataFrame(cells.features, columns=list(cells.feature_names))
-    first = {"index": cells.id, "row": cells.row, "col": cells.col, "area_um2": cells.area_um2}
+    places = {c.name: getattr(cells, c.attribute) for c in PLACE_COLUMNS if c is not ID}
+    first = {"index": cells.id, **places}
     return pd.concat([pd.DataFrame(first), measured], axis=1)
 
 

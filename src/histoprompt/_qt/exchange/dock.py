@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from napari.layers import Image
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -15,6 +14,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
@@ -54,9 +55,14 @@ class ExportDock(Dock):
         self._format.setCurrentIndex(FORMATS.index(params.format))
         self._rows.set_value(params)
 
+    @property
+    def annotator(self) -> Annotator | None:
+        """What works on the slide whose objects are exported."""
+        return self.annotating.annotator
+
     def run(self) -> None:
         """Export in the background."""
-        annotator, folder = self.session.annotator, self._folder.text().strip()
+        annotator, folder = self.annotator, self._folder.text().strip()
         if annotator is None or not folder:
             self._say("Choose an image and a folder first.")
             return
@@ -90,8 +96,9 @@ class ExportDock(Dock):
 
     def _build(self) -> None:
         self._job = None
+        self.annotating = self.session.part(Annotating)
         layout = QVBoxLayout(self.content)
-        self.images, self._source = ImagePanel(self.viewer, pixel_size=False), Note()
+        self.images, self._source = ImagePanel(self, pixel_size=False), Note()
         self.report = Report(tip="Nothing is written then")
         self._status, self._busy, self._cancel = (
             self.report.status,
@@ -109,17 +116,15 @@ class ExportDock(Dock):
     def _connect(self) -> None:
         self._go.clicked.connect(self.run)
         self.report.cancelling.connect(self._on_cancel)
-        self.images.chosen.connect(self._on_image)
         self._browse.clicked.connect(self._on_browse)
         self._format.currentIndexChanged.connect(self._on_format)
-        self.link(self.session.annotating, self._on_annotating)
+        self.link(self.annotating.changed, self._on_annotating)
         self.link(self.session.failed, self._say)
-        self.link(self.viewer.layers.events.inserted, self._on_layers)
-        self.link(self.viewer.layers.events.removed, self._on_layers)
 
     def _start(self) -> None:
         self.set_value(ExportParams())
-        self._on_layers()
+        self.annotating.start()
+        self._on_annotating()
         self._on_format()
 
     def _form(self) -> QFormLayout:
@@ -153,19 +158,8 @@ class ExportDock(Dock):
             fits |= {"object_type"}
         self._rows.enable(fits)
 
-    def _on_layers(self, _: object = None) -> None:
-        """Offer the images there are; a lone one is taken at once."""
-        images = self.images.images
-        if self.session.annotator is None and len(images) == 1 and not self.session.reason:
-            self.session.annotate(images[0])
-        self._on_annotating()
-
-    def _on_image(self, image: Image | None) -> None:
-        self.session.annotate(image)
-
     def _on_annotating(self) -> None:
-        annotator = self.session.annotator
-        self.images.refill(annotator.image if annotator else None)
+        annotator = self.annotator
         text = "No image is chosen: choose one above."
         if annotator is not None:
             text = f"Exports the committed objects of <b>{annotator.slide.name}</b>."
@@ -185,7 +179,7 @@ class ExportDock(Dock):
 
     def _on_stopped(self, text: str) -> None:
         self.report.set_busy(False)
-        self._go.setEnabled(self.session.annotator is not None)
+        self._go.setEnabled(self.annotator is not None)
         self._say(text)
 
     def _say(self, text: str) -> None:

@@ -13,7 +13,6 @@ from psygnal import Signal
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers import work_area
-from histoprompt._qt.layers.camera import show_scale_bar
 from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
 from histoprompt._qt.prompts.corrections import Corrections
 from histoprompt._qt.prompts.hand import Hand, Unfinished, Waiting
@@ -23,7 +22,6 @@ from histoprompt._qt.prompts.preview import Preview, Shown
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import Step, UndoStack
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import Change, LabelStore
@@ -34,6 +32,7 @@ from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
@@ -347,15 +346,13 @@ class Annotator:
         self.preview.move(area)
         self.prompts.move(area)
 
-    def set_mpp(self, mpp: float) -> None:
-        """Record a pixel size the user typed, in microns, and scale the layers by it."""
-        self.slide = layers.type_mpp(self.image, self.slide, mpp)
+    def set_slide(self, slide: Slide) -> None:
+        """The same slide with the pixel size a person typed: scale the layers by it."""
+        self.slide = slide
         layers.move(self.committed.layer, self.image, self.committed.area)
         layers.move(self.preview.layer, self.image, self.area)
         self.nuclei.set_slide(self.slide)
         self.prompts.move(self.area)
-        self.viewer.fit_to_view()
-        show_scale_bar(self.viewer)
 
     def close(self) -> None:
         """Stop work and let the label store go; everything in it is safe on disk."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
-from napari.layers import Image
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -20,16 +20,17 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.layers.camera import focus_canvas
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.class_field import ClassField
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import bind_keys
+from histoprompt._qt.shell.keys import CLICKS, PROMPTS, SCRIBBLES, bind_keys
 from histoprompt._qt.widgets.base import Dock, row
-from histoprompt._qt.widgets.keys_help import KeysDock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt.core.task import Progress
+from histoprompt.core.text.wording import many
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
@@ -84,6 +85,11 @@ class PromptDock(Dock):
         self._outline.setChecked(params.outline)
         self._class.setText(params.class_name)
 
+    @property
+    def annotator(self) -> Annotator | None:
+        """What works on the chosen image."""
+        return self.annotating.annotator
+
     def choose(self, tool: str) -> None:
         """Press a tool's button: "click +", "scribble -", "box", "paint" ..."""
         self._modes[tool].click()
@@ -91,9 +97,10 @@ class PromptDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self.annotating = self.session.part(Annotating)
         self._bound: Annotator | None = None
         self._shown_tool = ""
-        self.images, self.models = ImagePanel(self.viewer), ModelPanel(self.session.jobs)
+        self.images, self.models = ImagePanel(self), ModelPanel(self.session.jobs)
         self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         # napari selects a new image after telling of it, so tools are chosen once that is over.
         self._wake = QTimer(self, singleShot=True, interval=0)
@@ -148,8 +155,6 @@ class PromptDock(Dock):
         return box
 
     def _connect(self) -> None:
-        self.images.chosen.connect(self._on_image)
-        self.images.mpp_typed.connect(self._on_mpp)
         self.models.chosen.connect(self._on_model)
         self.models.refused.connect(self._say)
         self._rule.currentIndexChanged.connect(self._on_params)
@@ -165,43 +170,25 @@ class PromptDock(Dock):
         for button in (*self._actions.values(), self._cancel):
             button.clicked.connect(self._on_action)
         self._follow.timeout.connect(self._on_followed)
-        self.link(self.session.annotating, self._bind)
+        self.link(self.annotating.changed, self._bind)
+        self.link(self.session.slide.measured, self._on_measured)
         self.link(self.session.failed, self._say)
         self.link(self.session.weights_changed, self.models.refresh)
-        self.link(self.viewer.layers.events.inserted, self._on_layers)
-        self.link(self.viewer.layers.events.removed, self._on_layer_gone)
         self.link(self.viewer.scene.camera.events, self._on_camera)
         self.link(self.viewer.layers.selection.events.active, self._on_active)
         self.link(self.session.steps.told, self._say)
 
     def _start(self) -> None:
-        self._on_layers()
+        self.annotating.start()
         if self._bound is None:
             self._bind()
 
     # -- what the user does ------------------------------------------------------------------
 
-    def _on_layers(self, event: object = None) -> None:
-        """Offer the images there are; the first one is taken at once."""
-        inserted = getattr(event, "value", None)
-        images = self.images.images
-        if self.session.annotator is None and len(images) == 1 and inserted in (None, images[0]):
-            self.session.annotate(images[0])
-        chosen = self.session.annotator
-        self.images.refill(chosen.image if chosen else None)
-
-    def _on_layer_gone(self, _: object = None) -> None:
-        chosen = self.session.annotator
-        self.images.refill(chosen.image if chosen else None)
-
-    def _on_image(self, image: Image | None) -> None:
-        self.session.annotate(image)
-
-    def _on_mpp(self, mpp: float) -> None:
-        if self._bound is not None:
-            self._bound.set_mpp(mpp)
-            self.images.show_slide(self._bound.slide)
-            self._say(f"The pixel size is {mpp:g} µm per pixel, as typed. {HINT}")
+    def _on_measured(self) -> None:
+        slide = self.session.slide.slide
+        if slide is not None:
+            self._say(f"The pixel size is {slide.mpp:g} µm per pixel, as typed. {HINT}")
 
     def _on_model(self) -> None:
         if self._bound is not None:
@@ -225,7 +212,7 @@ class PromptDock(Dock):
             self._bound.hide()
 
     def _on_keys(self) -> None:
-        open_dock(self.viewer, "Keys", KeysDock)
+        open_dock(self.viewer, "Keys")
 
     def _leave_field(self) -> None:
         focus_canvas(self.viewer)
@@ -260,15 +247,13 @@ class PromptDock(Dock):
 
     def _bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none."""
-        annotator, params = self.session.annotator, self.value()
+        annotator, params = self.annotator, self.value()
         self._bound, self._shown_tool = annotator, ""
-        self.images.refill(annotator.image if annotator else None)
-        self.images.show_slide(annotator.slide if annotator else None)
         for widget in (*self._modes.values(), *self._actions.values(), *self._options_shown):
             widget.setEnabled(annotator is not None)
         if annotator is None:
             self._show_tool()
-            self._say(self.session.reason or _NO_SLIDE)
+            self._say(self.annotating.reason or _NO_SLIDE)
             return
         self._link_to(annotator)
         annotator.use(self.models.card, self.models.weights)
@@ -286,14 +271,17 @@ class PromptDock(Dock):
         self.link(annotator.changed, self._on_changed)
         for layer in (*annotator.prompts.all, annotator.committed.layer):
             self.link(layer.events.mode, self._on_active)
-        bind_keys(annotator, self._toggle)
+        for layer in annotator.own_layers:
+            bind_keys(layer, PROMPTS, partial(getattr, annotator))
+        bind_keys(annotator.prompts.points, CLICKS, lambda _: self._toggle)
+        bind_keys(annotator.prompts.scribbles, SCRIBBLES, lambda _: self._toggle)
 
     def _greet(self, annotator: Annotator) -> None:
         """Say what there is on a slide already."""
         count = annotator.store.count
-        restored = f"{messages.many(count, 'object')} restored. " if count else ""
+        restored = f"{many(count, 'object')} restored. " if count else ""
         self._say(f"On {annotator.image.name}: {restored}{HINT}")
-        unfinished = self.session.take_unfinished()
+        unfinished = self.annotating.take_unfinished()
         if unfinished is not None:
             annotator.take_up(unfinished)
 

@@ -8,9 +8,9 @@ from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.jobs import Job
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.shell.undo import Step
 from histoprompt.core.prompts.file import ObjectPrompt
+from histoprompt.core.text.wording import many
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 PLUGIN = "napari-histoprompt"
 Kind = TypeVar("Kind", bound=QWidget)
 
 
-def open_dock(
-    viewer: ViewerModel, title: str, kind: type[Kind], area: str = "right"
-) -> Kind | None:
-    """The dock of a kind in a viewer's window, in front of the others.
+def open_dock(viewer: ViewerModel, name: str, area: str = "right") -> QWidget | None:
+    """A dock in a viewer's window, in front of the others.
 
     Parameters
     ----------
     viewer : ViewerModel
-    title : str
-        Its name in the manifest.
-    kind : type of QWidget
-        Its class; one that is there already is shown again, whoever opened it.
+    name : str
+        Its name in the manifest; one that is there already is shown again, whoever opened it.
     area : str
         Where a new one goes; beside the other docks on the right it becomes one of their tabs.
 
@@ -34,15 +32,29 @@ def open_dock(
     window: Any = getattr(viewer, "window", None)
     if window is None:
         return None
-    found = next((w for w in window.dock_widgets.values() if isinstance(w, kind)), None)
+    kind = _maker_of(name)
+    found = next((w for w in window.dock_widgets.values() if type(w) is kind), None)
     if found is None:
         found = kind(viewer)
-        name = f"{title} ({PLUGIN})"
-        window.add_dock_widget(found, name=name, area=area, tabify=area == "right")
-    holder = found.parentWidget()
-    while holder is not None and not isinstance(holder, QDockWidget):
-        holder = holder.parentWidget()
+        window.add_dock_widget(found, name=f"{name} ({PLUGIN})", area=area, tabify=area == "right")
+    holder = holder_of(found, QDockWidget)
     if holder is not None:
         holder.show()
         holder.raise_()
     return found
+
+
+def holder_of(widget: QWidget, kind: type[Kind]) -> Kind | None:
+    """The nearest of a kind that holds a widget, or None."""
+    found = widget.parentWidget()
+    while found is not None and not isinstance(found, kind):
+        found = found.parentWidget()
+    return found
+
+
+def _maker_of(name: str) -> Callable[[ViewerModel], QWidget]:
+    """The class of a dock, by its name in the manifest."""
+    widgets = PluginManager.instance().iter_widgets()
+    found = next(w for w in widgets if w.plugin_name == PLUGIN and w.display_name == name)
+    maker: Callable[[ViewerModel], QWidget] = found.get_callable()
+    return maker

@@ -9,18 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.layers import Layer
 
 from histoprompt._qt.shell.gestures import MODIFIERS
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
-
-if TYPE_CHECKING:
-    from histoprompt._qt.count.controller import Counting
-    from histoprompt._qt.prompts.annotator import Annotator
-    from histoprompt._qt.shell.undo import UndoStack
 
 PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles", "boxes"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
@@ -117,9 +111,9 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
     Gesture("click", CELLS, "choose the cell, and its row in the table", "_dragged"),
     Gesture("drag", CELLS, "with Label cells on: give the cells the class picked", "_dragged"),
-    Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", "answer"),
-    Gesture(REJECT.upper(), CELLS, "it is not", "answer"),
-    Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", "answer"),
+    Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", ACCEPT),
+    Gesture(REJECT.upper(), CELLS, "it is not", REJECT),
+    Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", UNSURE_KEY),
     Gesture("Control-Z", CELLS, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
     Gesture("click", AUDIT, "say what is there in the field of an audit", "_on_data"),
@@ -133,40 +127,21 @@ def markdown() -> str:
     return "\n".join(("| key or gesture | on | does |", "| --- | --- | --- |", *rows)) + "\n"
 
 
-def bind_keys(annotator: Annotator, toggle: Callable[[], object]) -> None:
-    """Bind the keys to an annotator's layers; `toggle` switches the tool's sign."""
-    for layer in annotator.own_layers:
-        _bind_group(layer, PROMPTS, lambda act: getattr(annotator, act))
-    _bind_group(annotator.prompts.points, CLICKS, lambda _: toggle)
-    _bind_group(annotator.prompts.scribbles, SCRIBBLES, lambda _: toggle)
+def bind_keys(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
+    """Bind the keys of a group to a layer.
 
-
-def bind_marks(layer: Layer, marking: object) -> None:
-    """Bind the keys of the layer of marks to those who serve it."""
-    _bind_group(layer, MARKED, lambda act: getattr(marking, act))
-
-
-def bind_audit(layer: Layer, undo: Callable[[], object]) -> None:
-    """Bind the key of the layer of an audit: take the last point away."""
-    _bind_group(layer, AUDIT, lambda _: undo)
-
-
-def bind_count_keys(layer: Layer, answer: Callable[[str], object], counting: Counting) -> None:
-    """Bind the keys of the review to the layer of counted cells."""
-    steps: UndoStack = counting.steps
-    for gesture in _keys_of(CELLS):
-        walks = gesture.act in ("undo", "redo")
-        act = getattr(steps, gesture.act) if walks else partial(answer, gesture.input.lower())
-        _bind(layer, gesture.input, act)
-
-
-def _bind_group(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
-    for gesture in _keys_of(group):
-        _bind(layer, gesture.input, act_of(gesture.act))
-
-
-def _keys_of(group: str) -> list[Gesture]:
-    return [gesture for gesture in TABLE if gesture.group == group and gesture.is_key]
+    Parameters
+    ----------
+    layer : Layer
+        One of ours.
+    group : str
+        A key of `LAYERS`.
+    act_of : callable
+        What a key does, by the `act` of its gesture.
+    """
+    for gesture in TABLE:
+        if gesture.group == group and gesture.is_key:
+            _bind(layer, gesture.input, act_of(gesture.act))
 
 
 def _bind(layer: Layer, key: str, action: Callable[[], object]) -> None:

@@ -18,8 +18,3 @@ def show_warning(text: str) -> None:
 def show_error(text: str) -> None:
     """Tell of something that went wrong and what to do; GUI thread only."""
     notifications.show_error(text)
-
-
-def many(count: int, what: str) -> str:
-    """A number of things, as people write it."""
-    return f"{count:,} {what}{'s' if count != 1 else ''}"

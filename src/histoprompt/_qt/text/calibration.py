@@ -17,6 +17,7 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
+from histoprompt.core.text.wording import many
 
 
 class CalibrationPanel(Panel):
@@ -79,7 +80,7 @@ class CalibrationPanel(Panel):
         with signals_blocked(self._slider):
             self._slider.setValue(cut.value)
         self._reset.setEnabled(by_hand)
-        count = f"{regions} region{'s' if regions != 1 else ''}"
+        count = many(regions, "region")
         self._origin.setText(f"Threshold {cut.value:.2f} <b>{origin}</b>: {count}.")
         self._origin.setToolTip(cut.origin)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from psygnal import Signal
 
+from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.layers.camera import fly_to
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.session import Session
@@ -23,6 +25,7 @@ from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.marks import MarkBook, book_path
@@ -50,6 +53,8 @@ class TextController:
         What can be done with the regions of the text.
     cells : RegionCells
         The cells in regions.
+    counting : Counting
+        The count that they are of.
     marking : TileMarking
         Clicks on tiles.
     layers : ScoreLayers or None
@@ -74,6 +79,8 @@ class TextController:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._annotating = session.part(Annotating)
+        self.counting = session.part(Counting)
         self._annotator: Annotator | None = None
         self._search: Search | None = None
         self.batch = BatchWork(session.jobs, _CANCELLED)
@@ -84,10 +91,10 @@ class TextController:
         self.search.ended.connect(self._on_ended)
         self.search.refused.connect(self._on_refused)
         self.search.counted.connect(self._on_chained)
-        self.cells = RegionCells(self.batch, self._current, session.counting)
+        self.cells = RegionCells(self.batch, self._current, self.counting)
         self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
-        self.marking = TileMarking(session.viewer, session.modes, self)
+        self.marking = TileMarking(session.viewer, session.modes, self.mark_at, session.steps)
         self.best = BestTiles(session.jobs)
         self._fitting = Fitting(session.jobs)
         self._fitting.fitted.connect(self._on_fitted)
@@ -98,13 +105,13 @@ class TextController:
     def bind(self) -> None:
         """Serve the session's annotator, which may be a new one or none; what was shown goes."""
         self._session.steps.forget(self)
-        self.search.bind(self._session.annotator)
+        self.search.bind(self._annotating.annotator)
         self.batch.cancel()
         if self.layers is not None:
             self.layers.clear()
         if self._annotator is not None:
             self._annotator.image.events.scale.disconnect(self._on_scale)
-        annotator = self._annotator = self._session.annotator
+        annotator = self._annotator = self._annotating.annotator
         self.layers = None
         if annotator is not None:
             image = annotator.image
@@ -177,14 +184,6 @@ class TextController:
             self.batch.status.emit(f"A tile {said} for {self.text}.")
             self._on_marks([self.text])
 
-    def undo(self) -> None:
-        """Take back what was done last, in whatever dock."""
-        self._session.steps.undo()
-
-    def redo(self) -> None:
-        """Do again what was taken back last."""
-        self._session.steps.redo()
-
     def set_threshold(self, value: float | None) -> None:
         """Cut regions at a value; None goes back to what text and marks say."""
         if self.work is not None and self.text:
@@ -228,9 +227,7 @@ class TextController:
         self._search = found.search
         self.work = ScoreSession(found.seen, scores, book, typed)
         self._on_answer()
-        count = (
-            f"{len(scores):,} tile{'s' if len(scores) != 1 else ''} scored with {job.card.title}"
-        )
+        count = f"{many(len(scores), 'tile')} scored with {job.card.title}"
         rest = "Glass and pen are left out." if found.whole else "Stopped: Find goes on from there."
         self.batch.status.emit(f"{count}. {rest}")
 

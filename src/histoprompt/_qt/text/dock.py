@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from napari.layers import Image
+from typing import Any
+
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.count.layers import CELLS as COUNTED
+from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.calibration import CalibrationPanel
@@ -23,9 +25,10 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import Note, Report
 from histoprompt.core.errors import RegionError
+from histoprompt.models import registry
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
-DEFAULT_MODEL = "vocabulary"
+DEFAULT_MODEL = registry.DEFAULT_WORDS
 HINT = "Type a word and press Enter."
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
@@ -49,6 +52,11 @@ class TextDock(Dock):
         self.words.set_value(params.texts, params.contrasts)
         self.options.set_value(params)
 
+    @property
+    def annotator(self) -> Annotator | None:
+        """What works on the slide that is searched."""
+        return self.annotating.annotator
+
     def run(self) -> None:
         """Find the texts on the chosen part of the slide."""
         self._find()
@@ -59,14 +67,13 @@ class TextDock(Dock):
 
     def review(self) -> None:
         """Look at the counted cells, and correct them, in the Count dock."""
-        dock = open_dock(self.viewer, "Count", CountDock)
-        if dock is not None:
+        if open_dock(self.viewer, "Count") is not None:
             self.control.cells.uncover()
-            dock.show_classes()
+            self.control.counting.reviewed.emit()
 
     def _find(self, count: Wanted | None = None) -> None:
         self.words.take_line(tell=False)
-        annotator = self.session.annotator
+        annotator = self.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())
             return
@@ -81,8 +88,9 @@ class TextDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self.annotating = self.session.part(Annotating)
         self.control = TextController(self.session)
-        self.images = ImagePanel(self.viewer)
+        self.images = ImagePanel(self)
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
         self.area, self.options = AreaPanel(), TextOptions()
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
@@ -116,8 +124,6 @@ class TextDock(Dock):
         return holder
 
     def _connect(self) -> None:
-        self.images.chosen.connect(self._on_image)
-        self.images.mpp_typed.connect(self._on_mpp)
         self.models.chosen.connect(self._on_model)
         self.models.refused.connect(self._say)
         self.words.changed.connect(self._on_words)
@@ -132,7 +138,7 @@ class TextDock(Dock):
         self.calibration.released.connect(self._on_released)
         self.calibration.answering.connect(self.control.marking.choose)
         self.calibration.asked_next.connect(self.control.next_doubtful)
-        self.calibration.asked_undo.connect(self.control.undo)
+        self.calibration.asked_undo.connect(self.session.steps.undo)
         self.hand_on.committing.connect(self.control.regions.commit)
         self.hand_on.exporting.connect(self.control.regions.export)
         self.cells.chaining.connect(self.count)
@@ -140,10 +146,9 @@ class TextDock(Dock):
         self.cells.naming.connect(self._on_name)
         self.cells.reviewing.connect(self.review)
         self._connect_control()
-        self.link(self.session.annotating, self._bind)
+        self.link(self.annotating.changed, self._bind)
         self.link(self.session.failed, self._say)
-        self.link(self.viewer.layers.events.inserted, self._on_layers)
-        self.link(self.viewer.layers.events.removed, self._on_layers)
+        self.link(self.viewer.layers.events.inserted, self._on_inserted)
 
     def _connect_control(self) -> None:
         control = self.control
@@ -163,30 +168,15 @@ class TextDock(Dock):
 
     def _start(self) -> None:
         self._wrong = ""
-        self._on_layers()
         self._on_model()
+        self.annotating.start()
         self._bind()
 
     # -- what the user does ------------------------------------------------------------------
 
-    def _on_layers(self, event: object = None) -> None:
-        """Offer the images there are; a lone one is taken at once."""
-        images = self.images.images
-        inserted = getattr(event, "type", "inserted") == "inserted"
-        if getattr(getattr(event, "value", None), "name", "") == COUNTED and inserted:
+    def _on_inserted(self, event: Any) -> None:
+        if event.value.name == COUNTED:
             self.control.cells.outlined()
-        if self.session.annotator is None and len(images) == 1 and inserted:
-            self.session.annotate(images[0])
-        chosen = self.session.annotator
-        self.images.refill(chosen.image if chosen else None)
-
-    def _on_image(self, image: Image | None) -> None:
-        self.session.annotate(image)
-
-    def _on_mpp(self, mpp: float) -> None:
-        if self.session.annotator is not None:
-            self.session.annotator.set_mpp(mpp)
-            self.images.show_slide(self.session.annotator.slide)
 
     def _on_model(self) -> None:
         self.words.offer(self.models.card.words)
@@ -205,7 +195,7 @@ class TextDock(Dock):
                 self._say("Press Find: tiles have to be looked at anew for this.")
 
     def _on_draw(self) -> None:
-        annotator = self.session.annotator
+        annotator = self.annotator
         if annotator is not None:
             self.area.draw(annotator.viewer, annotator.image, self.session.modes)
 
@@ -221,14 +211,12 @@ class TextDock(Dock):
     # -- what is shown -----------------------------------------------------------------------
 
     def _bind(self) -> None:
-        annotator = self.session.annotator
+        annotator = self.annotator
         self.control.bind()
-        self.images.refill(annotator.image if annotator else None)
-        self.images.show_slide(annotator.slide if annotator else None)
         self._say(HINT if annotator else self._no_image())
 
     def _no_image(self) -> str:
-        return self.session.reason or "Open a slide, or choose an image."
+        return self.annotating.reason or "Open a slide, or choose an image."
 
     def _on_refused(self, text: str) -> None:
         """The model cannot know a word: let it be typed otherwise."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
-from histoprompt._qt.shell.messages import many
 from histoprompt.annotations.history import Change
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.regions.count import RegionCounts
 from histoprompt.pipelines.regions.steps import keep, write_all
 from histoprompt.pipelines.text.session import ScoreSession

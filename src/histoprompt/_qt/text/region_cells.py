@@ -12,12 +12,12 @@ from psygnal import Signal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
 from histoprompt._qt.text.search import SearchResult
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.text.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.classes.named_cells import named_among
 from histoprompt.pipelines.count.job import CountChoice

@@ -25,7 +25,7 @@ from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.regions.count import RegionCounts
 
-DEFAULT_SEGMENTER = "histoprompt-cells"
+DEFAULT_SEGMENTER = registry.DEFAULT_CELLS
 _HEADS = ("Region", "Class", "Cells", "per mm²")
 
 

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, Protocol
+from collections.abc import Callable, Generator
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
 from histoprompt._qt.shell.gestures import click, held, is_right
-from histoprompt._qt.shell.keys import bind_marks
+from histoprompt._qt.shell.keys import MARKED, bind_keys
 from histoprompt._qt.shell.modes import Modes
-
-
-class Marks(Protocol):
-    """Who keeps the marks."""
-
-    def mark_at(self, row: float, col: float, yes: bool) -> None:
-        """Mark the tile at a level-0 position."""
-
-    def undo(self) -> None:
-        """Take back the last step."""
-
-    def redo(self) -> None:
-        """Put back the step taken back."""
+from histoprompt._qt.shell.undo import UndoStack
 
 
 class TileMarking:
     """A click marks the tile under the pointer; with Control held, it says no.
 
     The right button says the opposite of what clicks say.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    modes : Modes
+    mark_at : callable
+        Marks the tile at a level-0 row and column with a yes or a no.
+    steps : UndoStack
+        Takes steps back.
 
     Attributes
     ----------
@@ -42,8 +39,21 @@ class TileMarking:
 
     toggled = Signal(bool)
 
-    def __init__(self, viewer: ViewerModel, modes: Modes, marks: Marks) -> None:
-        self._viewer, self._modes, self._marks = viewer, modes, marks
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        modes: Modes,
+        mark_at: Callable[[float, float, bool], object],
+        steps: UndoStack,
+    ) -> None:
+        self._viewer, self._modes, self._mark_at = viewer, modes, mark_at
+        self._acts = {
+            "mark_yes": self.mark_yes,
+            "mark_no": self.mark_no,
+            "toggle": self.toggle,
+            "undo": steps.undo,
+            "redo": steps.redo,
+        }
         self._image: Image | None = None
         self._layer: Points | None = None
         self.yes = True
@@ -62,7 +72,7 @@ class TileMarking:
         """Serve a new layer of marks on an image."""
         self._layer, self._image = layer, image
         layer.mouse_drag_callbacks.append(self._on_press)
-        bind_marks(layer, self)
+        bind_keys(layer, MARKED, self._acts.__getitem__)
 
     def choose(self, yes: bool) -> None:
         """Let clicks say this, and make them go to the layer of marks."""
@@ -94,14 +104,6 @@ class TileMarking:
         """The tile under the pointer does not belong to the text."""
         self._mark(self._viewer.cursor.position, False)
 
-    def undo(self) -> None:
-        """Take back what was done last."""
-        self._marks.undo()
-
-    def redo(self) -> None:
-        """Do again what was taken back."""
-        self._marks.redo()
-
     def _ended(self) -> None:
         # Clicks would go on to reach the layer if it stayed the active one.
         if self._is_chosen and self._image is not None and self._image in self._viewer.layers:
@@ -116,4 +118,4 @@ class TileMarking:
     def _mark(self, position: Any, yes: bool) -> None:
         if self._image is not None:
             row, col = self._image.world_to_data(position)[-2:]
-            self._marks.mark_at(float(row), float(col), yes)
+            self._mark_at(float(row), float(col), yes)

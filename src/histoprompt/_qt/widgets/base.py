@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from histoprompt._qt.shell.docks import holder_of
 from histoprompt._qt.shell.session import Session, session_of
 
 
@@ -105,11 +106,11 @@ class Dock(QWidget):
 
     def _join_tabs(self) -> None:
         self.placed = True
-        holder = _above(self, QDockWidget)
+        holder = holder_of(self, QDockWidget)
         if holder is None:
             return
         holder.visibilityChanged.connect(self._on_visibility)
-        window = _above(holder, QMainWindow)
+        window = holder_of(holder, QMainWindow)
         if window is None or holder.isFloating():
             return
         area = window.dockWidgetArea(holder)
@@ -186,14 +187,6 @@ class Page(QScrollArea):
         needed = self.widget().minimumSizeHint().width() + 2 * self.frameWidth()
         bar = self.verticalScrollBar().sizeHint().width()
         return QSize(needed + bar, super().minimumSizeHint().height())
-
-
-def _above(widget: QWidget, kind: type[Any]) -> Any:
-    """The nearest of a kind that holds a widget, or None."""
-    found = widget.parentWidget()
-    while found is not None and not isinstance(found, kind):
-        found = found.parentWidget()
-    return found
 
 
 def row(*widgets: QWidget) -> QWidget:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -18,45 +17,32 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.layers.make import is_result
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.prompts.prompt import PromptKind
-from histoprompt.core.slides.slide import Slide
+from histoprompt.core.prompts.prompt import KIND_WORDS
 from histoprompt.core.task import Task
 from histoprompt.core.text.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 
-_KINDS: dict[PromptKind, str] = {"point": "clicks", "scribble": "scribbles", "box": "boxes"}
-
 
 class ImagePanel(QWidget):
-    """Which image layer is annotated, and its pixel size.
+    """Which image is worked on, and its pixel size: shows the session's slide, and chooses it.
 
     Parameters
     ----------
-    viewer : ViewerModel
+    dock : Dock
+        Whose row it is.
     pixel_size : bool
         Whether to have a row for it.
-
-    Attributes
-    ----------
-    chosen : Signal(object)
-        The image layer, or None.
-    mpp_typed : Signal(float)
-        Microns per pixel, typed by the user.
     """
 
-    chosen = Signal(object)
-    mpp_typed = Signal(float)
-
-    def __init__(self, viewer: ViewerModel, pixel_size: bool = True) -> None:
+    def __init__(self, dock: Dock, pixel_size: bool = True) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._slide = dock.session.slide
         self._combo = narrow_combo()
         self._mpp = NumberBox((FINEST_UM, COARSEST_UM), decimals=4, maximum=1e5, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
@@ -75,15 +61,22 @@ class ImagePanel(QWidget):
         self._combo.activated.connect(self._on_chosen)
         self._mpp.valueChanged.connect(self._on_mpp)
         self._mpp.refused.connect(self._source.setText)
+        for signal in (self._slide.changed, dock.viewer.layers.events.inserted):
+            dock.link(signal, self._refill)
+        dock.link(dock.viewer.layers.events.removed, self._refill)
+        dock.link(self._slide.changed, self._show_size)
+        dock.link(self._slide.measured, self._show_size)
+        self._refill()
+        self._show_size()
 
     @property
     def images(self) -> list[Image]:
-        """The image layers there are, less those that show a result."""
-        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        return [layer for layer in layers if not is_result(layer)]
+        """The images that can be chosen."""
+        return self._slide.images
 
-    def refill(self, chosen: Image | None) -> None:
+    def _refill(self, _: object = None) -> None:
         """List the image layers anew."""
+        chosen = self._slide.image
         with signals_blocked(self._combo):
             self._combo.clear()
             self._combo.addItems([layer.name for layer in self.images])
@@ -91,8 +84,9 @@ class ImagePanel(QWidget):
             self._combo.setCurrentIndex(index)
         self._combo.setPlaceholderText("open a slide" if not self.images else "choose an image")
 
-    def show_slide(self, slide: Slide | None) -> None:
-        """Show a slide's pixel size and who stated it."""
+    def _show_size(self) -> None:
+        """Show the slide's pixel size and who stated it."""
+        slide = self._slide.slide
         with signals_blocked(self._mpp):
             self._mpp.setValue((slide and slide.mpp) or 0.0)
         self._mpp.setEnabled(slide is not None and slide.mpp_source != "file")
@@ -102,11 +96,11 @@ class ImagePanel(QWidget):
         )
 
     def _on_chosen(self, index: int) -> None:
-        self.chosen.emit(self.images[index] if 0 <= index < len(self.images) else None)
+        self._slide.choose(self.images[index] if 0 <= index < len(self.images) else None)
 
     def _on_mpp(self, value: float) -> None:
         if value > 0:
-            self.mpp_typed.emit(value)
+            self._slide.set_mpp(value)
 
 
 class ModelPanel(QWidget):
@@ -229,7 +223,7 @@ def _takes(card: ModelCard) -> str:
         return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
     if card.role != "prompt":
         return card.description
-    kinds = [name for kind, name in _KINDS.items() if kind in card.accepts]
+    kinds = [name for kind, name in KIND_WORDS.items() if kind in card.accepts]
     takes = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if "point" in card.accepts:
         return f"Takes {takes}."

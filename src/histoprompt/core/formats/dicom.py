@@ -6,20 +6,20 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.pixel_size import PixelSize
 from histoprompt.core.slides.fingerprint import text_key
 from histoprompt.core.slides.levels import RgbLevel
 from histoprompt.core.slides.limits import Limits
-from histoprompt.core.slides.read_errors import READ_ERRORS
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.text.printable import one_line, reason_of
 
@@ -30,6 +30,8 @@ _VOLUME, _SERIES, _IMAGE_TYPE, _BITS, _PHOTOMETRIC = (
     "TotalPixelMatrixColumns", "SeriesInstanceUID", "ImageType", "BitsAllocated",
     "PhotometricInterpretation",
 )  # fmt: skip
+# Files by their place, each with its header.
+_Files: TypeAlias = dict[Path, Any]
 _NO_VOLUME = ("LABEL", "OVERVIEW", "THUMBNAIL")
 
 
@@ -52,16 +54,16 @@ def _opened(path: Path, limits: Limits) -> Slide:
     folder = path if path.is_dir() else path.parent
     slides = _slides_in(folder)
     files = _chosen(path, slides)
-    for file in files:
-        _check(file, limits)
-    wsi = _open(path, files)
-    try:
+    for file, header in files.items():
+        _check(file, header, limits)
+    with ExitStack() as opening:
+        wsi = _open(path, list(files))
+        opening.callback(wsi.close)
         # values are parsed when they are asked for, so damage shows here as well
         with _refused():
-            return _slide(path, wsi, limits, alone=len(slides) == 1)
-    except BaseException:
-        wsi.close()
-        raise
+            slide = _slide(path, wsi, limits, alone=len(slides) == 1)
+        opening.pop_all()  # it stays open until the slide is closed
+    return slide
 
 
 def _slide(path: Path, wsi: WsiDicom, limits: Limits, alone: bool) -> Slide:
@@ -118,9 +120,9 @@ def _header(file: Path) -> Any:
         return None
 
 
-def _slides_in(folder: Path) -> dict[str, list[Path]]:
+def _slides_in(folder: Path) -> dict[str, _Files]:
     """The files of every series of the folder that holds a slide, by its identifier."""
-    series: dict[str, list[Path]] = defaultdict(list)
+    series: dict[str, _Files] = defaultdict(dict)
     with_pixels = set()
     for file in sorted(folder.iterdir()):
         header = _header(file)
@@ -130,16 +132,16 @@ def _slides_in(folder: Path) -> dict[str, list[Path]]:
             uid, kinds = str(header.get(_SERIES)), header.get(_IMAGE_TYPE) or ()
         except _refusals():
             continue
-        series[uid].append(file)
+        series[uid][file] = header
         if _VOLUME in header and not any(k in _NO_VOLUME for k in kinds):
             with_pixels.add(uid)
     return {uid: files for uid, files in series.items() if uid in with_pixels}
 
 
-def _chosen(path: Path, slides: dict[str, list[Path]]) -> list[Path]:
+def _chosen(path: Path, slides: dict[str, _Files]) -> _Files:
     """The files of the slide that was named."""
     if path.is_dir() and len(slides) > 1:
-        first = ", ".join(one_line(files[0].name, 80) for files in slides.values())
+        first = ", ".join(one_line(next(iter(files)).name, 80) for files in slides.values())
         raise SlideError(
             f"The folder {path.name} holds {len(slides)} slides. Choose one of them by a file of "
             f"it: {one_line(first, 400)}"
@@ -157,10 +159,9 @@ def _no_slide(path: Path, reason: str) -> SlideError:
     )
 
 
-def _check(file: Path, limits: Limits) -> None:
+def _check(file: Path, header: Any, limits: Limits) -> None:
     """Refuse sizes that are impossible, and values that are no colours."""
     with _refused():
-        header = _header(file)
         rows, cols, samples, bits, *whole = (
             int(header.get(name) or missing)
             for name, missing in (

@@ -55,9 +55,8 @@ def check_ome(path: Path, text: str, limits: Limits) -> tuple[Path, ...]:
     return tuple(_beside(path, e) for e in root.iter() if _kind(e) == "UUID" and _other(path, e))
 
 
-def companion(text: str) -> str | None:
+def companion(root: ElementTree.Element) -> str | None:
     """The file that holds the metadata, where this one only has pixels (BinaryOnly)."""
-    root = ElementTree.fromstring(text)
     named = [e.get("MetadataFile", "") for e in root.iter() if _kind(e) == "BinaryOnly"]
     return named[0] if named else None
 

@@ -10,6 +10,7 @@ from typing import Any
 import zarr
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.formats.bounded_codecs import bounded
 from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.ome_xml import dyes_named
@@ -20,7 +21,6 @@ from histoprompt.core.slides.fingerprint import array_key
 from histoprompt.core.slides.levels import RgbLevel, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
-from histoprompt.core.slides.read_errors import READ_ERRORS
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.text.printable import one_line, reason_of
 

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.formats.pixel_size import MISSING
-from histoprompt.core.slides.info import describe
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.overview import with_overviews
-from histoprompt.core.slides.read_errors import READ_ERRORS
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.text.printable import one_line, reason_of
 from histoprompt.core.text.typed_numbers import check_mpp
-
-__all__ = ["KNOWN", "describe", "is_dicom", "is_zarr", "open_slide"]
 
 Opener: TypeAlias = Callable[[Path, Limits], Slide]
 

@@ -15,13 +15,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.formats.naming import slide_name
 from histoprompt.core.formats.pixel_size import PixelSize
 from histoprompt.core.slides.fingerprint import file_key
 from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
-from histoprompt.core.slides.read_errors import READ_ERRORS
 from histoprompt.core.slides.slide import Slide
 
 _INCH_UM = 25400.0

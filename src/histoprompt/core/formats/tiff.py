@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,15 @@ def open_tiff(path: Path, limits: Limits) -> Slide:
         that cannot be read. Damage shows as any of `READ_ERRORS`.
     """
     check_directories(path, limits)
-    tiff = TiffFile(path)
-    try:
+    with ExitStack() as opening:
+        tiff = TiffFile(path)
+        opening.callback(tiff.close)
         for other in check_ome(path, tiff.ome_metadata or "", limits):
             if other.is_file():
                 check_directories(other, limits)
-        return _slide(path, tiff, limits)
-    except BaseException:
-        tiff.close()
-        raise
+        slide = _slide(path, tiff, limits)
+        opening.pop_all()  # it stays open until the slide is closed
+    return slide
 
 
 def _slide(path: Path, tiff: TiffFile, limits: Limits) -> Slide:

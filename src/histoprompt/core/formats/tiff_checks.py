@@ -34,7 +34,7 @@ def check_page(path: Path, key: TiffPage, limits: Limits) -> None:
             f"{path.name} stores {key.bitspersample} bits a value in a form that is not read. "
             "Export it with 8 or 16 bits."
         )
-    high, wide = _piece(key)
+    high, wide = chunk_shape(key)
     if min(high, wide) < 1:
         raise SlideError(
             f"{path.name} is damaged: it says that its tiles have {high} x {wide} pixels. Copy or "
@@ -66,7 +66,7 @@ def cut_short(path: Path, key: TiffPage) -> str | None:
     return f"the file is cut short: {gone} of {len(offsets)} {unit} are missing; copy it again"
 
 
-def _piece(key: TiffPage) -> tuple[int, int]:
+def chunk_shape(key: TiffPage) -> tuple[int, int]:
     """Rows and columns of a tile or strip."""
     if key.is_tiled:
         return int(key.tilelength), int(key.tilewidth)

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 from tifffile import RESUNIT, TiffFile, TiffPage, TiffPageSeries
 from tifffile.tifffile import svs_description_metadata
 
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.formats.ome_xml import companion
 from histoprompt.core.formats.pixel_size import MISSING, PixelSize
-from histoprompt.core.slides.read_errors import READ_ERRORS
 from histoprompt.core.text.printable import one_line
 
 UM_PER_UNIT = {
@@ -160,12 +160,11 @@ def _philips(tiff: TiffFile, series: TiffPageSeries) -> Facts:
 
 def _ome(tiff: TiffFile, series: TiffPageSeries) -> Facts:
     """OME-XML has PhysicalSizeX and Y on the Pixels of each Image."""
-    text = tiff.ome_metadata or ""
-    other = companion(text)
+    root = ElementTree.fromstring(tiff.ome_metadata or "")
+    other = companion(root)
     if other is not None:
         said = f"its metadata lie in another file ({one_line(other, 80)}), which is not read"
         return Facts(PixelSize.missing(), notes=(said,), properties={"format": "OME-TIFF"})
-    root = ElementTree.fromstring(text)
     images = _all(root, "Pixels")
     at = next((i for i, s in enumerate(tiff.series) if s is series), 0)
     pixels = images[min(at, len(images) - 1)]

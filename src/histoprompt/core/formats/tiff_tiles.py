@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC, TiffFrame, TiffPage
 
 from histoprompt.core.formats.codestream import Stated, stated_size
+from histoprompt.core.formats.tiff_checks import chunk_shape
 from histoprompt.core.formats.ycbcr import YCbCr
 
 Page = TiffPage | TiffFrame
@@ -75,7 +76,7 @@ class TiffTiles:
         self.shape = (int(keyframe.imagelength), int(keyframe.imagewidth), channels)
         self.dtype = np.dtype(keyframe.dtype)
         self._planar = keyframe.planarconfig == 2 and keyframe.samplesperpixel > 1
-        self.chunks = _chunk_shape(keyframe)
+        self.chunks = chunk_shape(keyframe)
         self._to_rgb = _conversion(keyframe)
         inverted = keyframe.photometric == PHOTOMETRIC.MINISWHITE
         self._white = _white(self.dtype, inverted)
@@ -217,11 +218,3 @@ def _read(page: Page, offset: int, count: int) -> bytes:
     if len(data) < count:
         raise OSError(f"the file ends {count - len(data)} bytes before the tile does")
     return data
-
-
-def _chunk_shape(keyframe: TiffPage) -> tuple[int, int]:
-    """Rows and columns of a tile or strip."""
-    if keyframe.is_tiled:
-        return int(keyframe.tilelength), int(keyframe.tilewidth)
-    rows = min(int(keyframe.rowsperstrip), int(keyframe.imagelength))
-    return rows, int(keyframe.imagewidth)

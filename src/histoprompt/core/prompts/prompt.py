@@ -16,6 +16,12 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame, union_of
 
 PromptKind = Literal["point", "box", "scribble"]
+# What people call them, in the order they are named.
+KIND_WORDS: dict[PromptKind, str] = {
+    "point": "clicks",
+    "box": "boxes",
+    "scribble": "scribbles",
+}
 
 INSIDE: int = 1
 OUTSIDE: int = 2

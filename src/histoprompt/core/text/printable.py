@@ -17,7 +17,7 @@ def printable(text: str) -> str:
     text = text.replace("\t", " ")
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_spelt(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    return "".join(spelt(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
 
 
 def one_line(text: str, most: int = 200) -> str:
@@ -37,7 +37,8 @@ def reason_of(error: BaseException) -> str:
     return one_line(str(error)).rstrip(".") or type(error).__name__
 
 
-def _spelt(character: str) -> str:
+def spelt(character: str) -> str:
+    """A character as a backslash code."""
     code = ord(character)
     return (
         f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

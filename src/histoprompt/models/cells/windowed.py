@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.tiling import Tile
 
 # Noise and vignetting of glass stay below it, stained nuclei are several times darker.
@@ -88,9 +89,7 @@ def _owned(labels: NDArray[np.int32], tile: Tile) -> NDArray[np.int32]:
         return labels
     centres = np.array(ndi.center_of_mass(labels > 0, labels, np.arange(1, count + 1)))
     at = centres.reshape(-1, 2) + np.array([tile.outer.r0, tile.outer.c0])
-    mine = [tile.owns(r, c) for r, c in at]
-    numbers = np.concatenate([[0], np.cumsum(mine) * mine]).astype(np.int32)
-    return np.asarray(numbers[labels])
+    return renumbered(labels, np.array([tile.owns(r, c) for r, c in at]))
 
 
 def _numbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:

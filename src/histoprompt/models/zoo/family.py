@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompts.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import KIND_WORDS, Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard
 from histoprompt.models.networks.decoding import PromptDecoder
@@ -239,8 +239,7 @@ def _corners(box: Box) -> NDArray[np.float64]:
 
 
 def _names(kinds: frozenset[PromptKind]) -> str:
-    names = {"point": "clicks", "box": "boxes", "scribble": "scribbles"}
-    return " and ".join(names[kind] for kind in sorted(kinds))
+    return " and ".join(KIND_WORDS[kind] for kind in sorted(kinds))
 
 
 def check_image(image: NDArray[np.uint8]) -> None:

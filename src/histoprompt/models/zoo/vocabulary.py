@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.tissue.look import FEATURES, look_at
 from histoprompt.core.tissue.words import SYNONYMS, normal
+from histoprompt.core.vectors import unit_rows
 from histoprompt.models.card import ModelCard
 
 CARD = ModelCard(
@@ -83,7 +84,7 @@ class VocabularyScorer:
 
     def embed_images(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit vectors (n, 13) of (n, h, w, 3) uint8 RGB tiles at 1 um/px; see `encode`."""
-        return _unit(self.encode(tiles))
+        return unit_rows(self.encode(tiles))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (m, 13) of texts that name one known word each.
@@ -98,7 +99,7 @@ class VocabularyScorer:
             raise PromptError("A text to look for is empty: say what is to be found.")
         known = words()
         rows = [[known[word_in(text)].get(name, 0.0) for name in FEATURES] for text in texts]
-        return _unit(np.array(rows, np.float32))
+        return unit_rows(np.array(rows, np.float32))
 
 
 def words() -> Mapping[str, Mapping[str, float]]:
@@ -161,11 +162,6 @@ def _scaled(found: NDArray[np.float32]) -> NDArray[np.float32]:
         column = FEATURES.index(name)
         out[:, column] = weight * np.maximum(out[:, column], 0)
     return np.asarray(out, np.float32)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)
 
 
 def load(card: ModelCard, weights: Path | None, device: str) -> VocabularyScorer:

@@ -15,6 +15,7 @@ from scipy import ndimage as ndi
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.regrid import regrid
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -97,10 +98,9 @@ class TileCells:
         """Some of the cells, numbered anew in the same order."""
         if keep.all():
             return self
-        numbers = np.concatenate([[0], np.cumsum(keep) * keep]).astype(np.int32)
         return replace(
             self,
-            labels=numbers[self.labels],
+            labels=renumbered(self.labels, keep),
             described=self.described[keep],
             centroids=self.centroids[keep],
         )
@@ -113,10 +113,15 @@ class TileCells:
         part = Box(rows[0], cols[0], rows[1], cols[1])
         frame = Frame(self.frame.box_to_slide(part), part.shape)
         labels = np.ascontiguousarray(self.labels[part.slices()])
-        present = np.bincount(labels.ravel(), minlength=len(self) + 1)[1:] > 0
-        numbers = np.concatenate([[0], np.cumsum(present) * present]).astype(np.int32)
         image = np.ascontiguousarray(self.image[part.slices()])
-        return TileCells.of(image, numbers[labels], frame, self.described[present])
+        cut = replace(
+            self,
+            image=image,
+            labels=labels,
+            frame=frame,
+            centroids=_centroids(labels, len(self), frame),
+        )
+        return cut.only(np.bincount(labels.ravel(), minlength=len(self) + 1)[1:] > 0)
 
     def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
         """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""

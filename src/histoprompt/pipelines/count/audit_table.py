@@ -32,7 +32,7 @@ from histoprompt.pipelines.count.audit import (
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV, by_class
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
-from histoprompt.pipelines.count.report import REPORT, put_audit
+from histoprompt.pipelines.count.report import REPORT, renew_report
 from histoprompt.pipelines.formats.regions import Region
 
 FIELDS_CSV = "fields.csv"
@@ -146,8 +146,8 @@ def apply_fields(folder: Path, path: Path) -> Audit:
     audit = replace(audit, seen=_seen(path, audit))
     _write_intervals(folder / COUNTS_CSV, audit.corrected())
     write_audit_table(folder / TABLE, audit)
-    put_audit(folder / REPORT, audit.corrected())
     save_audit(folder, audit)
+    renew_report(folder / REPORT, folder / MADE, audit.corrected())
     return audit
 
 

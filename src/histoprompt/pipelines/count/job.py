@@ -112,8 +112,8 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
         source = PromptedCells(card, ModelCells(proposer, manager), choice.weights)
     else:
         _check(False, card)
-    settings |= {"classifier": told, "embedding": describe, "decoding": decodings}
-    return CountJob(source, settings, choice.tile, classifier)
+    settings |= {"classifier": told, "embedding": describe}
+    return CountJob(source, settings, choice.tile, classifier, tuple(decodings))
 
 
 def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations.aside import free_name
 from histoprompt.core import settings
-from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.ihc import DabThresholds
@@ -150,8 +150,7 @@ def work_folder(
     """The folder of a count: another for every slide, region and choice of models."""
     region = None if box is None else [int(v) for v in box]
     # how cells are found is left out: another version counts anew in the same place, and says so
-    chosen = {name: value for name, value in job.settings.items() if name != "decoding"}
-    facts: list[Any] = [slide.key, slide.mpp, region, chosen, job.tile]
+    facts: list[Any] = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
     if regions:
         facts.append([[r.name, shapely.to_wkt(r.polygon)] for r in regions])
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -237,8 +236,3 @@ def write_work(
         corrected=findings.corrected,
         notes=work.notes,
     )
-
-
-def is_classified(cells: CellTable) -> bool:
-    """Whether anything is known of the classes of cells."""
-    return cells.classes != (UNCLASSIFIED,)

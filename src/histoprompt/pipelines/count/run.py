@@ -45,12 +45,21 @@ class CountJob:
     tile : int or None
         Side of a tile in level-0 pixels; 512 um if None.
     classifier : CellClassifier or None
+    decoding : tuple of str
+        How what each model answers becomes cells: `key.decoding`. A count is only resumed with the
+        same.
     """
 
     source: CellSource
     settings: Mapping[str, Any] = field(default_factory=dict)
     tile: int | None = None
     classifier: CellClassifier | None = None
+    decoding: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides which cells are found, as JSON."""
+        return {**self.settings, "decoding": list(self.decoding)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +123,7 @@ def count_cells(
     """
     grid = tiles_of(slide, ground.box, job.tile)
     tiles = [tile for tile in grid if ground.meets(tile.inner)]
-    settings = {**job.settings, **_place(slide, ground), "tile": grid.size}
+    settings = {**job.facts, **_place(slide, ground), "tile": grid.size}
     settings |= {"algorithm": algorithm(), **seen(ground, dyes)}
     store = CountStore(folder / UNFINISHED, ground.box, settings)
     before = len(store.done)

@@ -27,9 +27,14 @@ from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
-from histoprompt.pipelines.count.report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
+from histoprompt.pipelines.formats.cell_tables import (
+    AT_ONCE,
+    write_cells_csv,
+    write_cells_parquet,
+)
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region
 
@@ -191,8 +196,8 @@ def _write(
 ) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
-    count_files.write_cells_csv(folder / count_files.CELLS_CSV, store)
-    count_files.write_cells_parquet(folder / count_files.CELLS_PARQUET, store)
+    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE))
+    write_cells_parquet(folder / count_files.CELLS_PARQUET, store.tables(AT_ONCE))
     count_files.write_counts(
         folder / count_files.COUNTS_CSV,
         counted.tally.lines,
@@ -201,35 +206,14 @@ def _write(
         corrected=counted.corrected,
     )
     count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
-    write_report(folder / REPORT, _report(slide, job, progress, counted))
+    facts = _made(slide, job, progress, counted)
+    write_report(folder / REPORT, facts, counted.corrected)
     with replacing_file(folder / MADE) as part:
-        write_json(part, _made(slide, job, counted))
+        write_json(part, facts)
 
 
-def _report(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> ReportParts:
-    missing = "" if counted.complete else (
-        f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
-        "these tiles. Count the same again to go on."
-    )  # fmt: skip
-    facts = _made(slide, job, counted)
-    facts["tiles"] = f"{counted.done} of {counted.total}"
-    facts["classifier"] = facts.get("classifier") or "none"
-    made = {k.replace("_", " "): _text(v) for k, v in facts.items()}
-    return ReportParts(
-        title=slide.name,
-        tally=counted.tally,
-        denominator=counted.ground.denominator,
-        overview=count_picture.overview(slide, progress.store, counted.ground),
-        detail=count_picture.detail(slide, progress.store),
-        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
-        warnings=(*slide.notes, *counted.notes),
-        corrected=counted.corrected,
-        incomplete=missing,
-        pale=not counted.ground.user_drawn,
-    )
-
-
-def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
+def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> dict[str, Any]:
+    """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
     return {
         "histoprompt": __version__,
@@ -241,7 +225,7 @@ def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
         "regions": [region.name for region in ground.regions],
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
         "picked": ground.user_drawn,
-        **job.settings,
+        **job.facts,
         "algorithm": algorithm(),
         "tile": job.tile,
         "tiles": [counted.done, counted.total],
@@ -250,12 +234,11 @@ def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
         "notes": list(counted.notes),
+        "result": result_facts(
+            slide.name,
+            counted.tally,
+            (*slide.notes, *counted.notes),
+            count_picture.overview(slide, progress.store, ground),
+            count_picture.detail(slide, progress.store),
+        ),
     }
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "default" if value is None else str(value)

@@ -24,6 +24,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
+from histoprompt.core.cell_schema import COLUMNS, PER_CELL
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import explained, replace_file
@@ -32,12 +33,14 @@ from histoprompt.core.files.documents import FEW_BYTES, read_json
 from histoprompt.core.files.durable import make_folder, sync_folder, sync_tree
 from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.labels.sources import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
 from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
 
-# Raise it when other cells of two tiles are kept where they meet: `CountStore.draw`.
+# Raise it when other cells of two tiles are kept where they meet (`CountStore.draw`), and when
+# records have other columns.
 ALGORITHM = 1
 # Folders of reduced copies. An earlier version, which halved in another way, had the second name:
 # what it wrote is not taken.
@@ -49,8 +52,8 @@ Records = NDArray[np.void]
 
 def record_type(features: int) -> np.dtype[np.void]:
     """What is stored of a cell; `box` is r0, c0, r1, c1 in level-0 pixels."""
-    fields = [("id", "<i8"), ("row", "<f8"), ("col", "<f8"), ("area_um2", "<f8"), ("code", "<i2")]
-    return np.dtype([*fields, ("score", "<f4"), ("box", "<i4", 4), ("features", "<f4", features)])
+    columns = [(column.attribute, column.dtype) for column in COLUMNS]
+    return np.dtype([*columns, ("box", "<i4", 4), ("features", "<f4", features)])
 
 
 class CountStore(Closing):
@@ -184,12 +187,16 @@ class CountStore(Closing):
     def table(self) -> CellTable:
         """All cells as columns, in the order of their ids; it takes 4 bytes a feature of each."""
         batches = list(self.batches())
-        if not batches:
-            nothing = np.zeros(0)
-            return CellTable(nothing.astype(np.int64), nothing, nothing, nothing)
-        records = np.concatenate(batches)
-        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
-        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in per_cell}
+        return self._as_table(np.concatenate(batches)) if batches else CellTable.empty()
+
+    def tables(self, size: int) -> Iterator[CellTable]:
+        """The cells as columns, some at a time; one empty table where there are none."""
+        if not len(self):
+            yield self._as_table(np.zeros(0, record_type(len(self.head.names))))
+        yield from map(self._as_table, self.batches(size))
+
+    def _as_table(self, records: Records) -> CellTable:
+        columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in PER_CELL}
         head = self.head
         return CellTable(
             **columns, classes=head.classes, feature_names=head.names, palette=head.palette
@@ -364,10 +371,8 @@ def _mostly_free(
     count = int(labels.max(initial=0)) + 1
     visible = np.where(free, labels, 0)
     whole, left = (np.bincount(x.ravel(), minlength=count) for x in (labels, visible))
-    kept = (left > 0) & (left * 2 >= whole)
-    kept[0] = False
-    numbers = (np.cumsum(kept) * kept).astype(np.int32)
-    return numbers[visible], kept[1:]
+    kept = ((left > 0) & (left * 2 >= whole))[1:]
+    return renumbered(visible, kept), kept
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -23,6 +23,7 @@ from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.evaluate.report import Cell, Labelled, Report, check_role
 from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
@@ -168,7 +169,7 @@ def _depth(region: Region) -> float:
 
 
 def _clicks(count: int) -> str:
-    return f"{count} click{'s' if count > 1 else ''}"
+    return many(count, "click")
 
 
 def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int) -> Report:

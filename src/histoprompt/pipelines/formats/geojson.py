@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping, shape
 
+from histoprompt.core.cell_schema import AREA
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
@@ -115,7 +116,7 @@ def _feature(
 ) -> dict[str, Any]:
     name, colour = group
     mpp = job.slide.mpp
-    measured = {"Area px^2": area} if mpp is None else {"Area µm^2": area * mpp * mpp}
+    measured = {"Area px^2": area} if mpp is None else {AREA.measurement: area * mpp * mpp}
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, f"{job.slide.key}/{label}")),

@@ -9,7 +9,7 @@ from pathlib import Path
 from histoprompt.core.errors import PromptError, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.file import ObjectPrompt
-from histoprompt.core.prompts.prompt import Prompt, PromptKind
+from histoprompt.core.prompts.prompt import KIND_WORDS, Prompt, PromptKind
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -24,7 +24,6 @@ Planner = Callable[[Slide, ModelCard, Sequence[Box], Callable[[Frame], bool]], "
 
 # Prompts handed to the decoder at once: bounds memory and lets Cancel work.
 BATCH = 16
-_PLURALS: dict[PromptKind, str] = {"point": "clicks", "box": "boxes", "scribble": "scribbles"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +193,7 @@ def fit_prompt(
 
 
 def _names(kinds: Iterable[PromptKind], between: str) -> str:
-    return between.join(sorted(_PLURALS[kind] for kind in kinds))
+    return between.join(sorted(KIND_WORDS[kind] for kind in kinds))
 
 
 def _extent_inside(slide: Slide, prompt: Prompt) -> Box:

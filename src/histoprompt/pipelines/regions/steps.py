@@ -12,6 +12,7 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
@@ -172,5 +173,5 @@ def write_all(
     if counts is not None:
         write_counts(folder, counts)
     also = "" if counts is None else f", {len(counts.cells)} cells"
-    regions = f"{len(found.regions)} region{'s' if len(found.regions) != 1 else ''}"
+    regions = many(len(found.regions), "region")
     return f"{regions}, {len(found.scores)} tiles{also} written to {folder}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.text.wording import many
 from histoprompt.pipelines.text.calibrate import Calibration, Calibrator
 from histoprompt.pipelines.text.marks import MarkBook
 from histoprompt.pipelines.text.score import SeenTiles
@@ -142,7 +143,7 @@ class ScoreSession:
         if fitted is None:
             return "by text only"
         count = fitted.yes + fitted.no
-        return f"from {count} mark{'s' if count > 1 else ''}"
+        return f"from {many(count, 'mark')}"
 
     @property
     def typed(self) -> dict[str, float]:

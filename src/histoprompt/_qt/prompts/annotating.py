@@ -1,0 +1,146 @@
+"""The annotator of the slide that is worked on: made and let go as slides come and go."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from napari.layers import Image, Layer
+from psygnal import Signal
+
+from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.prompts.hand import Unfinished
+from histoprompt._qt.shell.session import Session
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.slides.slide import Slide
+
+
+class Annotating:
+    """What the docks that work on labels share: ``session.part(Annotating)``.
+
+    Attributes
+    ----------
+    annotator : Annotator or None
+        Works on the session's slide; None where there is none, or its labels cannot be used.
+    reason : str
+        Why there is none, where that needs saying.
+    changed : Signal
+        There is another annotator, or none any more.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.annotator: Annotator | None = None
+        self.reason = ""
+        self._unfinished: dict[str, Unfinished] = {}
+        self._changing = False
+        session.slide.changed.connect(self._follow)
+        session.slide.asked.connect(self._follow)
+        session.slide.measured.connect(self._on_measured)
+        session.viewer.layers.events.removed.connect(self._on_removed)
+
+    @classmethod
+    def of(cls, session: Session) -> Self:
+        """The part for a session."""
+        return cls(session)
+
+    @property
+    def engaged(self) -> bool:
+        """Whether prompts are in hand."""
+        return self.annotator is not None and not self.annotator.prompts.empty
+
+    def start(self) -> None:
+        """Work on the session's slide; a lone image is taken as one."""
+        if not self._session.slide.take_lone():
+            self._follow()
+
+    def stop(self, reason: str) -> None:
+        """Annotate no more until the image is chosen again."""
+        self._turn_to(None, reason)
+
+    def take_unfinished(self) -> Unfinished | None:
+        """What was in hand on the present slide when it was left; given once."""
+        present = self.annotator
+        return None if present is None else self._unfinished.pop(present.slide.key, None)
+
+    def close(self) -> None:
+        """Let the label store go."""
+        self._session.viewer.layers.events.removed.disconnect(self._on_removed)
+        annotator, self.annotator = self.annotator, None
+        if annotator is not None:
+            annotator.close()
+
+    def _follow(self) -> None:
+        present, image = self.annotator, self._session.slide.image
+        if present is None or present.image is not image:
+            self._turn_to(image, self._session.slide.reason)
+
+    def _turn_to(self, image: Image | None, reason: str) -> None:
+        if self._changing:
+            return
+        # Our own layers coming and going must not be taken for the user's doing.
+        self._changing, self.reason = True, reason
+        try:
+            self._let_go()
+            slide = self._session.slide.slide
+            if image is not None and slide is not None:
+                self.annotator = self._made(image, slide)
+        finally:
+            self._changing = False
+        self._session.steps.earlier = self.annotator
+        self.changed.emit()
+        for note in [] if self.annotator is None else self.annotator.notes:
+            self._session.failed.emit(note)
+
+    def _made(self, image: Image, slide: Slide) -> Annotator | None:
+        session = self._session
+        try:
+            return Annotator(
+                session.viewer,
+                image,
+                slide,
+                jobs=session.jobs,
+                manager=session.manager,
+                cache=session.cache,
+                steps=session.steps,
+            )
+        except HistopromptError as error:
+            self.reason = str(error)
+            session.failed.emit(self.reason)
+            return None
+
+    def _let_go(self) -> None:
+        """Close the annotator and take its layers away."""
+        annotator, self.annotator = self.annotator, None
+        if annotator is None:
+            return
+        kept = annotator.unfinished
+        if kept is not None:
+            self._unfinished[annotator.slide.key] = kept
+        annotator.close()
+        for layer in annotator.own_layers:
+            if layer in self._session.viewer.layers:
+                self._session.viewer.layers.remove(layer)
+
+    def _on_measured(self) -> None:
+        slide = self._session.slide.slide
+        if self.annotator is not None and slide is not None:
+            self.annotator.set_slide(slide)
+
+    def _on_removed(self, event: Any) -> None:
+        """A layer of ours going away ends the annotation.
+
+        Committed objects are in the label store, so choosing the image again brings them back.
+        """
+        present = self.annotator
+        if self._changing or present is None or not _is_own(present, event.value):
+            return
+        self.stop(
+            f"The layer {event.value.name} was removed, so annotation stopped. Committed objects "
+            "are safe: choose the image above to go on."
+        )
+
+
+def _is_own(annotator: Annotator, layer: Layer) -> bool:
+    return any(layer is own for own in annotator.own_layers)

@@ -1,0 +1,138 @@
+"""The slide that all docks of a viewer work on; docks follow it and keep no copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from psygnal import Signal
+
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.camera import show_scale_bar, show_whole
+from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.slides.slide import Slide
+
+
+class CurrentSlide:
+    """Which image is worked on, and the slide behind it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    engaged : callable
+        Whether a person would lose sight of something if another slide took this one's place.
+
+    Attributes
+    ----------
+    image : Image or None
+        The layer.
+    slide : Slide or None
+        There is one whenever there is an image.
+    reason : str
+        Why there is none, where that needs saying.
+    changed : Signal
+        Another image was chosen, or the chosen one went away.
+    measured : Signal
+        A person typed its pixel size.
+    asked : Signal
+        The chosen image was chosen once more: what stopped on it may start again.
+    failed : Signal(str)
+        What the person should read.
+    """
+
+    changed, measured, asked = Signal(), Signal(), Signal()
+    failed = Signal(str)
+
+    def __init__(self, viewer: ViewerModel, engaged: Callable[[], bool]) -> None:
+        self._viewer, self._engaged = viewer, engaged
+        self.image: Image | None = None
+        self.slide: Slide | None = None
+        self.reason = ""
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
+
+    @property
+    def images(self) -> list[Image]:
+        """The image layers there are, less those that show a result."""
+        found = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in found if not layers.is_result(layer)]
+
+    def choose(self, image: Image | None, reason: str = "") -> None:
+        """Work on this image from now on; None lets the present one go.
+
+        `reason` is what the docks say when there is no image any more.
+        """
+        if image is self.image:
+            self.asked.emit()
+            return
+        self.image, self.slide, self.reason = None, None, reason
+        if image is not None:
+            try:
+                self.slide = layers.slide_of(image)
+                self.image = image
+            except HistopromptError as error:
+                self.reason = str(error)
+                self.failed.emit(self.reason)
+        if self.image is not None and self.slide is not None:
+            layers.show_alone(self._viewer, self.image)
+            show_whole(self._viewer, self.image, self.slide.box)
+        self.changed.emit()
+
+    def take_lone(self) -> bool:
+        """Choose the only image there is, where none is chosen yet; whether that was done."""
+        images = self.images
+        if self.image is not None or len(images) != 1:
+            return False
+        self.choose(images[0])
+        return True
+
+    def set_mpp(self, mpp: float) -> None:
+        """Record a pixel size the user typed, in microns."""
+        image, slide = self.image, self.slide
+        if image is None or slide is None:
+            return
+        self.slide = layers.type_mpp(image, slide, mpp)
+        drawn = DrawnArea(self._viewer, image).layer
+        if drawn is not None:
+            layers.move(drawn, image)
+        self.measured.emit()
+        self._viewer.fit_to_view()
+        show_scale_bar(self._viewer)
+
+    def close(self) -> None:
+        """Look at the layers no more."""
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.image, self.slide = None, None
+
+    def _on_inserted(self, event: Any) -> None:
+        """Turn to a slide that was opened beside another; all slides lie at the same place.
+
+        Where there is work in hand the docks stay with it, and the new slide waits, hidden, to be
+        chosen.
+        """
+        present, new = self.image, event.value
+        if present is None:
+            if self.images == [new]:
+                self.choose(new)
+        elif not layers.is_slide(new):
+            return
+        elif self._engaged():
+            new.visible = False
+            self.failed.emit(
+                f"{new.name} is open and hidden, as there is work on {present.name}: choose "
+                "it in the row Image to turn to it."
+            )
+        else:
+            self.choose(new)
+
+    def _on_removed(self, event: Any) -> None:
+        if self.image is not None and event.value is self.image:
+            self.choose(
+                None,
+                f"The layer {event.value.name} was removed, so work on it stopped. What was "
+                "committed or counted is safe: open the slide or choose an image to go on.",
+            )
