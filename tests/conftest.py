@@ -73,3 +73,9 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared data folder is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sample_slide() -> Path:
+    """The sample slide of the repository."""
+    return Path(__file__).resolve().parents[1] / "sample_data" / "slide.ome.tif"

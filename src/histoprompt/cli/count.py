@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from histoprompt.cli.ending import INTERRUPTED, each
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_of
 from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 
@@ -30,8 +30,7 @@ _ALL = "all"
 
 def add(count: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    count.add_argument("slides", nargs="+", metavar="SLIDE")
-    count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder per slide")
+    add_slides(count)
     count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     count.add_argument(
@@ -82,34 +81,38 @@ def _count(args: argparse.Namespace) -> int:
         device=args.device,
     )
     agree_to_program(args.segmenter, args.weights, accepted=args.trust_program)
+    slides = named_slides(args.slides, args.out)
     job = count_job(choice)
     taken: list[Path] = []
 
-    def count(path: str) -> int:
-        counted = _count_one(path, args, job, taken)
+    def count(named: NamedSlide) -> int:
+        counted = _count_one(named, args, job, taken)
         _tell(counted)
         return 0 if counted.complete else INTERRUPTED
 
     with _stoppable(args.task):
-        return each(args.slides, count, args.task, ("slide", "slides"))
+        return each(slides, count, args.task, ("slide", "slides"))
 
 
 def _count_one(
-    path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]
+    named: NamedSlide, args: argparse.Namespace, job: CountJob, taken: list[Path]
 ) -> CountResult:
-    from histoprompt.core.formats.open import open_slide
     from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
 
-    with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
+    with named.open(args) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = _regions_of(args, slide)
-        folder = claimed_folder(args.out, result_name(path), slide.key, taken)
+        folder = claimed_folder(*named.place(args.out, "count"), slide.key, taken)
         taken.append(folder)
         stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         try:
-            return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
+            counted = count_slide(
+                slide, job, folder, args.task, box=box, regions=regions, stain=stain
+            )
+            _write_recipe(args, folder, slide)
+            return counted
         finally:
             unclaim(folder)
 
@@ -129,6 +132,28 @@ def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     folder = store_folder(slide.key)
     with LabelStore.open(folder, slide.shape, slide.key, read_only=True) as store:
         return committed_regions(store, name)
+
+
+def _write_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
+    """What was done, beside its results, so that it can be done again."""
+    from histoprompt.pipelines.count.step import CountParams
+    from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
+
+    region = region_of(args.region, slide) if args.region else None
+    params = CountParams(
+        segmenter=args.segmenter,
+        weights=args.weights and args.weights.absolute(),
+        proposer=args.proposer,
+        classifier=args.classifier and args.classifier.absolute(),
+        dab=args.dab,
+        embedding=args.embedding,
+        tile=args.tile,
+        device=args.device,
+        region=() if region is None else tuple(int(v) for v in region),
+        regions=args.regions and args.regions.absolute(),
+    )
+    facts = {"slide": slide.key, "region": "typed" if region else "the tissue of the slide"}
+    write_recipe(folder, made_recipe((RecipeStep("count", params),), facts))
 
 
 def _tell(counted: CountResult) -> None:

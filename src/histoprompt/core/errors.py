@@ -126,6 +126,14 @@ class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
 
 
+class ProjectError(HistopromptError):
+    """A project or its table of slides cannot be used, or does not hold what is asked for."""
+
+
+class RecipeError(HistopromptError):
+    """A recipe cannot be read or run as it is."""
+
+
 class ParameterError(HistopromptError):
     """A parameter has a value that it may not have."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from histoprompt.core.text.names import fitted, tidy
 
 # What is cut from the end of a name. A name may hold any number of dots of its own: `S24-1.8_ROI1`.
-_SUFFIXES = (
+SUFFIXES = (
     ".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".qptiff", ".vms",
     ".mrxs", ".dcm", ".dicom", ".zarr", ".png", ".jpg", ".jpeg",
 )  # fmt: skip
@@ -32,7 +32,7 @@ def without_suffix(path: str | os.PathLike[str]) -> str:
     place = Path(path)
     # that of the folder meant where it is called `.` or `..`
     name = place.name if place.name not in ("", "..") else Path(os.path.realpath(place)).name
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             name = name[: -len(suffix)]
             return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name

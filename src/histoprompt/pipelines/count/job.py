@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from histoprompt.core.errors import ModelError, Remedy
+from histoprompt.core.parameters import Parameter
 from histoprompt.core.provenance import ModelUse
 from histoprompt.core.stain.ihc import DabClassifier
 from histoprompt.models import registry, weights
@@ -44,14 +45,43 @@ class CountChoice:
     device : str
     """
 
-    segmenter: str = registry.DEFAULT_CELLS
-    weights: Path | None = None
-    proposer: str = registry.DEFAULT_CELLS
-    classifier: Path | None = None
-    dab: bool = False
-    embedding: bool = False
-    tile: int | None = None
-    device: str = "auto"
+    segmenter: Annotated[str, Parameter("Model", "What finds cells.")] = registry.DEFAULT_CELLS
+    weights: Annotated[
+        Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
+    ] = None
+    proposer: Annotated[
+        str,
+        Parameter(
+            "Proposed by", "What proposes cells to a model that takes prompts.", advanced=True
+        ),
+    ] = registry.DEFAULT_CELLS
+    classifier: Annotated[
+        Path | None, Parameter("Classifier", "A classifier of cells that was saved.")
+    ] = None
+    dab: Annotated[
+        bool, Parameter("Positive by DAB", "Positive and negative cells of an immunostain.")
+    ] = False
+    embedding: Annotated[
+        bool,
+        Parameter(
+            "Keep embeddings", "Keep what the model's encoder saw of each cell.", advanced=True
+        ),
+    ] = False
+    tile: Annotated[
+        int | None,
+        Parameter(
+            "Tile side", "Side of a tile, level-0 pixels.", low=64, high=2**20, advanced=True
+        ),
+    ] = None
+    device: Annotated[
+        str,
+        Parameter(
+            "Device",
+            "Where models run.",
+            choices=("auto", "cpu", "cuda", "mps"),
+            advanced=True,
+        ),
+    ] = "auto"
 
 
 def count_job(choice: CountChoice, manager: ModelManager | None = None) -> CountJob:

@@ -53,8 +53,12 @@ class ScoreParams:
         Microns a pixel to show the slide at; 0 for what the model's card says.
     """
 
-    texts: tuple[str, ...] = ()
-    contrasts: tuple[str, ...] = ()
+    texts: Annotated[
+        tuple[str, ...], Parameter("Texts", "What to look for; words or phrases, a map each.")
+    ] = ()
+    contrasts: Annotated[
+        tuple[str, ...], Parameter("Held against", "What the texts are held against.")
+    ] = ()
     templates: Annotated[
         str,
         Parameter(
