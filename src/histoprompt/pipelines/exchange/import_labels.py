@@ -25,16 +25,14 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.renumber import Renumbering
 from histoprompt.core.labels.sources import LabelSource, cells, extent
-from histoprompt.core.labels.table import compacted
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
 from histoprompt.pipelines.exchange.params import Into
 
 _BLOCK = 2048
-# Ids up to here are looked up in a table.
-_DENSE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,35 +262,6 @@ def _read(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
     if inside is not None:
         out[inside.slices((box.r0, box.c0))] = labels.read(inside)
     return out
-
-
-class Renumbering:
-    """Labels under other ids, 0 where there is none.
-
-    Parameters
-    ----------
-    ids : mapping of int to int
-        The new id of each old one.
-    """
-
-    def __init__(self, ids: Mapping[int, int]) -> None:
-        self._old = np.array(sorted(ids), np.uint32)
-        self._new = np.array([ids[i] for i in self._old.tolist()], np.uint32)
-        self._table: NDArray[np.uint32] | None = None
-        most = int(self._old[-1]) if len(self._old) else 0
-        if most < _DENSE:
-            self._table = np.zeros(most + 2, np.uint32)
-            self._table[self._old] = self._new
-
-    def of(self, labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """The labels, renumbered."""
-        if self._table is not None:
-            last = np.uint32(len(self._table) - 1)  # which is nobody's
-            return self._table[np.minimum(labels, last)]
-        present, compact, _ = compacted(labels)
-        rows = np.searchsorted(self._old, present).clip(max=len(self._old) - 1)
-        values = np.where(self._old[rows] == present, self._new[rows], 0)
-        return np.concatenate([[0], values]).astype(np.uint32)[compact]
 
 
 def _name(store: LabelStore, plan: ImportPlan) -> None:

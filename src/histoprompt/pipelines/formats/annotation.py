@@ -124,8 +124,9 @@ def _polygons(
         return np.zeros(0, object), owner
     holes = np.array([len(area) for item in items for area in item.areas])
     number = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
-    lines = shapely.linearrings(np.concatenate(rings), indices=number)
-    return shapely.polygons(lines, indices=np.repeat(np.arange(len(holes)), holes)), owner
+    lines: Any = shapely.linearrings(np.concatenate(rings), indices=number)
+    made: Any = shapely.polygons(lines, indices=np.repeat(np.arange(len(holes)), holes))
+    return made, owner
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ from histoprompt.pipelines.formats import (
     coco_in,
     dicom_ann,
     geojson,
+    geojson_in,
     geoparquet,
     grand_challenge,
     h5ad,
@@ -107,7 +108,7 @@ FORMATS: tuple[FileFormat, ...] = (
         ("outlines", "ids", "classes", "colours", "holes", "points", "measurements"),
         geojson.matches,
         write=geojson.write,
-        read=geojson.read,
+        read=geojson_in.read,
     ),
     FileFormat(
         "cellvit", "CellViT cells", _CONTOURS, cellvit.matches, False, cellvit.write, cellvit.read

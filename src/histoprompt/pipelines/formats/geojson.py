@@ -8,7 +8,6 @@ back after editing.
 from __future__ import annotations
 
 import math
-import reprlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,19 +22,17 @@ from shapely.geometry import mapping
 from histoprompt.core.cell_schema import AREA
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import head_of, read_json
-from histoprompt.core.files.json_stream import json_parts
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.labels.contours import Outline, paint
 from histoprompt.core.labels.sources import SparseLabels
 from histoprompt.core.text.names import tidy
-from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Regions, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of
 from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 
 GEOJSON_FILE = "objects.geojson"
-_ID = "histoprompt_id"
+ID_KEY = "histoprompt_id"
 # Of a region, and of an object the number of the region it lies in.
 _PLANE, _PARENT = "histoprompt_plane", "histoprompt_region"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
@@ -53,8 +50,8 @@ def write(job: ExportJob) -> Written:
             file.add({**feature, "id": _region_uuid(job, feature)})
         for feature in _features(job):
             told = feature["properties"]["metadata"]
-            if int(told[_ID]) in parents:
-                told[_PARENT] = str(parents[int(told[_ID])])
+            if int(told[ID_KEY]) in parents:
+                told[_PARENT] = str(parents[int(told[ID_KEY])])
             file.add(feature)
         file.finish({})
     return Written((GEOJSON_FILE,))
@@ -77,7 +74,7 @@ def _as_job(job: ExportJob, regions: Regions) -> ExportJob:
 
 
 def _region_uuid(job: ExportJob, feature: dict[str, Any]) -> str:
-    label = feature["properties"]["metadata"][_ID]
+    label = feature["properties"]["metadata"][ID_KEY]
     return str(uuid.uuid5(_NAMESPACE, f"{job.slide.key}/regions/{label}"))
 
 
@@ -157,7 +154,7 @@ def _feature(
             "classification": {"name": name, "color": list(colour)},
             "isLocked": False,
             "measurements": measured,
-            "metadata": {_ID: str(label)},
+            "metadata": {ID_KEY: str(label)},
         },
     }
 
@@ -186,10 +183,11 @@ def features_in(data: Any, path: Path) -> list[dict[str, Any]]:
 
 def properties_of(feature: dict[str, Any]) -> dict[str, Any]:
     """What a feature says of itself; nothing if that is no table."""
-    return _table(feature.get("properties"))
+    return table_of(feature.get("properties"))
 
 
-def _table(value: Any) -> dict[str, Any]:
+def table_of(value: Any) -> dict[str, Any]:
+    """A value if it is a table; else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -208,7 +206,7 @@ def _ids(features: list[dict[str, Any]]) -> list[int]:
 
 
 def _stated_id(feature: dict[str, Any]) -> int:
-    text = str(_table(properties_of(feature).get("metadata")).get(_ID, ""))
+    text = str(table_of(properties_of(feature).get("metadata")).get(ID_KEY, ""))
     known = text.isascii() and text.isdigit() and len(text) <= 10
     return int(text) if known and int(text) < 2**31 else 0
 
@@ -218,7 +216,7 @@ def class_of(feature: dict[str, Any], default: str = DEFAULT_CLASS) -> tuple[str
     found = properties_of(feature).get("classification")
     if isinstance(found, str):
         return tidy(found) or default, None
-    found = _table(found)
+    found = table_of(found)
     names = found.get("names")
     derived = ": ".join(map(str, names)) if isinstance(names, list) else ""
     name = tidy(str(found.get("name") or derived)) or default
@@ -238,101 +236,3 @@ def _colour(value: Any) -> Colour | None:
 def matches(path: Path) -> bool:
     """Whether a file is GeoJSON, by its first bytes."""
     return b'"Feature' in head_of(path, suffixes=(".json", ".geojson"))
-
-
-def read(reading: Reading) -> Iterator[Annotation]:
-    """The features of a file with what QuPath says of them; of a cell the cell, not its nucleus.
-
-    Raises
-    ------
-    LabelError
-        If the file is no collection of features.
-    """
-    known: dict[str, tuple[str, Colour | None]] = {}
-    for number, feature in enumerate(_stream(reading.path), start=1):
-        where = f"feature {number}"
-        geometry = feature.get("geometry")
-        if not isinstance(geometry, dict):
-            reading.skip(where, "it has no usable geometry")
-            continue
-        yield from _of_geometry(reading, where, geometry, _about(reading, where, feature, known))
-
-
-def _stream(path: Path) -> Iterator[dict[str, Any]]:
-    """The features one by one; see `features_in`."""
-    alone: dict[str, Any] = {}
-    for key, number, value in json_parts(path, ("features",)):
-        if isinstance(number, int) and isinstance(value, dict):
-            yield value
-        elif key in ("", "features") and (number is not None or value != []):
-            raise LabelError(f"{path} is not a GeoJSON collection of features.")
-        else:
-            alone[key] = value
-    if alone.get("type") == "Feature":
-        yield alone
-    elif alone and alone.get("type") != "FeatureCollection":
-        raise LabelError(f"{path} is not a GeoJSON collection of features.")
-
-
-def _of_geometry(
-    reading: Reading, where: str, geometry: dict[str, Any], about: dict[str, Any]
-) -> Iterator[Annotation]:
-    kind, places = geometry.get("type"), geometry.get("coordinates")
-    if kind == "Polygon":
-        yield from reading.outline(where, places if isinstance(places, list) else [], **about)
-    elif kind == "MultiPolygon":
-        yield from reading.outlines(where, places if isinstance(places, list) else [], **about)
-    elif kind == "Point" and isinstance(places, list) and len(places) > 1:
-        yield from reading.at(where, places[0], places[1], **about)
-    elif kind == "MultiPoint" and isinstance(places, list):
-        for place in places:
-            x, y = place[:2] if isinstance(place, list) and len(place) > 1 else (None, None)
-            yield from reading.at(where, x, y, **(about | {"id": 0}))
-    elif kind == "GeometryCollection":
-        yield from _collection(reading, where, geometry, about)
-    else:
-        reading.skip(where, f"a {reprlib.repr(kind)} is no area")
-
-
-def _collection(
-    reading: Reading, where: str, geometry: dict[str, Any], about: dict[str, Any]
-) -> Iterator[Annotation]:
-    """The polygons among the members are one object."""
-    members = geometry.get("geometries")
-    areas: list[Any] = []
-    for member in members if isinstance(members, list) else []:
-        inner = member if isinstance(member, dict) else {}
-        places = inner.get("coordinates")
-        if inner.get("type") == "Polygon":
-            areas.append(places)
-        elif inner.get("type") == "MultiPolygon" and isinstance(places, list):
-            areas.extend(places)
-    yield from reading.outlines(where, areas, **about)
-
-
-_KINDS: dict[object, Kind] = {"detection": "detection", "cell": "cell"}
-
-
-def _about(
-    reading: Reading,
-    where: str,
-    feature: dict[str, Any],
-    known: dict[str, tuple[str, Colour | None]],
-) -> dict[str, Any]:
-    properties = properties_of(feature)
-    stated = properties.get("classification")
-    spelt = repr(stated)  # the same few classes come again and again
-    if spelt not in known:
-        known[spelt] = class_of(feature, "")
-    name, colour = known[spelt]
-    kind = properties.get("objectType", properties.get("object_type"))
-    found: dict[str, Any] = {
-        "id": reading.identity(where, _table(properties.get("metadata")).get(_ID)),
-        "class_name": name,
-        "colour": colour,
-        "kind": _KINDS.get(kind, "annotation") if isinstance(kind, str) else "annotation",
-        "measurements": numbers_of(properties.get("measurements")),
-    }
-    if isinstance(properties.get("name"), str):
-        found["name"] = tidy(properties["name"])
-    return found

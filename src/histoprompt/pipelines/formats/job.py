@@ -6,16 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, get_args
-
-import numpy as np
-import shapely
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
-from histoprompt.core.labels.contours import Outline, outlines_in
+from histoprompt.core.labels.contours import Outline
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
@@ -24,6 +21,10 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
 from histoprompt.pipelines.formats.data_card import Tallies
+from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.formats.regions import Region
 
 Format = Literal[
     "tiles",
@@ -169,18 +170,6 @@ class ExportParams:
             )
 
 
-class NamedArea(Protocol):
-    """A region as `regions.Region` is one."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def polygon(self) -> shapely.Geometry:
-        """(x, y) in level-0 pixels."""
-
-
 @dataclass(frozen=True, eq=False)
 class Regions:
     """The regions that the objects of an export lie in.
@@ -230,8 +219,12 @@ class ExportJob:
     task: Task
     regions: Regions | None = None
     cells: CellTable | None = None
-    areas: tuple[NamedArea, ...] = ()
+    areas: tuple[Region, ...] = ()
     tallies: Tallies = field(default_factory=Tallies)
+    _nearby: NearbyOutlines = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_nearby", NearbyOutlines(self.labels))
 
     @property
     def stem(self) -> str:
@@ -269,13 +262,13 @@ class ExportJob:
 
     def objects(self, doing: str) -> Iterator[tuple[int, Box, int]]:
         """Each object's id, box and area in reading order; tells the task how far this is."""
-        for done, item in enumerate(self.table.in_reading_order()):
+        for done, item in enumerate(self._nearby.follow(self.table.in_reading_order())):
             self.task.step(done, len(self.table), doing)
             yield item
 
     def outlines(self, label: int, box: Box) -> list[Outline]:
-        """The outlines of an object, read by blocks."""
-        return outlines_in(lambda part: np.equal(self.labels.read(part), label), box)
+        """The outlines of an object; those that `objects` gives are drawn with their neighbours."""
+        return self._nearby.of(label, box)
 
     def class_list(self) -> list[dict[str, Any]]:
         """The classes with their numbers, from 1, and colours."""
