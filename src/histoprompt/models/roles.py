@@ -59,12 +59,14 @@ class PromptSegmenter(Protocol):
         embedding : Embedding
             From `embed` of the same model.
         prompts : sequence of Prompt
-            In pixels of the image; of accepted kinds only.
+            In pixels of the image; of accepted kinds only. A model whose card says `corrects` is
+            shown `Prompt.previous`, others leave it aside.
 
         Returns
         -------
         list of list of Mask
-            For each prompt its candidate masks, best first, (h, w) bool each, framed on the image.
+            For each prompt its candidate masks, best first, (h, w) bool each, framed on the image;
+            with the logits they were made of, if the card says `corrects`.
 
         Raises
         ------
