@@ -22,6 +22,7 @@ COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted 
 # Which layers serve a group of gestures; their names are those of the modules that make them.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
+        "regions",
         "committed_objects",
         "nuclei_outlines",
         "current_object",
