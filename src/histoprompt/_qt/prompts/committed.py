@@ -90,6 +90,7 @@ class CommittedObjects:
         self._new_label()
         self._describe()
         self.layer.editable = self.layer.editable and not store.read_only
+        self.outline(of_regions)  # filled, a region would hide the tissue in it
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_edit)
         self.layer.events.selected_label.connect(self._on_label)

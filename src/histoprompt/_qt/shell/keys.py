@@ -26,6 +26,7 @@ NUMBERS = range(1, 10)
 # Which layers serve a group of gestures; their names are those of the modules that make them.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
+        "regions",
         "committed_objects",
         "nuclei_outlines",
         "drawn_by_hand",
