@@ -308,7 +308,7 @@ def test_a_later_different_file_is_refused_with_both_hashes(server: Server) -> N
     other = CONTENT[:4] + CONTENT[:3:-1]
     server.files["/net.pth"] = File(other)
     found = hashlib.sha256(other).hexdigest()
-    refused(card, SHA256, found, "models remove net --forget")
+    refused(card, SHA256, found, "forget the old one and install it again")
     remove(card, forget=True)
     assert install(card)[0].digest == f"sha256:{found}"
 

@@ -213,11 +213,18 @@ def test_labels_teach_classes_and_undo_forgets_them(counted, qtbot):
     until(lambda: classing.fit is not None and len(classing.fit.examples) == 2)
     assert {"small", "large"} <= set(classing.cells.classes)
     assert classing.how.endswith("3 large, 3 small")
+    # the status follows the classes that cells have now
+    found = classing.cells.counts()
+    said = heard.texts[-1]
+    assert said.startswith(f"{len(classing.cells)} cells: ")
+    for name in ("small", "large"):
+        assert f"{found[name]} {name}" in said
     assert classing.suggestion is not None
     for _ in range(4):
         classing.undo()
     until(lambda: classing.fit is None)
     assert classing.cells.classes == ("",)
+    assert f"{len(classing.cells)} cells counted." in heard.texts
     assert classing.suggestion is None
     told: list[str] = []
     counting.steps.told.connect(told.append)

@@ -17,6 +17,7 @@ from histoprompt._qt.count import layers as count_layers
 from histoprompt._qt.count.audit_layers import AuditLayers
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.make import HATCHED
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.shell.keys import (
     AUDIT,
@@ -37,7 +38,7 @@ from histoprompt._qt.text import layers as score_layers
 from histoprompt._qt.text.dock import TextDock
 from histoprompt._qt.widgets.keys_help import KeysDock
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.prompts.prompt import Prompt
+from histoprompt.core.prompts.prompt import OUTSIDE, Prompt
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.pipelines.count.job import CountChoice
@@ -342,7 +343,9 @@ def _(stage: Prompting) -> None:
     stage.dock.choose("scribble +")
     stage.pointer.key("T")
     stage.pointer.drag(_stroke(NUCLEI[0]))
-    assert set(np.unique(stage.annotator.prompts.scribbles.data)) == {0, 2}
+    # drawn in stripes, so that it differs from a scribble inside by more than its colour
+    assert set(np.unique(stage.annotator.prompts.scribbles.data)) == {0, OUTSIDE, HATCHED}
+    assert set(np.unique(stage.annotator.prompts.prompt.painted.array)) == {0, OUTSIDE}
     assert stage.dock._tools["scribble -"].isChecked()
 
 

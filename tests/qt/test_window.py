@@ -385,6 +385,17 @@ def test_a_docks_place_is_with_ours_and_beside_no_other_plugins(viewer):
     assert models.parentWidget() in viewer.window._qt_window.tabifiedDockWidgets(holder)
 
 
+def test_the_keys_are_a_tab_beside_the_docks(viewer):
+    holder, _ = opened(viewer, "Export")
+    window = viewer.window._qt_window
+    keys, _ = viewer.window.add_plugin_dock_widget(PLUGIN, "Keys")
+    until(lambda: keys in window.tabifiedDockWidgets(holder))
+    assert window_size(viewer) == LAPTOP
+    # and whichever comes first
+    later, _ = opened(viewer, "Models")
+    assert {holder, keys} <= set(window.tabifiedDockWidgets(later))
+
+
 # -- closing -------------------------------------------------------------------------------------
 
 _CLOSING = """

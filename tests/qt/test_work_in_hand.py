@@ -14,6 +14,7 @@ from stored_labels import stored
 from vispy.color import Color
 
 from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.make import scribbled
 from histoprompt._qt.prompts import segmenting
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.prompts.object_colours import ObjectColormap
@@ -202,7 +203,7 @@ def test_unfinished_prompts_wait_for_their_slide(dock, until, picture):
     annotator = dock.annotator
     assert "Unfinished prompts back in hand" in status(dock)
     assert annotator.prompts.points.data.tolist() == [list(NUCLEI[0])]
-    assert annotator.prompts.scribbles.data[60, 60] == 2
+    assert scribbled(annotator.prompts.scribbles)[60, 60] == 2
     assert np.array_equal(annotator.preview.layer.data, masks)
 
 

@@ -383,3 +383,12 @@ class Classing:
         self.cells, self.how = cells, how
         self._colour()
         self.classified.emit()
+        self.status.emit(_summary(cells, how))
+
+
+def _summary(cells: CellTable, how: str) -> str:
+    """How many cells have which class, and by what."""
+    if not how:
+        return f"{many(len(cells), 'cell')} counted."
+    told = ", ".join(f"{n:,} {name or 'without a class'}" for name, n in cells.counts().items())
+    return f"{many(len(cells), 'cell')}: {told} (by {how})."

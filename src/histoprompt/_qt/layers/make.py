@@ -37,6 +37,8 @@ DRAWN = "drawn_by_hand"
 GREEN, RED, CYAN, BRIGHT = "#009e73", "#d55e00", "#17becf", "#00ffff"
 # Inside and outside differ in shape too.
 INSIDE_SYMBOL, OUTSIDE_SYMBOL = "disc", "x"
+# Scribbles too: those outside are hatched in white, see `hatch_outside`. Not what models are told.
+HATCHED, HATCH_PX = OUTSIDE + 1, 3
 # Clicks are drawn in one size on the screen, whatever the zoom: this many pixels, and a border of
 # half of that, which vispy adds to markers of a fixed size, wanted or not.
 CLICK_SIZE = 8
@@ -169,8 +171,23 @@ def make_drawn(image: Image) -> Shapes:
 
 
 def make_scribbles(image: Image, area: Frame) -> Labels:
-    """An empty layer for scribbles: 1 inside, 2 outside."""
-    return _labels(image, area, name=SCRIBBLES, kind="prompt", colormap=_two_colours(GREEN, RED))
+    """An empty layer for scribbles: 1 inside, 2 outside, which `hatch_outside` draws in stripes."""
+    colours = _two_colours(GREEN, RED, "#ffffff")
+    return _labels(image, area, name=SCRIBBLES, kind="prompt", colormap=colours)
+
+
+def hatch_outside(layer: Labels) -> None:
+    """Draw scribbles outside in stripes, for eyes that do not tell their colour from the other."""
+    rows, cols = np.nonzero(np.asarray(layer.data) == OUTSIDE)
+    striped = (rows + cols) // HATCH_PX % 2 == 1
+    if striped.any():
+        layer.data[rows[striped], cols[striped]] = HATCHED
+        layer.refresh()
+
+
+def scribbled(layer: Labels) -> NDArray[np.uint8]:
+    """What was scribbled, (h, w): 0, `INSIDE` or `OUTSIDE`, however it is drawn."""
+    return np.minimum(np.asarray(layer.data, dtype=np.uint8), np.uint8(OUTSIDE))
 
 
 def make_current(image: Image, area: Frame) -> Labels:
@@ -227,10 +244,9 @@ def _labels(
     )
 
 
-def _two_colours(first: str, second: str) -> DirectLabelColormap:
-    return DirectLabelColormap(
-        color_dict={None: "transparent", 0: "transparent", INSIDE: first, OUTSIDE: second}
-    )
+def _two_colours(first: str, second: str, stripes: str | None = None) -> DirectLabelColormap:
+    colours = {None: "transparent", 0: "transparent", INSIDE: first, OUTSIDE: second}
+    return DirectLabelColormap(color_dict={**colours, HATCHED: stripes or second})
 
 
 def move(layer: Layer, image: Image, frame: Frame | None = None) -> None:
@@ -278,7 +294,7 @@ def box_vertices(box: Box) -> NDArray[np.float64]:
 
 def read_scribbles(layer: Labels, area: Frame) -> ScribbleMap | None:
     """What was scribbled, or None if nothing was."""
-    painted = ScribbleMap(np.asarray(layer.data, dtype=np.uint8).copy(), area)
+    painted = ScribbleMap(scribbled(layer), area)
     return painted if painted else None
 
 
