@@ -77,7 +77,7 @@ def test_brown_crypts_are_positive_and_blue_stroma_is_not():
 @pytest.mark.shared
 def test_one_tissue_on_two_scanners_is_as_positive(shared_data):
     from histoprompt.core.classical.detection import find_nuclei
-    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.core.stain.fit import fit_dyes
     from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 

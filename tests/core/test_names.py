@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histoprompt.core.formats.naming import result_name, without_suffix
-from histoprompt.core.text.names import guarded, plain, tidy
+from histoprompt.core.readers.naming import result_name, without_suffix
+from histoprompt.core.strings.names import guarded, plain, tidy
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from skimage.measure import regionprops
 from histoprompt.core.classical.boxes import propose_box
 from histoprompt.core.classical.scene import Scene
 from histoprompt.core.errors import PromptError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 IMAGE, TRUTH = field("he")

@@ -22,11 +22,11 @@ import zarr
 from PIL import Image
 
 from histoprompt.core.errors import SlideError, SlideTooLargeError
-from histoprompt.core.formats.bounded_codecs import unpack
-from histoprompt.core.formats.codestream import stated_size
-from histoprompt.core.formats.open import open_slide
-from histoprompt.core.formats.tiff import open_tiff
-from histoprompt.core.formats.tiff_directories import check_directories
+from histoprompt.core.readers.bounded_codecs import unpack
+from histoprompt.core.readers.codestream import stated_size
+from histoprompt.core.readers.open import open_slide
+from histoprompt.core.readers.tiff import open_tiff
+from histoprompt.core.readers.tiff_directories import check_directories
 from histoprompt.core.slides import limits
 from histoprompt.core.slides.info import describe
 from histoprompt.core.slides.limits import Limits
@@ -380,7 +380,7 @@ def test_a_place_without_permission(tmp_path):
     """As another user than root, to whom permissions mean nothing."""
     code = (
         "import os, sys\n"
-        "from histoprompt.core.formats.open import open_slide, is_zarr, is_dicom\n"
+        "from histoprompt.core.readers.open import open_slide, is_zarr, is_dicom\n"
         "from histoprompt.core.errors import SlideError\n"
         "from pathlib import Path\n"
         "if os.getuid() == 0: os.setuid(65534)\n"

@@ -18,7 +18,7 @@ import zarr
 from PIL import Image
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from mutations import places
 
 ROUNDS = 40

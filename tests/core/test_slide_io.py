@@ -17,8 +17,8 @@ import zarr
 from PIL import Image
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 
 RNG = np.random.default_rng(0)
 
@@ -599,7 +599,7 @@ def test_dicom_without_its_package_names_the_command(tmp_path):
     (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM")
     code = (
         "import sys; sys.modules['wsidicom'] = None\n"
-        "from histoprompt.core.formats.open import open_slide\n"
+        "from histoprompt.core.readers.open import open_slide\n"
         "from histoprompt.core.errors import SlideError\n"
         "try: open_slide(sys.argv[1])\n"
         "except SlideError as e: print(e)"

@@ -12,8 +12,8 @@ from PIL import Image
 
 from histoprompt.cli import main
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.naming import result_name, slide_name
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.naming import result_name, slide_name
+from histoprompt.core.readers.open import open_slide
 
 
 @pytest.mark.parametrize(

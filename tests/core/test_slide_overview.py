@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides import overview
 from histoprompt.core.slides.overview import NOTE, MadeLevel, with_overviews
 from histoprompt.core.slides.slide import Slide

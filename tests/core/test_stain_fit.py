@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.data import immunohistochemistry
 
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.stain.deconvolution import optical_density
 from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN, find_tissue, holds_specks

@@ -7,8 +7,8 @@ import pytest
 import shapely
 import tifffile
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.overview import with_overviews
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue import find as tissue

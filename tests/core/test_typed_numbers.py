@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from histoprompt.cli.options import pixel_size
 from histoprompt.core.errors import SlideError
-from histoprompt.core.text.typed_numbers import check_mpp, parse_number
+from histoprompt.core.strings.typed_numbers import check_mpp, parse_number
 
 
 @pytest.mark.parametrize(

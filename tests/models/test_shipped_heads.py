@@ -9,10 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.core.formats.open import open_slide  # noqa: E402
 from histoprompt.core.geometry import Box  # noqa: E402
 from histoprompt.core.labels.tiff import TiffLabels  # noqa: E402
 from histoprompt.core.metrics import agreement  # noqa: E402
+from histoprompt.core.readers.open import open_slide  # noqa: E402
 from histoprompt.core.slides import sample  # noqa: E402
 from histoprompt.models.card import HALF_ERROR  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams, decode  # noqa: E402

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models.memory.embeddings import EmbeddingCache

@@ -10,11 +10,11 @@ import pytest
 
 from fakes import BOX_ONLY, CARD, FakeSegmenter, ellipse_in
 from histoprompt.core.errors import Cancelled, OutOfMemoryError, PromptError, RegionError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.metrics import iou
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt, Strokes
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide

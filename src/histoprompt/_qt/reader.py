@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.slides.slide import Slide
 
 LayerData = tuple[Any, dict[str, Any], str]

@@ -14,7 +14,7 @@ from histoprompt.cli.ending import INTERRUPTED, each
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_of
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
+from histoprompt.core.readers.naming import result_name
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 
@@ -88,7 +88,7 @@ def _count(args: argparse.Namespace) -> int:
 def _count_one(
     path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]
 ) -> CountResult:
-    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide

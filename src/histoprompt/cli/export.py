@@ -9,9 +9,9 @@ from histoprompt.cli.options import add_mpp, add_trust_size, region_of
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import RegionError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.labels.sources import ArrayLabels
 from histoprompt.core.labels.tiff import TiffLabels, read_labels
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, export, read_classes
 

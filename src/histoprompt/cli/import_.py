@@ -10,7 +10,7 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.cli.options import add_mpp, add_trust_size, positive
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import LabelError
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.pipelines.exchange.import_labels import (
     Incoming,
     apply_import,

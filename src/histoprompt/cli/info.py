@@ -6,7 +6,7 @@ import argparse
 
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.speech import tell
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.info import describe
 from histoprompt.core.stain.look import look_at
 

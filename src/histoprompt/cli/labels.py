@@ -9,7 +9,7 @@ from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 
 
 def add(labels: argparse.ArgumentParser) -> None:

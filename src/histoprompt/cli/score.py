@@ -16,8 +16,8 @@ from histoprompt.cli.options import (
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.naming import result_name
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry

@@ -31,8 +31,8 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager

@@ -29,8 +29,8 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, PROMPTS, SCRIBBLES, bind_keys
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."

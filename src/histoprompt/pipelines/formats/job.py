@@ -19,8 +19,8 @@ from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.names import fitted
 from histoprompt.core.task import Task
-from histoprompt.core.text.names import fitted
 
 Format = Literal[
     "tiles",

@@ -11,18 +11,18 @@ import zarr
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
-from histoprompt.core.formats.bounded_codecs import bounded
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.ome_xml import dyes_named
-from histoprompt.core.formats.pixel_size import PixelSize
-from histoprompt.core.formats.tiff_channels import TAKEN_FOR_RGB
-from histoprompt.core.formats.tiff_metadata import UM_PER_UNIT
+from histoprompt.core.readers.bounded_codecs import bounded
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.ome_xml import dyes_named
+from histoprompt.core.readers.pixel_size import PixelSize
+from histoprompt.core.readers.tiff_channels import TAKEN_FOR_RGB
+from histoprompt.core.readers.tiff_metadata import UM_PER_UNIT
 from histoprompt.core.slides.fingerprint import array_key
 from histoprompt.core.slides.levels import RgbLevel, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.text.printable import one_line, reason_of
+from histoprompt.core.strings.printable import one_line, reason_of
 
 _LETTERS = {"y": "Y", "x": "X", "c": "C", "z": "Z", "t": "T"}
 # Many chunks of fewer pixels than this would be a file each for hardly anything.

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from histoprompt.core.text.names import fitted, tidy
+from histoprompt.core.strings.names import fitted, tidy
 
 # What is cut from the end of a name. A name may hold any number of dots of its own: `S24-1.8_ROI1`.
 _SUFFIXES = (

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.pixel_size import PixelSize
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.pixel_size import PixelSize
 from histoprompt.core.slides.fingerprint import text_key
 from histoprompt.core.slides.levels import RgbLevel
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.text.printable import one_line, reason_of
+from histoprompt.core.strings.printable import one_line, reason_of
 
 if TYPE_CHECKING:
     from wsidicom import WsiDicom

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from histoprompt.core.errors import SlideError, SlideTooLargeError
 from histoprompt.core.slides.limits import Limits
-from histoprompt.core.text.printable import one_line
+from histoprompt.core.strings.printable import one_line
 
 # Names under which a channel may be red, green or blue; any other name is a dye's.
 _COLOUR = re.compile(r"(red|green|blue|r|g|b|rgb|bgr|brightfield|tl brightfield)?", re.IGNORECASE)

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import PHOTOMETRIC, TiffFrame, TiffPage
 
-from histoprompt.core.formats.codestream import Stated, stated_size
-from histoprompt.core.formats.tiff_checks import chunk_shape
-from histoprompt.core.formats.ycbcr import YCbCr
+from histoprompt.core.readers.codestream import Stated, stated_size
+from histoprompt.core.readers.tiff_checks import chunk_shape
+from histoprompt.core.readers.ycbcr import YCbCr
 
 Page = TiffPage | TiffFrame
 

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.ome_xml import check_ome
-from histoprompt.core.formats.tiff_channels import Channels, channels_of
-from histoprompt.core.formats.tiff_checks import check_page, cut_short
-from histoprompt.core.formats.tiff_directories import check_directories
-from histoprompt.core.formats.tiff_metadata import read_facts
-from histoprompt.core.formats.tiff_tiles import TiffTiles
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.ome_xml import check_ome
+from histoprompt.core.readers.tiff_channels import Channels, channels_of
+from histoprompt.core.readers.tiff_checks import check_page, cut_short
+from histoprompt.core.readers.tiff_directories import check_directories
+from histoprompt.core.readers.tiff_metadata import read_facts
+from histoprompt.core.readers.tiff_tiles import TiffTiles
 from histoprompt.core.slides.fingerprint import file_key
 from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
 from histoprompt.core.slides.same_picture import same_picture
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.text.printable import reason_of
+from histoprompt.core.strings.printable import reason_of
 
 # An image in compressed tiles or strips of more pixels than this is decoded once and kept, as every
 # read would decode them again; unless it is too large to be kept.

@@ -16,8 +16,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.pixel_size import PixelSize
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.pixel_size import PixelSize
 from histoprompt.core.slides.fingerprint import file_key
 from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
 from histoprompt.core.slides.limits import Limits

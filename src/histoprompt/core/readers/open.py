@@ -11,12 +11,12 @@ from typing import TypeAlias
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
-from histoprompt.core.formats.pixel_size import MISSING
+from histoprompt.core.readers.pixel_size import MISSING
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.overview import with_overviews
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.text.printable import one_line, reason_of
-from histoprompt.core.text.typed_numbers import check_mpp
+from histoprompt.core.strings.printable import one_line, reason_of
+from histoprompt.core.strings.typed_numbers import check_mpp
 
 Opener: TypeAlias = Callable[[Path, Limits], Slide]
 
@@ -92,15 +92,15 @@ def _opener(place: Path) -> Opener:
         return _folder_opener(place)
     start = _first_bytes(place)
     if start.startswith(_TIFF):
-        from histoprompt.core.formats.tiff import open_tiff
+        from histoprompt.core.readers.tiff import open_tiff
 
         return open_tiff
     if start.startswith(_PLAIN):
-        from histoprompt.core.formats.plain import open_plain
+        from histoprompt.core.readers.plain import open_plain
 
         return open_plain
     if is_dicom(place):
-        from histoprompt.core.formats.dicom import open_dicom
+        from histoprompt.core.readers.dicom import open_dicom
 
         return open_dicom
     state = "is empty (0 bytes)" if not start else "is not an image of a known kind"
@@ -113,11 +113,11 @@ def _folder_opener(place: Path) -> Opener:
     except OSError as error:
         raise SlideError(f"{one_line(str(place))} cannot be read ({reason_of(error)}).") from error
     if is_zarr(place):
-        from histoprompt.core.formats.ome_zarr import open_ome_zarr
+        from histoprompt.core.readers.ome_zarr import open_ome_zarr
 
         return open_ome_zarr
     if is_dicom(place):
-        from histoprompt.core.formats.dicom import open_dicom
+        from histoprompt.core.readers.dicom import open_dicom
 
         return open_dicom
     raise SlideError(

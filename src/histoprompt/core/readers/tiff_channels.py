@@ -13,8 +13,8 @@ from pathlib import Path
 from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.ome_xml import channel_names, dyes_named
-from histoprompt.core.text.printable import one_line
+from histoprompt.core.readers.ome_xml import channel_names, dyes_named
+from histoprompt.core.strings.printable import one_line
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)

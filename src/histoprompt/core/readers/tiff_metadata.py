@@ -13,9 +13,9 @@ from tifffile import RESUNIT, TiffFile, TiffPage, TiffPageSeries
 from tifffile.tifffile import svs_description_metadata
 
 from histoprompt.core.files.read_errors import READ_ERRORS
-from histoprompt.core.formats.ome_xml import companion
-from histoprompt.core.formats.pixel_size import MISSING, PixelSize
-from histoprompt.core.text.printable import one_line
+from histoprompt.core.readers.ome_xml import companion
+from histoprompt.core.readers.pixel_size import MISSING, PixelSize
+from histoprompt.core.strings.printable import one_line
 
 UM_PER_UNIT = {
     "nm": 1e-3,
