@@ -14,8 +14,8 @@ from PIL import Image
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.cli import main
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 FILES = {

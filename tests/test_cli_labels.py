@@ -12,8 +12,8 @@ from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.cli import main
 from histoprompt.core import settings
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.limits import Limits
 
 

@@ -143,4 +143,4 @@ def test_docks_are_thin(path: Path) -> None:
     found = _imported(path)
     assert {name.split(".")[0] for name in found} & NOT_IN_DOCKS == set()
     assert found & {_name_of(other) for other in DOCKS} == set()
-    assert [n for n in found if n.startswith("histoprompt.core.formats")] == []
+    assert [n for n in found if n.startswith("histoprompt.core.readers")] == []

@@ -17,7 +17,7 @@ from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.reader import read
 from histoprompt._qt.shell.session import session_of
 from histoprompt.core.errors import SlideTooLargeError
-from histoprompt.core.formats import open as opening
+from histoprompt.core.readers import open as opening
 from histoprompt.core.slides.limits import Limits
 
 pytestmark = pytest.mark.gui

@@ -19,7 +19,7 @@ from histoprompt.core.errors import (  # noqa: E402
     SlideTooLargeError,
     WeightsError,
 )
-from histoprompt.core.formats import open as opening  # noqa: E402
+from histoprompt.core.readers import open as opening  # noqa: E402
 from histoprompt.core.slides.limits import Limits  # noqa: E402
 from histoprompt.core.task import Task  # noqa: E402
 from histoprompt.models.networks.head_files import read_heads  # noqa: E402

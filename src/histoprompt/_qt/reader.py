@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError, SlideTooLargeError
-from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.formats.catalogue import format_of
 

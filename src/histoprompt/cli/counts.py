@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 
 if TYPE_CHECKING:
     from histoprompt.core.slides.slide import Slide

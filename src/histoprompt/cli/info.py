@@ -8,8 +8,8 @@ from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.remedies import WAYS
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import Remedy
-from histoprompt.core.formats.open import open_slide
-from histoprompt.core.formats.pixel_size import MISSING
+from histoprompt.core.readers.open import open_slide
+from histoprompt.core.readers.pixel_size import MISSING
 from histoprompt.core.slides.info import describe
 from histoprompt.core.stain.look import look_at
 

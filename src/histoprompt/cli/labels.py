@@ -12,7 +12,7 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.cli.options import add_mpp, add_trust_size, whole
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.exchange.from_store import export_store

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from histoprompt.cli.speech import lines
 from histoprompt.core.errors import ExportError, RegionError, SlideError
-from histoprompt.core.text.typed_numbers import check_mpp, parse_number
+from histoprompt.core.strings.typed_numbers import check_mpp, parse_number
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

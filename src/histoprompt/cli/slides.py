@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.errors import ExportError, ProjectError
-from histoprompt.core.formats.naming import result_name
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.naming import result_name
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.project.project import is_project, open_project
 

@@ -20,7 +20,7 @@ from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import read_table
-from histoprompt.core.formats.naming import without_suffix
+from histoprompt.core.readers.naming import without_suffix
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment, chromatin, recolour
 from histoprompt.training.augment import Float, Rgb

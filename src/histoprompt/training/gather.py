@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from skimage.transform import resize
 
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.open import open_slide
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb

@@ -14,8 +14,8 @@ from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.carry import carried
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier

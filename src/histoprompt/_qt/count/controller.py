@@ -23,8 +23,8 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress, Task
-from histoprompt.core.text.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.marks import Mark
 from histoprompt.pipelines.count import audit as count_audit

@@ -9,8 +9,8 @@ from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.undo import UndoStack
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress, Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.count.corrections import (
     Cut,
     Place,

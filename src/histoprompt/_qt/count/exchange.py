@@ -14,7 +14,7 @@ from histoprompt._qt.shell.session import Session
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.region import CountRegion, count_region

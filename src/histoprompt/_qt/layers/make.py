@@ -17,10 +17,10 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap
 from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 
 POINTS = "point_prompts"

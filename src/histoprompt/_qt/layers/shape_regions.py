@@ -11,7 +11,7 @@ from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import RegionError
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.regions import Region, free_name
 
 # Corners of an ellipse.

@@ -32,7 +32,7 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.planes import Plane
 from histoprompt.annotations.roster import COLUMNS, Chosen, Roster
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_class_list
 
 # Edits come faster than a long list can be made.

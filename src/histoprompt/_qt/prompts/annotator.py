@@ -37,8 +37,8 @@ from histoprompt._qt.shell.undo import Act, Step, UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.geometry import Frame
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager

@@ -19,7 +19,7 @@ from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 

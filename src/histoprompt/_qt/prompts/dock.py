@@ -37,7 +37,7 @@ from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bi
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form
 
 FOLLOW_MS = 300

@@ -17,7 +17,7 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 
 
 class CalibrationPanel(Panel):

@@ -26,7 +26,7 @@ from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.score import SeenTiles

@@ -10,7 +10,7 @@ from pathlib import Path
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt.annotations.history import Change
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.regions.count import RegionCounts
 from histoprompt.pipelines.regions.steps import keep, write_all
 from histoprompt.pipelines.text.session import ScoreSession

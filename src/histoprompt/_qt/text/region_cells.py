@@ -16,7 +16,7 @@ from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.classes.named_cells import named_among
 from histoprompt.pipelines.count.job import CountChoice

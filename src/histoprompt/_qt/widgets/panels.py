@@ -23,8 +23,8 @@ from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompts.prompt import KIND_WORDS
+from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.core.task import Task
-from histoprompt.core.text.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 

@@ -32,8 +32,8 @@ from histoprompt.core.labels.sources import (
     check_label_array,
     extent,
 )
+from histoprompt.core.strings.printable import reason_of
 from histoprompt.core.task import Task
-from histoprompt.core.text.printable import reason_of
 from histoprompt.core.tiling import TileGrid
 
 TILE = 512

@@ -22,7 +22,7 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import MANY_BYTES, read_bytes
 from histoprompt.core.files.tables import one_line
 from histoprompt.core.labels.classes import read_classes
-from histoprompt.core.text.names import plain
+from histoprompt.core.strings.names import plain
 from histoprompt.pipelines.formats.cell_tables import AT_ONCE, write_cells_csv
 
 _NEEDED: Final = tuple(column.name for column in PLACE_COLUMNS)

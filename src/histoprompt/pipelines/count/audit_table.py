@@ -17,8 +17,8 @@ from histoprompt.core.errors import LabelError, RegionError, Remedy
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import FEW_BYTES, Corners, Shape, read_json
 from histoprompt.core.files.tables import Row, TextTable, read_table, table_writer
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.audit import (

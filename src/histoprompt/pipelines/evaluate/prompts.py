@@ -22,8 +22,8 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.evaluate.report import Cell, Labelled, Report, check_role
 from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment

@@ -25,7 +25,7 @@ from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.labels.contours import Outline, paint
 from histoprompt.core.labels.sources import SparseLabels
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Regions, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of

@@ -18,8 +18,8 @@ from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.names import fitted
 from histoprompt.core.task import Task
-from histoprompt.core.text.names import fitted
 from histoprompt.pipelines.formats.data_card import Tallies
 from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
 

@@ -16,7 +16,7 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.labels.classes import Colour
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 
 _UNNAMED = "Unclassified"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import RegionError
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.geometry import Box
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
 from histoprompt.pipelines.formats.outside_polygons import area_of
 

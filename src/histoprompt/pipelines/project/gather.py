@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histoprompt.core.errors import ProjectError
-from histoprompt.core.formats.open import is_dicom, is_zarr
+from histoprompt.core.readers.open import is_dicom, is_zarr
 from histoprompt.pipelines.project.project import is_address
 from histoprompt.pipelines.project.qupath import QPPROJ, read_qupath
 from histoprompt.pipelines.project.relink import slide_files

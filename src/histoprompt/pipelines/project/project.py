@@ -20,7 +20,7 @@ from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.documents import read_text
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import alone_at
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.table import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.formats.naming import SUFFIXES
-from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.readers.naming import SUFFIXES
+from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import (
     Project,

@@ -11,9 +11,9 @@ from pathlib import Path
 from histoprompt.core.errors import ProjectError, SlideError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.tables import Row, one_line, read_table
-from histoprompt.core.formats.naming import result_name
-from histoprompt.core.text.names import guarded
-from histoprompt.core.text.typed_numbers import check_mpp, parse_number
+from histoprompt.core.readers.naming import result_name
+from histoprompt.core.strings.names import guarded
+from histoprompt.core.strings.typed_numbers import check_mpp, parse_number
 
 SLIDES_CSV = "slides.csv"
 # Columns with a meaning of their own; any further one belongs to the user.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from histoprompt.core.errors import HistopromptError, RecipeError
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry

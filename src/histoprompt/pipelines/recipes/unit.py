@@ -12,7 +12,7 @@ from histoprompt.core.errors import Cancelled, HistopromptError, RecipeError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.memory.manager import ModelManager

@@ -11,8 +11,8 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.text.calibrate import Calibration, Calibrator
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.score import manual as manual_threshold
