@@ -33,6 +33,9 @@ from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_label_file import read_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
 
+# Given once per text, not as a list.
+_TOLD = ("texts", "contrasts")
+
 
 def add(score: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -61,7 +64,7 @@ def add(score: argparse.ArgumentParser) -> None:
 def _add_scoring(score: argparse.ArgumentParser) -> None:
     score.add_argument("--threshold", type=number, metavar="T", help="0 to 1; regions are above it")
     score.add_argument("--marks", type=Path, metavar="CSV", help="tiles marked yes and no")
-    add_parameters(score, ScoreParams)
+    add_parameters(score, ScoreParams, skip=_TOLD)
     score.add_argument("--least-tiles", type=int, default=1, metavar="N", help="of a region")
 
 
@@ -78,7 +81,7 @@ def _score(args: argparse.Namespace) -> int:
         agree_to_program(args.segmenter, None, accepted=args.trust_program)
     job = ScoreJob(ModelManager(device=args.device), registry.card(args.model), args.weights)
     params = read_parameters(
-        ScoreParams, args, texts=tuple(args.text), contrasts=tuple(args.contrast)
+        ScoreParams, args, _TOLD, texts=tuple(args.text), contrasts=tuple(args.contrast)
     )
     slides = named_slides(args.slides, args.out)
     taken: list[Path] = []

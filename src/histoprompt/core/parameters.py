@@ -12,6 +12,7 @@ make arguments of them, so that no label and no limit is spelt twice.
 from __future__ import annotations
 
 import math
+import sys
 import types
 import typing
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -152,19 +153,30 @@ def fields_of(params: type) -> tuple[ParameterField, ...]:
     TypeError
         If a field's type is none that a form can show.
     """
-    hints = typing.get_type_hints(params, include_extras=True)
     found = []
     for one in fields(params):
-        about = next((m for m in get_args(hints[one.name])[1:] if isinstance(m, Parameter)), None)
+        hint = _hint(params, one.name)
+        about = next((m for m in get_args(hint)[1:] if isinstance(m, Parameter)), None)
         if about is None:
             continue
-        kind, choices, many, optional = _shape(get_args(hints[one.name])[0])
+        kind, choices, many, optional = _shape(get_args(hint)[0])
         default = one.default
         if default is MISSING:
             default = one.default_factory() if one.default_factory is not MISSING else None
         choices = about.choices or choices
         found.append(ParameterField(one.name, kind, default, about, choices, many, optional))
     return tuple(found)
+
+
+def _hint(params: type, name: str) -> Any:
+    """The annotation of a field; None of one that is no parameter, whose type may be unknown."""
+    owner = next(k for k in params.__mro__ if name in k.__dict__.get("__annotations__", ()))
+    written = owner.__annotations__[name]
+    if isinstance(written, str) and "Parameter" not in written and "Annotated" not in written:
+        return None
+    alone = type(owner.__name__, (), {"__annotations__": {name: written}})
+    known = vars(sys.modules[owner.__module__])
+    return typing.get_type_hints(alone, globalns=known, include_extras=True)[name]
 
 
 def _shape(hint: Any) -> tuple[type, tuple[str, ...], bool, bool]:

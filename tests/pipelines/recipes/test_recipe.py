@@ -69,7 +69,9 @@ def test_the_schema_names_every_parameter_with_its_limits():
         properties = schema["steps"][name]["params"]["properties"]
         assert list(properties) == [f.name for f in fields_of(step(name).params)]
     fields = schema["steps"]["audit"]["params"]["properties"]["fields"]
-    assert (fields["type"], fields["minimum"], fields["default"]) == ("integer", 1, 15)
+    assert (fields["type"], fields["default"]) == ("integer", 15)
+    tile = schema["steps"]["count"]["params"]["properties"]["tile"]
+    assert (tile["type"], tile["minimum"]) == ("integer", 64)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,10 @@ class TextDock(Dock):
         self.control = TextController(self.session)
         self.images = ImagePanel(self)
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
-        self.area, self.options = AreaPanel(), ParameterForm(ScoreParams())
+        self.area, self.options = (
+            AreaPanel(),
+            ParameterForm(ScoreParams(), skip={"texts", "contrasts"}),
+        )
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
         self.cells, self.hand_on = RegionCellsPanel(), RegionActionsPanel()
         self.link(self.session.weights_changed, self.cells.refill)

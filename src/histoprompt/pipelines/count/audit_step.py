@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.core.errors import RecipeError
+from histoprompt.core.errors import ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.count.audit_table import FIELDS_CSV, draw_fields
 from histoprompt.pipelines.count.out_folders import MADE
@@ -25,14 +25,17 @@ class AuditParams:
     """
 
     fields: Annotated[
-        int, Parameter("Fields", "How many fields to look at; 10 to 20 are usual.", 1, 10_000)
-    ] = 15  # fmt: skip
-    seed: Annotated[
-        int, Parameter("Seed", "Draws the same fields again.", low=0, high=2**31 - 1)
-    ] = 0
+        int, Parameter("Fields", "How many fields to look at; 10 to 20 are usual.")
+    ] = 15
+    seed: Annotated[int, Parameter("Seed", "Draws the same fields again.")] = 0
 
     def __post_init__(self) -> None:
         check(self)
+        if self.fields < 1 or self.seed < 0:
+            raise ParameterError(
+                f"An audit has at least one field and a seed of 0 or more, not {self.fields} and "
+                f"{self.seed}."
+            )
 
 
 def _run(given: StepInput, params: AuditParams, folder: Path) -> StepOutput:

@@ -69,9 +69,7 @@ class CountChoice:
     ] = False
     tile: Annotated[
         int | None,
-        Parameter(
-            "Tile side", "Side of a tile, level-0 pixels.", low=64, high=2**20, advanced=True
-        ),
+        Parameter("Tile side", "Side of a tile, level-0 pixels.", low=64, advanced=True),
     ] = None
     device: Annotated[
         str,

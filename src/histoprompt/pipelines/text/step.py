@@ -37,12 +37,12 @@ class ScoreStepParams(ScoreParams):
     weights: Annotated[
         Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
     ] = None
-    threshold: Annotated[
-        float | None, Parameter("Threshold", "Regions are above it.", low=0.0, high=1.0)
-    ] = None
+    threshold: Annotated[float | None, Parameter("Threshold", "Regions are above it; 0 to 1.")] = (
+        None
+    )
     marks: Annotated[Path | None, Parameter("Marks", "Tiles marked yes and no.")] = None
     least_tiles: Annotated[
-        int, Parameter("Least tiles", "Regions of fewer tiles are left out.", low=1, high=10**6)
+        int, Parameter("Least tiles", "Regions of fewer tiles are left out.")
     ] = 1
     region: Annotated[
         tuple[int, ...], Parameter("Region", "Only this part of each slide: r0,c0,r1,c1.")
@@ -50,11 +50,15 @@ class ScoreStepParams(ScoreParams):
 
     def __post_init__(self) -> None:
         check(self)
-        if not self.texts:
-            raise ParameterError("Texts are not given; name at least one.")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ParameterError(f"Threshold is {self.threshold:g}; it must lie between 0 and 1.")
+        if self.least_tiles < 1:
+            raise ParameterError(f"Least tiles is {self.least_tiles}; it must be at least 1.")
 
 
 def _run(given: StepInput, params: ScoreStepParams, folder: Path) -> StepOutput:
+    if not params.texts:
+        raise ParameterError("Texts are not given; name at least one.")
     job = ScoreJob(given.manager, registry.card(params.model), params.weights)
     plain = ScoreParams(**{f.name: getattr(params, f.name) for f in fields(ScoreParams)})
     region = Box(*params.region) if len(params.region) == 4 else given.slide.box

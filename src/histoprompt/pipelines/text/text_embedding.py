@@ -54,10 +54,11 @@ class ScoreParams:
     """
 
     texts: Annotated[
-        tuple[str, ...], Parameter("Texts", "What to look for; words or phrases, a map each.")
+        tuple[str, ...], Parameter("Texts", "What to look for, a map each.", option="text")
     ] = ()
     contrasts: Annotated[
-        tuple[str, ...], Parameter("Held against", "What the texts are held against.")
+        tuple[str, ...],
+        Parameter("Held against", "What the texts are held against.", option="contrast"),
     ] = ()
     templates: Annotated[
         str,
