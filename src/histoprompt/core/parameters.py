@@ -11,6 +11,7 @@ make arguments of them, so that no label and no limit is spelt twice.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import types
@@ -170,8 +171,8 @@ def fields_of(params: type) -> tuple[ParameterField, ...]:
 
 def _hint(params: type, name: str) -> Any:
     """The annotation of a field; None of one that is no parameter, whose type may be unknown."""
-    owner = next(k for k in params.__mro__ if name in k.__dict__.get("__annotations__", ()))
-    written = owner.__annotations__[name]
+    owner = next(k for k in params.__mro__ if name in inspect.get_annotations(k))
+    written = inspect.get_annotations(owner)[name]
     if isinstance(written, str) and "Parameter" not in written and "Annotated" not in written:
         return None
     alone = type(owner.__name__, (), {"__annotations__": {name: written}})
