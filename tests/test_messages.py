@@ -32,9 +32,10 @@ from histoprompt.pipelines.text.tiles import ScoreJob, plan_tiles
 
 SOURCE = Path(histoprompt.__file__).parent
 OF_A_TERMINAL = re.compile(r"(?<![\w-])--[a-z]|[`>]histoprompt [a-z]|histoprompt \w+ --")
-# What the program hands to other programs, and the one module of the window that is a command.
+# What the program hands to other programs; the one module of the window that is a command, and the
+# one that writes scripts of commands.
 COMMANDS = ("--query-gpu=", "--format=csv")
-OF_THE_COMMAND_LINE = ("cli", "_qt/demo.py")
+OF_THE_COMMAND_LINE = ("cli", "_qt/demo.py", "pipelines/recipes/emit.py")
 
 
 def texts_of(path: Path) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from psygnal import Signal
 
+from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
@@ -142,7 +143,7 @@ class Classing:
             try:
                 self._history.amend(now)
             except HistopromptError as error:
-                self.failed.emit(str(error))
+                self.failed.emit(messages.told(error))
 
     # -- labels ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from psygnal import Signal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.layers.shape_regions import chosen_regions
 from histoprompt._qt.shell.docks import open_dock
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
@@ -47,7 +48,7 @@ class CellExchange:
         try:
             wanted = cells_of(cells, class_name, self._inside())
         except HistopromptError as error:
-            self.status.emit(str(error))
+            self.status.emit(told(error))
             return
         if not len(wanted):
             self.status.emit("There is no such cell to send.")

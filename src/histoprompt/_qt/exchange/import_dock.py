@@ -25,6 +25,7 @@ from histoprompt._qt.layers.make import make_incoming
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.jobs import Job
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -98,7 +99,7 @@ class ImportDock(Dock):
         try:
             params = self.value()
         except LabelError as error:
-            self.report.say(str(error))
+            self.report.say(told(error))
             return
         job = None
         if params.into == "prompts":

@@ -234,7 +234,7 @@ class ObjectsDock(Dock):
         try:
             write_class_list(Path(path), self._bound.store.class_list())
         except HistopromptError as error:
-            self._fail(str(error))
+            self._fail(messages.told(error))
         else:
             self._say(f"Classes written to {path}.")
 
@@ -252,7 +252,7 @@ class ObjectsDock(Dock):
         try:
             change = act(bound)
         except HistopromptError as error:
-            self._fail(str(error))
+            self._fail(messages.told(error))
             return
         if change is None:
             self._say("Nothing was changed: it is so already.")

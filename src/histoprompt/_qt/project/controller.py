@@ -13,6 +13,7 @@ from qtpy.QtGui import QImage, QPixmap
 from histoprompt._qt.project.slide_table import SIDE
 from histoprompt._qt.reader import layer_data
 from histoprompt._qt.shell.batch import BatchWork
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
@@ -71,14 +72,14 @@ class ProjectController:
         try:
             self._take(open_project(folder))
         except HistopromptError as error:
-            self.said.emit(str(error))
+            self.said.emit(told(error))
 
     def make(self, folder: Path) -> None:
         """Make a project in a folder, and turn to it."""
         try:
             self._take(new_project(folder))
         except HistopromptError as error:
-            self.said.emit(str(error))
+            self.said.emit(told(error))
 
     def add(self, places: Sequence[Path]) -> None:
         """Add slides, folders of slides, tables or a QuPath project, in the background."""
@@ -184,7 +185,7 @@ class ProjectController:
         try:
             read = read_recipe(recipe)
         except HistopromptError as error:
-            self.said.emit(str(error))
+            self.said.emit(told(error))
             return
         self.work.run(_run, self.project, read, title="Running the recipe", done=self._on_ran)
 
@@ -195,7 +196,7 @@ class ProjectController:
         try:
             path, rows = write_summary(self.project)
         except HistopromptError as error:
-            self.said.emit(str(error))
+            self.said.emit(told(error))
             return
         self.said.emit(f"{rows:,} lines are in {path}.")
 

@@ -215,7 +215,7 @@ class TextDock(Dock):
         try:
             texts = self.cells.value().texts
         except HistopromptError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
             return
         self.control.cells.tell_apart(replace(texts, templates=self.value().templates))
 

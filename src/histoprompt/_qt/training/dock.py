@@ -109,7 +109,7 @@ class TrainDock(Dock):
         try:
             params, labels = self.value(), self._labels()
         except HistopromptError as error:
-            self.report.say(str(error))
+            self.report.say(messages.told(error))
             return
         self._params = params
         self._result.setText("")
@@ -136,7 +136,7 @@ class TrainDock(Dock):
             if not self._work.active and not self._result.text():
                 self.chart.show_points(curve_of(params), params.steps)
         except HistopromptError as error:
-            self._time.setText(str(error))
+            self._time.setText(messages.told(error))
             self._again.setVisible(False)
 
     def _draw(self) -> None:
