@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
@@ -79,8 +78,8 @@ class CountDock(Dock):
         layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.tabs, 1)
-        for widget in (self.counts, self._table):
-            layout.addWidget(widget)
+        layout.addWidget(self.counts)
+        layout.addWidget(self._table)
         self.foot.addWidget(self.report)
 
     def _connect(self) -> None:
@@ -92,7 +91,7 @@ class CountDock(Dock):
         self.classes.look.connect(self._on_look)
         self.audit.field.connect(self._on_field)
         self.audit.saying.connect(self._on_saying)
-        self.files.export.connect(self._on_export)
+        self.files.export.connect(counting.export)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)
@@ -219,9 +218,6 @@ class CountDock(Dock):
 
     def _on_audit_left(self) -> None:
         self.session.modes.end(self.audit)
-
-    def _on_export(self, folder: Path) -> None:
-        self.counting.export(folder)
 
     # -- what is shown -----------------------------------------------------------------------
 
