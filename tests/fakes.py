@@ -13,7 +13,7 @@ from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import Prompt, PromptKind
 from histoprompt.core.results import Mask
-from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import Embedding
 
 CARD = ModelCard(
@@ -29,12 +29,6 @@ CARD = ModelCard(
     description="Draws the ellipse in the box, a disk at each click, the painted pixels.",
 )
 BOX_ONLY = replace(CARD, id="fake-box", title="Fake for boxes", accepts=frozenset({"box"}))
-NEEDS_WEIGHTS = replace(
-    CARD,
-    id="fake-weights",
-    title="Fake with weights",
-    weights=WeightsSpec("fake.pth", "https://example.org/fake.pth", 4, "md5:" + "0" * 32),
-)
 
 CLICK_RADIUS = 6.0
 

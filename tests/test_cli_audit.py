@@ -104,6 +104,31 @@ def test_the_report_tells_of_the_latest_audit(folder):
     assert not (folder / "report.html").exists()
 
 
+def test_the_report_is_made_of_what_count_json_says(folder, capsys):
+    draw(folder, "--seed", "3")
+    rows = rows_of(folder / "fields.csv")
+    write(folder / "fields.csv", [row | {TRUE: "3"} for row in rows])
+    made = json.loads((folder / "count.json").read_text())
+    name = "<script>alert(1)</script> & co"
+    made["result"]["name"], made["result"]["lines"][0]["count"] = name, 1234567
+    (folder / "count.json").write_text(json.dumps(made))
+    (folder / "report.html").write_text("scribbled over")
+    assert apply(folder) == 0
+    page = (folder / "report.html").read_text()
+    assert "<script" not in page
+    assert "Count of &lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in page
+    assert ">1,234,567<" in page
+    assert "8 randomly chosen fields" in page
+    del made["result"]["lines"]  # as by an earlier version
+    (folder / "count.json").write_text(json.dumps(made))
+    (folder / "audit.csv").unlink()
+    capsys.readouterr()
+    assert apply(folder) == 1
+    assert "Count the slide again" in capsys.readouterr().err
+    assert (folder / "report.html").read_text() == page
+    assert rows_of(folder / "audit.csv")
+
+
 def test_a_seed_draws_the_same_fields_and_a_moved_slide_is_found(folder, capsys):
     draw(folder, "--seed", "3")
     first = (folder / "fields.csv").read_text()

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 from histoprompt import cli
+from histoprompt.core.cell_schema import COLUMNS
 from histoprompt.core.prompts.file import read_prompts
 from histoprompt.models import registry
 
@@ -141,6 +142,14 @@ def test_keys_and_gestures_are_the_plugin_s() -> None:
         assert f"| {keys} | {gesture.where} | {gesture.does} |" in page
 
 
+def test_columns_of_cells_are_those_of_the_tables() -> None:
+    page = made("places").filled(PAGES["docs/guide/count.md"])
+    for column in COLUMNS:
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{column.name}` |")]
+        assert column.help in row
+        assert column.unit in row
+
+
 # -- written pages -------------------------------------------------------------------------------
 
 
@@ -222,6 +231,15 @@ def test_folders_and_files_that_explanations_name_are_there() -> None:
                 continue  # made, or in the user's data folder
             known = (package / name, ROOT / name, *package.glob(f"*/{name}"))
             assert any(place.exists() for place in known), f"{page}: {name}"
+
+
+@pytest.mark.parametrize("room", ["core", "models", "pipelines", "_qt"])
+def test_every_folder_has_its_place_in_the_architecture(room: str) -> None:
+    folders = (ROOT / "src" / "histoprompt" / room).glob("*/__init__.py")
+    missing = {f"`{room}/{path.parent.name}/`" for path in folders} - set(
+        re.findall(r"`[\w/]+/`", PAGES["docs/explain/architecture.md"])
+    )
+    assert not missing
 
 
 def test_the_architecture_s_laws_are_the_linter_s() -> None:

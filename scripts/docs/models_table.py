@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from histoprompt.core.prompts.prompt import KIND_WORDS
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights.find import megabytes
 
-_KINDS = {"point": "clicks", "box": "boxes", "scribble": "scribbles"}
 _ROLES = {
     "cells": "all nuclei",
     "text": "images and words",
@@ -38,7 +38,7 @@ def _purpose(card: ModelCard) -> str:
     """Its role, or the prompts it takes."""
     if card.role == "prompt":
         kinds = ("point", "scribble", "box")
-        return "prompts: " + ", ".join(_KINDS[k] for k in kinds if k in card.accepts)
+        return "prompts: " + ", ".join(KIND_WORDS[k] for k in kinds if k in card.accepts)
     return _ROLES[card.role]
 
 
@@ -59,5 +59,6 @@ def _weights(card: ModelCard) -> str:
 def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
-    size = "" if spec.approx_bytes is None else f"{'' if spec.n_bytes else '~'}{megabytes(spec.approx_bytes)}"
+    about = "" if spec.n_bytes else "~"
+    size = "" if spec.approx_bytes is None else f"{about}{megabytes(spec.approx_bytes)}"
     return ", ".join(filter(None, (f"[{spec.filename}]({spec.source})", size)))

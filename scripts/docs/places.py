@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cell_columns
 import cli_page
 import keys_table
 import models_table
@@ -40,6 +41,7 @@ def made(name: str, argument: str = "") -> str:
     """What stands at the place of this name."""
     makers: dict[str, Callable[[], str]] = {
         "cli": cli_page.commands,
+        "columns": cell_columns.table,
         "keys": keys_table.table,
         "models": models_table.table,
     }

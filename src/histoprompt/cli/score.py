@@ -15,9 +15,8 @@ from histoprompt.cli.options import (
 )
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry
@@ -27,17 +26,17 @@ from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
-from histoprompt.pipelines.text.mark_file import read_marks
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_label_file import read_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 def add(score: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    score.add_argument("slides", nargs="+", metavar="SLIDE")
+    add_slides(score)
     score.add_argument(
         "--text",
         action="append",
@@ -46,9 +45,10 @@ def add(score: argparse.ArgumentParser) -> None:
         help="a map each; a|b: synonyms",
     )
     score.add_argument("--contrast", action="append", default=[], metavar="WORDS")
-    score.add_argument("--model", default="vocabulary", metavar="ID", help="default: %(default)s")
+    score.add_argument(
+        "--model", default=registry.DEFAULT_WORDS, metavar="ID", help="default: %(default)s"
+    )
     score.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
-    score.add_argument("--out", required=True, type=Path, metavar="DIR")
     score.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(score)
     add_mpp(score)
@@ -67,7 +67,7 @@ def _add_scoring(score: argparse.ArgumentParser) -> None:
 
 def _add_counting(score: argparse.ArgumentParser) -> None:
     score.add_argument("--count", action="store_true", help="count cells inside the regions")
-    score.add_argument("--segmenter", default="histoprompt-cells", metavar="ID")
+    score.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     score.add_argument("--cell-text", action="append", default=[], metavar="WORDS")
     add_trust(score)
     add_parameters(score, CellTexts)
@@ -80,13 +80,14 @@ def _score(args: argparse.Namespace) -> int:
     params = read_parameters(
         ScoreParams, args, texts=tuple(args.text), contrasts=tuple(args.contrast)
     )
+    slides = named_slides(args.slides, args.out)
     taken: list[Path] = []
 
-    def score_one(path: str) -> int:
-        with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
+    def score_one(named: NamedSlide) -> int:
+        with named.open(args) as slide:
             folder = args.out
-            if len(args.slides) > 1:
-                folder = free_folder(args.out, result_name(path), slide.key, taken)
+            if folder is None or len(slides) > 1:
+                folder = free_folder(*named.place(args.out, "score"), slide.key, taken)
             taken.append(folder)
             for doubt in look_at(slide):
                 say(f"note: {slide.name}: {doubt}.")
@@ -97,7 +98,7 @@ def _score(args: argparse.Namespace) -> int:
                 _count(slide, found, job, folder, args)
         return 0
 
-    return each(args.slides, score_one, args.task, ("slide", "slides"))
+    return each(slides, score_one, args.task, ("slide", "slides"))
 
 
 def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:

@@ -15,8 +15,6 @@ from histoprompt.cli.options import (
 from histoprompt.cli.speech import say, tell
 from histoprompt.models import registry
 
-EMBEDDING_BYTES = 1 << 30
-
 
 def add(seg: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -33,9 +31,9 @@ def add(seg: argparse.ArgumentParser) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
-    from histoprompt.core.formats.open import open_slide
     from histoprompt.core.labels.tiff import write_labels
     from histoprompt.core.prompts.file import read_prompts
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.models.memory.embeddings import EmbeddingCache
     from histoprompt.models.memory.manager import ModelManager
     from histoprompt.pipelines.prompts.compose import ComposedLabels
@@ -47,7 +45,7 @@ def _segment(args: argparse.Namespace) -> None:
     objects = read_prompts(args.prompts)
     card = registry.card(args.model)
     manager = ModelManager(device=args.device)
-    job = SegmentJob(manager, EmbeddingCache(EMBEDDING_BYTES), card, args.weights)
+    job = SegmentJob(manager, EmbeddingCache(), card, args.weights)
     found = segment(slide, objects, job, args.task)
     labels = ComposedLabels(region, [(item.id, item.masks[0]) for item in found])
     write_labels(args.out, labels, mpp=slide.mpp, task=args.task)

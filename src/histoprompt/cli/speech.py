@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TextIO
 
+from histoprompt.core.strings.printable import spelt
 from histoprompt.core.task import Progress, Task
 
 # Control characters (with the escapes of terminals) and what turns the direction of writing; a
@@ -19,12 +20,12 @@ _BREAKS = re.compile(r"[\t\n]")
 
 def printable(text: str) -> str:
     """A text as one line, each character that a terminal would obey written as its code."""
-    return _BREAKS.sub(_code, lines(text))
+    return _BREAKS.sub(_spelt, lines(text))
 
 
 def lines(text: str) -> str:
     """As `printable`, with line breaks and tabs kept."""
-    return _OBEYED.sub(_code, text)
+    return _OBEYED.sub(_spelt, text)
 
 
 def tell(text: object, *, page: bool = False) -> None:
@@ -69,6 +70,5 @@ def _write(stream: TextIO | None, text: str) -> None:
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _code(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+def _spelt(found: re.Match[str]) -> str:
+    return spelt(found[0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from histoprompt.core.cell_schema import OPTIONAL_COLUMNS, PER_CELL
 
 UNCLASSIFIED = ""
 UNSURE = "unsure"
@@ -56,18 +58,24 @@ class CellTable:
 
     def __post_init__(self) -> None:
         n = len(self.id)
-        empty = {"code": np.zeros(n, np.int16), "score": np.full(n, np.nan, np.float32)}
+        empty = {c.attribute: np.full(n, c.empty, c.dtype) for c in OPTIONAL_COLUMNS}
         empty["features"] = np.zeros((n, 0), np.float32)
         for name, value in empty.items():
             if n and len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, value)
-        columns = (self.row, self.col, self.area_um2, self.code, self.score, self.features)
-        if any(len(c) != n for c in columns):
-            raise ValueError(f"Columns of {n} cells differ in length: {[len(c) for c in columns]}.")
+        lengths = {name: len(getattr(self, name)) for name in PER_CELL}
+        if set(lengths.values()) != {n}:
+            raise ValueError(f"Columns of {n} cells differ in length: {lengths}.")
         if self.features.shape[1] != len(self.feature_names):
             raise ValueError(
                 f"{self.features.shape[1]} features have {len(self.feature_names)} names."
             )
+
+    @classmethod
+    def empty(cls) -> CellTable:
+        """A table without cells."""
+        nothing = np.zeros(0)
+        return cls(nothing.astype(np.int64), nothing, nothing, nothing)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -90,5 +98,13 @@ class CellTable:
 
     def __getitem__(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> CellTable:
         """Some of the cells."""
-        per_cell = ("id", "row", "col", "area_um2", "code", "score", "features")
-        return replace(self, **{name: getattr(self, name)[index] for name in per_cell})
+        return replace(self, **{name: getattr(self, name)[index] for name in PER_CELL})
+
+    def pieces(self, size: int) -> Iterator[CellTable]:
+        """The same cells, so many at a time; one empty piece where there are none."""
+        for start in range(0, max(1, len(self)), size):
+            yield self[start : start + size]
+
+    def without_features(self) -> CellTable:
+        """The same cells without what was measured of them."""
+        return replace(self, features=self.features[:, :0], feature_names=())

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QColor
 
+from histoprompt.core.cell_schema import CLASS, SHOWN, column_of
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.labels.classes import cell_colours
 
-_FIRST = ("id", "class", "score", "area_um2", "row", "col")
-_FORMATS = {"id": "{:d}", "score": "{:.2f}", "area_um2": "{:.1f}", "row": "{:.1f}", "col": "{:.1f}"}
+_FIRST = {column.name: column for column in SHOWN}
 _ROLE = Qt.ItemDataRole
 
 
@@ -33,7 +33,7 @@ class CellModel(QAbstractTableModel):
     def columns(self) -> tuple[str, ...]:
         """Their names."""
         if self._cells is None:
-            return _FIRST
+            return tuple(_FIRST)
         # The channels of an encoder, name_0, name_1 ..., say nothing to a person.
         named = (n for n in self._cells.feature_names if not n.rpartition("_")[2].isdigit())
         return (*_FIRST, *named)
@@ -54,7 +54,7 @@ class CellModel(QAbstractTableModel):
         if cells is None:
             return np.zeros(0)
         if column in _FIRST:
-            return np.asarray(getattr(cells, "code" if column == "class" else column))
+            return np.asarray(getattr(cells, _FIRST[column].attribute))
         return cells.features[:, cells.feature_names.index(column)]
 
     @property
@@ -77,7 +77,10 @@ class CellModel(QAbstractTableModel):
 
     def row_of(self, cell: int) -> int:
         """The row of the view that shows a cell, -1 if none does."""
-        return int(self._place[cell - 1]) if 0 < cell <= len(self._place) else -1
+        if self._cells is None:
+            return -1
+        rows = np.flatnonzero(self._cells.id == cell)
+        return int(self._place[rows[0]]) if len(rows) else -1
 
     # -- what Qt asks ------------------------------------------------------------------------
 
@@ -94,22 +97,21 @@ class CellModel(QAbstractTableModel):
         if self._cells is None or role not in (_ROLE.DisplayRole, _ROLE.DecorationRole):
             return None
         row, column = self._order[index.row()], self.columns[index.column()]
-        if column == "class":
+        if column == CLASS.name:
             name = self._cells.classes[self._cells.code[row]]
             return (name or "none") if role == _ROLE.DisplayRole else self._colours[name]
         if role == _ROLE.DecorationRole:
             return None
-        value = self.values(column)[row]
-        return "" if np.isnan(value) else _FORMATS.get(column, "{:.4g}").format(value.item())
+        return column_of(column).text(self.values(column)[row].item())
 
     def headerData(  # noqa: N802
         self, section: int, orientation: Qt.Orientation, role: int = _ROLE.DisplayRole
     ) -> Any:
-        """Names of columns."""
-        if role != _ROLE.DisplayRole or orientation != Qt.Orientation.Horizontal:
+        """Names of columns, and what they say."""
+        if orientation != Qt.Orientation.Horizontal:
             return None
-        name = self.columns[section]
-        return {"area_um2": "area µm²"}.get(name, name.replace("_", " "))
+        column = column_of(self.columns[section])
+        return {_ROLE.DisplayRole: column.header, _ROLE.ToolTipRole: column.says}.get(role)
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column."""

@@ -24,6 +24,8 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.shell.keys import NUMBERS
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -83,8 +85,10 @@ class ClassesPanel(Panel):
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
-            for name in labelling.classes:
-                item = QListWidgetItem(_swatch(QColor(*colours[name])), f"{name}: {counts[name]}")
+            for number, name in enumerate(labelling.classes, start=1):
+                key = f"{number}  " if number in NUMBERS else ""
+                text = f"{key}{name}: {counts[name]}"
+                item = QListWidgetItem(_swatch(QColor(*colours[name])), text)
                 item.setData(_NAME, name)
                 self._list.addItem(item)
             names = list(labelling.classes)
@@ -172,7 +176,7 @@ class ClassesPanel(Panel):
         layout = QFormLayout(page)
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
-        text = "The same files as those of <tt>histoprompt classify fit</tt> and <tt>count</tt>."
+        text = "Files that the command line writes and reads too."
         layout.addRow(Note(text))
         return page
 
@@ -236,7 +240,7 @@ class ClassesPanel(Panel):
         try:
             self._classing.grade(self.limits.value())
         except HistopromptError as error:
-            self._wrong.setText(str(error))
+            self._wrong.setText(told(error))
             return
         self._wrong.setText("")
 

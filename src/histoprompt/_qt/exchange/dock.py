@@ -30,6 +30,7 @@ from histoprompt.pipelines.formats.catalogue import file_format
 
 # Which rows concern which formats; the others concern all of them.
 _TILED = {"tile_size", "mpp", "val_share", "test_share", "split_by", "block_tiles", "empty_share"}
+_TILED |= {"patient", "regions", "only_annotated", "licence"}
 _OUTLINED = {"simplify"}
 
 
@@ -69,7 +70,7 @@ class ExportDock(Dock):
         try:
             params = self.value()
         except ExportError as error:
-            self._say(str(error))
+            self._say(messages.told(error))
             return
         if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
             self._say("Nothing was written.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QDialog,
     QFileDialog,
     QHBoxLayout,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.models.licence_dialog import LicenceDialog
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
@@ -29,6 +31,7 @@ from histoprompt.models.weights import licence, locate, trust, verify_all
 from histoprompt.models.weights.describe import size_of
 from histoprompt.models.weights.find import partial_bytes
 
+_FORGET = "Another file of this model can be installed then, where nobody published its hash"
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 Work = Callable[[Task], str]
@@ -114,7 +117,7 @@ class WeightsPanel(QWidget):
         try:
             cards = _cards_in(path, self._card)
         except HistopromptError as error:
-            self._say(str(error))
+            self._say(told(error))
             return
         self._agree(cards, f"Importing {path.name}", partial(_import, path, cards))
 
@@ -127,8 +130,13 @@ class WeightsPanel(QWidget):
         box.setText(f"Delete the weights of {self._card.title} from this disk?")
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Yes | buttons.Cancel)
-        self._waiting = (f"Removing {self._card.title}", partial(_remove, self._card))
+        box.setCheckBox(QCheckBox("Forget which file it was", toolTip=_FORGET))
+        box.checkBox().toggled.connect(self._wait_to_remove)
+        self._wait_to_remove(False)
         self._ask(box)
+
+    def _wait_to_remove(self, forget: bool) -> None:
+        self._waiting = (f"Removing {self._card.title}", partial(_remove, self._card, forget))
 
     def _on_trust(self) -> None:
         self._jobs.submit(
@@ -162,7 +170,7 @@ class WeightsPanel(QWidget):
         try:
             open_terms = [card for card in cards if not licence.is_accepted(card)]
         except HistopromptError as error:
-            self._say(str(error))
+            self._say(told(error))
             return
         if not open_terms:
             self._submit(title, work)
@@ -254,10 +262,10 @@ def _trust(path: Path, task: Task) -> str:
     return f"{path} is trusted from now on, as long as it does not change."
 
 
-def _remove(card: ModelCard, task: Task) -> str:
+def _remove(card: ModelCard, forget: bool, task: Task) -> str:
     from histoprompt.models.weights.install import remove
 
-    removed = remove(card, task)
+    removed = remove(card, task, forget=forget)
     return "\n".join(f"Removed {path}." for path in removed) or "There was nothing to remove."
 
 

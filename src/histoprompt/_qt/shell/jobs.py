@@ -27,7 +27,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 from histoprompt._qt.shell.job import Handler, Job, Lane, State
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.messages import show_error, told
 from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.models.devices import MIB, is_out_of_memory
@@ -62,9 +62,12 @@ _PACKAGES = (
     "safetensors",
     "pandas",
     "pyarrow.parquet",
+    "huggingface_hub.file_download",
+    "magicgui.backends._qtpy.widgets",
 )
 _DOCKS = tuple(
-    f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")
+    f"histoprompt._qt.{name}.dock"
+    for name in ("prompts", "count", "text", "models", "exchange", "training")
 )
 
 _log = logging.getLogger(__name__)
@@ -124,7 +127,7 @@ class Jobs(QObject):
         self._threads: dict[Lane, threading.Thread] = {}
         self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._closed_at: float | None = None
-        self._quitting = False
+        self._quitting = False  # whether a person or a program closed the window
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self._on_quit)
@@ -252,11 +255,20 @@ class Jobs(QObject):
             atexit.unregister(self._leave)
         return ended
 
+    def leave(self) -> None:
+        """The window is closing: cancel everything, and let no job keep the process for long."""
+        self._quitting = True
+        self.shutdown(0.0)
+
     def _on_quit(self) -> None:
         """The application ends, `CLOSE_S` after somebody first asked for it at the latest."""
         self._quitting = True
+        self.shutdown(self._left())
+
+    def _left(self) -> float:
+        """Seconds of `CLOSE_S` that are left."""
         waited = 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
-        self.shutdown(max(0.0, CLOSE_S - waited))
+        return max(0.0, CLOSE_S - waited)
 
     def _leave(self) -> None:
         """End the process, though a job did not stop.
@@ -268,7 +280,7 @@ class Jobs(QObject):
         """
         if not self._quitting:
             self.shutdown(EXIT_S)
-        elif not self.shutdown(0.0):
+        elif not self.shutdown(self._left()):
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(AttributeError, OSError, ValueError):
                     stream.flush()
@@ -384,7 +396,7 @@ def _attempt(
     except Cancelled:
         return "cancel", None
     except HistopromptError as error:
-        return "error", str(error)
+        return "error", told(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
         return ("cancel", None) if quiet() else ("error", _explain(title, error))
 

@@ -11,7 +11,7 @@ from psygnal import Signal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.batch import BatchWork
-from histoprompt._qt.shell.messages import many
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.best_tiles import BestTiles
 from histoprompt._qt.text.calibrate_job import Fitting
@@ -25,6 +25,7 @@ from histoprompt._qt.text.work import TextView, TextWork
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.strings.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.score import SeenTiles
@@ -149,7 +150,7 @@ class TextController:
         if view is None:
             self.failed.emit(_NO_SLIDE)
             return
-        kept = {} if work is None else work.typed(params, card, weights)
+        kept = {} if work is None else work.manual(params, card, weights)
         wish = None if count is None else self.cells.wish(count, params.templates, kept)
         self.search.find(view, params, card, weights, where, wish=wish)
 
@@ -228,7 +229,7 @@ class TextController:
         try:
             self._work = TextWork.of(found, self._work)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._on_answer(self._work)
         count, title = many(len(found.scores), "tile"), found.search.job.card.title
@@ -303,6 +304,6 @@ class TextController:
         try:
             edit()
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return False
         return True

@@ -24,9 +24,10 @@ from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.models import registry
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
-DEFAULT_MODEL = "vocabulary"
+DEFAULT_MODEL = registry.DEFAULT_WORDS
 HINT = "Type a word and press Enter."
 
 
@@ -77,7 +78,7 @@ class TextDock(Dock):
         try:
             where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
         except RegionError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
             return
         given = (self.value(), self.models.card, self.models.weights, where)
         self.control.find(*given, count=count)
@@ -93,6 +94,7 @@ class TextDock(Dock):
         self.cells, self._results = RegionCellsPanel(), ResultsPanel()
         self.gallery, self.calibration = self._results.gallery, self._results.calibration
         self.hand_on, self._scale = self._results.hand_on, self._results.scale
+        self.link(self.session.weights_changed, self.cells.refill)
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         column = QVBoxLayout(self.content)
         asked = (self.images, self.models, self.words, self.area, self.options, self._go)
@@ -150,6 +152,7 @@ class TextDock(Dock):
 
     def _start(self) -> None:
         self._wrong = ""
+        self._revealed: tuple[str, ...] = ()
         self._on_model()
         self.annotating.start()
         self._bind()
@@ -229,7 +232,7 @@ class TextDock(Dock):
         self.calibration.show_threshold(
             work.scores.thresholds[text],
             work.origin(text),
-            by_hand=work.is_typed(text),
+            by_hand=work.is_manual(text),
             regions=self.control.region_count,
         )
         for panel in (self.hand_on, self.cells):
@@ -251,10 +254,13 @@ class TextDock(Dock):
         self.calibration.show_answer(marking.yes if marking.active else None)
 
     def _on_counted(self) -> None:
-        self.cells.show_counts(self.control.cells.counts)
+        counts = self.control.cells.counts
+        self.cells.show_counts(counts)
         self._show_cuts()
-        if self.control.cells.counts is not None:
+        names = () if counts is None else counts.names
+        if names and names != self._revealed:
             QTimer.singleShot(0, self._reveal_counts)
+        self._revealed = names
 
     def _reveal_counts(self) -> None:
         """Scroll to the table, once it is laid out."""

@@ -12,11 +12,11 @@ from psygnal import Signal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
-from histoprompt._qt.shell.messages import many
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.classes.named_cells import named_among
 from histoprompt.pipelines.count.job import CountChoice
@@ -123,7 +123,7 @@ class RegionCells:
         scorer : str
             Title of the model that told cells apart.
         """
-        if found.work is not self._counting.work:
+        if not found.work.is_of(self._counting.work):
             self._counting.show(found.work)
         self._source, self.counts = found.work, found.counts
         self.cuts = {text: scores.thresholds[text].value for text in texts}
@@ -161,18 +161,23 @@ class RegionCells:
         self.take(chained, scores, (now.text,), now.job.card.title)
 
     def _on_named(self, source: KeptCount, scorer: str, counts: RegionCounts) -> None:
-        if source is not self._counting.work:
+        if not source.is_of(self._counting.work):
             self._counting.show(source)
         self._name(source, counts, scorer)
         self._batch.status.emit(f"{_named(counts)} {_REVIEW}")
 
     def _name(self, work: KeptCount, counts: RegionCounts, scorer: str) -> None:
         """Words are the classes of the count from now on; what is shown follows it."""
-        self._counting.classes.name(named_among(work.cells, counts.cells), f"words, {scorer}")
+        now = self._counting.work
+        cells = now.cells if now is not None and work.is_of(now) else work.cells
+        named = counts.cells[np.isin(counts.cells.id, cells.id)]
+        self._counting.classes.name(named_among(cells, named), f"words, {scorer}")
 
     def _on_classified(self) -> None:
         """Cells of the count have other classes: so have those in the regions."""
-        if self.counts is None or self._source is not self._counting.work:
+        if self.counts is None or self._source is None:
+            return
+        if not self._source.is_of(self._counting.work):
             return
         cells = self._counting.cells
         if cells is not None:
@@ -201,5 +206,10 @@ def _named(counts: RegionCounts) -> str:
 
 
 def _with_classes(counts: RegionCounts, cells: CellTable) -> RegionCounts:
-    """Cells in regions with the classes that all cells of their count have now."""
-    return counts.with_classes(cells[counts.cells.id - 1])
+    """Cells in regions with the classes that all cells of their count have now.
+
+    Those that were corrected away since are in no region any more.
+    """
+    here = np.isin(counts.cells.id, cells.id)
+    kept = replace(counts, cells=counts.cells[here], inside=counts.inside[here])
+    return kept.with_classes(cells[np.searchsorted(cells.id, kept.cells.id)])

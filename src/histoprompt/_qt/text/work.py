@@ -11,9 +11,9 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.shown import Shown
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
 if TYPE_CHECKING:
     from histoprompt._qt.text.search import Search, SearchResult
@@ -86,15 +86,17 @@ class TextWork:
         """
         search, job = found.search, found.search.job
         slide = search.view.annotator.slide
-        book = MarkBook(book_path(slide.key)) if before is None else before.session.book
-        typed = {} if before is None else before.typed(search.params, job.card, job.weights)
-        return cls(search.view, search, ScoreSession(found.seen, found.scores, book, typed))
+        book = TileLabels(tile_labels_path(slide.key)) if before is None else before.session.book
+        manual = {} if before is None else before.manual(search.params, job.card, job.weights)
+        return cls(search.view, search, ScoreSession(found.seen, found.scores, book, manual))
 
     def fly_to(self, tile: int) -> None:
         """Bring a tile to the middle of the canvas."""
         annotator = self.view.annotator
         fly_to(annotator.viewer, annotator.image, self.session.scores.box(tile))
 
-    def typed(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> dict[str, float]:
+    def manual(
+        self, params: ScoreParams, card: ModelCard, weights: Path | None
+    ) -> dict[str, float]:
         """Thresholds a person set, which hold while the model sees tiles the same way."""
-        return self.session.typed if self.search.serves(params, card, weights) else {}
+        return self.session.manual if self.search.serves(params, card, weights) else {}

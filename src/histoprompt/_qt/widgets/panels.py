@@ -22,13 +22,11 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.prompts.prompt import PromptKind
+from histoprompt.core.prompts.prompt import KIND_WORDS
+from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.core.task import Task
-from histoprompt.core.text.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
-
-_KINDS: dict[PromptKind, str] = {"point": "clicks", "scribble": "scribbles", "box": "boxes"}
 
 
 class ImagePanel(QWidget):
@@ -224,7 +222,7 @@ def _takes(card: ModelCard) -> str:
         return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
     if card.role != "prompt":
         return card.description
-    kinds = [name for kind, name in _KINDS.items() if kind in card.accepts]
+    kinds = [name for kind, name in KIND_WORDS.items() if kind in card.accepts]
     takes = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if "point" in card.accepts:
         return f"Takes {takes}."

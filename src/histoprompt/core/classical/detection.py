@@ -12,6 +12,7 @@ from skimage.measure import regionprops
 from skimage.morphology import disk
 from skimage.segmentation import watershed
 
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.stain.deconvolution import brightfield, nucleus_stains, optical_density
 
 # Typical radius of a nucleus in microns, and the bounds in pixels within which one is searched.
@@ -125,10 +126,7 @@ def _landscape(
 
 def _of_size(labels: NDArray[np.int32], least: float) -> NDArray[np.int32]:
     """Drop labels of fewer pixels than `least` and number the rest 1 ... n."""
-    keep = np.bincount(labels.ravel()) >= least
-    keep[0] = False
-    number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    return number[labels]
+    return renumbered(labels, np.bincount(labels.ravel())[1:] >= least)
 
 
 def _add_compact(labels: NDArray[np.int32], extra: NDArray[np.int32]) -> NDArray[np.int32]:

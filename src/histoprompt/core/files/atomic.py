@@ -18,7 +18,7 @@ from pathlib import Path
 from histoprompt.core.errors import ExportError
 from histoprompt.core.files.durable import make_folder, sync_file, sync_folder, sync_tree
 from histoprompt.core.files.locks import HeldFile, hold_file
-from histoprompt.core.text.names import fitted
+from histoprompt.core.strings.names import fitted
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -119,8 +119,9 @@ def is_full(error: OSError) -> bool:
 
 def _explain(error: OSError, target: Path) -> str:
     if is_full(error):
+        free = free_bytes(target) // 1_000_000
         return (
-            f"There is no room to write {target}: {_free(target)} MB are free on that disk, or a "
+            f"There is no room to write {target}: {free} MB are free on that disk, or a "
             "limit on file size was met. Free some space or choose another place. "
             "What was there before is unchanged."
         )
@@ -129,9 +130,10 @@ def _explain(error: OSError, target: Path) -> str:
     return f"{target} could not be written: {error}. What was there before is unchanged."
 
 
-def _free(target: Path) -> int:
-    existing = next((p for p in target.parents if p.exists()), Path("/"))
-    return shutil.disk_usage(existing).free // 1_000_000
+def free_bytes(place: Path) -> int:
+    """Bytes free on the disk where a file or folder lies, or would lie."""
+    place = place.absolute()
+    return shutil.disk_usage(next(p for p in (place, *place.parents) if p.exists())).free
 
 
 def _parts(target: Path) -> Iterator[Path]:

@@ -86,17 +86,15 @@ def hold_file(path: Path) -> HeldFile | None:
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        number = os.open(path, flags, 0o666)
-        try:
+        with contextlib.ExitStack() as opened:
+            number = os.open(path, flags, 0o666)
+            opened.callback(os.close, number)
             if not _try(number):
-                os.close(number)
                 return None
             if _is_at(number, path):
+                opened.pop_all()  # it stays open as long as it is held
                 return HeldFile(number, path)
-        except BaseException:
-            os.close(number)
-            raise
-        os.close(number)  # somebody has put it elsewhere meanwhile: this is not the file any more
+            # else somebody has put it elsewhere meanwhile: this is not the file any more
 
 
 class FolderLock(Closing):

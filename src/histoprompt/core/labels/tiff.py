@@ -7,7 +7,6 @@ on a slide (`origin`) stands in an OME annotation, so that the labels of a regio
 from __future__ import annotations
 
 import os
-import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.closing import Closing
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.sources import (
     ArrayLabels,
@@ -32,27 +32,13 @@ from histoprompt.core.labels.sources import (
     check_label_array,
     extent,
 )
+from histoprompt.core.strings.printable import reason_of
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 
 TILE = 512
 _NAMESPACE = "histoprompt/labels"
 _CACHE_BYTES = 64 << 20
-# Whatever tifffile, its decoders and the reading of metadata raise on a damaged file.
-DAMAGE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    ET.ParseError,
-)
 # A tile or strip that would take more memory than this is damage.
 _TILE_BYTES = 1 << 30
 # Centimetres hold so many pixels at the most that a TIFF can say it.
@@ -159,9 +145,9 @@ class TiffLabels(Closing):
         except LabelError:
             self._file.close()
             raise
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             self._file.close()
-            raise LabelError(f"{self._path} is damaged: {_told(error)}.") from error
+            raise LabelError(f"{self._path} is damaged: {reason_of(error)}.") from error
         stated, self.mpp = _stated(self._file.ome_metadata)
         self.origin = origin if origin is not None else stated
         self._cache: OrderedDict[int, NDArray[np.uint32]] = OrderedDict()
@@ -239,9 +225,9 @@ class TiffLabels(Closing):
             return np.zeros(self._segment_shape, np.uint32)
         try:
             decoded = np.asarray(self._page.decode(encoded, index)[0])[0, :, :, 0]
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             raise LabelError(
-                f"{self._path} is damaged: its tile {index} cannot be decoded ({_told(error)})."
+                f"{self._path} is damaged: its tile {index} cannot be decoded ({reason_of(error)})."
             ) from error
         return as_ids(decoded)
 
@@ -274,8 +260,8 @@ def read_labels(
     with labels:
         try:
             return ArrayLabels(labels._page.asarray(out="memmap"), labels.origin)
-        except DAMAGE as error:
-            raise LabelError(f"{labels._path} is damaged: {_told(error)}.") from error
+        except READ_ERRORS as error:
+            raise LabelError(f"{labels._path} is damaged: {reason_of(error)}.") from error
 
 
 def _open(path: Path) -> tifffile.TiffFile:
@@ -283,10 +269,10 @@ def _open(path: Path) -> tifffile.TiffFile:
         if not path.is_file():
             raise LabelError(f"There is no label file {path}.")
         return tifffile.TiffFile(path)
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         if isinstance(error, OSError) and error.strerror:
             raise LabelError(f"{path} cannot be opened ({error.strerror}).") from error
-        raise LabelError(f"{path} is not a TIFF that can be read: {_told(error)}") from error
+        raise LabelError(f"{path} is not a TIFF that can be read: {reason_of(error)}") from error
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> Any:
@@ -353,7 +339,3 @@ def _segment_shape(page: Any, path: Path) -> tuple[int, int]:
             f"has {len(page.dataoffsets)}."
         )
     return high, wide
-
-
-def _told(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
+from histoprompt.core.labels.renumber import renumbered
 from histoprompt.models.cells.postprocess import holes
 
 # Raise it when the same maps become other cells: counts do not go on then.
@@ -174,6 +175,4 @@ def _kept(
     area = np.bincount(labels.ravel(), minlength=count)
     sure = np.bincount(labels.ravel(), weights=front.ravel(), minlength=count) / area.clip(1)
     keep = (area >= params.area) & (sure >= params.certainty)
-    keep[0] = False
-    numbers = (np.cumsum(keep) * keep).astype(np.int32)
-    return np.asarray(numbers[labels])
+    return renumbered(labels, keep[1:])

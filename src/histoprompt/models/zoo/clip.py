@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import PromptError, WeightsError
+from histoprompt.core.vectors import unit_rows
 from histoprompt.models import key_maps
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec, on_hub
@@ -82,7 +83,7 @@ class ClipScorer:
 
     def embed_images(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit vectors (n, d) of (n, h, w, 3) uint8 RGB tiles; see `TextScorer.embed_images`."""
-        return _unit(self.encode(tiles))
+        return unit_rows(self.encode(tiles))
 
     def embed_tokens(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit vectors (n, rows, cols, d) of the patches of tiles; see `TokenScorer.embed_tokens`.
@@ -116,12 +117,7 @@ class ClipScorer:
             for start in range(0, len(texts), TEXT_BATCH):
                 ids = self._tokenize(list(texts[start : start + TEXT_BATCH])).to(self._device)
                 found.append(self._net.encode_text(ids).float().cpu().numpy())
-        return _unit(np.concatenate(found))
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+        return unit_rows(np.concatenate(found))
 
 
 def load(card: ModelCard, weights: Path, device: str) -> ClipScorer:

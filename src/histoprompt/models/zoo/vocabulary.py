@@ -18,9 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import ModelError, PromptError
+from histoprompt.core.errors import ModelError, PromptError, Remedy
 from histoprompt.core.tissue.look import FEATURES, look_at
 from histoprompt.core.tissue.words import SYNONYMS, normal
+from histoprompt.core.vectors import unit_rows
 from histoprompt.models.card import ModelCard
 
 CARD = ModelCard(
@@ -83,7 +84,7 @@ class VocabularyScorer:
 
     def embed_images(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Unit vectors (n, 13) of (n, h, w, 3) uint8 RGB tiles at 1 um/px; see `encode`."""
-        return _unit(self.encode(tiles))
+        return unit_rows(self.encode(tiles))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (m, 13) of texts that name one known word each.
@@ -98,7 +99,7 @@ class VocabularyScorer:
             raise PromptError("A text to look for is empty: say what is to be found.")
         known = words()
         rows = [[known[word_in(text)].get(name, 0.0) for name in FEATURES] for text in texts]
-        return _unit(np.array(rows, np.float32))
+        return unit_rows(np.array(rows, np.float32))
 
 
 def words() -> Mapping[str, Mapping[str, float]]:
@@ -126,8 +127,8 @@ def word_in(text: str) -> str:
     wrong = f"does not know {' '.join(rest)!r}" if rest else f"needs one tissue word in {text!r}"
     raise PromptError(
         f"The word list {wrong}. It knows {', '.join(words())}, and common synonyms of these. For "
-        "other words choose a trained image-text model such as plip or quiltnet-b-32 "
-        "(`histoprompt models list`)."
+        "other words choose a trained image-text model such as plip or quiltnet-b-32.",
+        remedy=Remedy.MODELS,
     )
 
 
@@ -161,11 +162,6 @@ def _scaled(found: NDArray[np.float32]) -> NDArray[np.float32]:
         column = FEATURES.index(name)
         out[:, column] = weight * np.maximum(out[:, column], 0)
     return np.asarray(out, np.float32)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)
 
 
 def load(card: ModelCard, weights: Path | None, device: str) -> VocabularyScorer:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
+from histoprompt.core.strings.wording import many
 from histoprompt.core.tiling import TileGrid
 
 
@@ -56,7 +57,7 @@ class AuditPlan:
         """Why no more fields can be looked at, in words; empty while there are others."""
         count = len(self.order)
         return "" if self.left else (
-            f"What was counted holds {count} field{'s' if count != 1 else ''} of this size: all "
+            f"What was counted holds {many(count, 'field')} of this size: all "
             f"{'are' if count != 1 else 'is'} drawn."
         )  # fmt: skip
 

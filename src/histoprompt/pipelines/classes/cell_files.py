@@ -9,24 +9,24 @@ import os
 import re
 import reprlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
+from histoprompt.core.cell_schema import BY_HAND, CLASS, COLUMNS, ID, PLACE_COLUMNS
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import MANY_BYTES, read_bytes
-from histoprompt.core.files.tables import one_line, table_writer
+from histoprompt.core.files.tables import one_line
 from histoprompt.core.labels.classes import read_classes
-from histoprompt.core.text.names import plain
+from histoprompt.core.strings.names import plain
+from histoprompt.pipelines.formats.cell_tables import AT_ONCE, write_cells_csv
 
-# What every table of cells has, in the order of its columns; classes and features may follow.
-PLACE_COLUMNS: Final = ("id", "row", "col", "area_um2")
-CLASS_COLUMNS: Final = ("class", "score")
+_NEEDED: Final = tuple(column.name for column in PLACE_COLUMNS)
+_KNOWN: Final = tuple(column.name for column in COLUMNS)
 # Codes of classes are 16-bit numbers.
 MOST_CLASSES: Final = 2**15 - 1
 
@@ -64,8 +64,8 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
     separator = next((mark for mark in ",;\t" if mark.encode() in head), ",")
     columns = _columns(path, head, separator)
     table = _without_blanks(_table(path, raw, columns, separator))
-    names = tuple(c for c in columns if c not in (*PLACE_COLUMNS, *CLASS_COLUMNS))
-    numbers = [c for c in (*PLACE_COLUMNS, "score", *names) if c in columns]
+    names = tuple(c for c in columns if c not in (*_KNOWN, BY_HAND))
+    numbers = [c for c in (*_KNOWN, *names) if c in columns and c != CLASS.name]
     values = _numbers(table, [columns.index(c) for c in numbers])
     # what is beyond all measure was not measured
     values[~(np.abs(values) < np.finfo(np.float32).max)] = np.nan
@@ -73,15 +73,15 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
     for name in ("row", "col"):
         _check_places(value[name], path, name)
     classes, code = _classes(table, columns, path)
-    score = value.get("score", np.full(len(values), np.nan))
+    known: dict[str, Any] = {
+        c.attribute: value[c.name].astype(c.dtype)
+        for c in COLUMNS
+        if c.name in value and c is not ID
+    }
     return CellTable(
-        id=_ids(value["id"], path),
-        row=value["row"],
-        col=value["col"],
-        area_um2=value["area_um2"],
+        id=_ids(value[ID.name], path),
+        **{**known, CLASS.attribute: code},
         classes=classes,
-        code=code,
-        score=score.astype(np.float32),
         features=values[:, len(numbers) - len(names) :].astype(np.float32),
         feature_names=names,
     )
@@ -95,14 +95,7 @@ def write_cells(path: str | os.PathLike[str], cells: CellTable) -> None:
     ExportError
         If it cannot be written.
     """
-    head = [*PLACE_COLUMNS, *CLASS_COLUMNS, *cells.feature_names]
-    names = cells.class_names
-    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        write = table_writer(file, head, names=("class",))
-        for i, name in enumerate(names):
-            place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
-            features = (f"{v:.6g}" for v in cells.features[i].tolist())
-            write((cells.id[i], *place, name, f"{cells.score[i]:.4f}", *features))
+    write_cells_csv(Path(path), cells.pieces(AT_ONCE))
 
 
 def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int, str]:
@@ -135,11 +128,11 @@ def _columns(path: Path, head: bytes, separator: str) -> list[str]:
         columns = [plain(c.strip()) for c in next(csv.reader([line], delimiter=separator), [])]
     except (UnicodeDecodeError, csv.Error) as error:
         raise LabelError(f"The cells in {path} cannot be read: {error}") from error
-    missing = [name for name in PLACE_COLUMNS if name not in columns]
+    missing = [name for name in _NEEDED if name not in columns]
     if missing:
         raise LabelError(
             f"{path} has no column {', '.join(missing)}. A table of cells has the columns "
-            f"{', '.join(PLACE_COLUMNS)}, then class, score and features, separated by commas."
+            f"{', '.join(_NEEDED)}, then class, score and features, separated by commas."
         )
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
@@ -150,7 +143,7 @@ def _columns(path: Path, head: bytes, separator: str) -> list[str]:
 def _without_blanks(table: pa.Table) -> pa.Table:
     """The rows in which any of the first columns holds something."""
     known = np.zeros(table.num_rows, bool)
-    for i in range(min(len(PLACE_COLUMNS), table.num_columns)):
+    for i in range(min(len(_NEEDED), table.num_columns)):
         column = table.column(i)
         held = np.asarray(column.is_valid())
         if pa.types.is_string(column.type):

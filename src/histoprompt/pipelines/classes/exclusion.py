@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.vectors import unit_rows
 from histoprompt.pipelines.classes.classifiers import Float
 
 OTHER = "other"
@@ -73,9 +74,9 @@ def negatives(scaled: Float, rows: NDArray[np.intp], seed: int = 0) -> NDArray[n
     LabelError
         If all cells look like the examples.
     """
-    unit = _unit(scaled)
+    unit = unit_rows(scaled)
     similar = (unit @ unit[rows].T).max(axis=1)
-    own = _unit(scaled[rows]) @ _unit(scaled[rows]).T
+    own = unit_rows(scaled[rows]) @ unit_rows(scaled[rows]).T
     pairs = own[np.triu_indices(len(rows), 1)]
     cut = float(np.percentile(similar, _LEAST_ALIKE))
     if len(rows) >= _FEW:
@@ -110,7 +111,7 @@ def alike_pairs(
         Class of each.
     threshold : float
     """
-    unit = _unit(scaled)
+    unit = unit_rows(scaled)
     similar = np.triu(unit @ unit.T, 1)
     similar[names[:, None] == names] = -1
     first, second = np.nonzero(similar > threshold)
@@ -119,8 +120,3 @@ def alike_pairs(
         Alike((int(ids[i]), int(ids[j])), (str(names[i]), str(names[j])), float(similar[i, j]))
         for i, j in zip(first[order], second[order], strict=True)
     )
-
-
-def _unit(scaled: Float) -> Float:
-    length = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    return np.asarray(scaled / np.maximum(length, 1e-9)[:, None], np.float32)

@@ -1,23 +1,19 @@
-"""The files of a count: tables of cells and counts, outlines for QuPath, and how it was made.
+"""The files of a count: their names, its table of counts, and outlines for QuPath.
 
 All are written from the store some cells at a time, beside their place, and renamed when whole.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import csv as arrow_csv
 
+from histoprompt.core.cell_schema import COLUMNS
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.tables import table_writer
@@ -25,11 +21,11 @@ from histoprompt.core.geometry import Box, union_of
 from histoprompt.core.labels.classes import DEFAULT_CLASS, cell_colours
 from histoprompt.core.labels.contours import Outline, outlines_of_labels
 from histoprompt.core.task import Task
-from histoprompt.core.text.names import guarded
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.count.region import ALL
 from histoprompt.pipelines.count.store import CountStore, Records
 from histoprompt.pipelines.count.tally import Line
+from histoprompt.pipelines.formats.cell_tables import significant
 from histoprompt.pipelines.formats.geojson import geometry_of
 from histoprompt.pipelines.formats.json_files import JsonListFile
 
@@ -40,28 +36,8 @@ AUDIT_COLUMNS = ("estimate", "low", "high")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/cells")
 # Pixels a side of the piece of labels that outlines are read from at once.
 _PIECE = 2048
-_DECIMALS = {"row": 2, "col": 2, "area_um2": 3, "score": 4}
-
-
-def write_cells_csv(path: Path, store: CountStore) -> None:
-    """Write ``cells.csv``: id, row, col, area_um2, class, score, then the features."""
-    schema = _schema(store)
-    with replacing_file(path) as part, part.open("wb") as file:
-        head = io.StringIO(newline="")
-        csv.writer(head, lineterminator="\n").writerow(map(guarded, schema.names))
-        file.write(head.getvalue().encode())
-        plain = arrow_csv.WriteOptions(include_header=False, quoting_style="needed")
-        with arrow_csv.CSVWriter(file, schema, write_options=plain) as writer:
-            for records in store.batches():
-                writer.write_batch(_batch(records, store, schema, for_csv=True))
-
-
-def write_cells_parquet(path: Path, store: CountStore) -> None:
-    """Write ``cells.parquet``: the columns of ``cells.csv`` in full precision, classes coded."""
-    schema = _schema(store)
-    with replacing_file(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as writer:
-        for records in store.batches():
-            writer.write_batch(_batch(records, store, schema))
+# Of a measurement.
+_DIGITS = 5
 
 
 def write_counts(
@@ -104,7 +80,7 @@ def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> 
     done = 0
     with replacing_file(path) as part, JsonListFile(part, head, "features") as file:
         for records in store.batches(4_000):
-            values = _rounded_features(records)
+            values = significant(records["features"], _DIGITS)
             for at, drawn in _drawn(store, records):
                 task.step(done, len(store), "Writing outlines")
                 done += len(at)
@@ -129,71 +105,30 @@ def _feature(key: str, geometry: dict[str, Any], properties: dict[str, Any]) -> 
 def _properties(
     record: np.void, names: tuple[str, ...], values: NDArray[np.float64]
 ) -> dict[str, Any]:
-    measured = {"Area µm^2": round(float(record["area_um2"]), 3)}
-    if np.isfinite(record["score"]):
-        measured["Class score"] = round(float(record["score"]), 4)
+    measured = {
+        c.measurement: round(float(record[c.attribute]), c.decimals)
+        for c in COLUMNS
+        if c.measurement and np.isfinite(record[c.attribute])
+    }
     # what is no number is not measured: it equals nothing, not even itself
     measured |= {n: v for n, v in zip(names, values.tolist(), strict=True) if v == v}  # noqa: PLR0124
     metadata = {"histoprompt_id": str(record["id"])}
     return {"objectType": "detection", "measurements": measured, "metadata": metadata}
 
 
-def _rounded_features(records: Records) -> NDArray[np.float64]:
-    """The features, (n, k), in five digits each; what is not finite is not a number."""
-    values = records["features"].astype(np.float64)
-    values[~np.isfinite(values)] = np.nan
-    size = np.floor(np.log10(np.maximum(np.abs(values), 1e-30)))
-    digits = 10.0 ** (4 - np.nan_to_num(size))
-    return np.asarray(np.rint(values * digits) / digits)
-
-
 def _drawn(
     store: CountStore, records: Records
 ) -> Iterator[tuple[NDArray[np.intp], dict[int, list[Outline]]]]:
     """Cells that lie together, by their place in the records, and the outlines of each by id."""
-    boxes, first = records["box"], int(records["id"][0])
+    boxes = records["box"]
     piece = (boxes[:, :2] // _PIECE).astype(np.int64)
     order = np.lexsort((piece[:, 1], piece[:, 0]))
     starts = np.flatnonzero(np.any(np.diff(piece[order], axis=0), axis=1)) + 1
     for group in np.split(order, starts):
         around = union_of(Box(*b) for b in boxes[group].tolist())
         ids = store.read(around)
-        here = np.zeros(len(records) + 1, np.uint32)
-        here[group + 1] = records["id"][group]
-        ours = (ids >= first) & (ids < first + len(records))
-        wanted = here[np.where(ours, ids - first + 1, 0)]
+        wanted = np.where(np.isin(ids, records["id"][group]), ids, 0)
         yield group, outlines_of_labels(wanted, (int(around.r0), int(around.c0)))
-
-
-def _schema(store: CountStore) -> pa.Schema:
-    numbers = [("id", pa.int64()), *((n, pa.float64()) for n in ("row", "col", "area_um2"))]
-    text = pa.dictionary(pa.int16(), pa.string())
-    features = [(name, pa.float32()) for name in store.head.names]
-    return pa.schema([*numbers, ("class", text), ("score", pa.float32()), *features])
-
-
-def _batch(
-    records: Records, store: CountStore, schema: pa.Schema, *, for_csv: bool = False
-) -> pa.RecordBatch:
-    def column(name: str) -> NDArray[Any]:
-        values = np.ascontiguousarray(records[name])
-        return np.round(values, _DECIMALS[name]) if for_csv and name in _DECIMALS else values
-
-    first = [pa.array(column(n)) for n in ("id", "row", "col", "area_um2")]
-    names = [guarded(name) if for_csv else name for name in store.head.classes]
-    classes = pa.DictionaryArray.from_arrays(column("code"), names)
-    features = records["features"].T
-    if for_csv:
-        features = np.array([_significant(f) for f in features]).reshape(features.shape)
-    arrays = [*first, classes, pa.array(column("score"))]
-    arrays += [pa.array(np.ascontiguousarray(f)) for f in features]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _significant(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rounded to what a column of this size can tell: six digits of its largest value."""
-    largest = float(np.nanmax(np.abs(values), initial=1e-6)) if np.isfinite(values).any() else 1.0
-    return np.round(values, int(np.clip(5 - np.floor(np.log10(max(largest, 1e-6))), 0, 10)))
 
 
 def _interval(audit: Corrected | None) -> tuple[str, str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from histoprompt.core.stain.fit import StainMatrix
+from histoprompt.models import registry
 
 # Models that learnt nuclei on H&E.
-_LEARNT_ON_HE = ("histoprompt-cells",)
+_LEARNT_ON_HE = (registry.DEFAULT_CELLS,)
 
 
 def stain_notes(dyes: StainMatrix, segmenter: str) -> tuple[str, ...]:

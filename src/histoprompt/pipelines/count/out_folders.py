@@ -32,8 +32,8 @@ def free_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -> P
     taken : iterable of Path
         Folders this run has used.
     """
-    number, folder = 1, out / stem
-    while folder in set(taken) or slide_in(folder) not in (None, key):
+    number, folder, taken = 1, out / stem, set(taken)
+    while folder in taken or slide_in(folder) not in (None, key):
         number += 1
         folder = out / f"{stem}-{number}"
     return folder

@@ -1,209 +1,251 @@
-"""A count on one page: numbers, pictures, and how they were made; one HTML file without links."""
+"""A count on one page: numbers, pictures, and how they were made; one HTML file without links.
+
+The page is made of what ``count.json`` says and of an audit, so that it can be made again whenever
+one of them changes.
+"""
 
 from __future__ import annotations
 
 import base64
 import io
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
-from histoprompt.core.files.documents import MANY_BYTES, read_text
+from histoprompt.core.files.documents import FEW_BYTES, Count, Finite, Shape, read_json
+from histoprompt.core.files.pages import page
 from histoprompt.core.labels.classes import Colour, cell_colours
+from histoprompt.core.stain.ihc import IhcScore
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.count.picture import Picture
-from histoprompt.pipelines.count.tally import AREA_BIN, Line, Tally
+from histoprompt.pipelines.count.tally import AREA_BIN, Tally
 
 REPORT = "report.html"
-_AUDIT = re.compile(r'<section id="audit">.*?</section>', re.DOTALL)
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222 }
-h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left }
-td.n, th.n { text-align: right } tr { border-bottom: 1px solid #ddd }
-img { max-width: 100%; image-rendering: auto } .warn { background: #fff3cd; padding: .5rem .8rem }
-i.key { display: inline-block; width: .8rem; height: .8rem; margin-right: .4rem }
-"""
+_TEMPLATE = Path(__file__).with_name("templates") / "report.html"
+# Facts that the table of how a count was made leaves out: they stand elsewhere, or say nothing.
+_ELSEWHERE = ("program", "version", "notes", "polygons", "picked", "result", "by_hand")
+_GRADES = ("negative", "1+", "2+", "3+")
+# The histogram's place on the page, in pixels.
+_WIDE, _TALL, _GROUND = 640.0, 150.0, 160.0
 
 
-@dataclass(frozen=True, eq=False)
-class ReportParts:
-    """What the page shows.
+class _Line(TypedDict):
+    """A line of the counts: the cells of one class in one place."""
 
-    Attributes
+    region: str
+    # `class` is a word of Python, so the rest is below.
+    count: Count
+    share: Finite | None
+    per_mm2: Finite | None
+    analysed_mm2: Finite
+
+
+_Lines = TypedDict("_Lines", {"class": str})
+
+
+class _ClassLine(_Line, _Lines):
+    """With the name of its class."""
+
+
+class _Pictures(TypedDict):
+    """Pictures as ``data:`` addresses."""
+
+    overview: Annotated[str, Field(pattern=r"^data:image/png;base64,[A-Za-z0-9+/=]*$")]
+    detail: Annotated[str, Field(pattern=r"^data:image/png;base64,[A-Za-z0-9+/=]*$")]
+
+
+class _Result(TypedDict):
+    """What ``count.json`` says of what a count came to."""
+
+    name: str
+    classes: list[str]
+    palette: list[str]
+    lines: list[_ClassLine]
+    area_bin_um2: Finite
+    areas: list[list[Count]]
+    dab_grades: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    warnings: list[str]
+    pictures: _Pictures
+
+
+class _Facts(TypedDict):
+    """What the page needs of ``count.json``; all of it is shown."""
+
+    cells: Count
+    denominator: str
+    analysed_mm2: Finite
+    complete: bool
+    tiles: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    picked: bool
+    result: _Result
+
+
+_SHAPE: Shape[_Facts] = Shape(_Facts)
+
+
+def result_facts(
+    name: str, tally: Tally, warnings: Sequence[str], overview: Picture, detail: Picture
+) -> dict[str, Any]:
+    """What a count came to, as JSON: the part of ``count.json`` that the page is drawn from.
+
+    Parameters
     ----------
-    title : str
-        The slide's name.
+    name : str
+        Of the slide.
     tally : Tally
-    denominator : str
-        What densities are divided by.
-    overview, detail : (h, w, 3) uint8
-    made_with : mapping of str to str
-        How it was made, in words, in the order to be shown.
     warnings : sequence of str
+        What a reader should know.
+    overview, detail : (h, w, 3) uint8
+        Pictures of the region and of a part of it.
+    """
+    return {
+        "name": name,
+        "classes": list(tally.classes),
+        "palette": list(tally.palette),
+        "lines": [
+            {
+                "region": line.region,
+                "class": line.name,
+                "count": line.count,
+                "share": _known(line.share),
+                "per_mm2": _known(line.per_mm2),
+                "analysed_mm2": line.analysed_mm2,
+            }
+            for line in tally.lines
+        ],
+        "area_bin_um2": AREA_BIN,
+        "areas": tally.areas.tolist(),
+        "dab_grades": tally.grades.tolist(),
+        "warnings": list(warnings),
+        "pictures": {"overview": _address(overview), "detail": _address(detail)},
+    }
+
+
+def write_report(path: Path, facts: Mapping[str, Any], corrected: Sequence[Corrected] = ()) -> None:
+    """Write ``report.html``; it holds its pictures and needs no other file.
+
+    Parameters
+    ----------
+    path : Path
+    facts : mapping
+        The content of ``count.json``.
     corrected : sequence of Corrected
         Results of an audit; empty if there was none.
-    incomplete : str
-        Empty for a complete count; else how much is missing.
-    pale : bool
-        Whether what is left out is pale in the overview.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
     """
-
-    title: str
-    tally: Tally
-    denominator: str
-    overview: Picture
-    detail: Picture
-    made_with: Mapping[str, str]
-    warnings: Sequence[str] = ()
-    corrected: Sequence[Corrected] = ()
-    incomplete: str = ""
-    pale: bool = False
-
-
-def write_report(path: Path, parts: ReportParts) -> None:
-    """Write ``report.html``; it holds its pictures and needs no other file."""
+    text = page(_TEMPLATE, {**facts, **_derived(facts), "corrected": corrected})
     with replacing_file(path) as part:
         # names of files may hold bytes that are no text
-        part.write_text("\n".join(_page(parts)) + "\n", encoding="utf-8", errors="replace")
+        part.write_text(text, encoding="utf-8", errors="replace")
 
 
-def put_audit(path: Path, corrected: Sequence[Corrected]) -> None:
-    """Put the results of an audit into a report that was written before; no report, no change."""
+def renew_report(path: Path, made: Path, corrected: Sequence[Corrected]) -> None:
+    """Write a report anew after an audit; where there is none, none is made.
+
+    Parameters
+    ----------
+    path : Path
+        The report.
+    made : Path
+        The ``count.json`` beside it.
+    corrected : sequence of Corrected
+
+    Raises
+    ------
+    LabelError
+        If ``count.json`` is damaged, or by a version that did not keep what the page shows.
+    """
     if path.is_file():
-        text = read_text(path, LabelError, MANY_BYTES)
-        page = _AUDIT.sub(lambda _: _audit(corrected), text, count=1)
-        with replacing_file(path) as part:
-            part.write_text(page, encoding="utf-8")
+        raw = read_json(made, LabelError, FEW_BYTES)
+        advice = "Count the slide again to have the audit in its report."
+        write_report(path, {**raw, **_SHAPE.of(raw, str(made), advice=advice)}, corrected)
 
 
-def _page(parts: ReportParts) -> Iterable[str]:
-    title = escape(parts.title)
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Count of {title}</title>'
-    yield f"<style>{_STYLE}</style><h1>Count of {title}</h1>"
-    if parts.incomplete:
-        yield f'<p class="warn"><b>Partial.</b> {escape(parts.incomplete)}</p>'
-    yield from (f'<p class="warn">{escape(text)}</p>' for text in parts.warnings)
-    yield from _counts(parts)
-    yield _audit(parts.corrected)
-    yield from _ihc(parts.tally)
-    yield "<h2>Area of the cells</h2>"
-    yield _histogram(parts.tally)
-    yield "<h2>The region</h2>" + _img(parts.overview, "the region with its cells")
-    yield "<p>What is left out of a whole slide is pale.</p>" if parts.pale else ""
-    yield "<h2>Where cells are densest</h2>" + _img(parts.detail, "a part of it, pixel by pixel")
-    yield "<h2>How it was made</h2>" + _table([("", "")], parts.made_with.items())
+def _derived(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows that follows from the facts."""
+    result = facts["result"]
+    colours = cell_colours(tuple(result["classes"]), tuple(result["palette"]))
+    areas = np.array(result["areas"], np.int64).reshape(len(result["classes"]), -1)
+    return {
+        "several": len({line["region"] for line in result["lines"]}) > 1,
+        "colours": colours,
+        "dab": _dab(result),
+        "histogram": _histogram(areas, [colours[c] for c in result["classes"]], result),
+        "made_with": _made_with(facts),
+    }
 
 
-def _counts(parts: ReportParts) -> Iterable[str]:
-    colours, lines = cell_colours(parts.tally.classes, parts.tally.palette), parts.tally.lines
-    shares = " Shares are of all cells, unsure ones too." if len(parts.tally.classes) > 1 else ""
-    yield (
-        f"<h2>Counts</h2><p>Densities are cells per mm² of {escape(parts.denominator)}.{shares}</p>"
-    )
-    several = len({line.region for line in lines}) > 1
-    head = ["region"] * several + ["class", "cells", "share", "per mm²", "mm² analysed"]
-    rows = [[escape(x.region)] * several + _row(x, colours) for x in lines]
-    numeric = [False] * (1 + several) + [True] * 4
-    yield _rows(head, rows, numeric)
+def _dab(result: _Result) -> dict[str, Any] | None:
+    """The score of an immunostain; None for what is none."""
+    grades = result["dab_grades"]
+    if not sum(grades) or not set(result["classes"]) & {"positive", "1+"}:
+        return None
+    score = IhcScore(sum(grades), (grades[0], grades[1], grades[2], grades[3]))
+    return {
+        "positive_fraction": score.positive_fraction,
+        "h_score": score.h_score,
+        "grades": list(zip(_GRADES, grades, strict=True)),
+    }
 
 
-def _row(line: Line, colours: Mapping[str, Colour]) -> list[str]:
-    key = ""
-    if line.name in colours:
-        key = f'<i class="key" style="background:rgb{colours[line.name]}"></i>'
-    share = "" if np.isnan(line.share) else f"{line.share:.1%}"
-    density = "" if np.isnan(line.per_mm2) else f"{line.per_mm2:,.1f}"
-    return [key + escape(line.name), f"{line.count:,}", share, density, f"{line.analysed_mm2:.4f}"]
-
-
-def _audit(corrected: Sequence[Corrected]) -> str:
-    """What an audit found; an empty section keeps its place."""
-    if not corrected:
-        return '<section id="audit"></section>'
-    fields = corrected[0].fields
-    told = (
-        f"<h2>Corrected counts</h2><p>{fields} randomly chosen field{'s' * (fields > 1)} "
-        f"{'were' if fields > 1 else 'was'} audited by eye. In 95 of 100 such audits the interval "
-        "holds the true count.</p>"
-    )
-    rows = [
-        [escape(c.name or "cells"), f"{c.found:,}", *_ends(c), escape(c.note)] for c in corrected
-    ]
-    head = ["class", "found", "corrected", "95 % interval", ""]
-    table = _rows(head, rows, [False, True, True, True, False])
-    return f'<section id="audit">{told}{table}</section>'
-
-
-def _ends(count: Corrected) -> tuple[str, str]:
-    """A corrected count and its interval in words."""
-    if count.low is None or count.high is None:
-        return f"{count.estimate:,.0f}", "none"
-    return f"{count.estimate:,.0f}", f"{count.low:,.0f} to {count.high:,.0f}"
-
-
-def _ihc(tally: Tally) -> Iterable[str]:
-    if set(tally.classes) & {"positive", "1+"} and tally.ihc.cells:
-        grades = ", ".join(
-            f"{n:,} {g}"
-            for g, n in zip(("negative", "1+", "2+", "3+"), tally.ihc.grades, strict=True)
-        )
-        yield (
-            f"<p>DAB: {tally.ihc.positive_fraction:.1%} of cells positive, "
-            f"H-score {tally.ihc.h_score:.0f} ({grades}).</p>"
-        )
-
-
-def _histogram(tally: Tally) -> str:
-    """Bars a class, stacked."""
-    total, palette = tally.areas.sum(axis=0), cell_colours(tally.classes, tally.palette)
-    colours = [palette[name] for name in tally.classes]
+def _histogram(
+    areas: NDArray[np.int64], colours: Sequence[Colour], result: _Result
+) -> dict[str, Any]:
+    """Bars of (classes, bins) counts, the classes on top of each other."""
+    total = areas.sum(axis=0)
     last = int(np.flatnonzero(total).max(initial=0)) + 1
-    high, bar = max(1, int(total.max(initial=0))), 640 / last
-    marks = []
-    for i in range(last):
-        y = 160.0
-        for counts, colour in zip(tally.areas, colours, strict=True):
-            tall = float(counts[i]) / high * 150
+    high, step = max(1, int(total.max(initial=0))), _WIDE / last
+    bars = []
+    for i in range(min(last, areas.shape[1])):
+        y = _GROUND
+        for count, colour in zip(areas[:, i].tolist(), colours, strict=True):
+            tall = count / high * _TALL
             y -= tall
-            marks.append(_bar(i * bar, y, bar - 1, tall, colour))
-    axis = (
-        f'<text x="0" y="178">0</text><text x="640" y="178" text-anchor="end">'
-        f"{last * AREA_BIN:g} µm²</text>"
-        f'<text x="640" y="12" text-anchor="end">most: {high:,} cells in {AREA_BIN:g} µm²</text>'
-    )
-    return f'<svg viewBox="0 0 640 184" width="640" font-size="12">{"".join(marks)}{axis}</svg>'
+            if tall:
+                wide = max(step - 1, 0.5)
+                bars.append({"x": i * step, "y": y, "wide": wide, "tall": tall, "colour": colour})
+    size = result["area_bin_um2"]
+    return {"bars": bars, "most": high, "bin": size, "largest": last * size}
 
 
-def _bar(x: float, y: float, wide: float, tall: float, colour: Colour) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{max(wide, 0.5):.1f}" height="{tall:.1f}"'
-    return f'<rect {place} fill="rgb{colour}"/>' if tall else ""
+def _made_with(facts: Mapping[str, Any]) -> dict[str, str]:
+    """How a count was made, in words."""
+    done, total = facts["tiles"]
+    shown = {
+        **facts,
+        "tiles": f"{done} of {total}",
+        "classifier": facts.get("classifier") or "none",
+    }
+    return {k.replace("_", " "): _text(v) for k, v in shown.items() if k not in _ELSEWHERE}
 
 
-def _img(picture: NDArray[np.uint8], text: str) -> str:
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({_text(what)})" for name, what in value.items()) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "default" if value is None else str(value)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _address(picture: Picture) -> str:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=1)
-    data = base64.b64encode(file.getvalue()).decode()
-    return f'<p><img alt="{text}" src="data:image/png;base64,{data}"></p>'
-
-
-def _table(_: object, items: Iterable[tuple[str, str]]) -> str:
-    rows = [[escape(name), escape(value)] for name, value in items]
-    return _rows([], rows, [False, False])
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
-    kinds = [' class="n"' if n else "" for n in numeric]
-    lines = [[f"<td{k}>{c}</td>" for c, k in zip(row, kinds, strict=True)] for row in rows]
-    if head:
-        lines.insert(0, [f"<th{k}>{c}</th>" for c, k in zip(head, kinds, strict=True)])
-    return "<table>" + "".join(f"<tr>{''.join(line)}</tr>" for line in lines) + "</table>"
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

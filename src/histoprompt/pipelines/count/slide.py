@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import shapely
 
-from histoprompt import __version__
+from histoprompt.core.cell_schema import BY_HAND
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.core.stain.ihc import DabThresholds
@@ -23,13 +24,19 @@ from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
+from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
-from histoprompt.pipelines.count.report import REPORT, ReportParts, write_report
+from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
+from histoprompt.pipelines.formats.cell_tables import (
+    AT_ONCE,
+    write_cells_csv,
+    write_cells_parquet,
+)
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region
 
@@ -51,6 +58,8 @@ class CountResult:
         What a reader of the count should know.
     corrected : tuple of Corrected
         Results of an audit.
+    by_hand : HandTally
+        What a person corrected.
     """
 
     folder: Path
@@ -60,6 +69,7 @@ class CountResult:
     total: int
     notes: tuple[str, ...] = ()
     corrected: tuple[Corrected, ...] = ()
+    by_hand: HandTally = NOTHING_CORRECTED
 
     @property
     def complete(self) -> bool:
@@ -132,6 +142,7 @@ def write_count(
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
     notes: tuple[str, ...] = (),
+    by_hand: HandTally = NOTHING_CORRECTED,
 ) -> CountResult:
     """Write all files of a count as far as it got.
 
@@ -153,6 +164,8 @@ def write_count(
         Results of an audit.
     notes : tuple of str
         What else a reader should know, such as `count_notes.stain_notes`.
+    by_hand : HandTally
+        What a person corrected of the cells in the store.
 
     Raises
     ------
@@ -164,7 +177,7 @@ def write_count(
     told = (*_notes(progress, job, folder), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
-    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected)
+    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected, by_hand)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -191,8 +204,9 @@ def _write(
 ) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
-    count_files.write_cells_csv(folder / count_files.CELLS_CSV, store)
-    count_files.write_cells_parquet(folder / count_files.CELLS_PARQUET, store)
+    by_hand = (BY_HAND, store.made_by_hand()) if counted.by_hand.touched else None
+    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE), by_hand)
+    write_cells_parquet(folder / count_files.CELLS_PARQUET, store.tables(AT_ONCE))
     count_files.write_counts(
         folder / count_files.COUNTS_CSV,
         counted.tally.lines,
@@ -201,39 +215,19 @@ def _write(
         corrected=counted.corrected,
     )
     count_files.write_cells_geojson(folder / count_files.CELLS_GEOJSON, store, slide.key, task)
-    write_report(folder / REPORT, _report(slide, job, progress, counted))
+    facts = _made(slide, job, progress, counted)
+    write_report(folder / REPORT, facts, counted.corrected)
     with replacing_file(folder / MADE) as part:
-        write_json(part, _made(slide, job, counted))
+        write_json(part, facts)
 
 
-def _report(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> ReportParts:
-    missing = "" if counted.complete else (
-        f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
-        "these tiles. Count the same again to go on."
-    )  # fmt: skip
-    facts = _made(slide, job, counted)
-    facts["tiles"] = f"{counted.done} of {counted.total}"
-    facts["classifier"] = facts.get("classifier") or "none"
-    made = {k.replace("_", " "): _text(v) for k, v in facts.items()}
-    return ReportParts(
-        title=slide.name,
-        tally=counted.tally,
-        denominator=counted.ground.denominator,
-        overview=count_picture.overview(slide, progress.store, counted.ground),
-        detail=count_picture.detail(slide, progress.store),
-        made_with={k: v for k, v in made.items() if k not in ("notes", "polygons", "picked")},
-        warnings=(*slide.notes, *counted.notes),
-        corrected=counted.corrected,
-        incomplete=missing,
-        pale=not counted.ground.user_drawn,
-    )
-
-
-def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
+def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> dict[str, Any]:
+    """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
+    made = Provenance(slide.key, job.models).dated()
     return {
-        "histoprompt": __version__,
-        "slide": slide.key,
+        "histoprompt": made.version,
+        **made.facts,
         "path": slide.path or slide.name,
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
@@ -241,21 +235,21 @@ def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
         "regions": [region.name for region in ground.regions],
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
         "picked": ground.user_drawn,
-        **job.settings,
+        **job.facts,
         "algorithm": algorithm(),
         "tile": job.tile,
         "tiles": [counted.done, counted.total],
         "complete": counted.complete,
         "cells": counted.tally.total,
+        "by_hand": asdict(counted.by_hand) | {"told": str(counted.by_hand)},
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
         "notes": list(counted.notes),
+        "result": result_facts(
+            slide.name,
+            counted.tally,
+            (*slide.notes, *counted.notes),
+            count_picture.overview(slide, progress.store, ground),
+            count_picture.detail(slide, progress.store),
+        ),
     }
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "default" if value is None else str(value)

@@ -21,11 +21,11 @@ from typing_extensions import TypedDict
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import Corners, Shape, read_json
+from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import SparseLabels, as_ids
-from histoprompt.core.labels.tiff import DAMAGE
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.tile_pairs import TilePair, nearest, tile_mpp, tile_pairs
@@ -189,5 +189,5 @@ def _head(job: ExportJob) -> dict[str, Any]:
 def _read_mask(path: Path) -> NDArray[np.uint32]:
     try:
         return as_ids(np.asarray(tifffile.imread(path)))
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise LabelError(f"The mask {path} cannot be read: {error}") from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount, open_or_run
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.formats.cell_tables import AT_ONCE, write_cells_csv
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -207,22 +207,16 @@ def write_counts(folder: Path, found: RegionCounts) -> None:
     ExportError
         If they cannot be written.
     """
-    columns = ("id", "row", "col", "area_um2", "class", "score", "regions")
-    with _table(folder / CELLS_FILE, columns) as write:
-        cells, names = found.cells, np.array(found.names)
-        for i, class_name in enumerate(cells.class_names):
-            place = f"{cells.row[i]:.2f}", f"{cells.col[i]:.2f}", f"{cells.area_um2[i]:.3f}"
-            where = "; ".join(names[found.inside[i]])
-            score = "" if np.isnan(cells.score[i]) else f"{cells.score[i]:.4f}"
-            write([cells.id[i], *place, class_name, score, where])
-    with _table(folder / COUNTS_FILE, ("region", "class", "cells", "per_mm2", "mm2")) as write:
+    names = np.array(found.names)
+    regions = ("regions", ("; ".join(names[inside]) for inside in found.inside))
+    cells = found.cells.without_features()
+    write_cells_csv(folder / CELLS_FILE, cells.pieces(AT_ONCE), regions)
+    with (
+        replacing_file(folder / COUNTS_FILE) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
+        columns = ("region", "class", "cells", "per_mm2", "mm2")
+        write = table_writer(file, columns, names=("class", "region"))
         areas = dict(zip(found.names, found.mm2, strict=True))
         for name, class_name, count, density in found.table():
             write([name, class_name, count, f"{density:.2f}", f"{areas[name]:.6f}"])
-
-
-@contextmanager
-def _table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Iterable[object]], object]]:
-    """A CSV file, given a row at a time, that appears when it is whole."""
-    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        yield table_writer(file, columns, names=("class", "region", "regions"))

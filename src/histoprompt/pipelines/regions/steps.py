@@ -11,6 +11,7 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
@@ -23,11 +24,11 @@ from histoprompt.pipelines.regions.count import (
     write_counts,
 )
 from histoprompt.pipelines.text.calibrate import Calibration
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import finish, regions_of, write_scored
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ToFit
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
@@ -103,7 +104,7 @@ def count_found(
     scores : ScoreMap
         With the thresholds the regions were cut at: calibrated to the marks of the slide, or typed.
     """
-    book = MarkBook(book_path(slide.key))
+    book = TileLabels(tile_labels_path(slide.key))
     marks = {text: book.of(scores, text) for text in scores.texts}
     found = finish(scores, seen, marks=marks, thresholds=wish.thresholds)
     chained = count_regions(
@@ -168,5 +169,5 @@ def write_all(
     if counts is not None:
         write_counts(folder, counts)
     also = "" if counts is None else f", {len(counts.cells)} cells"
-    regions = f"{len(found.regions)} region{'s' if len(found.regions) != 1 else ''}"
+    regions = many(len(found.regions), "region")
     return f"{regions}, {len(found.scores)} tiles{also} written to {folder}."

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.tissue.words import normal, same_word
+from histoprompt.core.vectors import unit_rows
 from histoprompt.models.roles import TextScorer
 
 # Prompts as published with the models of these names; the ensemble of CONCH is the default.
@@ -167,8 +168,8 @@ def ensemble(model: TextScorer, query: Query, templates: Sequence[str]) -> NDArr
         If the model cannot know a wording.
     """
     texts = [template.format(word) for word in query.synonyms for template in templates]
-    mean = _unit(model.embed_texts(texts)).mean(axis=0)
-    return np.asarray(_unit(mean[None])[0], np.float32)
+    mean = unit_rows(model.embed_texts(texts)).mean(axis=0)
+    return np.asarray(unit_rows(mean[None])[0], np.float32)
 
 
 def probabilities(cosines: NDArray[np.float32], scale: float, count: int) -> NDArray[np.float32]:
@@ -193,8 +194,3 @@ def probabilities(cosines: NDArray[np.float32], scale: float, count: int) -> NDA
     logits -= logits.max(axis=0)
     np.exp(logits, out=logits)
     return np.ascontiguousarray((logits[:count] / logits.sum(axis=0)).T)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 from shapely.geometry import mapping
 
+from histoprompt.core.cell_schema import AREA
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.labels.classes import Classes, Colour
 from histoprompt.core.scores.map import ScoreMap
@@ -60,7 +61,7 @@ def _feature(region: ScoredRegion, scores: ScoreMap, colour: Colour) -> dict[str
     cut = scores.thresholds[region.text]
     measured: dict[str, float] = {"Score": region.score, "Tiles": region.tiles}
     if region.area_um2 is not None:
-        measured["Area µm^2"] = region.area_um2
+        measured[AREA.measurement] = region.area_um2
     key = f"{scores.slide_key}/{region.text}/{region.id}"
     return {
         "type": "Feature",

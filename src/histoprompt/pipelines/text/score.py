@@ -165,7 +165,7 @@ def _answer(seen: SeenTiles, asked: TextEmbeddings) -> ScoreMap:
     return asked.on(seen.slide_key, seen.mpp, seen.plan)(scores, seen.plan.places)
 
 
-def typed(value: float) -> Threshold:
+def manual(value: float) -> Threshold:
     """A threshold a person typed.
 
     Raises

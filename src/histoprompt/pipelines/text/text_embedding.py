@@ -53,8 +53,12 @@ class ScoreParams:
         Microns a pixel to show the slide at; 0 for what the model's card says.
     """
 
-    texts: tuple[str, ...] = ()
-    contrasts: tuple[str, ...] = ()
+    texts: Annotated[
+        tuple[str, ...], Parameter("Texts", "What to look for; words or phrases, a map each.")
+    ] = ()
+    contrasts: Annotated[
+        tuple[str, ...], Parameter("Held against", "What the texts are held against.")
+    ] = ()
     templates: Annotated[
         str,
         Parameter(
@@ -171,7 +175,10 @@ def embed_queries(
     wanted, contrasts = _queries(params)
     templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
     with job.manager.lease(job.card, task, job.weights) as model:
-        rows = [_vector(model, q, templates, model_key, cache) for q in (*wanted, *contrasts)]
+        rows = []
+        for query in (*wanted, *contrasts):
+            task.repeat()  # a text in all its templates takes a second
+            rows.append(_vector(model, query, templates, model_key, cache))
         scale = float(model.logit_scale) / params.temperature
     rivals = tuple(query.name for query in contrasts)
     names = tuple(query.name for query in wanted)
