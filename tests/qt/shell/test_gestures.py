@@ -513,7 +513,7 @@ class Marking:
     def reset(self) -> None:
         """No marks; a click says yes."""
         while self.marks():
-            self.control.undo()
+            self.dock.session.steps.undo()
         self.dock.calibration._yes.click()
 
     def marks(self) -> dict[int, bool]:

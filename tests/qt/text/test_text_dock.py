@@ -134,7 +134,7 @@ def test_marks_move_the_threshold_live_and_are_undone(text, until):
     assert len(control.layers.marks.data) == 4
     path = tile_labels_path(text.annotator.slide.key)
     assert TileLabels(path).of(work.scores, "tumour") == work.marks("tumour")
-    control.marking.undo()
+    text.session.steps.undo()
     until(lambda: "from 3 marks" in text.calibration._origin.text())
     assert len(TileLabels(path)) == 3
     click(text, *middle(text, tiles[0]))
@@ -166,7 +166,7 @@ def test_the_slider_cuts_regions_which_are_committed_and_taken_back(text, until)
         label = int(store.read(Box(row, col, row + 1, col + 1))[0, 0])
         assert (label > 0) == inside[tile]
         assert not label or store.class_of(label) == "tumour"
-    control.undo()
+    text.session.steps.undo()
     assert store.count == 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
@@ -87,8 +86,8 @@ class CountDock(Dock):
         layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.tabs, 1)
-        for widget in (self.counts, self._table):
-            layout.addWidget(widget)
+        layout.addWidget(self.counts)
+        layout.addWidget(self._table)
         self.foot.addWidget(self.report)
 
     def _connect(self) -> None:
@@ -100,7 +99,7 @@ class CountDock(Dock):
         self.classes.look.connect(self._on_look)
         self.audit.field.connect(self._on_field)
         self.audit.saying.connect(self._on_saying)
-        self.files.export.connect(self._on_export)
+        self.files.export.connect(counting.export)
         self.correct.tool.connect(self._on_tool)
         self.correct.send.connect(self.exchange.send)
         self.correct.take.connect(self.exchange.take)
@@ -276,9 +275,6 @@ class CountDock(Dock):
 
     def _on_audit_left(self) -> None:
         self.session.modes.end(self.audit)
-
-    def _on_export(self, folder: Path) -> None:
-        self.counting.export(folder)
 
     # -- what is shown -----------------------------------------------------------------------
 

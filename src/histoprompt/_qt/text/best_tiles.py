@@ -7,7 +7,7 @@ from functools import partial
 from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt.core.scores.map import ScoreMap
+from histoprompt._qt.text.shown import Shown
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.text.gallery import TilePicture, gallery
 
@@ -27,16 +27,18 @@ class BestTiles:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._wish: object = None
+        self._wish = Shown()
 
-    def ask(self, slide: Slide, scores: ScoreMap, text: str) -> None:
-        """Read the tiles of a map that fit a text best."""
-        self._wish = wish = object()
+    def ask(self, slide: Slide, wish: Shown) -> None:
+        """Read the tiles that fit the text best, unless those of this map are read already."""
+        if wish.scores is None or wish.same_map(self._wish):
+            return
+        self._wish = wish
         self._jobs.submit(
             partial(gallery, count=COUNT, pixels=SIDE),
             slide,
-            scores,
-            text,
+            wish.scores,
+            wish.text,
             lane="interactive",
             key="best tiles",
             title="Reading the best tiles",
@@ -45,8 +47,8 @@ class BestTiles:
 
     def drop(self) -> None:
         """Want none any more."""
-        self._wish = None
+        self._wish = Shown()
 
-    def _on_read(self, wish: object, found: list[TilePicture]) -> None:
+    def _on_read(self, wish: Shown, found: list[TilePicture]) -> None:
         if wish is self._wish:
             self.read.emit(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -18,6 +20,19 @@ from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.strings.wording import many
+
+_SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
+
+
+class ScaleNote(Note):
+    """What the colours of a heat map mean."""
+
+    def show_facts(self, text: str, facts: Mapping[str, str]) -> None:
+        """Show what the scores of a text are held against, as its map tells."""
+        by_user = facts["contrasts chosen by"] == "user"
+        rivals = facts["contrasts"] if by_user else "the other texts and usual tissues"
+        self.setText(_SCALE.format(text, rivals))
+        self.setToolTip(f"Held against: {facts['contrasts']}")
 
 
 class CalibrationPanel(Panel):

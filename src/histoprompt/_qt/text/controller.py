@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
-from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.prompts.annotating import Annotating
-from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -22,7 +19,9 @@ from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current, RegionActions
 from histoprompt._qt.text.region_cells import RegionCells, Wanted
 from histoprompt._qt.text.search import Search, SearchResult, TextSearch
+from histoprompt._qt.text.shown import Shown, resolve
 from histoprompt._qt.text.tile_marking import TileMarking
+from histoprompt._qt.text.work import TextView, TextWork
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
@@ -32,7 +31,6 @@ from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
@@ -44,12 +42,6 @@ class TextController:
 
     Attributes
     ----------
-    work : ScoreSession or None
-        What came of it; None until something was found.
-    text : str
-        The one that is shown and marked.
-    region_count : int
-        How many regions it has.
     regions : RegionActions
         What can be done with the regions of the text.
     cells : RegionCells
@@ -58,8 +50,6 @@ class TextController:
         The count that they are of.
     marking : TileMarking
         Clicks on tiles.
-    layers : ScoreLayers or None
-        On the bound image.
     growing : Signal(ScoreMap)
         The map of the tiles seen so far is shown.
     answered : Signal
@@ -82,15 +72,15 @@ class TextController:
         self._session = session
         self._annotating = session.part(Annotating)
         self.counting = session.part(Counting)
-        self._annotator: Annotator | None = None
-        self._search: Search | None = None
+        self._view: TextView | None = None
+        self._work: TextWork | None = None
         self.batch = BatchWork(session.jobs, _CANCELLED)
         self.search = TextSearch(session.jobs, session.manager, self.batch)
         self.search.grown.connect(self._on_grown)
         self.search.found.connect(self._on_found)
         self.search.asked.connect(self._on_asked)
         self.search.ended.connect(self._on_ended)
-        self.search.refused.connect(self._on_refused)
+        self.search.refused.connect(self.refused.emit)
         self.search.counted.connect(self._on_chained)
         self.cells = RegionCells(self.batch, self._current, self.counting)
         self.regions = RegionActions(self.batch, self._current, self._counts)
@@ -98,29 +88,47 @@ class TextController:
         self.best = BestTiles(session.jobs)
         self._fitting = Fitting(session.jobs)
         self._fitting.fitted.connect(self._on_fitted)
-        self.layers: ScoreLayers | None = None
-        self.work: ScoreSession | None = None
-        self.text, self.region_count = "", 0
 
-    def bind(self) -> None:
-        """Serve the session's annotator, which may be a new one or none; what was shown goes."""
+    @property
+    def work(self) -> ScoreSession | None:
+        """What came of a search; None until something was found."""
+        return None if self._work is None else self._work.session
+
+    @property
+    def layers(self) -> ScoreLayers | None:
+        """On the slide; None where there is none."""
+        return None if self._view is None else self._view.layers
+
+    @property
+    def text(self) -> str:
+        """The text that is shown and marked."""
+        return "" if self._view is None else self._view.shown.text
+
+    @property
+    def region_count(self) -> int:
+        """How many regions it has."""
+        return 0 if self._view is None else self._view.region_count
+
+    def bind(self, _: object = None) -> None:
+        """Serve the session's annotator, which may be a new one or none; what was shown goes.
+
+        So it does with another pixel size: tiles are other tiles then.
+        """
         self._session.steps.forget(self)
-        self.search.bind(self._annotating.annotator)
+        self.search.drop()
         self.batch.cancel()
-        if self.layers is not None:
-            self.layers.clear()
-        if self._annotator is not None:
-            self._annotator.image.events.scale.disconnect(self._on_scale)
-        annotator = self._annotator = self._annotating.annotator
-        self.layers = None
+        before, annotator = self._view, self._annotating.annotator
+        self._view = self._work = None
+        if before is not None:
+            before.layers.clear()
+            before.annotator.image.events.scale.disconnect(self.bind)
         if annotator is not None:
-            image = annotator.image
-            image.events.scale.connect(self._on_scale)
-            self.layers = ScoreLayers(annotator.viewer, image, self.marking.attach)
+            annotator.image.events.scale.connect(self.bind)
+            layers = ScoreLayers(annotator.viewer, annotator.image, self.marking.attach)
+            self._view = TextView(annotator, layers)
         self.regions.bind(annotator)
         self.cells.bind(annotator, self.layers)
         self.best.drop()
-        self.work, self.text = None, ""
         self.answered.emit()
 
     # -- asking ------------------------------------------------------------------------------
@@ -138,12 +146,13 @@ class TextController:
 
         With `count` the same job goes on: cells in the regions of all texts are counted and named.
         """
-        if self._annotator is None:
+        view, work = self._view, self._work
+        if view is None:
             self.failed.emit(_NO_SLIDE)
             return
-        kept = self._typed(params, card, weights)
+        kept = {} if work is None else work.manual(params, card, weights)
         wish = None if count is None else self.cells.wish(count, params.templates, kept)
-        self.search.find(params, card, weights, where, wish=wish)
+        self.search.find(view, params, card, weights, where, wish=wish)
 
     def ask(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Ask the tiles that were looked at; False if others would have to be looked at first.
@@ -152,44 +161,48 @@ class TextController:
         """
         if self.search.again(params, card, weights):
             return True
-        search = self._search
-        if self.work is None or search is None or not search.serves(params, card, weights):
+        work = self._work
+        if work is None or not work.search.serves(params, card, weights):
             return False
-        self.search.ask(self.work.seen, params, search.job)
+        self.search.ask(work.session.seen, params, work.search.job)
         return True
 
     def choose(self, text: str) -> None:
         """Show this text's map, regions and marks."""
-        if self.layers is None or self.layers.heat(text) is None:
+        view = self._view
+        present = Shown() if view is None else view.shown
+        if view is None or present.scores is None or text not in present.scores.texts:
             return
-        self.text = text
-        self.layers.choose(text)
-        if self.work is not None and text in self.work.texts:
-            self._show_text()
+        after = resolve(present, present.scores, wish=text, settled=present.settled)
+        view.show(after, anew=True)
+        if self._work is not None and present.settled:
+            self._tell(self._work)
 
     # -- marks and threshold -----------------------------------------------------------------
 
     def mark_at(self, row: float, col: float, yes: bool) -> None:
         """Mark the tile at a level-0 position; the same answer again takes the mark away."""
-        tile = None if self.work is None else self.work.scores.index_at(row, col)
-        if tile is None or self.work is None:
+        work, text = self._work, self.text
+        tile = None if work is None else work.session.scores.index_at(row, col)
+        if tile is None or work is None:
             self.batch.status.emit("No tile was scored there: mark tiles that have a colour.")
             return
-        same = self.work.marks(self.text).get(tile) == yes
-        if self._guarded(partial(self.work.mark, self.text, tile, None if same else yes)):
+        same = work.session.marks(text).get(tile) == yes
+        if self._guarded(partial(work.session.mark, text, tile, None if same else yes)):
             said = "unmarked" if same else f"marked {'yes' if yes else 'no'}"
-            back = partial(self._walk_marks, lambda work: work.book.undo())
-            again = partial(self._walk_marks, lambda work: work.book.redo())
-            self._session.steps.push(f"a tile {said} for {self.text}", back, again, self)
-            self.batch.status.emit(f"A tile {said} for {self.text}.")
-            self._on_marks([self.text])
+            back = partial(self._walk_marks, lambda session: session.book.undo())
+            again = partial(self._walk_marks, lambda session: session.book.redo())
+            self._session.steps.push(f"a tile {said} for {text}", back, again, self)
+            self.batch.status.emit(f"A tile {said} for {text}.")
+            self._on_marks(work, [text])
 
     def set_threshold(self, value: float | None) -> None:
         """Cut regions at a value; None goes back to what text and marks say."""
-        if self.work is not None and self.text:
-            work = self.work
-            if self._guarded(partial(work.set_threshold, self.text, value)):
-                self._show_regions()
+        work, text = self._work, self.text
+        if work is None or text not in work.session.texts:
+            return
+        if self._guarded(partial(work.session.set_threshold, text, value)):
+            self._show(work)
 
     def next_doubtful(self) -> None:
         """Fly to the tile whose mark would teach most."""
@@ -202,132 +215,88 @@ class TextController:
 
     def fly_to(self, tile: int) -> None:
         """Bring a tile to the middle of the canvas."""
-        if self.work is not None and self._annotator is not None:
-            box = self.work.scores.box(tile)
-            fly_to(self._annotator.viewer, self._annotator.image, box)
+        if self._work is not None:
+            self._work.fly_to(tile)
 
     # -- what came of it ---------------------------------------------------------------------
 
-    def _on_grown(self, scores: ScoreMap) -> None:
+    def _on_grown(self, search: Search, scores: ScoreMap) -> None:
         """Show the map of the tiles seen so far; marks and regions wait for the end."""
-        assert self.layers is not None  # letting it go ends the search
-        self._settle(scores)
-        self.layers.show_maps(scores, self.text)
+        search.view.show(resolve(search.view.shown, scores, settled=False))
         self.growing.emit(scores)
 
     def _on_found(self, found: SearchResult) -> None:
-        assert self._annotator is not None  # letting it go ends the search
-        scores, job = found.scores, found.search.job
         try:
-            book = (
-                self.work.book
-                if self.work
-                else TileLabels(tile_labels_path(self._annotator.slide.key))
-            )
+            self._work = TextWork.of(found, self._work)
         except HistopromptError as error:
             self.failed.emit(told(error))
             return
-        typed = self._typed(found.search.params, job.card, job.weights)
-        self._search = found.search
-        self.work = ScoreSession(found.seen, scores, book, typed)
-        self._on_answer()
-        count = f"{many(len(scores), 'tile')} scored with {job.card.title}"
+        self._on_answer(self._work)
+        count, title = many(len(found.scores), "tile"), found.search.job.card.title
         rest = "Glass and pen are left out." if found.whole else "Stopped: Find goes on from there."
-        self.batch.status.emit(f"{count}. {rest}")
+        self.batch.status.emit(f"{count} scored with {title}. {rest}")
 
     def _on_asked(self, seen: SeenTiles, found: ScoreMap) -> None:
-        if self.work is not None and seen is self.work.seen:
-            self.work.answer(found)
-            self._on_answer()
+        work = self._work
+        if work is not None and seen is work.session.seen:
+            work.session.answer(found)
+            self._on_answer(work)
 
     def _on_chained(self, found: RegionCountResult, scores: ScoreMap) -> None:
-        assert self._search is not None  # found before it was counted in
-        self.cells.take(found, scores, scores.texts, self._search.job.card.title)
-        self.changed.emit()
+        if self._work is not None:
+            scorer = self._work.search.job.card.title
+            self.cells.take(found, scores, scores.texts, scorer)
+            self.changed.emit()
 
-    def _on_ended(self) -> None:
+    def _on_ended(self, search: Search) -> None:
         """Maps as they were before a search that found nothing."""
-        if self.layers is not None and self.work is not None:
-            self._settle(self.work.scores)
-            self.layers.show_maps(self.work.scores, self.text)
-        elif self.layers is not None:
-            self.layers.clear()
+        view, work = search.view, self._work
+        view.show(resolve(view.shown, None if work is None else work.session.scores))
 
-    def _on_refused(self, text: str) -> None:
-        self._on_ended()
-        self.refused.emit(text)
-
-    def _on_answer(self) -> None:
-        assert self.work is not None
-        assert self.layers is not None
-        self._settle(self.work.scores)
-        self.layers.show_maps(self.work.scores, self.text)
+    def _on_answer(self, work: TextWork) -> None:
+        work.view.show(resolve(work.view.shown, work.session.scores), anew=True)
         self.answered.emit()
-        self._on_marks(self.work.texts)
+        self._on_marks(work, work.session.texts)
 
-    def _settle(self, scores: ScoreMap) -> None:
-        """Choose the newest text; the present one if it is there still and none is new."""
-        assert self.layers is not None
-        new = [text for text in scores.texts if self.layers.heat(text) is None]
-        if new or self.text not in scores.texts:
-            self.text = (new or scores.texts)[-1]
-
-    def _on_marks(self, texts: tuple[str, ...] | list[str]) -> None:
+    def _on_marks(self, work: TextWork, texts: tuple[str, ...] | list[str]) -> None:
         """Show marks at once, and calibrate to them beside the GUI."""
-        assert self.work is not None
-        self._on_fitted(self.work, self._fitting.fit(self.work, texts))
+        self._fitting.fit(work.session, texts)
+        self._show(work)
 
-    def _on_fitted(self, work: ScoreSession, texts: list[str]) -> None:
-        if work is self.work and self.layers is not None:
-            if texts:
-                self.layers.show_maps(work.scores, self.text)
-            self._show_text()
+    def _on_fitted(self, session: ScoreSession, _: list[str]) -> None:
+        if self._work is not None and self._work.session is session:
+            self._show(self._work)
 
-    def _on_scale(self, _: object) -> None:
-        """Another pixel size: tiles are other tiles now."""
-        self.bind()
+    def _show(self, work: TextWork) -> None:
+        """Show scores, marks and regions as they are now."""
+        work.view.show(resolve(work.view.shown, work.session.scores))
+        self._tell(work)
 
-    def _show_text(self) -> None:
-        """Everything of the chosen text but its map."""
-        assert self.work is not None
-        assert self.layers is not None
-        assert self._annotator is not None
-        self.layers.show_marks(self.work.scores, self.work.marks(self.text))
-        self._show_regions()
-        self.best.ask(self._annotator.slide, self.work.scores, self.text)
-
-    def _show_regions(self) -> None:
-        assert self.work is not None
-        assert self.layers is not None
-        self.region_count = self.layers.show_regions(self.work.scores, self.text)
+    def _tell(self, work: TextWork) -> None:
+        self.best.ask(work.view.annotator.slide, work.view.shown)
         self.changed.emit()
 
     # -- inner -------------------------------------------------------------------------------
 
     def _current(self) -> Current | None:
         """What regions are cut from now; says so if there is nothing."""
-        if self.work is None or self._search is None:
+        work = self._work
+        if work is None:
             self.failed.emit(_NOTHING)
             return None
-        return Current(self.work, self.text, self._search.job)
-
-    def _typed(self, *look: Any) -> dict[str, float]:
-        """Thresholds a person set, which hold while the model sees tiles the same way."""
-        if self.work is None or self._search is None:
-            return {}
-        return self.work.manual if self._search.serves(*look) else {}
+        return Current(work.session, self.text, work.search.job)
 
     def _counts(self) -> RegionCounts | None:
         """The cells counted in the regions there are now."""
         return None if self.work is None or self.cells.outdated(self.work) else self.cells.counts
 
     def _walk_marks(self, step: Callable[[ScoreSession], bool]) -> bool:
-        work = self.work
-        if work is None or not step(work):
+        work = self._work
+        if work is None or not step(work.session):
             return False
-        for text in work.texts:
-            work.refresh(text)
-        self._on_marks(work.texts)
+        for text in work.session.texts:
+            work.session.refresh(text)
+        self._on_marks(work, work.session.texts)
         return True
 
     def _guarded(self, edit: Callable[[], object]) -> bool:

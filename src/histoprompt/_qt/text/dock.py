@@ -6,32 +6,29 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
 from histoprompt._qt.count.layers import CELLS as COUNTED
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.text.calibration import CalibrationPanel
 from histoprompt._qt.text.controller import TextController
-from histoprompt._qt.text.region_actions_panel import RegionActionsPanel
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
-from histoprompt._qt.text.tile_gallery import TileGallery
+from histoprompt._qt.text.results_panel import ResultsPanel
 from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError, RegionError
 from histoprompt.models import registry
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
 DEFAULT_MODEL = registry.DEFAULT_WORDS
 HINT = "Type a word and press Enter."
-_SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
 
 class TextDock(Dock):
@@ -93,16 +90,13 @@ class TextDock(Dock):
         self.control = TextController(self.session)
         self.images = ImagePanel(self)
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
-        self.area, self.options = (
-            AreaPanel(),
-            ParameterForm(ScoreParams(), skip={"texts", "contrasts"}),
-        )
-        self.gallery, self.calibration = TileGallery(), CalibrationPanel()
-        self.cells, self.hand_on = RegionCellsPanel(), RegionActionsPanel()
+        self.area = AreaPanel()
+        self.options = ParameterForm(ScoreParams(), skip={"texts", "contrasts"})
+        self.cells, self._results = RegionCellsPanel(), ResultsPanel()
+        self.gallery, self.calibration = self._results.gallery, self._results.calibration
+        self.hand_on, self._scale = self._results.hand_on, self._results.scale
         self.link(self.session.weights_changed, self.cells.refill)
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
-        self._scale = Note()
-        self._results = self._make_results()
         column = QVBoxLayout(self.content)
         asked = (self.images, self.models, self.words, self.area, self.options, self._go)
         for widget in (*asked, QLabel("<b>Cells in the regions</b>"), self.cells):
@@ -113,20 +107,6 @@ class TextDock(Dock):
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         self.foot.addWidget(self.report)
-
-    def _make_results(self) -> QWidget:
-        holder = QWidget()
-        column = QVBoxLayout(holder)
-        column.setContentsMargins(0, 0, 0, 0)
-        self._heads = {name: QLabel(f"<b>{name}</b>") for name in ("Best tiles", "Regions", "Use")}
-        column.addWidget(self._heads["Best tiles"])
-        column.addWidget(self._scale)
-        column.addWidget(self.gallery)
-        column.addWidget(self._heads["Regions"])
-        column.addWidget(self.calibration)
-        column.addWidget(self._heads["Use"])
-        column.addWidget(self.hand_on)
-        return holder
 
     def _connect(self) -> None:
         self.models.chosen.connect(self._on_model)
@@ -261,10 +241,7 @@ class TextDock(Dock):
         self._show_cuts()
         fitted = work.calibration(text)
         self.calibration.show_trust(fitted.text if fitted else "No tile is marked.")
-        by_user = work.scores.facts["contrasts chosen by"] == "user"
-        rivals = work.scores.facts["contrasts"] if by_user else "the other texts and usual tissues"
-        self._scale.setText(_SCALE.format(text, rivals))
-        self._scale.setToolTip(f"Held against: {work.scores.facts['contrasts']}")
+        self._scale.show_facts(text, work.scores.facts)
 
     def _on_selected(self, _: object) -> None:
         """Another layer is active: clicks mark tiles only on that of marks."""

@@ -64,7 +64,7 @@ class ScoreLayers:
     def heat(self, text: str) -> Image | None:
         """The layer of heat maps, if it has one of this text; it shows one at a time."""
         known = self._scores is not None and text in self._scores.texts
-        found = self._own.get(HEAT) if known else None
+        found = self._present(HEAT) if known else None
         return found if isinstance(found, Image) else None
 
     def show_maps(self, scores: ScoreMap, text: str) -> None:
@@ -78,6 +78,10 @@ class ScoreLayers:
             self._frames[layer] = scores.frame
             self._add(layer, self._viewer.layers.index(self._image) + 1)
         self.choose(text)
+
+    def keep(self, scores: ScoreMap) -> None:
+        """Take maps that look as those on show do."""
+        self._scores = scores
 
     def choose(self, text: str) -> None:
         """Show the heat map of this text."""

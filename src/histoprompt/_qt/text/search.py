@@ -11,9 +11,9 @@ from typing import Any
 from psygnal import Signal
 
 from histoprompt._qt.layers.work_area import view_box
-from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.text.work import TextView
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
@@ -38,6 +38,8 @@ class Search:
 
     Attributes
     ----------
+    view : TextView
+        The slide, and what is shown on it.
     params : ScoreParams
     job : ScoreJob
     where : Box
@@ -46,6 +48,7 @@ class Search:
         The chain to counts, where the same job goes on with it.
     """
 
+    view: TextView
     params: ScoreParams
     job: ScoreJob
     where: Box
@@ -84,42 +87,46 @@ class Half:
 
 
 class TextSearch:
-    """The search that runs, on one annotated slide.
+    """The search that runs.
 
     Attributes
     ----------
-    grown : Signal(ScoreMap)
+    grown : Signal(Search, ScoreMap)
         The map of the tiles seen so far, while others are looked at.
-    found : Signal(Found)
+    found : Signal(SearchResult)
         It ended, or was cancelled after some tiles were seen.
     asked : Signal(SeenTiles, ScoreMap)
         Tiles that were seen before answered other words.
     counted : Signal(RegionCountResult, ScoreMap)
         The chain ended.
-    ended : Signal
+    ended : Signal(Search)
         It ended without a result; why was told.
     refused : Signal(str)
         The model cannot know one of the texts.
     """
 
-    grown, found, asked = Signal(ScoreMap), Signal(SearchResult), Signal(SeenTiles, ScoreMap)
+    grown, found, asked = (
+        Signal(Search, ScoreMap),
+        Signal(SearchResult),
+        Signal(SeenTiles, ScoreMap),
+    )
     counted = Signal(RegionCountResult, ScoreMap)
-    ended, refused = Signal(), Signal(str)
+    ended, refused = Signal(Search), Signal(str)
 
     def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
         self._jobs, self._manager, self._batch = jobs, manager, batch
         self._cache = TextCache()
-        self.bind(None)
+        self.drop()
 
-    def bind(self, annotator: Annotator | None) -> None:
-        """Serve another slide; a search on the one before tells nothing any more."""
-        self._annotator = annotator
+    def drop(self) -> None:
+        """Let the search go: it tells nothing any more."""
         self._now: Search | None = None
         self._chained: SearchResult | None = None
         self._newest: tuple[Search, ScoreMap] | None = None
 
     def find(
         self,
+        view: TextView,
         params: ScoreParams,
         card: ModelCard,
         weights: Path | None,
@@ -131,9 +138,8 @@ class TextSearch:
 
         With a wish the same job goes on to regions, cells, classes and counts.
         """
-        annotator = self._annotator
-        assert annotator is not None  # the controller says so where there is none
-        search = Search(params, ScoreJob(self._manager, card, weights), where, wish)
+        annotator = view.annotator
+        search = Search(view, params, ScoreJob(self._manager, card, weights), where, wish)
         self._now, self._chained = search, None
         find = partial(
             score,
@@ -164,7 +170,7 @@ class TextSearch:
         search = self._now
         if search is None or not search.serves(params, card, weights):
             return False
-        self.find(params, card, weights, search.where, wish=search.wish)
+        self.find(search.view, params, card, weights, search.where, wish=search.wish)
         return True
 
     def ask(self, seen: SeenTiles, params: ScoreParams, job: ScoreJob) -> None:
@@ -192,7 +198,7 @@ class TextSearch:
         """Where the GUI thread was busy, maps in between are left out."""
         newest, self._newest = self._newest, None
         if newest is not None and newest[0] is self._now:
-            self.grown.emit(newest[1])
+            self.grown.emit(*newest)
 
     def _tell(self, search: Search, scores: ScoreMap, seen: SeenTiles) -> None:
         """Hand on what was found before the chain goes on; called in the thread of the search."""
@@ -210,6 +216,7 @@ class TextSearch:
             return
         self._now = None
         if isinstance(found, PromptError):
+            self.ended.emit(search)
             self.refused.emit(str(found))
         else:
             told = SearchResult(search, *found, whole)
@@ -231,7 +238,7 @@ class TextSearch:
         """Without a result; what was found before the chain went on stays."""
         if search is self._now:
             self._now = None
-            self.ended.emit()
+            self.ended.emit(search)
 
     def _on_asked(self, seen: SeenTiles, found: ScoreMap | PromptError) -> None:
         if isinstance(found, PromptError):
