@@ -70,7 +70,7 @@ def test_filled_boxes_hold_every_object_far_apart_on_a_large_slide():
     table = scan(labels, Task())
     assert table.ids.tolist() == [1, 2, 3]
     assert table.areas.tolist() == [100, 100, 100]
-    assert len(list(labels.filled_boxes())) == 5, 'four about (1023.5, 1023.5), and the far one'
+    assert len(list(labels.filled_boxes())) == 5, "four about (1023.5, 1023.5), and the far one"
 
 
 def test_an_object_that_others_cover_is_told_from_one_too_small():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from histoprompt import __version__
 from histoprompt.core.cell_table import CellTable
@@ -22,9 +22,7 @@ from histoprompt.core.task import Task
 from histoprompt.core.text.names import fitted
 from histoprompt.pipelines.formats.data_card import Tallies
 from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
-
-if TYPE_CHECKING:
-    from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.formats.polygons import NamedArea
 
 Format = Literal[
     "tiles",
@@ -198,7 +196,7 @@ class ExportJob:
     folder: Path
     task: Task
     cells: CellTable | None = None
-    areas: tuple[Region, ...] = ()
+    areas: tuple[NamedArea, ...] = ()
     tallies: Tallies = field(default_factory=Tallies)
     _nearby: NearbyOutlines = field(init=False)
 
