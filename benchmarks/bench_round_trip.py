@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage as ndi
 
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.labels.classes import read_classes
 from histoprompt.core.labels.sources import extent
 from histoprompt.core.labels.tiff import read_labels

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.prompts.file import ObjectPrompt, read_prompts
 from histoprompt.core.prompts.prompt import Prompt
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -255,7 +255,9 @@ def score(
     """
     asked = replace(params or ScoreParams(), texts=tuple(texts), contrasts=tuple(contrasts))
     job = ScoreJob(ModelManager(device=device), registry.card(model), weights)
-    scores, seen = score_tiles(slide, asked, job, task or Task(), region=region)
+    task = task or Task()
+    scores, seen = score_tiles(slide, asked, job, task, region=region)
+    task.repeat()  # of a cancelled search there is no result
     return finish(scores, seen, marks=marks, thresholds=thresholds)
 
 

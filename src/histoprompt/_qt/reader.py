@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from histoprompt import __version__
-from histoprompt.core.errors import LabelError
-from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.errors import LabelError, SlideTooLargeError
+from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.formats.catalogue import format_of
 
@@ -44,13 +44,14 @@ def read(path: Paths) -> list[LayerData]:
     Raises
     ------
     SlideError
-        If a file is of a known kind but cannot be read; napari shows the message.
+        If a file is of a known kind but cannot be read; napari shows the message. Of one that asks
+        for too much memory the person is asked first.
     """
-    found = [open_slide(p) for p in _as_paths(path)]
     viewer = _viewer()
+    found = [_opened(p, viewer) for p in _as_paths(path)]
     if viewer is not None:
-        _greet(viewer, found)
-    return [layer_data(slide) for slide in found]
+        _greet(viewer, [slide for slide, _ in found])
+    return [layer_data(slide, trusted=trusted) for slide, trusted in found]
 
 
 def read_objects(path: Paths) -> list[Any]:
@@ -62,8 +63,29 @@ def read_objects(path: Paths) -> list[Any]:
     return [(None,)]
 
 
-def layer_data(slide: Slide) -> LayerData:
-    """A slide as napari's (data, arguments, type); in microns where the pixel size is known."""
+def _opened(path: Path, viewer: Any) -> tuple[Slide, bool]:
+    """A slide, and whether the person had to trust its size."""
+    try:
+        return open_slide(path), False
+    except SlideTooLargeError as error:
+        if viewer is None:
+            raise
+        from histoprompt._qt.shell.trusting import trusts_size
+
+        if not trusts_size(path, error, viewer.window._qt_window):
+            raise
+    return open_slide(path, trust_size=True), True
+
+
+def layer_data(slide: Slide, *, trusted: bool = False) -> LayerData:
+    """A slide as napari's (data, arguments, type); in microns where the pixel size is known.
+
+    Parameters
+    ----------
+    slide : Slide
+    trusted : bool
+        Whether the person trusts the size of its file, which is opened again by its name.
+    """
     multiscale = len(slide.levels) > 1
     known = slide.mpp is not None
     arguments = {
@@ -72,14 +94,13 @@ def layer_data(slide: Slide) -> LayerData:
         "rgb": True,
         "scale": (slide.mpp, slide.mpp) if known else (1.0, 1.0),
         "units": ("um", "um") if known else ("pixel", "pixel"),
-        "metadata": {"histoprompt": _provenance(slide)},
+        "metadata": {"histoprompt": {**_provenance(slide), "trusted": trusted}},
     }
     return list(slide.levels) if multiscale else slide.levels[0], arguments, "image"
 
 
 def _provenance(slide: Slide) -> dict[str, Any]:
-    return {
-        "version": __version__,
+    stated = {
         "kind": "slide",
         "path": slide.path,
         "key": slide.key,
@@ -87,6 +108,7 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+    return Provenance(parameters=stated).facts
 
 
 def _greet(viewer: Any, slides: Sequence[Slide]) -> None:

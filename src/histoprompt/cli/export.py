@@ -12,10 +12,10 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import tell
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, RegionError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import ArrayLabels
 from histoprompt.core.labels.tiff import TiffLabels, read_labels
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.files import CELLS_CSV, LABELS_TIF

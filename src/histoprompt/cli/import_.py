@@ -46,7 +46,7 @@ def add(imp: argparse.ArgumentParser) -> None:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.pipelines.exchange.incoming import read_incoming
 
     params = read_parameters(ImportParams, args, format=args.format)

@@ -145,6 +145,9 @@ class ModelCard:
         when it is loaded, which the user has to trust. Empty for weights that are tensors alone.
     accepts : frozenset of prompt kinds
         Prompts the model was trained for; empty for other roles.
+    corrects : bool
+        Whether it was trained to be shown its answer before (`Prompt.previous`), which it then
+        corrects; others see the prompts alone.
     input_size : int
         Side in pixels of the image the network sees.
     licence : str
@@ -197,6 +200,7 @@ class ModelCard:
     blueprint: str = ""
     program: str = ""
     accepts: frozenset[PromptKind] = frozenset()
+    corrects: bool = False
     input_size: int = 0
     licence: str = ""
     citation: str = ""

@@ -59,12 +59,14 @@ class PromptSegmenter(Protocol):
         embedding : Embedding
             From `embed` of the same model.
         prompts : sequence of Prompt
-            In pixels of the image; of accepted kinds only.
+            In pixels of the image; of accepted kinds only. A model whose card says `corrects` is
+            shown `Prompt.previous`, others leave it aside.
 
         Returns
         -------
         list of list of Mask
-            For each prompt its candidate masks, best first, (h, w) bool each, framed on the image.
+            For each prompt its candidate masks, best first, (h, w) bool each, framed on the image;
+            with the logits they were made of, if the card says `corrects`.
 
         Raises
         ------
@@ -120,6 +122,30 @@ class CellEmbedder(CellSegmenter, Protocol):
         (h, w) int32, (n, k) float32
             Labels as `segment` gives them; row i describes label i + 1, in the order of
             `feature_names`, NaN for a cell wholly beyond.
+        """
+
+
+@runtime_checkable
+class MaskDescriber(Protocol):
+    """A cell segmenter that tells what its encoder saw of cells that somebody else outlined."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name a column of the features."""
+
+    def describe(self, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Describe given cells of an (h, w, 3) uint8 RGB image at the card's mpp.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+        labels : (h, w) int32
+            0 background, cells from 1; what lies beyond the slide has none.
+
+        Returns
+        -------
+        (n, k) float32
+            Row i describes label i + 1; NaN for a label that no pixel has.
         """
 
 

@@ -29,7 +29,7 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import Note, Report
+from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import LabelError
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import Imported
@@ -52,7 +52,7 @@ _SHOWN = 5
 class ImportDock(Dock):
     """Choose files, see what they would change, and import them as one edit."""
 
-    report: Report
+    report: WorkStrip
     preview: Preview | None
     _layer: Labels | None
     _job: Job | None
@@ -136,7 +136,7 @@ class ImportDock(Dock):
         self._look, self._go = QPushButton("Look"), QPushButton("Import")
         self._look.setToolTip("Read the files and show what they would change; nothing is changed")
         self._go.setToolTip("Import what is shown, as one step that can be taken back")
-        self.report = Report(tip="Nothing is changed then")
+        self.report = WorkStrip(tip="Nothing is changed then")
         layout.addWidget(self.images)
         layout.addLayout(self._form())
         layout.addWidget(self._models)

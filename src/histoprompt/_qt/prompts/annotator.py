@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from numpy.typing import NDArray
 from psygnal import Signal
 
-from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers import work_area
-from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
+from histoprompt._qt.layers.shape_regions import chosen_regions
+from histoprompt._qt.prompts.commits import Commits
+from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
-from histoprompt._qt.prompts.hand import Hand, Unfinished, Waiting
+from histoprompt._qt.prompts.drawing import Drawing
+from histoprompt._qt.prompts.earlier import EarlierEdits
+from histoprompt._qt.prompts.following import Following
+from histoprompt._qt.prompts.hand import Unfinished
+from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
+from histoprompt._qt.prompts.object_edits import ObjectEdits
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.prompts.preview import Preview, Shown
-from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
+from histoprompt._qt.prompts.preview import Preview
+from histoprompt._qt.prompts.prompt_layers import PromptLayers
+from histoprompt._qt.prompts.retaking import Retaking
 from histoprompt._qt.prompts.segmenting import Segmenting
+from histoprompt._qt.prompts.slide_labels import labels_of
+from histoprompt._qt.prompts.tools import Tools
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.undo import Step, UndoStack
-from histoprompt.annotations.place import store_folder
-from histoprompt.annotations.store import Change, LabelStore
-from histoprompt.core.errors import HistopromptError, StoreInUseError
+from histoprompt._qt.shell.undo import Act, Step, UndoStack
+from histoprompt.annotations.store import Change
 from histoprompt.core.geometry import Frame
-from histoprompt.core.prompts.file import ObjectPrompt
-from histoprompt.core.prompts.prompt import Prompt
-from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.prompts.segment import ObjectMasks
-
-HINTS = {
-    "click +": "Click inside the object; the right button clicks outside.",
-    "click -": "Click what is not part of the object; the right button clicks inside.",
-    "scribble +": "Paint inside the object.",
-    "scribble -": "Paint what is not part of the object.",
-    "box": "Drag a box around the object.",
-    "erase": "Paint over what is to be erased from committed objects.",
-}
+from histoprompt.pipelines.formats.regions import box_around
 
 
 class Annotator:
@@ -65,6 +62,8 @@ class Annotator:
         Prompts, preview or labels changed: buttons may need enabling.
     notes : list of str
         What the person should know of the labels that were opened.
+    earlier : EarlierEdits
+        Edits that are older than this session's steps.
     """
 
     status = Signal(str)
@@ -86,49 +85,98 @@ class Annotator:
         self.viewer, self.image, self.slide = viewer, image, slide
         self.params = PromptParams()
         self.steps = steps
-        self._waiting: list[Waiting] = []
         self._closed = False
-        self.area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
-        self.store, self.notes = _labels_of(slide)
-        self.committed = CommittedObjects(viewer, image, self.store, self.area)
+        area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
+        self.store, self.notes = labels_of(slide)
+        self.regions = CommittedObjects(viewer, image, self.store.on("regions"), area)
+        self.committed = CommittedObjects(viewer, image, self.store, area)
         self.nuclei = Nuclei(
             viewer, image, slide, jobs=jobs, manager=manager, committed=self.committed
         )
-        self.preview = Preview(viewer, image, self.area)
-        self.prompts = PromptLayers(viewer, image, self.area)
         self.segmenting = Segmenting(jobs, manager, cache)
-        self.corrections = Corrections(viewer, image, self.committed, self.merge, self.delete)
+        self.hand = InHand(
+            viewer,
+            image,
+            slide,
+            area,
+            segmenting=self.segmenting,
+            nuclei=self.nuclei,
+            push=self._push,
+            move_to=self.move_to,
+        )
+        self.commits = Commits(self.hand, self.committed, steps, self._push)
+        self.drawing = Drawing(viewer, image)
+        self.edits = ObjectEdits(self.committed, slide.mpp)
+        self._retaking = Retaking(self.hand, self.committed, self.commits, self._push)
+        self.earlier = EarlierEdits(self.committed, self)
+        self.corrections = Corrections(
+            viewer,
+            image,
+            self.committed,
+            merge=self.edits.merge,
+            delete=self.edits.delete,
+            refine=self.refine,
+            prompts=(*self.prompts.all, self.drawing.layer),
+        )
+        self._following = Following(
+            viewer,
+            image,
+            slide.box,
+            planes=self.planes,
+            nuclei=self.nuclei,
+            hand=self.hand,
+            drawing=self.drawing,
+        )
+        self._tools = Tools(viewer, self.prompts, self.committed, self.corrections, self.drawing)
         self._connect()
 
     def _connect(self) -> None:
-        self.preview.painted.connect(self._on_preview_painted)
-        self.prompts.edited.connect(self._on_prompts_edited)
-        self.prompts.changed.connect(self._on_prompts)
-        self.prompts.drawing.connect(self._on_drawing)
-        self.segmenting.answered.connect(self._on_segmented)
-        self.segmenting.sketched.connect(self._on_sketched)
-        self.segmenting.failed.connect(self._on_trouble)
-        self.segmenting.cancelled.connect(self._on_cancelled)
-        self.committed.changed.connect(self._on_labels)
-        self.committed.made.connect(self._on_edit)
-        self.committed.failed.connect(self.failed.emit)
-        for teller in (self.committed, self.corrections):
+        for plane, other in (self.planes, self.planes[::-1]):
+            plane.changed.connect(self._on_labels)
+            plane.made.connect(self._on_edit)
+            plane.failed.connect(self.failed.emit)
+            plane.shown.connect(other.follow)
+        for part in (self.nuclei, self.commits, self.edits, self._retaking):
+            part.failed.connect(self.failed.emit)
+        for teller in (*self.planes, self.corrections, self.hand, self.commits):
             teller.said.connect(self._say)
+        self.hand.changed.connect(self.changed.emit)
+        self.drawing.drawn.connect(self._on_drawn)
+        self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
         self.committed.layer.events.visible.connect(self._on_looks)
-        self.nuclei.failed.connect(self.failed.emit)
         self.nuclei.switched.connect(self.changed.emit)
-        for part in (self.segmenting, self.nuclei):
-            part.status.connect(self._say)
-            part.progress.connect(self._on_progress)
+        for worker in (self.segmenting, self.nuclei):
+            worker.status.connect(self._say)
+            worker.progress.connect(self._on_progress)
+
+    @property
+    def area(self) -> Frame:
+        """The part of the slide where an object can be prompted now."""
+        return self.hand.area
+
+    @property
+    def prompts(self) -> PromptLayers:
+        """Clicks, boxes and scribbles of the object in hand."""
+        return self.hand.prompts
+
+    @property
+    def preview(self) -> Preview:
+        """What a model made of them."""
+        return self.hand.preview
+
+    @property
+    def planes(self) -> tuple[CommittedObjects, CommittedObjects]:
+        """Committed objects and regions."""
+        return self.committed, self.regions
 
     @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
-        preview = self.preview.own_layers
-        return [self.committed.layer, self.nuclei.layer, *preview, *self.prompts.all]
+        labels = [plane.layer for plane in self.planes]
+        return [*labels, self.nuclei.layer, self.drawing.layer, *self.hand.own_layers]
 
-    # -- model and parameters ----------------------------------------------------------------
+    # -- model, parameters and tools ---------------------------------------------------------
 
     def use(self, card: ModelCard, weights: Path | None = None) -> None:
         """Segment with this model from now on; what is prompted is segmented again."""
@@ -140,57 +188,34 @@ class Annotator:
     def set_params(self, params: PromptParams) -> None:
         """Work by these from now on; prompts are segmented again only if they mean others now."""
         before, self.params = self.params, params
-        self.committed.paint_with(params.rule, params.class_name)
+        for plane in self.planes:
+            plane.paint_with(params.rule, params.class_name)
+        self.hand.each_box, self.edits.params = params.each_box, params
         if params.outline != before.outline:
             self.nuclei.outline(params.outline)
         if params.each_box != before.each_box:
             self.segment()
 
-    # -- tools ---------------------------------------------------------------------------------
-
     @property
     def tool(self) -> str:
-        """What a click or stroke does: a tool of prompts, "paint", "erase", "merge" or "delete".
-
-        Empty if clicks go elsewhere.
-        """
-        layer = self.committed.layer
-        if self.viewer.layers.selection.active is not layer:
-            return self.prompts.tool
-        if self.corrections.mode != "off" and layer.mode == "pan_zoom":
-            return self.corrections.mode
-        return str(layer.mode) if layer.mode in ("paint", "erase") else ""
+        """The tool in use; see `Tools.tool`."""
+        return self._tools.tool
 
     def choose(self, tool: str) -> None:
         """Let clicks and strokes do this from now on, and say what to do."""
-        if tool in ("merge", "delete"):
-            self.corrections.choose("merge" if tool == "merge" else "delete")
-            return
-        self.corrections.choose("off")
-        if tool in ("paint", "erase"):
-            layer = self.committed.layer
-            self.viewer.layers.selection.active = layer
-            layer.mode = tool
-        else:
-            self.prompts.choose(tool)
-        self._say(self.committed.painting if tool == "paint" else HINTS[tool])
+        hint = self._tools.choose(tool)
+        if hint:
+            self._say(hint)
 
     def leave_mode(self) -> None:
-        """Merge and delete end when another layer or tool is turned to: no mode stays on unseen."""
-        if self.corrections.mode not in ("off", self.tool) and not self.corrections.pressing:
-            self.corrections.choose("off")
+        """End merge and delete if another layer or tool is turned to."""
+        self._tools.leave_mode()
 
     # -- prompts to preview ------------------------------------------------------------------
 
     def segment(self) -> None:
         """Segment what is prompted, in the background; a newer answer replaces an older one."""
-        objects = self._objects()
-        if not objects or self.segmenting.card is None:
-            self.segmenting.stop()
-            self._show([])
-            return
-        self._show_proposal(objects)
-        self.segmenting.ask(self.slide, objects)
+        self.hand.segment()
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
@@ -198,65 +223,51 @@ class Annotator:
             self.status.emit(self.preview.next())
 
     def find_all(self) -> None:
-        """Commit all nuclei in the drawn box, or else in view, that are not committed yet."""
-        drawn = self.prompts.prompt.box
-        region = self.nuclei.in_view() if drawn is None else drawn.intersection(self.slide.box)
+        """Commit all nuclei that are not committed yet: in the box, in chosen shapes, or in view.
+
+        Shapes are those of a person's Shapes layers that are selected in the list of layers.
+        """
+        drawn, inside = self.prompts.prompt.box, chosen_regions(self.viewer, self.image)
+        around = box_around(inside) if inside and drawn is None else drawn
+        region = self.nuclei.in_view() if around is None else around.intersection(self.slide.box)
         if region is None:
             self.failed.emit("That is not on the slide: bring it into view, then find nuclei.")
             return
         if drawn is not None:
             self.clear()
-        where = "in view" if drawn is None else "in the box"
-        self.nuclei.fill(region.to_pixels(), where, self.params)
+        where = "in the box" if drawn is not None else "in the shapes" if inside else "in view"
+        limits = inside if drawn is None else ()
+        self.nuclei.fill(region.to_pixels(), where, self.params, limits)
 
     @property
     def busy(self) -> bool:
         """Whether there is something to wait for, and to cancel."""
-        return self.segmenting.active or self.nuclei.filling or bool(self._waiting)
+        return self.segmenting.active or self.nuclei.filling or bool(self.commits.waiting)
 
     def cancel(self) -> None:
         """Stop what runs: the segmentation, commits that wait for theirs, the search for nuclei."""
         if self.busy:
             self._say("Cancelling ...")
         self.segmenting.cancel()
-        for waiting in self._waiting:
-            waiting.cancel()
+        self.commits.cancel()
         self.nuclei.cancel()
 
     # -- labels ------------------------------------------------------------------------------
 
     def commit(self) -> list[int]:
-        """Keep the object in hand, clear the prompts, and go on to the next.
-
-        While it is still being segmented the commit waits for the answer, and nothing is kept yet;
-        the next object can be prompted meanwhile.
-        """
-        objects = self._objects()
-        if self.segmenting.active and objects and not self._is_proposal(objects):
-            self._commit_later(Waiting(self._hand(), tuple(objects), self.params))
-            return []
-        masks = self.preview.final_masks(self.slide.box)
-        if not masks or self.preview.is_sketch:
-            self.failed.emit("There is no object to commit: click, scribble or box one.")
-            return []
-        hand, info, params = self._hand(), self._info(), self.params
-        try:
-            ids, change = self.committed.commit(masks, params.rule, info, params.class_name)
-        except HistopromptError as error:
-            self.failed.emit(str(error))
-            return []
-        self._put(self._nothing())
-        self._show_commit(ids, change, hand)
-        self.follow_view()
+        """Keep the object in hand, clear the prompts, and go on to the next; see `Commits`."""
+        ids = self.commits.commit(self.params)
+        if ids:
+            self.follow_view()
         return ids
 
     def clear(self) -> None:
         """Forget the prompts and the preview; committed objects stay."""
-        hand = self._hand()
-        self._put(self._nothing())
+        hand, nothing = self.hand.now, self.hand.nothing
+        self.hand.put(nothing)
         if not hand.empty:
-            again = partial(self._put, self._nothing())
-            self.steps.push("clearing the prompts", partial(self._put, hand), again, self)
+            take, leave = partial(self.hand.put, hand), partial(self.hand.put, nothing)
+            self._push("clearing the prompts", take, leave)
         self._say("Cleared: there is nothing in hand. Point at the next object.")
         self.follow_view()
 
@@ -270,11 +281,26 @@ class Annotator:
 
     def merge(self, ids: Sequence[int]) -> None:
         """Make committed objects one."""
-        self._guarded(partial(self.committed.merge, ids))
+        self.edits.merge(ids)
 
     def delete(self, ids: Sequence[int]) -> None:
         """Remove committed objects."""
-        self._guarded(partial(self.committed.delete, ids))
+        self.edits.delete(ids)
+
+    def refine(self, object_id: int) -> None:
+        """Take a committed object up again: more prompts change it, its commit replaces it."""
+        self._retaking.take(object_id)
+
+    def refine_chosen(self) -> None:
+        """Take up the object that painting extends, or else the one that is clicked next."""
+        if self.committed.chosen:
+            self.refine(self.committed.chosen)
+        else:
+            self.choose("refine")
+
+    def start_split(self) -> None:
+        """Let the next line that is drawn cut what it crosses."""
+        self.choose("split")
 
     def hide(self) -> None:
         """Hide the committed objects, or show them again."""
@@ -293,268 +319,78 @@ class Annotator:
     @property
     def unfinished(self) -> Unfinished | None:
         """What would be lost with the slide: prompts in hand, and commits that wait."""
-        kept = Unfinished(self._hand(), tuple(self._waiting))
+        kept = Unfinished(self.hand.now, tuple(self.commits.waiting))
         return None if kept.hand.empty and not kept.waiting else kept
 
     def take_up(self, unfinished: Unfinished) -> None:
         """Go on where work on this slide was left."""
         for waiting in unfinished.waiting:
-            self._commit_later(replace(waiting, job=None))
-        self._put(unfinished.hand)
+            self.commits.commit_later(replace(waiting, job=None))
+        self.hand.put(unfinished.hand)
         self._say(f"{unfinished.text} back in hand.")
-
-    def undo_earlier(self) -> Step | None:
-        """Take back an edit of labels that is older than this session's steps."""
-        change = self.committed.undo_earlier()
-        return None if change is None else self._earlier_step(change)
-
-    def redo_earlier(self) -> Step | None:
-        """Do again an edit of labels that was taken back in an earlier session."""
-        change = self.committed.redo_earlier()
-        return None if change is None else self._earlier_step(change)
-
-    def _earlier_step(self, change: Change) -> Step:
-        undo = partial(self.committed.undo, change.edit)
-        redo = partial(self.committed.redo, change.edit)
-        return Step(f"an edit of an earlier session ({change.op})", undo, redo, self)
 
     # -- view --------------------------------------------------------------------------------
 
     def follow_view(self) -> None:
-        """Move the work area to what is seen; while prompts are in hand, the objects' alone.
-
-        Scribbles and the mask in hand are arrays of the area they were made in.
-        """
-        if self._closed:
-            return
-        self.nuclei.look()
-        view = work_area.view_box(self.viewer, self.image)
-        shown = self.area if self.prompts.empty else self.committed.area
-        if not work_area.suits(shown, view, self.slide.box):
-            shown = work_area.area_for(view, self.slide.box)
-        if self.prompts.empty and self.area != shown:
-            self.move_to(shown)
-        elif self.committed.area != shown:
-            self.committed.show(shown)
-            self.nuclei.move()
+        """Move the work area to what is seen; see `Following`."""
+        if not self._closed:
+            self._following.follow()
 
     def move_to(self, area: Frame) -> None:
         """Make another part of the slide editable."""
-        self.area = area
-        self.committed.show(area)
-        self.nuclei.move()
-        self.preview.move(area)
-        self.prompts.move(area)
+        self._following.move_to(area)
 
     def set_slide(self, slide: Slide) -> None:
         """The same slide with the pixel size a person typed: scale the layers by it."""
-        self.slide = slide
-        layers.move(self.committed.layer, self.image, self.committed.area)
-        layers.move(self.preview.layer, self.image, self.area)
-        self.nuclei.set_slide(self.slide)
-        self.prompts.move(self.area)
+        self.slide = self.hand.slide = slide
+        self.nuclei.set_slide(slide)
+        self.edits.mpp = slide.mpp
+        self._following.rescale()
 
     def close(self) -> None:
         """Stop work and let the label store go; everything in it is safe on disk."""
         if self._closed:
             return
         self._closed = True
+        self.hand.close()
+        self.drawing.close()
+        self.commits.close()
         self.steps.forget(self)
         self.cancel()
-        self.committed.layer.editable = False
+        for plane in self.planes:
+            plane.layer.editable = False
         self.store.close()
 
     # -- inner -------------------------------------------------------------------------------
 
-    def _objects(self) -> list[ObjectPrompt]:
-        prompt = self.prompts.prompt
-        if self.params.each_box and len(self.prompts.drawn_boxes) > 1:
-            prompts = [Prompt.of_box(box) for box in self.prompts.drawn_boxes]
-        else:
-            prompts = [prompt] if prompt.is_positive else []
-        return [ObjectPrompt(i + 1, p) for i, p in enumerate(prompts)]
+    def _on_taken(self, text: str) -> None:
+        """Go on with a tool of prompts once an object is in hand again, and say what to do."""
+        if not self.tool.startswith(("click", "scribble", "box", "lasso")):
+            self._tools.choose("click +")
+        self._say(text)
 
-    def _hand(self) -> Hand:
-        return Hand(self.prompts.snapshot(), self.preview.state)
-
-    def _nothing(self) -> Hand:
-        return Hand(self.prompts.nothing(), Shown())
-
-    def _put(self, hand: Hand) -> None:
-        """Take up what was in hand once, or nothing; the work area goes where it was."""
-        self.segmenting.stop()
-        if not hand.empty and hand.prompts.area != self.area:
-            self.prompts.clear()
-            self.move_to(hand.prompts.area)
-        self.prompts.put(hand.prompts if not hand.empty else self.prompts.nothing())
-        self.preview.put(hand.shown)
-        if not hand.prompts.empty and hand.shown.empty:
-            self.segment()
-        self.changed.emit()
-
-    def _put_prompts(self, prompts: Snapshot) -> None:
-        """Go to other prompts of the object in hand, and segment them."""
-        self._put(Hand(prompts, Shown()))
-
-    def _is_proposal(self, objects: list[ObjectPrompt]) -> bool:
-        """Whether what is shown is an outlined nucleus, which no answer takes the place of."""
-        return self.preview.shown and self.nuclei.under(objects[0].prompt) is not None
-
-    def _commit_later(self, waiting: Waiting) -> None:
-        """Commit once the objects are segmented; what is in hand is free for the next one."""
-        self._put(self._nothing())
-        count = many(len(waiting.objects), "object")
-        title = f"the commit of {count}, which waited"
-        withdraw = partial(self._withdraw, waiting)
-        waiting.step = self.steps.push(title, withdraw, partial(self._commit_later, waiting), self)
-        waiting.job = self.segmenting.ask_apart(
-            self.slide,
-            list(waiting.objects),
-            partial(self._on_waited, waiting),
-            partial(self._on_not_waited, waiting),
-            partial(self._on_not_waited, waiting, "Cancelled"),
-        )
-        self._waiting.append(waiting)
-        self._say(f"Commit waits for the segmentation of {count} ...")
-
-    def _on_waited(self, waiting: Waiting, found: list[ObjectMasks]) -> None:
-        if self._closed or not self._settle(waiting):
+    def _on_drawn(self, tool: str, corners: NDArray[np.float64]) -> None:
+        """Take what was drawn as the tool means it."""
+        if self._closed:
             return
-        shown = Hand(waiting.hand.prompts, Shown(tuple(found)))
-        masks = [item.masks[0] for item in found if not item.masks[0].empty]
-        if not masks:
-            self._on_left(waiting, "Nothing was found there")
-            return
-        info = _facts(self.segmenting.card, masks, waiting.hand.prompts)
-        params = waiting.params
-        try:
-            ids, change = self.committed.commit(masks, params.rule, info, params.class_name)
-        except HistopromptError as error:
-            self._on_left(waiting, str(error))
-            return
-        self._show_commit(ids, change, shown)
+        if tool == "split":
+            self.edits.split(corners)
+        elif tool == "draw":
+            self.edits.draw(corners)
+        elif not self.prompts.fill(corners, tool == "lasso +"):
+            self._say("The lasso encloses nothing where the object is prompted: draw it larger.")
 
-    def _on_not_waited(self, waiting: Waiting, text: str) -> None:
-        if not self._closed and self._settle(waiting):
-            self._on_left(waiting, text)
-
-    def _settle(self, waiting: Waiting) -> bool:
-        """A commit waits no more; False if it was withdrawn before."""
-        if waiting not in self._waiting:
-            return False
-        self._waiting.remove(waiting)
-        if waiting.step is not None:
-            self.steps.drop(waiting.step)
-        return True
-
-    def _on_left(self, waiting: Waiting, why: str) -> None:
-        """A commit that waited came to nothing: its prompts come back as soon as hands are free."""
-        why = why.rstrip(".")
-        if self._hand().empty:
-            self._put(replace(waiting.hand, shown=Shown()))
-            self.segmenting.stop()
-            self._say(f"{why}. Nothing was committed; the prompts are as they were.")
-            return
-        present = self._hand()
-        take, leave = partial(self._put, waiting.hand), partial(self._put, present)
-        self.steps.push("prompts that were not committed", take, leave, self)
-        self._say(f"{why}. Nothing was committed; Undo brings those prompts back.")
-
-    def _withdraw(self, waiting: Waiting) -> bool:
-        """Take back a commit that has not happened yet."""
-        if waiting not in self._waiting:
-            return False
-        self._waiting.remove(waiting)
-        waiting.cancel()
-        self._put(waiting.hand)
-        return True
-
-    def _show_commit(self, ids: list[int], change: Change, hand: Hand) -> None:
-        """Show what was committed; taking it back brings its prompts back."""
-        text = f"committed {objects_text(ids)}"
-        undo = partial(self._undo_commit, change.edit, hand)
-        self.steps.push(text, undo, partial(self._redo_commit, change.edit), self)
-        self.committed.show_change(change, f"C{text[1:]}", step=False)
-
-    def _undo_commit(self, edit: int, hand: Hand) -> bool:
-        if not self.committed.undo(edit):
-            return False
-        if self._hand().empty:
-            self._put(hand)
-        return True
-
-    def _redo_commit(self, edit: int) -> bool:
-        if not self.committed.redo(edit):
-            return False
-        self._put(self._nothing())
-        return True
-
-    def _show_proposal(self, objects: list[ObjectPrompt]) -> None:
-        """Show the outlined nucleus that was clicked, until the model has answered too."""
-        nucleus = self.nuclei.under(objects[0].prompt)
-        if nucleus is not None:
-            self._show([ObjectMasks(objects[0].id, (nucleus,), objects[0].prompt)])
-
-    def _with_proposal(self, found: list[ObjectMasks]) -> list[ObjectMasks]:
-        """Put the outlined nucleus that was clicked before the model's own answers."""
-        nucleus = self.nuclei.under(self.prompts.prompt)
-        if nucleus is None or len(found) != 1:
-            return found
-        return [replace(found[0], masks=(nucleus, *found[0].masks))]
-
-    def _on_prompts_edited(self, what: str, before: Snapshot, after: Snapshot) -> None:
-        undo, redo = partial(self._put_prompts, before), partial(self._put_prompts, after)
-        self.steps.push(what, undo, redo, self)
-
-    def _on_preview_painted(self, before: Shown, after: Shown) -> None:
-        prompts = self.prompts.snapshot()
-        undo, redo = (partial(self._put, Hand(prompts, shown)) for shown in (before, after))
-        self.steps.push("painting of the object in hand", undo, redo, self)
-        self.changed.emit()
+    def _push(self, title: str, undo: Act, redo: Act) -> Step:
+        return self.steps.push(title, undo, redo, self)
 
     def _on_edit(self, change: Change, what: str) -> None:
         if self._closed:  # the edit is in the store, and can be taken back when it is opened again
             return
         undo = partial(self.committed.undo, change.edit)
-        self.steps.push(what, undo, partial(self.committed.redo, change.edit), self)
+        self._push(what, undo, partial(self.committed.redo, change.edit))
 
     def _on_looks(self, _: object) -> None:
         self.changed.emit()
-
-    def _on_prompts(self) -> None:
-        self.segment()
-        if not self._objects() and not self.prompts.empty:
-            self._say("Only what lies outside is marked: point inside the object too.")
-        self.changed.emit()
-
-    def _on_drawing(self) -> None:
-        objects = self._objects()
-        if objects and not self._closed:
-            self.segmenting.sketch(self.slide, objects)
-
-    def _on_sketched(self, found: list[ObjectMasks]) -> None:
-        if not self._closed:
-            self.preview.sketch(found)
-
-    def _on_segmented(self, found: list[ObjectMasks]) -> None:
-        if self._closed:
-            return
-        self._show(self._with_proposal(found))
-        self.status.emit(self.preview.describe())
-
-    def _on_trouble(self, text: str) -> None:
-        # The job has shown the text already; here it stays readable in the dock.
-        self._drop_sketch()
-        self._say(text)
-
-    def _on_cancelled(self) -> None:
-        self._drop_sketch()
-        self._say("Cancelled: nothing was segmented; prompts and labels are as they were.")
-
-    def _drop_sketch(self) -> None:
-        """What was shown for half a prompt is no answer to the whole one."""
-        if self.preview.is_sketch and not self._closed:
-            self._show([])
 
     def _say(self, text: str) -> None:
         if not self._closed:
@@ -566,52 +402,8 @@ class Annotator:
 
     def _on_labels(self, text: str) -> None:
         if text:  # what undo and redo do is told by the stack
-            self.status.emit(f"{text}. {many(self.store.count, 'object')}, saved.")
+            regions = self.regions.store.count
+            also = f" and {many(regions, 'region')}" if regions else ""
+            self.status.emit(f"{text}. {many(self.store.count, 'object')}{also}, saved.")
         self.nuclei.refresh()
         self.changed.emit()
-
-    def _guarded(self, edit: Callable[[], object]) -> None:
-        """Run an edit of labels; an error is shown, not raised."""
-        try:
-            edit()
-        except HistopromptError as error:
-            self.failed.emit(str(error))
-
-    def _show(self, found: list[ObjectMasks]) -> None:
-        self.preview.show(found)
-        self.changed.emit()
-
-    def _info(self) -> dict[str, object]:
-        """Provenance of what is committed now."""
-        taken = self.nuclei.under(self.prompts.prompt)
-        by_outline = taken is not None and any(mask is taken for mask in self.preview.masks)
-        card = self.nuclei.card if by_outline else self.segmenting.card
-        return _facts(card, self.preview.masks, self.prompts.snapshot())
-
-
-def _facts(card: ModelCard | None, masks: Sequence[Mask], prompts: Snapshot) -> dict[str, object]:
-    """Provenance of masks that a model made of prompts."""
-    scores = [mask.score for mask in masks if mask.score is not None]
-    return {
-        "model": card.id if card else "by hand",
-        "prompts": sorted(prompts.kinds),
-        "score": round(sum(scores) / len(scores), 4) if scores else None,
-    }
-
-
-def _labels_of(slide: Slide) -> tuple[LabelStore, list[str]]:
-    """The labels of a slide, and what a person should know of them.
-
-    Where another window has them they are opened to look at, as they are at this moment.
-    """
-    folder = store_folder(slide.key)
-    try:
-        store = LabelStore.open(folder, slide.shape, slide.key)
-    except StoreInUseError as error:
-        store = LabelStore.open(folder, slide.shape, slide.key, read_only=True)
-        return store, [
-            f"These labels are being edited in another window ({error.who}), so they can only be "
-            "looked at here, as they are now. To edit them, close them there and choose the "
-            "image again."
-        ]
-    return store, list(store.notes)

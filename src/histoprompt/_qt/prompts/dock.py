@@ -11,9 +11,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QFormLayout,
-    QGridLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
 )
@@ -22,47 +20,30 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.prompts.buttons import (
+    ACTIONS,
+    CORRECTIONS,
+    TOOLS,
+    button_of,
+    grid_of,
+    name_of,
+)
 from histoprompt._qt.prompts.class_field import ClassField
+from histoprompt._qt.prompts.form_panel import FormPanel
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import CLICKS, PROMPTS, SCRIBBLES, bind_keys
-from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
+from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
+from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.core.strings.wording import many
+from histoprompt.pipelines.prompts.reshape import Form
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
 FIRST_TOOL = "click +"
 _NO_SLIDE = "Open a slide, or choose an image."
-_TOOLS = {
-    "click +": ("Click +", "Click inside the object (right-click: outside, T switches)"),
-    "click -": ("Click −", "Click what is not part of it (T switches; Ctrl+click does it once)"),
-    "scribble +": ("Scribble +", "Paint inside the object"),
-    "scribble -": ("Scribble −", "Paint what is not part of it (T switches)"),
-    "box": ("Box", "Drag a box around the object"),
-}
-_ACTIONS = {
-    "commit": ("Commit (C)", "Keep the object and go on to the next"),
-    "clear": ("Clear (Shift+C)", "Forget the prompts and the preview"),
-    "undo": ("Undo", "Ctrl+Z: take back what was done last, in any dock"),
-    "redo": ("Redo", "Ctrl+Shift+Z: do again what was taken back"),
-    "next_candidate": ("Other mask (N)", "The model's next best answer"),
-    "find_all": (
-        "All nuclei here",
-        "Find and commit every nucleus in the drawn box, or else in view, not committed yet",
-    ),
-}
-_CORRECTIONS = {
-    "paint": (
-        "Paint",
-        "Each stroke makes an object; Shift+click an object to extend it; [ and ] size the brush",
-    ),
-    "erase": ("Erase", "Erase from committed objects"),
-    "merge": ("Merge", "Click objects one after another to join them (or Alt+click)"),
-    "delete": ("Delete", "Click objects to remove them (or Ctrl+click)"),
-}
 
 
 class PromptDock(Dock):
@@ -76,6 +57,7 @@ class PromptDock(Dock):
             each_box=self._each_box.isChecked(),
             outline=self._outline.isChecked(),
             class_name=self._class.text().strip(),
+            amount=self.forms.amount,
         )
 
     def set_value(self, params: PromptParams) -> None:
@@ -84,6 +66,7 @@ class PromptDock(Dock):
         self._each_box.setChecked(params.each_box)
         self._outline.setChecked(params.outline)
         self._class.setText(params.class_name)
+        self.forms.amount = params.amount
 
     @property
     def annotator(self) -> Annotator | None:
@@ -104,10 +87,10 @@ class PromptDock(Dock):
         self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         # napari selects a new image after telling of it, so tools are chosen once that is over.
         self._wake = QTimer(self, singleShot=True, interval=0)
-        self._tools = {name: _button(*words, checkable=True) for name, words in _TOOLS.items()}
-        self._actions = {name: _button(*words) for name, words in _ACTIONS.items()}
+        self._tools = {name: button_of(*words, checkable=True) for name, words in TOOLS.items()}
+        self._actions = {name: button_of(*words) for name, words in ACTIONS.items()}
         self._correct = {
-            name: _button(*words, checkable=True) for name, words in _CORRECTIONS.items()
+            name: button_of(*words, checkable=True) for name, words in CORRECTIONS.items()
         }
         self._modes = {**self._tools, **self._correct}
         # One group: of all the checkable tools at most one is down.
@@ -120,18 +103,28 @@ class PromptDock(Dock):
         )
         self._lines = QCheckBox("Outlines only (O)", toolTip="Show committed objects as outlines")
         self._hidden = QCheckBox("Hide (H)", toolTip="Hide the committed objects")
-        self._keys = _button("Keys ...", "Every key and mouse gesture")
+        self._keys = button_of("Keys ...", "Every key and mouse gesture")
+        self.forms = FormPanel()
+        self.forms.amount = PromptParams().amount
         layout = QVBoxLayout(self.content)
         layout.addWidget(self.images)
         layout.addWidget(self.models)
         layout.addWidget(QLabel("<b>Prompt</b>"))
-        layout.addLayout(_grid([*self._tools.values(), self._each_box, self._outline]))
+        layout.addLayout(grid_of([*self._tools.values(), self._each_box, self._outline]))
         layout.addWidget(QLabel("<b>Keep</b>"))
         layout.addLayout(self._options())
-        layout.addLayout(_grid(list(self._actions.values())))
+        layout.addLayout(grid_of(list(self._actions.values())))
         layout.addWidget(QLabel("<b>Correct</b>"))
-        layout.addLayout(_grid([*self._correct.values(), self._lines, self._hidden, self._keys]))
-        self.foot.addLayout(self._report())
+        layout.addLayout(grid_of([*self._correct.values(), self._lines, self._hidden, self._keys]))
+        layout.addWidget(QLabel("<b>Chosen object</b>"))
+        layout.addWidget(self.forms)
+        self.report = WorkStrip(HINT, "Nothing is committed then; prompts stay")
+        self._status, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
+        self.foot.addWidget(self.report)
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
@@ -144,16 +137,6 @@ class PromptDock(Dock):
         form.addRow("Overlap", self._rule)
         return form
 
-    def _report(self) -> QVBoxLayout:
-        self._status = QLabel(HINT, wordWrap=True)
-        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        box = QVBoxLayout()
-        box.addWidget(self._status)
-        box.addWidget(self._busy)
-        return box
-
     def _connect(self) -> None:
         self.models.chosen.connect(self._on_model)
         self.models.refused.connect(self._say)
@@ -163,11 +146,14 @@ class PromptDock(Dock):
         self._class.textChanged.connect(self._on_params)
         self._class.doubted.connect(self._say)
         self._group.buttonClicked.connect(self._on_tool)
+        self.forms.changed.connect(self._on_params)
+        self.forms.chosen.connect(self._on_form)
         self._lines.clicked.connect(self._on_lines)
         self._hidden.clicked.connect(self._on_hidden)
         self._keys.clicked.connect(self._on_keys)
         self._wake.timeout.connect(self._on_wake)
-        for button in (*self._actions.values(), self._cancel):
+        self.report.cancelling.connect(self._on_cancel)
+        for button in self._actions.values():
             button.clicked.connect(self._on_action)
         self._follow.timeout.connect(self._on_followed)
         self.link(self.annotating.changed, self._bind)
@@ -188,6 +174,7 @@ class PromptDock(Dock):
     def _on_measured(self) -> None:
         slide = self.session.slide.slide
         if slide is not None:
+            self.forms.show_unit(slide.mpp)
             self._say(f"The pixel size is {slide.mpp:g} µm per pixel, as typed. {HINT}")
 
     def _on_model(self) -> None:
@@ -200,8 +187,12 @@ class PromptDock(Dock):
 
     def _on_tool(self, button: QPushButton) -> None:
         if self._bound is not None:
-            self._bound.choose(_name_of(button, self._modes))
+            self._bound.choose(name_of(button, self._modes))
             self._show_tool()
+
+    def _on_form(self, form: Form) -> None:
+        if self._bound is not None:
+            self._bound.edits.reshape(form)
 
     def _on_lines(self, on: bool) -> None:
         if self._bound is not None:
@@ -227,14 +218,12 @@ class PromptDock(Dock):
         self._show_tool()
 
     def _on_action(self) -> None:
-        if self._bound is None:
-            return
-        button = self.sender()
-        if button is self._cancel:
-            self._cancel.setEnabled(False)
+        if self._bound is not None:
+            getattr(self._bound, name_of(self.sender(), self._actions))()
+
+    def _on_cancel(self) -> None:
+        if self._bound is not None:
             self._bound.cancel()
-        else:
-            getattr(self._bound, _name_of(button, self._actions))()
 
     def _on_camera(self, _: object) -> None:
         self._follow.start()
@@ -249,6 +238,7 @@ class PromptDock(Dock):
         """Serve the session's annotator, which may be a new one or none."""
         annotator, params = self.annotator, self.value()
         self._bound, self._shown_tool = annotator, ""
+        self.forms.show_unit(annotator.slide.mpp if annotator else None)
         for widget in (*self._modes.values(), *self._actions.values(), *self._options_shown):
             widget.setEnabled(annotator is not None)
         if annotator is None:
@@ -267,12 +257,18 @@ class PromptDock(Dock):
     def _link_to(self, annotator: Annotator) -> None:
         self.link(annotator.status, self._say)
         self.link(annotator.failed, self._on_failed)
-        self.link(annotator.progress, self._on_progress)
+        self.link(annotator.progress, self.report.show_share)
         self.link(annotator.changed, self._on_changed)
-        for layer in (*annotator.prompts.all, annotator.committed.layer):
+        own = annotator.drawing.layer, annotator.committed.layer
+        for layer in (*annotator.prompts.all, *own):
             self.link(layer.events.mode, self._on_active)
         for layer in annotator.own_layers:
             bind_keys(layer, PROMPTS, partial(getattr, annotator))
+        bind_keys(
+            annotator.committed.layer,
+            COMMITTED,
+            lambda act: getattr(annotator if act == "refine_chosen" else annotator.edits, act),
+        )
         bind_keys(annotator.prompts.points, CLICKS, lambda _: self._toggle)
         bind_keys(annotator.prompts.scribbles, SCRIBBLES, lambda _: self._toggle)
 
@@ -287,7 +283,8 @@ class PromptDock(Dock):
 
     @property
     def _options_shown(self) -> tuple[Any, ...]:
-        return self._each_box, self._outline, self._lines, self._hidden, self._class, self._rule
+        looks = self._each_box, self._outline, self._lines, self._hidden
+        return (*looks, self._class, self._rule, self.forms)
 
     def _toggle(self) -> None:
         if self._bound is not None:
@@ -315,21 +312,12 @@ class PromptDock(Dock):
 
     def _say(self, text: str) -> None:
         """Write the status line, here alone, and show whether there is work to wait for."""
-        self._status.setText(text)
-        busy = self._bound is not None and self._bound.busy
-        if busy and not self._busy.isVisibleTo(self):
-            self._bar.setRange(0, 1)
-            self._bar.setValue(0)
-            self._cancel.setEnabled(True)
-        self._busy.setVisible(busy)
+        self.report.say(text)
+        self.report.set_busy(self._bound is not None and self._bound.busy)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
         messages.show_error(text)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self._bar.setRange(0, max(1, progress.total))
-        self._bar.setValue(progress.done)
 
     def _on_changed(self) -> None:
         bound = self._bound
@@ -348,21 +336,3 @@ class PromptDock(Dock):
         self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
         self._class.offer(bound.committed.class_names)
         self._follow.start()  # what was in hand may have held the work area where it was
-
-
-def _button(text: str, tip: str, checkable: bool = False) -> QPushButton:
-    button = QPushButton(text, toolTip=tip, checkable=checkable)
-    button.setAccessibleName(text)
-    button.setAccessibleDescription(tip)
-    return button
-
-
-def _grid(widgets: list[Any]) -> QGridLayout:
-    grid = QGridLayout()
-    for i, widget in enumerate(widgets):
-        grid.addWidget(widget, i // 2, i % 2)
-    return grid
-
-
-def _name_of(button: object, buttons: dict[str, QPushButton]) -> str:
-    return next(name for name, known in buttons.items() if known is button)

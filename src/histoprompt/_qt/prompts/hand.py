@@ -10,7 +10,27 @@ from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.undo import Step
 from histoprompt.core.prompts.file import ObjectPrompt
-from histoprompt.core.text.wording import many
+from histoprompt.core.results import Mask
+from histoprompt.core.strings.wording import many
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A committed object that was taken up again.
+
+    Attributes
+    ----------
+    id : int
+        Its commit gives this object another mask.
+    mask : Mask
+        The object as it was, level-0 pixels: what a model is shown as its answer before.
+    prompts : Snapshot
+        Those that stand for it; as long as there are no others the mask is shown as it was.
+    """
+
+    id: int
+    mask: Mask
+    prompts: Snapshot
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +41,18 @@ class Hand:
     ----------
     prompts : Snapshot
     shown : Shown
+    refined : Refined or None
+        What they change; None for a new object.
     """
 
     prompts: Snapshot
     shown: Shown
+    refined: Refined | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing in it."""
-        return self.prompts.empty and self.shown.empty
+        return self.prompts.empty and self.shown.empty and self.refined is None
 
 
 @dataclass(eq=False)

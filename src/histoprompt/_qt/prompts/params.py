@@ -20,9 +20,13 @@ class PromptParams:
         Nuclei in view are outlined, and a click on one takes it.
     class_name : str
         Class given to committed objects; empty for none.
+    amount : float
+        How far objects are expanded, shrunk or smoothed: microns, or pixels where their size is
+        unknown.
     """
 
     rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
     each_box: Annotated[bool, {"label": "Each box is an object"}] = False
     outline: Annotated[bool, {"label": "Outline nuclei"}] = False
     class_name: Annotated[str, {"label": "Class"}] = ""
+    amount: Annotated[float, {"label": "By"}] = 0.5

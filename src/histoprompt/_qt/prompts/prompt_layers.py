@@ -18,12 +18,12 @@ from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt._qt.shell.gestures import held, is_right
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.labels.contours import enclosed
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 
 # Least time between two looks at what is being drawn, milliseconds.
 LOOK_MS = 80
 _DRAWING = ("add_rectangle", "add_ellipse", "paint", "erase")
-TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,24 @@ class Snapshot:
     painted: NDArray[np.int32]
     values: NDArray[np.uint8]
 
+    @classmethod
+    def of(cls, prompt: Prompt, area: Frame) -> Snapshot:
+        """The clicks and the box of a prompt; its scribbles are left out."""
+        none = np.empty(0, np.int32)
+        boxes = () if prompt.box is None else (prompt.box,)
+        return cls(area, prompt.points, prompt.labels, boxes, none, none.astype(np.uint8))
+
     @property
     def empty(self) -> bool:
         """Whether nothing is prompted."""
         return not self.kinds
+
+    def says_as(self, other: Snapshot) -> bool:
+        """Whether the same is prompted."""
+        return self.boxes == other.boxes and all(
+            np.array_equal(getattr(self, part), getattr(other, part))
+            for part in ("points", "labels", "painted", "values")
+        )
 
     @property
     def kinds(self) -> frozenset[PromptKind]:
@@ -162,6 +176,25 @@ class PromptLayers:
         self.choose(tool)
         return tool
 
+    def fill(self, corners: NDArray[np.float64], inside: bool) -> bool:
+        """Scribble all over what an outline encloses; whether that is anything.
+
+        Parameters
+        ----------
+        corners : (n, 2) float
+            Of the outline, level-0 (row, col).
+        inside : bool
+            Whether it is part of the object.
+        """
+        whole = Box.of_shape(self._area.shape)
+        within = enclosed(self._area.to_array(corners), whole)
+        if not within.any():
+            return False
+        self.scribbles.data[within] = INSIDE if inside else OUTSIDE
+        self.scribbles.refresh()
+        self._on_edit("the lasso")
+        return True
+
     def clear(self) -> None:
         """Forget all prompts."""
         self.put(self.nothing())
@@ -174,15 +207,12 @@ class PromptLayers:
 
     def nothing(self) -> Snapshot:
         """No prompts."""
-        none = np.empty(0, np.int32)
-        return Snapshot(
-            self._area, np.empty((0, 2)), np.empty(0, bool), (), none, np.empty(0, np.uint8)
-        )
+        return Snapshot.of(Prompt(), self._area)
 
     def snapshot(self) -> Snapshot:
         """The prompts as they are now."""
         points, labels = layers.read_clicks(self.points)
-        data = np.asarray(self.scribbles.data)
+        data = layers.scribbled(self.scribbles)
         painted = np.flatnonzero(data).astype(np.int32)
         boxes = tuple(layers.read_boxes(self.boxes))
         values = data.reshape(-1)[painted]
@@ -217,6 +247,7 @@ class PromptLayers:
             self.boxes.add_rectangles([layers.box_vertices(box) for box in snapshot.boxes])
         self.scribbles.data[...] = 0
         self.scribbles.data.reshape(-1)[snapshot.painted] = snapshot.values
+        layers.hatch_outside(self.scribbles)
         self.scribbles.refresh()
 
     def _on_press(self, _: Points, event: Any) -> None:
@@ -263,6 +294,7 @@ class PromptLayers:
         layers.draw_clicks(self.points)
 
     def _take_scribble(self) -> bool:
+        layers.hatch_outside(self.scribbles)
         last, now = self._now, self.snapshot()
         new = not np.array_equal(last.painted, now.painted) or bool(
             np.any(last.values != now.values)

@@ -108,6 +108,24 @@ def fill(outlines: Iterable[Outline], box: Box) -> NDArray[np.bool_]:
     return _even_odd(start, end, box.shape)
 
 
+def enclosed(corners: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
+    """What a line drawn by hand goes round: where it crosses itself it leaves no hole.
+
+    Parameters
+    ----------
+    corners : (n, 2) float
+        (row, col); the last is joined to the first.
+    box : Box
+        Integer box the result covers.
+
+    Returns
+    -------
+    (h, w) bool
+    """
+    start = np.asarray(corners, float) - (box.r0, box.c0)
+    return np.asarray(_winding(start, np.roll(start, -1, axis=0), box.shape) != 0)
+
+
 def fill_pieces(
     outlines: Sequence[Outline], within: Box, size: int = _BLOCK
 ) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
@@ -149,6 +167,11 @@ def bounds(outlines: Iterable[Outline]) -> Box:
 
 def _even_odd(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centres have an odd number of edges to their left."""
+    return np.asarray(_winding(start, end, shape) & 1, bool)
+
+
+def _winding(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """How often edges go round each pixel's centre, downwards counted against upwards."""
     h, w = shape
     low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
     first = np.clip(np.ceil(low), 0, h).astype(np.int64)
@@ -157,8 +180,10 @@ def _even_odd(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.bool
     row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
     (r0, c0), (r1, c1) = start[edge].T, end[edge].T
     col = np.clip(np.ceil(c0 + (row - r0) * (c1 - c0) / (r1 - r0)), 0, w).astype(np.int64)
-    passed = np.bincount(row * (w + 1) + col, minlength=h * (w + 1)).reshape(h, w + 1)
-    return (np.cumsum(passed[:, :w], axis=1) & 1).astype(bool)
+    cell, size = row * (w + 1) + col, h * (w + 1)
+    down = np.bincount(cell[r1 > r0], minlength=size)
+    passed = (down - np.bincount(cell[r1 < r0], minlength=size)).reshape(h, w + 1)
+    return np.asarray(np.cumsum(passed[:, :w], axis=1))
 
 
 def _with_apron(

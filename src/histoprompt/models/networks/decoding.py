@@ -39,7 +39,9 @@ class PromptDecoder:
             self._first, self._second = _as_matrix(first), _as_matrix(second)
         self._norm = norm
 
-    def __call__(self, features: Tensor, sparse: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, features: Tensor, sparse: Tensor, multimask: bool, dense: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Decode prompts of one image.
 
         Parameters
@@ -50,6 +52,8 @@ class PromptDecoder:
             From the prompt encoder.
         multimask : bool
             Three candidates a prompt, for an ambiguous one, instead of one.
+        dense : (n, c, h, w), optional
+            From the prompt encoder, for prompts with an answer before.
 
         Returns
         -------
@@ -63,7 +67,7 @@ class PromptDecoder:
         n = len(sparse)
         wanted = slice(1, None) if multimask else slice(0, 1)
         tokens = torch.cat([self._tokens.expand(n, -1, -1), sparse], dim=1)
-        image = _as_tokens(features) + self._no_mask
+        image = _as_tokens(features) + (self._no_mask if dense is None else _as_tokens(dense))
         found, keys = two_way(self._decoder.transformer, image, self._places, tokens)
         mask_tokens = found[:, 1 : len(self._tokens)][:, wanted]
         heads = self._decoder.output_hypernetworks_mlps[wanted]
@@ -90,7 +94,7 @@ class PromptDecoder:
 
 
 def _as_tokens(grid: Tensor) -> Tensor:
-    """(1, c, h, w) to (1, h * w, c)."""
+    """(n, c, h, w) to (n, h * w, c)."""
     return grid.flatten(2).mT.contiguous()
 
 

@@ -26,8 +26,8 @@ def two_way(
     ----------
     transformer : segment_anything.modeling.TwoWayTransformer
         Gives the layers.
-    image : (1, p, c)
-        Image tokens, shared by all prompts.
+    image : (1 or n, p, c)
+        Image tokens, shared by all prompts or one set for each.
     places : (1, p, c)
         Their positional encoding.
     tokens : (n, t, c)

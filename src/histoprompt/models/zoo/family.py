@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import KIND_WORDS, Prompt, PromptKind
-from histoprompt.core.results import Mask
+from histoprompt.core.results import Logits, Mask
 from histoprompt.models.card import ModelCard
 from histoprompt.models.networks.decoding import PromptDecoder
 from histoprompt.models.networks.fitting import Fit, Prepare, mask_from_logits
@@ -129,12 +129,17 @@ class SamFamily:
         features = self._features(embedding)
         frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
         found: dict[int, list[Mask]] = {}
-        for members in _alike(prompts):
+        for members in _alike([self._shown(prompt) for prompt in prompts]):
             decoded = self.logits(embedding, [prompts[i] for i in members])
             for index, logits, iou in zip(members, *decoded, strict=True):
                 order = np.argsort(-iou, kind="stable") if len(iou) > 1 else [0]
                 found[index] = [
-                    Mask(self._mask(logits[k], features.fit), frame, self._score(iou[k]))
+                    Mask(
+                        self._mask(logits[k], features.fit),
+                        frame,
+                        self._score(iou[k]),
+                        self._kept(logits[k], features.fit),
+                    )
                     for k in order
                 ]
         return [found[i] for i in range(len(prompts))]
@@ -149,7 +154,8 @@ class SamFamily:
         embedding : Embedding
             From `embed`.
         prompts : sequence of n Prompt
-            All with the same number of clicks, and all or none with a box.
+            All with the same number of clicks, all or none with a box, and all or none with an
+            answer before.
 
         Returns
         -------
@@ -161,12 +167,36 @@ class SamFamily:
         import torch
 
         features = self._features(embedding)
+        prompts = [self._shown(prompt) for prompt in prompts]
         with torch.inference_mode():
-            sparse = self._net.prompt_encoder(**self._tokens(prompts, features.fit), masks=None)[0]
+            before = self._before(prompts, features.fit)
+            tokens = self._tokens(prompts, features.fit)
+            sparse, dense = self._net.prompt_encoder(**tokens, masks=before)
             tensor = features.tensor.to(self._device)
             three = self._three_always or _is_ambiguous(prompts[0])
-            logits, iou = self._decode(tensor, sparse, three)
+            logits, iou = self._decode(tensor, sparse, three, None if before is None else dense)
         return logits.float().cpu().numpy(), iou.float().cpu().numpy()
+
+    def _shown(self, prompt: Prompt) -> Prompt:
+        """The prompt as the network sees it: with its answer before only if it learnt to use it."""
+        return prompt if self.card.corrects else replace(prompt, previous=None)
+
+    def _before(self, prompts: Sequence[Prompt], fit: Fit) -> Tensor | None:
+        """The answers before as (n, 1, s, s) low-resolution logits; None if there are none."""
+        import torch
+
+        side = self._net.prompt_encoder.mask_input_size[0] if prompts[0].previous else 0
+        masks = [p.previous.as_logits(self._low(fit, side)) for p in prompts if p.previous]
+        return torch.from_numpy(np.stack(masks))[:, None].to(self._device) if masks else None
+
+    def _low(self, fit: Fit, side: int) -> Frame:
+        """Where low-resolution logits lie on the image: the padding reaches beyond it."""
+        rows, cols = (self.card.input_size / scale for scale in fit.scale)
+        return Frame(Box(0, 0, rows, cols), (side, side))
+
+    def _kept(self, logits: NDArray[np.float32], fit: Fit) -> Logits | None:
+        """The logits as the network is to be shown them again."""
+        return Logits(logits, self._low(fit, len(logits))) if self.card.corrects else None
 
     def _tokens(self, prompts: Sequence[Prompt], fit: Fit) -> dict[str, Any]:
         """Points and boxes as the prompt encoder wants them: (x, y), input pixels."""
@@ -217,16 +247,17 @@ class SamFamily:
 
 def _alike(prompts: Sequence[Prompt]) -> Iterator[list[int]]:
     """Indices of prompts that can be decoded together, a batch at a time."""
-    groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
-        groups[len(prompt.points), prompt.box is not None].append(index)
+        parts = len(prompt.points), prompt.box is not None, prompt.previous is not None
+        groups[parts].append(index)
     for members in groups.values():
         for start in range(0, len(members), DECODE_BATCH):
             yield members[start : start + DECODE_BATCH]
 
 
 def _is_ambiguous(prompt: Prompt) -> bool:
-    return len(prompt.points) == 1 and prompt.box is None
+    return len(prompt.points) == 1 and prompt.box is None and prompt.previous is None
 
 
 def _corners(box: Box) -> NDArray[np.float64]:

@@ -50,6 +50,7 @@ def _card(card_id: str, title: str, size: str, weights: WeightsSpec, **more: Any
         architecture=f"vit_{size}",
         blueprint=BLUEPRINT,
         accepts=frozenset({"point", "box"}),
+        corrects=True,
         input_size=1024,
         weights=weights,
         crop_px=512,

@@ -18,7 +18,7 @@ from histoprompt.core.errors import ModelError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 from histoprompt.core.prompts.scribbles import rasterise
-from histoprompt.core.results import Mask
+from histoprompt.core.results import Logits, Mask
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.networks.fitting import Fit, bilinear_matrix, mask_from_logits
@@ -29,6 +29,7 @@ from histoprompt.models.zoo.family import SamFamily, check_image
 ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 SIDE = 128
 BATCH = 16
+MOST_CLICKS = 1024
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _DROPBOX = "https://www.dropbox.com/scl/fi/"
 
@@ -99,9 +100,10 @@ class ScribbleUNetModel:
         whole = Fit(embedding.shape, (1.0, 1.0), SIDE, (SIDE, SIDE))
         found: list[list[Mask]] = []
         for start in range(0, len(prompts), BATCH):
-            # The recipe resizes probabilities: half of them lies at 0 here, as in `SamFamily`.
-            values = np.tanh(self._logits(embedding, prompts[start : start + BATCH]) / 2)
-            found += [[Mask(mask_from_logits(plane, whole), frame)] for plane in values]
+            for plane in self._logits(embedding, prompts[start : start + BATCH]):
+                # The recipe resizes probabilities: half of them lies at 0 here, as in `SamFamily`.
+                array = mask_from_logits(np.tanh(plane / 2), whole)
+                found.append([Mask(array, frame, logits=Logits(plane, _grid(embedding.shape)))])
         return found
 
     def _logits(self, embedding: Embedding, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
@@ -116,7 +118,9 @@ class ScribbleUNetModel:
 def channels(
     grey: NDArray[np.float32], prompt: Prompt, shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """What the UNet sees, (5, 128, 128): image, box, inside, outside, no earlier answer.
+    """What the UNet sees, (5, 128, 128): image, box, inside, outside, logits of the answer before.
+
+    Without an answer before the last plane is 0, as it was in training.
 
     Parameters
     ----------
@@ -141,7 +145,14 @@ def channels(
     at = np.clip(prompt.points * scale, 0, SIDE - 1).astype(int)
     for (row, col), inside in zip(at, prompt.labels, strict=True):
         out[2 if inside else 3, row, col] = 1
+    if prompt.previous is not None:
+        out[4] = prompt.previous.as_logits(_grid(shape))
     return out
+
+
+def _grid(shape: tuple[int, int]) -> Frame:
+    """Where what the UNet sees lies on an image of this shape."""
+    return Frame(Box.of_shape(shape), (SIDE, SIDE))
 
 
 class ScribbleSam(SamFamily):
@@ -159,17 +170,23 @@ class ScribbleSam(SamFamily):
 
 
 def as_clicks(prompt: Prompt, shape: tuple[int, int]) -> Prompt:
-    """The prompt with a click in the middle of every pixel of its scribbles."""
+    """The prompt with a click in every pixel of its scribbles, or in evenly chosen ones of many."""
     if "scribble" not in prompt.kinds:
         return prompt
     painted = rasterise(prompt, shape)
-    dots = [np.argwhere(painted == value) for value in (INSIDE, OUTSIDE)]
+    dots = [_thinned(np.argwhere(painted == value)) for value in (INSIDE, OUTSIDE)]
     inside = np.repeat([True, False], [len(d) for d in dots])
     return Prompt(
         points=np.concatenate([prompt.points, *dots]),
         labels=np.concatenate([prompt.labels, inside]),
         box=prompt.box,
+        previous=prompt.previous,
     )
+
+
+def _thinned(pixels: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Evenly chosen pixels of a scribble: all of a filled one would take gigabytes to attend to."""
+    return pixels[:: max(1, -(-len(pixels) // MOST_CLICKS))]
 
 
 def prepare_sam(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
@@ -220,6 +237,7 @@ def _card(
         title=title,
         loader=f"histoprompt.models.zoo.scribbleprompt:{loader}",
         accepts=ACCEPTS,
+        corrects=True,
         licence="Apache-2.0 (code; no other is stated for the weights)",
         citation="Wong et al., ScribblePrompt, ECCV 2024",
         weights=WeightsSpec(filename, url, n_params=n_params),

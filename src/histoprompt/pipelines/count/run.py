@@ -16,6 +16,7 @@ from scipy import ndimage as ndi
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
@@ -38,8 +39,8 @@ class CountJob:
 
     Attributes
     ----------
-    source : CellSource
-        Finds them.
+    source : CellSource or None
+        Finds them; None for a count that is only read.
     settings : mapping
         What `source` and `classifier` are, as JSON: a count is only resumed with the same.
     tile : int or None
@@ -48,13 +49,16 @@ class CountJob:
     decoding : tuple of str
         How what each model answers becomes cells: `key.decoding`. A count is only resumed with the
         same.
+    models : tuple of ModelUse
+        The models that `source` consists of.
     """
 
-    source: CellSource
+    source: CellSource | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     tile: int | None = None
     classifier: CellClassifier | None = None
     decoding: tuple[str, ...] = ()
+    models: tuple[ModelUse, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -157,6 +161,7 @@ class _Counter:
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         found = owned_cells(self.job.source, self.slide, tile, task)
         task.repeat()
         found = found.only(self.ground.counts(found.centroids))
@@ -182,6 +187,7 @@ class _Counter:
 
     def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
         names = FEATURE_NAMES
         if found.described.shape[1]:

@@ -22,8 +22,8 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.evaluate.report import Cell, Labelled, Report, check_role
 from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
@@ -49,11 +49,14 @@ class PromptBench:
         Most clicks on one object.
     seed : int
         Of boxes, scribbles and the choice of objects.
+    remember : bool
+        Whether the model is shown its answer before at each click, as in the window.
     """
 
     objects: int = 5
     clicks: int = CLICKS
     seed: int = 0
+    remember: bool = True
 
 
 def bench_prompts(
@@ -117,15 +120,14 @@ class _Image:
 
     def best(self, prompt: Prompt) -> Region:
         """The model's first mask on the whole image."""
+        return self.answer(prompt)[0]
+
+    def answer(self, prompt: Prompt) -> tuple[Region, Mask]:
+        """The model's first mask, on the whole image and as it was answered."""
         (found,) = segment(self.slide, [ObjectPrompt(1, prompt)], self.job, self.task)
-        return _on_image(found.masks[0], self.slide.shape)
-
-
-def _on_image(mask: Mask, shape: tuple[int, int]) -> Region:
-    out = np.zeros(shape, bool)
-    box = mask.frame.box
-    out[box.slices()] = mask.array
-    return out
+        mask, out = found.masks[0], np.zeros(self.slide.shape, bool)
+        out[mask.frame.box.slices()] = mask.array
+        return out, mask
 
 
 def _measure(bench: _Image, target: Region, params: PromptBench, found: TileCells) -> None:
@@ -135,7 +137,8 @@ def _measure(bench: _Image, target: Region, params: PromptBench, found: TileCell
     drawn = ScribbleMap(scribble(target, rng).astype(np.uint8), Frame.of_array(target))
     found["scribble"].append(iou(bench.best(Prompt(painted=drawn)), target))
     takes_clicks = "point" in bench.job.card.accepts
-    curve = clicking(bench, target, params.clicks if takes_clicks else 1)
+    most = params.clicks if takes_clicks else 1
+    curve = clicking(bench, target, most, remember=params.remember)
     for count in SHOWN if takes_clicks else (1,):
         found[_clicks(count)].append(curve[min(count, len(curve)) - 1])
     for goal in GOALS if takes_clicks else ():
@@ -144,12 +147,17 @@ def _measure(bench: _Image, target: Region, params: PromptBench, found: TileCell
         found[f"failed@{goal}"].append(float(not reached))
 
 
-def clicking(bench: _Image, target: Region, most: int) -> list[float]:
+def clicking(bench: _Image, target: Region, most: int, *, remember: bool = True) -> list[float]:
     """IoU after each click, until it is 0.9 or nothing is wrong that has not been clicked."""
     points, labels = [centre_click(target)], [True]
     curve: list[float] = []
+    last: tuple[Prompt, Mask] | None = None
     while True:
-        mask = bench.best(Prompt.of_points(points, labels))
+        prompt = Prompt.of_points(points, labels)
+        if remember and last is not None:
+            prompt = prompt.after(*last)
+        mask, answer = bench.answer(prompt)
+        last = prompt, answer
         curve.append(iou(mask, target))
         if curve[-1] >= GOALS[-1] / 100 or len(curve) >= most:
             return curve
@@ -175,7 +183,7 @@ def _clicks(count: int) -> str:
 def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int) -> Report:
     ways = [name for name in ("box", "scribble", *map(_clicks, SHOWN)) if name in found]
     rows: list[tuple[Cell, ...]] = [
-        (_told(name, job), len(found[name]), *_both(found[name]), None, None) for name in ways
+        (_titled(name, job), len(found[name]), *_both(found[name]), None, None) for name in ways
     ]
     for goal in (g for g in GOALS if f"NoC@{g}" in found):
         values, failed = found[f"NoC@{goal}"], np.mean(found[f"failed@{goal}"])
@@ -185,14 +193,15 @@ def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int)
         f"{job.card.title}: prompts",
         f"{len(found['box'])} objects of {images} images, {params.objects} of each at most, of "
         f"{LEAST_AREA} pixels or more. Boxes with every side moved by 2 px (sd); scribbles as in "
-        f"ScribblePrompt; clicks by RITM's rule, {params.clicks} at most. Seed {params.seed}.",
+        f"ScribblePrompt; clicks by RITM's rule, {params.clicks} at most"
+        f"{'' if params.remember else ', the answer before not shown'}. Seed {params.seed}.",
         ("prompt", "n", "mean IoU", "median IoU", "clicks needed", "share failed"),
         tuple(rows),
         ("mean IoU", "median IoU"),
     )
 
 
-def _told(name: str, job: SegmentJob) -> str:
+def _titled(name: str, job: SegmentJob) -> str:
     """The prompt's name, and whether the model was given a box in its place."""
     kind = "box" if name == "box" else "scribble" if name == "scribble" else "point"
     return name if kind in job.card.accepts else f"{name} (made a box)"

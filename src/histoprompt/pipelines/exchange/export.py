@@ -27,6 +27,7 @@ from histoprompt.pipelines.formats.job import (
     FORMATS,
     ExportJob,
     ExportParams,
+    Regions,
     Written,
 )
 from histoprompt.pipelines.formats.json_files import write_json
@@ -86,6 +87,7 @@ def export(
     task: Task,
     *,
     classes: Classes | None = None,
+    regions: Regions | None = None,
     cells: CellTable | None = None,
 ) -> ExportReport:
     """Write labels of a slide as training data.
@@ -106,6 +108,8 @@ def export(
         For progress and cancel.
     classes : Classes, optional
         Of the objects; those it leaves out have `params.default_class`.
+    regions : Regions, optional
+        What the objects lie in; written by ``geojson``.
     cells : CellTable, optional
         The objects, measured, where that is done already.
 
@@ -129,7 +133,7 @@ def export(
     with explained(folder):
         _refuse_foreign(folder)
     table = scan(labels, task)
-    if not len(table):
+    if not len(table) and not (params.format == "geojson" and regions and len(regions.table)):
         raise LabelError("The labels hold no objects: there is nothing to export.")
     classes = replace(classes or Classes(), default=params.default_class)
     classes.check(table.ids)
@@ -138,7 +142,7 @@ def export(
         cells = measured(slide, GivenCells.of(labels, table, classes), extent(labels), task)
     areas = tuple(read_regions(params.regions, slide.shape)) if params.regions else ()
     with replacing_folder(folder) as part:
-        job = ExportJob(slide, labels, table, classes, params, part, task, cells, areas)
+        job = ExportJob(slide, labels, table, classes, params, part, task, regions, cells, areas)
         written = _writer(params.format)(job)
         if kind.tiled and not written.tiles:
             raise ExportError("No tile fits the regions and sets that were asked for.")

@@ -21,7 +21,7 @@ from histoprompt.core.files.json_stream import json_head, json_parts
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.labels.contours import outlines
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of, whole
 from histoprompt.pipelines.formats.polygons import from_outline
 from histoprompt.pipelines.formats.tile_pairs import nearest

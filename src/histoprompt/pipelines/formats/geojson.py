@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +25,57 @@ from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.labels.contours import Outline, paint
 from histoprompt.core.labels.sources import SparseLabels
-from histoprompt.core.text.names import tidy
-from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
+from histoprompt.core.strings.names import tidy
+from histoprompt.pipelines.formats.job import ExportJob, Imported, Regions, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of
 from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 
 GEOJSON_FILE = "objects.geojson"
 ID_KEY = "histoprompt_id"
+# Of a region, and of an object the number of the region it lies in.
+_PLANE, _PARENT = "histoprompt_plane", "histoprompt_region"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
 
 
 def write(job: ExportJob) -> Written:
     """Write ``objects.geojson``."""
-    colours = job.classes.palette(job.class_names)
-    head = {"type": "FeatureCollection"}
+    head, parents = (
+        {"type": "FeatureCollection"},
+        {} if job.regions is None else job.regions.parents,
+    )
     with JsonListFile(job.folder / GEOJSON_FILE, head, "features") as file:
-        for label, box, area in job.objects("Writing outlines"):
-            geometry = geometry_of(job.outlines(label, box), job.params.simplify)
-            name = job.classes.of(label)
-            file.add(_feature(job, label, geometry, (name, colours[name]), area))
+        for feature in () if job.regions is None else _features(_as_job(job, job.regions)):
+            feature["properties"]["metadata"][_PLANE] = "regions"
+            file.add({**feature, "id": _region_uuid(job, feature)})
+        for feature in _features(job):
+            told = feature["properties"]["metadata"]
+            if int(told[ID_KEY]) in parents:
+                told[_PARENT] = str(parents[int(told[ID_KEY])])
+            file.add(feature)
         file.finish({})
     return Written((GEOJSON_FILE,))
+
+
+def _features(job: ExportJob) -> Iterator[dict[str, Any]]:
+    colours = job.classes.palette(job.class_names)
+    for label, box, area in job.objects("Writing outlines"):
+        geometry = geometry_of(job.outlines(label, box), job.params.simplify)
+        name = job.classes.of(label)
+        yield _feature(job, label, geometry, (name, colours[name]), area)
+
+
+def _as_job(job: ExportJob, regions: Regions) -> ExportJob:
+    """The export of regions, which QuPath takes for annotations whatever the objects become."""
+    params = replace(job.params, object_type="annotation")
+    return replace(
+        job, labels=regions.labels, classes=regions.classes, table=regions.table, params=params
+    )
+
+
+def _region_uuid(job: ExportJob, feature: dict[str, Any]) -> str:
+    label = feature["properties"]["metadata"][ID_KEY]
+    return str(uuid.uuid5(_NAMESPACE, f"{job.slide.key}/regions/{label}"))
 
 
 def read_geojson(path: Path, size: tuple[int, int]) -> Imported:

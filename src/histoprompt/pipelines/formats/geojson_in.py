@@ -10,7 +10,7 @@ from typing import Any
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.json_stream import json_parts
 from histoprompt.core.labels.classes import Colour
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
 from histoprompt.pipelines.formats.geojson import ID_KEY, class_of, properties_of, table_of
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from histoprompt import __version__
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
@@ -17,9 +16,10 @@ from histoprompt.core.labels.contours import Outline
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.names import fitted
 from histoprompt.core.task import Task
-from histoprompt.core.text.names import fitted
 from histoprompt.pipelines.formats.data_card import Tallies
 from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
 from histoprompt.pipelines.formats.polygons import NamedArea
@@ -169,6 +169,24 @@ class ExportParams:
 
 
 @dataclass(frozen=True, eq=False)
+class Regions:
+    """The regions that the objects of an export lie in.
+
+    Attributes
+    ----------
+    labels, classes, table
+        As for `ExportJob`.
+    parents : mapping of int to int
+        The region of each object that lies in one.
+    """
+
+    labels: LabelSource
+    classes: Classes
+    table: LabelTable
+    parents: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class ExportJob:
     """One export.
 
@@ -180,6 +198,8 @@ class ExportJob:
         The objects of the labels.
     folder : Path
         Where to write; it is empty, and put in its place when all is done.
+    regions : Regions or None
+        For the formats that hold both.
     cells : CellTable or None
         The objects, measured, for formats that hold that.
     areas : tuple of Region
@@ -195,6 +215,7 @@ class ExportJob:
     params: ExportParams
     folder: Path
     task: Task
+    regions: Regions | None = None
     cells: CellTable | None = None
     areas: tuple[NamedArea, ...] = ()
     tallies: Tallies = field(default_factory=Tallies)
@@ -216,9 +237,7 @@ class ExportJob:
     def provenance(self) -> dict[str, Any]:
         """Where the data come from, as JSON."""
         slide, region = self.slide, extent(self.labels)
-        return {
-            "program": "histoprompt",
-            "version": __version__,
+        stated = {
             "slide": {
                 "name": slide.name,
                 "key": slide.key,
@@ -232,6 +251,8 @@ class ExportJob:
             "objects": len(self.table),
             "classes": self.class_list(),
         }
+        # undated: the same labels give the same files
+        return Provenance(parameters=stated).facts
 
     def class_numbers(self) -> dict[str, int]:
         """The number of each class, from 1."""

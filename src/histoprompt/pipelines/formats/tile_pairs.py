@@ -81,7 +81,7 @@ def tile_side(job: ExportJob) -> int:
     if job.slide.mpp is None:
         raise MissingMppError(
             f"Tiles of {job.params.mpp} um a pixel are wanted, but the pixel size of "
-            f"{job.slide.name} is not known. Give the slide's mpp, or export its own pixels."
+            f"{job.slide.name} is not known; its own pixels need none."
         )
     return max(1, round(job.params.tile_size * job.params.mpp / job.slide.mpp))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histoprompt.core.errors import PromptError, RegionError
@@ -131,10 +131,33 @@ def segment_stream(
             )
             candidates = _segment_field(slide, field, [asked[i][0] for i in members], job, task)
             for index, masks in zip(members, candidates, strict=True):
-                level0 = tuple(m.at_level0(slide.box) for m in masks)
+                level0 = tuple(_kept(m, slide.box, corrected=len(objects) == 1) for m in masks)
                 yield index, ObjectMasks(objects[index].id, level0, *asked[index])
             done += len(members)
     task.step(done, len(objects), "Done")
+
+
+def continued(
+    objects: Sequence[ObjectPrompt], answers: Sequence[ObjectMasks]
+) -> list[ObjectPrompt]:
+    """Prompts with the answers shown before, for objects that were corrected since.
+
+    A prompt that lost something, or is another one, is asked about afresh: what was taken back
+    leaves no trace.
+
+    Parameters
+    ----------
+    objects : sequence of ObjectPrompt
+    answers : sequence of ObjectMasks
+        The first mask of each is the one that was shown.
+    """
+    shown = {answer.id: answer for answer in answers}
+    out = []
+    for item in objects:
+        last = shown.get(item.id)
+        prompt = item.prompt if last is None else item.prompt.after(last.used, last.masks[0])
+        out.append(replace(item, prompt=prompt))
+    return out
 
 
 def check_prompt(slide: Slide, item: ObjectPrompt) -> None:
@@ -213,7 +236,7 @@ def _segment_field(
         return model.segment(embedding, [p.into(frame) for p in part])
 
     found = job.manager.run(job.card, task, decode, list(prompts), job.weights)
-    return [[_onto(mask, frame) for mask in masks] for masks in found]
+    return [[mask.onto(frame) for mask in masks] for masks in found]
 
 
 def _embed(slide: Slide, frame: Frame, model: PromptSegmenter) -> Embedding:
@@ -221,6 +244,9 @@ def _embed(slide: Slide, frame: Frame, model: PromptSegmenter) -> Embedding:
     return model.embed(image)
 
 
-def _onto(mask: Mask, frame: Frame) -> Mask:
-    """A mask on the field's pixels as one on the slide."""
-    return Mask(mask.array, Frame(frame.box_to_slide(mask.frame.box), mask.frame.shape), mask.score)
+def _kept(mask: Mask, bounds: Box, *, corrected: bool) -> Mask:
+    """A mask in level-0 pixels; with its logits if it may be corrected, which one of many is not.
+
+    Of thousands of objects they would fill the memory.
+    """
+    return replace(mask.at_level0(bounds), logits=mask.logits if corrected else None)

@@ -1,0 +1,78 @@
+"""The buttons of the Prompt dock: what they are called, and what they say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtWidgets import QGridLayout, QPushButton
+
+from histoprompt.pipelines.prompts.reshape import Form
+
+Words = tuple[str, str]
+"""What stands on a button, and its tooltip."""
+
+TOOLS: dict[str, Words] = {
+    "click +": ("Click +", "Click inside the object (right-click: outside, T switches)"),
+    "click -": ("Click −", "Click what is not part of it (T switches; Ctrl+click does it once)"),
+    "scribble +": ("Scribble +", "Paint inside the object"),
+    "scribble -": ("Scribble −", "Paint what is not part of it (T switches)"),
+    "lasso +": ("Lasso +", "Drag around a part of the object: all of it is a scribble inside"),
+    "lasso -": ("Lasso −", "Drag around what is not part of it"),
+    "box": ("Box", "Drag a box around the object"),
+}
+ACTIONS: dict[str, Words] = {
+    "commit": ("Commit (C)", "Keep the object and go on to the next"),
+    "clear": ("Clear (Shift+C)", "Forget the prompts and the preview"),
+    "undo": ("Undo", "Ctrl+Z: take back what was done last, in any dock"),
+    "redo": ("Redo", "Ctrl+Shift+Z: do again what was taken back"),
+    "next_candidate": ("Other mask (N)", "The model's next best answer"),
+    "find_all": (
+        "All nuclei here",
+        "Find and commit every nucleus not committed yet: in the drawn box, else in the shapes of "
+        "Shapes layers that are selected in the list of layers, else in view",
+    ),
+}
+CORRECTIONS: dict[str, Words] = {
+    "paint": (
+        "Paint",
+        "Each stroke makes an object; Shift+click an object to extend it; [ and ] size the brush",
+    ),
+    "erase": ("Erase", "Erase from committed objects"),
+    "draw": ("Draw", "Drag around a new object, by hand and without a model (P: corner by corner)"),
+    "split": ("Split (K)", "Drag a line through an object to make two of it"),
+    "refine": (
+        "Refine",
+        "Click an object to take it up again and change it (R: the chosen one; Alt+click with a "
+        "tool of prompts)",
+    ),
+    "merge": ("Merge", "Click objects one after another to join them (or Alt+click)"),
+    "delete": ("Delete", "Click objects to remove them (or Ctrl+click)"),
+}
+FORMS: dict[Form, Words] = {
+    "fill holes": ("Fill holes", "Fill the holes of the chosen object (Shift+F)"),
+    "smooth": ("Smooth (S)", "Smooth the outline of the chosen object; its area stays"),
+    "expand": ("Expand (G)", "Let the chosen object grow; its neighbours keep their pixels"),
+    "shrink": ("Shrink", "Let the chosen object shrink (Shift+G)"),
+}
+
+
+def button_of(text: str, tip: str, checkable: bool = False) -> QPushButton:
+    """A button that also tells those who cannot see it what it does."""
+    button = QPushButton(text, toolTip=tip, checkable=checkable)
+    button.setAccessibleName(text)
+    button.setAccessibleDescription(tip)
+    return button
+
+
+def grid_of(widgets: list[Any]) -> QGridLayout:
+    """Widgets in two columns, row by row."""
+    grid = QGridLayout()
+    for i, widget in enumerate(widgets):
+        grid.addWidget(widget, i // 2, i % 2)
+    return grid
+
+
+def name_of(button: object, buttons: Mapping[str, QPushButton]) -> str:
+    """Under which name a button is known."""
+    return next(name for name, known in buttons.items() if known is button)

@@ -1,0 +1,104 @@
+"""Outlines and lines drawn by hand: a lasso for a prompt or an object, a cut through objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Shapes
+from numpy.typing import NDArray
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from histoprompt._qt.layers import make as layers
+
+_CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
+_OPEN = ("add_line", "add_path", "add_polyline")
+_ROUND = 96
+MODES = {"lasso +": _CLOSED, "lasso -": _CLOSED, "draw": _CLOSED, "split": _OPEN}
+
+
+class Drawing:
+    """One layer for all that is drawn and taken at once; napari's own tools draw on it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+
+    Attributes
+    ----------
+    layer : Shapes
+        Empty but while something is drawn.
+    drawn : Signal(str, object)
+        A shape is done: the tool it was drawn with and its (n, 2) corners, level-0 (row, col).
+    """
+
+    drawn = Signal(str, object)
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self._viewer, self._image = viewer, image
+        self._tool = "draw"
+        self._taking = False
+        self.layer: Shapes = layers.make_drawn(image)
+        viewer.add_layer(self.layer)
+        self.layer.events.data.connect(self._on_data)
+        self._done = QTimer(singleShot=True, interval=0)
+        self._done.timeout.connect(self._take)
+
+    @property
+    def tool(self) -> str:
+        """The tool in use; empty if another layer is, or nothing is drawn on this one.
+
+        A line drawn while the tool is for outlines is a cut, an outline where a cut was meant a new
+        object: what napari's own tools draw on this layer is never left lying.
+        """
+        active, mode = self._viewer.layers.selection.active, str(self.layer.mode)
+        if active is not self.layer or mode not in (*_CLOSED, *_OPEN):
+            return ""
+        if mode in MODES[self._tool]:
+            return self._tool
+        return "split" if mode in _OPEN else "draw"
+
+    def choose(self, tool: str) -> None:
+        """Draw with one of `MODES` from now on."""
+        self._tool = tool
+        self.layer.mode = MODES[tool][0]
+        self._viewer.layers.selection.active = self.layer
+
+    def move(self) -> None:
+        """Lie on the image as it is scaled now."""
+        layers.move(self.layer, self._image)
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._done.stop()
+
+    def _on_data(self, event: Any) -> None:
+        if event.action == "added" and not self._taking:
+            self._done.start()  # napari is not through with the shape yet
+
+    def _take(self) -> None:
+        tool = self.tool
+        if not tool:
+            return
+        kinds = self.layer.shape_type
+        shapes = [_outline(*shape) for shape in zip(self.layer.data, kinds, strict=True)]
+        self._taking = True
+        try:
+            self.layer.data = []
+        finally:
+            self._taking = False
+        for corners in shapes:
+            self.drawn.emit(tool, corners)
+
+
+def _outline(vertices: Any, kind: str) -> NDArray[np.float64]:
+    """The corners of a shape, (n, 2); napari keeps of an ellipse the corners of its box."""
+    corners = np.asarray(vertices, float)[:, -2:]
+    if kind != "ellipse":
+        return corners
+    turn = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)[:, None]
+    half, other = (corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2
+    return np.asarray(corners.mean(axis=0) + np.cos(turn) * half + np.sin(turn) * other)
