@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage as ndi
 
-from histoprompt.core.readers.open import open_slide
 from histoprompt.core.labels.classes import read_classes
 from histoprompt.core.labels.sources import extent
 from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task

@@ -114,11 +114,10 @@ class ImportDock(Dock):
         if annotator is None or preview is None:
             self.report.say("Look at the files first.")
         elif preview.params.into == "count":
-            about = (annotator.slide, preview, self.session.manager)
-            self._submit(carry_out_count, about, self._on_counted, "Measuring")
+            measured = (annotator.slide, preview, self.session.manager)
+            self._submit(carry_out_count, measured, self._on_counted, "Measuring")
         else:
-            about = (annotator.store, preview)
-            self._submit(carry_out, about, self._on_imported, "Importing")
+            self._submit(carry_out, (annotator.store, preview), self._on_imported, "Importing")
 
     # -- building ----------------------------------------------------------------------------
 
