@@ -206,3 +206,16 @@ def test_a_file_of_another_slide_is_told(tmp_path, capsys):
     assert capsys.readouterr().out == "added 0 changed 0 removed 0 outside 1 repaired 0\n"
     assert main(["import", SLIDE_FILE, str(path)]) == 1
     assert "another slide" in capsys.readouterr().err
+
+
+def test_regions_lie_on_a_plane_of_their_own_in_the_colours_of_the_file(tmp_path):
+    path = written(tmp_path / "regions.geojson", [square(10, 10, 200, "tumor")])
+    assert main(["import", SLIDE_FILE, str(path), "--into", "regions"]) == 0
+    with open_slide(SLIDE_FILE) as slide:
+        folder = store_folder(slide.key), slide.shape, slide.key
+        with LabelStore.open(*folder) as store:
+            assert not len(store.ids()), "no object among the cells"
+            assert store.on("regions").area_of(1) == 40_000
+            assert [(c.name, c.colour) for c in store.class_list()] == [("tumor", (1, 2, 3))]
+            store.undo()
+            assert not len(store.on("regions").ids())

@@ -34,6 +34,7 @@ FILES = {
     "cellvit": "cells.json",
     "hovernet": "nuclei.json",
     "geoparquet": "objects.parquet",
+    "dicom-ann": "annotations.dcm",
     "ome-zarr": "labels.zarr",
     "hovernet-npy": "labels.npy",
     "labels": "labels.ome.tif",

@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-from qtpy.QtGui import QDropEvent
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 
 from histoprompt._qt.count.controller import Counting
@@ -53,12 +53,19 @@ def rows(importer):
 def look(importer, path, until):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path))])
-    event = QDropEvent(
-        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+    how = (
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.NoModifier,
-    )  # fmt: skip
-    QApplication.sendEvent(importer, event)
-    until(lambda: importer.preview is not None)
+    )
+    enter = QDragEnterEvent(QPoint(5, 5), *how)
+    QApplication.sendEvent(importer, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(importer, QDropEvent(QPointF(5, 5), *how))
+    assert importer._files.text() == str(path)
+    until(importer._look.isEnabled)
+    assert importer.preview is not None, importer.report.status.text()
 
 
 def test_dropped_files_are_shown_first_and_imported_then_as_one_step(importer, dock, path, until):

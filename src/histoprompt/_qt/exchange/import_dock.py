@@ -115,11 +115,10 @@ class ImportDock(Dock):
         if annotator is None or preview is None:
             self.report.say("Look at the files first.")
         elif preview.params.into == "count":
-            about = (annotator.slide, preview, self.session.manager)
-            self._submit(carry_out_count, about, self._on_counted, "Measuring")
+            measured = (annotator.slide, preview, self.session.manager)
+            self._submit(carry_out_count, measured, self._on_counted, "Measuring")
         else:
-            about = (annotator.store, preview)
-            self._submit(carry_out, about, self._on_imported, "Importing")
+            self._submit(carry_out, (annotator.store, preview), self._on_imported, "Importing")
 
     # -- building ----------------------------------------------------------------------------
 
@@ -247,11 +246,13 @@ class ImportDock(Dock):
         self._on_stopped("Nothing is changed yet: look at the layer, then import.")
 
     def _on_imported(self, done: Imported) -> None:
-        annotator = self.annotator
+        annotator, preview = self.annotator, self.preview
         self._drop_preview()
         text = f"Imported: {done}" if done.change is not None else "Nothing changed."
         if annotator is not None:
-            annotator.committed.show_change(done.change, text)
+            regions = preview is not None and preview.params.into == "regions"
+            shown = annotator.regions if regions else annotator.committed
+            shown.show_change(done.change, text)
         self._on_stopped(text)
 
     def _on_counted(self, work: KeptCount) -> None:

@@ -114,7 +114,7 @@ def measured(slide: Slide, cells: GivenCells, region: Box, task: Task) -> CellTa
         id=table.ids.astype(np.int64),
         row=centres[:, 0],
         col=centres[:, 1],
-        area_um2=table.areas * (slide.mpp or np.nan) ** 2,
+        area_um2=np.asarray(table.areas * (slide.mpp or np.nan) ** 2, np.float64),
         classes=cells.classes,
         code=cells.code,
         features=features,

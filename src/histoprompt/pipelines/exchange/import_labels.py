@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.annotations.class_list import ObjectClass
 from histoprompt.annotations.edits import Rule
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
-from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.renumber import Renumbering
 from histoprompt.core.labels.sources import LabelSource, cells, extent
@@ -52,6 +52,8 @@ class ImportPlan:
         Ids of the store's objects that would have no pixel left.
     overlapping : int
         New objects that share a pixel with other objects of the store.
+    known : frozenset of str
+        Classes that the slide had, which keep their colours.
     """
 
     incoming: Incoming
@@ -62,6 +64,7 @@ class ImportPlan:
     same: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
     overlapping: int = 0
+    known: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         found = self.incoming
@@ -96,6 +99,7 @@ def plan_import(
         tuple(same),
         tuple(sorted(lost)),
         len({i for i, _ in pairs if i in fresh}),
+        frozenset(item.name for item in store.class_list()),
     )
 
 
@@ -129,6 +133,7 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
             labels[place] = incoming[place]
             store.write(box, labels, "import", info)
         _name(store, plan)
+        _colour(store, plan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,20 +169,8 @@ def import_all(
 
 
 def plane_for(store: LabelStore, into: Into) -> LabelStore:
-    """The part of a store where objects go: regions have a plane of their own.
-
-    Raises
-    ------
-    LabelError
-        If the store keeps no regions apart from objects.
-    """
-    if into != "regions":
-        return store
-    on = getattr(store, "on", None)
-    if on is None:
-        raise LabelError("These labels keep no regions apart from objects. Import into labels.")
-    plane: LabelStore = on("regions")
-    return plane
+    """The plane of a store where objects go: regions have one of their own."""
+    return store.on("regions") if into == "regions" else store
 
 
 def provenance(found: Incoming) -> dict[str, Any]:
@@ -273,3 +266,16 @@ def _name(store: LabelStore, plan: ImportPlan) -> None:
     known = set(store.ids().tolist())
     for name, ids in by_class.items():
         store.set_class([i for i in ids if i in known], name)
+
+
+def _colour(store: LabelStore, plan: ImportPlan) -> None:
+    """Give classes that are new to the slide the colours of the file."""
+    colours = plan.incoming.classes.colours
+    used = {plan.incoming.classes.of(i) for i in (*plan.added, *plan.changed)}
+    new = [
+        ObjectClass(n, c) for n, c in sorted(colours.items()) if n in used and n not in plan.known
+    ]
+    if new:
+        names = {item.name for item in new}
+        kept = [item for item in store.class_list() if item.name not in names]
+        store.set_class_list([*kept, *new])

@@ -152,7 +152,7 @@ def _cells_in(out: Path | None, slide: Slide) -> int:
 
 def _write_ids(out: Path, plan: CountPlan, task: Task) -> None:
     """Write which cell each imported object became."""
-    found, pairs = plan.incoming, {}
+    found, pairs = plan.incoming, dict[int, int]()
     boxes = list(found.labels.filled_boxes())
     with TiffLabels(out / LABELS_TIF, (0, 0)) as counted:
         for done, box in enumerate(boxes):

@@ -62,7 +62,7 @@ def stacked(found: Sequence[Incoming], shape: tuple[int, int], task: Task) -> In
     """The objects of several files as those of one; ids of later files go on after the earlier."""
     if len(found) == 1:
         return found[0]
-    shifts, names, titles = [0], {}, {}
+    shifts, names, titles = [0], dict[int, str](), dict[int, str]()
     for one in found:
         names |= {i + shifts[-1]: one.classes.of(i) for i in one.table.ids.tolist()}
         titles |= {i + shifts[-1]: title for i, title in one.titles.items()}

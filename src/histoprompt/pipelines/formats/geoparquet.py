@@ -110,7 +110,8 @@ def _row(job: ExportJob, label: int, box: Box, area: int) -> dict[str, Any]:
 
 def _object(reading: Reading, where: str, row: dict[str, Any]) -> Iterator[Annotation]:
     try:
-        shape = shapely.from_wkb(row["geometry"])
+        with np.errstate(invalid="ignore"):  # looked at below
+            shape = shapely.from_wkb(row["geometry"])
     except (TypeError, shapely.errors.ShapelyError):
         reading.skip(where, "its geometry cannot be read")
         return

@@ -17,6 +17,7 @@ from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.formats.job import ExportJob, Written
 
 FILE = "cells.h5ad"
+_ROWS = 16_384
 
 
 def write(job: ExportJob) -> Written:
@@ -43,8 +44,14 @@ def write(job: ExportJob) -> Written:
 
 
 def _fill(file: Any, cells: CellTable, job: ExportJob) -> None:
-    compressed = {"compression": "gzip"} if len(cells) else {}
-    _mark(file.create_dataset("X", data=cells.features, **compressed), "array")
+    compressed = {"compression": "gzip"} if cells.features.size else {}
+    held = file.create_dataset("X", cells.features.shape, np.float32, **compressed)
+    _mark(held, "array")
+    starts = range(0, len(cells), _ROWS)
+    for done, start in enumerate(starts):
+        job.task.step(done, len(starts), "Writing cells")
+        held[start : start + _ROWS] = cells.features[start : start + _ROWS]
+    job.task.step(len(starts), len(starts), "Writing cells")
     obs = _frame(file, "obs", [str(i) for i in cells.id.tolist()])
     _column(obs, "id", cells.id)
     _category(obs, "class", cells)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
@@ -22,9 +22,7 @@ from histoprompt.core.strings.names import fitted
 from histoprompt.core.task import Task
 from histoprompt.pipelines.formats.data_card import Tallies
 from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
-
-if TYPE_CHECKING:
-    from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.formats.polygons import NamedArea
 
 Format = Literal[
     "tiles",
@@ -219,7 +217,7 @@ class ExportJob:
     task: Task
     regions: Regions | None = None
     cells: CellTable | None = None
-    areas: tuple[Region, ...] = ()
+    areas: tuple[NamedArea, ...] = ()
     tallies: Tallies = field(default_factory=Tallies)
     _nearby: NearbyOutlines = field(init=False)
 

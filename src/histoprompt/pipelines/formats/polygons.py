@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core.labels.contours import Outline
+
+
+class NamedArea(Protocol):
+    """A part of a slide with a name, such as a `regions.Region`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def polygon(self) -> shapely.Geometry:
+        """(x, y) in level-0 pixels, the corner of the first pixel at (0, 0)."""
 
 
 def to_polygons(outlines: list[Outline], simplify: float = 0.0) -> list[shapely.Polygon]:
