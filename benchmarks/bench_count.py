@@ -28,8 +28,8 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix

@@ -85,7 +85,7 @@ class Figures:
 
 def measure(model: str, device: str, weights: Path | None, cold: int, warm: int) -> list[Figures]:
     """`cold` first clicks of one model on one device, each followed by `warm` more at its place."""
-    from histoprompt.core.formats.open import open_slide
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.core.slides.sample import SLIDE, sample_file
     from histoprompt.core.task import Task
     from histoprompt.models import registry

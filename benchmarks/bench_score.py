@@ -24,8 +24,8 @@ import zarr
 from numpy.typing import NDArray
 
 import score_quality as quality
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid

@@ -78,9 +78,9 @@ def _tiles(shape: tuple[int, ...], variants: list[bytes]) -> Iterator[bytes]:
 def measure(reader: str, path: Path) -> dict[str, float]:
     """Time one reader in this process; milliseconds, and peak MiB."""
     if reader == "histoprompt":
-        import histoprompt.core.formats.tiff  # noqa: F401 - imports are not what is measured
-        from histoprompt.core.formats.open import open_slide
+        import histoprompt.core.readers.tiff  # noqa: F401 - imports are not what is measured
         from histoprompt.core.geometry import Box
+        from histoprompt.core.readers.open import open_slide
 
         def opened():
             slide = open_slide(path)
@@ -141,8 +141,8 @@ def same_pixels(path: Path) -> bool:
     """Whether both readers give the same pixels of a region at levels 0 and 2."""
     from tiffslide import TiffSlide
 
-    from histoprompt.core.formats.open import open_slide
     from histoprompt.core.geometry import Box
+    from histoprompt.core.readers.open import open_slide
 
     theirs, ours = TiffSlide(path), open_slide(path)
     return all(

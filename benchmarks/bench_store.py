@@ -22,6 +22,7 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
 
 SHAPE = (100_000, 80_000)
+LARGE_SHAPE = (250_000, 250_000)
 SMALL, LARGE = 100, 2048
 Times = tuple[float, float, float]
 
@@ -129,16 +130,41 @@ def reopen_rows(folder: Path, edits: int) -> tuple[list[tuple[str, float, float,
     return rows, note
 
 
+def large_rows(folder: Path, objects: int) -> list[tuple[str, float, float, float]]:
+    """A slide of 250,000 pixels a side with very many objects: opened, and painted on."""
+    path, step, side = folder / "large", 16, 2048
+    field, each = nuclei(side, step, 12), (side // step) ** 2
+    with LabelStore.open(path, LARGE_SHAPE, "large") as store:
+        for n in range(max(1, objects // each)):
+            row, col = n // 8 * side, n % 8 * side
+            box = Box(row, col, row + side, col + side)
+            store.write(box, np.where(field > 0, field + n * each, 0))
+        count = store.count
+    name = f"{count:,} objects on {LARGE_SHAPE[0]:,} pixels a side"
+
+    def open_once(_: int) -> None:
+        LabelStore.open(path, LARGE_SHAPE, "large").close()
+
+    rows = [(f"open, {name}", *times(open_once, 3))]
+    spots = np.random.default_rng(1).integers(100_000, 240_000, (50, 2))
+    stroke = np.full((SMALL, SMALL), 7)
+    with LabelStore.open(path, LARGE_SHAPE, "large") as store:
+        paint = lambda i: store.write(Box(*spots[i], *(spots[i] + SMALL)), stroke)  # noqa: E731
+        rows.append((f"paint, 100 px, {name}", *times(paint, 30)))
+    return rows
+
+
 def opened_once(path: Path) -> None:
     with opened(path):
         pass
 
 
-def report(edits: int) -> str:
+def report(edits: int, objects: int) -> str:
     process, before = psutil.Process(), psutil.Process().memory_info().rss
     with tempfile.TemporaryDirectory() as root:
         rows = edit_rows(Path(root))
         reopen, note = reopen_rows(Path(root), edits)
+        reopen += large_rows(Path(root), objects) if objects else []
     grown = (process.memory_info().rss - before) / 2**20
     lines = [
         "# The label store: what an edit costs",
@@ -161,8 +187,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--edits", type=int, default=5000)
+    parser.add_argument("--objects", type=int, default=1_000_000, help="0 leaves this part out")
     arguments = parser.parse_args()
-    text = report(arguments.edits)
+    text = report(arguments.edits, arguments.objects)
     print(text)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

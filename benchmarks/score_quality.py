@@ -18,9 +18,9 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import read_labels
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.slides.sample import REGION_NAMES, REGIONS, SLIDE, sample_file
 from histoprompt.models import registry

@@ -11,7 +11,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.store import LabelStore
 from histoprompt.cli import main
+from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 FILES = {
@@ -151,3 +155,24 @@ def test_train_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch, arg
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+def test_cells_are_counted_in_committed_regions_of_a_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    path = sample_file(SLIDE)
+    slide = open_slide(path)
+    with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as store:
+        regions = store.on("regions")
+        regions.write(Box(1000, 700, 1150, 850), np.full((150, 150), 1))
+        regions.write(Box(0, 0, 50, 50), np.full((50, 50), 2))
+        regions.set_class([1], "tumour")
+    asked = ["count", str(path), "--out", str(tmp_path / "out"), "--in-regions"]
+    assert main([*asked, "stroma"]) == 1
+    assert "no committed region of the class 'stroma'" in capsys.readouterr().err
+    assert main([*asked, "tumour"]) == 0
+    rows = rows_of(tmp_path / "out" / "slide" / "cells.csv")
+    assert rows
+    assert all(999.5 <= float(r["row"]) < 1149.5 for r in rows)
+    assert all(699.5 <= float(r["col"]) < 849.5 for r in rows)
+    counted = {row["region"] for row in rows_of(tmp_path / "out" / "slide" / "counts.csv")}
+    assert counted == {"all", "tumour 1"}

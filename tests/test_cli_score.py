@@ -13,7 +13,7 @@ from PIL import Image
 from histoprompt import cli
 from histoprompt.core.scores.files import read_scores
 from histoprompt.models import registry
-from histoprompt.pipelines.text.mark_file import write_marks
+from histoprompt.pipelines.text.tile_label_file import write_marks
 from two_colours import CARD, two_colours
 
 

@@ -44,7 +44,7 @@ from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.formats.tiles import read_tiles
-from histoprompt.pipelines.text.mark_file import read_list
+from histoprompt.pipelines.text.tile_label_file import read_list
 from histoprompt.training.run import read_config
 from mutations import damaged_bytes, damaged_csv, damaged_json
 

@@ -233,6 +233,15 @@ def test_folders_and_files_that_explanations_name_are_there() -> None:
             assert any(place.exists() for place in known), f"{page}: {name}"
 
 
+@pytest.mark.parametrize("room", ["core", "models", "pipelines", "_qt"])
+def test_every_folder_has_its_place_in_the_architecture(room: str) -> None:
+    folders = (ROOT / "src" / "histoprompt" / room).glob("*/__init__.py")
+    missing = {f"`{room}/{path.parent.name}/`" for path in folders} - set(
+        re.findall(r"`[\w/]+/`", PAGES["docs/explain/architecture.md"])
+    )
+    assert not missing
+
+
 def test_the_architecture_s_laws_are_the_linter_s() -> None:
     import tomllib
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -45,11 +46,10 @@ def _loaded_by(modules: list[str]) -> set[str]:
 @pytest.mark.parametrize(
     "modules",
     [
-        ["histoprompt"],
         _modules("cli"),
         _modules("core", "annotations", "pipelines"),
     ],
-    ids=["package", "command line", "core, annotations, pipelines"],
+    ids=["command line", "core, annotations, pipelines"],
 )
 def test_without_a_screen_neither_torch_nor_qt_is_loaded(modules: list[str]) -> None:
     assert not _loaded_by(modules) & {*HEAVY, "napari", "qtpy", "PyQt6", "magicgui"}
@@ -79,7 +79,8 @@ def test_a_command_s_help_loads_no_pipeline(command: str) -> None:
 
 
 def test_the_package_alone_loads_nothing_heavy() -> None:
-    assert not _loaded_by(["histoprompt"]) & {*HEAVY, "numpy", "pandas", "napari"}
+    loaded = _loaded_by(["histoprompt"])
+    assert not loaded & {*HEAVY, "numpy", "pandas", "napari", "qtpy", "PyQt6", "magicgui"}
 
 
 def test_knowing_the_models_loads_no_torch() -> None:
@@ -111,3 +112,35 @@ def test_imports_point_one_way() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(lint)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# What a dock leaves to others: arrays, threads, tables and file formats.
+NOT_IN_DOCKS = {"numpy", "scipy", "pandas", "threading", "concurrent", "json", "csv", "tifffile"}
+DOCKS = [path for path in sorted((PACKAGE / "_qt").rglob("*dock.py")) if path.parent.name != "_qt"]
+
+
+def _imported(path: Path) -> set[str]:
+    """The modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def _name_of(path: Path) -> str:
+    return ".".join(("histoprompt", *path.relative_to(PACKAGE).with_suffix("").parts))
+
+
+def test_there_are_docks() -> None:
+    assert len(DOCKS) >= 6
+
+
+@pytest.mark.parametrize("path", DOCKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_docks_are_thin(path: Path) -> None:
+    found = _imported(path)
+    assert {name.split(".")[0] for name in found} & NOT_IN_DOCKS == set()
+    assert found & {_name_of(other) for other in DOCKS} == set()
+    assert [n for n in found if n.startswith("histoprompt.core.readers")] == []

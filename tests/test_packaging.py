@@ -57,7 +57,7 @@ def test_contributions_have_titles_that_tell_them_apart() -> None:
     contributions = PluginManifest.from_file(MANIFEST).contributions
     titles = [command.title for command in contributions.commands]
     assert len(set(titles)) == len(titles)
-    docks = {"Prompt", "Count", "Cells", "Text", "Models", "Export", "Keys"}
+    docks = {"Prompt", "Count", "Cells", "Text", "Models", "Export", "Train", "Keys"}
     assert {w.display_name for w in contributions.widgets} == docks
     assert {s.key for s in contributions.sample_data} == {"slide", "ihc"}
 

@@ -18,9 +18,9 @@ from npe2 import PluginManifest
 from scipy.ndimage import find_objects, label
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import TiffLabels
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides import sample
 from histoprompt.core.stain.deconvolution import optical_density
 

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import LabelError, RegionError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource
-from histoprompt.core.labels.tiff import read_labels
 from histoprompt.core.prompts.file import ObjectPrompt, read_prompts
 from histoprompt.core.prompts.prompt import Prompt
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -37,10 +35,9 @@ from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport
 from histoprompt.pipelines.exchange.export import export as export_labels
 from histoprompt.pipelines.exchange.from_store import export_store
-from histoprompt.pipelines.formats.coco import read_coco
-from histoprompt.pipelines.formats.geojson import read_geojson
+from histoprompt.pipelines.exchange.incoming import read_incoming
+from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.job import Imported
-from histoprompt.pipelines.formats.tiles import read_tiles
 from histoprompt.pipelines.prompts.segment import ObjectMasks, SegmentJob
 from histoprompt.pipelines.prompts.segment import segment as segment_objects
 from histoprompt.pipelines.text.run import ScoredSlide, finish
@@ -56,6 +53,7 @@ __all__ = [
     "Box",
     "CountChoice",
     "ExportParams",
+    "ImportParams",
     "ObjectPrompt",
     "Prompt",
     "ScoreParams",
@@ -257,7 +255,9 @@ def score(
     """
     asked = replace(params or ScoreParams(), texts=tuple(texts), contrasts=tuple(contrasts))
     job = ScoreJob(ModelManager(device=device), registry.card(model), weights)
-    scores, seen = score_tiles(slide, asked, job, task or Task(), region=region)
+    task = task or Task()
+    scores, seen = score_tiles(slide, asked, job, task, region=region)
+    task.repeat()  # of a cancelled search there is no result
     return finish(scores, seen, marks=marks, thresholds=thresholds)
 
 
@@ -334,15 +334,24 @@ def export(
     return export_labels(slide, labels, out, params, task, classes=classes)
 
 
-def import_annotations(path: str | Path, slide: Slide) -> Imported:
+def import_annotations(
+    path: str | Path,
+    slide: Slide,
+    *,
+    params: ImportParams | None = None,
+    task: Task | None = None,
+) -> Imported:
     """Read outlines or labels that another program, or an export of ours, wrote.
 
     Parameters
     ----------
     path : path
-        QuPath's GeoJSON, a folder of COCO or tiles as `export` writes it, or a label TIFF.
+        A file or folder of any format that ``histoprompt formats`` says is read.
     slide : Slide
         That they belong to.
+    params : ImportParams, optional
+        Its format if the content does not tell it, where it lies, all or nothing.
+    task : Task, optional
 
     Returns
     -------
@@ -354,24 +363,11 @@ def import_annotations(path: str | Path, slide: Slide) -> Imported:
     LabelError
         If the file is of no such kind, is damaged, or does not fit the slide.
     """
-    place = Path(path)
-    if (place / "dataset.json").is_file():
-        return read_tiles(place)
-    if (place / "annotations").is_dir():
-        return read_coco(place)
-    if place.suffix.lower() in (".json", ".geojson"):
-        return read_geojson(place, slide.shape)
-    if place.suffix.lower() in (".tif", ".tiff"):
-        labels = read_labels(place)
-        if labels.shape != slide.shape:
-            raise RegionError(
-                f"{place.name} has {labels.shape[0]} rows and {labels.shape[1]} columns, but "
-                f"{slide.name} has {slide.shape[0]} and {slide.shape[1]}."
-            )
-        return Imported(labels, Classes())
-    raise LabelError(
-        f"{place.name} is no GeoJSON, label TIFF, or folder of an export: choose one of these."
-    )
+    found = read_incoming(slide, Path(path), task or Task(), params)
+    found.check(slide)
+    named = {i: name for i, name in found.classes.names.items() if name}
+    left = len(found.problems) + found.outside + found.points
+    return Imported(found.labels, Classes(named, found.classes.colours), left)
 
 
 def open_store(slide: Slide, *, name: str = "labels", read_only: bool = False) -> LabelStore:

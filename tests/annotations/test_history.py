@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histoprompt.annotations.history import History, HistoryEntry
+from histoprompt.annotations.history import History, HistoryEntry, Origin
 from histoprompt.annotations.journal import Journal, Record
 
 
@@ -54,7 +54,7 @@ def test_an_entry_and_a_step_tell_the_provenance(journal):
     history = History(journal)
     history.add_edit(edit("a"))
     assert history.entries() == [HistoryEntry("a", "now", (("a", {"by": "me"}),))]
-    assert history.step(history.undo[0], 0) == ("a", {"by": "me"})
+    assert history.origin(history.undo[0], 0) == Origin("a", {"by": "me"}, "now")
 
 
 def test_a_replay_says_which_edits_to_make_and_which_to_take_back(journal, tmp_path):

@@ -21,7 +21,7 @@ LABELS = arrays(np.uint32, (6, 6), elements=st.sampled_from([0, 1, 2, 70_000, 2*
 
 @given(LABELS, LABELS)
 def test_a_patch_leads_from_one_state_to_the_other_and_back(before, after):
-    patch = Patch.between((3, 4), before, after)
+    patch = Patch.between((1, 3, 4), before, after)
     if patch is None:
         assert np.array_equal(before, after)
         return
@@ -32,14 +32,14 @@ def test_a_patch_leads_from_one_state_to_the_other_and_back(before, after):
 
 
 def test_damaged_labels_in_a_record_are_a_clear_error():
-    patch = Patch.between((0, 0), np.zeros((4, 4), np.uint32), np.ones((4, 4), np.uint32))
+    patch = Patch.between((0, 0, 0), np.zeros((4, 4), np.uint32), np.ones((4, 4), np.uint32))
     with pytest.raises(LabelStoreError, match="damaged"):
         Patch(patch.key, patch.box, b"xx" + patch.data).set_on(np.ones((4, 4), np.uint32), True)
 
 
 @given(arrays(np.uint32, (5, 5), elements=st.sampled_from([0, 3, 9, 66_000, 2**32 - 1])))
 def test_measured_objects_equal_a_search_by_hand(chunk):
-    cells = measure((2, 3), chunk)
+    cells = measure((1, 2, 3), chunk)
     assert cells["id"].tolist() == [i for i in np.unique(chunk) if i]
     for cell in cells:
         rows, cols = np.nonzero(chunk == cell["id"])

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import zarr
 
-from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.place import FORMAT, store_folder
 from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core import settings
 from histoprompt.core.errors import LabelStoreError, RegionError
@@ -255,8 +255,8 @@ def test_a_damaged_mark_is_written_again(tmp_path, mark, closed):
 def test_a_later_format_is_refused(tmp_path):
     LabelStore.open(tmp_path / "s", (300, 200), "slide").close()
     mark = tmp_path / "s" / "store.json"
-    mark.write_text(mark.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(LabelStoreError, match=r"format 2.*Update"):
+    mark.write_text(mark.read_text().replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'))
+    with pytest.raises(LabelStoreError, match=rf"format {FORMAT + 1}.*Update"):
         LabelStore.open(tmp_path / "s", (300, 200), "slide")
 
 

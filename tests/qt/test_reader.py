@@ -11,7 +11,7 @@ from napari.layers import Layer
 
 from histoprompt._qt.reader import get_reader
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
 

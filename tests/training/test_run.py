@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,14 @@ from skimage.io import imsave
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.core.errors import Cancelled, LabelError, WeightsError  # noqa: E402
+from histoprompt.core.errors import (  # noqa: E402
+    Cancelled,
+    LabelError,
+    SlideTooLargeError,
+    WeightsError,
+)
+from histoprompt.core.readers import open as opening  # noqa: E402
+from histoprompt.core.slides.limits import Limits  # noqa: E402
 from histoprompt.core.task import Task  # noqa: E402
 from histoprompt.models.networks.head_files import read_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
@@ -27,7 +34,7 @@ from histoprompt.training.prompt_targets import (  # noqa: E402
     redrawn,
     window_origin,
 )
-from histoprompt.training.shares import split  # noqa: E402
+from histoprompt.training.shares import real_fields, split  # noqa: E402
 from histoprompt.training.train_nuclei import NucleiConfig  # noqa: E402
 from histoprompt.training.train_prompt import PromptConfig, start_from  # noqa: E402
 
@@ -116,6 +123,35 @@ def test_a_wrong_config_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(run.ConfigError, match="training config"):
         run.read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('out = 7\nwork = "w"', "out must name files or folders, not 7"),
+        ('out = "o"\nwork = "w"\ndata = [[1]]', "data must name files or folders"),
+        ('out = "o"\nwork = "w"\npool = 5', "pool must be a table"),
+    ],
+)
+def test_a_setting_of_another_kind_is_named(tmp_path, text, said):
+    path = tmp_path / "train.toml"
+    path.write_text(text)
+    with pytest.raises(run.ConfigError, match=said):
+        run.read_config(path)
+
+
+def test_slides_of_any_size_are_trusted_where_that_is_said(tmp_path, monkeypatch):
+    @dataclass(frozen=True)
+    class Tight(Limits):
+        side: float = 100
+
+    monkeypatch.setattr(opening, "Limits", Tight)
+    picture = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    imsave(tmp_path / "real.png", picture)
+    config = run.TrainConfig(tmp_path / "o", tmp_path / "w", real=(tmp_path / "real.png",))
+    with pytest.raises(SlideTooLargeError):
+        real_fields(config)
+    real_fields(replace(config, trust_size=True))
 
 
 def items(groups):

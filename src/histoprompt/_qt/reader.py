@@ -1,4 +1,4 @@
-"""The napari reader: a slide as a lazy multiscale layer in microns."""
+"""The napari reader: slides as lazy layers in microns; annotations go to the Import dock."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from histoprompt import __version__
-from histoprompt.core.formats.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.errors import LabelError, SlideTooLargeError
+from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.formats.catalogue import format_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Path | Sequence[str | Path]
@@ -18,6 +20,8 @@ _SUFFIXES = frozenset(
     (".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".dcm", ".png", ".jpg", ".jpeg")
 )
 
+_ANNOTATIONS = frozenset((".geojson", ".json", ".xml", ".parquet"))
+
 
 def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     """Offer to read these paths, judged by suffix, or a folder by what lies in it.
@@ -25,9 +29,12 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
     Returns
     -------
     callable or None
-        `read`, or None if one of the paths is nothing this plugin knows.
+        `read`, `read_objects` for files of annotations, or None if one of the paths is nothing this
+        plugin knows.
     """
     paths = _as_paths(path)
+    if paths and all(map(_is_annotation, paths)):
+        return read_objects
     return read if paths and all(map(_is_known, paths)) else None
 
 
@@ -37,17 +44,48 @@ def read(path: Paths) -> list[LayerData]:
     Raises
     ------
     SlideError
-        If a file is of a known kind but cannot be read; napari shows the message.
+        If a file is of a known kind but cannot be read; napari shows the message. Of one that asks
+        for too much memory the person is asked first.
     """
-    found = [open_slide(p) for p in _as_paths(path)]
+    viewer = _viewer()
+    found = [_opened(p, viewer) for p in _as_paths(path)]
+    if viewer is not None:
+        _greet(viewer, [slide for slide, _ in found])
+    return [layer_data(slide, trusted=trusted) for slide, trusted in found]
+
+
+def read_objects(path: Paths) -> list[Any]:
+    """Open the Import dock with files of annotations; they are no layers themselves."""
     viewer = _viewer()
     if viewer is not None:
-        _greet(viewer, found)
-    return [layer_data(slide) for slide in found]
+        _, dock = viewer.window.add_plugin_dock_widget("napari-histoprompt", "Import")
+        dock.choose(_as_paths(path))
+    return [(None,)]
 
 
-def layer_data(slide: Slide) -> LayerData:
-    """A slide as napari's (data, arguments, type); in microns where the pixel size is known."""
+def _opened(path: Path, viewer: Any) -> tuple[Slide, bool]:
+    """A slide, and whether the person had to trust its size."""
+    try:
+        return open_slide(path), False
+    except SlideTooLargeError as error:
+        if viewer is None:
+            raise
+        from histoprompt._qt.shell.trusting import trusts_size
+
+        if not trusts_size(path, error, viewer.window._qt_window):
+            raise
+    return open_slide(path, trust_size=True), True
+
+
+def layer_data(slide: Slide, *, trusted: bool = False) -> LayerData:
+    """A slide as napari's (data, arguments, type); in microns where the pixel size is known.
+
+    Parameters
+    ----------
+    slide : Slide
+    trusted : bool
+        Whether the person trusts the size of its file, which is opened again by its name.
+    """
     multiscale = len(slide.levels) > 1
     known = slide.mpp is not None
     arguments = {
@@ -56,14 +94,13 @@ def layer_data(slide: Slide) -> LayerData:
         "rgb": True,
         "scale": (slide.mpp, slide.mpp) if known else (1.0, 1.0),
         "units": ("um", "um") if known else ("pixel", "pixel"),
-        "metadata": {"histoprompt": _provenance(slide)},
+        "metadata": {"histoprompt": {**_provenance(slide), "trusted": trusted}},
     }
     return list(slide.levels) if multiscale else slide.levels[0], arguments, "image"
 
 
 def _provenance(slide: Slide) -> dict[str, Any]:
-    return {
-        "version": __version__,
+    stated = {
         "kind": "slide",
         "path": slide.path,
         "key": slide.key,
@@ -71,6 +108,7 @@ def _provenance(slide: Slide) -> dict[str, Any]:
         "mpp_source": slide.mpp_source,
         "notes": list(slide.notes),
     }
+    return Provenance(parameters=stated).facts
 
 
 def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
@@ -91,6 +129,17 @@ def _viewer() -> Any:
 
 def _as_paths(path: Paths) -> list[Path]:
     return [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+
+
+def _is_annotation(path: Path) -> bool:
+    """Whether a file that can be nothing else holds annotations."""
+    if path.suffix.lower() not in _ANNOTATIONS or not path.is_file():
+        return False
+    try:
+        format_of(path)
+    except LabelError:
+        return False
+    return True
 
 
 def _is_known(path: Path) -> bool:

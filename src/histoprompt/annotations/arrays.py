@@ -13,7 +13,7 @@ from zarr.storage import MemoryStore
 
 from histoprompt.annotations import codec
 from histoprompt.annotations.aside import Aside
-from histoprompt.annotations.place import ARRAYS
+from histoprompt.annotations.planes import ARRAYS
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.durable import make_folder
 
@@ -56,7 +56,7 @@ def describe(arrays: Path, shapes: tuple[Shape, ...], chunk: int, aside: Aside) 
 
 def described(folder: Path) -> tuple[Shape, int] | None:
     """Shape and side of a chunk as the finest array of a store tells them, None if it does not."""
-    raw = _read(folder / ARRAYS / "0" / _FILE)
+    raw = _read(folder / ARRAYS[0] / "0" / _FILE)
     try:
         rows, cols = raw["shape"]
         chunk = raw["chunk_grid"]["configuration"]["chunk_shape"][0]

@@ -9,22 +9,34 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histoprompt.annotations.chunks import Name
+from histoprompt.annotations.class_list import ObjectClass
 from histoprompt.annotations.history import History
-from histoprompt.annotations.objects import CELL, Cells, Meta, ObjectTable
+from histoprompt.annotations.objects import CELL, Cells, Meta
 from histoprompt.annotations.place import StoreManifest
+from histoprompt.annotations.planes import PLANES, Name
+from histoprompt.annotations.state import LabelState
 from histoprompt.annotations.sums import Sum
 from histoprompt.core.files.atomic import replace_file
 
-_SUM = np.dtype(
-    [(name, "<i4") for name in ("level", "row", "col")] + [("size", "<i8"), ("digest", "<u8")]
-)
+_NAME = ("level", "plane", "row", "col")
+_SUM = np.dtype([(name, "<i4") for name in _NAME] + [("size", "<i8"), ("digest", "<u8")])
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What is known of the objects of a plane."""
+
+    next_id: int = 1
+    cells: Cells = field(default_factory=lambda: np.zeros(0, CELL))
+    meta: Mapping[int, Meta] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,20 +46,19 @@ class Checkpoint:
     applied: int
     undo: list[int]
     redo: list[int]
-    next_id: int
-    cells: Cells
-    meta: dict[int, Meta]
+    planes: tuple[Objects, ...]
+    classes: tuple[ObjectClass, ...]
     sums: Mapping[Name, Sum]
     mark: StoreManifest
 
     @classmethod
     def of(
-        cls, mark: StoreManifest, table: ObjectTable, sums: Mapping[Name, Sum], history: History
+        cls, mark: StoreManifest, state: LabelState, sums: Mapping[Name, Sum], history: History
     ) -> Checkpoint:
         """The state as it is."""
         undo, redo, applied = history.undo, history.redo, history.end
-        cells, meta = table.cells(), table.meta
-        return cls(applied, undo, redo, table.next_id, cells, meta, sums, mark)
+        planes = tuple(Objects(t.next_id, t.cells(), t.meta) for t in state.tables)
+        return cls(applied, undo, redo, planes, state.classes, sums, mark)
 
     def save(self, path: Path) -> None:
         """Write the file beside and put it in place.
@@ -57,22 +68,25 @@ class Checkpoint:
         ExportError
             If it cannot be written; the older file is then still in place.
         """
-        classes = sorted({meta.class_name for meta in self.meta.values()})
-        number = {name: i for i, name in enumerate(classes)}
-        rows = [(i, number[m.class_name], m.record, m.step) for i, m in self.meta.items()]
+        names = sorted({meta.class_name for plane in self.planes for meta in plane.meta.values()})
+        number = {name: i for i, name in enumerate(names)}
         sums = np.array([(*name, *there) for name, there in self.sums.items()], _SUM)
+        held: dict[str, Any] = {
+            "applied": np.array(self.applied, np.int64),
+            "undo": np.array(self.undo, np.int64),
+            "redo": np.array(self.redo, np.int64),
+            "names": _packed(names),
+            "classes": _packed([item.to_row() for item in self.classes]),
+            "sums": sums,
+            "mark": np.frombuffer(self.mark.to_json().encode(), np.uint8),
+        }
+        for title, plane in zip(PLANES, self.planes, strict=True):
+            rows = [(i, number[m.class_name], m.record, m.step) for i, m in plane.meta.items()]
+            held[f"{title}_next"] = np.array(plane.next_id, np.int64)
+            held[f"{title}_cells"] = plane.cells
+            held[f"{title}_meta"] = np.array(rows, np.int64).reshape(-1, 4)
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            state=np.array([self.applied, self.next_id], np.int64),
-            undo=np.array(self.undo, np.int64),
-            redo=np.array(self.redo, np.int64),
-            cells=self.cells,
-            meta=np.array(rows, np.int64).reshape(-1, 4),
-            classes=np.frombuffer(json.dumps(classes).encode(), np.uint8),
-            sums=sums,
-            mark=np.frombuffer(self.mark.to_json().encode(), np.uint8),
-        )
+        np.savez(buffer, **held)
         replace_file(path, buffer.getvalue())
 
     @classmethod
@@ -80,17 +94,57 @@ class Checkpoint:
         """Read the file, None if it is missing or damaged."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                classes = json.loads(file["classes"].tobytes())
-                rows = file["meta"].tolist()
-                return cls(
-                    applied=int(file["state"][0]),
-                    undo=file["undo"].tolist(),
-                    redo=file["redo"].tolist(),
-                    next_id=int(file["state"][1]),
-                    cells=file["cells"].astype(CELL),
-                    meta={i: Meta(classes[c], record, step) for i, c, record, step in rows},
-                    sums={(*row[:3],): (row[3], row[4]) for row in file["sums"].tolist()},
-                    mark=StoreManifest.from_json(file["mark"].tobytes()),
-                )
+                return cls._of_old(file) if "state" in file else cls._of(file)
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
             return None
+
+    @classmethod
+    def _of(cls, file: Mapping[str, NDArray[Any]]) -> Checkpoint:
+        names = _unpacked(file["names"])
+        planes = [
+            Objects(
+                int(file[f"{title}_next"]),
+                file[f"{title}_cells"].astype(CELL),
+                _meta(file[f"{title}_meta"], names),
+            )
+            for title in PLANES
+        ]
+        return cls(
+            applied=int(file["applied"]),
+            undo=file["undo"].tolist(),
+            redo=file["redo"].tolist(),
+            planes=tuple(planes),
+            classes=tuple(ObjectClass.from_row(row) for row in _unpacked(file["classes"])),
+            sums={(*row[:4],): (row[4], row[5]) for row in file["sums"].tolist()},
+            mark=StoreManifest.from_json(file["mark"].tobytes()),
+        )
+
+    @classmethod
+    def _of_old(cls, file: Mapping[str, NDArray[Any]]) -> Checkpoint:
+        """Of a store from before there were planes: all it has are objects."""
+        applied, next_id = file["state"].tolist()
+        meta = _meta(file["meta"], _unpacked(file["classes"]))
+        return cls(
+            applied=applied,
+            undo=file["undo"].tolist(),
+            redo=file["redo"].tolist(),
+            planes=(Objects(next_id, file["cells"].astype(CELL), meta), Objects()),
+            classes=(),
+            sums={
+                (level, 0, row, col): (size, digest)
+                for level, row, col, size, digest in file["sums"].tolist()
+            },
+            mark=StoreManifest.from_json(file["mark"].tobytes()),
+        )
+
+
+def _packed(value: object) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def _unpacked(array: NDArray[Any]) -> Any:
+    return json.loads(array.tobytes())
+
+
+def _meta(rows: NDArray[np.int64], names: Sequence[str]) -> dict[int, Meta]:
+    return {i: Meta(names[c], record, step) for i, c, record, step in rows.tolist()}

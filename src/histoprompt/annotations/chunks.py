@@ -14,6 +14,7 @@ import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,11 @@ from numpy.typing import NDArray
 from histoprompt.annotations import codec
 from histoprompt.annotations.arrays import describe
 from histoprompt.annotations.aside import Aside
-from histoprompt.annotations.place import ARRAYS
+from histoprompt.annotations.planes import ARRAYS, Key, Name, above, below
 from histoprompt.annotations.sums import Sum, sum_of
 from histoprompt.core.errors import LabelStoreError, RegionError
 from histoprompt.core.files.durable import sync_all
 from histoprompt.core.geometry import Box
-
-Key = tuple[int, int]
-"""(row, col) of a chunk in the grid of its level."""
-
-Name = tuple[int, int, int]
-"""(level, row, col) of a chunk."""
 
 Labels = NDArray[np.uint32]
 
@@ -63,7 +58,7 @@ class ChunkFiles:
     Parameters
     ----------
     folder : Path
-        Of the store; the arrays lie in ``labels.zarr``, staged chunks in ``staging``.
+        Of the store; the arrays lie in `planes.ARRAYS`, staged chunks in ``staging``.
     shape : (rows, cols)
         Of level 0.
     chunk : int
@@ -73,7 +68,7 @@ class ChunkFiles:
 
     Attributes
     ----------
-    expected : dict of (level, row, col) to Sum
+    expected : dict of (level, plane, row, col) to Sum
         What the files should be; a chunk that is not named has no file.
     mend : callable
         Makes a chunk of level 0 that is not as expected again.
@@ -86,7 +81,7 @@ class ChunkFiles:
         self.chunk = chunk
         self.expected: dict[Name, Sum] = {}
         self.mend: Callable[[Key], Labels] = self._refuse
-        self._arrays = folder / ARRAYS
+        self._folder = folder
         self._staging = folder / "staging"
         self._aside = aside
         self._empty = _frozen(np.zeros((chunk, chunk), np.uint32))
@@ -107,7 +102,8 @@ class ChunkFiles:
         assert self._aside is not None
         shutil.rmtree(self._staging, ignore_errors=True)
         self._staging.mkdir()
-        return describe(self._arrays, self.shapes, self.chunk, self._aside)
+        given = self.shapes, self.chunk, self._aside
+        return [wrong for name in ARRAYS for wrong in describe(self._folder / name, *given)]
 
     def sync(self) -> None:
         """See what was changed at level 0 through to the disk.
@@ -126,10 +122,10 @@ class ChunkFiles:
 
     def on_disk(self, sums: bool) -> Iterator[tuple[Name, Sum]]:
         """All chunk files there are, with their sizes and, if wanted, their checksums."""
-        for level in range(len(self.shapes)):
-            for row in _numbered(self._arrays / str(level) / "c"):
+        for level, plane in product(range(len(self.shapes)), range(len(ARRAYS))):
+            for row in _numbered(self._folder / ARRAYS[plane] / str(level) / "c"):
                 for file in _numbered(Path(row.path)):
-                    name = (level, int(row.name), int(file.name))
+                    name = (level, plane, int(row.name), int(file.name))
                     data = self._bytes(Path(file.path)) if sums else None
                     yield name, sum_of(data) or (file.stat().st_size, 0)
 
@@ -138,15 +134,15 @@ class ChunkFiles:
     def box_of(self, key: Key) -> Box:
         """The level-0 box of a chunk, cut at the slide's edge."""
         (h, w), n = self.shapes[0], self.chunk
-        r, c = key[0] * n, key[1] * n
+        r, c = key[1] * n, key[2] * n
         return Box(r, c, min(r + n, h), min(c + n, w))
 
-    def keys_in(self, box: Box) -> list[Key]:
-        """The level-0 chunks a pixel box touches."""
+    def keys_in(self, box: Box, plane: int = 0) -> list[Key]:
+        """The level-0 chunks of a plane a pixel box touches."""
         n = self.chunk
         rows = range(int(box.r0) // n, (int(box.r1) - 1) // n + 1)
         cols = range(int(box.c0) // n, (int(box.c1) - 1) // n + 1)
-        return [(r, c) for r in rows for c in cols]
+        return [(plane, r, c) for r in rows for c in cols]
 
     def inside(self, box: Box) -> Box:
         """A level-0 box in whole pixels.
@@ -185,17 +181,20 @@ class ChunkFiles:
         name = (_LEVEL_ZERO, *key)
         return self._load(name) if name in self._staged else self.read(0, key)
 
-    def block(self, level: int, rows: tuple[int, int], cols: tuple[int, int]) -> Labels:
-        """A rectangle of a level, to keep and to change."""
+    def block(
+        self, level: int, rows: tuple[int, int], cols: tuple[int, int], plane: int = 0
+    ) -> Labels:
+        """A rectangle of a level of a plane, to keep and to change."""
         (r0, r1), (c0, c1), n = rows, cols, self.chunk
         out = np.zeros((r1 - r0, c1 - c0), np.uint32)
         box = Box(r0, c0, r1, c1)
         for i in range(r0 // n, -(-r1 // n)):
             for j in range(c0 // n, -(-c1 // n)):
-                if (level, i, j) in self.expected or (level, i, j) in self._staged:
+                name = (level, plane, i, j)
+                if name in self.expected or name in self._staged:
                     part = box.intersection(Box(i * n, j * n, i * n + n, j * n + n))
                     if part is not None:
-                        labels = self.read(level, (i, j))
+                        labels = self.read(level, (plane, i, j))
                         out[part.slices((r0, c0))] = labels[part.slices((i * n, j * n))]
         return out
 
@@ -208,8 +207,8 @@ class ChunkFiles:
         """What the file of a chunk holds; made again where that is not what it should be."""
         if (array := self._as_expected(self._path(name), self.expected.get(name))) is not None:
             return array
-        level, *key = name
-        array = self.mend((key[0], key[1])) if level == 0 else self.parent(level, (key[0], key[1]))
+        level, key = name[0], name[1:]
+        array = self.mend(key) if level == _LEVEL_ZERO else self.parent(level, key)
         if self._aside is not None:
             self.put(name, array)
         return _frozen(array)
@@ -241,7 +240,7 @@ class ChunkFiles:
             return None
 
     def _refuse(self, key: Key) -> Labels:
-        raise LabelStoreError(f"The labels of chunk {key} in {self._arrays} are damaged.")
+        raise LabelStoreError(f"The labels of chunk {key} in {self._folder} are damaged.")
 
     def _remember(self, name: Name, array: Labels) -> None:
         self._cache[name] = array
@@ -254,7 +253,7 @@ class ChunkFiles:
     @property
     def staged_keys(self) -> list[Key]:
         """The level-0 chunks that are staged, in order."""
-        return sorted((r, c) for level, r, c in self._staged if level == _LEVEL_ZERO)
+        return sorted(name[1:] for name in self._staged if name[0] == _LEVEL_ZERO)
 
     @property
     def pending(self) -> bool:
@@ -333,7 +332,7 @@ class ChunkFiles:
         for level in range(1, len(self.shapes)):
             parents: dict[Key, list[Key]] = {}
             for key in dirty:
-                parents.setdefault((key[0] // 2, key[1] // 2), []).append(key)
+                parents.setdefault(above(key), []).append(key)
             for parent, children in parents.items():
                 if whole:
                     self.stage(level, parent, self.parent(level, parent))
@@ -344,18 +343,18 @@ class ChunkFiles:
     def parent(self, level: int, key: Key) -> Labels:
         """A display chunk made from all that the finer level has of it."""
         out, half = np.zeros((self.chunk, self.chunk), np.uint32), self.chunk // 2
-        for r, c in _children(key):
-            top, left = r % 2 * half, c % 2 * half
-            child = self.read(level - 1, (r, c))[::2, ::2]
+        for finer in below(key):
+            top, left = finer[1] % 2 * half, finer[2] % 2 * half
+            child = self.read(level - 1, finer)[::2, ::2]
             out[top : top + half, left : left + half] = child
         return out
 
     def _stage_parent(self, level: int, parent: Key, children: list[Key]) -> None:
         array, half = self.read(level, parent), self.chunk // 2
-        for r, c in children:
-            top, left = r % 2 * half, c % 2 * half
+        for finer in children:
+            top, left = finer[1] % 2 * half, finer[2] % 2 * half
             part = slice(top, top + half), slice(left, left + half)
-            child = self.read(level - 1, (r, c))[::2, ::2]
+            child = self.read(level - 1, finer)[::2, ::2]
             if not np.array_equal(array[part], child):
                 array = array if array.flags.writeable else array.copy()
                 array[part] = child
@@ -380,7 +379,7 @@ class ChunkFiles:
         except OSError as error:
             raise LabelStoreError(
                 f"The edit is kept in the journal, but its labels could not be put into "
-                f"{self._arrays}: {error}. Mend that; the next edit or opening goes on with it."
+                f"{self._folder}: {error}. Mend that; the next edit or opening goes on with it."
             ) from error
 
     def discard(self) -> None:
@@ -391,17 +390,11 @@ class ChunkFiles:
         self._staged.clear()
 
     def _path(self, name: Name) -> Path:
-        level, row, col = name
-        return self._arrays / str(level) / "c" / str(row) / str(col)
+        level, plane, row, col = name
+        return self._folder / ARRAYS[plane] / str(level) / "c" / str(row) / str(col)
 
     def _staged_path(self, name: Name) -> Path:
         return self._staging / ".".join(map(str, name))
-
-
-def _children(parent: Key) -> list[Key]:
-    """The chunks of the next finer level a chunk covers."""
-    r, c = parent
-    return [(2 * r + i, 2 * c + j) for i in (0, 1) for j in (0, 1)]
 
 
 def _numbered(folder: Path) -> list[os.DirEntry[str]]:

@@ -21,18 +21,24 @@ import numpy as np
 from histoprompt.annotations import recovery
 from histoprompt.annotations.aside import Aside
 from histoprompt.annotations.checkpoint import Checkpoint
-from histoprompt.annotations.chunks import ChunkFiles, Key
+from histoprompt.annotations.chunks import ChunkFiles
+from histoprompt.annotations.compaction import Compaction, compact, unreachable_bytes
 from histoprompt.annotations.edits import ChunkEdit
-from histoprompt.annotations.history import Change, History, Step, Walk
+from histoprompt.annotations.history import NOBODY, Change, History, Origin, Step, Walk
 from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
-from histoprompt.annotations.objects import Meta, ObjectTable, measure
+from histoprompt.annotations.objects import Meta
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest, user_name
+from histoprompt.annotations.planes import PLANES, Key
+from histoprompt.annotations.state import LabelState, is_change
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.errors import ExportError, LabelStoreError
 from histoprompt.core.files.locks import FolderLock
-from histoprompt.core.geometry import union_of
+from histoprompt.core.geometry import Box, union_of
+
+COMPACT_AT = 256 * 2**20
+"""Bytes of a journal from which on it is compacted at closing, if that halves it at least."""
 
 CHECKPOINT_EVERY = 256
 """Chunks changed (at least one an edit) between two checkpoints: what opening may replay."""
@@ -64,11 +70,11 @@ class Engine:
     threads : RLock
         Held while anything is changed; hold it to read what must not change meanwhile.
     chunks : ChunkFiles
-        The labels.
-    objects : ObjectTable
-        Which objects they are.
-    levels : tuple of LevelView
-        The arrays to display, finest first, to read only.
+        The labels of both planes.
+    state : LabelState
+        Which objects they are, and the list of classes.
+    levels : tuple of tuples of LevelView
+        The arrays of each plane to display, finest first, to read only.
     journal : Journal
         Every edit made.
     history : History
@@ -89,7 +95,7 @@ class Engine:
         self.chunks = ChunkFiles(
             folder, mark.shape, mark.chunk, None if self.read_only else self.aside
         )
-        self.objects = ObjectTable()
+        self.state = LabelState()
         self.notes: list[str] = []
         self.debt = 0
         self._writer = lock
@@ -98,7 +104,11 @@ class Engine:
         self.journal = Journal(folder / JOURNAL, self.read_only)
         self.history = History(self.journal)
         self.levels = tuple(
-            LevelView(self.chunks, level, self.threads) for level in range(len(self.chunks.shapes))
+            tuple(
+                LevelView(self.chunks, level, plane, self.threads)
+                for level in range(len(self.chunks.shapes))
+            )
+            for plane in range(len(PLANES))
         )
 
     # -- opening and closing ---------------------------------------------------------------------
@@ -128,11 +138,39 @@ class Engine:
         with self.threads:
             if self.journal.closed:
                 return
-            if self.debt and not self.read_only:
+            if not self.read_only and not self._compacted() and self.debt:
                 self.checkpoint()
-            self.journal.close()
-            if self._writer is not None:
-                self._writer.close()
+            self._let_go()
+
+    def compact(self, keep: int | None) -> Compaction:
+        """Write the journal anew, and close; see `compaction.compact`."""
+        with self.threads:
+            self._require_writable()
+            if self._steps is not None:
+                raise LabelStoreError("Labels are not compacted while they are being edited.")
+            self.chunks.publish()
+            try:
+                return compact(self, keep)
+            except (OSError, ExportError) as error:
+                raise LabelStoreError(f"Cannot compact {self.folder}: {error}.") from error
+            finally:
+                if self.journal.closed:
+                    self._let_go()
+
+    def _compacted(self) -> bool:
+        """Whether a journal that has grown large, mostly with what was replaced, was made small."""
+        if self.journal.end < COMPACT_AT or 2 * unreachable_bytes(self) < self.journal.end:
+            return False
+        try:
+            self.compact(None)
+        except LabelStoreError:
+            return self.journal.closed  # it stays as large as it is
+        return True
+
+    def _let_go(self) -> None:
+        self.journal.close()
+        if self._writer is not None:
+            self._writer.close()
 
     # -- edits -----------------------------------------------------------------------------------
 
@@ -195,18 +233,18 @@ class Engine:
     def step(self, op: str, info: Mapping[str, Any]) -> None:
         """End a step of a group: what it changed is of this provenance."""
         assert self._steps is not None
-        self.objects.settle(self.journal.end, len(self._steps))
+        self.state.settle(self.journal.end, len(self._steps))
         self._steps.append((op, dict(info)))
 
-    def info_of(self, object_id: int) -> Mapping[str, Any]:
-        """The provenance of an object, also of one made by the group in hand."""
-        meta = self.objects.meta.get(object_id, _NOBODY)
+    def origin_of(self, plane: int, object_id: int) -> Origin:
+        """What made an object, also one made by the group in hand."""
+        meta = self.state.tables[plane].meta.get(object_id, _NOBODY)
         if self._steps is not None and meta.record == self.journal.end:
-            return self._steps[meta.step][1]
+            return Origin(*self._steps[meta.step])
         try:
-            return self.history.step(meta.record, meta.step)[1]
+            return self.history.origin(meta.record, meta.step)
         except LabelStoreError:
-            return {}  # the object is there, only who made it is lost with a damaged record
+            return NOBODY  # the object is there, only who made it is lost with a damaged record
 
     def _record_of(self, op: str) -> Record | None:
         """What the edits of the group amount to; None if everything is as before."""
@@ -215,16 +253,17 @@ class Engine:
             for key in self.chunks.staged_keys
             if (patch := Patch.between(key, self.chunks.published(key), self.chunks.read(0, key)))
         ]
-        objects = self.objects.meta_changes()
-        if not patches and not objects["ids"]:
+        beside = self.state.changes()
+        if not patches and not is_change(beside):
             return None
         self.chunks.stage_pyramid()
         header = {
             "kind": "edit",
             "op": op,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "who": user_name(),
             "steps": self._steps,
-            "objects": objects,
+            **beside,
             "patches": [patch.to_row() for patch in patches],
             "sums": [self.chunks.staged_sum(patch.key) for patch in patches],
         }
@@ -255,13 +294,13 @@ class Engine:
         for patch in patches:
             chunk = self.chunks.read(0, patch.key)
             self.chunks.stage(0, patch.key, patch.set_on(chunk, after))
-        self.objects.apply_meta(record.header["objects"], after)
+        self.state.apply(record.header, after)
         return [patch.key for patch in patches]
 
     def measure(self, keys: Iterable[Key]) -> None:
-        """Bring the table up to date with some chunks."""
+        """Bring the tables up to date with some chunks."""
         for key in keys:
-            self.objects.set_cells(key, measure(key, self.chunks.read(0, key)))
+            self.state.measure(key, self.chunks.read(0, key))
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -278,7 +317,7 @@ class Engine:
     def _transaction(self) -> Iterator[None]:
         """Take everything staged back if what is inside does not come to its end."""
         self.chunks.publish()
-        self.objects.begin()
+        self.state.begin()
         done = False
         try:
             yield
@@ -287,7 +326,7 @@ class Engine:
             self._steps = None
             if not done:
                 self.chunks.discard()
-                self.objects.rollback()
+                self.state.rollback()
 
     def _finish(self, record: Record | None, edit: int | None) -> Change | None:
         """After the record is on the disk: show its labels, and note where opening may start.
@@ -296,7 +335,7 @@ class Engine:
         """
         if record is None:
             self.chunks.discard()
-            self.objects.rollback()
+            self.state.rollback()
             return None
         change = self._change_of(record, -1 if edit is None else edit)
         self.debt += max(1, len(record.header["patches"]))
@@ -310,9 +349,7 @@ class Engine:
         for patch in split_body(record.header["patches"], b""):
             chunk = self.chunks.box_of(patch.key)
             boxes.append(patch.box.shift(chunk.r0, chunk.c0))
-        if not boxes:
-            found = map(self.objects.box_of, record.header["objects"]["ids"])
-            boxes = [box for box in found if box is not None]
+        boxes = boxes or self.state.boxes(record.header) or [Box(0, 0, 1, 1)]
         return Change(union_of(boxes), record.header["op"], edit)
 
     def checkpoint(self) -> None:
@@ -322,7 +359,7 @@ class Engine:
         """
         if self.chunks.pending:
             return
-        state = Checkpoint.of(self.mark, self.objects, self.chunks.expected, self.history)
+        state = Checkpoint.of(self.mark, self.state, self.chunks.expected, self.history)
         try:
             self.chunks.sync()
             state.save(self.folder / CHECKPOINT)

@@ -48,11 +48,39 @@ class HistoryEntry:
         When it was made, ISO 8601 in UTC.
     steps : tuple of (op, info)
         What it consists of, with the provenance given.
+    who : str
+        The user of the computer; "" if nothing tells.
     """
 
     op: str
     time: str
     steps: tuple[Step, ...]
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made an object.
+
+    Attributes
+    ----------
+    op : str
+        The edit's name.
+    info : mapping
+        The provenance given with it.
+    time : str
+        When, ISO 8601 in UTC; "" if nothing tells.
+    who : str
+        The user of the computer; "" if nothing tells.
+    """
+
+    op: str
+    info: Mapping[str, Any]
+    time: str = ""
+    who: str = ""
+
+
+NOBODY = Origin("", {})
 
 
 class History:
@@ -70,7 +98,7 @@ class History:
         self.undo: list[int] = []
         self.redo: list[int] = []
         self._journal = journal
-        self._cached_steps = lru_cache(maxsize=256)(self._read_steps)
+        self._cached_origins = lru_cache(maxsize=65536)(self._read_origins)
 
     @property
     def end(self) -> int:
@@ -106,20 +134,24 @@ class History:
                 return self._journal.read(self._move("undo")), False
             case "redo":
                 return self._journal.read(self._move("redo")), True
+            case "base":
+                return record, True  # what a compaction kept of edits that are no steps any more
         self._enter(offset)
         return record, True
 
     def entries(self) -> list[HistoryEntry]:
         """The edits in force, oldest first."""
         headers = [self._journal.read_header(offset) for offset in self.undo]
-        return [HistoryEntry(h["op"], h["time"], _steps(h)) for h in headers]
+        return [HistoryEntry(h["op"], h["time"], _steps(h), h.get("who", "")) for h in headers]
 
-    def step(self, offset: int, number: int) -> Step:
-        """One step of the edit at an offset."""
-        return self._cached_steps(offset)[number]
+    def origin(self, offset: int, number: int) -> Origin:
+        """One step of the record at an offset; raises as `Journal.read` does."""
+        return self._cached_origins(offset)[number]
 
-    def _read_steps(self, offset: int) -> tuple[Step, ...]:
-        return _steps(self._journal.read_header(offset))
+    def _read_origins(self, offset: int) -> tuple[Origin, ...]:
+        header = self._journal.read_header(offset)
+        edit = header["time"], header.get("who", "")
+        return tuple(Origin(op, info, *(own or edit)) for op, info, *own in header["steps"])
 
     def _enter(self, offset: int) -> None:
         self.redo.clear()

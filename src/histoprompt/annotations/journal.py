@@ -16,7 +16,7 @@ import numpy as np
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.durable import sync_folder
 
-_MAGIC = b"HPR1"
+MAGIC = b"HPR1"
 _HEAD = struct.Struct("<4sIQII")
 """Magic, bytes of header, bytes of body, CRC-32 of header and of body."""
 
@@ -73,8 +73,8 @@ class Journal:
         """Close the file."""
         self._file.close()
 
-    def append(self, record: Record) -> int:
-        """Write a record through to the disk and return its offset.
+    def append(self, record: Record, *, through: bool = True) -> int:
+        """Write a record, through to the disk unless `sync` will do that, and return its offset.
 
         Raises
         ------
@@ -83,13 +83,14 @@ class Journal:
         """
         header = zlib.compress(json.dumps(record.header, default=_plain).encode(), 1)
         head = _HEAD.pack(
-            _MAGIC, len(header), len(record.body), zlib.crc32(header), zlib.crc32(record.body)
+            MAGIC, len(header), len(record.body), zlib.crc32(header), zlib.crc32(record.body)
         )
         offset = self.end
         try:
             self._file.seek(offset)
             self._write_all(head + header + record.body)
-            os.fsync(self._file.fileno())
+            if through:
+                os.fsync(self._file.fileno())
         except OSError as error:
             self.cut(offset)
             raise LabelStoreError(
@@ -98,6 +99,27 @@ class Journal:
             ) from error
         self.end = self._file.tell()
         return offset
+
+    def sync(self) -> None:
+        """See everything through to the disk.
+
+        Raises
+        ------
+        LabelStoreError
+            If the disk does not take it.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise LabelStoreError(f"Cannot write the journal {self._path}: {error}.") from error
+
+    def size_at(self, offset: int) -> int:
+        """The bytes of the record at an offset, as it says itself; 0 if it is damaged."""
+        head = self.read_bytes(offset, _HEAD.size)
+        if len(head) != _HEAD.size:
+            return 0
+        magic, header, body, *_ = _HEAD.unpack(head)
+        return _HEAD.size + int(header) + int(body) if magic == MAGIC else 0
 
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
@@ -129,7 +151,7 @@ class Journal:
             raise self._damaged(offset)
         magic, header_size, body_size, header_crc, body_crc = _HEAD.unpack(head)
         end = offset + _HEAD.size + header_size + body_size
-        if magic != _MAGIC or end > os.fstat(self._file.fileno()).st_size:
+        if magic != MAGIC or end > os.fstat(self._file.fileno()).st_size:
             raise self._damaged(offset)
         header = self._file.read(header_size)
         if zlib.crc32(header) != header_crc:
@@ -175,7 +197,7 @@ class Journal:
 
     def _next_magic(self, start: int, end: int) -> int:
         """Where the next record may begin; `end` if nowhere."""
-        found = self.read_bytes(start, end - start).find(_MAGIC)
+        found = self.read_bytes(start, end - start).find(MAGIC)
         return end if found < 0 else start + found
 
     def cut(self, end: int) -> None:

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from histoprompt.annotations.chunks import Key, Labels
+from histoprompt.annotations.chunks import Labels
+from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, union_of
 
 CELL = np.dtype(
     [(name, "<i4") for name in ("row", "col")]
-    + [("id", "<u4")]
-    + [(name, "<i4") for name in ("area", "r0", "c0", "r1", "c1")]
+    + [("id", "<u4"), ("area", "<i8")]
+    + [(name, "<i4") for name in ("r0", "c0", "r1", "c1")]
 )
 """The part of an object in one chunk: chunk, id, pixels, level-0 box."""
 
@@ -77,7 +78,7 @@ def measure(key: Key, chunk: Labels) -> Cells:
 
     Parameters
     ----------
-    key : (row, col)
+    key : (plane, row, col)
         Of the chunk.
     chunk : (n, n) uint32
         Its labels.
@@ -93,9 +94,9 @@ def measure(key: Key, chunk: Labels) -> Cells:
     boxes = ndimage.find_objects(small, len(areas))
     present = np.flatnonzero(areas)
     cells = np.zeros(len(present), CELL)
-    cells["row"], cells["col"] = key
+    _, cells["row"], cells["col"] = key
     cells["id"], cells["area"] = names[present], areas[present]
-    top, left = key[0] * chunk.shape[0], key[1] * chunk.shape[1]
+    top, left = key[1] * chunk.shape[0], key[2] * chunk.shape[1]
     sides = [(r.start, c.start, r.stop, c.stop) for r, c in (boxes[i] for i in present)]
     at = np.add(sides, (top, left, top, left))
     for n, side in enumerate(("r0", "c0", "r1", "c1")):
@@ -116,7 +117,12 @@ def _compact(chunk: Labels) -> tuple[Labels, NDArray[np.int32]]:
 
 
 class ObjectTable:
-    """The objects of a store, changed in transactions that can be taken back.
+    """The objects of a plane, changed in transactions that can be taken back.
+
+    Parameters
+    ----------
+    plane : int
+        Its number.
 
     Attributes
     ----------
@@ -126,7 +132,8 @@ class ObjectTable:
         Of every object with at least one pixel.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, plane: int = 0) -> None:
+        self._plane = plane
         self.next_id = 1
         self.meta: dict[int, Meta] = {}
         self._cells: dict[Key, Cells] = {}
@@ -287,7 +294,7 @@ class ObjectTable:
         change = np.diff(cells["row"]).astype(bool) | np.diff(cells["col"]).astype(bool)
         for part in np.split(cells, np.flatnonzero(change) + 1):
             if len(part):
-                self._swap_cells((int(part["row"][0]), int(part["col"][0])), part)
+                self._swap_cells((self._plane, int(part["row"][0]), int(part["col"][0])), part)
         self.meta, self.next_id = dict(meta), next_id
         self.begin()
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations import codec
-from histoprompt.annotations.chunks import Key, Labels
+from histoprompt.annotations.chunks import Labels
+from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 
@@ -22,8 +24,8 @@ class Patch:
 
     Attributes
     ----------
-    key : (row, col)
-        Of the chunk in its grid.
+    key : (plane, row, col)
+        Of the chunk.
     box : Box
         The changed rectangle in pixels of the chunk.
     data : bytes
@@ -60,14 +62,26 @@ class Patch:
             raise LabelStoreError("A record of the journal holds damaged labels.") from error
 
     def to_row(self) -> list[int]:
-        """Where the patch lies and how many bytes it has, for the record's header."""
-        return [*self.key, *(int(v) for v in self.box), len(self.data)]
+        """Where the patch lies and how many bytes it has, for the record's header.
+
+        Row and column of the chunk, the box, the bytes, and the plane unless it is the first: so
+        rows of stores from before there were planes mean what they meant.
+        """
+        plane, row, col = self.key
+        return [row, col, *(int(v) for v in self.box), len(self.data), *([plane] * (plane > 0))]
 
 
 def split_body(rows: list[list[int]], body: bytes) -> list[Patch]:
     """The patches of a record from their rows and the bytes that follow one another."""
     patches, start = [], 0
-    for row, col, r0, c0, r1, c1, size in rows:
-        patches.append(Patch((row, col), Box(r0, c0, r1, c1), body[start : start + size]))
+    for row in rows:
+        key, box, size = read_row(row)
+        patches.append(Patch(key, Box(*box), body[start : start + size]))
         start += size
     return patches
+
+
+def read_row(row: Sequence[int]) -> tuple[Key, tuple[int, int, int, int], int]:
+    """Chunk, box in its pixels and bytes of a patch, from what `Patch.to_row` gave."""
+    r, c, r0, c0, r1, c1, size, *plane = row
+    return (plane[0] if plane else 0, r, c), (r0, c0, r1, c1), size

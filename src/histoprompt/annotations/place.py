@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from histoprompt.core import settings
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.atomic import replace_file
 
-FORMAT = 1
+FORMAT = 2
+"""1: objects only. 2: regions and a list of classes beside them; what 1 wrote is read as it is."""
 MARK = "store.json"
 # What else a store consists of.
-CHECKPOINT, JOURNAL, ARRAYS = "checkpoint.npz", "journal.bin", "labels.zarr"
+CHECKPOINT, JOURNAL = "checkpoint.npz", "journal.bin"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class StoreManifest:
     slide_key: str
     shape: tuple[int, int]
     chunk: int
-    format: int = FORMAT
+    format: int = field(default=FORMAT, compare=False)
 
     def to_json(self) -> str:
         """As it is kept in a file."""
@@ -100,11 +102,11 @@ class StoreManifest:
             If the mark cannot be read or written.
         """
         own = StoreManifest.read(folder)
-        mark = kept or own or self
+        mark = replace(kept or own or self, format=FORMAT)
         mark.check(folder, self.shape, self.slide_key)
         if own is None and read_only and kept is None:
             raise LabelStoreError(f"There are no labels in {folder} to read.")
-        if own != mark and not read_only:
+        if (own != mark or own.format < FORMAT) and not read_only:
             if min(mark.shape) < 1 or mark.chunk < 2 or mark.chunk % 2:
                 raise LabelStoreError(
                     f"No labels can be kept for an image of {mark.shape} pixels in chunks of "
@@ -131,6 +133,14 @@ class StoreManifest:
                 f"The labels in {folder} belong to another slide of the same size (key "
                 f"{self.slide_key!r}, not {slide_key!r}). Choose another folder."
             )
+
+
+def user_name() -> str:
+    """Who works on this computer, for the history; "" if the system does not tell."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
 
 
 def store_folder(slide_key: str, name: str = "labels") -> Path:

@@ -8,6 +8,7 @@ kept aside, and the chunk is made again from the journal.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ import numpy as np
 from histoprompt.annotations.arrays import described
 from histoprompt.annotations.aside import free_name
 from histoprompt.annotations.checkpoint import Checkpoint
-from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name, set_sum
-from histoprompt.annotations.place import ARRAYS, CHECKPOINT, JOURNAL, StoreManifest
+from histoprompt.annotations.chunks import ChunkFiles, Labels, set_sum
+from histoprompt.annotations.compaction import NEW_JOURNAL
+from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest
+from histoprompt.annotations.planes import ARRAYS, Key, Name, above
 from histoprompt.annotations.replay import Memory, Moves, add_moves, play
 from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.errors import LabelStoreError
@@ -61,6 +64,8 @@ def open_engine(engine: Engine, state: Checkpoint | None, rebuild: bool) -> None
     LabelStoreError, OSError, ExportError
         If the files cannot be read or written.
     """
+    if not engine.read_only:
+        (engine.folder / NEW_JOURNAL).unlink(missing_ok=True)  # of a compaction that was killed
     size = engine.journal.end
     lost = state if state is not None and state.applied > size else None
     if lost is not None and engine.read_only:
@@ -69,8 +74,8 @@ def open_engine(engine: Engine, state: Checkpoint | None, rebuild: bool) -> None
             f"{lost.applied}. Open the labels for editing once: they mend themselves."
         )
     if (rebuild or lost is not None) and not engine.read_only:
-        engine.aside.keep(engine.folder / CHECKPOINT)
-        engine.aside.keep(engine.folder / ARRAYS)
+        for name in (CHECKPOINT, *ARRAYS):
+            engine.aside.keep(engine.folder / name)
         state = None
         engine.debt = 1
     _Opening(engine, state).run()
@@ -87,7 +92,7 @@ def take_back(engine: Engine, place: Path, state: Checkpoint) -> int:
     ----------
     engine : Engine
     place : Path
-        A folder ``replaced-1``, ``-2`` ... with ``labels.zarr``.
+        A folder ``replaced-1``, ``-2`` ... with arrays.
     state : Checkpoint
         Of those labels.
 
@@ -100,20 +105,23 @@ def take_back(engine: Engine, place: Path, state: Checkpoint) -> int:
     old = ChunkFiles(place, engine.shape, side, None)
     old.expected = dict(state.sums)
 
-    def change(box: Box, before: Labels) -> Labels:
+    def change(plane: int, box: Box, before: Labels) -> Labels:
         try:
-            labels = old.read(0, (int(box.r0) // side, int(box.c0) // side))
+            labels = old.read(0, (plane, int(box.r0) // side, int(box.c0) // side))
         except LabelStoreError:
             return before  # damaged as well
         return labels[: before.shape[0], : before.shape[1]]
 
-    keys = {(r, c) for level, r, c in state.sums if level == 0} | set(engine.objects.filled())
+    keys = {name[1:] for name in state.sums if name[0] == 0} | set(engine.state.filled())
     with engine.threads, engine.group("recovered"):
-        engine.edit("recovered", {"from": place.name}, sorted(keys), change)
-        for object_id, meta in state.meta.items():
-            if meta.class_name and object_id in engine.objects:
-                engine.objects.set_class([object_id], meta.class_name)
-    return len(engine.objects)
+        for plane, table in enumerate(engine.state.tables):
+            mine = sorted(key for key in keys if key[0] == plane)
+            engine.edit("recovered", {"from": place.name}, mine, partial(change, plane))
+            for object_id, meta in state.planes[plane].meta.items():
+                if meta.class_name and object_id in table:
+                    table.set_class([object_id], meta.class_name)
+        engine.state.classes = state.classes or engine.state.classes
+    return sum(map(len, engine.state.tables))
 
 
 def _tell_lost(engine: Engine, lost: Checkpoint, size: int) -> None:
@@ -183,7 +191,9 @@ class _Opening:
         if self.state is None:
             return 0
         state, engine = self.state, self.engine
-        engine.objects.load(state.cells, state.meta, state.next_id)
+        for table, known in zip(engine.state.tables, state.planes, strict=True):
+            table.load(known.cells, dict(known.meta), known.next_id)
+        engine.state.classes = state.classes
         engine.history.undo, engine.history.redo = state.undo, state.redo
         engine.chunks.expected = dict(state.sums)
         return state.applied
@@ -194,7 +204,7 @@ class _Opening:
         for offset, record in engine.journal.records(start):
             edit, in_force = engine.history.replay(offset, record)
             add_moves(self.moves, record, edit, in_force)
-            engine.objects.apply_meta(edit.header["objects"], in_force)
+            engine.state.apply(edit.header, in_force)
             engine.debt += max(1, len(edit.header["patches"]))
 
     def _expect_moved(self) -> None:
@@ -203,7 +213,7 @@ class _Opening:
         for key, moves in self.moves.items():
             set_sum(chunks.expected, (0, *key), moves[-1].sum)
         for level in range(1, len(chunks.shapes)):
-            keys = {(r // 2, c // 2) for r, c in keys}
+            keys = set(map(above, keys))
             chunks.expected.update({(level, *key): UNKNOWN for key in keys})
 
     def _carry_out(self) -> None:
@@ -227,7 +237,7 @@ class _Opening:
         """Make the display chunks over some chunks again: a kill may have come before them."""
         chunks = self.engine.chunks
         for level in range(1, len(chunks.shapes)):
-            keys = {(r // 2, c // 2) for r, c in keys}
+            keys = set(map(above, keys))
             for key in keys:
                 chunks.stage(level, key, chunks.parent(level, key))
             chunks.publish()
@@ -244,7 +254,7 @@ class _Opening:
             if _differ(chunks.expected.get(name), there.get(name), small)
         }
         for name in sorted(wrong):  # the finest level first: the others are made from it
-            level, key = name[0], (name[1], name[2])
+            level, key = name[0], name[1:]
             if level == 0:
                 self._make_again(key, chunks.expected.get(name))
             else:
@@ -286,8 +296,9 @@ class _Opening:
         engine.measure(self.moves)
         engine.measure(self.short)
         if self.short:
-            engine.objects.settle(-1, 0)
-        engine.objects.begin()
+            engine.state.settle(-1, 0)
+        engine.state.know_all()
+        engine.state.begin()
 
     def _cut_tail(self) -> None:
         """Take what is no whole record off the journal's end."""

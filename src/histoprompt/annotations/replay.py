@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from histoprompt.annotations.chunks import Key, Labels
+from histoprompt.annotations.chunks import Labels
 from histoprompt.annotations.journal import Journal, Record
-from histoprompt.annotations.patch import Patch
+from histoprompt.annotations.patch import Patch, read_row
+from histoprompt.annotations.planes import Key
 from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
@@ -42,9 +43,10 @@ Moves = dict[Key, list[Move]]
 def add_moves(moves: Moves, record: Record, edit: Record, after: bool) -> None:
     """Note what a record did: it made `edit`, or did it again, or took it back."""
     at, sums = edit.body_at, record.header.get("sums")
-    for n, (row, col, r0, c0, r1, c1, size) in enumerate(edit.header["patches"]):
+    for n, row in enumerate(edit.header["patches"]):
+        key, box, size = read_row(row)
         now = UNKNOWN if sums is None else None if sums[n] is None else (sums[n][0], sums[n][1])
-        moves.setdefault((row, col), []).append(Move(at, size, (r0, c0, r1, c1), after, now))
+        moves.setdefault(key, []).append(Move(at, size, box, after, now))
         at += size
 
 
@@ -52,7 +54,7 @@ def play(journal: Journal, moves: Sequence[Move], chunk: Labels) -> Labels:
     """A copy of a chunk after some moves, one after the other."""
     out = chunk.copy()
     for move in moves:
-        patch = Patch((0, 0), Box(*move.box), journal.read_bytes(move.at, move.size))
+        patch = Patch((0, 0, 0), Box(*move.box), journal.read_bytes(move.at, move.size))
         patch.put_on(out, move.after)
     return out
 
@@ -89,7 +91,7 @@ class Memory:
     def _add(self, record: Record | None) -> None:
         if record is None:
             self.whole = False
-        elif record.header["kind"] == "edit":
+        elif record.header["kind"] in ("edit", "base"):
             add_moves(self._moves, record, record, True)
         else:
             target = self._journal.read(record.header["target"])

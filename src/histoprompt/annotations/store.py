@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations.arguments import check_rule, checked_id, checked_labels
 from histoprompt.annotations.checkpoint import Checkpoint
+from histoprompt.annotations.class_list import ObjectClass, checked_list
+from histoprompt.annotations.compaction import Compaction
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
+from histoprompt.annotations.moving import move
 from histoprompt.annotations.place import CHECKPOINT, StoreManifest
+from histoprompt.annotations.planes import PLANES, Plane
 from histoprompt.annotations.reading import LabelReader
 from histoprompt.annotations.recovery import take_back
 from histoprompt.core.errors import LabelStoreError
@@ -27,12 +31,13 @@ __all__ = ["CHUNK", "SPLIT_LIMIT_PX", "Change", "HistoryEntry", "LabelStore"]
 CHUNK = 512
 SPLIT_LIMIT_PX = 2**26
 _NO_INFO: Mapping[str, Any] = {}
+_NO_NAMES: Mapping[str, str] = {}
 
 
 class LabelStore(LabelReader):
     """The labels of one slide. Made by `open`; use it as a context manager or `close` it.
 
-    Every edit is one record that `undo` takes back.
+    Every edit is one record that `undo` takes back, on whichever plane it was made.
     """
 
     @classmethod
@@ -123,7 +128,9 @@ class LabelStore(LabelReader):
         """
         box = self._engine.chunks.inside(box)
         values = checked_labels(labels, box)
-        return self._engine.edit(op, info, self._engine.chunks.keys_in(box), paste(box, values))
+        return self._engine.edit(
+            op, info, self._engine.chunks.keys_in(box, self._at), paste(box, values)
+        )
 
     def commit(
         self,
@@ -157,15 +164,15 @@ class LabelStore(LabelReader):
         """
         check_rule(rule)
         with self._engine.threads:
-            object_id = self._engine.objects.new_id() if id is None else checked_id(id)
+            object_id = self._table.new_id() if id is None else checked_id(id)
             here = mask.at_level0(self.box)
             if not here.empty:
                 if mask.score is not None:
                     info = {"score": float(mask.score), **info}
                 box = here.frame.box.to_pixels()
                 edit = cover(box, here.array, object_id, rule)
-                self._engine.edit("commit", info, self._engine.chunks.keys_in(box), edit)
-            return object_id if object_id in self._engine.objects else 0
+                self._engine.edit("commit", info, self._engine.chunks.keys_in(box, self._at), edit)
+            return object_id if object_id in self._table else 0
 
     def merge(self, ids: Iterable[int], info: Mapping[str, Any] = _NO_INFO) -> int:
         """Make objects one, with the smallest of their ids and its class.
@@ -176,22 +183,22 @@ class LabelStore(LabelReader):
             If one of them does not exist.
         """
         with self._engine.threads:
-            wanted = self._engine.objects.existing(ids)
-            keys = self._engine.objects.keys_of(wanted[1:])
+            wanted = self._table.existing(ids)
+            keys = self._table.keys_of(wanted[1:])
             self._engine.edit("merge", info, keys, relabel(wanted[1:], wanted[0]))
             return wanted[0]
 
     def delete(self, ids: Iterable[int], info: Mapping[str, Any] = _NO_INFO) -> Change | None:
         """Remove objects. Raises as `merge` does."""
         with self._engine.threads:
-            wanted = self._engine.objects.existing(ids)
-            keys = self._engine.objects.keys_of(wanted)
+            wanted = self._table.existing(ids)
+            keys = self._table.keys_of(wanted)
             return self._engine.edit("delete", info, keys, relabel(wanted, 0))
 
     def clear(self, info: Mapping[str, Any] = _NO_INFO) -> Change | None:
-        """Remove all objects."""
+        """Remove all objects of this plane."""
         with self._engine.threads:
-            keys = self._engine.objects.filled()
+            keys = self._table.filled()
             return self._engine.edit("clear", info, keys, lambda _, before: np.zeros_like(before))
 
     def split(
@@ -222,8 +229,8 @@ class LabelStore(LabelReader):
             If the object does not exist or its box is larger than 64 million pixels.
         """
         with self._engine.threads:
-            (object_id,) = self._engine.objects.existing([id])
-            box = self._engine.objects.box_of(object_id)
+            (object_id,) = self._table.existing([id])
+            box = self._table.box_of(object_id)
             assert box is not None
             if box.area > SPLIT_LIMIT_PX:
                 raise LabelStoreError(
@@ -233,7 +240,7 @@ class LabelStore(LabelReader):
             labels = self.read(box)
             mine = labels == object_id
             pieces = components(mine, stamp(along, box))
-            first = self._engine.objects.new_id()
+            first = self._table.new_id()
             ids = [object_id, *range(first, first + int(pieces.max()) - 1)]
             labels[mine] = np.array([0, *ids], np.uint32)[pieces[mine]]
             with self.group("split"):
@@ -247,10 +254,67 @@ class LabelStore(LabelReader):
     ) -> Change | None:
         """Say what objects are; "" takes the class away. Raises as `merge` does."""
         with self._engine.threads:
-            wanted = self._engine.objects.existing(ids)
+            wanted = self._table.existing(ids)
             with self.group("class") as made:
-                self._engine.objects.set_class(wanted, class_name)
+                self._table.set_class(wanted, class_name)
+                self._engine.state.know(class_name)
                 self._engine.step("class", info)
+            return made.change
+
+    def move(
+        self, ids: Iterable[int], plane: Plane, info: Mapping[str, Any] = _NO_INFO
+    ) -> dict[int, int]:
+        """Move objects to another plane: a region becomes an object, or the other way round.
+
+        Parameters
+        ----------
+        ids : iterable of int
+        plane : "objects" or "regions"
+            Pixels that others have there stay theirs.
+        info : mapping
+            Added to the provenance of each.
+
+        Returns
+        -------
+        dict of int to int
+            The id each has there, which is a new one; 0 if others have all of its pixels.
+
+        Raises
+        ------
+        LabelStoreError
+            If one of them does not exist, or the plane is this one.
+        """
+        if plane == self.plane or plane not in PLANES:
+            raise LabelStoreError(f"Objects of the plane {self.plane!r} cannot move to {plane!r}.")
+        with self._engine.threads:
+            return move(
+                self._engine, self._table.existing(ids), (self._at, PLANES.index(plane)), info
+            )
+
+    def set_class_list(
+        self, classes: Iterable[ObjectClass], renamed: Mapping[str, str] = _NO_NAMES
+    ) -> Change | None:
+        """Choose the classes of the slide: their order, names and colours, as one edit.
+
+        Parameters
+        ----------
+        classes : iterable of ObjectClass
+            Objects of a class that is not among them keep it.
+        renamed : mapping of str to str
+            Classes whose objects and regions, on both planes, get another one; "" takes it away.
+
+        Raises
+        ------
+        LabelStoreError
+            If a name is no name or there twice, or a colour is none.
+        """
+        wanted = checked_list(classes)
+        with self._engine.threads:
+            with self.group("classes") as made:
+                self._engine.state.rename(renamed)
+                self._engine.state.classes = wanted
+                self._engine.state.know_all()
+                self._engine.step("classes", _NO_INFO)
             return made.change
 
     def restore(self, place: Path) -> int:
@@ -264,7 +328,7 @@ class LabelStore(LabelReader):
         Returns
         -------
         int
-            How many objects there are then.
+            How many objects and regions there are then.
 
         Raises
         ------
@@ -276,6 +340,24 @@ class LabelStore(LabelReader):
             raise LabelStoreError(f"{place} does not hold all labels of an earlier state.")
         state.mark.check(place, self.shape, self._engine.mark.slide_key)
         return take_back(self._engine, place, state)
+
+    def compact(self, keep_edits: int | None = None) -> Compaction:
+        """Write the journal anew without edits that nobody can reach any more; closes the store.
+
+        Labels, classes and who made what stay as they are.
+
+        Parameters
+        ----------
+        keep_edits : int, optional
+            How many of the last edits can be undone afterwards; older ones are given up. All of
+            them if not given.
+
+        Raises
+        ------
+        LabelStoreError
+            If an edit to keep is damaged, or the disk does not take the new journal.
+        """
+        return self._engine.compact(keep_edits)
 
     # -- undo ------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from histoprompt.annotations.chunks import ChunkFiles
 
 
 class LevelView:
-    """One level, (rows, cols) uint32, to slice.
+    """One level of a plane, (rows, cols) uint32, to slice.
 
     Attributes
     ----------
@@ -24,8 +24,10 @@ class LevelView:
     dtype = np.dtype(np.uint32)
     ndim = 2
 
-    def __init__(self, files: ChunkFiles, level: int, threads: AbstractContextManager[Any]) -> None:
-        self._files, self._level, self._threads = files, level, threads
+    def __init__(
+        self, files: ChunkFiles, level: int, plane: int, threads: AbstractContextManager[Any]
+    ) -> None:
+        self._files, self._level, self._plane, self._threads = files, level, plane, threads
         self.shape = files.shapes[level]
         self.chunks = (files.chunk, files.chunk)
 
@@ -38,7 +40,7 @@ class LevelView:
         both = [*given, slice(None), slice(None)][:2]
         spans = [_span(i, n) for i, n in zip(both, self.shape, strict=True)]
         with self._threads:
-            block = self._files.block(self._level, spans[0], spans[1])
+            block = self._files.block(self._level, spans[0], spans[1], self._plane)
         local = tuple(slice(None, None, i.step) if isinstance(i, slice) else 0 for i in both)
         return np.asarray(block[local])
 

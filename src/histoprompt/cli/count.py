@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING
 from histoprompt.cli.ending import INTERRUPTED, each
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_of
 from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
     from histoprompt.core.stain.fit import Stain
     from histoprompt.pipelines.count.run import CountJob
     from histoprompt.pipelines.count.slide import CountResult
+    from histoprompt.pipelines.formats.regions import Region
+
+_ALL = "all"
 
 
 def add(count: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    count.add_argument("slides", nargs="+", metavar="SLIDE")
-    count.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder per slide")
+    add_slides(count)
     count.add_argument("--segmenter", default=registry.DEFAULT_CELLS, metavar="ID")
     count.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     count.add_argument(
@@ -40,6 +43,11 @@ def add(count: argparse.ArgumentParser) -> None:
     place.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     place.add_argument(
         "--regions", type=Path, metavar="GEOJSON", help="only in these polygons, counted one by one"
+    )
+    place.add_argument(
+        "--in-regions",
+        metavar="CLASS",
+        help="only in the committed regions of this class, counted one by one; `all` takes all",
     )
     classes = count.add_mutually_exclusive_group()
     classes.add_argument(
@@ -73,37 +81,79 @@ def _count(args: argparse.Namespace) -> int:
         device=args.device,
     )
     agree_to_program(args.segmenter, args.weights, accepted=args.trust_program)
+    slides = named_slides(args.slides, args.out)
     job = count_job(choice)
     taken: list[Path] = []
 
-    def count(path: str) -> int:
-        counted = _count_one(path, args, job, taken)
+    def count(named: NamedSlide) -> int:
+        counted = _count_one(named, args, job, taken)
         _tell(counted)
         return 0 if counted.complete else INTERRUPTED
 
     with _stoppable(args.task):
-        return each(args.slides, count, args.task, ("slide", "slides"))
+        return each(slides, count, args.task, ("slide", "slides"))
 
 
 def _count_one(
-    path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]
+    named: NamedSlide, args: argparse.Namespace, job: CountJob, taken: list[Path]
 ) -> CountResult:
-    from histoprompt.core.formats.open import open_slide
     from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
-    from histoprompt.pipelines.formats.regions import read_regions
 
-    with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
+    with named.open(args) as slide:
         box = region_of(args.region, slide) if args.region else None
-        regions = read_regions(args.regions, slide.shape) if args.regions else ()
-        folder = claimed_folder(args.out, result_name(path), slide.key, taken)
+        regions = _regions_of(args, slide)
+        folder = claimed_folder(*named.place(args.out, "count"), slide.key, taken)
         taken.append(folder)
         stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         try:
-            return count_slide(slide, job, folder, args.task, box=box, regions=regions, stain=stain)
+            counted = count_slide(
+                slide, job, folder, args.task, box=box, regions=regions, stain=stain
+            )
+            _write_recipe(args, folder, slide)
+            return counted
         finally:
             unclaim(folder)
+
+
+def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
+    """The regions to count in; none where all of a place is meant."""
+    from histoprompt.annotations.place import store_folder
+    from histoprompt.annotations.store import LabelStore
+    from histoprompt.pipelines.formats.regions import read_regions
+    from histoprompt.pipelines.regions.committed import committed_regions
+
+    if args.regions:
+        return read_regions(args.regions, slide.shape)
+    if args.in_regions is None:
+        return ()
+    name = "" if args.in_regions == _ALL else args.in_regions
+    folder = store_folder(slide.key)
+    with LabelStore.open(folder, slide.shape, slide.key, read_only=True) as store:
+        return committed_regions(store, name)
+
+
+def _write_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
+    """What was done, beside its results, so that it can be done again."""
+    from histoprompt.pipelines.count.step import CountParams
+    from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
+
+    region = region_of(args.region, slide) if args.region else None
+    params = CountParams(
+        segmenter=args.segmenter,
+        weights=args.weights and args.weights.absolute(),
+        proposer=args.proposer,
+        classifier=args.classifier and args.classifier.absolute(),
+        dab=args.dab,
+        embedding=args.embedding,
+        tile=args.tile,
+        device=args.device,
+        region=() if region is None else tuple(int(v) for v in region),
+        regions=args.regions and args.regions.absolute(),
+    )
+    facts = {"slide": slide.key, "region": "typed" if region else "the tissue of the slide"}
+    write_recipe(folder, made_recipe((RecipeStep("count", params),), facts))
 
 
 def _tell(counted: CountResult) -> None:

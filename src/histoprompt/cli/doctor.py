@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from histoprompt.cli.options import add_device
+from histoprompt.cli.remedies import way
 from histoprompt.cli.speech import tell
 from histoprompt.models.doctor import examine
 from histoprompt.models.memory.manager import ModelManager
@@ -22,5 +23,6 @@ def _doctor(args: argparse.Namespace) -> int:
     for item in findings:
         tell(f"[{item.state:>4}] {item.name}: {item.value}")
         if item.advice:
-            tell(f"       {item.advice}")
+            then = "" if item.remedy is None else f" {way(item.remedy, item.about)}"
+            tell(f"       {item.advice}{then}")
     return int(any(item.state == "fail" for item in findings))

@@ -12,17 +12,20 @@ import platform
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from histoprompt import __version__
 from histoprompt.cli.interrupt import cancelled_by_interrupt
+from histoprompt.cli.remedies import told
 from histoprompt.cli.speech import say
 from histoprompt.core import settings
-from histoprompt.core.errors import Cancelled, HistopromptError, SlideTooLargeError
+from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Task
 
+T = TypeVar("T")
 INTERRUPTED = 130
 _KEPT = 20  # log files
 
@@ -68,12 +71,13 @@ def ended(command: Callable[[Task], int], task: Task, *, whole_process: bool) ->
     return _flushed(1 if fault else status)
 
 
-def each(paths: list[str], work: Callable[[str], int], task: Task, what: tuple[str, str]) -> int:
+def each(paths: Sequence[T], work: Callable[[T], int], task: Task, what: tuple[str, str]) -> int:
     """Do the same for several files; what one of them does does not keep the others from it.
 
     Parameters
     ----------
-    paths : list of str
+    paths : sequence
+        Named by what `str` gives of them.
     work : callable
         Gives 0, or the exit status to stop with.
     task : Task
@@ -85,11 +89,11 @@ def each(paths: list[str], work: Callable[[str], int], task: Task, what: tuple[s
     int
         1 if any failed.
     """
-    failed: list[str] = []
+    failed: list[T] = []
     stopped = 0
     for path in paths:
 
-        def run(path: str = path) -> None:
+        def run(path: T = path) -> None:
             nonlocal stopped
             stopped = work(path)
 
@@ -99,7 +103,7 @@ def each(paths: list[str], work: Callable[[str], int], task: Task, what: tuple[s
         if stopped:
             break
     if failed and len(paths) > 1:
-        names = ", ".join(Path(path).name for path in failed[:10])
+        names = ", ".join(Path(str(path)).name for path in failed[:10])
         more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
         say(f"{len(failed)} of {len(paths)} {what[len(paths) > 1]} failed: {names}{more}.")
     return stopped or int(bool(failed))
@@ -117,18 +121,16 @@ def fault_of(work: Callable[[], None], task: Task) -> str:
         work()
     except (BrokenPipeError, Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except SlideTooLargeError as error:
-        return f"{' '.join(str(error).split())} (--trust-size)"
     except HistopromptError as error:
-        return " ".join(str(error).split())
+        return told(error)
     except BaseException as error:
         if task.cancelled:  # libraries turn an interrupt into whatever they raise
             raise Cancelled from error
-        return _told(error)
+        return _explained(error)
     return ""
 
 
-def _told(error: BaseException) -> str:
+def _explained(error: BaseException) -> str:
     """An unforeseen error in a line; what only a programmer can mend goes into a file."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, MemoryError):

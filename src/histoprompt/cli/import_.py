@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from histoprompt.annotations.place import store_folder
-from histoprompt.annotations.store import LabelStore
-from histoprompt.cli.options import add_mpp, add_trust_size, positive
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import LabelError
-from histoprompt.core.formats.open import open_slide
-from histoprompt.pipelines.exchange.import_labels import (
-    Incoming,
-    apply_import,
-    plan_import,
-    read_incoming,
-)
+from histoprompt.models import registry
+from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.catalogue import FORMATS
 
-_SHOWN = 5
+if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
+    from histoprompt.pipelines.exchange.incoming import Incoming
+
+_SHOWN = 20
+EMBEDDING_BYTES = 1 << 30
 
 
 def add(imp: argparse.ArgumentParser) -> None:
@@ -28,63 +29,97 @@ def add(imp: argparse.ArgumentParser) -> None:
     imp.add_argument("files", nargs="+", type=Path, metavar="FILE")
     readable = tuple(f.name for f in FORMATS if f.reads)
     imp.add_argument("--format", choices=readable, help="default: told by the content")
-    imp.add_argument(
-        "--rule",
-        choices=("keep", "overwrite"),
-        default="keep",
-        help="whether objects that are there keep their pixels; default: %(default)s",
-    )
-    imp.add_argument("--offset", metavar="R,C", help="level-0 position of the file's first pixel")
-    imp.add_argument(
-        "--scale",
-        type=positive,
-        default=1.0,
-        metavar="X",
-        help="level-0 pixels per pixel of the file",
-    )
-    imp.add_argument("--strict", action="store_true", help="import all objects or nothing")
+    add_parameters(imp, ImportParams)
     imp.add_argument("--dry-run", action="store_true", help="say what would change, change nothing")
+    imp.add_argument("--out", type=Path, metavar="DIR", help="the folder of --into count")
+    imp.add_argument(
+        "--model",
+        default=registry.DEFAULT,
+        metavar="ID",
+        help="what outlines the objects of --into prompts; default: %(default)s",
+    )
+    imp.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
+    add_device(imp)
     add_mpp(imp)
     add_trust_size(imp)
     imp.set_defaults(run=_import)
 
 
 def _import(args: argparse.Namespace) -> None:
+    from histoprompt.core.readers.open import open_slide
+    from histoprompt.pipelines.exchange.incoming import read_incoming
+
+    params = read_parameters(ImportParams, args, format=args.format)
+    if params.into == "count" and args.out is None and not args.dry_run:
+        raise LabelError("Say with --out DIR where the count is to be written.")
     with open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size) as slide:
-        offset = _offset(args.offset)
-        with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as store:
-            for path in args.files:
-                found = read_incoming(
-                    slide,
-                    path,
-                    args.task,
-                    name=args.format,
-                    offset=offset,
-                    scale=args.scale,
-                    strict=args.strict,
-                )
-                plan = plan_import(store, found, args.task, args.rule)
-                _tell(found)
-                if not args.dry_run:
-                    apply_import(store, plan, args.task)
-                tell(str(plan))
+        # all are read before anything is changed, so that a bad file leaves everything as it was
+        found = [read_incoming(slide, path, args.task, params) for path in args.files]
+        for one in found:
+            _tell(one, params)
+        if params.into == "count":
+            _into_count(args, slide, found)
+        else:
+            _into_store(args, slide, found, params)
 
 
-def _tell(found: Incoming) -> None:
+def _into_store(
+    args: argparse.Namespace, slide: Slide, found: Sequence[Incoming], params: ImportParams
+) -> None:
+    from histoprompt.annotations.place import store_folder
+    from histoprompt.annotations.store import LabelStore
+    from histoprompt.pipelines.exchange.import_labels import import_all, plan_import, plane_for
+
+    if params.into == "prompts":
+        found = [_refined(args, slide, one) for one in found]
+    with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as opened:
+        store = plane_for(opened, params.into)
+        if args.dry_run:
+            plans = tuple(plan_import(store, one, args.task, params.rule) for one in found)
+        else:
+            for one in found:
+                one.check(slide)
+            plans = import_all(store, found, args.task, params.rule).plans
+    for plan in plans:
+        tell(str(plan))
+
+
+def _refined(args: argparse.Namespace, slide: Slide, found: Incoming) -> Incoming:
+    from histoprompt.models.memory.embeddings import EmbeddingCache
+    from histoprompt.models.memory.manager import ModelManager
+    from histoprompt.pipelines.exchange.into_prompts import refined
+    from histoprompt.pipelines.prompts.segment import SegmentJob
+
+    manager, cache = ModelManager(device=args.device), EmbeddingCache(EMBEDDING_BYTES)
+    job = SegmentJob(manager, cache, registry.card(args.model), args.weights)
+    outlined = refined(slide, found, job, args.task)
+    for line in outlined.problems[len(found.problems) :][:_SHOWN]:
+        say(f"note: {line}; left out.")
+    return outlined
+
+
+def _into_count(args: argparse.Namespace, slide: Slide, found: Sequence[Incoming]) -> None:
+    from histoprompt.pipelines.exchange.into_count import plan_count, write_imported_count
+    from histoprompt.pipelines.exchange.stacked import stacked
+
+    plan = plan_count(slide, stacked(found, slide.shape, args.task), args.out)
+    if not args.dry_run:
+        counted = write_imported_count(slide, plan, args.out, args.task)
+        for note in counted.notes:
+            say(f"note: {note}")
+    tell(str(plan))
+
+
+def _tell(found: Incoming, params: ImportParams) -> None:
     for line in found.problems[:_SHOWN]:
         say(f"note: {line}; left out.")
-    more = len(found.problems) - _SHOWN
-    if more > 0:
-        say(f"note: {more} further objects were left out for like reasons.")
-    if found.points:
-        say(f"note: {found.points} points have no outline and were left out.")
-
-
-def _offset(text: str | None) -> tuple[float, float]:
-    if text is None:
-        return (0.0, 0.0)
-    try:
-        row, col = (float(v) for v in text.split(","))
-    except ValueError as error:
-        raise LabelError(f"An offset is two numbers such as 100,200; not {text!r}.") from error
-    return row, col
+    for line in found.remarks[:_SHOWN]:
+        say(f"note: {line}.")
+    more = max(0, len(found.problems) - _SHOWN) + max(0, len(found.remarks) - _SHOWN)
+    if more:
+        say(f"note: {more} further objects were left out or changed for like reasons.")
+    if found.points and params.into != "prompts":
+        say(
+            f"note: {found.points} points have no outline and were left out. --point-radius makes "
+            "each a disc, --into prompts a click."
+        )

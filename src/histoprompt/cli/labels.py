@@ -1,39 +1,73 @@
-"""`histoprompt labels`: the committed objects of a slide as they lie on disk."""
+"""`histoprompt labels`: the committed objects and regions of a slide as they lie on disk."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.planes import PLANES
 from histoprompt.annotations.store import LabelStore
-from histoprompt.cli.options import add_mpp, add_trust_size
+from histoprompt.cli.options import add_mpp, add_trust_size, whole
+from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.open import open_slide
+from histoprompt.core.readers.open import open_slide
+from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
+from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_class_list
+
+_FILLED = ("format",)
 
 
 def add(labels: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = labels.add_subparsers(metavar="ACTION", required=True)
-    for name, run, text in (
-        ("info", _info, "what is kept, and where"),
-        ("verify", _verify, "read every file and compare it with its checksum"),
-        ("rebuild", _rebuild, "make the labels again from the journal of all edits"),
-        ("restore", _restore, "bring labels back that were kept when a store mended itself"),
-    ):
-        action = actions.add_parser(name, help=text)
-        action.add_argument("slide", help="a slide file or folder")
-        add_mpp(action)
-        add_trust_size(action)
-        if name == "restore":
-            action.add_argument("kept", metavar="NAME", help="such as replaced-1")
-        action.set_defaults(run=run)
+    _action(actions, "info", _info, "what is kept, and where")
+    _action(actions, "verify", _verify, "read every file and compare it with its checksum")
+    history = _action(actions, "history", _history, "the edits in force, the latest last")
+    history.add_argument("--last", type=whole, metavar="N", help="only the last N edits")
+    classes = _action(actions, "classes", _classes, "the classes of the slide")
+    classes.add_argument("--read", type=Path, metavar="JSON", help="take those of a QuPath project")
+    classes.add_argument("--write", type=Path, metavar="JSON", help="write them for QuPath")
+    export = _action(actions, "export", _export, "write them as training data")
+    export.add_argument("--format", required=True, choices=FORMATS)
+    add_parameters(export, ExportParams, skip=_FILLED)
+    export.add_argument("--out", required=True, type=Path, metavar="DIR")
+    compact = _action(actions, "compact", _compact, "make the journal of all edits smaller")
+    compact.add_argument(
+        "--keep-edits",
+        type=whole,
+        metavar="N",
+        help="give up undo of all but the last N edits; default: all can still be undone",
+    )
+    _action(actions, "rebuild", _rebuild, "make the labels again from the journal of all edits")
+    restore = _action(
+        actions, "restore", _restore, "bring labels back that were kept when a store mended itself"
+    )
+    restore.add_argument("kept", metavar="NAME", help="such as replaced-1")
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    text: str,
+) -> argparse.ArgumentParser:
+    action = actions.add_parser(name, help=text)
+    action.add_argument("slide", help="a slide file or folder")
+    add_mpp(action)
+    add_trust_size(action)
+    action.set_defaults(run=run)
+    return action
 
 
 def _info(args: argparse.Namespace) -> None:
     with _open(args, read_only=True) as store:
         tell(f"folder   {store.folder}")
-        tell(f"objects  {store.count}")
+        for plane in PLANES:
+            tell(f"{plane}  {store.on(plane).count}")
         tell(f"edits    {len(store.history())} in force, {store.journal_bytes / 1e6:.2f} MB")
         for path in sorted([*store.folder.glob("replaced-*"), *store.folder.glob("journal.cut-*")]):
             tell(f"kept     {path.name}")
@@ -52,6 +86,51 @@ def _verify(args: argparse.Namespace) -> int:
     return 0 if found.fine else 1
 
 
+def _history(args: argparse.Namespace) -> None:
+    with _open(args, read_only=True) as store:
+        entries = store.history()
+    shown = entries if args.last is None else entries[max(0, len(entries) - args.last) :]
+    for entry in shown:
+        models = sorted({str(info["model"]) for _, info in entry.steps if info.get("model")})
+        by = ", ".join(models)
+        tell("  ".join(filter(None, (entry.time[:19], entry.op, by, entry.who))))
+    tell(f"{len(shown)} of {len(entries)} edits")
+
+
+def _classes(args: argparse.Namespace) -> None:
+    with _open(args, read_only=args.read is None) as store:
+        if args.read is not None:
+            new = read_class_list(args.read)
+            names = {item.name for item in new}
+            more = [item for item in store.class_list() if item.name not in names]
+            store.set_class_list((*new, *more))
+        classes = store.class_list()
+        used = [store.on(plane).classes() for plane in PLANES]
+    for item in classes:
+        counts = [sum(name == item.name for name in of.values()) for of in used]
+        ignored = "  ignored" if item.ignored else ""
+        name, colour = item.to_row()
+        tell(f"{colour}  {counts[0]} objects  {counts[1]} regions  {name}{ignored}")
+    if args.write is not None:
+        write_class_list(args.write, classes)
+
+
+def _export(args: argparse.Namespace) -> None:
+    params = read_parameters(ExportParams, args, skip=_FILLED, format=args.format)
+    slide = _slide(args)
+    with _open(args, read_only=True) as store:
+        tell(export_store(slide, store, args.out, params, args.task))
+
+
+def _compact(args: argparse.Namespace) -> None:
+    with _open(args) as store:
+        done = store.compact(args.keep_edits)
+    tell(
+        f"{done.before / 1e6:.2f} MB -> {done.after / 1e6:.2f} MB: {done.kept} edits can be undone "
+        f"or done again, {done.given_up} no more; {done.dropped} were replaced before"
+    )
+
+
 def _rebuild(args: argparse.Namespace) -> None:
     with _open(args, rebuild=True) as store:
         for note in store.notes:
@@ -61,10 +140,14 @@ def _rebuild(args: argparse.Namespace) -> None:
 
 def _restore(args: argparse.Namespace) -> None:
     with _open(args) as store:
-        count = store.restore(store.folder / Path(args.kept).name)
-        tell(f"{count} objects in {store.folder}")
+        store.restore(store.folder / Path(args.kept).name)
+        tell(f"{store.count} objects in {store.folder}")
+
+
+def _slide(args: argparse.Namespace) -> Slide:
+    return open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
 
 
 def _open(args: argparse.Namespace, **how: bool) -> LabelStore:
-    slide = open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
+    slide = _slide(args)
     return LabelStore.open(store_folder(slide.key), slide.shape, slide.key, **how)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from histoprompt.cli.speech import lines
 from histoprompt.core.errors import ExportError, RegionError, SlideError
-from histoprompt.core.text.typed_numbers import check_mpp, parse_number
+from histoprompt.core.strings.typed_numbers import check_mpp, parse_number
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -73,6 +73,14 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be a number above 0")
     return value
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more, for `type=` of an argument."""
+    value = number(text)
+    if not 0 <= value < 2**53 or value != int(value):
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(value)
 
 
 def region_of(text: str | None, slide: Slide) -> Box:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from histoprompt.core.parameters import ParameterField, fields_of
-from histoprompt.core.text.typed_numbers import parse_number
+from histoprompt.core.strings.typed_numbers import parse_number
 
 P = TypeVar("P")
 

@@ -15,9 +15,8 @@ from histoprompt.cli.options import (
 )
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.programs import add_trust, agree_to_program
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.formats.naming import result_name
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry
@@ -27,17 +26,17 @@ from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
-from histoprompt.pipelines.text.mark_file import read_marks
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_label_file import read_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 def add(score: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    score.add_argument("slides", nargs="+", metavar="SLIDE")
+    add_slides(score)
     score.add_argument(
         "--text",
         action="append",
@@ -50,7 +49,6 @@ def add(score: argparse.ArgumentParser) -> None:
         "--model", default=registry.DEFAULT_WORDS, metavar="ID", help="default: %(default)s"
     )
     score.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
-    score.add_argument("--out", required=True, type=Path, metavar="DIR")
     score.add_argument("--region", metavar="r0,c0,r1,c1", help="only this part of each slide")
     add_device(score)
     add_mpp(score)
@@ -82,13 +80,14 @@ def _score(args: argparse.Namespace) -> int:
     params = read_parameters(
         ScoreParams, args, texts=tuple(args.text), contrasts=tuple(args.contrast)
     )
+    slides = named_slides(args.slides, args.out)
     taken: list[Path] = []
 
-    def score_one(path: str) -> int:
-        with open_slide(path, mpp=args.mpp, trust_size=args.trust_size) as slide:
+    def score_one(named: NamedSlide) -> int:
+        with named.open(args) as slide:
             folder = args.out
-            if len(args.slides) > 1:
-                folder = free_folder(args.out, result_name(path), slide.key, taken)
+            if folder is None or len(slides) > 1:
+                folder = free_folder(*named.place(args.out, "score"), slide.key, taken)
             taken.append(folder)
             for doubt in look_at(slide):
                 say(f"note: {slide.name}: {doubt}.")
@@ -99,7 +98,7 @@ def _score(args: argparse.Namespace) -> int:
                 _count(slide, found, job, folder, args)
         return 0
 
-    return each(args.slides, score_one, args.task, ("slide", "slides"))
+    return each(slides, score_one, args.task, ("slide", "slides"))
 
 
 def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:
@@ -115,6 +114,7 @@ def _score_slide(
 ) -> ScoredSlide:
     region = None if args.region is None else region_of(args.region, slide)
     scores, seen = score(slide, params, job, args.task, region=region)
+    args.task.repeat()  # files tell of all tiles or are not written
     marks = None if args.marks is None else read_marks(args.marks, scores)
     typed = {} if args.threshold is None else dict.fromkeys(scores.texts, args.threshold)
     return finish(scores, seen, marks=marks, thresholds=typed, least_tiles=args.least_tiles)
@@ -126,6 +126,7 @@ def _count(
     texts = read_parameters(CellTexts, args, texts=tuple(args.cell_text), templates=args.templates)
     choice = CountChoice(segmenter=args.segmenter, device=args.device)
     chained = count_regions(slide, named(found.regions), choice, job, args.task, texts=texts)
+    args.task.repeat()  # what is counted is kept to go on with
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
         tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} per mm2")

@@ -31,9 +31,9 @@ def add(seg: argparse.ArgumentParser) -> None:
 
 
 def _segment(args: argparse.Namespace) -> None:
-    from histoprompt.core.formats.open import open_slide
     from histoprompt.core.labels.tiff import write_labels
     from histoprompt.core.prompts.file import read_prompts
+    from histoprompt.core.readers.open import open_slide
     from histoprompt.models.memory.embeddings import EmbeddingCache
     from histoprompt.models.memory.manager import ModelManager
     from histoprompt.pipelines.prompts.compose import ComposedLabels

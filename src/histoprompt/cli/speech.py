@@ -7,8 +7,8 @@ import re
 import sys
 from typing import TextIO
 
+from histoprompt.core.strings.printable import spelt
 from histoprompt.core.task import Progress, Task
-from histoprompt.core.text.printable import spelt
 
 # Control characters (with the escapes of terminals) and what turns the direction of writing; a
 # name or a message of another program may hold any of them.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
+from histoprompt.cli.options import add_trust_size
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import ExportError
 
@@ -20,6 +22,7 @@ def add(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--resume", action="store_true", help="go on with a training that was broken off"
     )
+    add_trust_size(train)
     train.set_defaults(run=_train)
 
 
@@ -35,5 +38,6 @@ def _train(args: argparse.Namespace) -> None:
             config = TrainConfig.going_on(args.data, args.out, args.start or shipped)
         else:
             raise ExportError("Give --data DIR and --out FILE, or a file with --config.")
+        config = replace(config, trust_size=config.trust_size or args.trust_size)
         tell(f"Nuclei {train(config, args.task, resume=args.resume)}", page=True)
         tell(f"-> {config.out}")

@@ -95,6 +95,10 @@ SCORE: Final = Column(
 COLUMNS: Final = (ID, ROW, COL, AREA, CLASS, SCORE)
 """All columns, in the order of files. Whoever changes it raises `ALGORITHM` of the count store."""
 
+BY_HAND: Final = "by_hand"
+"""Of files of a count that was corrected: 1 for cells that a person made, 0 for those found. It is
+no measurement, and nothing learns from it."""
+
 PLACE_COLUMNS: Final = (ID, ROW, COL, AREA)
 """What every table of cells has; other programs may leave out the rest."""
 

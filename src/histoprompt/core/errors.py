@@ -6,9 +6,70 @@ a `HistopromptError` as one line and exits with 1; a dock shows it as a notifica
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
+
+
+class Remedy(Enum):
+    """What a person can do where a window and a terminal have each their own way to do it.
+
+    The value says it in words that hold anywhere. A front end says it in its own, see
+    `HistopromptError.told`; a message itself names no option, no command and no button.
+    """
+
+    PIXEL_SIZE = "Say what it is."
+    TRUST_SIZE = "If you know the file, say that you trust its size."
+    INSTALL = "Install them, or name a file of your own."
+    WEIGHTS_FILE = "Or name a file of your own."
+    ACCEPT_TERMS = "Do so when you install it."
+    TRUST_ANEW = "If you trust the new one, forget the old one and install it again."
+    TRUST_PROGRAM = "Trust it first, or take another."
+    MODELS = "The list of models shows which there are."
+    CHECK_UP = "The check-up of this machine tells what is missing."
+    REGION = "If there is some, say where."
+    DRAW_FIELDS = "Draw some first."
+
 
 class HistopromptError(Exception):
-    """Base of every error a user can meet and mend."""
+    """Base of every error a user can meet and mend.
+
+    Parameters
+    ----------
+    fact : str
+        What happened, with the numbers, and what to do where that is the same everywhere.
+    remedy : Remedy, optional
+        What to do besides; that of the class if not given.
+    about : str
+        What the remedy is for, such as the id of a model.
+    """
+
+    remedy: Remedy | None = None
+
+    def __init__(self, fact: str = "", *, remedy: Remedy | None = None, about: str = "") -> None:
+        super().__init__(fact)
+        self.about = about
+        if remedy is not None:
+            self.remedy = remedy
+
+    @property
+    def fact(self) -> str:
+        """What happened, without the remedy."""
+        return super().__str__()
+
+    def told(self, ways: Mapping[Remedy, str]) -> str:
+        """What happened, and what to do in the words of a front end.
+
+        Parameters
+        ----------
+        ways : mapping of Remedy to str
+            A sentence for each; ``{}`` stands for what the remedy is about.
+        """
+        if self.remedy is None:
+            return self.fact
+        return f"{self.fact} {ways[self.remedy].replace('{}', self.about)}"
+
+    def __str__(self) -> str:
+        return self.fact if self.remedy is None else f"{self.fact} {self.remedy.value}"
 
 
 class SlideError(HistopromptError):
@@ -17,6 +78,8 @@ class SlideError(HistopromptError):
 
 class SlideTooLargeError(SlideError):
     """A slide asks for more memory than a file may that nobody has said to trust."""
+
+    remedy = Remedy.TRUST_SIZE
 
 
 class RegionError(HistopromptError):
@@ -30,6 +93,8 @@ class PromptError(HistopromptError):
 class MissingMppError(HistopromptError):
     """A step needs the physical pixel size, and the slide does not state one."""
 
+    remedy = Remedy.PIXEL_SIZE
+
 
 class WeightsError(HistopromptError):
     """Model weights are missing, have the wrong hash, or belong to another architecture."""
@@ -37,6 +102,8 @@ class WeightsError(HistopromptError):
 
 class LicenceError(WeightsError):
     """The terms of a model have not been accepted."""
+
+    remedy = Remedy.ACCEPT_TERMS
 
 
 class ModelError(HistopromptError):
@@ -57,6 +124,14 @@ class LabelError(HistopromptError):
 
 class LabelStoreError(HistopromptError):
     """The label store on disk cannot be opened or written."""
+
+
+class ProjectError(HistopromptError):
+    """A project or its table of slides cannot be used, or does not hold what is asked for."""
+
+
+class RecipeError(HistopromptError):
+    """A recipe cannot be read or run as it is."""
 
 
 class ParameterError(HistopromptError):

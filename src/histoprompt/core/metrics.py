@@ -67,15 +67,25 @@ class Overlaps:
 
 
 def overlaps(true: Labels, found: Labels) -> Overlaps:
-    """Overlaps of two label images of equal shape; 0 is background, gaps in numbering are fine."""
-    true_ids, t = np.unique(true, return_inverse=True)
-    found_ids, f = np.unique(found, return_inverse=True)
+    """Overlaps of two label images of equal shape; 0 is background, gaps in numbering are fine.
+
+    Objects stand in the order of their first pixels, so that where two pairs fit equally well the
+    choice between them, and with it the measure, does not depend on how objects are numbered.
+    """
+    true_ids, true_at, t = np.unique(true, return_index=True, return_inverse=True)
+    found_ids, found_at, f = np.unique(found, return_index=True, return_inverse=True)
     ones = np.ones(t.size)
     table = coo_array(
         (ones, (t.ravel(), f.ravel())), shape=(len(true_ids), len(found_ids))
     ).toarray()
-    rows, cols = true_ids > 0, found_ids > 0
+    rows, cols = _in_place(true_ids, true_at), _in_place(found_ids, found_at)
     return Overlaps(table[rows][:, cols], table.sum(1)[rows], table.sum(0)[cols])
+
+
+def _in_place(ids: Labels, first: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Which of sorted ids are objects, in the order of their first pixels."""
+    order = np.argsort(first)
+    return np.asarray(order[ids[order] > 0])
 
 
 def f1(pair: Overlaps, at: float = 0.5) -> float:
@@ -94,13 +104,15 @@ def panoptic_quality(pair: Overlaps) -> float:
 def aji(pair: Overlaps) -> float:
     """Aggregated Jaccard index: each true object takes its best found one, used ones may repeat.
 
-    Kumar et al., IEEE Trans Med Imaging 36, 2017.
+    Kumar et al., IEEE Trans Med Imaging 36, 2017. Of found ones of equal IoU the one that has more
+    pixels in common is taken, then the first.
     """
     if not len(pair.true_area):
         return 0.0 if len(pair.found_area) else 1.0
     if not len(pair.found_area):
         return 0.0
-    best = pair.iou.argmax(1)
+    iou_ = pair.iou
+    best = np.where(iou_ == iou_.max(1, keepdims=True), pair.both, -1.0).argmax(1)
     rows = np.flatnonzero(pair.both[np.arange(len(best)), best] > 0)
     return _jaccard(pair, rows, best[rows])
 

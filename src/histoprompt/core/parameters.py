@@ -42,6 +42,8 @@ class Parameter:
         Allowed words, where they come from a table; those of a ``Literal`` need no mention.
     special : str
         What the lowest value means where it is no number, such as ``"as the slide"``.
+    offers : tuple of (str, value)
+        What a form offers, with words for people, where a plain row would say too little.
     advanced : bool
         Folded away at first.
     option : str
@@ -55,6 +57,7 @@ class Parameter:
     unit: str = ""
     choices: tuple[str, ...] = ()
     special: str = ""
+    offers: tuple[tuple[str, Any], ...] = ()
     advanced: bool = False
     option: str = ""
 

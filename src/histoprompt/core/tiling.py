@@ -2,7 +2,8 @@
 
 Every level-0 position of the region belongs to the inner box of exactly one tile. A model sees the
 outer box (inner + halo, kept inside the slide) and keeps what its inner box owns, so results need
-no merging and do not depend on the order of tiles.
+no merging and do not depend on the order of tiles. How wide the halo is, each use case says: for
+cells it is `HALO_UM` of `pipelines/cells/tile_context.py`.
 """
 
 from __future__ import annotations

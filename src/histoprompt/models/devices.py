@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import psutil
 
-from histoprompt.core.errors import ModelError
+from histoprompt.core.errors import ModelError, Remedy
 from histoprompt.models.preload import smooth_import
 
 MIB = 2**20
@@ -194,7 +194,7 @@ def choose_device(requested: str) -> str:
     kind, _, index = requested.partition(":")
     if kind == "cuda" and index in {"", *map(str, range(_cuda_count()))} and _cuda_count():
         return requested
-    raise ModelError(_missing_device(requested))
+    raise _missing_device(requested)
 
 
 def gpu_in_sight() -> bool:
@@ -223,13 +223,14 @@ def _has_mps() -> bool:
     return bool(_torch().backends.mps.is_available())
 
 
-def _missing_device(requested: str) -> str:
+def _missing_device(requested: str) -> ModelError:
     if requested.partition(":")[0] not in {"cuda", "mps"}:
-        return f"Device {requested!r} is not known: use cpu, cuda, cuda:N, mps or auto."
-    return (
+        return ModelError(f"Device {requested!r} is not known: use cpu, cuda, cuda:N, mps or auto.")
+    return ModelError(
         f"Device {requested!r} was asked for, but torch {_torch().__version__} finds "
         f"{_cuda_count()} CUDA devices and {'an' if _has_mps() else 'no'} Apple GPU. "
-        "Use cpu or auto, or see `histoprompt doctor` for what is missing."
+        "Use cpu or auto.",
+        remedy=Remedy.CHECK_UP,
     )
 
 

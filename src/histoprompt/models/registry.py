@@ -1,7 +1,8 @@
 """Which models there are.
 
 The cards of this package stand in one tuple of modules; other packages add theirs through the
-entry-point group ``histoprompt.models``, whose values name a `ModelCard` or a tuple of them.
+entry-point group ``histoprompt.models``, whose values name a `ModelCard` or a tuple of them. What
+was trained on this computer has cards as well, read from its folder each time.
 Reading cards imports no torch.
 """
 
@@ -42,11 +43,21 @@ _ZOO = (
     ("histoprompt.models.zoo.clip", "CARDS"),
     ("histoprompt.models.zoo.vit", "CARDS"),
 )
+# Gives the cards of what was trained on this computer; there may be others the next time.
+_TRAINED = ("histoprompt.models.zoo.trained", "trained_cards")
+
+
+def all_cards() -> tuple[ModelCard, ...]:
+    """Every model known: this package's, those of other packages, those trained here."""
+    known = _known_cards()
+    taken = {card.id for card in known}
+    trained = getattr(import_module(_TRAINED[0]), _TRAINED[1])()
+    return (*known, *(card for card in trained if card.id not in taken))
 
 
 @cache
-def all_cards() -> tuple[ModelCard, ...]:
-    """Every model known, this package's first; found once a process."""
+def _known_cards() -> tuple[ModelCard, ...]:
+    """Models of packages, this one's first; found once a process."""
     found: dict[str, ModelCard] = {}
     for card in (*_own_cards(), *_foreign_cards()):
         if found.setdefault(card.id, card) is not card:

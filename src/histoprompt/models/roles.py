@@ -126,6 +126,30 @@ class CellEmbedder(CellSegmenter, Protocol):
 
 
 @runtime_checkable
+class MaskDescriber(Protocol):
+    """A cell segmenter that tells what its encoder saw of cells that somebody else outlined."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """One name a column of the features."""
+
+    def describe(self, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Describe given cells of an (h, w, 3) uint8 RGB image at the card's mpp.
+
+        Parameters
+        ----------
+        image : (h, w, 3) uint8
+        labels : (h, w) int32
+            0 background, cells from 1; what lies beyond the slide has none.
+
+        Returns
+        -------
+        (n, k) float32
+            Row i describes label i + 1; NaN for a label that no pixel has.
+        """
+
+
+@runtime_checkable
 class TileEncoder(Protocol):
     """Turns tiles into feature vectors for linear models, forests and searches."""
 

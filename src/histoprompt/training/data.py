@@ -20,7 +20,7 @@ from skimage.transform import resize
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import read_table
-from histoprompt.core.formats.naming import without_suffix
+from histoprompt.core.readers.naming import without_suffix
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment, chromatin, recolour
 from histoprompt.training.augment import Float, Rgb
@@ -121,7 +121,7 @@ def annotated_in(folder: Path) -> list[Annotated]:
     if not parts:
         raise LabelError(
             f"{folder} holds no training data: it needs images/ beside labels/ or masks/, "
-            "as `histoprompt export` writes them."
+            "as an export of tiles writes them."
         )
     return [item for part in parts for item in annotated_in(part)]
 

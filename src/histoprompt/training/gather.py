@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from skimage.transform import resize
 
-from histoprompt.core.formats.naming import slide_name
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.naming import slide_name
+from histoprompt.core.readers.open import open_slide
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training import augment, pseudo
 from histoprompt.training.augment import Float, Rgb
@@ -67,15 +67,19 @@ class RealField:
     name: str
 
 
-def real_fields(path: Path, mpp: float | None, count: int, rng: Rng) -> list[RealField]:
+def real_fields(
+    path: Path, mpp: float | None, count: int, rng: Rng, *, trust_size: bool = False
+) -> list[RealField]:
     """Up to `count` fields of a slide that hold tissue, in random order.
 
     Parameters
     ----------
     mpp : float or None
         Microns a pixel where the file does not say; 0.25 where nobody does.
+    trust_size : bool
+        As for `open_slide`.
     """
-    with open_slide(path, mpp) as slide:
+    with open_slide(path, mpp, trust_size=trust_size) as slide:
         side = round(FIELD * MPP / (slide.mpp or MPP))
         rows, cols = (range(0, n - side + 1, side) for n in slide.shape)
         places = rng.permutation([(r, c) for r in rows for c in cols]).reshape(-1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import reprlib
 import tomllib
 import typing
 from collections.abc import Iterable, Sequence
@@ -74,6 +75,8 @@ class TrainConfig:
         Their microns a pixel where the files do not say.
     real_fields : int
         Fields taken from each.
+    trust_size : bool
+        Whether to read them however much memory their files ask for.
     held_out : str
         Group of `data` kept for choosing the decoding; every fifth image where there is none.
     real_weight, made_weight : float
@@ -101,6 +104,7 @@ class TrainConfig:
     real: tuple[Path, ...] = ()
     real_mpp: float | None = None
     real_fields: int = 40
+    trust_size: bool = False
     held_out: str = "pink"
     real_weight: float = 0.6
     made_weight: float = 1.0
@@ -171,18 +175,26 @@ def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     out = dict(table)
     for name in ("out", "work", "start", "teacher", "prompts_from"):
         if name in out:
-            out[name] = base / out[name]
+            out[name] = _place(name, out[name], base)
     for name in ("data", "real"):
         if name in out and not isinstance(out[name], list):
             raise TypeError(f"{name} must be a list of folders")
         if name in out:
-            out[name] = tuple(base / p for p in out[name])
+            out[name] = tuple(_place(name, p, base) for p in out[name])
     out["sets"] = tuple(_set(one, base) for one in table.get("sets", []))
     tables = {"pool": PoolConfig, "nuclei": NucleiConfig, "prompts": PromptConfig}
     for name, kind in tables.items():
+        if name in out and not isinstance(out[name], dict):
+            raise TypeError(f"{name} must be a table")
         if name in out:
             out[name] = kind(**out[name])
     return out
+
+
+def _place(name: str, value: Any, base: Path) -> Path:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must name files or folders, not {reprlib.repr(value)}")
+    return base / value
 
 
 def _set(table: dict[str, Any], base: Path) -> SetConfig:

@@ -115,7 +115,9 @@ def real_fields(config: TrainConfig) -> list[gather.RealField]:
     return [
         f
         for path in config.real
-        for f in gather.real_fields(path, config.real_mpp, config.real_fields, rng)
+        for f in gather.real_fields(
+            path, config.real_mpp, config.real_fields, rng, trust_size=config.trust_size
+        )
     ]
 
 

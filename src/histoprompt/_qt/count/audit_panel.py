@@ -42,7 +42,10 @@ _GREY = (
     "it is no cell."
 )
 _SAYS = {"": "a cell", UNSURE: "a cell, class unsure"}
-_OUTDATED = "<b>Classes have changed since the fields were drawn:</b> draw fields anew."
+_OUTDATED = (
+    "<b>Cells or their classes have changed since the fields were drawn:</b> what was entered does "
+    "not hold for them. Draw fields anew, or take the change back."
+)
 _PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
 _AGAIN = "{} fields are entered. Draw others and forget what was entered?"
 

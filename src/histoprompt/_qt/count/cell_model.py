@@ -57,6 +57,19 @@ class CellModel(QAbstractTableModel):
             return np.asarray(getattr(cells, _FIRST[column].attribute))
         return cells.features[:, cells.feature_names.index(column)]
 
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """The colour of each class, (classes, 3), in the order of its codes."""
+        cells = self._cells
+        if cells is None:
+            return np.zeros((0, 3), np.uint8)
+        colours = cell_colours(cells.classes, cells.palette)
+        return np.array([colours[name] for name in cells.classes], np.uint8)
+
+    def pairs(self, x: str, y: str) -> NDArray[Any]:
+        """Two columns side by side, (n, 2)."""
+        return np.stack([self.values(x), self.values(y)], axis=1)
+
     def id_at(self, row: int) -> int:
         """The cell in a row of the view."""
         assert self._cells is not None
@@ -64,7 +77,10 @@ class CellModel(QAbstractTableModel):
 
     def row_of(self, cell: int) -> int:
         """The row of the view that shows a cell, -1 if none does."""
-        return int(self._place[cell - 1]) if 0 < cell <= len(self._place) else -1
+        if self._cells is None:
+            return -1
+        rows = np.flatnonzero(self._cells.id == cell)
+        return int(self._place[rows[0]]) if len(rows) else -1
 
     # -- what Qt asks ------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the pointer does on the layer of counted cells: choose one, or give classes to some."""
+"""What the pointer does on the layer of counted cells: choose, correct, or give classes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from napari.layers import Labels
 
+from histoprompt._qt.count.cell_tools import CANVAS, HELD, CellTools, Tool
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.layers import CountLayers
+from histoprompt._qt.shell.gestures import held
 
-CANVAS = "canvas"
+__all__ = ["CANVAS", "CellPointer"]
 
 
 class CellPointer:
@@ -20,6 +22,8 @@ class CellPointer:
     ----------
     counting : Counting
     layers : CountLayers
+    tools : CellTools
+        Correct what is clicked.
 
     Attributes
     ----------
@@ -27,8 +31,8 @@ class CellPointer:
         The class that touched cells are given; empty to choose the clicked one.
     """
 
-    def __init__(self, counting: Counting, layers: CountLayers) -> None:
-        self._counting, self._layers = counting, layers
+    def __init__(self, counting: Counting, layers: CountLayers, tools: CellTools) -> None:
+        self._counting, self._layers, self._tools = counting, layers, tools
         self.label_as = ""
 
     def attach(self, layer: Labels) -> None:
@@ -39,23 +43,45 @@ class CellPointer:
     def use(self, name: str) -> None:
         """Label cells as this from now on; with an empty name clicks choose cells."""
         self.label_as = name
+        self._tools.use("")
+        self._set_pan()
+
+    def correct(self, tool: Tool) -> None:
+        """Correct cells with this tool from now on; with an empty one clicks choose cells."""
+        self.label_as = ""
+        self._tools.use(tool)
+        self._set_pan()
+
+    def _set_pan(self) -> None:
         layer = self._layers.cells
         if layer is not None:
             # A stroke over cells must not move the slide below it.
-            layer.mouse_pan = not name
+            layer.mouse_pan = not self.label_as and self._tools.tool != "split"
 
     def _dragged(self, _: Labels, event: Any) -> Iterator[None]:
-        touched = {self._layers.id_at(event.position): None}
+        places, moved = [self._layers.place_of(event.position)], False
+        keys = held(event)
         yield
-        moved = False
         while event.type == "mouse_move":
             moved = True
-            if self.label_as:
-                touched[self._layers.id_at(event.position)] = None
+            places.append(self._layers.place_of(event.position))
             yield
+        tool = next((HELD[key] for key in HELD if key in keys), self._tools.tool)
+        if tool and not self.label_as:
+            self._correct(tool, places, moved)
+            return
+        touched = dict.fromkeys(
+            self._layers.cell_at(p) for p in (places if self.label_as else places[:1])
+        )
         cells = [cell for cell in touched if cell]
         if self.label_as and cells:
             self._counting.classes.label(cells, self.label_as)
             self._counting.choose(cells[-1], CANVAS)
         elif cells and not moved:
             self._counting.choose(cells[0], CANVAS)
+
+    def _correct(self, tool: Tool, places: list[tuple[float, float]], moved: bool) -> None:
+        if not moved:
+            self._tools.click(tool, places[0])
+        elif tool == "split":
+            self._tools.stroke(places)

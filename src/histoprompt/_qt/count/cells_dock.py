@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
@@ -23,7 +22,6 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.labels.classes import cell_colours
 
 TABLE = "table"
 # Enough for a handful of rows.
@@ -119,11 +117,8 @@ class CellsDock(Dock):
         cells, x, y = self.counting.cells, self._x.currentText(), self._y.currentText()
         if cells is None or not x or not y:
             return
-        colours = cell_colours(cells.classes, cells.palette)
-        table = np.array([colours[name] for name in cells.classes], np.uint8)
-        first, second = self.model.values(x), self.model.values(y)
-        self.histogram.show_values(x, first, cells.code, table)
-        self.scatter.show_values((x, y), np.stack([first, second], axis=1), cells.code, table)
+        self.histogram.show_values(x, self.model.values(x), cells.code, self.model.rgb)
+        self.scatter.show_values((x, y), self.model.pairs(x, y), cells.code, self.model.rgb)
 
 
 def _titled(text: str, combo: QComboBox, chart: QWidget) -> QVBoxLayout:

@@ -9,18 +9,21 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.classes.active_learning import Suggestion
+from histoprompt.pipelines.classes.carry import carried
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.labelling import History, Labelling, Lesson, hint, learn
 from histoprompt.pipelines.classes.named_cells import NamedCells
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.kept import KeptCount
 
 _NONE_OFFERED = (
@@ -75,9 +78,9 @@ class Classing:
         if work is None:
             return
         try:
-            self._history = History(work.folder, work.cells)
+            self._history = History(work.folder, work.cells, lambda: work.ever)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
         self._colour()
 
     def _colour(self) -> None:
@@ -90,20 +93,65 @@ class Classing:
             try:
                 self._history.amend(met)
             except HistopromptError as error:
-                self.failed.emit(str(error))
+                self.failed.emit(told(error))
         if self.cells.palette != met.palette:
             self.cells = replace(self.cells, palette=met.palette)
 
     def holds(self, cell: int) -> bool:
-        """Whether there is a cell of this id; ids are numbers in the table, from 1."""
-        return self.cells is not None and 0 < cell <= len(self.cells)
+        """Whether there is a cell of this id."""
+        return self._work is not None and self._work.holds(cell)
+
+    def recount(self, work: KeptCount, step: Correction | None) -> None:
+        """Go on after cells of the same count were corrected, by a step just made or by a walk.
+
+        Cells keep their classes, new ones get theirs from what tells classes now; a cell that was
+        parted or joined hands on what a person said of it.
+        """
+        if self.cells is None or self._history is None:
+            return
+        self._work, self._trainer = work, None
+        if self._named is not None:
+            self._named = replace(self._named, cells=carried(self._named.cells, work.cells))
+        classify = None if self._classifier is None else self._classifier.classify
+        learnt = bool(self.how)
+        self.cells = carried(self.cells, work.cells, classify) if learnt else work.cells
+        if step is not None:
+            self._hand_on(step)
+        if self.suggestion is not None:
+            self.suggestion = None
+            self.suggested.emit()
+        self.fit = None
+        if self.thresholds is not None:
+            self.grade(self.thresholds)
+        else:
+            self._show(self.cells, self.how)
+        self.labelled.emit()
+        self.relearn()
+
+    def _hand_on(self, step: Correction) -> None:
+        assert self._history is not None
+        now = self._history.now
+        told = {now.review.labels[i] for i in step.gone if i in now.review.labels}
+        made = [cell.id for cell in step.cells]
+        for name in told if len(told) == 1 else ():
+            now = now.labelled(made, name)
+        for cell, name in zip(made, step.info.get("names", ()), strict=False):
+            now = now if not name or name in now.classes else now.with_class(name)
+            now = now.labelled([cell], name) if name else now
+        if now is not self._history.now:
+            try:
+                self._history.amend(now)
+            except HistopromptError as error:
+                self.failed.emit(str(error))
 
     # -- labels ------------------------------------------------------------------------------
 
     @property
     def labelling(self) -> Labelling:
-        """Classes and labels given so far."""
-        return self._history.now if self._history is not None else Labelling()
+        """Classes, and the labels given so far to cells that are there."""
+        if self._history is None or self._work is None:
+            return Labelling()
+        return self._history.now.of_cells(self._work.cells)
 
     def add_class(self, name: str) -> None:
         """Make a class."""
@@ -164,7 +212,7 @@ class Classing:
         try:
             self._history.change(change(self._history.now))
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._steps.push(title, self._back, self._again, self)
         self._colour()
@@ -178,7 +226,7 @@ class Classing:
         """
         if self._work is None or self._history is None:
             return
-        review = self._history.now.review
+        review = self.labelling.review
         if not review.labels and self.fit is not None:
             self._show(*self._before_labels)
             self.fit = self.suggestion = None
@@ -194,7 +242,7 @@ class Classing:
             try:
                 return learn(*given, task=task, first=first)
             except LabelError as error:
-                return str(error)
+                return told(error)
 
         self._jobs.submit(
             run,
@@ -207,7 +255,9 @@ class Classing:
 
     def _on_offered(self, lesson: Lesson | str) -> None:
         """Words alone are no examples to learn classes from, but tell what is worth asking."""
-        if not isinstance(lesson, str) and self._named is not None:
+        if self._work is None or isinstance(lesson, str):
+            return
+        if self._named is not None and lesson.trainer.cells is self._work.cells:
             self._trainer, self.suggestion = lesson.trainer, lesson.suggestion
             self.suggested.emit()
 
@@ -217,6 +267,8 @@ class Classing:
             return
         if self._history is None or self._work is None:
             return
+        if lesson.trainer.cells is not self._work.cells:
+            return  # of the cells there were before a correction; what is learnt now comes soon
         now, before, fit = self._history.now, self.fit, lesson.fit
         self._trainer, self.fit, self.suggestion = lesson.trainer, fit, lesson.suggestion
         self._classifier, self.thresholds, self.ihc = fit.classifier, None, None
@@ -270,7 +322,7 @@ class Classing:
                 now = now if word in now.classes else now.with_class(word)
             self._history.change(now)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._named, self._named_by = named, how
         self._classifier, self.thresholds, self.ihc = None, None, None
@@ -323,7 +375,7 @@ class Classing:
         try:
             write_classifier(path, self._classifier)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self.status.emit(f"The classifier is in {path}.")
 
@@ -331,3 +383,12 @@ class Classing:
         self.cells, self.how = cells, how
         self._colour()
         self.classified.emit()
+        self.status.emit(_summary(cells, how))
+
+
+def _summary(cells: CellTable, how: str) -> str:
+    """How many cells have which class, and by what."""
+    if not how:
+        return f"{many(len(cells), 'cell')} counted."
+    told = ", ".join(f"{n:,} {name or 'without a class'}" for name, n in cells.counts().items())
+    return f"{many(len(cells), 'cell')}: {told} (by {how})."

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -26,9 +24,11 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.shell.keys import NUMBERS
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.charts import Curve
-from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
@@ -36,21 +36,7 @@ from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.classes.train import TrainParams
 
-_METHODS: tuple[Literal["auto", "logistic", "prototype", "forest"], ...] = (
-    "auto",
-    "logistic",
-    "prototype",
-    "forest",
-)
-_METHOD_TITLES = (
-    "as suits the labels",
-    "logistic regression",
-    "the mean of each class",
-    "random forest",
-)
 _ANSWERS = {ACCEPT: "Yes (A)", REJECT: "No (R)", UNSURE_KEY: "Unsure (U)"}
-# Percent.
-_UNSURE_WITHIN = 10
 
 
 class ClassesPanel(Panel):
@@ -99,8 +85,10 @@ class ClassesPanel(Panel):
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()
-            for name in labelling.classes:
-                item = QListWidgetItem(_swatch(QColor(*colours[name])), f"{name}: {counts[name]}")
+            for number, name in enumerate(labelling.classes, start=1):
+                key = f"{number}  " if number in NUMBERS else ""
+                text = f"{key}{name}: {counts[name]}"
+                item = QListWidgetItem(_swatch(QColor(*colours[name])), text)
                 item.setData(_NAME, name)
                 self._list.addItem(item)
             names = list(labelling.classes)
@@ -151,27 +139,17 @@ class ClassesPanel(Panel):
         self._label.setToolTip("Click cells, or drag over them: they get the class picked above")
         self._undo, self._redo = QPushButton("Undo"), QPushButton("Redo")
         self._undo_row = row(self._label, self._undo, self._redo)
-        self._method = QComboBox()
-        self._method.addItems(_METHOD_TITLES)
-        self._method.setToolTip("How classes are learnt from the labelled cells")
-        self._margin = WholeBox(maximum=90, singleStep=5, suffix=" %")
-        self._margin.setValue(_UNSURE_WITHIN)
-        self._margin.setToolTip(
-            "A cell is left unsure if its two likeliest classes are closer together than this"
-        )
+        self.learning = ParameterForm(TrainParams())
         self.question = Note()
         self._answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
         self._advice, self.curve = Note(), Curve()
-        form = QFormLayout()
-        form.addRow("Method", self._method)
-        form.addRow("Unsure within", self._margin)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self._name, self._add, self._remove))
         layout.addWidget(self._list)
         layout.addWidget(self._undo_row)
-        layout.addLayout(form)
+        layout.addWidget(self.learning)
         layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
         layout.addWidget(self.question)
         buttons = QGridLayout()
@@ -183,24 +161,13 @@ class ClassesPanel(Panel):
         return page
 
     def _of_dab(self) -> QWidget:
-        page, start = QWidget(), DabThresholds()
-        self._limits = [NumberBox(decimals=2, maximum=3.0, singleStep=0.05) for _ in range(3)]
-        for box, value in zip(
-            self._limits, (start.weak, start.moderate, start.strong), strict=True
-        ):
-            box.setValue(value)
-            box.setKeyboardTracking(False)
-        self._graded = QCheckBox("Tell 1+, 2+ and 3+ apart")
+        page = QWidget()
+        self.limits = ParameterForm(DabThresholds())
         self._grade = QPushButton("Classify by DAB")
         self._score, self._wrong = Note(), Note()
         form = QFormLayout(page)
-        for text, box in zip(
-            ("Positive (1+) from", "2+ from", "3+ from"), self._limits, strict=True
-        ):
-            form.addRow(text, box)
-        for widget in (self._graded, self._grade, self._score, self._wrong):
+        for widget in (self.limits, self._grade, self._score, self._wrong):
             form.addRow(widget)
-        form.addRow(Note("Mean optical density of DAB in the nucleus."))
         return page
 
     def _of_file(self) -> QWidget:
@@ -209,7 +176,7 @@ class ClassesPanel(Panel):
         layout = QFormLayout(page)
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
-        text = "The same files as those of <tt>histoprompt classify fit</tt> and <tt>count</tt>."
+        text = "Files that the command line writes and reads too."
         layout.addRow(Note(text))
         return page
 
@@ -223,15 +190,12 @@ class ClassesPanel(Panel):
         self._list.currentRowChanged.connect(self._on_labelling)
         self._undo.clicked.connect(self._on_undo)
         self._redo.clicked.connect(self._on_redo)
-        self._method.currentIndexChanged.connect(self._on_params)
-        self._margin.valueChanged.connect(self._on_params)
+        self.learning.changed.connect(self._on_params)
         for button in self._answers.values():
             button.clicked.connect(self._on_answer)
         self._look.clicked.connect(self.look)
         self._grade.clicked.connect(self._on_grade)
-        self._graded.toggled.connect(self._on_regrade)
-        for box in self._limits:
-            box.valueChanged.connect(self._on_regrade)
+        self.limits.changed.connect(self._on_regrade)
         self._load.clicked.connect(self._on_load)
         self._save.clicked.connect(self._on_save)
 
@@ -267,20 +231,16 @@ class ClassesPanel(Panel):
         self._classing.redo()
 
     def _on_params(self) -> None:
-        method = _METHODS[self._method.currentIndex()]
-        self._classing.learn_by(TrainParams(method=method, margin=self._margin.value() / 100))
+        self._classing.learn_by(self.learning.value())
 
     def _on_answer(self) -> None:
         self.answered.emit(next(k for k, b in self._answers.items() if b is self.sender()))
 
     def _on_grade(self) -> None:
         try:
-            weak, moderate, strong = (box.value() for box in self._limits)
-            graded = self._graded.isChecked()
-            thresholds = DabThresholds(weak, moderate, strong, graded=graded)
-            self._classing.grade(thresholds)
+            self._classing.grade(self.limits.value())
         except HistopromptError as error:
-            self._wrong.setText(str(error))
+            self._wrong.setText(told(error))
             return
         self._wrong.setText("")
 

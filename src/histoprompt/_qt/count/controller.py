@@ -5,7 +5,8 @@ It knows jobs and pipelines, no widget and no layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,13 +14,16 @@ from typing import Any, Self
 from psygnal import Signal
 
 from histoprompt._qt.count.classes import Classing
+from histoprompt._qt.count.correcting import Correcting
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.marks import Mark
@@ -32,10 +36,17 @@ from histoprompt.pipelines.count.audit import (
     start_audit,
     truth_in_field,
 )
+from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount
 from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
+from histoprompt.pipelines.formats.regions import Region
+
+_VOID = (
+    "The audit of {} does not hold any more: it was of the cells there were before this "
+    "correction. Take the correction back, or draw fields anew."
+)
 
 
 class Counting:
@@ -47,6 +58,10 @@ class Counting:
         There is another count, or none: read `work`.
     classes : Classing
         The classes of its cells.
+    correcting : Correcting
+        Corrections of its cells by hand.
+    corrected : Signal
+        The same count has other cells now: read `work`.
     audited : Signal
         The audit changed: read `audit`.
     chosen : Signal(int, object)
@@ -62,6 +77,7 @@ class Counting:
     """
 
     counted = Signal()
+    corrected = Signal()
     audited = Signal()
     chosen = Signal(int, object)
     reviewed = Signal()
@@ -76,6 +92,11 @@ class Counting:
         self.classes = Classing(jobs, self.steps)
         self.classes.status.connect(self.status.emit)
         self.classes.failed.connect(self.failed.emit)
+        self.correcting = Correcting(jobs, self.steps, lambda: self.work)
+        self.correcting.status.connect(self.status.emit)
+        self.correcting.failed.connect(self.failed.emit)
+        self.correcting.progress.connect(self.progress.emit)
+        self.correcting.made.connect(self._on_corrected)
         self._job: Job | None = None
         self._take(None)
 
@@ -99,6 +120,7 @@ class Counting:
         self.work = work
         self.audit: Audit | None = None
         self.cell = 0
+        self.correcting.let_go()
         self.classes.open(work)
 
     @property
@@ -113,9 +135,24 @@ class Counting:
 
     # -- counting ----------------------------------------------------------------------------
 
-    def count(self, slide: Slide, choice: CountChoice, box: Box | None) -> None:
-        """Count a region (the whole slide if None), or go on with it, in the background."""
-        self._start(slide, choice, box, only_done=False)
+    def count(
+        self,
+        slide: Slide,
+        choice: CountChoice,
+        box: Box | None,
+        regions: Sequence[Region] = (),
+    ) -> None:
+        """Count a box (the whole slide if None) or regions, or go on, in the background."""
+
+        def run(task: Task) -> KeptCount:
+            return count_work.open_or_run(
+                slide, choice, self._manager, box, regions=regions, task=task
+            )
+
+        def cancelled() -> None:
+            self._on_error("Cancelled before any cell was counted.")
+
+        self._submit(run, "The count", self._on_counted, cancelled, partial=self._on_counted)
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
@@ -131,30 +168,19 @@ class Counting:
         self._take(None)
         self.counted.emit()
 
-    def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
-        def run(task: Task) -> KeptCount:
-            return count_work.open_or_run(
-                slide, choice, self._manager, box, task=task, only_done=only_done
-            )
-
-        def stopped() -> None:
-            # what was counted is gathered, however often somebody presses Cancel
-            self._start(slide, choice, box, only_done=True)
-
-        self._submit(run, "The count", self._on_counted, stopped)
-
     def _submit(
         self,
         run: Callable[..., Any],
         title: str,
         done: Callable[..., None],
         cancelled: Callable[[], None],
+        partial: Callable[..., None] | None = None,
     ) -> None:
-        def ended() -> None:
+        def ended(then: Callable[..., None], *what: object) -> None:
             if self._job is None:  # let go
                 self.busy.emit(False)
             else:
-                cancelled()
+                then(*what)
 
         self.busy.emit(True)
         self._job = self._jobs.submit(
@@ -164,7 +190,8 @@ class Counting:
             title=title,
             on_done=done,
             on_error=self._on_error,
-            on_cancel=ended,
+            on_cancel=functools.partial(ended, cancelled),
+            on_partial=None if partial is None else functools.partial(ended, partial),
             on_progress=self.progress.emit,
         )
 
@@ -178,7 +205,7 @@ class Counting:
         try:
             self.audit = load_audit(work.folder)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
         self.counted.emit()
         self.classes.labelled.emit()
         self.audited.emit()
@@ -189,6 +216,20 @@ class Counting:
         self.busy.emit(False)
         self.status.emit(text)
 
+    # -- corrections -------------------------------------------------------------------------
+
+    def _on_corrected(self, work: KeptCount, step: Correction | None) -> None:
+        """Go on with the same count and other cells."""
+        audit, held = self.audit, not self.outdated
+        self.work = work
+        self.classes.recount(work, step)
+        if self.cell and not work.holds(self.cell):
+            self.choose(0)
+        self.corrected.emit()
+        self.audited.emit()
+        if audit is not None and audit.seen and held and self.outdated:
+            self.failed.emit(_VOID.format(many(len(audit.seen), "field")))
+
     # -- choosing cells ----------------------------------------------------------------------
 
     def choose(self, cell: int, source: object = None) -> None:
@@ -197,11 +238,11 @@ class Counting:
         self.chosen.emit(cell, source)
 
     def place(self, cell: int) -> tuple[float, float] | None:
-        """Where a cell lies, level-0 (row, col); its id is its number in the table."""
-        cells = self.cells
-        if cells is None or not self.classes.holds(cell):
+        """Where a cell lies, level-0 (row, col)."""
+        row = -1 if self.work is None else self.work.row_of(cell)
+        if self.work is None or row < 0:
             return None
-        return float(cells.row[cell - 1]), float(cells.col[cell - 1])
+        return float(self.work.cells.row[row]), float(self.work.cells.col[row])
 
     # -- audit and files ---------------------------------------------------------------------
 
@@ -244,7 +285,7 @@ class Counting:
         try:
             save_audit(self.work.folder, audit)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self.audit = audit
         self.audited.emit()
@@ -274,8 +315,9 @@ class Counting:
 
     def _on_exported(self, counted: CountResult) -> None:
         self.busy.emit(False)
-        left = " The audit is left out: classes changed since." if self.outdated else ""
-        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
+        left = " The audit is left out: cells or classes changed since." if self.outdated else ""
+        told = f", {counted.by_hand}" if counted.by_hand.touched else ""
+        self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}{told}.{left}")
 
 
 def _summary(work: KeptCount) -> str:
@@ -285,4 +327,6 @@ def _summary(work: KeptCount) -> str:
             f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
             "Press Count to go on; what is dark is not counted yet."
         )
-    return " ".join((text, *work.notes, *work.ground.warnings()))
+    told = str(work.by_hand)
+    by_hand = [f"{told[:1].upper()}{told[1:]}."] if told else []
+    return " ".join((text, *by_hand, *work.notes, *work.ground.warnings()))

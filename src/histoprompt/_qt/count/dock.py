@@ -11,22 +11,27 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 from histoprompt._qt.count.audit_layers import AuditLayers
 from histoprompt._qt.count.audit_panel import AuditPanel
 from histoprompt._qt.count.cell_pointer import CANVAS, CellPointer
+from histoprompt._qt.count.cell_tools import SAYS, CellTools, Tool
 from histoprompt._qt.count.classes_panel import ClassesPanel
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.count.correct_panel import CorrectPanel
+from histoprompt._qt.count.exchange import CellExchange
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import CELLS, bind_keys
+from histoprompt._qt.shell.keys import CELLS, NUMBERS, bind_keys
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Report
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
+from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.prompts.segment import SegmentJob
 
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
@@ -44,9 +49,10 @@ class CountDock(Dock):
             self._say(_NO_SLIDE)
             return
         try:
-            self.counting.count(slide, self.region.value(), self._box(slide))
+            box, regions = self._place(slide)
+            self.counting.count(slide, self.region.value(), box, regions)
         except HistopromptError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
 
     def show_cells_dock(self) -> None:
         """Open the table of cells below the slide."""
@@ -66,14 +72,16 @@ class CountDock(Dock):
         self._audited: AuditLayers | None = None
         self.images, self.region = ImagePanel(self), RegionPanel()
         self.classes, self.audit = ClassesPanel(self.counting.classes), AuditPanel(self.counting)
-        self.files = FilesPanel()
+        self.files, self.correct = FilesPanel(), CorrectPanel(self.counting)
+        self.exchange = CellExchange(self.session)
         self.tabs = QTabWidget()
-        pages = (self.region, self.classes, self.audit, self.files)
-        for title, page in zip(("Region", "Classes", "Audit", "Files"), pages, strict=True):
+        pages = (self.region, self.classes, self.correct, self.audit, self.files)
+        titles = ("Region", "Classes", "Correct", "Audit", "Files")
+        for title, page in zip(titles, pages, strict=True):
             self.tabs.addTab(Page(page), title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
-        self.report = Report(HINT, "What is counted so far is kept")
+        self.report = WorkStrip(HINT, "What is counted so far is kept")
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         layout = QVBoxLayout(self.content)
@@ -93,6 +101,12 @@ class CountDock(Dock):
         self.audit.field.connect(self._on_field)
         self.audit.saying.connect(self._on_saying)
         self.files.export.connect(self._on_export)
+        self.correct.tool.connect(self._on_tool)
+        self.correct.send.connect(self.exchange.send)
+        self.correct.take.connect(self.exchange.take)
+        self.link(counting.corrected, self._on_corrected)
+        self.link(self.exchange.status, self._say)
+        self.link(self.session.weights_changed, self.region.refill)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)
@@ -110,10 +124,13 @@ class CountDock(Dock):
         self.link(classing.suggested, self._on_suggested)
         self.link(counting.reviewed, self.show_classes)
         self.link(self.session.slide.changed, self._on_slide)
+        for event in ("inserted", "removed", "changed"):
+            self.link(getattr(self.viewer.layers.events, event), self._on_layers)
 
     def _start(self) -> None:
         self._reviewing = False
         self.session.slide.take_lone()
+        self._on_layers()
         self._on_counted()
         self._say(self.counting.summary or HINT)
         self.audit.refresh()
@@ -128,12 +145,17 @@ class CountDock(Dock):
         slide = self.session.slide
         self._say(HINT if slide.image is not None else slide.reason or _NO_SLIDE)
 
-    def _box(self, slide: Slide) -> Box | None:
-        """The chosen region, None for the whole slide."""
-        image = self.session.slide.image
-        if image is None or self.region.area.part == "slide":
-            return None
-        return self.region.area.box(self.viewer, image, slide.box)
+    def _place(self, slide: Slide) -> tuple[Box | None, tuple[Region, ...]]:
+        """The chosen box, None for the whole slide; or regions."""
+        image, area = self.session.slide.image, self.region.area
+        if image is None or area.part == "slide":
+            return None, ()
+        if area.part == "shapes":
+            return None, area.regions(image)
+        return area.box(self.viewer, image, slide.box), ()
+
+    def _on_layers(self, _: object = None) -> None:
+        self.region.area.offer_shapes(self.viewer)
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -148,20 +170,55 @@ class CountDock(Dock):
     def _on_labelling(self, name: str) -> None:
         """Label cells with clicks from now on, or let clicks choose cells again."""
         layer = None if self._shown is None else self._shown.cells
-        if self._pointer is not None:
-            self._pointer.use(name)
+        if self._pointer is not None and (name or self._pointer.label_as):
+            self._pointer.use(name)  # a tool that corrects stays in hand where nobody labelled
         if not name or layer is None:
             self.session.modes.end(self.classes)
             self.classes.stop_labelling()
             return
         self._reviewing = False
+        self.correct.stop()
         text = f"Labelling cells as {name}: click them, or drag over them"
         self.session.modes.begin(self.classes, layer, text, self.classes.stop_labelling)
+
+    def _on_tool(self, name: Tool) -> None:
+        """Correct cells with clicks from now on, or let clicks choose cells again."""
+        layer = None if self._shown is None else self._shown.cells
+        if self._pointer is None or layer is None or not name:
+            if self._pointer is not None and not self._pointer.label_as:
+                self._pointer.use("")
+            self.session.modes.end(self.correct)
+            self.correct.stop()
+            return
+        self._pointer.correct(name)
+        self.session.modes.begin(self.correct, layer, SAYS[name], self.correct.stop)
+
+    def _outliner(self) -> SegmentJob:
+        """The model that outlines an added cell, with the weights that the Prompt dock gives it."""
+        card = self.correct.card
+        return SegmentJob(
+            self.session.manager, self.session.cache, card, self.exchange.weights_of(card)
+        )
+
+    def _on_number(self, number: int) -> None:
+        """A class by its number in the list, for the cell that was clicked or is offered."""
+        classing = self.counting.classes
+        names, offered = classing.labelling.classes, classing.suggestion
+        cell = self.counting.cell or (0 if offered is None else offered.id)
+        if number > len(names):
+            self._say(f"There are {len(names)} classes: make another one in the page Classes.")
+        elif not cell:
+            self._say("Click a cell first, or look at the one that is offered.")
+        else:
+            self._reviewing = self._reviewing or (offered is not None and offered.id == cell)
+            classing.label([cell], names[number - 1])
+            self._say(f"Cell {cell} is {names[number - 1]}.")
 
     def _key_acts(self) -> dict[str, Callable[[], object]]:
         steps = self.session.steps
         answers = {key: partial(self._on_key, key) for key in (ACCEPT, REJECT, UNSURE_KEY)}
-        return {**answers, "undo": steps.undo, "redo": steps.redo}
+        numbers = {f"class {n}": partial(self._on_number, n) for n in NUMBERS}
+        return {**answers, **numbers, "undo": steps.undo, "redo": steps.redo}
 
     def _on_key(self, key: str) -> None:
         """An answer by key is one to a question that is in sight."""
@@ -231,22 +288,35 @@ class CountDock(Dock):
         self._table.setEnabled(work is not None)
         self.files.setEnabled(work is not None)
         self.classes.setEnabled(work is not None)
+        self.correct.setEnabled(work is not None)
         self.audit.setEnabled(work is not None)
         if work is None or cells is None or image is None:
             self._hide()
             self.counts.show_lines([], "")
+            self.correct.refresh()
             return
         self._shown = self._shown or CountLayers(self.viewer, image)
         layer = self._shown.show(work, cells)
         self._audited = AuditLayers(self._shown)
         self._audited.changed.connect(self.counting.mark)
         self._audited.say(self.audit.says)
-        self._pointer = CellPointer(self.counting, self._shown)
+        tools = CellTools(self.counting, self._shown, self._outliner)
+        self._pointer = CellPointer(self.counting, self._shown, tools)
         self._pointer.attach(layer)
         bind_keys(layer, CELLS, self._key_acts().__getitem__)
         self._show_counts()
+        self.correct.refresh()
         self._on_labelled()
         self._on_suggested()
+
+    def _on_corrected(self) -> None:
+        """The same count has other cells."""
+        work, cells = self.counting.work, self.counting.cells
+        if self._shown is not None and work is not None and cells is not None:
+            self._shown.recount(work, cells)
+            self._shown.show_given(cells, self.counting.classes.labelling.review.labels)
+        self._show_counts()
+        self.correct.refresh()
 
     def _on_classified(self) -> None:
         cells = self.counting.cells
@@ -255,6 +325,7 @@ class CountDock(Dock):
         self._show_counts()
         self.classes.show_score()
         self.audit.refresh()
+        self.correct.refresh()
 
     def _on_labelled(self) -> None:
         cells = self.counting.cells
@@ -283,6 +354,7 @@ class CountDock(Dock):
                 partial=not work.complete,
                 legend=legend,
                 palette=cells.palette,
+                by_hand=str(work.by_hand),
             )
 
     def _hide(self) -> None:

@@ -19,6 +19,7 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN
 from histoprompt.pipelines.count.kept import KeptCount, waiting
+from histoprompt.pipelines.count.shown_labels import ShownLabels
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
 _YELLOW = "#ffd60a"
@@ -64,9 +65,10 @@ class CountLayers:
             self.add(_left_out_layer(work, self.legend, self.image))
         region = work.ground.box
         frame = Frame(region, region.shape)
+        levels = self._levels(work)
         layer = Labels(
-            list(work.levels) if len(work.levels) > 1 else work.levels[0],
-            multiscale=len(work.levels) > 1,
+            levels if len(levels) > 1 else levels[0],
+            multiscale=len(levels) > 1,
             name=CELLS,
             opacity=0.55,
             colormap=colormap_of(cells.classes, cells.palette),
@@ -80,11 +82,29 @@ class CountLayers:
         self.viewer.layers.selection.active = layer
         return layer
 
+    def recount(self, work: KeptCount, cells: CellTable) -> None:
+        """Show the same count after its cells were corrected."""
+        self._work = work
+        layer = self.cells
+        if layer is not None:
+            self.recolour(cells)
+            layer.refresh()
+
+    def _levels(self, work: KeptCount) -> list[ShownLabels]:
+        """The labels of a count, in which corrections show as they are made."""
+        log, store = work.log, work.progress.store
+        return [
+            ShownLabels(level, 2**k, store.origin, lambda: None if log is None else log.now)
+            for k, level in enumerate(work.levels)
+        ]
+
     def recolour(self, cells: CellTable) -> None:
         """Show the classes that cells have now."""
         layer = self.cells
         if layer is None:
             return
+        if not np.array_equal(layer.features["index"], cells.id):
+            layer.features = _features(cells)
         features = layer.features
         features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
         features["score"] = cells.score
@@ -144,10 +164,19 @@ class CountLayers:
         self._made[layer.name] = layer
         self.viewer.add_layer(layer)
 
+    def place_of(self, world: Any) -> tuple[float, float]:
+        """The level-0 (row, col) of a place of the canvas."""
+        row, col = (float(v) for v in self.image.world_to_data(world)[-2:])
+        return row, col
+
     def id_at(self, world: Any) -> int:
         """The cell at a place of the canvas, 0 if none."""
-        row, col = (float(v) for v in self.image.world_to_data(world)[-2:])
-        box = Box(round(row), round(col), round(row) + 1, round(col) + 1)
+        return self.cell_at(self.place_of(world))
+
+    def cell_at(self, place: tuple[float, float]) -> int:
+        """The cell at a level-0 (row, col), 0 if none."""
+        row, col = (round(v) for v in place)
+        box = Box(row, col, row + 1, col + 1)
         if self._work is None or not self._work.ground.box.covers(box):
             return 0
         return int(self._work.progress.store.read(box)[0, 0])

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
@@ -27,6 +28,7 @@ from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.models import registry
+from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.tally import Line
 
@@ -46,13 +48,11 @@ class RegionPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cards = [c for c in registry.all_cards() if c.role in ("cells", "prompt")]
-        self._cards.sort(key=lambda card: card.role != "cells")
+        self._cards: list[ModelCard] = []
         self.area = AreaPanel()
         self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
         self._segmenter, self._note = QComboBox(), Note()
-        self._segmenter.addItems([card.short_title for card in self._cards])
-        self._segmenter.setCurrentIndex(self._index(CountChoice().segmenter))
+        self.refill()
         self._segmenter.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
@@ -66,6 +66,18 @@ class RegionPanel(QWidget):
         layout.addStretch(1)
         self._go.clicked.connect(self.go)
         self._segmenter.currentIndexChanged.connect(self._describe)
+
+    def refill(self) -> None:
+        """Offer the models there are now; the chosen one stays chosen if it is still there."""
+        kept = self._cards[self._segmenter.currentIndex()].id if self._cards else ""
+        self._cards = [c for c in registry.all_cards() if c.role in ("cells", "prompt")]
+        self._cards.sort(key=lambda card: card.role != "cells")
+        with signals_blocked(self._segmenter):
+            self._segmenter.clear()
+            self._segmenter.addItems([card.short_title for card in self._cards])
+            ids = [card.id for card in self._cards]
+            wanted = kept if kept in ids else CountChoice().segmenter
+            self._segmenter.setCurrentIndex(self._index(wanted))
         self._describe()
 
     def value(self) -> CountChoice:
@@ -117,10 +129,11 @@ class CountsTable(QWidget):
         partial: bool = False,
         legend: Mapping[str, str] = MappingProxyType({}),
         palette: Sequence[str] = (),
+        by_hand: str = "",
     ) -> None:
         """Show counts, and in which colours what is left out is shown; nothing without lines.
 
-        `palette` is that of the cells.
+        `palette` is that of the cells; `by_hand` says what a person corrected.
         """
         self.setVisible(bool(lines))
         colours = cell_colours([line.name for line in lines[1:]], palette)
@@ -137,8 +150,9 @@ class CountsTable(QWidget):
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
             left = f"<br>Left out: {', '.join(keys)}" if legend else ""
             shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
+            hand = f"<b>{by_hand[:1].upper()}{by_hand[1:]}.</b> " if by_hand else ""
             self._below.setText(
-                f"{word}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
+                f"{word}{hand}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
                 f"{shares}{left}"
             )
 
@@ -161,7 +175,7 @@ class FilesPanel(QWidget):
         form = QFormLayout()
         form.addRow("Folder", row(self.folder, self._browse))
         text = (
-            "Writes what <tt>histoprompt count</tt> writes: labels.tif, cells.csv, cells.parquet, "
+            "Writes labels.tif, cells.csv, cells.parquet, "
             "counts.csv, cells.geojson (QuPath) and report.html, with the classes shown now; and "
             "audit.csv after an audit."
         )

@@ -1,1 +1,1 @@
-"""The Export dock."""
+"""The Export and Import docks."""

@@ -22,7 +22,7 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Note, Report
+from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
 from histoprompt.pipelines.exchange.from_store import export_store
@@ -30,13 +30,14 @@ from histoprompt.pipelines.formats.catalogue import file_format
 
 # Which rows concern which formats; the others concern all of them.
 _TILED = {"tile_size", "mpp", "val_share", "test_share", "split_by", "block_tiles", "empty_share"}
+_TILED |= {"patient", "regions", "only_annotated", "licence"}
 _OUTLINED = {"simplify"}
 
 
 class ExportDock(Dock):
     """Choose a format and a folder, and write what was committed."""
 
-    report: Report
+    report: WorkStrip
     _go: QPushButton
     _job: Job | None
 
@@ -69,7 +70,7 @@ class ExportDock(Dock):
         try:
             params = self.value()
         except ExportError as error:
-            self._say(str(error))
+            self._say(messages.told(error))
             return
         if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
             self._say("Nothing was written.")
@@ -99,7 +100,7 @@ class ExportDock(Dock):
         self.annotating = self.session.part(Annotating)
         layout = QVBoxLayout(self.content)
         self.images, self._source = ImagePanel(self, pixel_size=False), Note()
-        self.report = Report(tip="Nothing is written then")
+        self.report = WorkStrip(tip="Nothing is written then")
         self._status, self._busy, self._cancel = (
             self.report.status,
             self.report.busy,

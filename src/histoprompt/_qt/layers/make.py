@@ -16,18 +16,20 @@ from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
-from histoprompt import __version__
 from histoprompt.core.errors import SlideError
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap
+from histoprompt.core.provenance import Provenance
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 
 POINTS = "point_prompts"
 BOXES = "prompts"
 SCRIBBLES = "scribbles"
 CURRENT = "current_object"
+INCOMING = "incoming_objects"
 COMMITTED = "committed_objects"
+REGIONS = "regions"
 OUTLINES = "nuclei_outlines"
 DRAWN = "drawn_by_hand"
 
@@ -35,6 +37,8 @@ DRAWN = "drawn_by_hand"
 GREEN, RED, CYAN, BRIGHT = "#009e73", "#d55e00", "#17becf", "#00ffff"
 # Inside and outside differ in shape too.
 INSIDE_SYMBOL, OUTSIDE_SYMBOL = "disc", "x"
+# Scribbles too: those outside are hatched in white, see `hatch_outside`. Not what models are told.
+HATCHED, HATCH_PX = OUTSIDE + 1, 3
 # Clicks are drawn in one size on the screen, whatever the zoom: this many pixels, and a border of
 # half of that, which vispy adds to markers of a fixed size, wanted or not.
 CLICK_SIZE = 8
@@ -47,7 +51,7 @@ NONE_GIVEN: Mapping[str, Any] = {}
 
 def provenance(**facts: Any) -> dict[str, Any]:
     """What every layer of the plugin carries in ``metadata["histoprompt"]``."""
-    return {"histoprompt": {"version": __version__, **facts}}
+    return {"histoprompt": Provenance(parameters=facts).facts}
 
 
 def is_result(layer: Layer) -> bool:
@@ -85,7 +89,7 @@ def slide_of(layer: Image) -> Slide:
     facts = layer.metadata.get("histoprompt", NONE_GIVEN)
     if facts.get("path"):
         typed = facts.get("mpp") if facts.get("mpp_source") == "typed" else None
-        return open_slide(facts["path"], mpp=typed)
+        return open_slide(facts["path"], mpp=typed, trust_size=bool(facts.get("trusted")))
     levels = list(layer.data) if layer.multiscale else [layer.data]
     return Slide.from_arrays(layer.name, levels, mpp=_mpp_of(layer))
 
@@ -167,8 +171,23 @@ def make_drawn(image: Image) -> Shapes:
 
 
 def make_scribbles(image: Image, area: Frame) -> Labels:
-    """An empty layer for scribbles: 1 inside, 2 outside."""
-    return _labels(image, area, name=SCRIBBLES, kind="prompt", colormap=_two_colours(GREEN, RED))
+    """An empty layer for scribbles: 1 inside, 2 outside, which `hatch_outside` draws in stripes."""
+    colours = _two_colours(GREEN, RED, "#ffffff")
+    return _labels(image, area, name=SCRIBBLES, kind="prompt", colormap=colours)
+
+
+def hatch_outside(layer: Labels) -> None:
+    """Draw scribbles outside in stripes, for eyes that do not tell their colour from the other."""
+    rows, cols = np.nonzero(np.asarray(layer.data) == OUTSIDE)
+    striped = (rows + cols) // HATCH_PX % 2 == 1
+    if striped.any():
+        layer.data[rows[striped], cols[striped]] = HATCHED
+        layer.refresh()
+
+
+def scribbled(layer: Labels) -> NDArray[np.uint8]:
+    """What was scribbled, (h, w): 0, `INSIDE` or `OUTSIDE`, however it is drawn."""
+    return np.minimum(np.asarray(layer.data, dtype=np.uint8), np.uint8(OUTSIDE))
 
 
 def make_current(image: Image, area: Frame) -> Labels:
@@ -189,13 +208,26 @@ def make_outlines(image: Image, area: Frame) -> Labels:
     return layer
 
 
-def make_committed(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:
-    """The layer of finished objects over the work area."""
+def make_committed(
+    image: Image, area: Frame, labels: NDArray[np.int32], name: str = COMMITTED
+) -> Labels:
+    """The layer of finished objects, or of regions, over the work area."""
     return Labels(
         labels,
-        name=COMMITTED,
+        name=name,
         opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
+        **transform_of(image, area),
+    )
+
+
+def make_incoming(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:
+    """The layer of objects of a file that may be imported."""
+    return Labels(
+        labels,
+        name=INCOMING,
+        opacity=COMMITTED_OPACITY,
+        metadata=provenance(kind="incoming"),
         **transform_of(image, area),
     )
 
@@ -212,10 +244,9 @@ def _labels(
     )
 
 
-def _two_colours(first: str, second: str) -> DirectLabelColormap:
-    return DirectLabelColormap(
-        color_dict={None: "transparent", 0: "transparent", INSIDE: first, OUTSIDE: second}
-    )
+def _two_colours(first: str, second: str, stripes: str | None = None) -> DirectLabelColormap:
+    colours = {None: "transparent", 0: "transparent", INSIDE: first, OUTSIDE: second}
+    return DirectLabelColormap(color_dict={**colours, HATCHED: stripes or second})
 
 
 def move(layer: Layer, image: Image, frame: Frame | None = None) -> None:
@@ -263,7 +294,7 @@ def box_vertices(box: Box) -> NDArray[np.float64]:
 
 def read_scribbles(layer: Labels, area: Frame) -> ScribbleMap | None:
     """What was scribbled, or None if nothing was."""
-    painted = ScribbleMap(np.asarray(layer.data, dtype=np.uint8).copy(), area)
+    painted = ScribbleMap(scribbled(layer), area)
     return painted if painted else None
 
 

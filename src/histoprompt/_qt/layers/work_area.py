@@ -18,6 +18,8 @@ from histoprompt.core.geometry import Box, Frame, union_of
 SIDE = 2048
 # Painting coarse pixels rewrites whole level-0 blocks, so it is offered only this near.
 MAX_EDIT_SCALE = 4
+# Regions are large, and nobody draws them pixel by pixel.
+MAX_REGION_SCALE = 16
 
 
 def area_for(view: Box, bounds: Box, side: int = SIDE) -> Frame:

@@ -18,6 +18,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.models.table import ModelTable
 from histoprompt._qt.models.weights_panel import WeightsPanel
+from histoprompt._qt.shell.messages import WAYS
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.report import Note
@@ -90,6 +91,7 @@ class ModelsDock(Dock):
         self._check.clicked.connect(self._on_check)
         self._budget.valueChanged.connect(self._on_budget)
         self.link(self.manager.changed, self._on_residents)
+        self.link(self.session.weights_changed, self._refresh)
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -141,11 +143,11 @@ class ModelsDock(Dock):
             self._bar.setMaximum(max(1, int(self.manager.budget_mib)))
             self._bar.setValue(min(int(self.manager.used_mib), self._bar.maximum()))
             self._bar.setFormat(f"{self.manager.used_mib:.0f} MiB")
+        self._models.set_cards(registry.all_cards())
         self._models.refresh(self.manager.loaded())
         self._describe()
 
     def _on_weights(self) -> None:
-        self._refresh()
         self.session.weights_changed.emit()
 
     def _describe(self, *_: object) -> None:
@@ -172,7 +174,8 @@ class ModelsDock(Dock):
         for item in briefly(findings):
             lines.append(f"{_MARKS[item.state]}{item.name}: {item.value}")
             if item.advice:
-                lines.append(f"    {item.advice}")
+                then = "" if item.remedy is None else f" {WAYS[item.remedy]}"
+                lines.append(f"    {item.advice}{then}")
         self._report.setPlainText("\n".join(lines))
         self._report.moveCursor(QTextCursor.MoveOperation.Start)
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
 from histoprompt.core.prompts.prompt import PromptKind
@@ -71,7 +72,18 @@ class ModelTable(QWidget):
     @property
     def card(self) -> ModelCard:
         """The model whose row is selected."""
-        return self._cards[max(0, self.table.currentRow())]
+        return self._cards[min(max(0, self.table.currentRow()), len(self._cards) - 1)]
+
+    def set_cards(self, cards: Sequence[ModelCard]) -> None:
+        """Show these models; the selected one stays selected if it is still there."""
+        if list(cards) == self._cards:
+            return
+        kept = self.card.id
+        self._cards = list(cards)
+        ids = [card.id for card in self._cards]
+        with signals_blocked(self.table):
+            self.table.setRowCount(len(ids))
+            self.table.setCurrentCell(ids.index(kept) if kept in ids else 0, 0)
 
     def refresh(self, loaded: Sequence[LoadedModel]) -> None:
         """Show anew where the weights are and what is in memory."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QDialog,
     QFileDialog,
     QHBoxLayout,
     QMessageBox,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -21,16 +21,17 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.models.licence_dialog import LicenceDialog
 from histoprompt._qt.shell.jobs import Job, Jobs
-from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.shell.messages import told
+from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.task import Progress, Task
+from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.weights import licence, locate, trust, verify_all
 from histoprompt.models.weights.describe import size_of
 from histoprompt.models.weights.find import partial_bytes
 
+_FORGET = "Another file of this model can be installed then, where nobody published its hash"
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
 
 Work = Callable[[Task], str]
@@ -60,7 +61,7 @@ class WeightsPanel(QWidget):
         self._verify.clicked.connect(self._on_verify)
         self._remove.clicked.connect(self._on_remove)
         self._trust.clicked.connect(self._on_trust)
-        self._cancel.clicked.connect(self._on_cancel)
+        self.report.cancelling.connect(self._on_cancel)
 
     def show_card(self, card: ModelCard) -> None:
         """Be about this model from now on; work on another one goes on."""
@@ -88,17 +89,18 @@ class WeightsPanel(QWidget):
         self._trust = QPushButton("Trust...", toolTip="Allow weights that are a program to run")
         for button in (self._install, self._import, self._verify, self._remove, self._trust):
             buttons.addWidget(button)
-        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        self._note = Note()
+        self.report = WorkStrip(tip="What was fetched so far is kept")
+        self._note, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
         self._note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._note.setVisible(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
-        layout.addWidget(self._busy)
-        layout.addWidget(self._note)
+        layout.addWidget(self.report)
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class WeightsPanel(QWidget):
         try:
             cards = _cards_in(path, self._card)
         except HistopromptError as error:
-            self._say(str(error))
+            self._say(told(error))
             return
         self._agree(cards, f"Importing {path.name}", partial(_import, path, cards))
 
@@ -128,8 +130,13 @@ class WeightsPanel(QWidget):
         box.setText(f"Delete the weights of {self._card.title} from this disk?")
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Yes | buttons.Cancel)
-        self._waiting = (f"Removing {self._card.title}", partial(_remove, self._card))
+        box.setCheckBox(QCheckBox("Forget which file it was", toolTip=_FORGET))
+        box.checkBox().toggled.connect(self._wait_to_remove)
+        self._wait_to_remove(False)
         self._ask(box)
+
+    def _wait_to_remove(self, forget: bool) -> None:
+        self._waiting = (f"Removing {self._card.title}", partial(_remove, self._card, forget))
 
     def _on_trust(self) -> None:
         self._jobs.submit(
@@ -154,8 +161,6 @@ class WeightsPanel(QWidget):
 
     def _on_cancel(self) -> None:
         if self._job is not None:
-            self._cancel.setEnabled(False)
-            self._say("Cancelling ...")
             self._job.cancel()
 
     # -- asking ------------------------------------------------------------------------------
@@ -165,7 +170,7 @@ class WeightsPanel(QWidget):
         try:
             open_terms = [card for card in cards if not licence.is_accepted(card)]
         except HistopromptError as error:
-            self._say(str(error))
+            self._say(told(error))
             return
         if not open_terms:
             self._submit(title, work)
@@ -193,9 +198,8 @@ class WeightsPanel(QWidget):
 
     def _submit(self, title: str, work: Work) -> None:
         self._say("")
-        self._busy.setVisible(True)
-        self._cancel.setEnabled(True)
-        self._bar.setMaximum(0)
+        self.report.set_busy(True)
+        self._note.setVisible(True)
         self._job = self._jobs.submit(
             partial(_run, work),
             lane="files",
@@ -203,28 +207,22 @@ class WeightsPanel(QWidget):
             on_done=self._on_done,
             on_error=self._on_done,
             on_cancel=self._on_cancelled,
-            on_progress=self._on_progress,
+            on_progress=self.report.show_progress,
         )
         self.show_card(self._card)
 
     def _on_done(self, text: str) -> None:
         self._job = None
-        self._busy.setVisible(False)
+        self.report.set_busy(False)
         self._say(text)
         self.changed.emit()
 
     def _on_cancelled(self) -> None:
         self._on_done("Cancelled. What was fetched so far is kept: Install goes on from there.")
 
-    def _on_progress(self, progress: Progress) -> None:
-        self._bar.setMaximum(progress.total)
-        self._bar.setValue(progress.done)
-        self._bar.setFormat("%v of %m")
-        self._say(progress.text)
-
     def _say(self, text: str) -> None:
         # A whole hash is one word that cannot be broken and would widen the dock.
-        self._note.setText(_HASH.sub(r"\1…", text))
+        self.report.say(_HASH.sub(r"\1…", text))
         self._note.setToolTip(text)
         self._note.setVisible(bool(text))
 
@@ -264,10 +262,10 @@ def _trust(path: Path, task: Task) -> str:
     return f"{path} is trusted from now on, as long as it does not change."
 
 
-def _remove(card: ModelCard, task: Task) -> str:
+def _remove(card: ModelCard, forget: bool, task: Task) -> str:
     from histoprompt.models.weights.install import remove
 
-    removed = remove(card, task)
+    removed = remove(card, task, forget=forget)
     return "\n".join(f"Removed {path}." for path in removed) or "There was nothing to remove."
 
 

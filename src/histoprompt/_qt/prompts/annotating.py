@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from napari.layers import Image, Layer
@@ -9,9 +10,12 @@ from psygnal import Signal
 
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.hand import Unfinished
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
+from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
+from histoprompt.models.card import ModelCard
 
 
 class Annotating:
@@ -58,6 +62,21 @@ class Annotating:
     def stop(self, reason: str) -> None:
         """Annotate no more until the image is chosen again."""
         self._turn_to(None, reason)
+
+    @property
+    def store(self) -> LabelStore | None:
+        """The committed objects; None where they cannot be used now."""
+        return None if self.annotator is None else self.annotator.store
+
+    def show_edit(self, store: LabelStore, change: Change | None, text: str) -> None:
+        """Show an edit that somebody else made of a store, as a step that can be taken back."""
+        if self.annotator is not None and self.annotator.store is store:
+            self.annotator.committed.show_change(change, text)
+
+    def weights_for(self, card: ModelCard) -> Path | None:
+        """The person's own weights for a model that outlines, as they are in use."""
+        segmenting = None if self.annotator is None else self.annotator.segmenting
+        return segmenting.weights if segmenting is not None and segmenting.card == card else None
 
     def take_unfinished(self) -> Unfinished | None:
         """What was in hand on the present slide when it was left; given once."""
@@ -106,7 +125,7 @@ class Annotating:
                 steps=session.steps,
             )
         except HistopromptError as error:
-            self.reason = str(error)
+            self.reason = told(error)
             session.failed.emit(self.reason)
             return None
 

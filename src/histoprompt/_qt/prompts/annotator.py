@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from histoprompt._qt.layers import work_area
+from histoprompt._qt.layers.shape_regions import chosen_regions
 from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.corrections import Corrections
@@ -26,7 +27,7 @@ from histoprompt._qt.prompts.nuclei import Nuclei
 from histoprompt._qt.prompts.object_edits import ObjectEdits
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Preview
-from histoprompt._qt.prompts.prompt_layers import TOOLS, PromptLayers
+from histoprompt._qt.prompts.prompt_layers import PromptLayers
 from histoprompt._qt.prompts.retaking import Retaking
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.prompts.slide_labels import labels_of
@@ -36,11 +37,12 @@ from histoprompt._qt.shell.undo import Act, Step, UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.geometry import Frame
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.formats.regions import box_around
 
 
 class Annotator:
@@ -86,6 +88,7 @@ class Annotator:
         self._closed = False
         area = work_area.area_for(work_area.view_box(viewer, image), slide.box)
         self.store, self.notes = labels_of(slide)
+        self.regions = CommittedObjects(viewer, image, self.store.on("regions"), area)
         self.committed = CommittedObjects(viewer, image, self.store, area)
         self.nuclei = Nuclei(
             viewer, image, slide, jobs=jobs, manager=manager, committed=self.committed
@@ -119,7 +122,7 @@ class Annotator:
             viewer,
             image,
             slide.box,
-            committed=self.committed,
+            planes=self.planes,
             nuclei=self.nuclei,
             hand=self.hand,
             drawing=self.drawing,
@@ -128,11 +131,14 @@ class Annotator:
         self._connect()
 
     def _connect(self) -> None:
-        self.committed.changed.connect(self._on_labels)
-        self.committed.made.connect(self._on_edit)
-        for part in (self.committed, self.nuclei, self.commits, self.edits, self._retaking):
+        for plane, other in (self.planes, self.planes[::-1]):
+            plane.changed.connect(self._on_labels)
+            plane.made.connect(self._on_edit)
+            plane.failed.connect(self.failed.emit)
+            plane.shown.connect(other.follow)
+        for part in (self.nuclei, self.commits, self.edits, self._retaking):
             part.failed.connect(self.failed.emit)
-        for teller in (self.committed, self.corrections, self.hand, self.commits):
+        for teller in (*self.planes, self.corrections, self.hand, self.commits):
             teller.said.connect(self._say)
         self.hand.changed.connect(self.changed.emit)
         self.drawing.drawn.connect(self._on_drawn)
@@ -160,10 +166,15 @@ class Annotator:
         return self.hand.preview
 
     @property
+    def planes(self) -> tuple[CommittedObjects, CommittedObjects]:
+        """Committed objects and regions."""
+        return self.committed, self.regions
+
+    @property
     def own_layers(self) -> list[Layer]:
         """The layers this annotator made."""
-        own = [self.committed.layer, self.nuclei.layer, self.drawing.layer]
-        return [*own, *self.hand.own_layers]
+        labels = [plane.layer for plane in self.planes]
+        return [*labels, self.nuclei.layer, self.drawing.layer, *self.hand.own_layers]
 
     # -- model, parameters and tools ---------------------------------------------------------
 
@@ -177,7 +188,8 @@ class Annotator:
     def set_params(self, params: PromptParams) -> None:
         """Work by these from now on; prompts are segmented again only if they mean others now."""
         before, self.params = self.params, params
-        self.committed.paint_with(params.rule, params.class_name)
+        for plane in self.planes:
+            plane.paint_with(params.rule, params.class_name)
         self.hand.each_box, self.edits.params = params.each_box, params
         if params.outline != before.outline:
             self.nuclei.outline(params.outline)
@@ -211,16 +223,21 @@ class Annotator:
             self.status.emit(self.preview.next())
 
     def find_all(self) -> None:
-        """Commit all nuclei in the drawn box, or else in view, that are not committed yet."""
-        drawn = self.prompts.prompt.box
-        region = self.nuclei.in_view() if drawn is None else drawn.intersection(self.slide.box)
+        """Commit all nuclei that are not committed yet: in the box, in chosen shapes, or in view.
+
+        Shapes are those of a person's Shapes layers that are selected in the list of layers.
+        """
+        drawn, inside = self.prompts.prompt.box, chosen_regions(self.viewer, self.image)
+        around = box_around(inside) if inside and drawn is None else drawn
+        region = self.nuclei.in_view() if around is None else around.intersection(self.slide.box)
         if region is None:
             self.failed.emit("That is not on the slide: bring it into view, then find nuclei.")
             return
         if drawn is not None:
             self.clear()
-        where = "in view" if drawn is None else "in the box"
-        self.nuclei.fill(region.to_pixels(), where, self.params)
+        where = "in the box" if drawn is not None else "in the shapes" if inside else "in view"
+        limits = inside if drawn is None else ()
+        self.nuclei.fill(region.to_pixels(), where, self.params, limits)
 
     @property
     def busy(self) -> bool:
@@ -340,7 +357,8 @@ class Annotator:
         self.commits.close()
         self.steps.forget(self)
         self.cancel()
-        self.committed.layer.editable = False
+        for plane in self.planes:
+            plane.layer.editable = False
         self.store.close()
 
     # -- inner -------------------------------------------------------------------------------
@@ -348,7 +366,7 @@ class Annotator:
     def _on_taken(self, text: str) -> None:
         """Go on with a tool of prompts once an object is in hand again, and say what to do."""
         if not self.tool.startswith(("click", "scribble", "box", "lasso")):
-            self._tools.choose(TOOLS[0])
+            self._tools.choose("click +")
         self._say(text)
 
     def _on_drawn(self, tool: str, corners: NDArray[np.float64]) -> None:
@@ -384,6 +402,8 @@ class Annotator:
 
     def _on_labels(self, text: str) -> None:
         if text:  # what undo and redo do is told by the stack
-            self.status.emit(f"{text}. {many(self.store.count, 'object')}, saved.")
+            regions = self.regions.store.count
+            also = f" and {many(regions, 'region')}" if regions else ""
+            self.status.emit(f"{text}. {many(self.store.count, 'object')}{also}, saved.")
         self.nuclei.refresh()
         self.changed.emit()

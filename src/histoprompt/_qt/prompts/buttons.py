@@ -29,7 +29,8 @@ ACTIONS: dict[str, Words] = {
     "next_candidate": ("Other mask (N)", "The model's next best answer"),
     "find_all": (
         "All nuclei here",
-        "Find and commit every nucleus in the drawn box, or else in view, not committed yet",
+        "Find and commit every nucleus not committed yet: in the drawn box, else in the shapes of "
+        "Shapes layers that are selected in the list of layers, else in view",
     ),
 }
 CORRECTIONS: dict[str, Words] = {

@@ -14,11 +14,12 @@ from histoprompt._qt.prompts.in_hand import InHand, Push, facts
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
@@ -74,7 +75,7 @@ class Commits:
         try:
             ids, change = self._keep(masks, hand, info, params)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return []
         held.put(held.nothing)
         if change is None:
@@ -129,7 +130,7 @@ class Commits:
         try:
             ids, change = self._keep(masks, shown, info, waiting.params)
         except HistopromptError as error:
-            self._on_left(waiting, str(error))
+            self._on_left(waiting, told(error))
             return
         if change is not None:
             self._show_commit(ids, change, shown)

@@ -1,4 +1,4 @@
-"""The finished objects: a window of the label store that napari's own tools can edit."""
+"""Finished objects, or regions: a window of the label store that napari's own tools can edit."""
 
 from __future__ import annotations
 
@@ -14,21 +14,35 @@ from psygnal import Signal
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
-from histoprompt._qt.layers.work_area import MAX_EDIT_SCALE
+from histoprompt._qt.layers.work_area import MAX_EDIT_SCALE, MAX_REGION_SCALE
 from histoprompt._qt.prompts.object_colours import ObjectColormap, colormap_of
+from histoprompt._qt.shell.messages import told
 from histoprompt.annotations.edits import Rule, components
 from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core.errors import HistopromptError, LabelStoreError
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.labels.sources import pieces
 from histoprompt.core.results import Mask
 
 # Largest box of an object whose pieces are counted after a stroke, pixels.
 _COUNTED = 2**22
 _OUTLINE_PX = 2
+# Level-0 pixels a side that are written at once: a coarse stroke may cover much of a slide.
+_PIECE = 2048
+_BY_HAND = {"model": "by hand"}
 
 
 class CommittedObjects:
-    """Shows the store over the work area and writes every edit of the layer back to it.
+    """Shows a plane of the store over the work area and writes every edit of the layer back to it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        The slide's layer.
+    store : LabelStore
+        On the plane to show.
+    area : Frame
 
     Attributes
     ----------
@@ -46,12 +60,18 @@ class CommittedObjects:
         Something to know that is no edit.
     failed : Signal(str)
         An edit could not be kept; the layer was put back to what the store holds.
+    shown : Signal(Change)
+        Something changed on either plane and was shown here; `follow` is for the other one.
+    picked : Signal(int)
+        An object was chosen on the slide; 0 for none.
     """
 
     changed = Signal(str)
     made = Signal(Change, str)
     said = Signal(str)
     failed = Signal(str)
+    shown = Signal(Change)
+    picked = Signal(int)
 
     def __init__(self, viewer: ViewerModel, image: Image, store: LabelStore, area: Frame) -> None:
         self._image = image
@@ -61,12 +81,16 @@ class CommittedObjects:
         self.class_name = ""
         self.chosen = 0
         self._label = 0
-        self._met: dict[str, None] = {}
+        of_regions = store.plane == "regions"
+        self.noun = "region" if of_regions else "object"
+        self._finest = MAX_REGION_SCALE if of_regions else MAX_EDIT_SCALE
+        name = layers.REGIONS if of_regions else layers.COMMITTED
         self._known = self._read(area)
-        self.layer: Labels = layers.make_committed(image, area, self._known.copy())
+        self.layer: Labels = layers.make_committed(image, area, self._known.copy(), name)
         self._new_label()
         self._describe()
         self.layer.editable = self.layer.editable and not store.read_only
+        self.outline(of_regions)  # filled, a region would hide the tissue in it
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_edit)
         self.layer.events.selected_label.connect(self._on_label)
@@ -79,7 +103,7 @@ class CommittedObjects:
         self._known = self._read(area)
         self.layer.data = self._known.copy()
         layers.move(self.layer, self._image, area)
-        fine = round(area.scale[0]) <= MAX_EDIT_SCALE
+        fine = round(area.scale[0]) <= self._finest
         self.layer.editable = fine and not self.store.read_only
 
     def outline(self, on: bool) -> None:
@@ -133,11 +157,21 @@ class CommittedObjects:
         """Make these objects one."""
         with self.store.group("merge") as edit:
             kept = self.store.merge(ids)
-        self.show_change(edit.change, f"Merged {objects_text(ids)} into {kept}")
+        self.show_change(edit.change, f"Merged {self.text_of(ids)} into {kept}")
 
     def delete(self, ids: Sequence[int]) -> None:
         """Remove these objects."""
-        self.show_change(self.store.delete(ids), f"Deleted {objects_text(ids)}")
+        self.show_change(self.store.delete(ids), f"Deleted {self.text_of(ids)}")
+
+    def set_class(self, ids: Sequence[int], class_name: str) -> None:
+        """Say what these objects are; "" takes the class away."""
+        change = self.store.set_class(ids, class_name)
+        told = f"{self.text_of(ids)}: {class_name or 'no class'}"
+        self.show_change(change, told[:1].upper() + told[1:])
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """Objects of this plane by their ids, as people write it."""
+        return objects_text(ids, self.noun)
 
     def undo(self, edit: int) -> bool:
         """Take an edit back; False if it is not the last one any more."""
@@ -172,6 +206,7 @@ class CommittedObjects:
         """Let painting extend this object; 0 lets each stroke make a new one."""
         self.chosen = object_id if self.store.area_of(object_id) else 0
         self._new_label()
+        self.picked.emit(self.chosen)
 
     def show_change(self, change: Change | None, text: str, *, step: bool = True) -> None:
         """Show an edit that was made and tell of it; None changed nothing.
@@ -192,10 +227,21 @@ class CommittedObjects:
         self.changed.emit("")
         return True
 
+    def follow(self, change: Change) -> None:
+        """Show a change that was made on either plane, and told by the other one's layer."""
+        self._describe()
+        self._refresh(change.box)
+        self._let_go()
+
     def _show(self, change: Change | None) -> None:
         if change is not None:
-            self._describe()
-            self._refresh(change.box)
+            self.follow(change)
+            self.shown.emit(change)
+        else:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Paint anew if the object that was extended is gone."""
         if not self.store.area_of(self.chosen):
             self.chosen = 0
         self._new_label()
@@ -217,16 +263,15 @@ class CommittedObjects:
     def painting(self) -> str:
         """What the next stroke does, in words."""
         if self.chosen:
-            return f"Painting extends object {self.chosen}; Shift+click beside it for new ones."
-        return "Each stroke makes a new object; Shift+click an object to extend it."
+            told = f"Painting extends {self.text_of([self.chosen])}"
+            return f"{told}; Shift+click beside it for new ones."
+        return f"Each stroke makes a new {self.noun}; Shift+click one to extend it."
 
     def _describe(self) -> None:
         """Colour objects by class, and let napari's status bar tell it."""
         classes = self.store.classes()
-        # A class keeps its colour: those met first come first, whatever classes come after.
-        self._met |= {classes[i]: None for i in sorted(classes) if classes[i]}
-        self.class_names = tuple(sorted(set(classes.values()) - {""}))
-        shown = tuple(self._met)
+        shown = self.store.class_list()
+        self.class_names = tuple(item.name for item in shown)
         held = self.layer.colormap
         serves = isinstance(held, ObjectColormap) and held.serves(shown)
         colours = held if serves else colormap_of(shown)
@@ -278,7 +323,7 @@ class CommittedObjects:
         except HistopromptError as error:
             self.layer.data[where] = before
             self.layer.refresh()
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return True
         if change is None:
             self.layer.data[where] = before
@@ -297,12 +342,26 @@ class CommittedObjects:
         self, box: Box, values: NDArray[np.int32], changed: NDArray[np.bool_]
     ) -> Change | None:
         """Write changed array pixels as the level-0 blocks they stand for."""
+        new = [int(i) for i in np.unique(values[changed]) if i and not self.store.area_of(int(i))]
+        op = "paint" if values[changed].any() else "erase"
+        side = max(1, _PIECE // round(self.area.scale[0]))
+        with self.store.group(op) as edit:
+            for part in pieces(box, side):
+                here = part.slices((box.r0, box.c0))
+                if changed[here].any():
+                    self._write_piece(part, values[here], changed[here], op)
+            made = [i for i in new if self.store.area_of(i)]
+            if made and self.class_name:
+                self.store.set_class(made, self.class_name)
+        return edit.change
+
+    def _write_piece(
+        self, box: Box, values: NDArray[np.int32], changed: NDArray[np.bool_], op: str
+    ) -> None:
         scale = round(self.area.scale[0])
-        level0 = (
-            self.area.box_to_slide(box).to_pixels().intersection(Box.of_shape(self.store.shape))
-        )
+        level0 = self.area.box_to_slide(box).to_pixels().intersection(self.store.box)
         if level0 is None:
-            return None
+            return
         labels = self.store.read(level0)
         block = np.ones((scale, scale), np.int32)
         rows, cols = labels.shape
@@ -310,13 +369,7 @@ class CommittedObjects:
         if self.rule == "keep":
             hit &= (labels == 0) | (big == 0)
         labels[hit] = big[hit]
-        erased = not big[hit].any()
-        with self.store.group("erase" if erased else "paint") as edit:
-            made = [int(i) for i in np.unique(big[hit]) if i and not self.store.area_of(int(i))]
-            self.store.write(level0, labels, op="erase" if erased else "paint")
-            if made and self.class_name:
-                self.store.set_class(made, self.class_name)
-        return edit.change
+        self.store.write(level0, labels, op=op, info=_BY_HAND)
 
     def _told(self, before: NDArray[np.int32], after: NDArray[np.int32]) -> str:
         """What a stroke did, and which objects it left in pieces."""
@@ -324,13 +377,13 @@ class CommittedObjects:
         painted = sorted({int(i) for i in np.unique(after[hit])} - {0})
         lost = sorted({int(i) for i in np.unique(before[hit])} - {0})
         if painted:
-            text = f"Painted {objects_text(painted)}"
+            text = f"Painted {self.text_of(painted)}"
         else:
-            text = f"Erased from {objects_text(lost)}" if lost else "Erased"
+            text = f"Erased from {self.text_of(lost)}" if lost else "Erased"
         pieces = {i: self.pieces(i) for i in lost[:6]}
-        notes = [f"object {i} has {n} parts now" for i, n in pieces.items() if n > 1]
+        notes = [f"{self.noun} {i} has {n} parts now" for i, n in pieces.items() if n > 1]
         gone = [i for i in lost if not self.store.area_of(i)]
-        notes += [f"nothing is left of {objects_text(gone)}"] if gone else []
+        notes += [f"nothing is left of {self.text_of(gone)}"] if gone else []
         return "; ".join([text, *notes])
 
     def pieces(self, object_id: int) -> int:
@@ -342,8 +395,8 @@ class CommittedObjects:
         return int(components(mine, np.zeros_like(mine)).max(initial=0))
 
 
-def objects_text(ids: Sequence[int]) -> str:
+def objects_text(ids: Sequence[int], noun: str = "object") -> str:
     """Objects by their ids, as people write it."""
     if len(ids) == 1:
-        return f"object {ids[0]}"
-    return f"{len(ids)} objects ({', '.join(map(str, ids[:6]))}{', ...' if len(ids) > 6 else ''})"
+        return f"{noun} {ids[0]}"
+    return f"{len(ids)} {noun}s ({', '.join(map(str, ids[:6]))}{', ...' if len(ids) > 6 else ''})"

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
 )
@@ -35,10 +34,10 @@ from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
-from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt.core.task import Progress
-from histoprompt.core.text.wording import many
+from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form
 
 FOLLOW_MS = 300
@@ -119,7 +118,13 @@ class PromptDock(Dock):
         layout.addLayout(grid_of([*self._correct.values(), self._lines, self._hidden, self._keys]))
         layout.addWidget(QLabel("<b>Chosen object</b>"))
         layout.addWidget(self.forms)
-        self.foot.addLayout(self._report())
+        self.report = WorkStrip(HINT, "Nothing is committed then; prompts stay")
+        self._status, self._busy, self._cancel = (
+            self.report.status,
+            self.report.busy,
+            self.report.cancel,
+        )
+        self.foot.addWidget(self.report)
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
@@ -131,16 +136,6 @@ class PromptDock(Dock):
         form.addRow("Class", self._class)
         form.addRow("Overlap", self._rule)
         return form
-
-    def _report(self) -> QVBoxLayout:
-        self._status = QLabel(HINT, wordWrap=True)
-        self._bar, self._cancel = QProgressBar(), QPushButton("Cancel")
-        self._busy = row(self._bar, self._cancel)
-        self._busy.setVisible(False)
-        box = QVBoxLayout()
-        box.addWidget(self._status)
-        box.addWidget(self._busy)
-        return box
 
     def _connect(self) -> None:
         self.models.chosen.connect(self._on_model)
@@ -157,7 +152,8 @@ class PromptDock(Dock):
         self._hidden.clicked.connect(self._on_hidden)
         self._keys.clicked.connect(self._on_keys)
         self._wake.timeout.connect(self._on_wake)
-        for button in (*self._actions.values(), self._cancel):
+        self.report.cancelling.connect(self._on_cancel)
+        for button in self._actions.values():
             button.clicked.connect(self._on_action)
         self._follow.timeout.connect(self._on_followed)
         self.link(self.annotating.changed, self._bind)
@@ -222,14 +218,12 @@ class PromptDock(Dock):
         self._show_tool()
 
     def _on_action(self) -> None:
-        if self._bound is None:
-            return
-        button = self.sender()
-        if button is self._cancel:
-            self._cancel.setEnabled(False)
+        if self._bound is not None:
+            getattr(self._bound, name_of(self.sender(), self._actions))()
+
+    def _on_cancel(self) -> None:
+        if self._bound is not None:
             self._bound.cancel()
-        else:
-            getattr(self._bound, name_of(button, self._actions))()
 
     def _on_camera(self, _: object) -> None:
         self._follow.start()
@@ -263,7 +257,7 @@ class PromptDock(Dock):
     def _link_to(self, annotator: Annotator) -> None:
         self.link(annotator.status, self._say)
         self.link(annotator.failed, self._on_failed)
-        self.link(annotator.progress, self._on_progress)
+        self.link(annotator.progress, self.report.show_share)
         self.link(annotator.changed, self._on_changed)
         own = annotator.drawing.layer, annotator.committed.layer
         for layer in (*annotator.prompts.all, *own):
@@ -318,21 +312,12 @@ class PromptDock(Dock):
 
     def _say(self, text: str) -> None:
         """Write the status line, here alone, and show whether there is work to wait for."""
-        self._status.setText(text)
-        busy = self._bound is not None and self._bound.busy
-        if busy and not self._busy.isVisibleTo(self):
-            self._bar.setRange(0, 1)
-            self._bar.setValue(0)
-            self._cancel.setEnabled(True)
-        self._busy.setVisible(busy)
+        self.report.say(text)
+        self.report.set_busy(self._bound is not None and self._bound.busy)
 
     def _on_failed(self, text: str) -> None:
         self._say(text)
         messages.show_error(text)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self._bar.setRange(0, max(1, progress.total))
-        self._bar.setValue(progress.done)
 
     def _on_changed(self) -> None:
         bound = self._bound

@@ -23,7 +23,9 @@ class Following:
     image : Image
     bounds : Box
         The slide.
-    committed, nuclei, hand, drawing
+    planes
+        Committed objects, and regions.
+    nuclei, hand, drawing
         Whose layers they are.
     """
 
@@ -33,13 +35,13 @@ class Following:
         image: Image,
         bounds: Box,
         *,
-        committed: CommittedObjects,
+        planes: tuple[CommittedObjects, CommittedObjects],
         nuclei: Nuclei,
         hand: InHand,
         drawing: Drawing,
     ) -> None:
         self._viewer, self._image, self._bounds = viewer, image, bounds
-        self._committed, self._nuclei = committed, nuclei
+        self._planes, self._nuclei = planes, nuclei
         self._hand, self._drawing = hand, drawing
 
     def follow(self) -> None:
@@ -49,24 +51,29 @@ class Following:
         """
         self._nuclei.look()
         free, view = self._hand.free, work_area.view_box(self._viewer, self._image)
-        shown = self._hand.area if free else self._committed.area
+        shown = self._hand.area if free else self._planes[0].area
         if not work_area.suits(shown, view, self._bounds):
             shown = work_area.area_for(view, self._bounds)
         if free and self._hand.area != shown:
             self.move_to(shown)
-        elif self._committed.area != shown:
-            self._committed.show(shown)
+        elif self._planes[0].area != shown:
+            self._show(shown)
             self._nuclei.move()
 
     def move_to(self, area: Frame) -> None:
         """Make another part of the slide editable."""
-        self._committed.show(area)
+        self._show(area)
         self._nuclei.move()
         self._hand.move(area)
 
+    def _show(self, area: Frame) -> None:
+        for plane in self._planes:
+            plane.show(area)
+
     def rescale(self) -> None:
         """Lie on the image as it is scaled now, with what is in hand."""
-        layers.move(self._committed.layer, self._image, self._committed.area)
+        for plane in self._planes:
+            layers.move(plane.layer, self._image, plane.area)
         layers.move(self._hand.preview.layer, self._image, self._hand.area)
         self._hand.prompts.move(self._hand.area)
         self._drawing.move()

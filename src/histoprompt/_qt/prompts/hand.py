@@ -11,7 +11,7 @@ from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.undo import Step
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.results import Mask
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 
 
 @dataclass(frozen=True, eq=False)

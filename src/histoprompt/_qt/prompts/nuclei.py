@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from histoprompt._qt.layers import work_area
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
@@ -26,6 +28,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.commit_nuclei import LONGEST, commit_nuclei
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.nuclei_cache import NucleiMap, Square, look_at
+from histoprompt.pipelines.formats.regions import Region
 
 FILLING, LOOKING = "filling", "looking"
 
@@ -98,7 +101,7 @@ class Nuclei:
         try:
             known_mpp(self._slide)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         self._draw()
         self.look()
@@ -151,10 +154,13 @@ class Nuclei:
 
     # -- all at once -------------------------------------------------------------------------
 
-    def fill(self, region: Box, where: str, params: PromptParams) -> None:
+    def fill(
+        self, region: Box, where: str, params: PromptParams, inside: Sequence[Region] = ()
+    ) -> None:
         """Commit all nuclei of a level-0 region that are not committed yet, in the background.
 
-        `where` tells the user which region it is; class and overlap are those of `params`.
+        `where` tells the user which region it is; class and overlap are those of `params`; with
+        `inside` only nuclei in these.
         """
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
@@ -165,6 +171,7 @@ class Nuclei:
                 weights=self._weights,
                 class_name=params.class_name,
                 rule=params.rule,
+                inside=inside,
             ),
             self._slide,
             region,

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import PrivateAttr
 
 from histoprompt._qt.layers.lookup_colours import LookupColormap
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.annotations.class_list import ObjectClass
 
 # For objects without a class: bright hues that pink, purple and brown tissue does not have.
 _HUES = ("#00c853", "#ffd600", "#00b0ff", "#ff6d00", "#00e5ff", "#c6ff00")
@@ -22,16 +22,17 @@ class ObjectColormap(LookupColormap):
     """Looks up the class of an id; ids it was not told of are being painted now."""
 
     _beyond: int = PrivateAttr(default=1)
-    _names: tuple[str, ...] = PrivateAttr(default=())
+    _classes: tuple[ObjectClass, ...] = PrivateAttr(default=())
 
-    def serves(self, classes: tuple[str, ...]) -> bool:
-        """Whether it has colours for these classes."""
-        return self._names == classes
+    def serves(self, classes: tuple[ObjectClass, ...]) -> bool:
+        """Whether it has the colours of these classes."""
+        return self._classes == classes
 
     def show(self, classes: Mapping[int, str], fresh: str) -> None:
         """Know these objects and their classes; what is painted next gets the class `fresh`."""
         ids = np.fromiter(classes, np.int64, len(classes))
-        codes = {name: 1 + len(_HUES) + i for i, name in enumerate(self._names[:_MOST_CLASSES])}
+        first, shown = 1 + len(_HUES), self._classes[:_MOST_CLASSES]
+        codes = {item.name: first + i for i, item in enumerate(shown)}
         codes[""] = 0
         given = np.fromiter((codes.get(n, 0) for n in classes.values()), np.int64, len(classes))
         given = np.where(given > 0, given, 1 + ids % len(_HUES))
@@ -43,12 +44,11 @@ class ObjectColormap(LookupColormap):
         self._table = table
 
 
-def colormap_of(classes: tuple[str, ...]) -> ObjectColormap:
+def colormap_of(classes: tuple[ObjectClass, ...]) -> ObjectColormap:
     """Colours of these classes and of objects that have none."""
-    palette = cell_colours(classes)
     rows: list[tuple[float, ...]] = [(0.0, 0.0, 0.0, 0.0)]
     rows += [(*(int(hue[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0) for hue in _HUES]
-    rows += [(*(value / 255 for value in palette[name]), 1.0) for name in classes[:_MOST_CLASSES]]
+    rows += [(*(value / 255 for value in item.colour), 1.0) for item in classes[:_MOST_CLASSES]]
     made = ObjectColormap(colors=np.array(rows, np.float32))
-    made._names = classes
+    made._classes = classes
     return made

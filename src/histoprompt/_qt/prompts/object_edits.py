@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
 from histoprompt._qt.prompts.params import PromptParams
+from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError, LabelStoreError
 from histoprompt.core.geometry import Frame
 from histoprompt.core.labels.contours import Outline, bounds, enclosed
@@ -136,4 +137,4 @@ class ObjectEdits:
         try:
             edit()
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))

@@ -24,7 +24,6 @@ from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, PromptKind
 # Least time between two looks at what is being drawn, milliseconds.
 LOOK_MS = 80
 _DRAWING = ("add_rectangle", "add_ellipse", "paint", "erase")
-TOOLS = ("click +", "click -", "scribble +", "scribble -", "box")
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +212,7 @@ class PromptLayers:
     def snapshot(self) -> Snapshot:
         """The prompts as they are now."""
         points, labels = layers.read_clicks(self.points)
-        data = np.asarray(self.scribbles.data)
+        data = layers.scribbled(self.scribbles)
         painted = np.flatnonzero(data).astype(np.int32)
         boxes = tuple(layers.read_boxes(self.boxes))
         values = data.reshape(-1)[painted]
@@ -248,6 +247,7 @@ class PromptLayers:
             self.boxes.add_rectangles([layers.box_vertices(box) for box in snapshot.boxes])
         self.scribbles.data[...] = 0
         self.scribbles.data.reshape(-1)[snapshot.painted] = snapshot.values
+        layers.hatch_outside(self.scribbles)
         self.scribbles.refresh()
 
     def _on_press(self, _: Points, event: Any) -> None:
@@ -294,6 +294,7 @@ class PromptLayers:
         layers.draw_clicks(self.points)
 
     def _take_scribble(self) -> bool:
+        layers.hatch_outside(self.scribbles)
         last, now = self._now, self.snapshot()
         new = not np.array_equal(last.painted, now.painted) or bool(
             np.any(last.values != now.values)

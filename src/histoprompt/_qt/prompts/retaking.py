@@ -13,6 +13,7 @@ from histoprompt._qt.prompts.hand import Hand, Refined
 from histoprompt._qt.prompts.in_hand import InHand, Push
 from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
+from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.pipelines.prompts.correct import mask_of
@@ -63,15 +64,15 @@ class Retaking:
         try:
             mask = mask_of(store, object_id)
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         card, own = hand.segmenting.card, self._commits.prompts_of(object_id)
         area = self._area_for(mask.frame.box)
         prompts = Snapshot.of(standing_for(mask, card), area) if own is None else own
         self._put(Hand(prompts, Shown(), Refined(object_id, mask, prompts)), object_id)
         note = note_of(card, remembered=own is not None)
-        told = f"Object {object_id} is in hand: show what it lacks or has too much, then commit."
-        self.taken.emit(f"{told} {note}".strip())
+        text = f"Object {object_id} is in hand: show what it lacks or has too much, then commit."
+        self.taken.emit(f"{text} {note}".strip())
 
     def _put(self, taken: Hand, object_id: int) -> None:
         nothing = self._hand.nothing

@@ -37,10 +37,12 @@ class BatchWork:
         done: Callable[..., object],
         failed: Callable[[str], object] | None = None,
         cancelled: Callable[[], object] | None = None,
+        stopped: Callable[..., object] | None = None,
     ) -> None:
         """Call ``fn(*args, task=task)``; a newer job of the same title takes the place of this.
 
-        `failed` and `cancelled` are called after the status told of it.
+        `failed` and `cancelled` are called after the status told of it; `stopped` is given what a
+        cancelled job had.
         """
         job = self._jobs.submit(
             fn,
@@ -51,6 +53,7 @@ class BatchWork:
             on_done=done,
             on_error=partial(_both, self.status.emit, failed),
             on_cancel=partial(_both, self._on_cancelled, cancelled),
+            on_partial=stopped,
             on_progress=self.progress.emit,
         )
         self._running = [*(j for j in self._running if j.active), job]

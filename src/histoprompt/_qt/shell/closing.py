@@ -45,6 +45,8 @@ class Closing(QObject):
             return False
         titles = self._jobs.at_work
         if self._agreed or not titles or self._was_asked(event):
+            if not event.spontaneous():  # nobody can say no any more
+                self._jobs.leave()
             return False
         event.ignore()
         if self._agrees(titles):

@@ -12,6 +12,7 @@ from psygnal import Signal
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.camera import show_scale_bar, show_whole
 from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
 
@@ -74,7 +75,7 @@ class CurrentSlide:
                 self.slide = layers.slide_of(image)
                 self.image = image
             except HistopromptError as error:
-                self.reason = str(error)
+                self.reason = told(error)
                 self.failed.emit(self.reason)
         if self.image is not None and self.slide is not None:
             layers.show_alone(self._viewer, self.image)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from histoprompt.core.task import Progress, Task
 
 Lane = Literal["interactive", "batch", "files"]
-State = Literal["queued", "running", "done", "failed", "cancelled"]
+State = Literal["queued", "running", "done", "failed", "cancelled", "partial"]
 Handler = Callable[..., object]
 
 
@@ -25,8 +25,8 @@ class Job:
     lane : "interactive", "batch" or "files"
     key : str or None
         A newer job with the same key takes this one's place.
-    state : "queued", "running", "done", "failed" or "cancelled"
-        The last three are final, and set on the GUI thread.
+    state : "queued", "running", "done", "failed", "cancelled" or "partial"
+        The last four are final, and set on the GUI thread. Partial is cancelled with what it had.
     """
 
     def __init__(

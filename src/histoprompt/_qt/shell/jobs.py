@@ -27,12 +27,12 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 from histoprompt._qt.shell.job import Handler, Job, Lane, State
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.messages import show_error, told
 from histoprompt.core.errors import Cancelled, HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.models.devices import MIB, is_out_of_memory
 
-Outcome = Literal["done", "error", "cancel"]
+Outcome = Literal["done", "error", "cancel", "partial"]
 
 __all__ = ["Job", "Jobs", "warm", "warm_soon"]
 
@@ -46,7 +46,12 @@ SWITCH_S = 0.001
 # Longest wait for a running job when the window is closed, and when a process without one ends,
 # seconds.
 CLOSE_S, EXIT_S = 1.5, 60.0
-_FINAL: dict[Outcome, State] = {"done": "done", "error": "failed", "cancel": "cancelled"}
+_FINAL: dict[Outcome, State] = {
+    "done": "done",
+    "error": "failed",
+    "cancel": "cancelled",
+    "partial": "partial",
+}
 
 _PACKAGES = (
     "scipy.ndimage",
@@ -57,9 +62,12 @@ _PACKAGES = (
     "safetensors",
     "pandas",
     "pyarrow.parquet",
+    "huggingface_hub.file_download",
+    "magicgui.backends._qtpy.widgets",
 )
 _DOCKS = tuple(
-    f"histoprompt._qt.{name}.dock" for name in ("prompts", "count", "text", "models", "exchange")
+    f"histoprompt._qt.{name}.dock"
+    for name in ("prompts", "count", "text", "models", "exchange", "training")
 )
 
 _log = logging.getLogger(__name__)
@@ -119,7 +127,7 @@ class Jobs(QObject):
         self._threads: dict[Lane, threading.Thread] = {}
         self._message.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._closed_at: float | None = None
-        self._quitting = False
+        self._quitting = False  # whether a person or a program closed the window
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self._on_quit)
@@ -137,6 +145,7 @@ class Jobs(QObject):
         on_done: Handler | None = None,
         on_error: Handler | None = None,
         on_cancel: Handler | None = None,
+        on_partial: Handler | None = None,
         on_progress: Handler | None = None,
         abandon: bool = False,
     ) -> Job:
@@ -144,8 +153,8 @@ class Jobs(QObject):
 
         Handlers run on the GUI thread. A bound method is held weakly and is skipped once its
         owner is gone, be it a Python object or a Qt one; other callables are kept until the job
-        ends. Exactly one of `on_done`, `on_error` and `on_cancel` is called, unless a newer job
-        took this one's place or `shutdown` was called: then none is.
+        ends. Exactly one of `on_done`, `on_error`, `on_cancel` and `on_partial` is called, unless a
+        newer job took this one's place or `shutdown` was called: then none is.
 
         Parameters
         ----------
@@ -165,6 +174,9 @@ class Jobs(QObject):
             Given the text, after it was shown to the user.
         on_cancel : callable
             Given nothing.
+        on_partial : callable
+            Given what the function returned after a cancel: all it had. Without this handler such
+            a result is dropped, and `on_cancel` is called.
         on_progress : callable
             Given a `Progress`, at most twenty times a second; the newest always arrives while
             the job runs.
@@ -176,6 +188,7 @@ class Jobs(QObject):
             "done": on_done,
             "error": on_error,
             "cancel": on_cancel,
+            "partial": on_partial,
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
@@ -242,11 +255,20 @@ class Jobs(QObject):
             atexit.unregister(self._leave)
         return ended
 
+    def leave(self) -> None:
+        """The window is closing: cancel everything, and let no job keep the process for long."""
+        self._quitting = True
+        self.shutdown(0.0)
+
     def _on_quit(self) -> None:
         """The application ends, `CLOSE_S` after somebody first asked for it at the latest."""
         self._quitting = True
+        self.shutdown(self._left())
+
+    def _left(self) -> float:
+        """Seconds of `CLOSE_S` that are left."""
         waited = 0.0 if self._closed_at is None else time.monotonic() - self._closed_at
-        self.shutdown(max(0.0, CLOSE_S - waited))
+        return max(0.0, CLOSE_S - waited)
 
     def _leave(self) -> None:
         """End the process, though a job did not stop.
@@ -258,7 +280,7 @@ class Jobs(QObject):
         """
         if not self._quitting:
             self.shutdown(EXIT_S)
-        elif not self.shutdown(0.0):
+        elif not self.shutdown(self._left()):
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(AttributeError, OSError, ValueError):
                     stream.flush()
@@ -290,7 +312,7 @@ class Jobs(QObject):
                 return
             self._active.remove(job)
         if job._task.cancelled:
-            outcome = "cancel"
+            outcome = "partial" if outcome == "done" and "partial" in job._handlers else "cancel"
         handler = None if job._superseded else job._handlers.get(outcome)
         job._end(_FINAL[outcome])
         if outcome == "error":
@@ -374,7 +396,7 @@ def _attempt(
     except Cancelled:
         return "cancel", None
     except HistopromptError as error:
-        return "error", str(error)
+        return "error", told(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
         return ("cancel", None) if quiet() else ("error", _explain(title, error))
 

@@ -20,9 +20,13 @@ PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles
 DRAWN = "drawn by hand"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
 
+# Classes that a key can be pressed for.
+NUMBERS = range(1, 10)
+
 # Which layers serve a group of gestures; their names are those of the modules that make them.
 LAYERS: Mapping[str, tuple[str, ...]] = {
     PROMPTS: (
+        "regions",
         "committed_objects",
         "nuclei_outlines",
         "drawn_by_hand",
@@ -55,13 +59,13 @@ class Gesture:
     does : str
         For people.
     act : str
-        The function that serves it.
+        What a key does, for `bind_keys`; gestures of the mouse are served by their layers.
     """
 
     input: str
     group: str
     does: str
-    act: str
+    act: str = ""
 
     @property
     def is_key(self) -> bool:
@@ -94,48 +98,54 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("K", PROMPTS, "draw a line through an object, which splits it", "start_split"),
     Gesture("T", CLICKS, "switch between inside and outside", "toggle"),
     Gesture("T", SCRIBBLES, "switch between inside and outside", "toggle"),
-    Gesture("click", CLICKS, "a click inside or outside the object, as the tool says", "_on_press"),
-    Gesture("Control-click", CLICKS, "a click outside the object, once", "_on_press"),
-    Gesture("right-click", CLICKS, "the opposite of what the tool says, once", "_on_press"),
-    Gesture("Alt-click", CLICKS, "take a committed object up again, to change it", "click"),
-    Gesture("Alt-click", SCRIBBLES, "take a committed object up again, to change it", "click"),
-    Gesture("Alt-click", BOXES, "take a committed object up again, to change it", "click"),
-    Gesture("Alt-click", DRAWN, "take a committed object up again, to change it", "click"),
-    Gesture("drag", DRAWN, "a lasso, a new object or a cut, as the tool says", "choose"),
-    Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says", "choose"),
-    Gesture("drag", BOXES, "a box around the object", "choose"),
-    Gesture("Control-click", COMMITTED, "delete the object", "click"),
-    Gesture("Alt-click", COMMITTED, "pick an object; the next one is merged with it", "click"),
-    Gesture(
-        "Shift-click", COMMITTED, "choose the object that painting extends; beside: none", "click"
-    ),
-    Gesture(
-        "click",
-        COMMITTED,
-        "merge, delete or refine, while that button of the dock is down",
-        "click",
-    ),
+    Gesture("click", CLICKS, "a click inside or outside the object, as the tool says"),
+    Gesture("Control-click", CLICKS, "a click outside the object, once"),
+    Gesture("right-click", CLICKS, "the opposite of what the tool says, once"),
+    Gesture("Alt-click", CLICKS, "take a committed object up again, to change it"),
+    Gesture("Alt-click", SCRIBBLES, "take a committed object up again, to change it"),
+    Gesture("Alt-click", BOXES, "take a committed object up again, to change it"),
+    Gesture("Alt-click", DRAWN, "take a committed object up again, to change it"),
+    Gesture("drag", DRAWN, "a lasso, a new object or a cut, as the tool says"),
+    Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says"),
+    Gesture("drag", BOXES, "a box around the object"),
+    Gesture("Control-click", COMMITTED, "delete the object"),
+    Gesture("Alt-click", COMMITTED, "pick an object; the next one is merged with it"),
+    Gesture("Shift-click", COMMITTED, "choose the object that painting extends; beside: none"),
+    Gesture("click", COMMITTED, "merge, delete or refine, while that button of the dock is down"),
     Gesture("R", COMMITTED, "take the chosen object up again, to change it", "refine_chosen"),
     Gesture("G", COMMITTED, "expand the chosen object", "expand"),
     Gesture("Shift-G", COMMITTED, "shrink the chosen object", "shrink"),
     Gesture("S", COMMITTED, "smooth the chosen object", "smooth"),
     Gesture("Shift-F", COMMITTED, "fill the holes of the chosen object", "fill_holes"),
-    Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it", "_on_press"),
-    Gesture("Control-click", MARKED, "mark the tile no, once", "_on_press"),
-    Gesture("right-click", MARKED, "mark the opposite of what the dock says, once", "_on_press"),
+    Gesture("click", MARKED, "mark the tile as the dock says; once more: unmark it"),
+    Gesture("Control-click", MARKED, "mark the tile no, once"),
+    Gesture("right-click", MARKED, "mark the opposite of what the dock says, once"),
     Gesture("Y", MARKED, "the tile under the pointer belongs to the text", "mark_yes"),
     Gesture("N", MARKED, "the tile under the pointer does not", "mark_no"),
     Gesture("T", MARKED, "switch what a click says, yes or no", "toggle"),
     Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
-    Gesture("click", CELLS, "choose the cell, and its row in the table", "_dragged"),
-    Gesture("drag", CELLS, "with Label cells on: give the cells the class picked", "_dragged"),
+    Gesture("click", CELLS, "choose the cell, and its row in the table"),
+    Gesture(
+        "drag",
+        CELLS,
+        "with Label cells on: give the cells the class picked; with Split on: part a cell",
+    ),
+    Gesture("Control-click", CELLS, "delete a cell that is none"),
+    Gesture("Shift-click", CELLS, "add a cell that was missed: a model outlines it"),
+    Gesture("Alt-click", CELLS, "pick a cell; the next one is merged with it"),
+    *(
+        Gesture(
+            str(n), CELLS, f"the cell offered or chosen is of class {n} in the list", f"class {n}"
+        )
+        for n in NUMBERS
+    ),
     Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", ACCEPT),
     Gesture(REJECT.upper(), CELLS, "it is not", REJECT),
     Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", UNSURE_KEY),
     Gesture("Control-Z", CELLS, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
-    Gesture("click", AUDIT, "say what is there in the field of an audit", "_on_data"),
+    Gesture("click", AUDIT, "say what is there in the field of an audit"),
     Gesture("Control-Z", AUDIT, "take the last point away", "undo"),
 )
 

@@ -13,7 +13,7 @@ from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt._qt.shell.jobs import Jobs, warm_soon
 from histoprompt._qt.shell.messages import show_error
 from histoprompt._qt.shell.modes import Modes
-from histoprompt._qt.shell.parts import Part
+from histoprompt._qt.shell.parts import LabelKeeper, Part
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
@@ -66,6 +66,11 @@ class Session:
         if not isinstance(found, kind):
             found = self._parts[kind] = kind.of(self)
         return found
+
+    @property
+    def labels(self) -> LabelKeeper | None:
+        """Who keeps the committed objects; None where no dock has asked for them yet."""
+        return next((part for part in self._parts.values() if isinstance(part, LabelKeeper)), None)
 
     @property
     def engaged(self) -> bool:

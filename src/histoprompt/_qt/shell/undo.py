@@ -8,6 +8,7 @@ from typing import Protocol
 
 from psygnal import Signal
 
+from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError
 
 LIMIT = 500
@@ -132,7 +133,7 @@ class UndoStack:
         try:
             walked = way(step)() is not False
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         if source and source[-1] is step:
             source.pop()
@@ -146,7 +147,7 @@ class UndoStack:
         try:
             step = getattr(self.earlier, way)() if self.earlier is not None else None
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         if step is not None:
             target.append(step)

@@ -17,7 +17,7 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 
 
 class CalibrationPanel(Panel):
@@ -48,10 +48,16 @@ class CalibrationPanel(Panel):
             plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
         self._origin, self._trust = Note(), Note()
-        self._yes = QPushButton("Mark yes (Y)", checkable=True)
-        self._yes.setToolTip("Then click tiles that are what the text says; click again to unmark")
-        self._no = QPushButton("Mark no (N)", checkable=True)
-        self._no.setToolTip("Then click tiles that are not (or Ctrl+click at any time)")
+        self._yes = QPushButton("Mark yes", checkable=True)
+        self._yes.setToolTip(
+            "Then click tiles that are what the text says; click again to unmark. The key Y "
+            "marks the tile under the pointer so"
+        )
+        self._no = QPushButton("Mark no", checkable=True)
+        self._no.setToolTip(
+            "Then click tiles that are not (or Ctrl+click at any time). The key N marks the "
+            "tile under the pointer so"
+        )
         self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")
         self._undo = QPushButton("Undo", toolTip="Ctrl+Z: what was done last, in any dock")
         self._group = QButtonGroup(self)

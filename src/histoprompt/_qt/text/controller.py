@@ -14,6 +14,7 @@ from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.best_tiles import BestTiles
 from histoprompt._qt.text.calibrate_job import Fitting
@@ -25,13 +26,13 @@ from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _CANCELLED = "Cancelled; maps and labels are as they were, and tiles that were seen are kept."
@@ -92,7 +93,6 @@ class TextController:
         self.search.refused.connect(self._on_refused)
         self.search.counted.connect(self._on_chained)
         self.cells = RegionCells(self.batch, self._current, self.counting)
-        self.search.stopped.connect(self.cells.gather)
         self.regions = RegionActions(self.batch, self._current, self._counts)
         self.marking = TileMarking(session.viewer, session.modes, self.mark_at, session.steps)
         self.best = BestTiles(session.jobs)
@@ -219,9 +219,13 @@ class TextController:
         assert self._annotator is not None  # letting it go ends the search
         scores, job = found.scores, found.search.job
         try:
-            book = self.work.book if self.work else MarkBook(book_path(self._annotator.slide.key))
+            book = (
+                self.work.book
+                if self.work
+                else TileLabels(tile_labels_path(self._annotator.slide.key))
+            )
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return
         typed = self._typed(found.search.params, job.card, job.weights)
         self._search = found.search
@@ -311,7 +315,7 @@ class TextController:
         """Thresholds a person set, which hold while the model sees tiles the same way."""
         if self.work is None or self._search is None:
             return {}
-        return self.work.typed if self._search.serves(*look) else {}
+        return self.work.manual if self._search.serves(*look) else {}
 
     def _counts(self) -> RegionCounts | None:
         """The cells counted in the regions there are now."""
@@ -331,6 +335,6 @@ class TextController:
         try:
             edit()
         except HistopromptError as error:
-            self.failed.emit(str(error))
+            self.failed.emit(told(error))
             return False
         return True

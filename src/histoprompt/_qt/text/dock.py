@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -14,7 +15,6 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.calibration import CalibrationPanel
 from histoprompt._qt.text.controller import TextController
-from histoprompt._qt.text.options import TextOptions
 from histoprompt._qt.text.region_actions_panel import RegionActionsPanel
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
@@ -22,9 +22,10 @@ from histoprompt._qt.text.tile_gallery import TileGallery
 from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import Note, Report
-from histoprompt.core.errors import RegionError
+from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt.core.errors import HistopromptError, RegionError
 from histoprompt.models import registry
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
@@ -44,8 +45,8 @@ class TextDock(Dock):
 
     def value(self) -> ScoreParams:
         """What the rows say."""
-        params = ScoreParams(texts=self.words.texts, contrasts=self.words.contrasts)
-        return self.options.applied(params)
+        texts, contrasts = self.words.texts, self.words.contrasts
+        return replace(self.options.value(), texts=texts, contrasts=contrasts)
 
     def set_value(self, params: ScoreParams) -> None:
         """Show these values in the rows."""
@@ -80,7 +81,7 @@ class TextDock(Dock):
         try:
             where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
         except RegionError as error:
-            self._on_failed(str(error))
+            self._on_failed(messages.told(error))
             return
         given = (self.value(), self.models.card, self.models.weights, where)
         self.control.find(*given, count=count)
@@ -92,9 +93,10 @@ class TextDock(Dock):
         self.control = TextController(self.session)
         self.images = ImagePanel(self)
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
-        self.area, self.options = AreaPanel(), TextOptions()
+        self.area, self.options = AreaPanel(), ParameterForm(ScoreParams())
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
         self.cells, self.hand_on = RegionCellsPanel(), RegionActionsPanel()
+        self.link(self.session.weights_changed, self.cells.refill)
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         self._scale = Note()
         self._results = self._make_results()
@@ -104,7 +106,7 @@ class TextDock(Dock):
             column.addWidget(widget)
         column.addWidget(self._results)
         column.addStretch(1)
-        self.report = Report(HINT, "Tiles and cells that were seen so far are kept")
+        self.report = WorkStrip(HINT, "Tiles and cells that were seen so far are kept")
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         self.foot.addWidget(self.report)
@@ -168,6 +170,7 @@ class TextDock(Dock):
 
     def _start(self) -> None:
         self._wrong = ""
+        self._revealed: tuple[str, ...] = ()
         self._on_model()
         self.annotating.start()
         self._bind()
@@ -206,7 +209,12 @@ class TextDock(Dock):
         self.control.cells.count(self.cells.value().choice)
 
     def _on_name(self) -> None:
-        self.control.cells.tell_apart(self.cells.value().words, self.value().templates)
+        try:
+            texts = self.cells.value().texts
+        except HistopromptError as error:
+            self._on_failed(str(error))
+            return
+        self.control.cells.tell_apart(replace(texts, templates=self.value().templates))
 
     # -- what is shown -----------------------------------------------------------------------
 
@@ -242,7 +250,7 @@ class TextDock(Dock):
         self.calibration.show_threshold(
             work.scores.thresholds[text],
             work.origin(text),
-            by_hand=work.is_typed(text),
+            by_hand=work.is_manual(text),
             regions=self.control.region_count,
         )
         for panel in (self.hand_on, self.cells):
@@ -267,10 +275,13 @@ class TextDock(Dock):
         self.calibration.show_answer(marking.yes if marking.active else None)
 
     def _on_counted(self) -> None:
-        self.cells.show_counts(self.control.cells.counts)
+        counts = self.control.cells.counts
+        self.cells.show_counts(counts)
         self._show_cuts()
-        if self.control.cells.counts is not None:
+        names = () if counts is None else counts.names
+        if names and names != self._revealed:
             QTimer.singleShot(0, self._reveal_counts)
+        self._revealed = names
 
     def _reveal_counts(self) -> None:
         """Scroll to the table, once it is laid out."""

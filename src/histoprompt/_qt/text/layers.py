@@ -84,11 +84,15 @@ class ScoreLayers:
         layer, scores = self._present(HEAT), self._scores
         if layer is None or scores is None or text not in scores.texts:
             return
-        layer.data = scores.raster(text)
+        raster = scores.raster(text)
+        # what is the same is not sent to the graphics card again: a mark changes thresholds alone
+        if not np.array_equal(raster, layer.data, equal_nan=True):
+            layer.data = raster
         self._place(layer, scores.frame)
         layer.name = HEAT.format(text)
         layer.metadata.update(layers.provenance(kind="heatmap", text=text, **scores.facts))
-        layer.visible = layer.colorbar.visible = True
+        if not (layer.visible and layer.colorbar.visible):
+            layer.visible = layer.colorbar.visible = True
 
     def show_regions(self, scores: ScoreMap, text: str) -> int:
         """Outline the regions of a text; how many there are."""
@@ -101,9 +105,9 @@ class ScoreLayers:
             layer = self._own[REGIONS] = self._make_regions(labels, frame)
             self._frames[layer] = frame
             self._add(layer)
-        else:
+        elif not np.array_equal(labels, layer.data):
             layer.data = labels
-            self._place(layer, frame)
+        self._place(layer, frame)
         layer.features = _features(raster, scores, text)
         cut = scores.thresholds[text]
         facts = {"threshold": cut.value, "threshold_from": cut.origin, **scores.facts}

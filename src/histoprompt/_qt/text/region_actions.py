@@ -10,7 +10,7 @@ from pathlib import Path
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt.annotations.history import Change
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.regions.count import RegionCounts
 from histoprompt.pipelines.regions.steps import keep, write_all
 from histoprompt.pipelines.text.session import ScoreSession
@@ -52,7 +52,7 @@ class RegionActions:
         self._annotator = annotator
 
     def commit(self) -> None:
-        """Keep the regions of the text as objects of the label store."""
+        """Keep the regions of the text on their plane of the label store."""
         now, annotator = self._current(), self._annotator
         if now is not None and annotator is not None:
             given = (annotator.store, now.work.scores, now.text)
@@ -72,5 +72,5 @@ class RegionActions:
     ) -> None:
         ids, change = found
         count = many(len(ids), "region")
-        annotator.committed.show_change(change, f"Committed {count}")
-        self._batch.status.emit(f"{count} committed as objects of the class {text!r}, saved.")
+        annotator.regions.show_change(change, f"Committed {count}")
+        self._batch.status.emit(f"{count} committed, of the class {text!r}, saved.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -14,29 +14,27 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
-from histoprompt._qt.text.search import SearchResult
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.classes.named_cells import named_among
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
-from histoprompt.pipelines.regions.steps import RegionCountParams, count_found, count_in, tell_apart
+from histoprompt.pipelines.regions.steps import RegionCountParams, count_in, tell_apart
 from histoprompt.pipelines.text.session import ScoreSession
 
-_GATHERING = "Gathering what was counted"
 _REVIEW = "Correct them with Review cells: classes are learnt from that."
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What finds cells, and the words that tell them apart; no words for cells of one kind."""
+    """What finds cells, and the texts that tell them apart; no text for cells of one kind."""
 
     choice: CountChoice
-    words: tuple[str, ...] = ()
+    texts: CellTexts = field(default_factory=CellTexts)
 
 
 class RegionCells:
@@ -82,7 +80,7 @@ class RegionCells:
         self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]
     ) -> RegionCountParams:
         """What is asked of the chain from words to counts, beside the count there is."""
-        texts = CellTexts(wanted.words, templates)
+        texts = replace(wanted.texts, templates=templates)
         return RegionCountParams(wanted.choice, texts, thresholds, self._counting.work)
 
     def count(self, choice: CountChoice) -> None:
@@ -98,14 +96,15 @@ class RegionCells:
             now.text,
             title="Counting cells",
             done=partial(self._on_counted, now),
+            stopped=partial(self._on_counted, now),
         )
 
-    def tell_apart(self, words: tuple[str, ...], templates: str) -> None:
-        """Give the counted cells the word that fits each best."""
+    def tell_apart(self, texts: CellTexts) -> None:
+        """Give the counted cells the text that fits each best."""
         now, annotator, source = self._current(), self._annotator, self._source
         if now is None or annotator is None or self.counts is None or source is None:
             return
-        given = (annotator.slide, self.counts, CellTexts(words, templates), now.job)
+        given = (annotator.slide, self.counts, texts, now.job)
         done = partial(self._on_named, source, now.job.card.title)
         self._batch.run(tell_apart, *given, title="Naming cells", done=done)
 
@@ -124,7 +123,7 @@ class RegionCells:
         scorer : str
             Title of the model that told cells apart.
         """
-        if found.work is not self._counting.work:
+        if not found.work.is_of(self._counting.work):
             self._counting.show(found.work)
         self._source, self.counts = found.work, found.counts
         self.cuts = {text: scores.thresholds[text].value for text in texts}
@@ -134,20 +133,6 @@ class RegionCells:
         else:
             self._on_classified()
         self._batch.status.emit(self._summary(found))
-
-    def gather(self, found: SearchResult) -> None:
-        """Show what a chain counted before it was cancelled."""
-        assert self._annotator is not None  # letting it go ends the chain
-        assert found.search.wish is not None
-        self._batch.run(
-            partial(count_found, found.search.wish, only_done=True),
-            self._annotator.slide,
-            found.scores,
-            found.seen,
-            found.search.job,
-            title=_GATHERING,
-            done=partial(self._on_gathered, found.search.job.card.title),
-        )
 
     def outlined(self) -> None:
         """The layer of the Count dock shows the cells: once is enough."""
@@ -175,26 +160,24 @@ class RegionCells:
         chained, scores = found
         self.take(chained, scores, (now.text,), now.job.card.title)
 
-    def _on_gathered(self, scorer: str, found: tuple[RegionCountResult, ScoreMap]) -> None:
-        chained, scores = found
-        if chained.work.progress.done:
-            self.take(chained, scores, scores.texts, scorer)
-        else:
-            self._batch.status.emit("Cancelled before any cell was counted; the regions stay.")
-
     def _on_named(self, source: KeptCount, scorer: str, counts: RegionCounts) -> None:
-        if source is not self._counting.work:
+        if not source.is_of(self._counting.work):
             self._counting.show(source)
         self._name(source, counts, scorer)
         self._batch.status.emit(f"{_named(counts)} {_REVIEW}")
 
     def _name(self, work: KeptCount, counts: RegionCounts, scorer: str) -> None:
         """Words are the classes of the count from now on; what is shown follows it."""
-        self._counting.classes.name(named_among(work.cells, counts.cells), f"words, {scorer}")
+        now = self._counting.work
+        cells = now.cells if now is not None and work.is_of(now) else work.cells
+        named = counts.cells[np.isin(counts.cells.id, cells.id)]
+        self._counting.classes.name(named_among(cells, named), f"words, {scorer}")
 
     def _on_classified(self) -> None:
         """Cells of the count have other classes: so have those in the regions."""
-        if self.counts is None or self._source is not self._counting.work:
+        if self.counts is None or self._source is None:
+            return
+        if not self._source.is_of(self._counting.work):
             return
         cells = self._counting.cells
         if cells is not None:
@@ -223,5 +206,10 @@ def _named(counts: RegionCounts) -> str:
 
 
 def _with_classes(counts: RegionCounts, cells: CellTable) -> RegionCounts:
-    """Cells in regions with the classes that all cells of their count have now."""
-    return counts.with_classes(cells[counts.cells.id - 1])
+    """Cells in regions with the classes that all cells of their count have now.
+
+    Those that were corrected away since are in no region any more.
+    """
+    here = np.isin(counts.cells.id, cells.id)
+    kept = replace(counts, cells=counts.cells[here], inside=counts.inside[here])
+    return kept.with_classes(cells[np.searchsorted(cells.id, kept.cells.id)])

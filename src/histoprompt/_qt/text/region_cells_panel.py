@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -18,11 +19,14 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.models import registry
+from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import RegionCounts
 
 DEFAULT_SEGMENTER = registry.DEFAULT_CELLS
@@ -44,12 +48,12 @@ class RegionCellsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cards = [card for card in registry.all_cards() if card.role == "cells"]
+        self._cards: list[ModelCard] = []
         self._segmenter = narrow_combo()
-        self._segmenter.addItems([card.short_title for card in self._cards])
-        self.choose(DEFAULT_SEGMENTER)
+        self.refill()
         self._words = QLineEdit(placeholderText="words, such as tumour, lymphocyte")
         self._words.setToolTip("Words that tell the cells apart, with commas; none counts them all")
+        self._how = ParameterForm(CellTexts())
         self._all = QPushButton("Find regions and count cells")
         self._all.setToolTip(
             "Look at the tiles, cut regions of all texts at their thresholds, count the cells in "
@@ -69,7 +73,17 @@ class RegionCellsPanel(QWidget):
         """What the rows say."""
         words = [word.strip() for word in self._words.text().split(",")]
         card = self._cards[self._segmenter.currentIndex()]
-        return Wanted(CountChoice(segmenter=card.id), tuple(word for word in words if word))
+        texts = replace(self._how.value(), texts=tuple(word for word in words if word))
+        return Wanted(CountChoice(segmenter=card.id), texts)
+
+    def refill(self) -> None:
+        """Offer the models there are now; the chosen one stays chosen if it is still there."""
+        kept = self._cards[self._segmenter.currentIndex()].id if self._cards else ""
+        self._cards = [card for card in registry.all_cards() if card.role == "cells"]
+        self._segmenter.clear()
+        self._segmenter.addItems([card.short_title for card in self._cards])
+        there = kept in [card.id for card in self._cards]
+        self.choose(kept if there else DEFAULT_SEGMENTER)
 
     def choose(self, model_id: str) -> None:
         """Choose the model that finds cells."""
@@ -88,17 +102,33 @@ class RegionCellsPanel(QWidget):
         colours, without = cell_colours(classes, palette), "all"
         if len(classes) > 1:
             without = "no class"
-        self._table.setRowCount(len(rows))
-        for i, (region, name, count, density) in enumerate(rows):
-            self._table.setItem(i, 0, QTableWidgetItem(region))
-            self._table.setItem(i, 1, class_item(name or without, colours[name]))
-            self._table.setItem(i, 2, _number_item(f"{count:,}"))
-            known = not math.isnan(density)
-            self._table.setItem(i, 3, _number_item(f"{density:,.0f}" if known else ""))
-        self._table.fit()
+        said = [
+            (
+                region,
+                class_item(name or without, colours[name]),
+                f"{count:,}",
+                "" if math.isnan(density) else f"{density:,.0f}",
+            )
+            for region, name, count, density in rows
+        ]
+        self._fill(said)
         for widget in (self._table, self._note, self._review):
             widget.setVisible(counts is not None)
         self._name.setEnabled(counts is not None)
+
+    def _fill(self, rows: list[tuple[str, QTableWidgetItem, str, str]]) -> None:
+        """Say what changed; a table that is laid out anew takes the time of a whole answer."""
+        anew = len(rows) != self._table.rowCount()
+        self._table.setRowCount(len(rows))
+        for i, (region, name, count, density) in enumerate(rows):
+            cells = (QTableWidgetItem(region), name, _number_item(count), _number_item(density))
+            for column, cell in enumerate(cells):
+                there = self._table.item(i, column)
+                if there is None or any(there.data(r) != cell.data(r) for r in _SAID):
+                    self._table.setItem(i, column, cell)
+                    anew |= column < 2
+        if anew:
+            self._table.fit()
 
     def show_cuts(self, cuts: Mapping[str, float], outdated: Sequence[str]) -> None:
         """Show at which thresholds regions were cut, and which texts have others by now."""
@@ -121,6 +151,7 @@ class RegionCellsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
+        layout.addWidget(self._how)
         layout.addWidget(self._all)
         layout.addWidget(self._note)
         layout.addWidget(self._table)
@@ -141,6 +172,9 @@ class RegionCellsPanel(QWidget):
         self._count.clicked.connect(self.counting)
         self._name.clicked.connect(self.naming)
         self._review.clicked.connect(self.reviewing)
+
+
+_SAID = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.DecorationRole)
 
 
 def _number_item(text: str) -> QTableWidgetItem:

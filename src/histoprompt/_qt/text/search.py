@@ -23,7 +23,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.regions.count import RegionCountResult
 from histoprompt.pipelines.regions.steps import RegionCountParams, count_found
 from histoprompt.pipelines.text.queries import TextCache
-from histoprompt.pipelines.text.score import SeenTiles, ask, score, score_seen
+from histoprompt.pipelines.text.score import SeenTiles, ask, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob
 
@@ -75,6 +75,14 @@ class SearchResult:
     whole: bool = True
 
 
+@dataclass(frozen=True, eq=False)
+class Half:
+    """What a chain had that was cancelled while it looked at tiles."""
+
+    scores: ScoreMap
+    seen: SeenTiles
+
+
 class TextSearch:
     """The search that runs, on one annotated slide.
 
@@ -88,8 +96,6 @@ class TextSearch:
         Tiles that were seen before answered other words.
     counted : Signal(RegionCountResult, ScoreMap)
         The chain ended.
-    stopped : Signal(Found)
-        The chain was cancelled after this was found.
     ended : Signal
         It ended without a result; why was told.
     refused : Signal(str)
@@ -97,7 +103,7 @@ class TextSearch:
     """
 
     grown, found, asked = Signal(ScoreMap), Signal(SearchResult), Signal(SeenTiles, ScoreMap)
-    counted, stopped = Signal(RegionCountResult, ScoreMap), Signal(SearchResult)
+    counted = Signal(RegionCountResult, ScoreMap)
     ended, refused = Signal(), Signal(str)
 
     def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
@@ -111,7 +117,6 @@ class TextSearch:
         self._now: Search | None = None
         self._chained: SearchResult | None = None
         self._newest: tuple[Search, ScoreMap] | None = None
-        self._has_grown = False
 
     def find(
         self,
@@ -129,7 +134,7 @@ class TextSearch:
         annotator = self._annotator
         assert annotator is not None  # the controller says so where there is none
         search = Search(params, ScoreJob(self._manager, card, weights), where, wish)
-        self._now, self._chained, self._has_grown = search, None, False
+        self._now, self._chained = search, None
         find = partial(
             score,
             region=where,
@@ -138,10 +143,21 @@ class TextSearch:
             growing=partial(self._grow, search),
         )
         call, done = partial(_or_refusal, find), partial(self._on_score, search, True)
+        stopped = partial(self._on_score, search, False)
         if wish is not None:
             call = partial(_chain, call, wish, partial(self._tell, search))
-            done = partial(self._on_chained, search)
-        self._run(search, call, done, partial(self._on_cancelled, search))
+            done = stopped = partial(self._on_chained, search)
+        self._batch.run(
+            call,
+            annotator.slide,
+            search.params,
+            search.job,
+            title=LOOKING,
+            done=done,
+            failed=partial(self._on_failed, search),
+            cancelled=partial(self._on_failed, search),
+            stopped=stopped,
+        )
 
     def again(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Let the search that runs go on with these texts; False if none runs that would serve."""
@@ -165,25 +181,6 @@ class TextSearch:
             on_error=self._batch.status.emit,
         )
 
-    def _run(
-        self,
-        search: Search,
-        call: Callable[..., Any],
-        done: Callable[..., object],
-        cancelled: Callable[[], object],
-    ) -> None:
-        assert self._annotator is not None
-        self._batch.run(
-            call,
-            self._annotator.slide,
-            search.params,
-            search.job,
-            title=LOOKING,
-            done=done,
-            failed=partial(self._on_failed, search),
-            cancelled=cancelled,
-        )
-
     # -- while it looks ----------------------------------------------------------------------
 
     def _grow(self, search: Search, scores: ScoreMap) -> None:
@@ -195,7 +192,6 @@ class TextSearch:
         """Where the GUI thread was busy, maps in between are left out."""
         newest, self._newest = self._newest, None
         if newest is not None and newest[0] is self._now:
-            self._has_grown = True
             self.grown.emit(newest[1])
 
     def _tell(self, search: Search, scores: ScoreMap, seen: SeenTiles) -> None:
@@ -208,44 +204,31 @@ class TextSearch:
         self,
         search: Search,
         whole: bool,
-        found: tuple[ScoreMap, SeenTiles] | PromptError | None,
+        found: tuple[ScoreMap, SeenTiles] | PromptError,
     ) -> None:
         if search is not self._now:
             return
         self._now = None
         if isinstance(found, PromptError):
             self.refused.emit(str(found))
-        elif found is None:
-            self.ended.emit()
         else:
             told = SearchResult(search, *found, whole)
             self._chained = told if whole and search.wish is not None else None
             self.found.emit(told)
 
     def _on_chained(
-        self, search: Search, found: tuple[RegionCountResult, ScoreMap] | PromptError
+        self, search: Search, found: tuple[RegionCountResult, ScoreMap] | Half | PromptError
     ) -> None:
         if isinstance(found, PromptError):
             self._on_score(search, True, found)
+        elif isinstance(found, Half):
+            self._on_score(search, False, (found.scores, found.seen))
         elif self._chained is not None and self._chained.search is search:
             self._chained = None
             self.counted.emit(*found)
 
-    def _on_cancelled(self, search: Search) -> None:
-        """Answer from the tiles that were seen, if there are any."""
-        chained, self._chained = self._chained, None
-        if chained is not None and chained.search is search:
-            self.stopped.emit(chained)
-        elif search is not self._now:
-            return
-        elif self._has_grown:
-            seen = partial(score_seen, region=search.where, texts=self._cache)
-            call, done = partial(_or_refusal, seen), partial(self._on_score, search, False)
-            self._run(search, call, done, partial(self._on_failed, search))
-        else:
-            self._on_failed(search)
-
     def _on_failed(self, search: Search, _: str = "") -> None:
+        """Without a result; what was found before the chain went on stays."""
         if search is self._now:
             self._now = None
             self.ended.emit()
@@ -282,13 +265,15 @@ def _chain(
     tell: Callable[[ScoreMap, SeenTiles], object],
     *given: Any,
     task: Task,
-) -> tuple[RegionCountResult, ScoreMap] | PromptError:
+) -> tuple[RegionCountResult, ScoreMap] | Half | PromptError:
     """Find, tell of it, and go on to counts, as one job."""
     slide, _, job = given
     wish.check(job, task)
     found = find(*given, task=task.part(0.0, _FINDING))
     if isinstance(found, PromptError):
         return found
-    tell(*found)
     scores, seen = found
+    if task.cancelled:
+        return Half(scores, seen)
+    tell(scores, seen)
     return count_found(wish, slide, scores, seen, job, task=task.part(_FINDING, 1.0))

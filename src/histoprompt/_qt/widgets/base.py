@@ -44,57 +44,18 @@ class _Links:
         self._session.release(self)
 
 
-class Dock(QWidget):
-    """A dock that shares its viewer's session and lets it go when destroyed.
-
-    A dock says what its rows are in `_build`, what they do in `_connect`, and shows how things are
-    in `_start`. It fits any screen: `content` is scrolled where it is higher than the window, and
-    the dock becomes a tab beside those of this plugin that are open already.
-
-    Parameters
-    ----------
-    napari_viewer : napari.viewer.Viewer
-        Given by napari.
+class TabbedWidget(QWidget):
+    """Becomes a tab beside the docks of this plugin that are open already, when first shown.
 
     Attributes
     ----------
-    content : QWidget
-        Holds the rows.
-    foot : QVBoxLayout
-        Below them, always in sight: for what the dock says, and how far its work is.
-    page : Page
-        Scrolls the content.
     placed : bool
         Whether it has found its place among the tabs.
     """
 
-    def __init__(self, napari_viewer: ViewerModel) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.session = session_of(napari_viewer)
-        self.viewer = self.session.viewer
-        self._links = _Links(self.session)
-        self.destroyed.connect(self._links.cut)
         self._is_placing, self.placed = False, False
-        self.content, self.foot = QWidget(), QVBoxLayout()
-        self._build()
-        self.page = Page(self.content)
-        self.page.setFrameShape(QFrame.Shape.NoFrame)
-        self.foot.setContentsMargins(9, 0, 9, 6)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.page, 1)
-        layout.addLayout(self.foot)
-        self._connect()
-        self._start()
-
-    def _build(self) -> None:
-        raise NotImplementedError
-
-    def _connect(self) -> None:
-        raise NotImplementedError
-
-    def _start(self) -> None:
-        raise NotImplementedError
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Become a tab beside the docks of this plugin that are there, when first shown."""
@@ -115,7 +76,7 @@ class Dock(QWidget):
             return
         area = window.dockWidgetArea(holder)
         for other in window.findChildren(QDockWidget):
-            ours = other is not holder and isinstance(other.widget(), Dock)
+            ours = other is not holder and isinstance(other.widget(), TabbedWidget)
             if ours and window.dockWidgetArea(other) == area and not other.isFloating():
                 if holder not in window.tabifiedDockWidgets(other):
                     window.tabifyDockWidget(other, holder)
@@ -127,6 +88,56 @@ class Dock(QWidget):
         if not visible:
             for panel in self.findChildren(Panel):
                 panel.left.emit()
+
+
+class Dock(TabbedWidget):
+    """A dock that shares its viewer's session and lets it go when destroyed.
+
+    A dock says what its rows are in `_build`, what they do in `_connect`, and shows how things are
+    in `_start`. It fits any screen: `content` is scrolled where it is higher than the window, and
+    the dock becomes a tab beside those of this plugin that are open already.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+
+    Attributes
+    ----------
+    content : QWidget
+        Holds the rows.
+    foot : QVBoxLayout
+        Below them, always in sight: for what the dock says, and how far its work is.
+    page : Page
+        Scrolls the content.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.session = session_of(napari_viewer)
+        self.viewer = self.session.viewer
+        self._links = _Links(self.session)
+        self.destroyed.connect(self._links.cut)
+        self.content, self.foot = QWidget(), QVBoxLayout()
+        self._build()
+        self.page = Page(self.content)
+        self.page.setFrameShape(QFrame.Shape.NoFrame)
+        self.foot.setContentsMargins(9, 0, 9, 6)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.page, 1)
+        layout.addLayout(self.foot)
+        self._connect()
+        self._start()
+
+    def _build(self) -> None:
+        raise NotImplementedError
+
+    def _connect(self) -> None:
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        raise NotImplementedError
 
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""

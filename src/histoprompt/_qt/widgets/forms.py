@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from magicgui.widgets import create_widget
 from psygnal import Signal as PlainSignal
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
+from histoprompt.core.errors import ParameterError
 from histoprompt.core.parameters import ParameterField, fields_of
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ class ParameterForm(QWidget, Generic[P]):
         """The widget of a field, to enable or hide it."""
         return self._rows[name].native
 
-    def names(self) -> tuple[str, ...]:
-        """The fields that have a row."""
-        return tuple(self._rows)
+    @property
+    def fields(self) -> tuple[ParameterField, ...]:
+        """Those that have a row."""
+        return tuple(self._fields.values())
 
     def enable(self, names: Container[str]) -> None:
         """Enable the rows of these fields and disable the others."""
@@ -94,6 +96,47 @@ class ParameterForm(QWidget, Generic[P]):
 
     def _on_changed(self, *_: object) -> None:
         self.changed.emit()
+
+
+class _PlainBox(NumberBox):
+    """A number without the zeros at its end."""
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
+        """The number as a person writes it."""
+        text = f"{value:.{self.decimals()}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class _OfferRow:
+    """A list of what is offered, used as magicgui's widgets are; other values are added to it."""
+
+    changed = PlainSignal(object)
+
+    def __init__(self, field: ParameterField) -> None:
+        self._field = field
+        self._values: list[Any] = []
+        self.native = QComboBox()
+        for title, value in field.about.offers:
+            self._add(title, value)
+        self.native.currentIndexChanged.connect(self._on_index)
+
+    @property
+    def value(self) -> Any:
+        """What is chosen."""
+        return self._values[self.native.currentIndex()]
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if value not in self._values:
+            self._add(_listed(self._field, value) if self._field.many else str(value), value)
+        self.native.setCurrentIndex(self._values.index(value))
+
+    def _add(self, title: str, value: Any) -> None:
+        self._values.append(value)
+        self.native.addItem(title)
+
+    def _on_index(self, _: int) -> None:
+        self.changed.emit(self.value)
 
 
 class _NumberRow:
@@ -107,12 +150,12 @@ class _NumberRow:
         self.native: QWidget
         if field.kind is int:
             box = WholeBox(minimum=int(low), maximum=int(high))
+            box.setKeyboardTracking(False)
         else:
-            box = NumberBox(decimals=_DECIMALS, minimum=low, maximum=high)
+            box = _PlainBox(decimals=_DECIMALS, minimum=low, maximum=high)
             # a twentieth of a small range, else one: presses of an arrow should be few
             box.setSingleStep(0.05 if field.default <= 2 else 1.0)
         box.setSpecialValueText(about.special)
-        box.setKeyboardTracking(False)
         box.valueChanged.connect(self._on_value)
         self.native = self._box = box
 
@@ -130,7 +173,11 @@ class _NumberRow:
 
 
 def _row(field: ParameterField) -> Any:
-    widget = _NumberRow(field) if _is_number(field) else _made_by_magicgui(field)
+    widget: Any
+    if field.about.offers:
+        widget = _OfferRow(field)
+    else:
+        widget = _NumberRow(field) if _is_number(field) else _made_by_magicgui(field)
     widget.native.setToolTip(field.about.help)
     widget.native.setAccessibleName(field.title)
     return widget
@@ -169,21 +216,40 @@ def _folded(form: QFormLayout) -> QCollapsible:
 
 def _shown(field: ParameterField, value: Any) -> Any:
     """A value as its row shows it."""
+    if field.about.offers:
+        return value
     if field.many:
-        return ", ".join(f"{v:g}" if field.kind is float else str(v) for v in value)
+        return _listed(field, value)
     if _typed_as_text(field):
         return "" if value is None else str(value)
     return value
 
 
+def _listed(field: ParameterField, values: Any) -> str:
+    """Several values with commas between."""
+    return ", ".join(f"{v:g}" if field.kind is float else str(v) for v in values)
+
+
 def _value(field: ParameterField, row: Any) -> Any:
     """The value that a row shows."""
     shown: Any = row.value
+    if field.about.offers:
+        return shown
     if field.many:
-        return tuple(field.kind(part.strip()) for part in str(shown).split(",") if part.strip())
+        return tuple(_typed(field, part) for part in str(shown).split(",") if part.strip())
     if _typed_as_text(field):
-        return field.kind(str(shown).strip()) if str(shown).strip() else None
+        return _typed(field, str(shown)) if str(shown).strip() else None
     return shown
+
+
+def _typed(field: ParameterField, text: str) -> Any:
+    """What a person typed, as the field wants it."""
+    try:
+        return field.kind(text.strip())
+    except ValueError as error:
+        raise ParameterError(f"{field.about.label} is {text.strip()!r}; that is no number.") from (
+            error
+        )
 
 
 def _typed_as_text(field: ParameterField) -> bool:

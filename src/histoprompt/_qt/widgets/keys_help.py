@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHeaderView, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout
 
 from histoprompt._qt.shell.keys import LAYERS, TABLE
+from histoprompt._qt.widgets.base import TabbedWidget
 
 _HINT = "A key works while a layer it belongs to is selected; a tool's button selects it."
 
 
-class KeysDock(QWidget):
+class KeysDock(TabbedWidget):
     """What keys and mouse gestures do, group by group.
 
     Parameters

@@ -8,7 +8,7 @@ from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
 
-from histoprompt.core.text.typed_numbers import parse_number
+from histoprompt.core.strings.typed_numbers import parse_number
 
 
 class NumberBox(QDoubleSpinBox):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 
 
 def may_write(parent: QWidget, folder: Path, *, whole: bool = False) -> bool:

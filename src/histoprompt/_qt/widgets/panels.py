@@ -23,8 +23,8 @@ from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompts.prompt import KIND_WORDS
+from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.core.task import Task
-from histoprompt.core.text.typed_numbers import COARSEST_UM, FINEST_UM
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard, Role
 
@@ -47,7 +47,6 @@ class ImagePanel(QWidget):
         self._mpp = NumberBox((FINEST_UM, COARSEST_UM), decimals=4, maximum=1e5, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
         self._mpp.setSuffix(" µm/px")
-        self._mpp.setKeyboardTracking(False)
         self._mpp.setToolTip(
             f"Microns per pixel, {FINEST_UM:g} to {COARSEST_UM:g}: 0.25 at 40x, 0.5 at 20x"
         )

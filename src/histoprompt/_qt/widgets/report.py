@@ -51,8 +51,10 @@ def _broken(found: re.Match[str]) -> str:
     return _BREAK.join(pieces)
 
 
-class Report(QWidget):
+class WorkStrip(QWidget):
     """One status line, and below it, while work goes on, a bar and Cancel.
+
+    The one such strip of a dock shows whatever job the dock runs.
 
     Attributes
     ----------
@@ -101,12 +103,16 @@ class Report(QWidget):
         self._on = busy
         self.busy.setVisible(busy)
 
+    def show_share(self, progress: Progress) -> None:
+        """Show how far work is, and leave the text as it is."""
+        # A bar without an end is animated, which takes time from what it waits for.
+        self.bar.setValue(round(BAR * progress.share))
+
     def show_progress(self, progress: Progress) -> None:
         """Say what is being done, how far it is and how long it will take."""
         if self._stopping:
             return
-        # A bar without an end is animated, which takes time from what it waits for.
-        self.bar.setValue(round(BAR * progress.share))
+        self.show_share(progress)
         left = spoken(self._pace.left(progress.share))
         self.say(", ".join(filter(None, (progress.told, left))))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from histoprompt.core.errors import ExportError
 from histoprompt.core.files.durable import make_folder, sync_file, sync_folder, sync_tree
 from histoprompt.core.files.locks import HeldFile, hold_file
-from histoprompt.core.text.names import fitted
+from histoprompt.core.strings.names import fitted
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}

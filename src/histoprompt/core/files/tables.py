@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from histoprompt.core.files.documents import MANY_BYTES, Error, read_text
-from histoprompt.core.text.names import guarded, plain, tidy
+from histoprompt.core.strings.names import guarded, plain, tidy
 
 Row = dict[str, str]
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import colorsys
 import os
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,13 @@ _PALETTE: tuple[Colour, ...] = (
     (204, 121, 167),
     (0, 0, 0),
 )
+# Hues beyond those: steps of the golden ratio fall farthest from all before; and in turn how
+# saturated and how bright they are, as hues alone get close.
+_HUE_STEP = (5**0.5 - 1) / 2
+_TINTS = ((1.0, 0.75), (0.45, 1.0), (0.8, 0.45), (1.0, 1.0), (0.5, 0.7))
 _GREY: Colour = (190, 190, 190)
 _CALM: Colour = (86, 180, 233)
+_NO_COLOURS: Mapping[str, Colour] = {}
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Classes:
 
         Classes of objects get theirs in the order of their first objects, after the default one,
         so that a class that comes later changes no other's; then come the other `names` in their
-        order. Colours that were chosen are given to nobody else while there are others.
+        order. No two classes share a colour, except where both were chosen so.
         """
         first: dict[str, int] = {}
         for label, name in self.names.items():
@@ -73,9 +80,9 @@ class Classes:
         wanted = list(dict.fromkeys(names))
         default = (self.default,) if first else ()
         order = dict.fromkeys((*default, *sorted(first, key=first.__getitem__), *wanted))
-        free = [c for c in _PALETTE if c not in self.colours.values()] or list(_PALETTE)
         drawn = [name for name in order if name not in self.colours]
-        given = {name: free[i % len(free)] for i, name in enumerate(drawn)} | dict(self.colours)
+        free = _free_colours(frozenset(self.colours.values()))
+        given = dict(zip(drawn, free, strict=False)) | dict(self.colours)
         return {name: given[name] for name in wanted}
 
     def check(self, ids: NDArray[np.uint32]) -> None:
@@ -95,7 +102,30 @@ class Classes:
             )
 
 
-def cell_colours(classes: Iterable[str], palette: Iterable[str] = ()) -> dict[str, Colour]:
+def _free_colours(taken: frozenset[Colour]) -> Iterator[Colour]:
+    """Colours without end that nobody has: those of the palette, then others."""
+    given = {*taken, _GREY}
+    for colour in _all_colours():
+        if colour not in given:
+            given.add(colour)
+            yield colour
+
+
+def _all_colours() -> Iterator[Colour]:
+    yield from _PALETTE
+    for number in count():
+        saturation, value = _TINTS[number % len(_TINTS)]
+        shares = colorsys.hsv_to_rgb(number * _HUE_STEP % 1, saturation, value)
+        red, green, blue = (round(255 * share) for share in shares)
+        yield red, green, blue
+
+
+def cell_colours(
+    classes: Iterable[str],
+    palette: Iterable[str] = (),
+    *,
+    colours: Mapping[str, Colour] = _NO_COLOURS,
+) -> dict[str, Colour]:
     """A colour for each class of cells, the same wherever they are shown; unsure cells are grey.
 
     Parameters
@@ -105,9 +135,11 @@ def cell_colours(classes: Iterable[str], palette: Iterable[str] = ()) -> dict[st
     palette : iterable of str
         Classes in the order colours were given out, such as `CellTable.palette`: a class keeps its
         colour whichever others come, go or are sorted before it.
+    colours : mapping of str to (r, g, b)
+        Colours given already, which no other class gets while there are others.
     """
     named = dict.fromkeys(n for n in (*palette, *classes) if n not in (UNSURE, UNCLASSIFIED))
-    return {**Classes().palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
+    return {**Classes(colours=colours).palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
 
 
 def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> Classes:

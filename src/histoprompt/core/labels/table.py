@@ -15,6 +15,8 @@ from histoprompt.core.labels.sources import LabelSource, pieces
 from histoprompt.core.task import Task
 
 _SCAN = 2048
+# Ids that lie no further apart are counted by a table.
+_DENSE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,15 @@ class LabelTable:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def widest(self) -> NDArray[np.int64]:
+        """(n,) the longer side of each object's box."""
+        return np.asarray((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1), np.int64)
+
+    def only(self, rows: NDArray[np.intp]) -> LabelTable:
+        """Some of the objects, by their place in the table."""
+        return LabelTable(self.ids[rows], self.boxes[rows], self.areas[rows])
 
     def areas_of(self, ids: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Pixels of each of some objects, (n,) int64.
@@ -106,11 +117,24 @@ def compacted(
     areas : (n,) int64
         Pixels of each.
     """
-    compact = np.zeros(ids.shape, np.int32)
     filled = ids != 0
-    present, inverse, areas = np.unique(ids[filled], return_inverse=True, return_counts=True)
-    compact[filled] = inverse + 1
-    return present, compact, areas.astype(np.int64)
+    if not filled.any():
+        return np.zeros(0, np.uint32), np.zeros(ids.shape, np.int32), np.zeros(0, np.int64)
+    low, high = int(ids[filled].min()), int(ids.max())
+    if high - low > _DENSE:
+        compact = np.zeros(ids.shape, np.int32)
+        present, inverse, areas = np.unique(ids[filled], return_inverse=True, return_counts=True)
+        compact[filled] = inverse + 1
+        return present, compact, areas.astype(np.int64)
+    # without sorting: ids that lie near each other index a table
+    small = np.where(filled, ids - np.uint32(low - 1), 0).astype(np.int32)
+    counts = np.bincount(small.ravel(), minlength=high - low + 2)
+    counts[0] = 0
+    places = np.flatnonzero(counts)
+    table = np.zeros(len(counts), np.int32)
+    table[places] = np.arange(1, len(places) + 1)
+    present = (places + (low - 1)).astype(np.uint32)
+    return present, table[small], counts[places].astype(np.int64)
 
 
 def _merge(rows: NDArray[np.int64]) -> LabelTable:

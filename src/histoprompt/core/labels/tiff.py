@@ -32,6 +32,7 @@ from histoprompt.core.labels.sources import (
     check_label_array,
     extent,
 )
+from histoprompt.core.strings.printable import reason_of
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 
@@ -146,7 +147,7 @@ class TiffLabels(Closing):
             raise
         except READ_ERRORS as error:
             self._file.close()
-            raise LabelError(f"{self._path} is damaged: {_told(error)}.") from error
+            raise LabelError(f"{self._path} is damaged: {reason_of(error)}.") from error
         stated, self.mpp = _stated(self._file.ome_metadata)
         self.origin = origin if origin is not None else stated
         self._cache: OrderedDict[int, NDArray[np.uint32]] = OrderedDict()
@@ -226,7 +227,7 @@ class TiffLabels(Closing):
             decoded = np.asarray(self._page.decode(encoded, index)[0])[0, :, :, 0]
         except READ_ERRORS as error:
             raise LabelError(
-                f"{self._path} is damaged: its tile {index} cannot be decoded ({_told(error)})."
+                f"{self._path} is damaged: its tile {index} cannot be decoded ({reason_of(error)})."
             ) from error
         return as_ids(decoded)
 
@@ -260,7 +261,7 @@ def read_labels(
         try:
             return ArrayLabels(labels._page.asarray(out="memmap"), labels.origin)
         except READ_ERRORS as error:
-            raise LabelError(f"{labels._path} is damaged: {_told(error)}.") from error
+            raise LabelError(f"{labels._path} is damaged: {reason_of(error)}.") from error
 
 
 def _open(path: Path) -> tifffile.TiffFile:
@@ -271,7 +272,7 @@ def _open(path: Path) -> tifffile.TiffFile:
     except READ_ERRORS as error:
         if isinstance(error, OSError) and error.strerror:
             raise LabelError(f"{path} cannot be opened ({error.strerror}).") from error
-        raise LabelError(f"{path} is not a TIFF that can be read: {_told(error)}") from error
+        raise LabelError(f"{path} is not a TIFF that can be read: {reason_of(error)}") from error
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> Any:
@@ -338,7 +339,3 @@ def _segment_shape(page: Any, path: Path) -> tuple[int, int]:
             f"has {len(page.dataoffsets)}."
         )
     return high, wide
-
-
-def _told(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

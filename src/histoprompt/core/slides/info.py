@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.text.printable import printable
+from histoprompt.core.strings.printable import printable
 
 
 def describe(slide: Slide) -> list[tuple[str, str]]:

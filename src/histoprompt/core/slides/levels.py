@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.slides.pixel_rule import PixelRule, white_level
-from histoprompt.core.text.printable import one_line, reason_of
+from histoprompt.core.strings.printable import one_line, reason_of
 
 _SAMPLED_BYTES = 64 * 2**20
 _SAMPLED_WINDOWS, _SAMPLED_SIDE = 8, 64

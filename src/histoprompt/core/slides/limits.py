@@ -1,8 +1,8 @@
 """How much memory a file may ask for: the limits, all in one place.
 
 A header is a few bytes that may claim anything. What it claims is held against these numbers before
-any memory is asked for; a person who knows the file can set them aside (``--trust-size``,
-``open_slide(..., trust_size=True)``).
+any memory is asked for; a person who knows the file can set them aside (``open_slide(...,
+trust_size=True)``).
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class Limits:
         if max(height, width) > self.side:
             raise SlideTooLargeError(
                 f"{name} says that it has {height:,} x {width:,} pixels (rows x columns); more "
-                f"than {self.side:,.0f} a side are not believed. Copy or download it again, or "
-                "say that you trust its size."
+                f"than {self.side:,.0f} a side are not believed. Copy or download it again."
             )
 
     def check_piece(self, name: str, what: str, nbytes: int) -> None:
@@ -76,6 +75,5 @@ class Limits:
             raise SlideTooLargeError(
                 f"{name} holds {what} that must be decoded whole and would take "
                 f"{nbytes / GIB:,.1f} GiB of memory; the limit is {self.piece_bytes / GIB:,.0f} "
-                "GiB. Convert it to a tiled TIFF, for example with `vips tiffsave in out.tif --tile"
-                " --pyramid --compression jpeg`, or say that you trust its size."
+                "GiB. Convert it to a TIFF with tiles and a pyramid, for example with libvips."
             )

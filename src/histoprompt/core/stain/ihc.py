@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.parameters import Parameter
 
 # The feature that is thresholded: mean optical density of DAB in the nucleus.
 DAB_MEAN: Final = "dab_mean"
 NEGATIVE: Final = "negative"
 POSITIVE: Final = "positive"
 GRADES: Final[tuple[str, ...]] = (NEGATIVE, "1+", "2+", "3+")
+
+
+_DENSITY = "Mean optical density of DAB in the nucleus."
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,12 @@ class DabThresholds:
         If they are not above 0 and growing.
     """
 
-    weak: float = 0.2
-    moderate: float = 0.4
-    strong: float = 0.6
-    graded: bool = False
+    weak: Annotated[float, Parameter("Positive (1+) from", _DENSITY, low=0.0, high=3.0)] = 0.2
+    moderate: Annotated[float, Parameter("2+ from", _DENSITY, low=0.0, high=3.0)] = 0.4
+    strong: Annotated[float, Parameter("3+ from", _DENSITY, low=0.0, high=3.0)] = 0.6
+    graded: Annotated[
+        bool, Parameter("Tell 1+, 2+ and 3+ apart", "Classes 1+, 2+ and 3+ instead of one.")
+    ] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.weak < self.moderate < self.strong < np.inf:

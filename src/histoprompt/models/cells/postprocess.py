@@ -1,4 +1,4 @@
-"""Masks as a person would leave them: without crumbs and without pinholes. numpy and scipy only."""
+"""Masks as a person would leave them: without specks and small holes. numpy and scipy only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from scipy import ndimage as ndi
 Plane = NDArray[np.bool_]
 
 # Pieces below this share of the largest one, and holes below this share of the mask, are noise.
-CRUMB, PINHOLE = 0.1, 0.05
+SMALL_COMPONENT, SMALL_HOLE = 0.1, 0.05
 
 
 def tidied(mask: Plane, inside: Plane, outside: Plane) -> Plane:
-    """A mask less its crumbs, pinholes filled; what was said of it stays true.
+    """A mask less its small components, small holes filled; what was said of it stays true.
 
     Parameters
     ----------
     mask : (h, w) bool
     inside, outside : (h, w) bool
-        Clicks and scribbles. A piece with one inside is no crumb, a hole with one outside stays.
+        Clicks and scribbles. A piece with one inside is no noise, a hole with one outside stays.
 
     Returns
     -------
@@ -29,14 +29,14 @@ def tidied(mask: Plane, inside: Plane, outside: Plane) -> Plane:
     if count > 1:
         area = np.bincount(pieces.ravel())
         area[0] = 0
-        keep = area >= CRUMB * area.max()
+        keep = area >= SMALL_COMPONENT * area.max()
         keep[pieces[inside]] = True
         keep[0] = False
         mask = keep[pieces]
     gaps, is_hole = holes(mask)
-    pinhole = is_hole & (np.bincount(gaps.ravel()) <= PINHOLE * mask.sum())
-    pinhole[gaps[outside]] = False
-    return np.asarray(mask | pinhole[gaps])
+    small = is_hole & (np.bincount(gaps.ravel()) <= SMALL_HOLE * mask.sum())
+    small[gaps[outside]] = False
+    return np.asarray(mask | small[gaps])
 
 
 def holes(mask: Plane) -> tuple[NDArray[np.int32], Plane]:

@@ -7,7 +7,7 @@ windows from its corner on, two images whose corners differ by whole steps give 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from histoprompt.core.tiling import Tile
 # Noise and vignetting of glass stay below it, stained nuclei are several times darker.
 GLASS_CONTRAST = 25
 
+Span = tuple[int, int]
 Find = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 
 
@@ -39,7 +40,7 @@ class WindowedCells:
 
     def __init__(self, find: Find, size: int, step: int, least_contrast: int = 0) -> None:
         self._find, self._size, self._step = find, size, step
-        self._margin, self._least = (size - step) // 2, least_contrast
+        self._least = least_contrast
         self._before: Callable[[], object] = no_step
 
     def stepping(self, step: Callable[[], object]) -> WindowedCells:
@@ -52,30 +53,44 @@ class WindowedCells:
         """Label an (h, w, 3) image: (h, w) int32, cells from 1 without gaps."""
         h, w = image.shape[:2]
         out = np.zeros((h, w), np.int32)
-        for row in self._spans(h):
-            for col in self._spans(w):
-                self._before()
-                outer, inner = (Box(r[0], c[0], r[1], c[1]) for r, c in zip(row, col, strict=True))
-                tile = Tile(0, 0, inner, outer)
-                window = np.ascontiguousarray(image[outer.slices()])
-                if np.ptp(window, axis=(0, 1)).max() < self._least:
-                    continue
-                found = _numbered(self._find(window))
-                owned, view = _owned(found, tile), out[outer.slices()]
-                count = int(out.max())
-                np.copyto(view, owned + count, where=(owned > 0) & (view == 0))
+        for tile in windows((h, w), self._size, self._step):
+            self._before()
+            window = np.ascontiguousarray(image[tile.outer.slices()])
+            if np.ptp(window, axis=(0, 1)).max() < self._least:
+                continue
+            found = _numbered(self._find(window))
+            owned, view = _owned(found, tile), out[tile.outer.slices()]
+            count = int(out.max())
+            np.copyto(view, owned + count, where=(owned > 0) & (view == 0))
         return _numbered(out)
 
-    def _spans(self, length: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """Along one axis: what each window sees, and what it owns (at a rim, up to the rim)."""
-        last = max(0, -(-(length - self._size) // self._step))
-        spans = []
-        for k in range(last + 1):
-            start = k * self._step
-            first = start + self._margin if k else 0
-            end = start + self._step + self._margin if k < last else length
-            spans.append(((start, min(start + self._size, length)), (first, end)))
-        return spans
+
+def windows(shape: tuple[int, ...], size: int, step: int) -> Iterator[Tile]:
+    """The windows of an image from its corner on: what each sees, and what it owns.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the image, and whatever comes after.
+    size, step : int
+        Side of the windows, and pixels between them.
+    """
+    for row in spans(shape[0], size, step):
+        for col in spans(shape[1], size, step):
+            outer, inner = (Box(r[0], c[0], r[1], c[1]) for r, c in zip(row, col, strict=True))
+            yield Tile(0, 0, inner, outer)
+
+
+def spans(length: int, size: int, step: int) -> list[tuple[Span, Span]]:
+    """Along one axis: what each window sees, and what it owns (at a rim, up to the rim)."""
+    margin, last = (size - step) // 2, max(0, -(-(length - size) // step))
+    found = []
+    for k in range(last + 1):
+        start = k * step
+        first = start + margin if k else 0
+        end = start + step + margin if k < last else length
+        found.append(((start, min(start + size, length)), (first, end)))
+    return found
 
 
 def no_step() -> None:

@@ -73,7 +73,7 @@ def read_heads(path: Path) -> Heads:
     if meta.get("format") not in READ:
         raise WeightsError(
             f"{path} does not hold histoprompt's heads ({FORMAT}); "
-            "choose a file that `histoprompt train` of this version wrote."
+            "choose a file that training with this version wrote."
         )
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise WeightsError(f"{path} is damaged: some of its weights are no numbers.")

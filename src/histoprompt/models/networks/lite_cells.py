@@ -19,7 +19,7 @@ BLEND = 32  # pixels on both sides of the line between two windows where both co
 
 
 class CellModel:
-    """All nuclei of an image; a `CellEmbedder`."""
+    """All nuclei of an image; a `CellEmbedder` and a `MaskDescriber`."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
@@ -66,6 +66,11 @@ class CellModel:
         described = np.full((int(labels.max(initial=0)), len(self._names)), np.nan, np.float32)
         described[: int(seen.max(initial=0))] = pool(features, seen, STEP)
         return labels, described
+
+    def describe(self, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Features (n, c) of given nuclei, as `segment_described` gives those of its own."""
+        _, features = self._maps(image, features=True)
+        return pool(features, labels, STEP)
 
     def _maps(
         self, image: NDArray[np.uint8], *, features: bool

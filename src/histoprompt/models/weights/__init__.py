@@ -3,7 +3,14 @@
 Fetching and packing import more, so they have modules of their own: `install` and `pack`.
 """
 
-from histoprompt.models.weights.check import Verification, companion, resolve, verify, verify_all
+from histoprompt.models.weights.check import (
+    Verification,
+    companion,
+    in_use,
+    resolve,
+    verify,
+    verify_all,
+)
 from histoprompt.models.weights.digests import file_digest, folder_digest
 from histoprompt.models.weights.find import WeightsStatus, expected_path, locate
 
@@ -14,6 +21,7 @@ __all__ = [
     "expected_path",
     "file_digest",
     "folder_digest",
+    "in_use",
     "locate",
     "resolve",
     "verify",

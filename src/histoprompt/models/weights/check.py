@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from histoprompt.core.errors import WeightsError
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import pins
-from histoprompt.models.weights.digests import file_digest
+from histoprompt.models.weights.digests import file_digest, folder_digest
 from histoprompt.models.weights.find import find, missing_error, size_text
 from histoprompt.models.weights.fit import check_fit
 
@@ -121,6 +122,27 @@ def companion(card: ModelCard, filename: str, beside: Path | None = None) -> Pat
     path = _existing(card, spec, near if near is not None and near.is_file() else None)
     verify_file(card, spec, path)
     return path
+
+
+def in_use(card: ModelCard, path: Path | None = None) -> ModelUse:
+    """The weights a model would be loaded with now, by their digest.
+
+    Parameters
+    ----------
+    card : ModelCard
+    path : Path, optional
+        As for `resolve`.
+
+    Raises
+    ------
+    WeightsError
+        As `resolve`.
+    """
+    found = resolve(card, path)
+    if found is None:
+        return ModelUse(card.id)
+    digest = folder_digest if found.is_dir() else file_digest
+    return ModelUse(card.id, digest(found, "sha256"))
 
 
 def verify(card: ModelCard, path: Path | None = None, task: Task | None = None) -> Verification:

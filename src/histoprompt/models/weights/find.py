@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from histoprompt.core import settings
-from histoprompt.core.errors import WeightsError
+from histoprompt.core.errors import Remedy, WeightsError
 from histoprompt.models.card import HubFile, ModelCard, WeightsSpec
 
 _MB = 1_000_000
@@ -84,9 +84,10 @@ def missing_error(card: ModelCard, spec: WeightsSpec) -> WeightsError:
         )
     return WeightsError(
         f"The weights of {card.title} are missing: the file {spec.filename}{size_text(spec)}. "
-        f"Install them in the Models dock or with `histoprompt models install {card.id}`; or get "
-        f"the file from {spec.source} and put it at {expected_path(spec)}, or name a file of your "
-        f"own. Licence: {card.licence}."
+        f"It comes from {spec.source} and belongs at {expected_path(spec)}. Licence: "
+        f"{card.licence}.",
+        remedy=Remedy.INSTALL,
+        about=card.id,
     )
 
 

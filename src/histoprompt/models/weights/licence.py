@@ -72,8 +72,8 @@ def require(card: ModelCard) -> None:
         assert card.terms is not None
         raise LicenceError(
             f"The terms of {card.title} have to be accepted first: {card.terms.text} "
-            f"({card.terms.url}). Do so in the Models dock, or with `histoprompt models install "
-            f"{card.id} --accept-licence`."
+            f"({card.terms.url}).",
+            about=card.id,
         )
 
 

@@ -223,6 +223,6 @@ def _doubted(path: Path, what: str) -> Iterator[None]:
 
 def _damaged(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"{path} is no whole offline pack: {what}. Copy it again, or make it again with "
-        "`histoprompt models export`."
+        f"{path} is no whole offline pack: {what}. Copy it again, or make it again where it is "
+        "from."
     )

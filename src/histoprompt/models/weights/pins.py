@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from histoprompt.core import settings
-from histoprompt.core.errors import RecordError, WeightsError
+from histoprompt.core.errors import RecordError, Remedy, WeightsError
 from histoprompt.core.files.records import change_record, read_record
 from histoprompt.models.card import ModelCard, WeightsSpec
 
@@ -75,8 +75,9 @@ def check(card: ModelCard, spec: WeightsSpec, origin: str, sha256: str) -> Pin:
         raise WeightsError(
             f"{origin} is another file than the one first seen for {card.title} on {pin.date}: its "
             f"sha256 is {sha256.partition(':')[2]}, before it was {pin.sha256.partition(':')[2]} "
-            f"(source: {pin.source}). If you trust the new one, run `histoprompt models remove "
-            f"{card.id} --forget` and install it again."
+            f"(source: {pin.source}).",
+            remedy=Remedy.TRUST_ANEW,
+            about=card.id,
         )
     return pin
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from histoprompt.core import settings
-from histoprompt.core.errors import WeightsError
+from histoprompt.core.errors import Remedy, WeightsError
 from histoprompt.core.files.records import change_record, read_record
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -28,7 +28,7 @@ class UntrustedProgramError(WeightsError):
     """
 
     def __init__(self, card: ModelCard, path: Path) -> None:
-        super().__init__(f"{statement(card, path)} Trust it in the Models dock, or take another.")
+        super().__init__(statement(card, path), remedy=Remedy.TRUST_PROGRAM)
         self.path = path
 
 

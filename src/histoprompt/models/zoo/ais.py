@@ -18,11 +18,9 @@ from scipy import ndimage as ndi
 from skimage.measure import label
 from skimage.segmentation import relabel_sequential, watershed
 
-from histoprompt.core.geometry import Box
-from histoprompt.core.tiling import TileGrid
 from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.cells.windowed import no_step
+from histoprompt.models.cells.windowed import no_step, windows
 from histoprompt.models.networks.fitting import Fit, Prepare, bilinear_matrix
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
@@ -30,7 +28,9 @@ from histoprompt.models.zoo.family import check_image
 if TYPE_CHECKING:
     from histoprompt.models.networks.unetr import InstanceDecoder
 
+# Tiles, and the windows around them that the network sees: those of the card.
 TILE, HALO = 384, 64
+WINDOW = TILE + 2 * HALO
 THRESHOLD = 0.5
 FOREGROUND_SIGMA, DISTANCE_SIGMA = 1.0, 1.6
 # Under which a file of a training run keeps the decoder beside SAM.
@@ -82,9 +82,8 @@ class DecodedCells:
 
     def maps(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Foreground, distance to the centre and to the boundary, (3, h, w) in [0, 1]."""
-        whole = Box.of_shape(image.shape)
         found = np.zeros((3, *image.shape[:2]), np.float32)
-        for tile in TileGrid(whole, TILE, HALO, whole):
+        for tile in windows(image.shape, WINDOW, TILE):
             self._before()
             part = self._look(np.ascontiguousarray(image[tile.outer.slices()]))
             inner = tile.inner.slices((tile.outer.r0, tile.outer.c0))
@@ -194,7 +193,9 @@ def _card(
         loader="histoprompt.models.zoo.ais:load",
         architecture=f"vit_{size}",
         blueprint="histoprompt.models.zoo.ais:blueprint",
-        input_size=TILE + 2 * HALO,
+        input_size=WINDOW,
+        window_stride=TILE,
+        algorithm=2,
         weights=files[0],
         others=files[1:],
         memory_mib=sam.MEMORY_MIB[size],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import WeightsError
+from histoprompt.core.errors import Remedy, WeightsError
 from histoprompt.models.card import ModelCard
 from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 
@@ -47,7 +47,8 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     if not path.is_file():
         raise WeightsError(
             f"The weights of {card.title} are missing: {path}. Put the file there (`cellpose` "
-            f"fetches it when first run, 1.2 GB), or name one with --weights. {card.licence}."
+            f"fetches it when first run, 1.2 GB). {card.licence}.",
+            remedy=Remedy.WEIGHTS_FILE,
         )
     target = torch.device(device)
     model: Any = models.CellposeModel(

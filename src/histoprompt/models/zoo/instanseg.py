@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import WeightsError
+from histoprompt.core.errors import Remedy, WeightsError
 from histoprompt.models.card import ModelCard
 from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 from histoprompt.models.weights import trust
@@ -85,7 +85,8 @@ def _place(card: ModelCard, weights: Path | None) -> Path:
             f"The model of {card.title} is missing{'' if path is None else f': {path}'}. With a "
             f"network the package fetches it: python -c 'import instanseg; "
             f'instanseg.InstanSeg("{_NAME}")\'. Without one, unpack {_NAME}.zip of '
-            f"github.com/instanseg/instanseg/releases, and name its {_FILE} with --weights."
+            f"github.com/instanseg/instanseg/releases, which holds {_FILE}.",
+            remedy=Remedy.WEIGHTS_FILE,
         )
     return path
 

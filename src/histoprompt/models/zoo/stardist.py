@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import ModelError, WeightsError
+from histoprompt.core.errors import ModelError, Remedy, WeightsError
 from histoprompt.models.card import ModelCard
 from histoprompt.models.cells.windowed import GLASS_CONTRAST, WindowedCells
 from histoprompt.models.preload import preload_triton
@@ -82,8 +82,8 @@ def _place(card: ModelCard, weights: Path | None) -> tuple[Path, Path | None]:
                 f"The model of {card.title} is missing: {_kept()[0]} holds no config.json. With a "
                 "network the package fetches it: python -c 'from stardist.models import "
                 f'StarDist2D; StarDist2D.from_pretrained("{_NAME}")\'. Without one, unpack '
-                f"python_{_NAME}.zip of github.com/stardist/stardist-models/releases, and name the "
-                "folder with --weights."
+                f"python_{_NAME}.zip of github.com/stardist/stardist-models/releases.",
+                remedy=Remedy.WEIGHTS_FILE,
             )
         return found, None
     folder, file = (weights, None) if weights.is_dir() else (weights.parent, weights)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import ModelError, PromptError
+from histoprompt.core.errors import ModelError, PromptError, Remedy
 from histoprompt.core.tissue.look import FEATURES, look_at
 from histoprompt.core.tissue.words import SYNONYMS, normal
 from histoprompt.core.vectors import unit_rows
@@ -127,8 +127,8 @@ def word_in(text: str) -> str:
     wrong = f"does not know {' '.join(rest)!r}" if rest else f"needs one tissue word in {text!r}"
     raise PromptError(
         f"The word list {wrong}. It knows {', '.join(words())}, and common synonyms of these. For "
-        "other words choose a trained image-text model such as plip or quiltnet-b-32 "
-        "(`histoprompt models list`)."
+        "other words choose a trained image-text model such as plip or quiltnet-b-32.",
+        remedy=Remedy.MODELS,
     )
 
 

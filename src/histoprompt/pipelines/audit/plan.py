@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.core.tiling import TileGrid
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import Cell, find_cells
+from histoprompt.pipelines.formats.regions import Region, inside_any
 
 # Longest side of a region that is filled at once, level-0 pixels.
 LONGEST = 4096
@@ -34,6 +36,7 @@ def commit_nuclei(
     weights: Path | None = None,
     class_name: str = "",
     rule: Rule = "keep",
+    inside: Sequence[Region] = (),
 ) -> tuple[int, Change | None]:
     """Find the nuclei of a region and commit those that are not committed yet, as one edit.
 
@@ -50,6 +53,8 @@ def commit_nuclei(
         Given to the nuclei that are committed; empty for none.
     rule : "keep" or "overwrite"
         Who gets the pixels that a new nucleus shares with what was committed before.
+    inside : sequence of Region, optional
+        Only nuclei whose centroid lies in one of these.
 
     Returns
     -------
@@ -71,6 +76,9 @@ def commit_nuclei(
             f"nuclei are found in at most {LONGEST} a side. Zoom in, or draw a smaller box."
         )
     cells = list(find_cells(slide, region, card, manager, task, weights=weights))
+    if inside:
+        within = inside_any(inside, np.array([(cell.row, cell.col) for cell in cells]))
+        cells = [cell for cell, kept in zip(cells, within, strict=True) if kept]
     # Nobody may paint between the reading and the writing.
     task.settle()
     with store.group("all nuclei") as made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,10 @@ class TileCells:
         What the model's encoder saw of each cell; k is 0 for models that do not tell.
     centroids : (n, 2) float64
         Level-0 positions.
+    code : (n,) int16
+        Class of each cell, an index into `classes`, where what found them tells it.
+    classes : tuple of str
+        Empty where nobody told.
     """
 
     image: NDArray[np.uint8]
@@ -71,6 +75,8 @@ class TileCells:
     frame: Frame
     described: NDArray[np.float32]
     centroids: NDArray[np.float64]
+    code: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -103,11 +109,12 @@ class TileCells:
             labels=renumbered(self.labels, keep),
             described=self.described[keep],
             centroids=self.centroids[keep],
+            code=self.code[keep] if self.classes else self.code,
         )
 
     def within(self, bounds: Box) -> TileCells:
         """What of it lies on the slide: a model is shown mirror images beyond, nobody else is."""
-        rows, cols = (_on_slide(self.frame, bounds, axis) for axis in (0, 1))
+        rows, cols = (pixels_on_slide(self.frame, bounds, axis) for axis in (0, 1))
         if (rows, cols) == ((0, self.frame.shape[0]), (0, self.frame.shape[1])):
             return self
         part = Box(rows[0], cols[0], rows[1], cols[1])
@@ -134,8 +141,8 @@ class TileCells:
         return regrid(self.labels, self.frame, Frame(box, box.shape)), box
 
 
-def _on_slide(frame: Frame, bounds: Box, axis: int) -> tuple[int, int]:
-    """First and last (exclusive) row or column of a frame whose pixels have their centre there."""
+def pixels_on_slide(frame: Frame, bounds: Box, axis: int) -> tuple[int, int]:
+    """First and last (exclusive) row or column of a frame whose pixels lie on a slide's box."""
     start, stop = ((bounds.r0, bounds.r1), (bounds.c0, bounds.c1))[axis]
     edges = ((v - 0.5 - frame.origin[axis]) / frame.scale[axis] for v in (start, stop))
     first, end = (min(max(math.ceil(v - 1e-9), 0), frame.shape[axis]) for v in edges)
@@ -199,7 +206,7 @@ class ModelCells:
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         if self.describe and isinstance(model, CellEmbedder):
             self.feature_names = model.feature_names
-            (r0, r1), (c0, c1) = (_on_slide(frame, bounds, axis) for axis in (0, 1))
+            (r0, r1), (c0, c1) = (pixels_on_slide(frame, bounds, axis) for axis in (0, 1))
             return model.segment_described(image, Box(r0, c0, r1, c1))
         labels = model.segment(image)
         return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
@@ -244,8 +251,7 @@ def known_mpp(slide: Slide) -> float:
     """
     if slide.mpp is None:
         raise MissingMppError(
-            f"{slide.name} does not state its pixel size, and cells are found at a known scale. "
-            "Type it in the Prompt dock, or give --mpp 0.25 or what is true."
+            f"{slide.name} does not state its pixel size, and cells are found at a known scale."
         )
     return slide.mpp
 

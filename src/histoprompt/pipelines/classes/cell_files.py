@@ -16,13 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from histoprompt.core.cell_schema import CLASS, COLUMNS, ID, PLACE_COLUMNS
+from histoprompt.core.cell_schema import BY_HAND, CLASS, COLUMNS, ID, PLACE_COLUMNS
 from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import MANY_BYTES, read_bytes
 from histoprompt.core.files.tables import one_line
 from histoprompt.core.labels.classes import read_classes
-from histoprompt.core.text.names import plain
+from histoprompt.core.strings.names import plain
 from histoprompt.pipelines.formats.cell_tables import AT_ONCE, write_cells_csv
 
 _NEEDED: Final = tuple(column.name for column in PLACE_COLUMNS)
@@ -64,7 +64,7 @@ def read_cells(path: str | os.PathLike[str]) -> CellTable:
     separator = next((mark for mark in ",;\t" if mark.encode() in head), ",")
     columns = _columns(path, head, separator)
     table = _without_blanks(_table(path, raw, columns, separator))
-    names = tuple(c for c in columns if c not in _KNOWN)
+    names = tuple(c for c in columns if c not in (*_KNOWN, BY_HAND))
     numbers = [c for c in (*_KNOWN, *names) if c in columns and c != CLASS.name]
     values = _numbers(table, [columns.index(c) for c in numbers])
     # what is beyond all measure was not measured

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.classes.classifiers import (
     FewShotClassifier,
     Forest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
@@ -100,6 +100,21 @@ class Labelling:
             review = review.labelled(cell, name)
         return replace(self, review=review)
 
+    def of_cells(self, cells: CellTable) -> Labelling:
+        """What of it is said of cells of a table."""
+        review = self.review
+        said = np.array([*review.labels, *review.rejected, *review.unsure], np.int64)
+        here = set(said[np.isin(said, cells.id)].tolist())
+        if len(here) == len(set(said.tolist())):
+            return self
+        kept = replace(
+            review,
+            labels={i: name for i, name in review.labels.items() if i in here},
+            unsure=review.unsure & here,
+            rejected={i: names for i, names in review.rejected.items() if i in here},
+        )
+        return replace(self, review=kept)
+
     def answered(self, suggestion: Suggestion, key: str) -> Labelling:
         """After an answer, a key of `review`, to a suggestion."""
         known = tuple(dict.fromkeys((*self.classes, suggestion.proposed)))
@@ -124,6 +139,9 @@ class History:
         Of the count; ``labels_given.json`` lies there.
     cells : CellTable
         Labels of ids that are not in it are left out.
+    ever : callable, optional
+        Gives the largest id that a cell ever had: labels of cells that were corrected away are
+        kept, since they may come back.
 
     Raises
     ------
@@ -131,9 +149,11 @@ class History:
         If the file is damaged.
     """
 
-    def __init__(self, folder: Path, cells: CellTable) -> None:
+    def __init__(
+        self, folder: Path, cells: CellTable, ever: Callable[[], int] | None = None
+    ) -> None:
         self._path = folder / FILE
-        self._cells = cells
+        self._cells, self._ever = cells, ever
         self._before: list[tuple[Labelling, Labelling]] = []
         self._after: list[tuple[Labelling, Labelling]] = []
         self.now = self._read()
@@ -178,7 +198,9 @@ class History:
         self.now = made
 
     def _read(self) -> Labelling:
-        return read_labelling(self._path, self._cells) if self._path.exists() else Labelling()
+        if not self._path.exists():
+            return Labelling()
+        return read_labelling(self._path, self._cells, self._ever() if self._ever else 0)
 
 
 def merged(old: Labelling, new: Labelling, there: Labelling) -> Labelling:
@@ -274,8 +296,15 @@ def hint(review: Review, fit: Fit) -> str:
     return "More labels still help."
 
 
-def read_labelling(path: Path, cells: CellTable) -> Labelling:
+def read_labelling(path: Path, cells: CellTable, ever: int = 0) -> Labelling:
     """Read what `History` saved; cells that are not in the table are left out.
+
+    Parameters
+    ----------
+    path : Path
+    cells : CellTable
+    ever : int
+        Ids up to this are known as well.
 
     Raises
     ------
@@ -288,7 +317,7 @@ def read_labelling(path: Path, cells: CellTable) -> Labelling:
     given = {*raw["labels"], *raw["rejected"], *map(str, raw["unsure"])}
     asked = [int(i) for i in given if i.isascii() and i.isdecimal() and len(i) < _TOO_LONG]
     met = np.isin(cells.id, np.array(asked, np.int64))
-    known = {str(i): i for i in cells.id[met].tolist()}
+    known = {str(i): i for i in [*cells.id[met].tolist(), *(i for i in asked if 0 < i <= ever)]}
     labels = {known[i]: name for i, name in raw["labels"].items() if i in known}
     rejected = {known[i]: frozenset(names) for i, names in raw["rejected"].items() if i in known}
     curve = tuple(map(_point, raw["curve"]))

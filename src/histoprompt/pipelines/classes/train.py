@@ -52,7 +52,16 @@ class TrainParams:
 
     method: Annotated[
         Literal["auto", "logistic", "prototype", "forest"],
-        Parameter("Method", "How classes are learnt from the labelled cells."),
+        Parameter(
+            "Method",
+            "How classes are learnt from the labelled cells.",
+            offers=(
+                ("as suits the labels", "auto"),
+                ("logistic regression", "logistic"),
+                ("the mean of each class", "prototype"),
+                ("random forest", "forest"),
+            ),
+        ),
     ] = "auto"
     strength: Annotated[
         float,

@@ -13,12 +13,12 @@ from pydantic import Field
 from shapely.errors import ShapelyError
 from typing_extensions import TypedDict
 
-from histoprompt.core.errors import LabelError, RegionError
+from histoprompt.core.errors import LabelError, RegionError, Remedy
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import FEW_BYTES, Corners, Shape, read_json
 from histoprompt.core.files.tables import Row, TextTable, read_table, table_writer
-from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
+from histoprompt.core.readers.open import open_slide
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.audit import (
@@ -155,9 +155,7 @@ def _drawn(folder: Path) -> Audit:
     """The audit whose fields were drawn in a folder."""
     audit = load_audit(folder)
     if audit is None:
-        raise LabelError(
-            f"No fields were drawn in {folder}. Draw some with histoprompt audit draw."
-        )
+        raise LabelError(f"No fields were drawn in {folder}.", remedy=Remedy.DRAW_FIELDS)
     if not audit.fits(read_cells(folder / CELLS_CSV)):
         raise LabelError(
             f"The cells in {folder} are not those the fields were drawn for. Draw fields anew."

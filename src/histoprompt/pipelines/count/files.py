@@ -120,17 +120,14 @@ def _drawn(
     store: CountStore, records: Records
 ) -> Iterator[tuple[NDArray[np.intp], dict[int, list[Outline]]]]:
     """Cells that lie together, by their place in the records, and the outlines of each by id."""
-    boxes, first = records["box"], int(records["id"][0])
+    boxes = records["box"]
     piece = (boxes[:, :2] // _PIECE).astype(np.int64)
     order = np.lexsort((piece[:, 1], piece[:, 0]))
     starts = np.flatnonzero(np.any(np.diff(piece[order], axis=0), axis=1)) + 1
     for group in np.split(order, starts):
         around = union_of(Box(*b) for b in boxes[group].tolist())
         ids = store.read(around)
-        here = np.zeros(len(records) + 1, np.uint32)
-        here[group + 1] = records["id"][group]
-        ours = (ids >= first) & (ids < first + len(records))
-        wanted = here[np.where(ours, ids - first + 1, 0)]
+        wanted = np.where(np.isin(ids, records["id"][group]), ids, 0)
         yield group, outlines_of_labels(wanted, (int(around.r0), int(around.c0)))
 
 

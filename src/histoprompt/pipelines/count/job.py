@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from histoprompt.core.errors import ModelError
+from histoprompt.core.errors import ModelError, Remedy
+from histoprompt.core.parameters import Parameter
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.stain.ihc import DabClassifier
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
@@ -43,14 +45,43 @@ class CountChoice:
     device : str
     """
 
-    segmenter: str = registry.DEFAULT_CELLS
-    weights: Path | None = None
-    proposer: str = registry.DEFAULT_CELLS
-    classifier: Path | None = None
-    dab: bool = False
-    embedding: bool = False
-    tile: int | None = None
-    device: str = "auto"
+    segmenter: Annotated[str, Parameter("Model", "What finds cells.")] = registry.DEFAULT_CELLS
+    weights: Annotated[
+        Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
+    ] = None
+    proposer: Annotated[
+        str,
+        Parameter(
+            "Proposed by", "What proposes cells to a model that takes prompts.", advanced=True
+        ),
+    ] = registry.DEFAULT_CELLS
+    classifier: Annotated[
+        Path | None, Parameter("Classifier", "A classifier of cells that was saved.")
+    ] = None
+    dab: Annotated[
+        bool, Parameter("Positive by DAB", "Positive and negative cells of an immunostain.")
+    ] = False
+    embedding: Annotated[
+        bool,
+        Parameter(
+            "Keep embeddings", "Keep what the model's encoder saw of each cell.", advanced=True
+        ),
+    ] = False
+    tile: Annotated[
+        int | None,
+        Parameter(
+            "Tile side", "Side of a tile, level-0 pixels.", low=64, high=2**20, advanced=True
+        ),
+    ] = None
+    device: Annotated[
+        str,
+        Parameter(
+            "Device",
+            "Where models run.",
+            choices=("auto", "cpu", "cuda", "mps"),
+            advanced=True,
+        ),
+    ] = "auto"
 
 
 def count_job(choice: CountChoice, manager: ModelManager | None = None) -> CountJob:
@@ -69,7 +100,8 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     manager = manager or ModelManager(device=choice.device)
     classifier, told = _classifier(choice)
     describe = choice.embedding or not set(_learnt(classifier)) <= set(FEATURE_NAMES)
-    settings: dict[str, Any] = {"segmenter": card.id, **_weights(card, choice.weights)}
+    used = [_in_use(card, choice.weights)]
+    settings: dict[str, Any] = {"segmenter": card.id, "weights": used[0].digest}
     source: CellSource
     decodings = [decoding(card)]
     if card.role == "cells":
@@ -79,11 +111,12 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
         _check(proposer.role == "cells", proposer)
         settings |= {"proposer": proposer.id}
         decodings.append(decoding(proposer))
+        used.append(_in_use(proposer))
         source = PromptedCells(card, ModelCells(proposer, manager), choice.weights)
     else:
         _check(False, card)
     settings |= {"classifier": told, "embedding": describe}
-    return CountJob(source, settings, choice.tile, classifier, tuple(decodings))
+    return CountJob(source, settings, choice.tile, classifier, tuple(decodings), tuple(used))
 
 
 def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
@@ -94,20 +127,16 @@ def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
 def _check(usable: bool, card: ModelCard) -> None:
     if not usable:
         raise ModelError(
-            f"{card.id} does not find cells; `histoprompt models list` shows which models have "
-            "the role cells or prompt."
+            f"{card.id} does not find cells: that needs a model of the role cells or prompt.",
+            remedy=Remedy.MODELS,
         )
 
 
-def _weights(card: ModelCard, path: Path | None) -> dict[str, str | None]:
-    """Which weights a count is made with, by their digest."""
+def _in_use(card: ModelCard, path: Path | None = None) -> ModelUse:
+    """A model with the weights it would be loaded with."""
     if card.missing:
         raise ModelError(f"{card.title} is not installed: pip install '{card.missing}'.")
-    found = weights.resolve(card, path)
-    if found is None:
-        return {"weights": None}
-    digest = weights.folder_digest if found.is_dir() else weights.file_digest
-    return {"weights": digest(found, "sha256")}
+    return weights.in_use(card, path)
 
 
 def _classifier(choice: CountChoice) -> tuple[CellClassifier | None, str | None]:

@@ -23,17 +23,23 @@ from histoprompt.core import settings
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.cells.features import FEATURE_NAMES
 from histoprompt.pipelines.cells.stains import stains_of
+from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
+from histoprompt.pipelines.count.correction_log import CorrectionLog
+from histoprompt.pipelines.count.hand_work import HandTally
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.slide import CountResult, write_count
+from histoprompt.pipelines.count.store import CountStore, record_type
 from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
 from histoprompt.pipelines.formats.regions import Region
 
@@ -51,15 +57,21 @@ class KeptCount:
     progress : Progress
         How far it got.
     cells : CellTable
-        As they were counted.
+        As they were counted, and corrected by hand since.
     levels : sequence of (h, w) uint32
-        Labels of the region at level 0, then at 1/2, 1/4 ...
+        Labels of the region at level 0, then at 1/2, 1/4 ..., as they were counted.
     mm2 : (float, float)
         Square millimetres analysed, and of the region with its glass.
     folder : Path
         Holds the count and what is said about its cells.
     notes : tuple of str
         What a person should know of the slide, the model and how the count was made.
+    found : CellTable or None
+        As they were counted, where they may be corrected.
+    log : CorrectionLog or None
+        Corrections by hand; None for a count that is not finished.
+    dyes : StainMatrix or None
+        Of the slide, by which cells are measured.
     """
 
     slide: Slide
@@ -71,11 +83,54 @@ class KeptCount:
     mm2: tuple[float, float]
     folder: Path
     notes: tuple[str, ...] = ()
+    found: CellTable | None = None
+    log: CorrectionLog | None = None
+    dyes: StainMatrix | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every tile is done."""
         return self.progress.complete
+
+    def as_found(self) -> KeptCount:
+        """The same count without any correction by hand."""
+        store = self.progress.store.corrected(None)
+        cells = self.cells if self.found is None else self.found
+        return replace(self, progress=replace(self.progress, store=store), cells=cells)
+
+    def is_of(self, other: KeptCount | None) -> bool:
+        """Whether both are one count, corrected or not."""
+        return other is not None and other.folder == self.folder
+
+    @property
+    def ever(self) -> int:
+        """The largest id that a cell of this count ever had, also one that was corrected away."""
+        return len(self.cells) if self.log is None else self.log.ever
+
+    def holds(self, cell: int) -> bool:
+        """Whether there is a cell of this id."""
+        return self.row_of(cell) >= 0
+
+    def row_of(self, cell: int) -> int:
+        """The row of a cell in `cells`, whose ids ascend; -1 if there is none."""
+        ids = self.cells.id
+        row = int(np.searchsorted(ids, cell))
+        return row if row < len(ids) and ids[row] == cell else -1
+
+    @property
+    def by_hand(self) -> HandTally:
+        """What corrections by hand come to in `cells`."""
+        return self.progress.store.by_hand
+
+    def corrected(self) -> KeptCount:
+        """The same count with the corrections that hold now."""
+        if self.log is None or self.found is None:
+            return self
+        now = self.log.now
+        store = self.progress.store.corrected(now)
+        made = now.records(store.head, record_type(len(store.head.names)))
+        progress = replace(self.progress, store=store)
+        return replace(self, progress=progress, cells=now.table(self.found, made))
 
 
 def open_or_run(
@@ -86,7 +141,6 @@ def open_or_run(
     *,
     regions: Sequence[Region] = (),
     task: Task,
-    only_done: bool = False,
 ) -> KeptCount:
     """Count a region, or go on with it, and keep it.
 
@@ -102,8 +156,7 @@ def open_or_run(
     regions : sequence of Region
         Drawn or scored ones, in place of `box`; tiles that meet none are not read.
     task : Task
-    only_done : bool
-        Take what was counted before and count nothing.
+        When it is cancelled while cells are counted, those counted so far are returned.
 
     Raises
     ------
@@ -112,24 +165,55 @@ def open_or_run(
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
     job, ground = count_job(choice, manager), count_region(slide, box, regions)
+    return keep_count(slide, job, ground, task=task, box=box, regions=regions)
+
+
+def keep_count(
+    slide: Slide,
+    job: CountJob,
+    ground: CountRegion,
+    *,
+    task: Task,
+    box: Box | None = None,
+    regions: Sequence[Region] = (),
+) -> KeptCount:
+    """As `open_or_run`, with a job and the ground it is for."""
     folder = work_folder(slide, job, box, regions)
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)
-    counting = task
-    if only_done:
-        counting = Task()
-        counting.cancel()
-    progress = count_cells(slide, ground, dyes, job, folder=folder, task=counting)
+    progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
         notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
-        # what was counted before a cancel is made ready all the same
-        levels = label_pyramid(progress.store, Task() if task.cancelled else task)
+        # what was counted is made ready in any case, however often somebody cancels
+        levels = label_pyramid(progress.store, Task(task.report))
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
-    return KeptCount(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
+    log = correction_log(folder, progress.store) if progress.complete else None
+    notes += [] if log is None else log.notes
+    work = KeptCount(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
+    return replace(work, found=cells, log=log, dyes=dyes).corrected()
+
+
+def correction_log(folder: Path, store: CountStore) -> CorrectionLog:
+    """What a person corrected of the cells of a finished count.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the count.
+    store : CountStore
+
+    Raises
+    ------
+    LabelError, ExportError
+        As `CorrectionLog`.
+    """
+    found = store.corrected(None)
+    names = found.head.names or FEATURE_NAMES
+    return CorrectionLog(folder, found.counted, found.digest, names, found.read)
 
 
 def _set_aside(folder: Path, progress: Progress) -> list[str]:
@@ -137,7 +221,8 @@ def _set_aside(folder: Path, progress: Progress) -> list[str]:
     if not progress.store.replaced:
         return []
     kept = []
-    for path in sorted(folder.glob("*.json")):  # the labels given, and an audit
+    said = [*folder.glob("*.json"), *folder.glob(CORRECTIONS)]  # labels given, audit, corrections
+    for path in sorted(said):
         kept.append(free_name(folder, path.name))
         path.rename(kept[-1])
     where = f" What was said of its cells is kept in {', '.join(map(str, kept))}." if kept else ""
@@ -235,4 +320,5 @@ def write_work(
         thresholds=findings.thresholds,
         corrected=findings.corrected,
         notes=work.notes,
+        by_hand=work.by_hand,
     )

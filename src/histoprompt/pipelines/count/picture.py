@@ -92,8 +92,8 @@ def _codes(store: CountStore, ids: NDArray[np.uint32]) -> NDArray[np.int16]:
     wanted, inverse = np.unique(ids, return_inverse=True)
     codes = np.zeros(len(wanted), np.int16)
     for records in store.batches():
-        low, high = np.searchsorted(wanted, [records["id"][0], records["id"][-1] + 1])
-        codes[low:high] = records["code"][wanted[low:high].astype(np.int64) - records["id"][0]]
+        here = np.isin(wanted, records["id"], assume_unique=True)
+        codes[here] = records["code"][np.searchsorted(records["id"], wanted[here])]
     return codes[inverse]
 
 

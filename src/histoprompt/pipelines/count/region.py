@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import RegionError
+from histoprompt.core.errors import RegionError, Remedy
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.contours import fill
 from histoprompt.core.slides.slide import Slide
@@ -178,7 +178,7 @@ def count_region(
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
     picture = len(slide.levels) == 1 and area <= PICTURE_MM2
     if not (tissue.tissue.any() or (picture and holds_specks(slide))):
-        raise RegionError(_nothing(slide, tissue))
+        raise RegionError(_nothing(slide, tissue), remedy=Remedy.REGION)
     return CountRegion(slide.box, tissue, user_drawn=picture)
 
 
@@ -188,10 +188,7 @@ def _sentence(text: str) -> str:
 
 def _nothing(slide: Slide, tissue: Tissue) -> str:
     shares = ", ".join(f"{v:.0%} {k}" for k, v in tissue.shares(slide.box).items() if k != "tissue")
-    return (
-        f"{slide.name} holds no tissue to count in ({shares}). "
-        "If there is some, name its place with --region."
-    )
+    return f"{slide.name} holds no tissue to count in ({shares})."
 
 
 def _on_overview(tissue: Tissue, polygon: shapely.Geometry) -> NDArray[np.bool_]:

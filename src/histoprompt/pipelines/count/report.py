@@ -31,7 +31,7 @@ from histoprompt.pipelines.count.tally import AREA_BIN, Tally
 REPORT = "report.html"
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
 # Facts that the table of how a count was made leaves out: they stand elsewhere, or say nothing.
-_ELSEWHERE = ("notes", "polygons", "picked", "result")
+_ELSEWHERE = ("program", "version", "notes", "polygons", "picked", "result", "by_hand")
 _GRADES = ("negative", "1+", "2+", "3+")
 # The histogram's place on the page, in pixels.
 _WIDE, _TALL, _GROUND = 640.0, 150.0, 160.0
@@ -234,6 +234,8 @@ def _made_with(facts: Mapping[str, Any]) -> dict[str, str]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} ({_text(what)})" for name, what in value.items()) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "default" if value is None else str(value)

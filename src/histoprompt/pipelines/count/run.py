@@ -16,6 +16,7 @@ from scipy import ndimage as ndi
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
+from histoprompt.core.provenance import ModelUse
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
@@ -38,8 +39,8 @@ class CountJob:
 
     Attributes
     ----------
-    source : CellSource
-        Finds them.
+    source : CellSource or None
+        Finds them; None for a count that is only read.
     settings : mapping
         What `source` and `classifier` are, as JSON: a count is only resumed with the same.
     tile : int or None
@@ -48,13 +49,16 @@ class CountJob:
     decoding : tuple of str
         How what each model answers becomes cells: `key.decoding`. A count is only resumed with the
         same.
+    models : tuple of ModelUse
+        The models that `source` consists of.
     """
 
-    source: CellSource
+    source: CellSource | None
     settings: Mapping[str, Any] = field(default_factory=dict)
     tile: int | None = None
     classifier: CellClassifier | None = None
     decoding: tuple[str, ...] = ()
+    models: tuple[ModelUse, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -157,6 +161,7 @@ class _Counter:
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         found = owned_cells(self.job.source, self.slide, tile, task)
         task.repeat()
         found = found.only(self.ground.counts(found.centroids))
@@ -173,7 +178,7 @@ class _Counter:
         kept = np.pad(kept, (0, len(found) - len(kept)))
         found = found.only(kept)
         features, names = self._features(found)
-        classes, code, score = self._classes(features, names)
+        classes, code, score = self._classes(found, features, names)
         records = self._records(found, drawn, shown, features)
         pixels = _areas(drawn, len(found)) + beyond[kept]
         records["area_um2"] = pixels * self.slide.mpp**2
@@ -182,6 +187,7 @@ class _Counter:
 
     def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
+        assert self.job.source is not None
         measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
         names = FEATURE_NAMES
         if found.described.shape[1]:
@@ -190,11 +196,13 @@ class _Counter:
         return measured, names
 
     def _classes(
-        self, features: NDArray[np.float32], names: tuple[str, ...]
+        self, found: TileCells, features: NDArray[np.float32], names: tuple[str, ...]
     ) -> tuple[tuple[str, ...], NDArray[np.int16], NDArray[np.float32]]:
         if self.job.classifier is not None:
             return self.job.classifier.classify(features, names)
         n = len(features)
+        if found.classes:
+            return found.classes, found.code, np.full(n, np.nan, np.float32)
         return (UNCLASSIFIED,), np.zeros(n, np.int16), np.full(n, np.nan, np.float32)
 
     def _records(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import shapely
 
-from histoprompt import __version__
+from histoprompt.core.cell_schema import BY_HAND
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.core.stain.ihc import DabThresholds
@@ -23,6 +24,7 @@ from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
+from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
@@ -56,6 +58,8 @@ class CountResult:
         What a reader of the count should know.
     corrected : tuple of Corrected
         Results of an audit.
+    by_hand : HandTally
+        What a person corrected.
     """
 
     folder: Path
@@ -65,6 +69,7 @@ class CountResult:
     total: int
     notes: tuple[str, ...] = ()
     corrected: tuple[Corrected, ...] = ()
+    by_hand: HandTally = NOTHING_CORRECTED
 
     @property
     def complete(self) -> bool:
@@ -137,6 +142,7 @@ def write_count(
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
     notes: tuple[str, ...] = (),
+    by_hand: HandTally = NOTHING_CORRECTED,
 ) -> CountResult:
     """Write all files of a count as far as it got.
 
@@ -158,6 +164,8 @@ def write_count(
         Results of an audit.
     notes : tuple of str
         What else a reader should know, such as `count_notes.stain_notes`.
+    by_hand : HandTally
+        What a person corrected of the cells in the store.
 
     Raises
     ------
@@ -169,7 +177,7 @@ def write_count(
     told = (*_notes(progress, job, folder), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
-    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected)
+    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected, by_hand)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -196,7 +204,8 @@ def _write(
 ) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
-    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE))
+    by_hand = (BY_HAND, store.made_by_hand()) if counted.by_hand.touched else None
+    write_cells_csv(folder / count_files.CELLS_CSV, store.tables(AT_ONCE), by_hand)
     write_cells_parquet(folder / count_files.CELLS_PARQUET, store.tables(AT_ONCE))
     count_files.write_counts(
         folder / count_files.COUNTS_CSV,
@@ -215,9 +224,10 @@ def _write(
 def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> dict[str, Any]:
     """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
+    made = Provenance(slide.key, job.models).dated()
     return {
-        "histoprompt": __version__,
-        "slide": slide.key,
+        "histoprompt": made.version,
+        **made.facts,
         "path": slide.path or slide.name,
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
@@ -231,6 +241,7 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
         "tiles": [counted.done, counted.total],
         "complete": counted.complete,
         "cells": counted.tally.total,
+        "by_hand": asdict(counted.by_hand) | {"told": str(counted.by_hand)},
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
         "notes": list(counted.notes),

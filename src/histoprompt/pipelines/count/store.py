@@ -37,6 +37,7 @@ from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.labels.sources import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
+from histoprompt.pipelines.count.hand_work import HandTally, HandWork
 from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
 
 # Raise it when other cells of two tiles are kept where they meet (`CountStore.draw`), and when
@@ -86,6 +87,7 @@ class CountStore(Closing):
         self._places: set[tuple[int, int]] = set()
         self.head = Head()
         self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
+        self._by_hand: HandWork | None = None
         self.replaced = False
         self.notes: list[str] = []
         self._chunks = DrawnChunks(folder / _LABELS)
@@ -106,7 +108,24 @@ class CountStore(Closing):
         self._lock.close()
 
     def __len__(self) -> int:
+        return self.counted if self._by_hand is None else len(self._by_hand)
+
+    @property
+    def counted(self) -> int:
+        """Cells that were counted, whatever was corrected since: their ids are 1 to this."""
         return self.done[-1].cells if self.done else 0
+
+    @property
+    def by_hand(self) -> HandTally:
+        """What corrections by hand come to."""
+        found = self._by_hand
+        return HandTally(self.counted, cells=self.counted) if found is None else found.tally
+
+    @property
+    def digest(self) -> str:
+        """Of the cells that were counted."""
+        lines = repr([(line.place, line.cells, line.sum) for line in self.done])
+        return f"{sum_of(lines.encode()):016x}"
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -131,12 +150,12 @@ class CountStore(Closing):
         Returns
         -------
         drawn : (h, w) int32
-            What was drawn, numbered anew without gaps; number k has the id ``len(self) + k``.
+            What was drawn, numbered anew without gaps; number k has the id ``counted + k``.
         kept : (n,) bool
             Which cells were drawn.
         """
-        where, base = box.slices(self.origin), len(self)
-        with explained(self.folder), _told(self.folder):
+        where, base = box.slices(self.origin), self.counted
+        with explained(self.folder), _damage_explained(self.folder):
             stored = np.asarray(self._array[where])
             # ids beyond the last finished tile are those of a process that was killed
             free = (stored == 0) | (stored > base)
@@ -148,7 +167,7 @@ class CountStore(Closing):
     def append(self, place: tuple[int, int], records: Records, head: Head, box: Box | None) -> None:
         """Write the cells of a tile whose labels are drawn, and that it is done."""
         data = records.tobytes()
-        line = Done(place, len(self) + len(records), box, sum_of(data))
+        line = Done(place, self.counted + len(records), box, sum_of(data))
         if len(records) and not self.head.names:
             line = replace(line, head=head)
         with explained(self.folder):
@@ -172,15 +191,28 @@ class CountStore(Closing):
 
     def batches(self, size: int = 20_000) -> Iterator[Records]:
         """The cells, some at a time, in the order of their ids."""
-        dtype = record_type(len(self.head.names))
+        done = 0
+        for records in self._corrected_batches(size):
+            if self._given is not None:
+                these = slice(done, done + len(records))
+                records["code"], records["score"] = (column[these] for column in self._given)
+            done += len(records)
+            yield records
+
+    def _corrected_batches(self, size: int) -> Iterator[Records]:
+        by_hand = self._by_hand
+        for records in self._counted_batches(size):
+            kept = records if by_hand is None else records[by_hand.kept(records["id"])]
+            if len(kept):
+                yield kept
+        if by_hand is not None and by_hand.cells:
+            yield by_hand.records(self.head, record_type(len(self.head.names)))
+
+    def _counted_batches(self, size: int) -> Iterator[Records]:
+        dtype, left = record_type(len(self.head.names)), self.counted
         with (self.folder / _CELLS).open("rb") as file:
-            left = len(self)
             while left:
                 records = np.fromfile(file, dtype, min(size, left))
-                if self._given is not None:
-                    first = len(self) - left
-                    these = slice(first, first + len(records))
-                    records["code"], records["score"] = (column[these] for column in self._given)
                 left -= len(records)
                 yield records
 
@@ -195,12 +227,34 @@ class CountStore(Closing):
             yield self._as_table(np.zeros(0, record_type(len(self.head.names))))
         yield from map(self._as_table, self.batches(size))
 
+    def made_by_hand(self) -> Iterator[str]:
+        """For each cell, in the order of ids, whether a person made it: 1 or 0."""
+        for records in self.batches():
+            yield from ("1" if cell > self.counted else "0" for cell in records["id"].tolist())
+
     def _as_table(self, records: Records) -> CellTable:
         columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in PER_CELL}
         head = self.head
         return CellTable(
             **columns, classes=head.classes, feature_names=head.names, palette=head.palette
         )
+
+    def box_of(self, cell: int) -> Box:
+        """Where the pixels of a cell lie, integer level-0 pixels.
+
+        Raises
+        ------
+        ValueError
+            If there is no such cell.
+        """
+        by_hand = None if self._by_hand is None else self._by_hand.by_id.get(cell)
+        if by_hand is not None:
+            return by_hand.box
+        if not 0 < cell <= self.counted:
+            raise ValueError(f"There is no cell {cell}.")
+        data = self._records(cell - 1, cell, self.head)
+        (record,) = np.frombuffer(data, record_type(len(self.head.names)))
+        return Box(*record["box"].tolist())
 
     def classified(self, cells: CellTable) -> CountStore:
         """The same cells with the classes of a table in the order of ids; for reading only.
@@ -217,9 +271,20 @@ class CountStore(Closing):
         other._given = cells.code, cells.score
         return other
 
+    def corrected(self, by_hand: HandWork | None) -> CountStore:
+        """The same count with the cells a person corrected, None for as it was; to read only."""
+        other = copy.copy(self)
+        other._by_hand = by_hand
+        if by_hand is not None:
+            other.head = by_hand.head(self.head)
+        return other
+
     @property
     def labels(self) -> Any:
-        """The labels as they lie on disk, (h, w) uint32; after a killed process a little more."""
+        """The labels as they lie on disk, (h, w) uint32; after a killed process a little more.
+
+        What was corrected by hand is not in them.
+        """
         return self._array
 
     @property
@@ -235,13 +300,16 @@ class CountStore(Closing):
     def read(self, box: Box) -> NDArray[np.uint32]:
         """The (h, w) uint32 labels of a level-0 box inside the region."""
         check_inside(self, box)
-        with _told(self.folder):
+        with _damage_explained(self.folder):
             ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
-        return np.where(ids > len(self), 0, ids).astype(np.uint32)
+        if self._by_hand is not None:
+            return self._by_hand.onto(ids, (round(box.r0), round(box.c0)))
+        return np.where(ids > self.counted, 0, ids).astype(np.uint32)
 
     def filled_boxes(self) -> Iterator[Box]:
         """The chunks that were drawn on."""
-        boxes = (d.box for d in self.done if d.box is not None)
+        boxes = [d.box for d in self.done if d.box is not None]
+        boxes += [] if self._by_hand is None else [cell.box for cell in self._by_hand.cells]
         places = sorted({place for box in boxes for place in cells(self._grid, box)})
         return (self._grid.tile(*place).inner for place in places)
 
@@ -286,7 +354,7 @@ class CountStore(Closing):
 
     def copies_folder(self) -> Path:
         """Where reduced copies of the labels lie, as the labels are now."""
-        return self.folder / f"{_COPIES[0]}-{len(self)}"
+        return self.folder / f"{_COPIES[0]}-{self.counted}"
 
     def clear_copies(self) -> None:
         """Remove reduced copies of the labels, those of earlier versions too."""
@@ -310,7 +378,7 @@ class CountStore(Closing):
         lost = cut(log, done)
         if lost:
             self.notes.append(f"{lost} tiles that were counted are damaged, and are counted again.")
-        os.truncate(self.folder / _CELLS, len(self) * record_type(len(self.head.names)).itemsize)
+        os.truncate(self.folder / _CELLS, self.counted * record_type(len(self.head.names)).itemsize)
 
     def _records(self, first: int, stop: int, head: Head) -> bytes:
         """The bytes of some cells.
@@ -335,7 +403,7 @@ class CountStore(Closing):
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _damage_explained(folder: Path) -> Iterator[None]:
     """Say what to do about labels that cannot be read."""
     try:
         yield

@@ -22,8 +22,8 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.evaluate.report import Cell, Labelled, Report, check_role
 from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
@@ -183,7 +183,7 @@ def _clicks(count: int) -> str:
 def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int) -> Report:
     ways = [name for name in ("box", "scribble", *map(_clicks, SHOWN)) if name in found]
     rows: list[tuple[Cell, ...]] = [
-        (_told(name, job), len(found[name]), *_both(found[name]), None, None) for name in ways
+        (_titled(name, job), len(found[name]), *_both(found[name]), None, None) for name in ways
     ]
     for goal in (g for g in GOALS if f"NoC@{g}" in found):
         values, failed = found[f"NoC@{goal}"], np.mean(found[f"failed@{goal}"])
@@ -201,7 +201,7 @@ def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int)
     )
 
 
-def _told(name: str, job: SegmentJob) -> str:
+def _titled(name: str, job: SegmentJob) -> str:
     """The prompt's name, and whether the model was given a box in its place."""
     kind = "box" if name == "box" else "scribble" if name == "scribble" else "point"
     return name if kind in job.card.accepts else f"{name} (made a box)"

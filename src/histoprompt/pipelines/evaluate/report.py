@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import ModelError
+from histoprompt.core.errors import ModelError, Remedy
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.tables import table_writer
 from histoprompt.models.card import ModelCard, Role
@@ -105,7 +105,8 @@ def check_role(card: ModelCard, role: Role, purpose: str) -> None:
     if card.role != role:
         raise ModelError(
             f"{card.id} has the role {card.role}, and {purpose} are measured with models of the "
-            f"role {role}; `histoprompt models list` shows which there are."
+            f"role {role}.",
+            remedy=Remedy.MODELS,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import explained, replacing_folder
 from histoprompt.core.files.documents import Shape, read_json
@@ -19,14 +20,19 @@ from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.pipelines.cells.given import GivenCells, measured
 from histoprompt.pipelines.formats.catalogue import file_format
+from histoprompt.pipelines.formats.data_card import CARD, card_of
 from histoprompt.pipelines.formats.job import (
     FORMATS,
     ExportJob,
     ExportParams,
+    Regions,
     Written,
 )
 from histoprompt.pipelines.formats.json_files import write_json
+from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.formats.tile_pairs import tile_mpp
 
 __all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
 
@@ -81,6 +87,8 @@ def export(
     task: Task,
     *,
     classes: Classes | None = None,
+    regions: Regions | None = None,
+    cells: CellTable | None = None,
 ) -> ExportReport:
     """Write labels of a slide as training data.
 
@@ -100,6 +108,10 @@ def export(
         For progress and cancel.
     classes : Classes, optional
         Of the objects; those it leaves out have `params.default_class`.
+    regions : Regions, optional
+        What the objects lie in; written by ``geojson``.
+    cells : CellTable, optional
+        The objects, measured, where that is done already.
 
     Returns
     -------
@@ -121,13 +133,21 @@ def export(
     with explained(folder):
         _refuse_foreign(folder)
     table = scan(labels, task)
-    if not len(table):
+    if not len(table) and not (params.format == "geojson" and regions and len(regions.table)):
         raise LabelError("The labels hold no objects: there is nothing to export.")
     classes = replace(classes or Classes(), default=params.default_class)
     classes.check(table.ids)
+    kind = file_format(params.format)
+    if kind.measured and cells is None:
+        cells = measured(slide, GivenCells.of(labels, table, classes), extent(labels), task)
+    areas = tuple(read_regions(params.regions, slide.shape)) if params.regions else ()
     with replacing_folder(folder) as part:
-        job = ExportJob(slide, labels, table, classes, params, part, task)
+        job = ExportJob(slide, labels, table, classes, params, part, task, regions, cells, areas)
         written = _writer(params.format)(job)
+        if kind.tiled and not written.tiles:
+            raise ExportError("No tile fits the regions and sets that were asked for.")
+        if kind.tiled:
+            (part / CARD).write_text(card_of(job, tile_mpp(job)), encoding="utf-8")
         _write_manifest(job)
         task.step(1, 1, "Exported")
     return ExportReport(

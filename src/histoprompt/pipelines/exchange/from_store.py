@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.annotations.store import LabelStore
+from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export
+from histoprompt.pipelines.formats.job import Regions
 
 
 def export_store(
@@ -16,7 +24,44 @@ def export_store(
 ) -> ExportReport:
     """Export what a label store holds; arguments and errors as for `export`.
 
+    Objects of ignored classes are left out. GeoJSON also has the regions, and which region each
+    object lies in.
+
     Edits made meanwhile are either in the export or end it with an error; they are never lost.
     """
-    names = {record.id: record.class_name for record in store.objects() if record.class_name}
-    return export(slide, store, out, params, task, classes=Classes(names))
+    labels, classes = _shown(store)
+    regions = None
+    if params.format == "geojson" and store.on("regions").count:
+        areas, names = _shown(store.on("regions"))
+        table = scan(areas, task)
+        known = set(table.ids.tolist())
+        parents = {i: region for i, region in store.parents().items() if region in known}
+        regions = Regions(areas, names, table, parents)
+    return export(slide, labels, out, params, task, classes=classes, regions=regions)
+
+
+class _WithoutIgnored:
+    """The labels of a plane, without the objects of ignored classes."""
+
+    def __init__(self, store: LabelStore, ignored: Iterable[int]) -> None:
+        self._store = store
+        self._ignored = np.array(sorted(ignored), np.uint32)
+        self.shape: tuple[int, int] = store.shape
+        self.origin: tuple[int, int] | None = store.origin
+
+    def read(self, box: Box) -> NDArray[np.uint32]:
+        labels = self._store.read(box)
+        labels[np.isin(labels, self._ignored)] = 0
+        return labels
+
+    def filled_boxes(self) -> Iterable[Box]:
+        return self._store.filled_boxes()
+
+
+def _shown(store: LabelStore) -> tuple[LabelStore | _WithoutIgnored, Classes]:
+    """What is exported of a plane, and its classes in their colours."""
+    names = {i: name for i, name in store.classes().items() if name}
+    ignored = [i for i, name in names.items() if is_ignored(name)]
+    colours = {item.name: item.colour for item in store.class_list()}
+    kept = {i: name for i, name in names.items() if not is_ignored(name)}
+    return (_WithoutIgnored(store, ignored) if ignored else store), Classes(kept, colours)

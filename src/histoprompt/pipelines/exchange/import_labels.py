@@ -15,57 +15,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.annotations.edits import Rule
+from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.classes import Classes, Colour
-from histoprompt.core.labels.contours import bounds, paint
-from histoprompt.core.labels.sources import LabelSource, SparseLabels, cells, extent
-from histoprompt.core.labels.table import LabelTable, scan
-from histoprompt.core.slides.slide import Slide
+from histoprompt.core.labels.renumber import Renumbering
+from histoprompt.core.labels.sources import LabelSource, cells, extent
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
-from histoprompt.pipelines.formats.annotation import Annotation, Reading
-from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
-from histoprompt.pipelines.formats.polygons import from_polygon
+from histoprompt.pipelines.exchange.incoming import Incoming
+from histoprompt.pipelines.exchange.params import Into
 
 _BLOCK = 2048
-_MOST_ID = 2**32 - 1
-
-
-@dataclass(frozen=True, eq=False)
-class Incoming:
-    """The objects of a file, as labels of the slide.
-
-    Attributes
-    ----------
-    path : Path
-    format : FileFormat
-    labels : LabelSource
-        Level-0 pixels; ids are the file's where it has them.
-    table : LabelTable
-    classes : Classes
-        Names that the file gives; objects without one have the empty name.
-    outside, repaired, points : int
-        Objects wholly outside the slide, with mended outlines, and without any.
-    problems : tuple of str
-        A line for each object that was left out.
-    """
-
-    path: Path
-    format: FileFormat
-    labels: LabelSource
-    table: LabelTable
-    classes: Classes
-    outside: int = 0
-    repaired: int = 0
-    points: int = 0
-    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,76 +71,13 @@ class ImportPlan:
         )
 
 
-def read_incoming(
-    slide: Slide,
-    path: Path,
-    task: Task,
-    *,
-    name: str | None = None,
-    offset: tuple[float, float] = (0.0, 0.0),
-    scale: float = 1.0,
-    strict: bool = False,
-) -> Incoming:
-    """Read a file of annotations.
-
-    Parameters
-    ----------
-    slide : Slide
-        That they belong to.
-    path : Path
-    task : Task
-    name : str, optional
-        Of the format; told by content if not given.
-    offset : (row, col)
-        Level-0 position of the file's first pixel.
-    scale : float
-        Level-0 pixels a pixel of the file.
-    strict : bool
-        Whether an object that cannot be used ends the import.
-
-    Raises
-    ------
-    LabelError
-        If the file cannot be read, holds no object, or, if strict, an object cannot be used.
-    """
-    kind = file_format(name) if name else format_of(path)
-    reading = Reading(path, slide.shape, offset, scale, strict)
-    if kind.load is not None:
-        found = kind.load(reading)
-        _check_inside(found.labels, slide, path)
-        names = Classes(found.classes.names, found.classes.colours, "")
-        return Incoming(path, kind, found.labels, scan(found.labels, task), names)
-    if kind.read is None:
-        raise LabelError(f"{kind.title} is written but not read here.")
-    painter = _Painter(slide)
-    for done, item in enumerate(kind.read(reading)):
-        if done % 256 == 0:
-            task.step(0, 0, f"Reading object {done + 1} of {path.name}")
-        painter.add(item, reading)
-    if not painter.seen:
-        lines = "; ".join(reading.problems[:3])
-        raise LabelError(f"{path.name} holds no object that can be used. {lines}".strip())
-    labels, names = painter.labels, Classes(painter.names, painter.colours, "")
-    return Incoming(
-        path,
-        kind,
-        labels,
-        scan(labels, task),
-        names,
-        painter.outside,
-        painter.repaired,
-        painter.points,
-        tuple(reading.problems),
-    )
-
-
 def plan_import(
     store: LabelStore, incoming: Incoming, task: Task, rule: Rule = "keep"
 ) -> ImportPlan:
     """Work out what an import would change; the store stays as it is."""
     pairs = _overlaps(store, incoming, task)
     own = dict(zip(incoming.table.ids.tolist(), incoming.table.areas.tolist(), strict=True))
-    areas = {record.id: record.area_px for record in store.objects()}
+    areas = {i: store.area_of(i) for i in store.ids().tolist()}
     partner = _partners(pairs, own, areas)
     free = (i for i in count(max([0, *areas]) + 1) if i not in own)
     fresh = {i: next(free) if i in areas else i for i in own if i not in partner}
@@ -208,82 +112,87 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     found = plan.incoming
     changed = [plan.ids[i] for i in plan.changed]
     ids = {i: plan.ids[i] for i in (*plan.added, *plan.changed)}
-    info = {
-        "imported from": found.path.name,
-        "format": found.format.name,
-        "sha256": _digest(found.path) if found.path.is_file() else None,
-    }
+    info = provenance(found)
     places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
     blocks = _blocks(store, [place for place in places if place is not None])
+    table, free = Renumbering(ids), Renumbering(dict.fromkeys(changed, 1))
     with store.group("import"):
         for done, box in enumerate(blocks):
             task.step(done, len(blocks), f"Importing {found.path.name}")
-            labels, incoming = store.read(box), _renumbered(_read(found.labels, box), ids)
-            place, free = incoming > 0, np.isin(labels, changed)
-            if plan.rule == "keep":
-                place &= (labels == 0) | free
-            labels[free] = 0
+            labels, incoming = store.read(box), table.of(_read(found.labels, box))
+            place, taken = incoming > 0, labels > 0
+            if taken.any():
+                again = free.of(labels) > 0
+                if plan.rule == "keep":
+                    place &= ~taken | again
+                labels[again] = 0
             labels[place] = incoming[place]
             store.write(box, labels, "import", info)
         _name(store, plan)
 
 
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What an import did.
+
+    Attributes
+    ----------
+    plans : tuple of ImportPlan
+        Of each file.
+    change : Change or None
+        The edit; None if nothing changed.
+    """
+
+    plans: tuple[ImportPlan, ...]
+    change: Change | None
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.plans))
+
+
+def import_all(
+    store: LabelStore, incoming: Iterable[Incoming], task: Task, rule: Rule = "keep"
+) -> Imported:
+    """Plan and apply several files, one after the other, as one edit. Raises as `apply_import`."""
+    done = []
+    with store.group("import") as edit:
+        for found in incoming:
+            done.append(plan_import(store, found, task, rule))
+            apply_import(store, done[-1], task)
+        task.settle()
+    return Imported(tuple(done), edit.change)
+
+
+def plane_for(store: LabelStore, into: Into) -> LabelStore:
+    """The part of a store where objects go: regions have a plane of their own.
+
+    Raises
+    ------
+    LabelError
+        If the store keeps no regions apart from objects.
+    """
+    if into != "regions":
+        return store
+    on = getattr(store, "on", None)
+    if on is None:
+        raise LabelError("These labels keep no regions apart from objects. Import into labels.")
+    plane: LabelStore = on("regions")
+    return plane
+
+
+def provenance(found: Incoming) -> dict[str, Any]:
+    """Where imported objects come from, as plain JSON."""
+    about = {
+        "imported from": found.path.name,
+        "format": found.format.name,
+        "sha256": _digest(found.path) if found.path.is_file() else None,
+    }
+    return about | dict(found.made_by)
+
+
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-class _Painter:
-    """Annotations painted one after the other into labels that take memory where they are."""
-
-    def __init__(self, slide: Slide) -> None:
-        self.labels = SparseLabels(slide.shape)
-        self.names: dict[int, str] = {}
-        self.colours: dict[str, Colour] = {}
-        self.seen = self.outside = self.repaired = self.points = 0
-        self._parts: dict[int, int] = {}
-        self._next = 1
-
-    def add(self, item: Annotation, reading: Reading) -> None:
-        """Paint one annotation."""
-        self.seen += 1
-        if not item.polygons:
-            self.points += 1
-            return
-        outline = [from_polygon(p) for p in item.polygons]
-        if bounds(outline).intersection(extent(self.labels)) is None:
-            self.outside += 1
-            return
-        label = self._label(item, reading)
-        if not paint(self.labels, outline, label):
-            reading.skip(item.where, "it is smaller than a pixel")
-            return
-        self.repaired += item.repaired
-        self.names[label] = item.class_name
-        if item.colour and item.class_name:
-            self.colours[item.class_name] = item.colour
-
-    def _label(self, item: Annotation, reading: Reading) -> int:
-        if item.part_of in self._parts and item.part_of:
-            return self._parts[item.part_of]
-        label = item.id if 0 < item.id <= _MOST_ID and item.id not in self.names else 0
-        if not label:
-            while self._next in self.names:
-                self._next += 1
-            label = self._next
-        if item.part_of:
-            self._parts[item.part_of] = label
-        return label
-
-
-def _check_inside(labels: LabelSource, slide: Slide, path: Path) -> None:
-    place = extent(labels)
-    if not slide.box.covers(place):
-        raise LabelError(
-            f"{path.name} covers rows {place.r0:g} to {place.r1:g} and columns {place.c0:g} to "
-            f"{place.c1:g}, but {slide.name} has {slide.shape[0]} rows and {slide.shape[1]} "
-            "columns. Is it of another slide?"
-        )
 
 
 def _overlaps(store: LabelStore, incoming: Incoming, task: Task) -> dict[tuple[int, int], int]:
@@ -292,7 +201,10 @@ def _overlaps(store: LabelStore, incoming: Incoming, task: Task) -> dict[tuple[i
     blocks = _blocks(store, incoming.labels.filled_boxes())
     for done, box in enumerate(blocks):
         task.step(done, len(blocks), "Comparing with what is there")
-        new, old = _read(incoming.labels, box), store.read(box)
+        old = store.read(box)
+        if not old.any():
+            continue
+        new = _read(incoming.labels, box)
         both = (new > 0) & (old > 0)
         keys = new[both].astype(np.uint64) << np.uint64(32) | old[both]
         values, counts = np.unique(keys, return_counts=True)
@@ -350,13 +262,6 @@ def _read(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
     if inside is not None:
         out[inside.slices((box.r0, box.c0))] = labels.read(inside)
     return out
-
-
-def _renumbered(labels: NDArray[np.uint32], ids: Mapping[int, int]) -> NDArray[np.uint32]:
-    """Labels under other ids, 0 where there is none."""
-    present, inverse = np.unique(labels, return_inverse=True)
-    values = [ids.get(i, 0) for i in present.tolist()]
-    return np.array(values, np.uint32)[inverse].reshape(labels.shape)
 
 
 def _name(store: LabelStore, plan: ImportPlan) -> None:

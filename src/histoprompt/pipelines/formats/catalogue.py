@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of
 from histoprompt.pipelines.formats import (
     cellvit,
     coco,
+    coco_in,
+    dicom_ann,
     geojson,
+    geojson_in,
     geoparquet,
     grand_challenge,
+    h5ad,
     histomics,
     hovernet,
     imagescope,
@@ -49,6 +52,8 @@ class FileFormat:
         Gives `Annotation`s.
     load : callable or None
         Gives labels, for formats that hold pixels.
+    measured : bool
+        Whether objects are written with what is measured of them.
     matches : callable
         Whether a path looks like it, by content.
     """
@@ -61,6 +66,7 @@ class FileFormat:
     write: Callable[[ExportJob], Written] | None = None
     read: Callable[[Reading], Iterator[Annotation]] | None = None
     load: Callable[[Reading], Imported] | None = None
+    measured: bool = False
 
     @property
     def reads(self) -> bool:
@@ -68,19 +74,8 @@ class FileFormat:
         return self.read is not None or self.load is not None
 
 
-def _load_coco(reading: Reading) -> Imported:
-    return coco.read_coco(reading.path)
-
-
 def _load_tiles(reading: Reading) -> Imported:
     return tiles.read_tiles(reading.path)
-
-
-def _is_coco(path: Path) -> bool:
-    if path.is_dir():
-        return (path / coco.ANNOTATIONS).is_dir()
-    start = head_of(path, 65536, (".json",))
-    return b'"categories"' in start or b'"annotations"' in start
 
 
 def _is_tiles(path: Path) -> bool:
@@ -113,7 +108,7 @@ FORMATS: tuple[FileFormat, ...] = (
         ("outlines", "ids", "classes", "colours", "holes", "points", "measurements"),
         geojson.matches,
         write=geojson.write,
-        read=geojson.read,
+        read=geojson_in.read,
     ),
     FileFormat(
         "cellvit", "CellViT cells", _CONTOURS, cellvit.matches, False, cellvit.write, cellvit.read
@@ -128,7 +123,13 @@ FORMATS: tuple[FileFormat, ...] = (
         hovernet.read,
     ),
     FileFormat(
-        "coco", "COCO (RLE and polygons)", _ALL, _is_coco, True, coco.write, load=_load_coco
+        "coco",
+        "COCO (RLE and polygons)",
+        ("outlines", *_ALL),
+        coco_in.matches,
+        True,
+        coco.write,
+        coco_in.read,
     ),
     FileFormat(
         "geoparquet",
@@ -161,6 +162,15 @@ FORMATS: tuple[FileFormat, ...] = (
         read=histomics.read,
     ),
     FileFormat(
+        "dicom-ann",
+        "DICOM annotations",
+        ("outlines", "classes", "points"),
+        dicom_ann.matches,
+        False,
+        dicom_ann.write,
+        dicom_ann.read,
+    ),
+    FileFormat(
         "ome-zarr",
         "OME-Zarr labels",
         _ALL,
@@ -186,6 +196,14 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         labels.write,
         load=rasters.load,
+    ),
+    FileFormat(
+        "anndata",
+        "AnnData cells (h5ad)",
+        ("ids", "classes", "points", "measurements"),
+        lambda _: False,
+        write=h5ad.write,
+        measured=True,
     ),
     FileFormat(
         "points",

@@ -18,7 +18,7 @@ from pyarrow import csv as arrow_csv
 from histoprompt.core.cell_schema import CLASS, COLUMNS, Column
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.files.atomic import replacing_file
-from histoprompt.core.text.names import guarded
+from histoprompt.core.strings.names import guarded
 
 # Cells written at once.
 AT_ONCE = 20_000

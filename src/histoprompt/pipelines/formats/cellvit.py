@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of, read_json
+from histoprompt.core.files.documents import head_of
+from histoprompt.core.files.json_stream import json_head, json_parts
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
 from histoprompt.pipelines.formats.contour_lists import contour_of, read_contour, type_name
 from histoprompt.pipelines.formats.job import ExportJob, Written
@@ -35,13 +36,15 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If it holds none.
     """
-    data = read_json(reading.path)
-    cells = data.get("cells") if isinstance(data, dict) else None
-    if not isinstance(cells, list):
-        raise LabelError(f"{reading.path.name} has no list of cells.")
-    names = data.get("type_map")
-    for number, item in enumerate(cells, start=1):
-        where = f"cell {number}"
+    names = json_head(reading.path, ("cells",)).get("type_map")
+    found = False
+    for key, number, item in json_parts(reading.path, ("cells",)):
+        if key != "cells":
+            continue
+        if not isinstance(number, int):
+            found = item == []
+            break
+        found, where = True, f"cell {number + 1}"
         if not isinstance(item, dict):
             reading.skip(where, "it is no table with a contour")
             continue
@@ -53,6 +56,8 @@ def read(reading: Reading) -> Iterator[Annotation]:
             yield from reading.at(where, centre[0] + _HALF, centre[1] + _HALF, **about)
         else:
             reading.skip(where, "it has neither a contour nor a centroid")
+    if not found:
+        raise LabelError(f"{reading.path.name} has no list of cells.")
 
 
 def write(job: ExportJob) -> Written:

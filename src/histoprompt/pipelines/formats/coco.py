@@ -29,7 +29,7 @@ from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.contours import outlines
 from histoprompt.core.labels.sources import SparseLabels
 from histoprompt.core.labels.table import compacted
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.polygons import to_polygons, without_holes

@@ -26,11 +26,10 @@ def read_contour(reading: Reading, where: str, contour: Any, **about: Any) -> It
     except (TypeError, ValueError, OverflowError):
         reading.skip(where, "its contour is no list of points")
         return
-    if not np.isfinite(points).all() or not len(points):
+    if not len(points) or not (np.abs(points) < 2.0**31).all():
         reading.skip(where, "its contour is no list of finite points")
         return
-    whole = bool((points == np.floor(points)).all())
-    if whole:
+    if (points == np.floor(points)).all():
         yield from _widened(reading, where, points, about)
     else:
         yield from reading.outline(where, [points + _HALF], **about)

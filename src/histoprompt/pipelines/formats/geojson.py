@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.errors import ShapelyError
-from shapely.geometry import mapping, shape
+from shapely.geometry import mapping
 
 from histoprompt.core.cell_schema import AREA
 from histoprompt.core.errors import LabelError
@@ -25,29 +25,57 @@ from histoprompt.core.files.documents import head_of, read_json
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, Colour
 from histoprompt.core.labels.contours import Outline, paint
 from histoprompt.core.labels.sources import SparseLabels
-from histoprompt.core.text.names import tidy
-from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
-from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
+from histoprompt.core.strings.names import tidy
+from histoprompt.pipelines.formats.job import ExportJob, Imported, Regions, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.outside_polygons import area_of
 from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 
 GEOJSON_FILE = "objects.geojson"
-_ID = "histoprompt_id"
+ID_KEY = "histoprompt_id"
+# Of a region, and of an object the number of the region it lies in.
+_PLANE, _PARENT = "histoprompt_plane", "histoprompt_region"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
 
 
 def write(job: ExportJob) -> Written:
     """Write ``objects.geojson``."""
-    colours = job.classes.palette(job.class_names)
-    head = {"type": "FeatureCollection"}
+    head, parents = (
+        {"type": "FeatureCollection"},
+        {} if job.regions is None else job.regions.parents,
+    )
     with JsonListFile(job.folder / GEOJSON_FILE, head, "features") as file:
-        for label, box, area in job.objects("Writing outlines"):
-            geometry = geometry_of(job.outlines(label, box), job.params.simplify)
-            name = job.classes.of(label)
-            file.add(_feature(job, label, geometry, (name, colours[name]), area))
+        for feature in () if job.regions is None else _features(_as_job(job, job.regions)):
+            feature["properties"]["metadata"][_PLANE] = "regions"
+            file.add({**feature, "id": _region_uuid(job, feature)})
+        for feature in _features(job):
+            told = feature["properties"]["metadata"]
+            if int(told[ID_KEY]) in parents:
+                told[_PARENT] = str(parents[int(told[ID_KEY])])
+            file.add(feature)
         file.finish({})
     return Written((GEOJSON_FILE,))
+
+
+def _features(job: ExportJob) -> Iterator[dict[str, Any]]:
+    colours = job.classes.palette(job.class_names)
+    for label, box, area in job.objects("Writing outlines"):
+        geometry = geometry_of(job.outlines(label, box), job.params.simplify)
+        name = job.classes.of(label)
+        yield _feature(job, label, geometry, (name, colours[name]), area)
+
+
+def _as_job(job: ExportJob, regions: Regions) -> ExportJob:
+    """The export of regions, which QuPath takes for annotations whatever the objects become."""
+    params = replace(job.params, object_type="annotation")
+    return replace(
+        job, labels=regions.labels, classes=regions.classes, table=regions.table, params=params
+    )
+
+
+def _region_uuid(job: ExportJob, feature: dict[str, Any]) -> str:
+    label = feature["properties"]["metadata"][ID_KEY]
+    return str(uuid.uuid5(_NAMESPACE, f"{job.slide.key}/regions/{label}"))
 
 
 def read_geojson(path: Path, size: tuple[int, int]) -> Imported:
@@ -126,7 +154,7 @@ def _feature(
             "classification": {"name": name, "color": list(colour)},
             "isLocked": False,
             "measurements": measured,
-            "metadata": {_ID: str(label)},
+            "metadata": {ID_KEY: str(label)},
         },
     }
 
@@ -155,10 +183,11 @@ def features_in(data: Any, path: Path) -> list[dict[str, Any]]:
 
 def properties_of(feature: dict[str, Any]) -> dict[str, Any]:
     """What a feature says of itself; nothing if that is no table."""
-    return _table(feature.get("properties"))
+    return table_of(feature.get("properties"))
 
 
-def _table(value: Any) -> dict[str, Any]:
+def table_of(value: Any) -> dict[str, Any]:
+    """A value if it is a table; else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
@@ -177,7 +206,7 @@ def _ids(features: list[dict[str, Any]]) -> list[int]:
 
 
 def _stated_id(feature: dict[str, Any]) -> int:
-    text = str(_table(properties_of(feature).get("metadata")).get(_ID, ""))
+    text = str(table_of(properties_of(feature).get("metadata")).get(ID_KEY, ""))
     known = text.isascii() and text.isdigit() and len(text) <= 10
     return int(text) if known and int(text) < 2**31 else 0
 
@@ -187,7 +216,7 @@ def class_of(feature: dict[str, Any], default: str = DEFAULT_CLASS) -> tuple[str
     found = properties_of(feature).get("classification")
     if isinstance(found, str):
         return tidy(found) or default, None
-    found = _table(found)
+    found = table_of(found)
     names = found.get("names")
     derived = ": ".join(map(str, names)) if isinstance(names, list) else ""
     name = tidy(str(found.get("name") or derived)) or default
@@ -207,48 +236,3 @@ def _colour(value: Any) -> Colour | None:
 def matches(path: Path) -> bool:
     """Whether a file is GeoJSON, by its first bytes."""
     return b'"Feature' in head_of(path, suffixes=(".json", ".geojson"))
-
-
-def read(reading: Reading) -> Iterator[Annotation]:
-    """The features of a file with what QuPath says of them; of a cell the cell, not its nucleus.
-
-    Raises
-    ------
-    LabelError
-        If the file is no collection of features.
-    """
-    for number, feature in enumerate(features_in(read_json(reading.path), reading.path), start=1):
-        where = f"feature {number}"
-        about = _about(feature)
-        try:
-            with np.errstate(invalid="ignore"):  # looked at below
-                geometry = shape(feature["geometry"])
-        except _UNUSABLE:
-            reading.skip(where, "it has no usable geometry")
-            continue
-        found = shapely.get_coordinates(geometry)
-        if not len(found) or not np.isfinite(found).all():
-            reading.skip(where, "its geometry is empty or not finite")
-        elif isinstance(geometry, shapely.Point):
-            yield from reading.at(where, geometry.x, geometry.y, **about)
-        else:
-            placed = reading.moved(geometry)
-            yield from reading.geometry(where, [placed], **about)
-
-
-_UNUSABLE = (KeyError, TypeError, AttributeError, ValueError, IndexError, ShapelyError)
-_KINDS: dict[object, Kind] = {"detection": "detection", "cell": "cell"}
-
-
-def _about(feature: dict[str, Any]) -> dict[str, Any]:
-    properties = properties_of(feature)
-    name, colour = class_of(feature, "")
-    return {
-        "id": _stated_id(feature),
-        "class_name": name,
-        "colour": colour,
-        "kind": _KINDS.get(
-            properties.get("objectType", properties.get("object_type")), "annotation"
-        ),
-        "measurements": numbers_of(properties.get("measurements")),
-    }

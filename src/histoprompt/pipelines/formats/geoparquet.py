@@ -19,7 +19,7 @@ import shapely
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import head_of
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.polygons import to_polygons
 
@@ -114,9 +114,12 @@ def _object(reading: Reading, where: str, row: dict[str, Any]) -> Iterator[Annot
     except (TypeError, shapely.errors.ShapelyError):
         reading.skip(where, "its geometry cannot be read")
         return
-    if shape is None or shape.is_empty or not np.isfinite(shape.bounds).all():
+    if shape is None or shape.is_empty or not np.isfinite(shapely.get_coordinates(shape)).all():
         reading.skip(where, "it has no geometry")
         return
     placed = reading.moved(shape)
-    about = {"id": whole(row.get("id")), "class_name": str(row.get("class") or "")}
+    about = {
+        "id": reading.identity(where, row.get("id")),
+        "class_name": str(row.get("class") or ""),
+    }
     yield from reading.geometry(where, [placed], **about)

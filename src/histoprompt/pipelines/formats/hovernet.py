@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of, read_json
-from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
+from histoprompt.core.files.documents import head_of
+from histoprompt.core.files.json_stream import json_head, json_parts
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
 from histoprompt.pipelines.formats.contour_lists import contour_of, read_contour, type_name
 from histoprompt.pipelines.formats.job import ExportJob, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
@@ -34,18 +35,26 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If it holds none.
     """
-    data = read_json(reading.path)
-    nuclei = data.get("nuc") if isinstance(data, dict) else None
-    if not isinstance(nuclei, dict):
-        raise LabelError(f"{reading.path.name} has no table of nuclei under the key nuc.")
-    names = data.get("type_names")
-    for key, item in nuclei.items():
-        where = f"nucleus {str(key)[:20]}"
+    names = json_head(reading.path, ("nuc",)).get("type_names")
+    found = False
+    for part, key, item in json_parts(reading.path, ("nuc",)):
+        if part != "nuc":
+            continue
+        if not isinstance(key, str):
+            found = item == {}
+            break
+        found, where = True, f"nucleus {key[:20]}"
         if not isinstance(item, dict):
             reading.skip(where, "it is no table with a contour")
             continue
-        about = {"id": whole(key), "class_name": type_name(item.get("type"), names), "kind": "cell"}
+        about = {
+            "id": reading.identity(where, key),
+            "class_name": type_name(item.get("type"), names),
+            "kind": "cell",
+        }
         yield from read_contour(reading, where, item.get("contour"), **about)
+    if not found:
+        raise LabelError(f"{reading.path.name} has no table of nuclei under the key nuc.")
 
 
 def write(job: ExportJob) -> Written:

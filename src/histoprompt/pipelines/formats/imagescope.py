@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from histoprompt.core.files.documents import head_of, read_xml
 from histoprompt.core.labels.classes import Colour
-from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
 
 _ELLIPSE, _RECTANGLE, _RULER, _ARROW = "2", "1", "4", "3"
 _CORNERS = 64
@@ -36,17 +36,24 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If the file is not such XML.
     """
+    before: set[str] = set()
     for layer in read_xml(reading.path).iter("Annotation"):
         regions = list(layer.iter("Region"))
         holes = [_shape(r) for r in regions if r.get("NegativeROA") == "1"]
         cut = shapely.union_all([shapely.make_valid(h) for h in holes if h is not None])
-        about = {"class_name": _name(layer), "colour": _colour(layer.get("LineColor"))}
+        about: dict[str, Any] = {
+            "class_name": _name(layer),
+            "colour": _colour(layer.get("LineColor")),
+        }
         for region in regions:
             if region.get("NegativeROA") == "1" or region.get("Type") in (_RULER, _ARROW):
                 continue
             number = region.get("Id") or region.get("DisplayId") or "?"
             where = f"layer {layer.get('Id', '?')}, region {number}"
-            yield from _region(reading, where, region, cut, about)
+            # each layer counts its regions anew: that is no mistake
+            own = {} if number in before else {"id": reading.identity(where, region.get("Id"))}
+            yield from _region(reading, where, region, cut, about | own)
+        before |= {region.get("Id") or "" for region in regions}
 
 
 def _region(
@@ -56,7 +63,7 @@ def _region(
     if shape is None:
         reading.skip(where, "it has fewer than 3 points that are numbers")
         return
-    about = {**about, "id": whole(region.get("Id"))}
+    about = {**about}
     about["class_name"] = (region.get("Text") or "").strip() or about["class_name"]
     if not cut.is_empty and shape.is_valid:
         shape = shape.difference(cut)

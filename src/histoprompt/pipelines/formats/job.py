@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import numpy as np
-
-from histoprompt import __version__
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes
-from histoprompt.core.labels.contours import Outline, outlines_in
+from histoprompt.core.labels.contours import Outline
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.names import fitted
 from histoprompt.core.task import Task
-from histoprompt.core.text.names import fitted
+from histoprompt.pipelines.formats.data_card import Tallies
+from histoprompt.pipelines.formats.nearby_outlines import NearbyOutlines
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.formats.regions import Region
 
 Format = Literal[
     "tiles",
@@ -34,9 +38,11 @@ Format = Literal[
     "ome-zarr",
     "hovernet-npy",
     "labels",
+    "anndata",
+    "dicom-ann",
 ]
 ObjectType = Literal["annotation", "detection", "cell"]
-SplitBy = Literal["block", "slide"]
+SplitBy = Literal["block", "slide", "patient", "region"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
@@ -56,14 +62,22 @@ class ExportParams:
         Microns a pixel of these tiles; 0 takes the slide's own pixels.
     empty_share : float
         Share of tiles without any object among all tiles.
-    split_by : "block" or "slide"
-        What goes to train, val or test as a whole: blocks of neighbouring tiles, or the slide.
+    split_by : "block", "slide", "patient" or "region"
+        What goes to train, val or test as a whole.
+    patient : str
+        Whose slide it is, for a split by patient.
+    regions : Path or None
+        GeoJSON of regions, for a split by region and for tiles that lie in them.
+    only_annotated : bool
+        Whether tiles without objects, or that reach out of the regions, are left out.
     block_tiles : int
         Tiles along the side of a block.
     val_share, test_share : float
         Shares of the validation and test sets; the rest is for training.
     object_type : str
         What QuPath shall make of the objects.
+    licence : str
+        Of the images, for the card of the set.
     simplify : float
         Level-0 pixels a polygon may stray from the outline of the pixels; 0 keeps it exact.
     """
@@ -91,10 +105,30 @@ class ExportParams:
         SplitBy,
         Parameter(
             "Split by",
-            "What goes to one set as a whole: blocks of neighbouring tiles, or the slide.",
+            "What goes to one set as a whole: a block of tiles, the slide, patient or region.",
             advanced=True,
         ),
     ] = "block"
+    patient: Annotated[
+        str, Parameter("Patient", "Whose slide it is, for a split by patient.", advanced=True)
+    ] = ""
+    regions: Annotated[
+        Path | None,
+        Parameter(
+            "Regions",
+            "GeoJSON of regions, for a split by region and for tiles that lie in them.",
+            option="split-regions",
+            advanced=True,
+        ),
+    ] = None
+    only_annotated: Annotated[
+        bool,
+        Parameter(
+            "Only annotated tiles",
+            "Leave out tiles without objects, and those that reach out of the regions.",
+            advanced=True,
+        ),
+    ] = False
     block_tiles: Annotated[
         int, Parameter("Tiles along a block", low=1, high=1000, advanced=True)
     ] = 4
@@ -108,6 +142,9 @@ class ExportParams:
             advanced=True,
         ),
     ] = 0.0
+    licence: Annotated[
+        str, Parameter("Licence", "Licence of the images, for the card of the set.", advanced=True)
+    ] = ""
     object_type: Annotated[
         ObjectType,
         Parameter("QuPath object type", "What QuPath makes of the objects.", advanced=True),
@@ -134,6 +171,24 @@ class ExportParams:
 
 
 @dataclass(frozen=True, eq=False)
+class Regions:
+    """The regions that the objects of an export lie in.
+
+    Attributes
+    ----------
+    labels, classes, table
+        As for `ExportJob`.
+    parents : mapping of int to int
+        The region of each object that lies in one.
+    """
+
+    labels: LabelSource
+    classes: Classes
+    table: LabelTable
+    parents: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class ExportJob:
     """One export.
 
@@ -145,6 +200,14 @@ class ExportJob:
         The objects of the labels.
     folder : Path
         Where to write; it is empty, and put in its place when all is done.
+    regions : Regions or None
+        For the formats that hold both.
+    cells : CellTable or None
+        The objects, measured, for formats that hold that.
+    areas : tuple of Region
+        By which sets are told apart.
+    tallies : Tallies
+        What the tiles hold, as far as they are written.
     """
 
     slide: Slide
@@ -154,6 +217,14 @@ class ExportJob:
     params: ExportParams
     folder: Path
     task: Task
+    regions: Regions | None = None
+    cells: CellTable | None = None
+    areas: tuple[Region, ...] = ()
+    tallies: Tallies = field(default_factory=Tallies)
+    _nearby: NearbyOutlines = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_nearby", NearbyOutlines(self.labels))
 
     @property
     def stem(self) -> str:
@@ -168,9 +239,7 @@ class ExportJob:
     def provenance(self) -> dict[str, Any]:
         """Where the data come from, as JSON."""
         slide, region = self.slide, extent(self.labels)
-        return {
-            "program": "histoprompt",
-            "version": __version__,
+        stated = {
             "slide": {
                 "name": slide.name,
                 "key": slide.key,
@@ -180,10 +249,12 @@ class ExportJob:
                 "mpp_source": slide.mpp_source,
             },
             "region": [round(v) for v in region],
-            "params": asdict(self.params),
+            "params": {k: _plain(v) for k, v in asdict(self.params).items()},
             "objects": len(self.table),
             "classes": self.class_list(),
         }
+        # undated: the same labels give the same files
+        return Provenance(parameters=stated).facts
 
     def class_numbers(self) -> dict[str, int]:
         """The number of each class, from 1."""
@@ -191,13 +262,13 @@ class ExportJob:
 
     def objects(self, doing: str) -> Iterator[tuple[int, Box, int]]:
         """Each object's id, box and area in reading order; tells the task how far this is."""
-        for done, item in enumerate(self.table.in_reading_order()):
+        for done, item in enumerate(self._nearby.follow(self.table.in_reading_order())):
             self.task.step(done, len(self.table), doing)
             yield item
 
     def outlines(self, label: int, box: Box) -> list[Outline]:
-        """The outlines of an object, read by blocks."""
-        return outlines_in(lambda part: np.equal(self.labels.read(part), label), box)
+        """The outlines of an object; those that `objects` gives are drawn with their neighbours."""
+        return self._nearby.of(label, box)
 
     def class_list(self) -> list[dict[str, Any]]:
         """The classes with their numbers, from 1, and colours."""
@@ -206,6 +277,10 @@ class ExportJob:
             {"id": i, "name": name, "colour": list(colours[name])}
             for name, i in self.class_numbers().items()
         ]
+
+
+def _plain(value: Any) -> Any:
+    return value.name if isinstance(value, Path) else value
 
 
 @dataclass(frozen=True)

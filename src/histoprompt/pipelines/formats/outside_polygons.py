@@ -13,7 +13,7 @@ from shapely.errors import ShapelyError
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.documents import Shape
-from histoprompt.pipelines.formats.polygons import parts
+from histoprompt.pipelines.formats.polygons import mend, parts
 
 # Further out than any slide reaches; beyond that areas are no numbers any more.
 _FAR = 2**31
@@ -63,7 +63,7 @@ def area_of(feature: dict[str, Any], where: str) -> Area:
         raise LabelError(f"{where} has no usable geometry: the key geometry is missing.")
     drawn = [_polygon(rings, where) for rings in _ring_lists(feature["geometry"], where)]
     mended = any(not polygon.is_valid for polygon in drawn)
-    whole = [piece for polygon in drawn for piece in parts(_mended(polygon))]
+    whole = [piece for polygon in drawn for piece in parts(mend(polygon))]
     return Area(tuple(piece for piece in whole if piece.area > 0), mended)
 
 
@@ -93,11 +93,3 @@ def _polygon(rings: Rings, where: str) -> shapely.Polygon:
         return shapely.Polygon(flat[0], [hole for hole in flat[1:] if hole])
     except (ValueError, ShapelyError) as error:
         raise LabelError(f"{where} has no usable geometry: {error}.") from error
-
-
-def _mended(polygon: shapely.Polygon) -> shapely.Geometry:
-    if polygon.is_valid:
-        return polygon
-    inside = shapely.make_valid(shapely.Polygon(polygon.exterior))
-    holes = [shapely.make_valid(shapely.Polygon(ring)) for ring in polygon.interiors]
-    return shapely.difference(inside, shapely.union_all(holes))

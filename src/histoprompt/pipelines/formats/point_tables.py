@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.formats.annotation import Annotation, Reading, whole
+from histoprompt.pipelines.formats.annotation import Annotation, Reading
 
 _HALF = 0.5
 _X = ("x", "col", "centroid x px", "centroid x", "x_centroid")
@@ -70,12 +70,15 @@ def _point(
     columns: tuple[int | None, int | None, int | None, int | None],
 ) -> Iterator[Annotation]:
     cells = [row[i].strip() if i is not None and i < len(row) else "" for i in columns]
+    where = f"line {number}"
     try:
         x, y = float(cells[0]) + _HALF, float(cells[1]) + _HALF
     except ValueError:
-        reading.skip(f"line {number}", "x and y are no numbers")
+        reading.skip(where, "x and y are no numbers")
         return
-    yield from reading.at(f"line {number}", x, y, class_name=cells[2], id=whole(cells[3]))
+    yield from reading.at(
+        where, x, y, class_name=cells[2], id=reading.identity(where, cells[3] or None)
+    )
 
 
 def _find(names: list[str], wanted: tuple[str, ...]) -> int | None:

@@ -24,10 +24,15 @@ def to_polygons(outlines: list[Outline], simplify: float = 0.0) -> list[shapely.
     list of shapely.Polygon
         (x, y), pixel corners on integers; valid, and none of them empty.
     """
-    polygons = [shapely.Polygon(_xy(o.exterior), [_xy(h) for h in o.holes]) for o in outlines]
+    polygons = [from_outline(o) for o in outlines]
     if not simplify:
         return polygons
     return [piece for polygon in polygons for piece in parts(polygon.simplify(simplify))]
+
+
+def from_outline(outline: Outline) -> shapely.Polygon:
+    """An outline as a polygon that keeps every corner."""
+    return shapely.Polygon(_xy(outline.exterior), [_xy(h) for h in outline.holes])
 
 
 def from_polygon(polygon: shapely.Polygon) -> Outline:
@@ -57,6 +62,21 @@ def parts(geometry: shapely.Geometry) -> list[shapely.Polygon]:
     found = shapely.get_parts(geometry).tolist()
     nested = [p for g in found for p in (parts(g) if hasattr(g, "geoms") else [g])]
     return [p for p in nested if isinstance(p, shapely.Polygon) and not p.is_empty]
+
+
+def mend(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A geometry that is valid, from one whose outlines may cross themselves.
+
+    It encloses what an odd number of its loops do; what lies in a hole is outside, also where the
+    hole crosses its outline.
+    """
+    if not isinstance(polygon, shapely.Polygon):
+        return shapely.make_valid(polygon)
+    if polygon.is_valid:
+        return polygon
+    inside = shapely.make_valid(shapely.Polygon(polygon.exterior))
+    holes = [shapely.make_valid(shapely.Polygon(ring)) for ring in polygon.interiors]
+    return shapely.difference(inside, shapely.union_all(holes))
 
 
 def _xy(ring: NDArray[np.float64]) -> NDArray[np.float64]:

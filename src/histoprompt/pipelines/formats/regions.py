@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from histoprompt.core.errors import RegionError
 from histoprompt.core.files.documents import read_json
-from histoprompt.core.text.names import tidy
+from histoprompt.core.geometry import Box
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
 from histoprompt.pipelines.formats.outside_polygons import area_of
 
@@ -31,6 +35,19 @@ class Region:
     name: str
     polygon: shapely.Geometry
     notes: tuple[str, ...] = ()
+
+
+def inside_any(regions: Sequence[Region], at: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of (n, 2) level-0 (row, col) positions lie in any of some regions."""
+    whole = shapely.union_all([region.polygon for region in regions])
+    places = at.reshape(-1, 2) + 0.5
+    return np.asarray(shapely.contains_xy(whole, places[:, 1], places[:, 0]))
+
+
+def box_around(regions: Sequence[Region]) -> Box:
+    """The level-0 pixels that hold all of at least one region."""
+    c0, r0, c1, r1 = shapely.total_bounds([region.polygon for region in regions]).tolist()
+    return Box(r0, c0, r1, c1).to_pixels()
 
 
 def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
@@ -64,7 +81,7 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
             left.append(number)
         shape = shapely.union_all(area.polygons)
         if shapely.area(shapely.intersection(shape, slide)) > 0:
-            name = _free(_name(feature), {r.name for r in found})
+            name = free_name(_name(feature), {r.name for r in found})
             found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
     if found and left:
         found[0] = replace(found[0], notes=(*found[0].notes, _left_out(left)))
@@ -93,7 +110,8 @@ def _left_out(numbers: list[int]) -> str:
     return f"Features without a place were left out of the regions: number {which} of the file."
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """A name for a region that no other has, and that does not stand for all of them."""
     number, free = 1, name if name != "all" else "all (drawn)"
     while free in taken:
         number += 1

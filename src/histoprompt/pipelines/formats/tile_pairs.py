@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +13,9 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.sources import cells, extent
 from histoprompt.core.labels.table import compacted
 from histoprompt.core.tiling import Tile, TileGrid
-from histoprompt.pipelines.formats.job import ExportJob, ExportParams
+from histoprompt.pipelines.formats.job import ExportJob
+from histoprompt.pipelines.formats.splits import Split, Splits, share_of
 
-Split = Literal["train", "val", "test"]
 _GLASS = 255
 
 
@@ -83,7 +81,7 @@ def tile_side(job: ExportJob) -> int:
     if job.slide.mpp is None:
         raise MissingMppError(
             f"Tiles of {job.params.mpp} um a pixel are wanted, but the pixel size of "
-            f"{job.slide.name} is not known. Give the slide's mpp, or export its own pixels."
+            f"{job.slide.name} is not known; its own pixels need none."
         )
     return max(1, round(job.params.tile_size * job.params.mpp / job.slide.mpp))
 
@@ -107,26 +105,31 @@ def tile_pairs(job: ExportJob) -> Iterator[TilePair]:
     grid = TileGrid(region, tile_side(job), 0, region)
     candidates = sorted({p for box in job.labels.filled_boxes() for p in cells(grid, box)})
     filled: set[tuple[int, int]] = set()
+    splits = Splits(job)
     for done, place in enumerate(candidates):
         job.task.step(done, len(candidates), "Writing tiles")
-        ids = job.labels.read(grid.tile(*place).inner)
+        tile = grid.tile(*place)
+        ids = job.labels.read(tile.inner)
         if ids.any():
             filled.add(place)
-            yield _pair(job, grid.tile(*place), ids)
-    empty = _pick_empty(job, grid, filled)
+            yield from _noted(job, tile, ids, splits)
+    empty = [] if job.params.only_annotated and not job.areas else _pick_empty(job, grid, filled)
     for done, place in enumerate(empty):
         job.task.step(done, len(empty), "Writing empty tiles")
         tile = grid.tile(*place)
-        yield _pair(job, tile, np.zeros(tile.inner.shape, np.uint32))
+        yield from _noted(job, tile, np.zeros(tile.inner.shape, np.uint32), splits)
 
 
-def split_of(key: str, row: int, col: int, params: ExportParams) -> Split:
-    """Which set a tile goes to: the same for the same slide and place, whatever else there is."""
-    place = (row // params.block_tiles, col // params.block_tiles)
-    share = _hash(f"{key}/{place}" if params.split_by == "block" else key)
-    if share < params.test_share:
-        return "test"
-    return "val" if share < params.test_share + params.val_share else "train"
+def _noted(
+    job: ExportJob, tile: Tile, ids: NDArray[np.uint32], splits: Splits
+) -> Iterator[TilePair]:
+    split = splits.of(tile)
+    if split is None:
+        job.tallies.left_out += 1
+        return
+    pair = _pair(job, tile, ids, split)
+    job.tallies.add(split, [item.class_name for item in pair.objects])
+    yield pair
 
 
 def _pick_empty(
@@ -138,16 +141,11 @@ def _pick_empty(
         return []
     others = [(t.row, t.col) for t in grid if (t.row, t.col) not in filled]
     return sorted(
-        sorted(others, key=lambda place: _hash(f"{job.slide.key}/{place}/empty"))[:wanted]
+        sorted(others, key=lambda place: share_of(f"{job.slide.key}/{place}/empty"))[:wanted]
     )
 
 
-def _hash(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
-
-
-def _pair(job: ExportJob, tile: Tile, level0: NDArray[np.uint32]) -> TilePair:
+def _pair(job: ExportJob, tile: Tile, level0: NDArray[np.uint32], split: Split) -> TilePair:
     size, scale = job.params.tile_size, tile_side(job) / job.params.tile_size
     h, w = (max(1, round(n / scale)) for n in tile.inner.shape)
     image = np.full((size, size, 3), _GLASS, np.uint8)
@@ -158,7 +156,7 @@ def _pair(job: ExportJob, tile: Tile, level0: NDArray[np.uint32]) -> TilePair:
         row=tile.row,
         col=tile.col,
         box=tile.inner,
-        split=split_of(job.slide.key, tile.row, tile.col, job.params),
+        split=split,
         image=image,
         ids=ids,
         valid=(h, w),

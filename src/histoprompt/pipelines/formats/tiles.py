@@ -25,7 +25,7 @@ from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import SparseLabels, as_ids
-from histoprompt.core.text.names import tidy
+from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.tile_pairs import TilePair, nearest, tile_mpp, tile_pairs

@@ -30,6 +30,7 @@ from histoprompt.pipelines.text.tiles import (
     embed_images,
     moved_inside,
     read_square,
+    run_parts,
 )
 
 Way = Literal["crop", "tokens"]
@@ -61,7 +62,11 @@ class CellTexts:
     way: Annotated[
         Way,
         Parameter(
-            "Cells seen as", "A picture of each cell, or its part of a tile.", option="cells-as"
+            "Cells seen as",
+            "A picture of each cell, or its part of a tile.",
+            offers=(("pictures of their own", "crop"), ("parts of a tile", "tokens")),
+            advanced=True,
+            option="cells-as",
         ),
     ] = "crop"
     margin: Annotated[
@@ -150,7 +155,7 @@ def score_cells(
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and cells are shown to a model at a "
-            "known scale. Type it in the dock, or give --mpp 0.25 or what is true."
+            "known scale."
         )
     names = [query.name for query in queries(texts.texts)]
     if not len(cells):
@@ -182,8 +187,11 @@ def _asked(texts: CellTexts, job: ScoreJob, task: Task) -> tuple[NDArray[np.floa
     if any(query.name == UNSURE for query in wanted):
         raise PromptError(f"{UNSURE!r} is what cells are called that fit no text well enough.")
     with job.manager.lease(job.card, task, job.weights) as model:
-        rows = np.stack([ensemble(model, query, TEMPLATES[texts.templates]) for query in wanted])
-        return rows, float(model.logit_scale) / texts.temperature
+        rows = []
+        for query in wanted:
+            task.repeat()
+            rows.append(ensemble(model, query, TEMPLATES[texts.templates]))
+        return np.stack(rows), float(model.logit_scale) / texts.temperature
 
 
 def _classified(
@@ -228,7 +236,7 @@ def _cropped(
     for start in range(0, len(boxes), job.batch):
         task.step(start, len(boxes), f"Showing cells to {job.card.title}")
         batch = np.stack([next(crops) for _ in boxes[start : start + job.batch]])
-        rows += job.manager.run(job.card, task, embed_images, batch, job.weights)
+        rows += run_parts(job, task, embed_images, batch)
     task.step(len(boxes), len(boxes), "Done")
     return np.asarray(rows, np.float32)
 
@@ -267,7 +275,7 @@ def _pooled(slide: Slide, cells: CellTable, job: ScoreJob, task: Task) -> NDArra
         task.step(start, len(windows), f"Showing tiles to {job.card.title}")
         part = windows[start : start + job.batch]
         batch = np.stack([next(tiles) for _ in part])
-        tokens = np.asarray(job.manager.run(job.card, task, _tokens, batch, job.weights))
+        tokens = np.asarray(run_parts(job, task, _tokens, batch))
         if out is None:
             out = np.zeros((len(cells), tokens.shape[-1]), np.float32)
         for box, grid in zip(part, tokens, strict=True):

@@ -1,4 +1,4 @@
-"""Scored regions into the label store, as objects whose class is the text."""
+"""Scored regions into the label store: regions whose class is the text."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ def commit_regions(
     info: Mapping[str, Any],
     task: Task,
 ) -> tuple[list[int], Change | None]:
-    """Keep regions as objects, one undoable step for all of them.
+    """Keep regions on their plane, one undoable step for all of them.
 
     Parameters
     ----------
     store : LabelStore
+        Objects in it do not hinder regions, nor they objects.
     regions : sequence of ScoredRegion
     rule : "keep" or "overwrite"
-        Whether objects that are there keep their pixels.
+        Whether regions that are there keep their pixels.
     info : mapping
         Provenance, plain JSON; text, score and tiles of each region are added.
     task : Task
@@ -54,9 +55,10 @@ def commit_regions(
     RegionError
         If there is no region, or they are too large to paint.
     LabelStoreError
-        If other objects have all of their pixels.
+        If other regions have all of their pixels.
     """
     _check(regions)
+    store = store.on("regions")
     with store.group("regions") as edit:
         ids: list[int] = []
         for done, region in enumerate(regions):
@@ -68,7 +70,7 @@ def commit_regions(
                 ids.append(made)
         if not ids:
             raise LabelStoreError(
-                "Nothing was committed: other objects have all pixels of these regions already."
+                "Nothing was committed: other regions have all pixels of these already."
             )
         task.settle()
     task.step(len(regions), len(regions), "Done")
@@ -93,7 +95,7 @@ def _check(regions: Sequence[ScoredRegion]) -> None:
 def _commit(
     store: LabelStore, region: ScoredRegion, rule: Rule, info: Mapping[str, Any], task: Task
 ) -> int:
-    """The id of the object made of a region; 0 if no pixel was left for it."""
+    """The id a region got; 0 if no pixel was left for it."""
     made = 0
     for part, mask in fill_pieces([region.outline], store.box, _PIECE):
         task.step(0, 0, "Committing regions")

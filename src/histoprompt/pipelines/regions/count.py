@@ -96,7 +96,6 @@ def count_regions(
     *,
     texts: CellTexts | None = None,
     counted: KeptCount | None = None,
-    only_done: bool = False,
 ) -> RegionCountResult:
     """From regions to counts: cells inside them, told apart by texts where these are given.
 
@@ -114,13 +113,11 @@ def count_regions(
     job : ScoreJob
         Lends all models.
     task : Task
-        When it is cancelled, cells found so far are kept.
+        When it is cancelled, cells found so far are kept, and returned without names.
     texts : CellTexts, optional
         Classes in words; all cells are of one kind without.
     counted : KeptCount, optional
         A count there is: its cells are taken if it is finished and covers the regions.
-    only_done : bool
-        Take what was counted before; count and name nothing.
 
     Raises
     ------
@@ -133,13 +130,14 @@ def count_regions(
     ExportError
         If the disk is full.
     Cancelled
+        Before any cell was counted.
     """
     if not regions:
         raise RegionError(
             "There is no region to count in: no tile reached the threshold. Lower it, or mark "
             "some tiles yes."
         )
-    wanted = texts if texts is not None and texts.texts and not only_done else None
+    wanted = texts if texts is not None and texts.texts else None
     if wanted is not None:
         check_texts(wanted, job, task)
     if counted is not None and _serves(counted, slide, regions, choice):
@@ -147,15 +145,16 @@ def count_regions(
         work = counted
     else:
         part = task if wanted is None else task.part(0.0, _COUNTING)
-        work = open_or_run(
-            slide, choice, job.manager, None, regions=regions, task=part, only_done=only_done
-        )
-    if task.cancelled:
+        work = open_or_run(slide, choice, job.manager, None, regions=regions, task=part)
+    if task.cancelled and not work.progress.done:
         raise Cancelled
     counts = in_regions(work, regions)
-    if wanted is None:
+    if wanted is None or task.cancelled:
         return RegionCountResult(counts, work)
-    named = score_cells(slide, counts.cells, wanted, job, task.part(_COUNTING, 1.0))
+    try:
+        named = score_cells(slide, counts.cells, wanted, job, task.part(_COUNTING, 1.0))
+    except Cancelled:
+        return RegionCountResult(counts, work)
     return RegionCountResult(counts.with_classes(named), work, named=True)
 
 

@@ -11,8 +11,8 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.core.text.wording import many
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
@@ -24,11 +24,11 @@ from histoprompt.pipelines.regions.count import (
     write_counts,
 )
 from histoprompt.pipelines.text.calibrate import Calibration
-from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import finish, regions_of, write_scored
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ToFit
+from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
@@ -85,7 +85,6 @@ def count_found(
     job: ScoreJob,
     *,
     task: Task,
-    only_done: bool = False,
 ) -> tuple[RegionCountResult, ScoreMap]:
     """From scores to counts as `histoprompt score --count` does it; raises as `count_regions`.
 
@@ -97,8 +96,6 @@ def count_found(
         From `score.score`.
     job : ScoreJob
     task : Task
-    only_done : bool
-        As for `count_regions`.
 
     Returns
     -------
@@ -107,7 +104,7 @@ def count_found(
     scores : ScoreMap
         With the thresholds the regions were cut at: calibrated to the marks of the slide, or typed.
     """
-    book = MarkBook(book_path(slide.key))
+    book = TileLabels(tile_labels_path(slide.key))
     marks = {text: book.of(scores, text) for text in scores.texts}
     found = finish(scores, seen, marks=marks, thresholds=wish.thresholds)
     chained = count_regions(
@@ -118,7 +115,6 @@ def count_found(
         task,
         texts=wish.texts,
         counted=wish.counted,
-        only_done=only_done,
     )
     return chained, found.scores
 

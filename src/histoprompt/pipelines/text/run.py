@@ -18,7 +18,7 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import ScoredRegion, find_regions
 from histoprompt.pipelines.text.calibrate import Calibration, calibrated
 from histoprompt.pipelines.text.region_file import REGIONS_FILE, write_regions
-from histoprompt.pipelines.text.score import SeenTiles, typed
+from histoprompt.pipelines.text.score import SeenTiles, manual
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def finish(
             scores, calibrations[text] = calibrated(scores, text, seen.vectors[0], answers)
             scores = scores.with_marks(text, answers)
     for text, value in (thresholds or {}).items():
-        scores = scores.with_threshold(text, typed(value))
+        scores = scores.with_threshold(text, manual(value))
     return ScoredSlide(scores, regions_of(scores, least_tiles), calibrations)
 
 

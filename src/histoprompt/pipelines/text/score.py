@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import Cancelled, PromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.slides.slide import Slide
@@ -83,6 +83,7 @@ def score(
     params : ScoreParams
     job : ScoreJob
     task : Task
+        When it is cancelled while tiles are looked at, those seen so far are scored and returned.
     region : Box, optional
         Only this part, level-0 pixels.
     first : Box, optional
@@ -99,6 +100,8 @@ def score(
         If a text is empty, given twice, or one the model cannot know.
     MissingMppError, RegionError
         As for `plan_tiles`.
+    Cancelled
+        Before any tile was seen.
     """
     params.check()
     asked = embed_queries(params, job, task, texts or TextCache())
@@ -106,29 +109,26 @@ def score(
     grown = None
     if growing is not None:
         grown = GrowingMap(asked.rows, asked.scores, asked.on(slide.key, slide.mpp, plan), growing)
-    seen = _look(slide, plan, params, job, task, first=first, grown=grown)
+    try:
+        seen = _look(slide, plan, params, job, task, first=first, grown=grown)
+    except Cancelled:
+        seen = _seen_so_far(slide, plan, params, job)
     return _answer(seen, asked), seen
 
 
-def score_seen(
-    slide: Slide,
-    params: ScoreParams,
-    job: ScoreJob,
-    task: Task,
-    *,
-    region: Box | None = None,
-    texts: TextCache | None = None,
-) -> tuple[ScoreMap, SeenTiles] | None:
-    """As `score`, of the tiles seen before only; None if there are none."""
-    params.check()
-    asked = embed_queries(params, job, task, texts or TextCache())
-    plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
+def _seen_so_far(slide: Slide, plan: TilePlan, params: ScoreParams, job: ScoreJob) -> SeenTiles:
+    """The tiles that were looked at before a cancel, from where they are kept.
+
+    Raises
+    ------
+    Cancelled
+        If there are none.
+    """
     for scale in params.scales:
         plan = replace(plan, places=only_kept(slide, plan.scaled(scale), job).places)
     if not len(plan):
-        return None
-    seen = _look(slide, plan, params, job, task)
-    return _answer(seen, asked), seen
+        raise Cancelled
+    return _look(slide, plan, params, job, Task())
 
 
 def _look(
@@ -165,7 +165,7 @@ def _answer(seen: SeenTiles, asked: TextEmbeddings) -> ScoreMap:
     return asked.on(seen.slide_key, seen.mpp, seen.plan)(scores, seen.plan.places)
 
 
-def typed(value: float) -> Threshold:
+def manual(value: float) -> Threshold:
     """A threshold a person typed.
 
     Raises

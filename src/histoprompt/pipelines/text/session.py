@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.text.wording import many
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.text.calibrate import Calibration, Calibrator
-from histoprompt.pipelines.text.marks import MarkBook
 from histoprompt.pipelines.text.score import SeenTiles
-from histoprompt.pipelines.text.score import typed as typed_threshold
+from histoprompt.pipelines.text.score import manual as manual_threshold
+from histoprompt.pipelines.text.tile_labels import TileLabels
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class ScoreSession:
     seen : SeenTiles
     asked : ScoreMap
         What the texts say, from `score.ask`.
-    book : MarkBook
+    book : TileLabels
         Of the slide.
-    typed : mapping of str to float, optional
+    manual : mapping of str to float, optional
         Thresholds a person chose before.
     """
 
@@ -53,11 +53,11 @@ class ScoreSession:
         self,
         seen: SeenTiles,
         asked: ScoreMap,
-        book: MarkBook,
-        typed: Mapping[str, float] = MappingProxyType({}),
+        book: TileLabels,
+        manual: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.seen, self.book = seen, book
-        self._typed = {text: typed_threshold(value) for text, value in typed.items()}
+        self._manual = {text: manual_threshold(value) for text, value in manual.items()}
         self.answer(asked)
 
     def answer(self, asked: ScoreMap) -> None:
@@ -65,7 +65,7 @@ class ScoreSession:
         self._asked = asked
         self._fitted: dict[str, Calibration] = {}
         self._calibrators: dict[str, Calibrator] = {}
-        self._typed = {text: cut for text, cut in self._typed.items() if text in asked.texts}
+        self._manual = {text: cut for text, cut in self._manual.items() if text in asked.texts}
         self.scores = asked
         for text in asked.texts:
             self.refresh(text)
@@ -130,14 +130,14 @@ class ScoreSession:
         PromptError
             If it is not in [0, 1].
         """
-        self._typed.pop(text, None)
+        self._manual.pop(text, None)
         if value is not None:
-            self._typed[text] = typed_threshold(value)
+            self._manual[text] = manual_threshold(value)
         self.refresh(text)
 
     def origin(self, text: str) -> str:
         """In a few words, where the threshold comes from; the whole truth is in the threshold."""
-        if text in self._typed:
+        if text in self._manual:
             return "set by hand"
         fitted = self._fitted.get(text)
         if fitted is None:
@@ -146,18 +146,18 @@ class ScoreSession:
         return f"from {many(count, 'mark')}"
 
     @property
-    def typed(self) -> dict[str, float]:
+    def manual(self) -> dict[str, float]:
         """The thresholds a person chose, by text."""
-        return {text: cut.value for text, cut in self._typed.items()}
+        return {text: cut.value for text, cut in self._manual.items()}
 
-    def is_typed(self, text: str) -> bool:
+    def is_manual(self, text: str) -> bool:
         """Whether a person chose the threshold."""
-        return text in self._typed
+        return text in self._manual
 
     def refresh(self, text: str) -> None:
         """Put together what the text, its marks as they are now, and the person say."""
         fitted, start = self._fitted.get(text), self._asked.thresholds[text]
         column = self._asked.column(text) if fitted is None else fitted.scores
         cut = start if fitted is None else fitted.threshold
-        self.scores = self.scores.with_scores(text, column, self._typed.get(text, cut))
+        self.scores = self.scores.with_scores(text, column, self._manual.get(text, cut))
         self.scores = self.scores.with_marks(text, self.marks(text))

@@ -53,14 +53,19 @@ class ScoreParams:
         Microns a pixel to show the slide at; 0 for what the model's card says.
     """
 
-    texts: tuple[str, ...] = ()
-    contrasts: tuple[str, ...] = ()
+    texts: Annotated[
+        tuple[str, ...], Parameter("Texts", "What to look for; words or phrases, a map each.")
+    ] = ()
+    contrasts: Annotated[
+        tuple[str, ...], Parameter("Held against", "What the texts are held against.")
+    ] = ()
     templates: Annotated[
         str,
         Parameter(
             "Word put as",
             "Sentences that a text is put into, as published with these models.",
             choices=tuple(TEMPLATES),
+            advanced=True,
         ),
     ] = "conch"
     temperature: Annotated[
@@ -70,6 +75,7 @@ class ScoreParams:
             "1 leaves scores as they are; more draws them together, less pulls them apart.",
             low=0.01,
             high=100.0,
+            advanced=True,
         ),
     ] = 1.0
     scales: Annotated[
@@ -79,6 +85,8 @@ class ScoreParams:
             "How much a tile sees, in tiles: 1,2 also looks at its surroundings.",
             low=0.25,
             high=16.0,
+            offers=(("by itself", (1.0,)), ("with its surroundings", (1.0, 2.0))),
+            advanced=True,
         ),
     ] = (1.0,)
     overlap: Annotated[
@@ -88,6 +96,7 @@ class ScoreParams:
             "2 makes the map twice as fine, with four times the tiles.",
             low=1,
             high=8,
+            advanced=True,
         ),
     ] = 1
     mpp: Annotated[
@@ -99,6 +108,7 @@ class ScoreParams:
             high=16.0,
             unit="µm/px",
             special="as the model says",
+            advanced=True,
             option="seen-at",
         ),
     ] = 0.0
@@ -165,7 +175,10 @@ def embed_queries(
     wanted, contrasts = _queries(params)
     templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
     with job.manager.lease(job.card, task, job.weights) as model:
-        rows = [_vector(model, q, templates, model_key, cache) for q in (*wanted, *contrasts)]
+        rows = []
+        for query in (*wanted, *contrasts):
+            task.repeat()  # a text in all its templates takes a second
+            rows.append(_vector(model, query, templates, model_key, cache))
         scale = float(model.logit_scale) / params.temperature
     rivals = tuple(query.name for query in contrasts)
     names = tuple(query.name for query in wanted)

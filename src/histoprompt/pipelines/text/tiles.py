@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt import __version__
 from histoprompt.core import settings
-from histoprompt.core.errors import MissingMppError, ModelError, RegionError
+from histoprompt.core.errors import MissingMppError, ModelError, RegionError, Remedy
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -24,6 +24,8 @@ from histoprompt.models.roles import TextScorer
 from histoprompt.pipelines.text.embedding_store import EmbeddingStore, StoreKey, TileVectors
 from histoprompt.pipelines.text.prefetch import prefetch
 
+_R = TypeVar("_R")
+
 # Microns a pixel for models that state none: image-text models are trained on figures of many
 # scales, most of them taken at 20x or near it.
 USUAL_MPP = 0.5
@@ -31,6 +33,8 @@ USUAL_MPP = 0.5
 # model says what it says of glass, such as fat with certainty.
 LEAST_TISSUE = 0.5
 BATCH = 32
+# Images that a processor is given at once: a cancel acts between them.
+AT_ONCE = 4
 _WHITE = 255
 
 
@@ -60,17 +64,15 @@ class ScoreJob:
     def __post_init__(self) -> None:
         if self.card.role != "text":
             raise ModelError(
-                f"{self.card.id} does not compare images with texts; `histoprompt models list` "
-                "shows which models have the role text."
+                f"{self.card.id} does not compare images with texts: that needs a model of the "
+                "role text.",
+                remedy=Remedy.MODELS,
             )
 
     @property
     def digest(self) -> str:
         """Of the weights; of the program's version for a model without."""
-        path = weight_files.resolve(self.card, self.weights)
-        return (
-            f"version:{__version__}" if path is None else weight_files.file_digest(path, "sha256")
-        )
+        return weight_files.in_use(self.card, self.weights).fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ def plan_tiles(
     if slide.mpp is None:
         raise MissingMppError(
             f"{slide.name} does not state its pixel size, and {card.title} sees tissue at a known "
-            "scale only. Type it in the dock, or give --mpp 0.25 or what is true."
+            "scale only."
         )
     region = slide.box if region is None else region
     if not slide.box.covers(region):
@@ -280,9 +282,36 @@ def embed_images(model: TextScorer, tiles: NDArray[np.uint8]) -> NDArray[np.floa
     return model.embed_images(tiles)
 
 
+def run_parts(
+    job: ScoreJob,
+    task: Task,
+    fn: Callable[[Any, NDArray[np.uint8]], Iterable[_R]],
+    images: NDArray[np.uint8],
+) -> list[_R]:
+    """Put a batch through the model, on a processor in parts so small that a cancel acts soon.
+
+    A batch of a large network is half a minute of one processor, and gains it nothing.
+
+    Parameters
+    ----------
+    job : ScoreJob
+    task : Task
+        Asked before each part.
+    fn : callable
+        As for `ModelManager.run`.
+    images : (n, h, w, 3) uint8
+    """
+    size = AT_ONCE if job.manager.device == "cpu" else max(1, len(images))
+    rows: list[_R] = []
+    for start in range(0, len(images), size):
+        task.repeat()
+        part = images[start : start + size]
+        rows += job.manager.run(job.card, task, fn, part, job.weights)
+    return rows
+
+
 def _embed(job: ScoreJob, task: Task, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    rows = job.manager.run(job.card, task, embed_images, tiles, job.weights)
-    return np.asarray(rows, np.float32)
+    return np.asarray(run_parts(job, task, embed_images, tiles), np.float32)
 
 
 def _batches(

@@ -1,0 +1,146 @@
+"""How long objects take to come in and to go out, and how much memory: by their number.
+
+Each number is a process of its own, so that its peak is its own. Objects are nuclei of 32 corners,
+one every 50 pixels.
+
+    python benchmarks/bench_exchange.py [--numbers 1000,100000] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+STEP, CORNERS = 50, 32
+FORMATS = ("geojson", "geoparquet", "labels")
+
+
+def nuclei_file(path: Path, number: int) -> None:
+    """Write QuPath detections on a grid."""
+    rng = np.random.default_rng(0)
+    columns = int(np.ceil(np.sqrt(number)))
+    turn = np.linspace(0, 2 * np.pi, CORNERS, endpoint=False)
+    with path.open("w") as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        for n in range(number):
+            r, c = divmod(n, columns)
+            radius = 14 + 3 * rng.random() + 1.5 * np.sin(3 * turn)
+            x = (c + 0.5) * STEP + radius * np.cos(turn)
+            y = (r + 0.5) * STEP + radius * np.sin(turn)
+            ring = np.stack([x, y], axis=1).round(2).tolist()
+            feature = {
+                "type": "Feature",
+                "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+                "properties": {"objectType": "detection", "classification": {"name": "ab"[n % 2]}},
+            }
+            file.write("," * (n > 0) + json.dumps(feature))
+        file.write("]}")
+
+
+def measured(number: int) -> dict[str, tuple[float, float, float]]:
+    """Seconds, CPU seconds and peak memory in MiB of each step, for one number of objects."""
+    from histoprompt.annotations.store import LabelStore
+    from histoprompt.core.slides.slide import Slide
+    from histoprompt.core.task import Task
+    from histoprompt.pipelines.exchange.export import ExportParams
+    from histoprompt.pipelines.exchange.from_store import export_store
+    from histoprompt.pipelines.exchange.import_labels import import_all
+    from histoprompt.pipelines.exchange.incoming import read_incoming
+
+    side = int(np.ceil(np.sqrt(number))) * STEP
+    slide = Slide.from_arrays("grid", np.broadcast_to(np.uint8(200), (side, side, 3)), mpp=0.25)
+    found = {}
+    process = psutil.Process()
+    start = process.memory_info().rss
+
+    def timed(name: str, run):
+        before, cpu = time.perf_counter(), time.process_time()
+        result = run()
+        peak = process.memory_info().peak_wset if os.name == "nt" else _peak()
+        found[name] = (
+            time.perf_counter() - before,
+            time.process_time() - cpu,
+            (peak - start) / 2**20,
+        )
+        return result
+
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        nuclei_file(folder / "in.geojson", number)
+        with LabelStore.open(folder / "store", slide.shape, slide.key) as store:
+            incoming = timed("read", lambda: read_incoming(slide, folder / "in.geojson", Task()))
+            timed("import", lambda: import_all(store, [incoming], Task()))
+            assert len(store.ids()) == number
+            for name in FORMATS:
+                params = ExportParams(format=name)
+                run = lambda p=params, n=name: export_store(slide, store, folder / n, p, Task())  # noqa: E731
+                timed(f"export {name}", run)
+    return found
+
+
+def _peak() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
+    """The page of results."""
+    lines = [
+        "# Import and export",
+        "",
+        f"Nuclei of {CORNERS} corners from QuPath's GeoJSON into the label store, and out again. "
+        "Seconds on the clock, seconds of the processor (one thread), and the most memory the "
+        "process had taken until then beyond what Python and the libraries take.",
+        "",
+        "| objects | step | seconds | CPU seconds | memory, MiB |",
+        "|---|---|---|---|---|",
+    ]
+    for number, steps in rows.items():
+        for name, (clock, cpu, memory) in steps.items():
+            lines.append(f"| {number:,} | {name} | {clock:.1f} | {cpu:.1f} | {memory:.0f} |")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    lines += [
+        "",
+        f"{platform.machine()}, {os.cpu_count()} processors, load {load:.1f} at the end; "
+        "`python benchmarks/bench_exchange.py`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure each number in its own process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--numbers", default="1000,100000")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measured(args.one)))
+        return
+    rows = {}
+    for number in map(int, args.numbers.split(",")):
+        told = subprocess.run(
+            [sys.executable, __file__, "--one", str(number)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        rows[number] = json.loads(told.stdout)
+        print(number, rows[number])
+    if args.out:
+        args.out.write_text(report(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

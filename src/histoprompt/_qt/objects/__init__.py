@@ -1,0 +1,1 @@
+"""The Objects dock: committed objects and regions as a list, and their classes."""

@@ -1,0 +1,253 @@
+"""A project in a viewer: slides opened one by one, states and pictures in the background."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtGui import QImage, QPixmap
+
+from histoprompt._qt.project.slide_table import SIDE
+from histoprompt._qt.reader import layer_data
+from histoprompt._qt.shell.batch import BatchWork
+from histoprompt._qt.shell.session import Session
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.slides.thumbnail import thumbnail
+from histoprompt.core.task import Task
+from histoprompt.pipelines.project.check import Problem, check_project, filled
+from histoprompt.pipelines.project.gather import gathered
+from histoprompt.pipelines.project.project import (
+    Project,
+    add_slides,
+    new_project,
+    open_project,
+)
+from histoprompt.pipelines.project.status import SlideState, states
+from histoprompt.pipelines.project.summary import write_summary
+from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.recipes.engines import Scheduler
+from histoprompt.pipelines.recipes.recipe import Recipe, read_recipe
+from histoprompt.pipelines.recipes.run import Ran, run_recipe
+from histoprompt.pipelines.recipes.unit import Unit
+
+
+class ProjectController:
+    """Opens, fills and runs one project.
+
+    Attributes
+    ----------
+    project : Project or None
+    current : ProjectSlide or None
+        The one that was opened last.
+    changed : Signal
+        Another project, or other slides in it.
+    states : Signal(list of SlideState)
+    picture : Signal(str, QPixmap or None)
+        Of the slide of an id.
+    said : Signal(str)
+    opened : Signal(ProjectSlide)
+    """
+
+    changed, states, picture = Signal(), Signal(list), Signal(str, object)
+    said, opened = Signal(str), Signal(object)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.work = BatchWork(session.jobs, "Stopped. What was finished is kept.")
+        self.project: Project | None = None
+        self.current: ProjectSlide | None = None
+        self._layer: Image | None = None
+        self._wanted: deque[str] = deque()
+        self._loading = False
+
+    # -- projects --------------------------------------------------------------------------------
+
+    def open(self, folder: Path) -> None:
+        """Turn to the project in a folder, or say why not."""
+        try:
+            self._take(open_project(folder))
+        except HistopromptError as error:
+            self.said.emit(str(error))
+
+    def make(self, folder: Path) -> None:
+        """Make a project in a folder, and turn to it."""
+        try:
+            self._take(new_project(folder))
+        except HistopromptError as error:
+            self.said.emit(str(error))
+
+    def add(self, places: Sequence[Path]) -> None:
+        """Add slides, folders of slides, tables or a QuPath project, in the background."""
+        if self.project is not None:
+            self.work.run(
+                _add, self.project, tuple(places), title="Adding slides", done=self._on_added
+            )
+
+    def refresh(self) -> None:
+        """Read the table anew, and look at what was made of each slide."""
+        if self.project is not None:
+            self.open(self.project.folder)
+
+    def _take(self, project: Project) -> None:
+        self.project = project
+        self._wanted.clear()
+        self.changed.emit()
+        self._session.jobs.submit(
+            _states, project, lane="files", key="project states",
+            title="Looking at the project", on_done=self._on_states,
+        )  # fmt: skip
+        self.said.emit(f"{project.name}: {len(project):,} slides.")
+
+    def _on_added(self, found: tuple[Project, list[str]]) -> None:
+        project, notes = found
+        self._take(project)
+        if notes:
+            self.said.emit(" ".join(notes[:3]))
+
+    def _on_states(self, found: list[SlideState]) -> None:
+        self.states.emit(found)
+
+    # -- slides ----------------------------------------------------------------------------------
+
+    def show(self, slide_id: str) -> None:
+        """Open a slide in place of the one that was opened here before."""
+        if self.project is None:
+            return
+        slide = self.project.slide(slide_id)
+        self._session.jobs.submit(
+            _open, self.project, slide, lane="files", key="project slide",
+            title=f"Opening {slide.id}", on_done=self._on_opened,
+        )  # fmt: skip
+
+    def step(self, by: int, order: Sequence[str]) -> None:
+        """Open the next slide of an order, or the one before it."""
+        if not order:
+            return
+        here = self.current.id if self.current else ""
+        place = order.index(here) + by if here in order else 0
+        if 0 <= place < len(order):
+            self.show(order[place])
+        else:
+            self.said.emit("This was the last slide." if by > 0 else "This was the first slide.")
+
+    def _on_opened(self, found: tuple[ProjectSlide, Slide]) -> None:
+        self.current, slide = found
+        data, arguments, _ = layer_data(slide)
+        before, viewer = self._layer, self._session.viewer
+        self._layer = viewer.add_image(data, **arguments)
+        turned = self._session.slide.image is self._layer
+        if turned and before is not None and before in viewer.layers:
+            viewer.layers.remove(before)  # its labels are on disk; a study has thousands
+        self.said.emit(f"{self.current.id} is open.")
+        self.opened.emit(self.current)
+
+    def want(self, slide_id: str) -> None:
+        """Make the picture of a slide that came into sight; the latest ones first."""
+        self._wanted.append(slide_id)
+        if not self._loading:
+            self._next_picture()
+
+    def _next_picture(self) -> None:
+        self._loading = bool(self._wanted) and self.project is not None
+        if self._loading and self.project is not None:
+            slide = self.project.slide(self._wanted.pop())
+            self._session.jobs.submit(
+                _picture, self.project, slide, lane="files", title="A picture of a slide",
+                on_done=self._on_picture,
+            )  # fmt: skip
+
+    def _on_picture(self, found: tuple[str, tuple[bytes, int, int] | None]) -> None:
+        name, picture = found
+        pixmap = None
+        if picture is not None:
+            data, rows, cols = picture
+            image = QImage(data, cols, rows, 3 * cols, QImage.Format.Format_RGB888)
+            pixmap = QPixmap.fromImage(image.copy())
+        self.picture.emit(name, pixmap)
+        self._next_picture()
+
+    # -- over all slides -------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Open every slide and say what must be mended."""
+        if self.project is not None:
+            self.work.run(_check, self.project, title="Checking slides", done=self._on_checked)
+
+    def run(self, recipe: Path) -> None:
+        """Do a recipe with all slides."""
+        if self.project is None:
+            return
+        try:
+            read = read_recipe(recipe)
+        except HistopromptError as error:
+            self.said.emit(str(error))
+            return
+        self.work.run(_run, self.project, read, title="Running the recipe", done=self._on_ran)
+
+    def summarise(self) -> None:
+        """Write the table over all slides."""
+        if self.project is None:
+            return
+        try:
+            path, rows = write_summary(self.project)
+        except HistopromptError as error:
+            self.said.emit(str(error))
+            return
+        self.said.emit(f"{rows:,} lines are in {path}.")
+
+    def _on_checked(self, found: list[Problem]) -> None:
+        told = [f"{p.slide} {p.text}".strip() for p in found[:5]]
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        self.said.emit(" ".join(told) + more if found else "Every slide can be used.")
+
+    def _on_ran(self, ran: Ran) -> None:
+        self.refresh()
+        done = sum(result.state == "done" for result in ran.results)
+        faults = "; ".join(f"{r.name}: {r.fault}" for r in ran.failed[:3])
+        told = f"{done} of {len(ran.results)} slides are done"
+        self.said.emit(f"{told}. Set aside: {faults}" if faults else f"{told}.")
+
+
+def _add(project: Project, places: tuple[Path, ...], *, task: Task) -> tuple[Project, list[str]]:
+    found = gathered(places)
+    project, notes = add_slides(project, found.slides, task)
+    return project, [*found.notes, *notes]
+
+
+def _states(project: Project, *, task: Task) -> list[SlideState]:
+    found = []
+    for done, state in enumerate(states(project)):
+        task.step(done, len(project), "Looking at the project")
+        found.append(state)
+    return found
+
+
+def _open(project: Project, slide: ProjectSlide, *, task: Task) -> tuple[ProjectSlide, Slide]:
+    return slide, project.open(slide)
+
+
+def _picture(
+    project: Project, slide: ProjectSlide, *, task: Task
+) -> tuple[str, tuple[bytes, int, int] | None]:
+    try:
+        with project.open(slide) as opened:
+            found = thumbnail(opened, SIDE)
+    except HistopromptError:
+        return slide.id, None
+    return slide.id, (found.tobytes(), found.shape[0], found.shape[1])
+
+
+def _check(project: Project, *, task: Task) -> list[Problem]:
+    return check_project(filled(project, task), task)
+
+
+def _run(project: Project, recipe: Recipe, *, task: Task) -> Ran:
+    units = [
+        Unit(s.id, project.place(s), str(project.results(s)), "", s.mpp, key=s.key)
+        for s in project.slides
+    ]
+    return run_recipe(recipe, units, project.folder / "run", Scheduler("here"), task)

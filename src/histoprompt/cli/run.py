@@ -1,0 +1,116 @@
+"""`histoprompt run`: a recipe on slides or a project, here or on many machines."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histoprompt.cli.ending import INTERRUPTED
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
+from histoprompt.cli.speech import say, tell
+from histoprompt.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from histoprompt.pipelines.recipes.engines import Scheduler
+    from histoprompt.pipelines.recipes.recipe import Recipe
+    from histoprompt.pipelines.recipes.unit import Unit
+
+
+def add(run: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    run.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe.toml")
+    add_slides(run)
+    run.add_argument(
+        "--into", type=Path, metavar="DIR", help="the folder of the one slide there is"
+    )
+    run.add_argument(
+        "--scheduler", default="local:1", metavar="WHERE",
+        help="local[:N], tcp://ADDRESS:PORT of a Dask scheduler, or slurm:PROFILE",
+    )  # fmt: skip
+    run.add_argument("--dry-run", action="store_true", help="check, estimate, and stop")
+    run.add_argument("--emit", choices=("snakemake", "slurm"), help="write a script, and stop")
+    add_device(run)
+    add_mpp(run)
+    add_trust_size(run)
+    run.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from histoprompt.pipelines.recipes.emit import emit
+    from histoprompt.pipelines.recipes.engines import parse_scheduler
+    from histoprompt.pipelines.recipes.recipe import read_recipe, write_recipe
+    from histoprompt.pipelines.recipes.run import run_recipe
+
+    recipe, scheduler = read_recipe(args.recipe), parse_scheduler(args.scheduler)
+    slides = named_slides(args.slides, args.out or args.into)
+    units = [_unit(slide, args) for slide in slides]
+    out = _out(args, slides)
+    if args.dry_run:
+        return _preflight(recipe, units, out, scheduler, args)
+    if args.emit:
+        write_recipe(out, recipe)
+        tell(f"{len(units)} slides -> {emit(args.emit, units, out)}")
+        return 0
+    ran = run_recipe(recipe, units, out, scheduler, args.task)
+    for result in ran.results:
+        for note in result.notes:
+            say(f"note: {result.name}: {note}")
+        if result.fault:
+            say(f"histoprompt: {result.name}: {result.fault}")
+        tell(f"{result.name}: {result.state}{''.join(f'; {t}' for t in result.told)}")
+    if ran.failed:
+        names = ", ".join(r.name for r in ran.failed[:10])
+        say(f"{len(ran.failed)} of {len(ran.results)} slides were set aside: {names}.")
+    if ran.stopped:
+        say("histoprompt: stopped; run the same command again to go on.")
+        return INTERRUPTED
+    tell(f"-> {ran.folder}")
+    return int(bool(ran.failed))
+
+
+def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
+    from histoprompt.pipelines.project.project import is_address
+    from histoprompt.pipelines.recipes.unit import Unit
+
+    if args.into is not None:
+        folder = args.into
+    elif args.out is not None or slide.folder is None:
+        folder = args.out / slide.name
+    else:
+        folder = slide.folder
+    path = (
+        slide.path if is_address(slide.path) or not slide.path else str(Path(slide.path).absolute())
+    )
+    mpp = slide.mpp if args.mpp is None else args.mpp
+    return Unit(
+        str(slide), path, str(folder.absolute()), str(args.recipe), mpp, args.device,
+        args.trust_size, key=slide.key,
+    )  # fmt: skip
+
+
+def _out(args: argparse.Namespace, slides: list[NamedSlide]) -> Path:
+    """Where the run as a whole is told of."""
+    if args.into is not None and len(slides) > 1:
+        raise RecipeError(f"--into takes one slide; there are {len(slides)}. Use --out.")
+    if args.out is not None or args.into is not None:
+        return Path(args.out or args.into)
+    return Path(slides[0].folder or Path()).parents[1]
+
+
+def _preflight(
+    recipe: Recipe, units: list[Unit], out: Path, scheduler: Scheduler, args: argparse.Namespace
+) -> int:
+    from histoprompt.pipelines.recipes.preflight import preflight
+
+    found = preflight(recipe, units, out, scheduler, args.task)
+    for fault in found.faults:
+        say(f"histoprompt: {fault}")
+    hours = "" if found.hours is None else f"; at most {found.hours:.2g} hours"
+    tell(
+        f"{len(units) - len(found.faults)} of {len(units)} slides can be worked on: "
+        f"{found.mm2:.1f} mm2{hours}; at most {found.room_mb:,.0f} MB, "
+        f"{found.free_mb:,.0f} MB are free"
+    )
+    return int(bool(found.faults) or found.room_mb > found.free_mb)

@@ -1,0 +1,95 @@
+"""SLIDE arguments: files, folders, and projects with all of their slides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from histoprompt.core.errors import ExportError, ProjectError
+from histoprompt.core.readers.naming import result_name
+from histoprompt.core.readers.open import open_slide
+from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.project.project import is_project, open_project
+
+
+@dataclass(frozen=True)
+class NamedSlide:
+    """A slide that a command was given.
+
+    Attributes
+    ----------
+    path : str
+    name : str
+        For messages, and the folder of its results.
+    mpp : float or None
+        As the table of its project says.
+    folder : Path or None
+        What was made of it lies there, if it is one of a project.
+    key : str
+        Of the slide, where its project knows it.
+    """
+
+    path: str
+    name: str
+    mpp: float | None = None
+    folder: Path | None = None
+    key: str = ""
+
+    def __str__(self) -> str:
+        return self.name if self.folder else self.path
+
+    def place(self, out: Path | None, subject: str) -> tuple[Path, str]:
+        """The folder, and the name in it, for results of a subject such as ``"count"``."""
+        if out is not None or self.folder is None:
+            return out or Path(), self.name
+        return self.folder, subject
+
+    def open(self, args: argparse.Namespace) -> Slide:
+        """Open it; what is typed goes before the table. Raises as `open_slide` does."""
+        if not self.path:
+            raise ProjectError(f"{self.name} has no path in the table of its project.")
+        typed = self.mpp if args.mpp is None else args.mpp
+        return open_slide(self.path, mpp=typed, trust_size=args.trust_size)
+
+
+def add_slides(parser: argparse.ArgumentParser) -> None:
+    """Add the argument SLIDE..., and ``--out``, which slides of a project do not need."""
+    parser.add_argument("slides", nargs="+", metavar="SLIDE|PROJECT")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="a folder per slide; default: in the project"
+    )
+
+
+def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
+    """All slides that a command was given, those of projects one by one.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    out : Path or None
+        The folder for results.
+
+    Raises
+    ------
+    ProjectError
+        If a project cannot be read or has no slides.
+    ExportError
+        If there is no place for the results of a slide that is in no project.
+    """
+    found: list[NamedSlide] = []
+    for path in paths:
+        if not is_project(path):
+            found.append(NamedSlide(path, result_name(path)))
+            continue
+        project = open_project(path)
+        if not project.slides:
+            raise ProjectError(f"{project.name} has no slides yet. Add some.")
+        found += [
+            NamedSlide(project.place(s), s.id, s.mpp, project.results(s), s.key)
+            for s in project.slides
+        ]
+    if out is None and any(slide.folder is None for slide in found):
+        raise ExportError("Name a folder for the results with --out.")
+    return found

@@ -1,0 +1,1 @@
+"""Readers of slides, a module a family of files; `open.open_slide` chooses among them."""

@@ -1,0 +1,81 @@
+"""One object made several: along a line somebody drew, or between two places in it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage as ndi
+from skimage.draw import line as pixels_of_line
+from skimage.segmentation import watershed
+
+from histoprompt.annotations.edits import components
+
+# A piece smaller than this share of the object is a crumb of its rim, and goes to the next piece.
+CRUMB = 0.02
+
+
+def cut_along(mask: NDArray[np.bool_], line: ArrayLike) -> NDArray[np.int32]:
+    """The pieces of an object on both sides of a line.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        The object.
+    line : (n, 2) float
+        Corners of the line, (row, col) in pixels of the mask; they may lie outside of it.
+
+    Returns
+    -------
+    (h, w) int32
+        0 outside, pieces from 1, the largest first; no pixel of the object is lost. A single piece
+        where the line does not part it.
+    """
+    pieces = components(mask, _drawn(np.asarray(line, float).reshape(-1, 2), mask.shape))
+    sizes = np.bincount(pieces.ravel())[1:]
+    crumbs = np.flatnonzero(sizes < CRUMB * mask.sum()) + 1
+    if not len(crumbs):
+        return pieces
+    kept = np.where(np.isin(pieces, crumbs), 0, pieces)
+    nearest = ndi.distance_transform_edt(kept == 0, return_distances=False, return_indices=True)
+    return np.asarray(np.where(mask, kept[tuple(nearest)], 0), np.int32)
+
+
+def cut_between(
+    mask: NDArray[np.bool_], first: tuple[float, float], second: tuple[float, float]
+) -> NDArray[np.int32]:
+    """Two pieces of an object, each around one of two places, parted where it is narrowest.
+
+    Parameters
+    ----------
+    mask : (h, w) bool
+        The object.
+    first, second : (row, col)
+        In pixels of the mask; a place beside the object stands for the pixel next to it.
+
+    Returns
+    -------
+    (h, w) int32
+        0 outside, then 1 and 2 in the order of the places; a single piece where both are the same.
+    """
+    inside = np.argwhere(mask)
+    seeds = [inside[np.square(inside - at).sum(axis=1).argmin()] for at in (first, second)]
+    if np.array_equal(*seeds):
+        return mask.astype(np.int32)
+    markers = np.zeros(mask.shape, np.int32)
+    for number, (row, col) in enumerate(seeds, start=1):
+        markers[row, col] = number
+    depth = ndi.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return np.asarray(watershed(-depth, markers, mask=mask), np.int32)
+
+
+def _drawn(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The pixels of a line, so thick that corners do not join what lies on both sides of it."""
+    thin = np.zeros(shape, bool)
+    corners = np.rint(line).astype(int)
+    for start, stop in pairwise(corners):
+        rows, cols = pixels_of_line(*start, *stop)
+        there = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+        thin[rows[there], cols[there]] = True
+    return np.asarray(ndi.binary_dilation(thin))

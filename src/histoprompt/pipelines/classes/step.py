@@ -1,0 +1,59 @@
+"""Giving counted cells their classes as a step of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from histoprompt.core.errors import ParameterError, RecipeError
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
+from histoprompt.pipelines.classes.classifier_file import read_classifier
+from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+
+_COUNT, _CELLS = "count", "cells.csv"
+
+
+@dataclass(frozen=True)
+class ClassifyParams:
+    """By what cells are classified.
+
+    Attributes
+    ----------
+    classifier : Path or None
+        A classifier that was saved.
+    """
+
+    classifier: Annotated[
+        Path | None, Parameter("Classifier", "A classifier of cells that was saved.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
+    if params.classifier is None:
+        raise ParameterError("Classifier is not given; name a file that was saved.")
+    source = folder.parent / _COUNT / _CELLS
+    if not source.is_file():
+        raise RecipeError(f"{given.slide.name} was not counted: there are no cells to classify.")
+    cells = read_cells(source)
+    classifier = read_classifier(params.classifier)
+    classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
+    write_cells(folder / _CELLS, classified)
+    counts = classified.counts()
+    told = ", ".join(f"{n} {name}" for name, n in counts.items())
+    return StepOutput(told, numbers={f"{name} count": float(n) for name, n in counts.items()})
+
+
+STEP = Step(
+    "classify",
+    "gives counted cells their classes",
+    ClassifyParams,
+    _run,
+    lambda _: (),
+    lambda _: "Cells were classified by a classifier learnt from labelled examples.",
+    after=("count",),
+)

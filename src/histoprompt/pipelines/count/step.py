@@ -1,0 +1,119 @@
+"""Counting as a step of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from histoprompt.core.errors import ParameterError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.stain.fit import Stain
+from histoprompt.models import registry
+from histoprompt.pipelines.count.job import CountChoice, count_job
+from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
+from histoprompt.pipelines.count.slide import CountResult, count_slide
+from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+
+
+@dataclass(frozen=True)
+class CountParams(CountChoice):
+    """What is counted, and where.
+
+    Attributes
+    ----------
+    region : tuple of int
+        r0, c0, r1, c1 in level-0 pixels; the tissue of the whole slide if empty.
+    regions : Path or None
+        GeoJSON with polygons, in place of `region`.
+    """
+
+    region: Annotated[
+        tuple[int, ...], Parameter("Region", "Only this part of each slide: r0,c0,r1,c1.")
+    ] = ()
+    regions: Annotated[
+        Path | None, Parameter("Regions", "Only in the polygons of this file, one by one.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.region and (
+            len(self.region) != 4 or self.region[0] >= self.region[2]
+            or self.region[1] >= self.region[3]
+        ):  # fmt: skip
+            raise ParameterError(
+                f"Region is {self.region}; it must be four numbers: top, left, bottom, right."
+            )
+        if self.region and self.regions:
+            raise ParameterError("Give a region or a file of regions, not both.")
+        if self.dab and self.classifier:
+            raise ParameterError("Positive by DAB and a classifier exclude each other.")
+
+    @property
+    def stain(self) -> Stain | None:
+        """The stain where the choice tells it."""
+        return "H-DAB" if self.dab else None
+
+
+def region_box(region: tuple[int, ...], slide: Slide) -> Box | None:
+    """The box of four numbers, None for none.
+
+    Raises
+    ------
+    RegionError
+        If it reaches outside the slide.
+    """
+    if not region:
+        return None
+    box = Box(*region)
+    if not slide.box.covers(box):
+        raise RegionError(
+            f"The region {','.join(map(str, region))} reaches outside the slide, which has "
+            f"{slide.shape[0]} rows and {slide.shape[1]} columns."
+        )
+    return box
+
+
+def count_into(given: StepInput, params: CountParams, folder: Path) -> CountResult:
+    """Count a slide into a folder as the parameters say; raises as `count_slide` does."""
+    job = count_job(params, given.manager)
+    box = region_box(params.region, given.slide)
+    regions = read_regions(params.regions, given.slide.shape) if params.regions else ()
+    return count_slide(
+        given.slide, job, folder, given.task, box=box, regions=regions, stain=params.stain
+    )
+
+
+def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
+    claimed = claimed_folder(folder.parent, folder.name, given.slide.key)
+    try:
+        counted = count_into(given, params, claimed)
+    finally:
+        unclaim(claimed)
+    lines = {line.name: line for line in counted.tally.lines if line.region == "all"}
+    numbers = {f"{name} {what}": getattr(line, what) for name, line in lines.items()
+               for what in ("count", "per_mm2")}  # fmt: skip
+    return StepOutput(f"{counted.tally.total} cells", counted.complete, counted.notes, numbers)
+
+
+def _models(params: CountParams) -> tuple[str, ...]:
+    card = registry.card(params.segmenter)
+    return (card.id,) if card.role == "cells" else (card.id, params.proposer)
+
+
+def _methods(params: CountParams) -> str:
+    where = "in drawn regions" if params.regions else (
+        "in a chosen region" if params.region else "in the tissue of each slide"
+    )  # fmt: skip
+    classes = ""
+    if params.dab:
+        classes = " and called positive or negative by the optical density of DAB in them"
+    elif params.classifier:
+        classes = " and classified by a classifier learnt from labelled examples"
+    return f"Cells were segmented {where} with the model {params.segmenter}{classes}."
+
+
+STEP = Step("count", "finds and counts all cells", CountParams, _run, _models, _methods)

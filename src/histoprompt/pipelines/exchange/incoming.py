@@ -1,0 +1,159 @@
+"""What comes in: the objects of a file of another program, as labels of the slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.sources import LabelSource, extent
+from histoprompt.core.labels.table import LabelTable, scan
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.pipelines.exchange.gathering import Gathering
+from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.formats.annotation import Reading
+from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
+
+
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """The objects of a file, as labels of the slide.
+
+    Attributes
+    ----------
+    path : Path
+    format : FileFormat
+    labels : LabelSource
+        Level-0 pixels; ids are the file's where it has them.
+    table : LabelTable
+    classes : Classes
+        Names that the file gives; objects without one have the empty name.
+    titles : mapping of int to str
+        What the file calls objects themselves.
+    outside, repaired : int
+        Objects wholly outside the slide, and with mended outlines.
+    centres : tuple of (row, col, str)
+        Points without an outline, level-0 pixels, and their classes.
+    problems : tuple of str
+        A line for each object that was left out.
+    remarks : tuple of str
+        A line for each object that was taken otherwise than it stands in the file.
+    made_by : mapping
+        What changed the outlines since, as plain JSON.
+    """
+
+    path: Path
+    format: FileFormat
+    labels: LabelSource
+    table: LabelTable
+    classes: Classes
+    titles: Mapping[int, str] = field(default_factory=dict)
+    outside: int = 0
+    repaired: int = 0
+    centres: tuple[tuple[float, float, str], ...] = ()
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def points(self) -> int:
+        """How many points have no outline."""
+        return len(self.centres)
+
+    def check(self, slide: Slide) -> None:
+        """Refuse to import a file of which nothing lies on the slide, or nothing has an outline.
+
+        Raises
+        ------
+        LabelError
+            Then.
+        """
+        if len(self.table):
+            return
+        if self.points:
+            raise LabelError(
+                f"The {self.points} points of {self.path.name} have no outline. Give the radius of "
+                "a disc to stand for each, or import them as prompts, each a click."
+            )
+        raise LabelError(
+            f"All {self.outside} objects of {self.path.name} lie outside {slide.name}, which has "
+            f"{slide.shape[0]} rows and {slide.shape[1]} columns. Is it of another slide, or does "
+            "it count from another corner?"
+        )
+
+
+def read_incoming(
+    slide: Slide, path: Path, task: Task, params: ImportParams | None = None
+) -> Incoming:
+    """Read a file of annotations.
+
+    An id that a file gives twice stays with the first object, and the second is given a free one; a
+    remark tells of it. Of objects that overlap, the later one has the common pixels.
+
+    Parameters
+    ----------
+    slide : Slide
+        That they belong to.
+    path : Path
+    task : Task
+    params : ImportParams, optional
+
+    Raises
+    ------
+    LabelError
+        If the file cannot be read, holds no object, belongs to another slide, or, if strict, an
+        object cannot be taken as it stands in the file.
+    """
+    params = params or ImportParams()
+    row, col = params.offset
+    kind = file_format(params.format) if params.format else format_of(path)
+    reading = Reading(path, slide.shape, (row, col), params.scale, params.strict, slide.name)
+    if kind.load is not None:
+        found = kind.load(reading)
+        _check_inside(found.labels, slide, path)
+        names = Classes(found.classes.names, found.classes.colours, "")
+        table = scan(found.labels, task)
+        if not len(table):
+            raise LabelError(f"{path.name} holds no object.")
+        return Incoming(path, kind, found.labels, table, names)
+    if kind.read is None:
+        raise LabelError(f"{kind.title} is written but not read here.")
+    gathering = Gathering(slide, reading, params.point_radius)
+    gathering.gather(kind.read(reading), task)
+    return _gathered(kind, gathering, reading, task)
+
+
+def _gathered(kind: FileFormat, found: Gathering, reading: Reading, task: Task) -> Incoming:
+    table = scan(found.labels, task)
+    found.hidden(table.ids)
+    if not len(table) and not found.centres and not found.outside:
+        lines = "; ".join(reading.problems[:3])
+        told = f"{reading.path.name} holds no object that can be used. {lines}"
+        raise LabelError(told.strip())
+    return Incoming(
+        path=reading.path,
+        format=kind,
+        labels=found.labels,
+        table=table,
+        classes=Classes(found.names, found.colours, ""),
+        titles=found.titles,
+        outside=found.outside,
+        repaired=found.repaired,
+        centres=tuple(found.centres),
+        problems=tuple(reading.problems),
+        remarks=tuple(reading.remarks),
+    )
+
+
+def _check_inside(labels: LabelSource, slide: Slide, path: Path) -> None:
+    place = extent(labels)
+    if not slide.box.covers(place):
+        raise LabelError(
+            f"{path.name} covers rows {place.r0:g} to {place.r1:g} and columns {place.c0:g} to "
+            f"{place.c1:g}, but {slide.name} has {slide.shape[0]} rows and {slide.shape[1]} "
+            "columns. Is it of another slide?"
+        )

@@ -1,0 +1,84 @@
+"""How labels of other programs come in: the parameters of an import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from histoprompt.core.errors import LabelError
+from histoprompt.core.parameters import Parameter, check
+
+Into = Literal["labels", "count", "regions", "prompts"]
+
+
+@dataclass(frozen=True)
+class ImportParams:
+    """How a file of annotations is read, and where its objects go.
+
+    Attributes
+    ----------
+    into : "labels", "count", "regions" or "prompts"
+        Committed objects, a count of its own, regions, or boxes that a model outlines anew.
+    rule : "keep" or "overwrite"
+        Whether objects that are there keep their pixels.
+    offset : (row, col)
+        Level-0 position of the file's first pixel.
+    scale : float
+        Level-0 pixels a pixel of the file.
+    point_radius : float
+        Level-0 pixels of the disc that stands for a point; 0 leaves points without an outline.
+    strict : bool
+        Whether an object that cannot be taken as it stands in the file ends the import.
+    format : str or None
+        Name of the file's format; told by the content if None.
+    """
+
+    into: Annotated[
+        Into,
+        Parameter(
+            "Import into",
+            "Committed objects, a count of its own, regions, or boxes that a model outlines anew.",
+        ),
+    ] = "labels"
+    rule: Annotated[
+        Literal["keep", "overwrite"],
+        Parameter("Where objects overlap", "Whether objects that are there keep their pixels."),
+    ] = "keep"
+    offset: Annotated[
+        tuple[float, ...],
+        Parameter(
+            "Offset (row, column)",
+            "Level-0 position of the file's first pixel.",
+            unit="px",
+            advanced=True,
+        ),
+    ] = (0.0, 0.0)
+    scale: Annotated[
+        float,
+        Parameter(
+            "Scale", "Level-0 pixels per pixel of the file.", low=1e-3, high=1e3, advanced=True
+        ),
+    ] = 1.0
+    point_radius: Annotated[
+        float,
+        Parameter(
+            "Radius of points",
+            "Radius of the disc that stands for a point; 0 leaves points without an outline.",
+            low=0.0,
+            high=1e4,
+            unit="px",
+            special="no disc",
+            advanced=True,
+        ),
+    ] = 0.0
+    strict: Annotated[
+        bool,
+        Parameter("All or nothing", "Import every object as it stands in the file, or nothing."),
+    ] = False
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        check(self, LabelError)
+        if len(self.offset) != 2:
+            told = ", ".join(f"{v:g}" for v in self.offset)
+            raise LabelError(f"An offset is two numbers, row and column; not {told or 'none'}.")

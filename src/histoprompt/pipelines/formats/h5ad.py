@@ -1,0 +1,120 @@
+"""AnnData's ``.h5ad``: cells as observations, what was measured of them as variables.
+
+``X`` holds the features, ``obs`` class, score and area, ``obsm["spatial"]`` the centres in microns
+as (x, y) (in pixels where the slide has no pixel size), ``uns`` where the data come from. Laid out
+as the on-disk format 0.1.0 of AnnData says, so that scanpy, squidpy and LazySlide open it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import ExportError
+from histoprompt.pipelines.formats.job import ExportJob, Written
+
+FILE = "cells.h5ad"
+
+
+def write(job: ExportJob) -> Written:
+    """Write ``cells.h5ad``.
+
+    Raises
+    ------
+    ExportError
+        If h5py is not installed, or the cells were not measured.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise ExportError(
+            "AnnData files are written with h5py, which is not installed: "
+            "pip install 'napari-histoprompt[anndata]'."
+        ) from error
+    if job.cells is None:
+        raise ExportError("AnnData files hold measured cells; there are none to write.")
+    with h5py.File(job.folder / FILE, "w") as file:
+        _mark(file, "anndata", "0.1.0")
+        _fill(file, job.cells, job)
+    return Written((FILE,))
+
+
+def _fill(file: Any, cells: CellTable, job: ExportJob) -> None:
+    compressed = {"compression": "gzip"} if len(cells) else {}
+    _mark(file.create_dataset("X", data=cells.features, **compressed), "array")
+    obs = _frame(file, "obs", [str(i) for i in cells.id.tolist()])
+    _column(obs, "id", cells.id)
+    _category(obs, "class", cells)
+    for name, values in (("score", cells.score), ("area_um2", cells.area_um2)):
+        _column(obs, name, values)
+    for name, values in (("row", cells.row), ("col", cells.col)):
+        _column(obs, f"{name}_px", values)
+    _frame(file, "var", list(cells.feature_names))
+    scale = job.slide.mpp or 1.0
+    # a pixel's centre is half a pixel from the slide's corner, which is where microns begin
+    spatial = np.stack([cells.col + 0.5, cells.row + 0.5], axis=1) * scale
+    _mark(_group(file, "obsm").create_dataset("spatial", data=spatial), "array")
+    for name in ("layers", "obsp", "varm", "varp"):
+        _group(file, name)
+    uns = _group(file, "uns")
+    facts = {
+        "histoprompt": json.dumps(job.provenance()),
+        "spatial_unit": "micrometer" if job.slide.mpp else "pixel",
+    }
+    for name, text in facts.items():
+        _mark(uns.create_dataset(name, data=text), "string")
+
+
+def _frame(file: Any, name: str, index: list[str]) -> Any:
+    frame = file.create_group(name)
+    _mark(frame, "dataframe")
+    frame.attrs["_index"] = "_index"
+    frame.attrs.create("column-order", [], dtype=_text())
+    _texts(frame, "_index", index)
+    return frame
+
+
+def _column(frame: Any, name: str, values: Any) -> None:
+    _mark(frame.create_dataset(name, data=values), "array")
+    _name(frame, name)
+
+
+def _category(frame: Any, name: str, cells: CellTable) -> None:
+    """Names of classes, without those that nobody has; cells without a class have no category."""
+    used = [c for c in np.unique(cells.code).tolist() if cells.classes[c]]
+    number = np.full(len(cells.classes), -1, np.int16)
+    number[used] = np.arange(len(used))
+    group = frame.create_group(name)
+    _mark(group, "categorical")
+    group.attrs["ordered"] = False
+    _mark(group.create_dataset("codes", data=number[cells.code]), "array")
+    _texts(group, "categories", [cells.classes[c] for c in used])
+    _name(frame, name)
+
+
+def _name(frame: Any, name: str) -> None:
+    order = [*frame.attrs["column-order"], name]
+    frame.attrs.create("column-order", order, dtype=_text())
+
+
+def _texts(group: Any, name: str, values: list[str]) -> None:
+    _mark(group.create_dataset(name, data=np.array(values, object), dtype=_text()), "string-array")
+
+
+def _text() -> Any:
+    import h5py
+
+    return h5py.string_dtype()
+
+
+def _group(file: Any, name: str) -> Any:
+    group = file.create_group(name)
+    _mark(group, "dict", "0.1.0")
+    return group
+
+
+def _mark(item: Any, kind: str, version: str = "0.2.0") -> None:
+    item.attrs["encoding-type"], item.attrs["encoding-version"] = kind, version

@@ -1,0 +1,205 @@
+"""What was made of each slide of a project: committed objects, counts, audits, notes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histoprompt.annotations.place import MARK, store_folder
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core import settings
+from histoprompt.core.errors import HistopromptError, LabelStoreError
+from histoprompt.pipelines.count.audit import FILE as AUDIT
+from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
+from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.run import UNFINISHED
+from histoprompt.pipelines.count.store import SETTINGS
+from histoprompt.pipelines.project.project import Project, is_address
+from histoprompt.pipelines.project.table import ProjectSlide
+
+COUNT = "count"
+
+
+@dataclass(frozen=True)
+class FoundCount:
+    """A count of a slide, wherever it is kept.
+
+    Attributes
+    ----------
+    folder : Path
+    where : {"project", "kept"}
+        With the results of the project, or kept by the window to be worked on.
+    region : tuple of int or None
+        r0, c0, r1, c1; None for the tissue of the whole slide.
+    segmenter : str
+    classes : tuple of str
+    cells : int or None
+        None where an unfinished count does not tell.
+    complete : bool
+    audited : bool
+    made : float
+        When the folder was last written to, seconds since 1970.
+    """
+
+    folder: Path
+    where: str
+    region: tuple[int, ...] | None
+    segmenter: str
+    classes: tuple[str, ...]
+    cells: int | None
+    complete: bool
+    audited: bool
+    made: float
+
+
+@dataclass(frozen=True)
+class SlideState:
+    """What there is of a slide.
+
+    Attributes
+    ----------
+    slide : ProjectSlide
+    found : bool
+        Whether its file is where the table says; addresses are not asked.
+    objects : int
+        Committed ones.
+    counts : tuple of FoundCount
+    notes : tuple of str
+        Of its counts.
+    """
+
+    slide: ProjectSlide
+    found: bool
+    objects: int = 0
+    counts: tuple[FoundCount, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> int | None:
+        """Cells of the project's own count; None if it was not counted."""
+        own = next((c for c in self.counts if c.where == "project"), None)
+        return None if own is None else own.cells
+
+    @property
+    def audited(self) -> bool:
+        """Whether any of its counts was."""
+        return any(count.audited for count in self.counts)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Its state for a table: missing, labelled, counted, partly counted, audited."""
+        own = [c for c in self.counts if c.where == "project"]
+        said = [] if self.found else ["missing"]
+        said += ["labelled"] if self.objects else []
+        said += ["counted" if c.complete else "partly counted" for c in own[:1]]
+        return (*said, *(["audited"] if self.audited else []))
+
+
+def states(project: Project) -> Iterator[SlideState]:
+    """The state of each slide, in the order of the table; nothing of a slide is read."""
+    kept = _kept_counts()
+    for slide in project.slides:
+        yield state_of(project, slide, kept)
+
+
+def state_of(
+    project: Project, slide: ProjectSlide, kept: dict[str, list[FoundCount]] | None = None
+) -> SlideState:
+    """The state of one slide; `kept` are the counts of all slides by key, where they are known."""
+    place = project.place(slide)
+    found = is_address(place) or (bool(place) and Path(place).exists())
+    kept = _kept_counts() if kept is None else kept
+    own = _own_count(project.results(slide) / COUNT)
+    made = read_facts(project.results(slide) / COUNT / MADE)
+    notes = tuple(map(str, made.get("notes", ()))) if own else ()
+    counts = (*([own] if own else []), *kept.get(slide.key, ()))
+    return SlideState(slide, found, _objects(slide), counts, notes)
+
+
+def counts_of(project: Project, slide: ProjectSlide) -> tuple[FoundCount, ...]:
+    """All counts of a slide that this machine knows, the newest first."""
+    return tuple(sorted(state_of(project, slide).counts, key=lambda count: -count.made))
+
+
+def _objects(slide: ProjectSlide) -> int:
+    """Committed objects; 0 where they cannot be read now."""
+    if not slide.key:
+        return 0
+    folder = store_folder(slide.key)
+    mark = folder / MARK
+    if not mark.is_file():
+        return 0
+    try:
+        shape = json.loads(mark.read_bytes())["shape"]
+        with LabelStore.open(folder, tuple(shape), slide.key, read_only=True) as store:
+            return store.count
+    except (HistopromptError, LabelStoreError, OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _own_count(folder: Path) -> FoundCount | None:
+    made = read_facts(folder / MADE)
+    if not made:
+        return None
+    whole = not made.get("picked") and not made.get("regions")
+    region = None if whole else tuple(map(int, made.get("region", ())))
+    return FoundCount(
+        folder,
+        "project",
+        region,
+        str(made.get("segmenter", "")),
+        tuple(map(str, made.get("classes", ()) or ())),
+        int(made.get("cells", 0)),
+        bool(made.get("complete")),
+        _has_audit(folder),
+        (folder / MADE).stat().st_mtime,
+    )
+
+
+def _has_audit(folder: Path) -> bool:
+    """Whether the table of counts has an interval."""
+    try:
+        head, first, *_ = (folder / COUNTS_CSV).read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
+        return False
+    cells = dict(zip(head.split(","), first.split(","), strict=False))
+    return any(cells.get(column) for column in AUDIT_COLUMNS)
+
+
+def _kept_counts() -> dict[str, list[FoundCount]]:
+    """Counts that the window keeps, by the key of their slide."""
+    found: dict[str, list[FoundCount]] = {}
+    root = settings.counts_folder()
+    for folder in sorted(root.iterdir()) if root.is_dir() else []:
+        facts = read_facts(folder / UNFINISHED / SETTINGS)
+        key = facts.get("slide")
+        if isinstance(key, str):
+            found.setdefault(key, []).append(_kept_count(folder, facts))
+    return found
+
+
+def _kept_count(folder: Path, facts: dict[str, Any]) -> FoundCount:
+    region = facts.get("region") if facts.get("chosen") else None
+    return FoundCount(
+        folder,
+        "kept",
+        tuple(map(int, region)) if isinstance(region, list) else None,
+        str(facts.get("segmenter", "")),
+        (),
+        None,
+        False,
+        (folder / AUDIT).is_file(),
+        (folder / UNFINISHED / SETTINGS).stat().st_mtime,
+    )
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """A file of facts; empty if there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,66 @@
+"""Segmenting prompted objects as a step of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from histoprompt.core.errors import ParameterError
+from histoprompt.core.labels.tiff import write_labels
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.prompts.file import read_prompts
+from histoprompt.models import registry
+from histoprompt.models.memory.embeddings import EmbeddingCache
+from histoprompt.pipelines.prompts.compose import ComposedLabels
+from histoprompt.pipelines.prompts.segment import SegmentJob, segment
+from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+
+_LABELS = "labels.tif"
+_EMBEDDING_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class SegmentParams:
+    """What is segmented.
+
+    Attributes
+    ----------
+    prompts : Path or None
+        JSON with clicks, boxes and scribbles.
+    model : str
+    weights : Path or None
+    """
+
+    prompts: Annotated[
+        Path | None, Parameter("Prompts", "A file with clicks, boxes and scribbles.")
+    ] = None
+    model: Annotated[str, Parameter("Model", "What segments the objects.")] = registry.DEFAULT
+    weights: Annotated[
+        Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
+    if params.prompts is None:
+        raise ParameterError("Prompts are not given; name a file.")
+    card = registry.card(params.model)
+    job = SegmentJob(given.manager, EmbeddingCache(_EMBEDDING_BYTES), card, params.weights)
+    found = segment(given.slide, read_prompts(params.prompts), job, given.task)
+    labels = ComposedLabels(given.slide.box, [(item.id, item.masks[0]) for item in found])
+    write_labels(folder / _LABELS, labels, mpp=given.slide.mpp, task=given.task)
+    notes = tuple(sorted({item.note for item in found if item.note}))
+    return StepOutput(f"{len(labels.ids)} objects", notes=notes)
+
+
+STEP = Step(
+    "segment",
+    "segments prompted objects",
+    SegmentParams,
+    _run,
+    lambda params: (params.model,),
+    lambda params: f"Prompted objects were segmented with the model {params.model}.",
+)

@@ -1,0 +1,178 @@
+"""Where slides are worked on: here, in processes of this machine, or on a cluster by Dask."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from histoprompt.core.errors import RecipeError
+from histoprompt.pipelines.recipes.unit import Unit, UnitResult, run_unit
+
+_LOCAL = re.compile(r"local(?::(\d+))?")
+_NEEDS = (
+    "Runs on several processes or machines need the packages distributed and dask-jobqueue: "
+    "pip install 'napari-histoprompt[scale]'."
+)
+_TIMES = 2  # a slide that fails so often is set aside
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """A place to work.
+
+    Attributes
+    ----------
+    kind : {"here", "local", "address", "slurm"}
+    workers : int
+    place : str
+        The address, or the profile of the cluster.
+    """
+
+    kind: str
+    workers: int = 1
+    place: str = ""
+
+
+def parse_scheduler(text: str) -> Scheduler:
+    """What ``local[:n]``, ``tcp://...`` or ``slurm:PROFILE`` means.
+
+    Raises
+    ------
+    RecipeError
+        If it is none of these.
+    """
+    local = _LOCAL.fullmatch(text)
+    if local:
+        workers = int(local[1]) if local[1] else os.cpu_count() or 1
+        if not 1 <= workers <= 1024:
+            raise RecipeError(f"{text} asks for {workers} processes; 1 to 1,024 are possible.")
+        return Scheduler("here" if workers == 1 else "local", workers)
+    if text.startswith(("tcp://", "tls://", "ucx://")):
+        return Scheduler("address", place=text)
+    if text.startswith("slurm:"):
+        return Scheduler("slurm", place=text.removeprefix("slurm:"))
+    raise RecipeError(
+        f"{text!r} is no scheduler. It is local, local:2, tcp://ADDRESS:PORT or slurm:PROFILE."
+    )
+
+
+def work_through(units: Sequence[Unit], scheduler: Scheduler) -> Iterator[UnitResult]:
+    """Do all units, and give each result as it comes.
+
+    A unit that fails is tried once more; one whose worker dies twice is given back as failed.
+
+    Raises
+    ------
+    RecipeError
+        If the scheduler is not there, or its packages are not installed.
+    """
+    if scheduler.kind == "here":
+        yield from _one_by_one(units)
+        return
+    with _client(scheduler) as client:
+        yield from _through(client, units)
+
+
+def _one_by_one(units: Sequence[Unit]) -> Iterator[UnitResult]:
+    """In a thread of its own, which keeps whatever a unit raises for itself."""
+    with ThreadPoolExecutor(1) as thread:
+        for unit in units:
+            for time in range(_TIMES):
+                future = thread.submit(run_unit, unit)
+                error = future.exception()
+                result = future.result() if error is None else _fault(unit, error)
+                if result.state != "failed" or time == _TIMES - 1:
+                    yield result
+                    break
+
+
+def _fault(unit: Unit, error: BaseException) -> UnitResult:
+    if not isinstance(error, Exception):
+        raise error
+    return UnitResult(unit.name, "failed", fault=f"{type(error).__name__}: {error}"[:300])
+
+
+def _through(client: Any, units: Sequence[Unit]) -> Iterator[UnitResult]:
+    futures = {client.submit(run_unit, u, pure=False, retries=1, key=f"{u.name}-1-{n}"): (u, 1)
+               for n, u in enumerate(units)}  # fmt: skip
+    waiting = _package("distributed").as_completed(futures)
+    for future in waiting:
+        unit, times = futures.pop(future)
+        if future.status == "finished":
+            result: UnitResult = future.result()
+        else:
+            result = UnitResult(unit.name, "failed", fault=_why(future))
+        if result.state == "failed" and times < _TIMES:
+            again = client.submit(run_unit, unit, pure=False, key=f"{unit.name}-{times + 1}-again")
+            futures[again] = (unit, times + 1)
+            waiting.add(again)
+            continue
+        yield result
+
+
+def _why(future: Any) -> str:
+    error = future.exception() if future.status == "error" else None
+    if type(error).__name__ == "KilledWorker":
+        return "its worker was ended several times, perhaps for lack of memory."
+    return f"{type(error).__name__}: {error}"[:300] if error else f"it was {future.status}."
+
+
+@contextmanager
+def _client(scheduler: Scheduler) -> Iterator[Any]:
+    dask = _package("distributed")
+    if scheduler.kind == "local":
+        with (
+            dask.LocalCluster(
+                n_workers=scheduler.workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=None,
+            ) as cluster,
+            dask.Client(cluster) as client,
+        ):
+            yield client
+        return
+    if scheduler.kind == "slurm":
+        with _slurm(scheduler.place) as cluster, dask.Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = dask.Client(scheduler.place, timeout="10s")
+    except (OSError, TimeoutError) as error:
+        raise RecipeError(
+            f"No scheduler answers at {scheduler.place}. Start one with `dask scheduler`, and "
+            "workers with `dask worker`, where the slides can be read."
+        ) from error
+    with client:
+        yield client
+
+
+@contextmanager
+def _slurm(profile: str) -> Iterator[Any]:
+    """A cluster by dask-jobqueue, as its configuration file describes it under `profile`."""
+    jobqueue = _package("dask_jobqueue")
+    try:
+        cluster = jobqueue.SLURMCluster(config_name=profile)
+    except (KeyError, ValueError, TypeError) as error:
+        raise RecipeError(
+            f"dask-jobqueue has no usable profile {profile!r} ({error}). Describe it under "
+            "jobqueue in ~/.config/dask/jobqueue.yaml."
+        ) from error
+    with cluster:
+        cluster.adapt(minimum=1, maximum_jobs=100)
+        yield cluster
+
+
+def _package(name: str) -> Any:
+    """A package of the extra for scaling out, which tells no types."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise RecipeError(_NEEDS) from error

@@ -1,0 +1,155 @@
+"""A recipe on many slides: into one folder, resumed where it stopped, with one table at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from histoprompt.core.errors import Cancelled, RecipeError
+from histoprompt.core.files.atomic import replace_file, replacing_file
+from histoprompt.core.files.durable import make_folder
+from histoprompt.core.files.locks import FolderLock, InUseError
+from histoprompt.core.files.tables import table_writer
+from histoprompt.core.task import Task
+from histoprompt.pipelines.recipes.engines import Scheduler, work_through
+from histoprompt.pipelines.recipes.recipe import RECIPE, Recipe, recipe_text
+from histoprompt.pipelines.recipes.unit import Unit, UnitResult
+
+RUN_JSON, SUMMARY = "run.json", "summary.csv"
+_RUN = ".run"
+# How often a cancel is looked for, in seconds.
+_LOOK = 0.1
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a run.
+
+    Attributes
+    ----------
+    folder : Path
+    results : tuple of UnitResult
+        In the order of the slides.
+    """
+
+    folder: Path
+    results: tuple[UnitResult, ...]
+
+    @property
+    def failed(self) -> tuple[UnitResult, ...]:
+        """Slides that were set aside."""
+        return tuple(r for r in self.results if r.state == "failed")
+
+    @property
+    def stopped(self) -> bool:
+        """Whether something is left to do."""
+        return any(r.state == "stopped" for r in self.results)
+
+
+def run_recipe(
+    recipe: Recipe, units: Sequence[Unit], out: Path, scheduler: Scheduler, task: Task
+) -> Ran:
+    """Do a recipe with slides.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    units : sequence of Unit
+        Slides, each with a folder of its own; what they say of the recipe's file is filled in.
+    out : Path
+        Of ``recipe.toml``, ``summary.csv`` and ``run.json``.
+    scheduler : Scheduler
+    task : Task
+        Cancelled, the run stops after what workers have in hand, and goes on there next time.
+
+    Raises
+    ------
+    RecipeError
+        If another run works in the folder, or two slides have one folder.
+    ExportError
+        If the folder cannot be written.
+    """
+    _check_apart(units)
+    make_folder(out / _RUN)
+    with _alone(out / _RUN), _stop_file(out / _RUN, task) as stop:
+        file = out / RECIPE
+        replace_file(file, recipe_text(recipe))
+        units = [replace(u, recipe=str(file.absolute()), stop=str(stop.absolute())) for u in units]
+        found: dict[str, UnitResult] = {}
+        for result in work_through(units, scheduler):
+            found[result.name] = result
+            _tell(task, len(found), len(units), result.name)
+        ordered = tuple(found.get(u.name, UnitResult(u.name, "stopped")) for u in units)
+        _write(out, ordered)
+    return Ran(out, ordered)
+
+
+def _tell(task: Task, done: int, total: int, name: str) -> None:
+    """Report; a cancel goes to the workers by a file, so that what they have in hand is kept."""
+    with contextlib.suppress(Cancelled):
+        task.step(done, total, f"Finished {name}", "slide")
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    try:
+        lock = FolderLock(folder)
+    except InUseError as error:
+        raise RecipeError(
+            f"Another run works in {folder.parent} ({error.who}). Wait for it, or choose another "
+            "folder."
+        ) from error
+    with lock:
+        yield
+
+
+@contextlib.contextmanager
+def _stop_file(folder: Path, task: Task) -> Iterator[Path]:
+    """A file whose being there stops all workers; made as soon as the task is cancelled."""
+    for left in folder.glob("stop-*"):
+        left.unlink(missing_ok=True)
+    stop = folder / f"stop-{uuid.uuid4().hex[:8]}"
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK):
+            if task.cancelled:
+                stop.touch()
+                return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield stop
+    finally:
+        ended.set()
+        watching.join()
+        stop.unlink(missing_ok=True)
+
+
+def _check_apart(units: Sequence[Unit]) -> None:
+    folders: dict[str, str] = {}
+    for unit in units:
+        if unit.folder in folders:
+            raise RecipeError(
+                f"{folders[unit.folder]} and {unit.name} would both write to {unit.folder}."
+            )
+        folders[unit.folder] = unit.name
+
+
+def _write(out: Path, results: Sequence[UnitResult]) -> None:
+    numbers = list(dict.fromkeys(name for r in results for name in r.numbers))
+    head = ["slide", "state", *numbers, "seconds", "fault", "notes"]
+    path = out / SUMMARY
+    with replacing_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        write = table_writer(file, head, names=("slide", "fault", "notes"))
+        for one in results:
+            values = (f"{one.numbers[n]:.6g}" if n in one.numbers else "" for n in numbers)
+            told = (f"{one.seconds:.1f}", one.fault, " | ".join(one.notes))
+            write([one.name, one.state, *values, *told])
+    replace_file(out / RUN_JSON, json.dumps([asdict(r) for r in results], indent=1))

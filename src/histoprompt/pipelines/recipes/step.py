@@ -1,0 +1,112 @@
+"""A step: something that is done with a slide, known by name and by its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from histoprompt.core.errors import RecipeError
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models.memory.manager import ModelManager
+
+# Every step there is, and the module that holds it as STEP. A new one is a line here.
+STEPS: dict[str, str] = {
+    "count": "histoprompt.pipelines.count.step",
+    "score": "histoprompt.pipelines.text.step",
+    "classify": "histoprompt.pipelines.classes.step",
+    "audit": "histoprompt.pipelines.count.audit_step",
+    "export": "histoprompt.pipelines.exchange.step",
+    "segment": "histoprompt.pipelines.prompts.step",
+}
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """What a step works on.
+
+    Attributes
+    ----------
+    slide : Slide
+    folder : Path
+        Holds the results of all steps of this slide, a folder per step.
+    manager : ModelManager
+    task : Task
+    """
+
+    slide: Slide
+    folder: Path
+    manager: ModelManager
+    task: Task
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What came of a step.
+
+    Attributes
+    ----------
+    told : str
+        One line.
+    complete : bool
+        False if it was cancelled and can go on.
+    notes : tuple of str
+        What a person should know.
+    numbers : mapping of str to float
+        For the table over all slides.
+    """
+
+    told: str
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of step.
+
+    Attributes
+    ----------
+    name : str
+        Of the step, and of the folder of its results.
+    about : str
+        What it does, as the end of "This step ...".
+    params : type
+        Dataclass of its parameters.
+    run : callable
+        From `StepInput`, the parameters and the folder of its results to `StepOutput`.
+    models : callable
+        The ids of the models that parameters name.
+    methods : callable
+        A sentence for the methods of a paper.
+    after : tuple of str
+        Steps of which it needs one before it.
+    """
+
+    name: str
+    about: str
+    params: type
+    run: Callable[[StepInput, Any, Path], StepOutput]
+    models: Callable[[Any], tuple[str, ...]]
+    methods: Callable[[Any], str]
+    after: tuple[str, ...] = ()
+
+
+def step(name: str) -> Step:
+    """The step of a name.
+
+    Raises
+    ------
+    RecipeError
+        If there is none; the message names those there are.
+    """
+    if name not in STEPS:
+        raise RecipeError(f"There is no step {name!r}. There are {', '.join(sorted(STEPS))}.")
+    found = import_module(STEPS[name]).STEP
+    if not isinstance(found, Step):
+        raise TypeError(f"{STEPS[name]}.STEP is no Step.")
+    return found

@@ -1,0 +1,59 @@
+"""The committed regions of a slide as places to count in."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.labels.contours import outlines_in
+from histoprompt.pipelines.formats.polygons import to_polygons
+from histoprompt.pipelines.formats.regions import Region
+
+
+def committed_regions(store: LabelStore, class_name: str = "") -> list[Region]:
+    """The regions of a label store, exactly along the edges of their pixels.
+
+    Parameters
+    ----------
+    store : LabelStore
+        On either plane.
+    class_name : str
+        Only those of this class; all if empty.
+
+    Returns
+    -------
+    list of Region
+        By id, named by class and id: ``tumour 3``; ``region 3`` without a class.
+
+    Raises
+    ------
+    RegionError
+        If there is none.
+    LabelStoreError
+        If the labels on disk are damaged.
+    """
+    regions = store.on("regions")
+    found = []
+    for record in regions.objects():
+        if class_name not in ("", record.class_name):
+            continue
+        outlines = outlines_in(partial(_mask, regions, record.id), record.box)
+        shape = shapely.union_all(to_polygons(outlines))
+        found.append(Region(f"{record.class_name or 'region'} {record.id}", shape))
+    if not found:
+        of_class = f" of the class {class_name!r}" if class_name else ""
+        raise RegionError(
+            f"There is no committed region{of_class}, of {regions.count} on this slide. Draw one "
+            "on its layer, or commit regions of a text."
+        )
+    return found
+
+
+def _mask(store: LabelStore, object_id: int, box: Box) -> NDArray[np.bool_]:
+    return np.equal(store.read(box), object_id)

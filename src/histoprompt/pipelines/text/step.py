@@ -1,0 +1,86 @@
+"""Scoring by words as a step of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from histoprompt.core.errors import ParameterError, RegionError
+from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.models import registry
+from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+from histoprompt.pipelines.text.run import finish, write_scored
+from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.pipelines.text.tile_label_file import read_marks
+from histoprompt.pipelines.text.tiles import ScoreJob
+
+
+@dataclass(frozen=True)
+class ScoreStepParams(ScoreParams):
+    """What to look for, with what, and where to cut.
+
+    Attributes
+    ----------
+    model : str
+    weights : Path or None
+    threshold : float or None
+    marks : Path or None
+        Tiles marked yes and no.
+    least_tiles : int
+    region : tuple of int
+    """
+
+    model: Annotated[str, Parameter("Model", "What compares tiles with words.")] = "vocabulary"
+    weights: Annotated[
+        Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
+    ] = None
+    threshold: Annotated[
+        float | None, Parameter("Threshold", "Regions are above it.", low=0.0, high=1.0)
+    ] = None
+    marks: Annotated[Path | None, Parameter("Marks", "Tiles marked yes and no.")] = None
+    least_tiles: Annotated[
+        int, Parameter("Least tiles", "Regions of fewer tiles are left out.", low=1, high=10**6)
+    ] = 1
+    region: Annotated[
+        tuple[int, ...], Parameter("Region", "Only this part of each slide: r0,c0,r1,c1.")
+    ] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.texts:
+            raise ParameterError("Texts are not given; name at least one.")
+
+
+def _run(given: StepInput, params: ScoreStepParams, folder: Path) -> StepOutput:
+    job = ScoreJob(given.manager, registry.card(params.model), params.weights)
+    plain = ScoreParams(**{f.name: getattr(params, f.name) for f in fields(ScoreParams)})
+    region = Box(*params.region) if len(params.region) == 4 else given.slide.box
+    if not given.slide.box.covers(region):
+        raise RegionError(f"The region {params.region} reaches outside {given.slide.name}.")
+    where = region if params.region else None
+    scores, seen = score(given.slide, plain, job, given.task, region=where)
+    marks = None if params.marks is None else read_marks(params.marks, scores)
+    cuts = {} if params.threshold is None else dict.fromkeys(scores.texts, params.threshold)
+    found = finish(scores, seen, marks=marks, thresholds=cuts, least_tiles=params.least_tiles)
+    write_scored(folder, found)
+    return StepOutput(
+        f"{len(found.scores)} tiles, {len(found.regions)} regions",
+        numbers={"tiles": float(len(found.scores)), "regions": float(len(found.regions))},
+    )
+
+
+def _methods(params: ScoreStepParams) -> str:
+    return f"Tiles were scored for {', '.join(params.texts)} with the model {params.model}."
+
+
+STEP = Step(
+    "score",
+    "scores tiles by words, and cuts regions",
+    ScoreStepParams,
+    _run,
+    lambda params: (params.model,),
+    _methods,
+)

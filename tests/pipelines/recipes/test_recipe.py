@@ -1,0 +1,202 @@
+"""Recipes: written and read back, refused where they cannot be, and replayed to the same bytes."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from histoprompt.core.errors import RecipeError
+from histoprompt.core.parameters import fields_of
+from histoprompt.core.task import Task
+from histoprompt.pipelines.count.step import CountParams
+from histoprompt.pipelines.recipes.engines import Scheduler, parse_scheduler
+from histoprompt.pipelines.recipes.methods import methods_text
+from histoprompt.pipelines.recipes.recipe import (
+    RecipeStep,
+    made_recipe,
+    read_recipe,
+    recipe_text,
+    write_recipe,
+)
+from histoprompt.pipelines.recipes.run import run_recipe
+from histoprompt.pipelines.recipes.schema import described
+from histoprompt.pipelines.recipes.step import STEPS, step
+from histoprompt.pipelines.recipes.unit import Unit
+from histoprompt.pipelines.text.step import ScoreStepParams
+
+COUNT = CountParams(segmenter="classical-cells", region=(0, 0, 256, 256))
+
+
+def recipe_of(*steps):
+    return made_recipe(tuple(RecipeStep(name, params) for name, params in steps))
+
+
+@pytest.fixture
+def recipe():
+    export = replace(step("export").params(), format="geojson")
+    audit = step("audit").params(fields=2, seed=1)
+    score = ScoreStepParams(texts=("nuclei",), region=(0, 0, 512, 512))
+    return recipe_of(("score", score), ("count", COUNT), ("audit", audit), ("export", export))
+
+
+def bytes_of(folder):
+    """Digests of all files of results; those that hold times or paths are left out."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.name != "run.json"
+    }
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_step_is_written_and_read_back(name, tmp_path):
+    params = {"score": lambda: ScoreStepParams(texts=("a", "b|c"))}.get(name, step(name).params)()
+    first = {"audit": [("count", COUNT)], "classify": [("count", COUNT)]}
+    first["export"] = first["audit"]
+    made = recipe_of(*first.get(name, []), (name, params))
+    path = write_recipe(tmp_path, made)
+    assert read_recipe(path) == made
+    assert recipe_text(read_recipe(path)) == path.read_text(encoding="utf-8")
+    assert made.steps[-1].step.methods(params).endswith(".")
+
+
+def test_the_schema_names_every_parameter_with_its_limits():
+    schema = json.loads(json.dumps(described()))
+    for name in STEPS:
+        properties = schema["steps"][name]["params"]["properties"]
+        assert list(properties) == [f.name for f in fields_of(step(name).params)]
+    fields = schema["steps"]["audit"]["params"]["properties"]["fields"]
+    assert (fields["type"], fields["minimum"], fields["default"]) == ("integer", 1, 15)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("format = 2\nhistoprompt = '9.0'\n", "written by histoprompt 9.0"),
+        ("format = 1\n", "no steps"),
+        ("not toml", "no TOML"),
+        ("[[steps]]\nstep = 'dance'\n", "no step 'dance'"),
+        ("[[steps]]\nstep = 'count'\n[steps.params]\nspeed = 3\n", "speed is unknown here"),
+        ("[[steps]]\nstep = 'count'\n[steps.params]\ntile = 3\n", "Tile side is 3"),
+        ("[[steps]]\nstep = 'audit'\n", "audit must come after count"),
+        ("[[steps]]\nstep = 'count'\n[[steps]]\nstep = 'count'\n", "twice"),
+        ("[[steps]]\nstep = 'count'\n[steps.params]\nregion = [3, 2, 1, 0]\n", "four numbers"),
+    ],
+)
+def test_a_recipe_that_cannot_be_run_is_refused(tmp_path, text, told):
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match=told):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_other_weights_than_those_of_the_recipe_are_refused(tmp_path, sample_slide):
+    made = replace(recipe_of(("count", replace(COUNT, segmenter="histoprompt-cells"))))
+    changed = replace(made, models={"histoprompt-cells": "sha256:" + "0" * 64})
+    unit = Unit("a", str(sample_slide), str(tmp_path / "a"), "")
+    ran = run_recipe(changed, [unit], tmp_path, Scheduler("here"), Task())
+    assert "other weights of histoprompt-cells" in ran.failed[0].fault
+
+
+def test_a_replay_gives_the_same_bytes(tmp_path, sample_slide, recipe):
+    for name in ("first", "second"):
+        unit = Unit("a", str(sample_slide), str(tmp_path / name / "a"), "")
+        ran = run_recipe(recipe, [unit], tmp_path / name, Scheduler("here"), Task())
+        assert [r.state for r in ran.results] == ["done"], ran.results
+        (tmp_path / name / "summary.csv").unlink()  # holds seconds
+    first, second = bytes_of(tmp_path / "first"), bytes_of(tmp_path / "second")
+    assert first == second
+    assert {"a/count/cells.csv", "a/score/tiles.csv", "a/count/fields.csv"} <= set(first)
+
+
+def test_what_is_done_is_not_done_again_and_what_changed_is(tmp_path, sample_slide):
+    unit = Unit("a", str(sample_slide), str(tmp_path / "a"), "")
+    run_recipe(recipe_of(("count", COUNT)), [unit], tmp_path, Scheduler("here"), Task())
+    table = tmp_path / "a" / "count" / "cells.csv"
+    table.write_text("touched")
+    run_recipe(recipe_of(("count", COUNT)), [unit], tmp_path, Scheduler("here"), Task())
+    assert table.read_text() == "touched"
+    smaller = replace(COUNT, region=(0, 0, 200, 200))
+    run_recipe(recipe_of(("count", smaller)), [unit], tmp_path, Scheduler("here"), Task())
+    assert table.read_text().startswith("id,")
+
+
+def test_a_bad_slide_is_set_aside_and_the_others_finish(tmp_path, sample_slide):
+    bad = tmp_path / "bad.svs"
+    bad.write_bytes(b"II*\0 nothing")
+    units = [
+        Unit(n, str(p), str(tmp_path / "out" / n), "")
+        for n, p in (("a", bad), ("b", sample_slide), ("c", tmp_path / "missing.svs"))
+    ]
+    out = tmp_path / "out"
+    ran = run_recipe(recipe_of(("count", COUNT)), units, out, Scheduler("here"), Task())
+    assert [r.state for r in ran.results] == ["failed", "done", "failed"]
+    text = (out / "summary.csv").read_text()
+    assert text.count("\n") == 4
+    assert "does not exist" in text
+
+
+def test_a_cancelled_run_goes_on_and_equals_one_without(tmp_path, sample_slide):
+    made = recipe_of(("count", replace(COUNT, tile=128)))
+    task = Task()
+    task.cancel()
+    units = [Unit(n, str(sample_slide), str(tmp_path / "x" / n), "") for n in "ab"]
+    stopped = run_recipe(made, units, tmp_path / "x", Scheduler("here"), task)
+    assert stopped.stopped
+    run_recipe(made, units, tmp_path / "x", Scheduler("here"), Task())
+    plain = [Unit(n, str(sample_slide), str(tmp_path / "y" / n), "") for n in "ab"]
+    run_recipe(made, plain, tmp_path / "y", Scheduler("here"), Task())
+    for folder in ("x", "y"):
+        (tmp_path / folder / "summary.csv").unlink()
+    assert bytes_of(tmp_path / "x") == bytes_of(tmp_path / "y")
+
+
+def test_two_workers_of_a_real_dask_cluster_give_the_same_bytes(tmp_path, sample_slide):
+    made = recipe_of(("count", COUNT))
+    for name, scheduler in (("one", Scheduler("here")), ("two", Scheduler("local", 2))):
+        units = [Unit(n, str(sample_slide), str(tmp_path / name / n), "") for n in "abc"]
+        ran = run_recipe(made, units, tmp_path / name, scheduler, Task())
+        assert [r.state for r in ran.results] == ["done"] * 3, ran.results
+        (tmp_path / name / "summary.csv").unlink()
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path, sample_slide):
+    (tmp_path / ".run").mkdir()
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from histoprompt.core.files.locks import FolderLock\n"
+        f"with FolderLock(Path({str(tmp_path / '.run')!r})):\n"
+        "    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"held\n"
+        unit = Unit("a", str(sample_slide), str(tmp_path / "a"), "")
+        with pytest.raises(RecipeError, match="Another run works"):
+            run_recipe(recipe_of(("count", COUNT)), [unit], tmp_path, Scheduler("here"), Task())
+        other.stdin.close()
+
+
+@pytest.mark.parametrize("text", ["", "local:0", "local:x", "http://a", "slurm", "tcp:/a"])
+def test_no_scheduler_is_refused(text):
+    with pytest.raises(RecipeError):
+        parse_scheduler(text)
+
+
+def test_a_scheduler_that_is_not_there_is_told(tmp_path, sample_slide, monkeypatch):
+    unit = Unit("a", str(sample_slide), str(tmp_path / "a"), "")
+    scheduler = parse_scheduler("tcp://127.0.0.1:9")
+    with pytest.raises(RecipeError, match="No scheduler answers"):
+        run_recipe(recipe_of(("count", COUNT)), [unit], tmp_path, scheduler, Task())
+
+
+def test_the_methods_name_versions_models_and_slides(recipe):
+    text = methods_text(recipe, 12)
+    assert "on 12 slides" in text
+    assert "classical-cells" in text
+    assert "15" not in text
+    assert "2 random fields" in text

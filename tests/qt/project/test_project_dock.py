@@ -1,0 +1,86 @@
+"""The Project dock in a real viewer: slides opened by double click, next and previous, states."""
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+
+from histoprompt._qt.project.dock import ProjectDock
+from histoprompt._qt.shell.session import session_of
+from histoprompt.pipelines.project.gather import gathered
+from histoprompt.pipelines.project.project import add_slides, new_project
+from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_slides
+
+
+@pytest.fixture
+def project(tmp_path):
+    for n in range(3):
+        pixels = np.full((96, 128, 3), 60 + 40 * n, np.uint8)
+        tifffile.imwrite(
+            tmp_path / f"s{n}.tif", pixels, photometric="rgb", resolution=(2e4, 2e4),
+            resolutionunit="CENTIMETER",
+        )  # fmt: skip
+    made = new_project(tmp_path / "study")
+    return add_slides(made, gathered([tmp_path / f"s{n}.tif" for n in range(3)]).slides)[0]
+
+
+@pytest.fixture
+def dock(make_napari_viewer, qtbot, project):
+    viewer = make_napari_viewer(show=True)
+    dock = ProjectDock(viewer)
+    viewer.window.add_dock_widget(dock, area="right")
+    dock.open(project.folder)
+    qtbot.waitUntil(lambda: dock.model.rowCount() == 3, timeout=60_000)
+    return dock
+
+
+def test_a_double_click_opens_a_slide_and_next_takes_its_place(dock, qtbot):
+    cell = dock.table.visualRect(dock.table.model().index(1, 1)).center()
+    port = dock.table.viewport()
+    qtbot.mouseClick(port, Qt.MouseButton.LeftButton, pos=cell)
+    qtbot.mouseDClick(port, Qt.MouseButton.LeftButton, pos=cell)
+    session = session_of(dock.viewer)
+    qtbot.waitUntil(lambda: session.slide.slide is not None, timeout=60_000)
+    assert dock.controller.current.id == "s1"
+    assert session.slide.slide.key == dock.controller.current.key
+    qtbot.mouseClick(dock._next, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.controller.current.id == "s2", timeout=60_000)
+    assert [layer.name for layer in dock.viewer.layers if layer.name.startswith("s")] == ["s2"]
+    qtbot.mouseClick(dock._next, Qt.MouseButton.LeftButton)
+    assert "last slide" in dock.report.status.text()
+
+
+def test_words_narrow_the_slides_down_and_next_follows_what_is_shown(dock, qtbot):
+    qtbot.keyClicks(dock.words, "s2")
+    assert dock.order == ["s2"]
+    dock.words.clear()
+    assert dock.order == ["s0", "s1", "s2"]
+
+
+def test_pictures_come_for_slides_in_sight(dock, qtbot):
+    role = Qt.ItemDataRole.DecorationRole
+    index = dock.model.index(0, 0)
+    qtbot.waitUntil(lambda: dock.model.data(index, role) is not None, timeout=60_000)
+    picture = dock.model.data(index, role).toImage()
+    assert picture.pixelColor(4, 4).red() == pytest.approx(60, abs=2)
+
+
+def test_ten_thousand_slides_are_shown_without_looking_at_them(make_napari_viewer, qtbot, tmp_path):
+    made = new_project(tmp_path / "large")
+    slides = [ProjectSlide(f"s{n}", f"{n}.svs") for n in range(10_000)]
+    write_slides(made.folder / "slides.csv", SlideTable().with_slides(slides))
+    dock = ProjectDock(make_napari_viewer())
+    qtbot.addWidget(dock)
+    asked = []
+    dock.model.wanted.connect(asked.append)
+    dock.resize(400, 700)
+    dock.show()
+    dock.open(made.folder)
+    assert dock.model.rowCount() == 10_000
+    qtbot.waitUntil(lambda: bool(asked), timeout=60_000)
+    assert len(set(asked)) < 60
+
+
+def test_what_is_no_project_is_told(dock, tmp_path):
+    dock.open(tmp_path)
+    assert "no project" in dock.report.status.text()
