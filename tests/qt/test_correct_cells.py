@@ -102,12 +102,6 @@ def test_tools_delete_add_and_merge_and_all_of_it_is_told(counted, until):
         pointer.key("Control-Shift-Z")
     assert counted.correct._state.text() == told
     assert (counted.counting.work.folder / FILE).is_file()
-    # opened again it is as it was left
-    slide = counted.session.slide.slide
-    counted.counting.drop()
-    counted.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
-    until(lambda: counted.counting.work is not None)
-    assert counted.correct._state.text() == told
 
 
 def test_a_finished_audit_whose_cells_change_is_told_and_marked(counted, until, monkeypatch):

@@ -7,6 +7,7 @@ corrected. Every fifth tile is held out, and tells how the network does there be
 from __future__ import annotations
 
 import csv
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -173,6 +174,7 @@ def train_on_labels(
         If files cannot be written, or what was kept cannot go on.
     Cancelled
     """
+    _leave_out_compiler()
     work = params.work
     resume = resume and can_resume(params)
     if not resume:
@@ -200,6 +202,16 @@ def train_on_labels(
     place.describe(f"Trained here on {tiles} tiles of {slide.name}. {made}", made=when, **figures)
     remove(work)
     return made
+
+
+def _leave_out_compiler() -> None:
+    """Let torch do without its compiler, which nothing here uses.
+
+    Its optimisers import it, and the LLVM that it brings and the one of the window's OpenGL end the
+    process when both are loaded.
+    """
+    if "triton" not in sys.modules:
+        sys.modules["triton"] = None  # type: ignore[assignment] # as if it was not installed
 
 
 def can_resume(params: LabelTrainingParams) -> bool:
