@@ -119,6 +119,8 @@ class LabelTraining:
         On the tiles that were held out.
     tiles, held : int
         Exported, and how many of them were held out.
+    curve : tuple of (int, float)
+        Steps and losses.
     """
 
     card_id: str
@@ -126,6 +128,7 @@ class LabelTraining:
     after: Agreement
     tiles: int
     held: int
+    curve: tuple[tuple[int, float], ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -195,8 +198,8 @@ def train_on_labels(
         outcome = train(_config(params, data, start), task.part(0.05, 1.0), resume=resume)
     assert outcome.before is not None  # it went on from heads
     held = sum(len(one.samples) for one in outcome.held)
-    place = params.place
-    made = LabelTraining(place.card_id, outcome.before[0], outcome.after[0], tiles, held)
+    place, curve = params.place, tuple(curve_of(params))
+    made = LabelTraining(place.card_id, outcome.before[0], outcome.after[0], tiles, held, curve)
     figures = {"before": asdict(made.before), "after": asdict(made.after)}
     when = datetime.now(UTC).isoformat(timespec="seconds")
     place.describe(f"Trained here on {tiles} tiles of {slide.name}. {made}", made=when, **figures)
