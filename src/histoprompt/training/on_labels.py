@@ -7,6 +7,7 @@ corrected. Every fifth tile is held out, and tells how the network does there be
 from __future__ import annotations
 
 import csv
+import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -118,6 +119,8 @@ class LabelTraining:
         On the tiles that were held out.
     tiles, held : int
         Exported, and how many of them were held out.
+    curve : tuple of (int, float)
+        Steps and losses.
     """
 
     card_id: str
@@ -125,6 +128,7 @@ class LabelTraining:
     after: Agreement
     tiles: int
     held: int
+    curve: tuple[tuple[int, float], ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -173,6 +177,7 @@ def train_on_labels(
         If files cannot be written, or what was kept cannot go on.
     Cancelled
     """
+    _leave_out_compiler()
     work = params.work
     resume = resume and can_resume(params)
     if not resume:
@@ -193,13 +198,23 @@ def train_on_labels(
         outcome = train(_config(params, data, start), task.part(0.05, 1.0), resume=resume)
     assert outcome.before is not None  # it went on from heads
     held = sum(len(one.samples) for one in outcome.held)
-    place = params.place
-    made = LabelTraining(place.card_id, outcome.before[0], outcome.after[0], tiles, held)
+    place, curve = params.place, tuple(curve_of(params))
+    made = LabelTraining(place.card_id, outcome.before[0], outcome.after[0], tiles, held, curve)
     figures = {"before": asdict(made.before), "after": asdict(made.after)}
     when = datetime.now(UTC).isoformat(timespec="seconds")
     place.describe(f"Trained here on {tiles} tiles of {slide.name}. {made}", made=when, **figures)
     remove(work)
     return made
+
+
+def _leave_out_compiler() -> None:
+    """Let torch do without its compiler, which nothing here uses.
+
+    Its optimisers import it, and the LLVM that it brings and the one of the window's OpenGL end the
+    process when both are loaded.
+    """
+    if "triton" not in sys.modules:
+        sys.modules["triton"] = None  # type: ignore[assignment] # as if it was not installed
 
 
 def can_resume(params: LabelTrainingParams) -> bool:

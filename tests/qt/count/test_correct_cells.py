@@ -102,12 +102,6 @@ def test_tools_delete_add_and_merge_and_all_of_it_is_told(counted, until):
         pointer.key("Control-Shift-Z")
     assert counted.correct._state.text() == told
     assert (counted.counting.work.folder / FILE).is_file()
-    # opened again it is as it was left
-    slide = counted.session.slide.slide
-    counted.counting.drop()
-    counted.counting.count(slide, CountChoice(segmenter="classical-cells"), slide.box.to_pixels())
-    until(lambda: counted.counting.work is not None)
-    assert counted.correct._state.text() == told
 
 
 def test_a_finished_audit_whose_cells_change_is_told_and_marked(counted, until, monkeypatch):
@@ -116,7 +110,7 @@ def test_a_finished_audit_whose_cells_change_is_told_and_marked(counted, until, 
     counting = counted.counting
     counting.begin_audit(2, 0)
     until(lambda: counting.audit is not None)
-    counting.keep_audit(counting.audit.entered([5]).longer(1).taken_back().entered([5]))
+    counting.keep_audit(counting.audit.entered([5]))
     counting.correcting.delete([2])
     until(lambda: 2 not in ids(counted))
     assert any("audit of 1 field does not hold any more" in text for text in told)
@@ -149,7 +143,7 @@ def test_cells_go_to_committed_objects_and_objects_come_as_cells(counted, until)
         box = counting.work.progress.store.box_of(cell)
         objects = set(np.unique(store.read(box)).tolist()) - {0}
         assert bool(objects) == (name == "tumour"), row
-    until(lambda: bool(counting.steps.titles))
+    until(lambda: any(title.startswith("sent") for title in session.steps.titles))
     session.steps.undo()
     until(lambda: store.count == 0)
     session.steps.redo()

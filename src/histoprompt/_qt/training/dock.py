@@ -143,12 +143,13 @@ class TrainDock(Dock):
         self.chart.show_points(curve_of(self._params), self._params.steps)
 
     def _on_done(self, made: LabelTraining) -> None:
-        self._on_ended()
         verdict = "better" if made.better else "not better"
         self._result.setText(
             f"<b>{self._params.name}</b> is {verdict} than before. {made} It is among the models "
             "of the Count, Text and Models docks."
         )
+        self._on_ended()
+        self.chart.show_points(made.curve, self._params.steps)
         self.report.say(f"Trained {self._params.name}.")
         self.session.weights_changed.emit()
         messages.show_info(str(made))

@@ -106,8 +106,9 @@ def _features(
 
 def _frame(work: KeptCount, box: Box) -> Frame:
     """What a count looks at around a box, on the pixels on which it measures cells."""
-    card = registry.card(work.job.settings["segmenter"])
-    if card.role == "cells":
+    segmenter = work.job.settings.get("segmenter")  # none of ours where cells were imported
+    card = next((one for one in registry.all_cards() if one.id == segmenter), None)
+    if card is not None and card.role == "cells":
         return frame_around(box, work.slide, card)
     outer = box.pad(4 * RING_UM / (work.slide.mpp or 1.0)).to_pixels().intersection(work.slide.box)
     assert outer is not None
