@@ -83,6 +83,9 @@ class LabelState:
 
     def know_all(self) -> None:
         """Put classes in use into the list that a store from before there was one lacks."""
+        used = {meta.class_name for table in self.tables for meta in table.meta.values()}
+        if used <= {"", *(item.name for item in self.classes)}:
+            return  # most often so, and a million objects need not be sorted
         metas = [(i, meta.class_name) for table in self.tables for i, meta in table.meta.items()]
         self.classes = full_list(self.classes, [name for _, name in sorted(metas)])
 
