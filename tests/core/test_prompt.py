@@ -11,6 +11,7 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.prompts.prompt import INSIDE, OUTSIDE, Prompt, ScribbleMap, Strokes
 from histoprompt.core.prompts.scribbles import rasterise
+from histoprompt.core.results import Mask
 
 coordinates = st.floats(0, 500)
 
@@ -114,3 +115,55 @@ def test_painted_scribbles_fill_when_enlarged():
     drawn = rasterise(prompt.into(frame), frame.shape)
     assert (drawn[8:16, 8:24] == INSIDE).all()
     assert drawn.astype(bool).sum() == 8 * 16
+
+
+def _answer(box: Box) -> Mask:
+    return Mask(np.ones(box.shape, bool), Frame(box, box.shape), 0.8)
+
+
+def test_an_answer_goes_along_with_a_correction_only():
+    first = Prompt.of_points([[10, 10]])
+    answer = _answer(Box(4, 4, 20, 20))
+    corrected = Prompt.of_points([[30, 2], [10, 10]], [False, True])
+    assert corrected.extends(first)
+    assert corrected.after(first, answer).previous is answer
+    # Asked again, taken back, moved, turned round, or another box: nothing is a correction of it.
+    others = [
+        first,
+        Prompt(),
+        Prompt.of_points([[11, 10], [30, 2]]),
+        Prompt.of_points([[10, 10], [30, 2]], [False, True]),
+        Prompt(points=[[10, 10], [30, 2]], labels=[1, 1], box=Box(0, 0, 9, 9)),
+    ]
+    for other in others:
+        assert not other.extends(first)
+        assert other.after(first, answer).previous is None
+    assert first.after(corrected, answer).previous is None
+    nothing = Mask(np.zeros((3, 3), bool), Frame.of_array(np.zeros((3, 3))))
+    assert corrected.after(first, nothing).previous is None
+
+
+def test_a_scribble_that_grows_is_a_correction_and_one_that_is_rubbed_out_is_none():
+    frame = Frame(Box(10, 20, 40, 50), (30, 30))
+    short, long = np.zeros((2, 30, 30), np.uint8)
+    short[5, 5:9] = long[5, 5:20] = INSIDE
+    turned = np.where(long, OUTSIDE, 0).astype(np.uint8)
+    less, more, other = (Prompt(painted=ScribbleMap(a, frame)) for a in (short, long, turned))
+    assert more.extends(less)
+    assert not less.extends(more)
+    assert not other.extends(less)
+    lines = (np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 2.0], [3.0, 9.0]]))
+    one, two = Prompt(strokes=Strokes(lines[:1])), Prompt(strokes=Strokes(lines))
+    assert two.extends(one)
+    assert not two.extends(Prompt(strokes=Strokes((), lines[:1])))
+
+
+def test_the_answer_before_moves_with_the_prompt_into_other_pixels():
+    prompt = Prompt.of_points([[30, 40], [32, 44]]).after(
+        Prompt.of_points([[30, 40]]), _answer(Box(20, 30, 40, 60))
+    )
+    there = prompt.into(Frame(Box(10, 20, 110, 120), (50, 50)))
+    assert there.previous.frame.box == Box(5, 5, 15, 20)
+    seen = there.previous.sample(Frame(Box(0, 0, 50, 50), (50, 50)))
+    assert np.array_equal(np.argwhere(seen)[[0, -1]], [[5, 5], [14, 19]])
+    assert prompt.without("box").previous is prompt.previous

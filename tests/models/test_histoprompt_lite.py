@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noqa: E402
-from histoprompt.core.geometry import Box  # noqa: E402
+from histoprompt.core.geometry import Box, Frame  # noqa: E402
 from histoprompt.core.prompts.prompt import Prompt, Strokes  # noqa: E402
+from histoprompt.core.results import Mask  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
 from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
@@ -191,3 +192,37 @@ def test_windows_hold_what_was_said_and_grow_with_it(image):
 def test_a_click_far_from_an_object_leaves_it_alone(model, embedding):
     (masks,) = model.segment(embedding, [Prompt.of_points([(2, 2)])])
     assert not masks[0].array[:, 120:].any()
+
+
+def test_the_answer_before_is_drawn_where_it_was(model, embedding, monkeypatch):
+    """A square in the image, whose longer side of 140 px is the field's 256."""
+    seen = []
+    hints = lite.hints
+    monkeypatch.setattr(lite, "hints", lambda *args: seen.append(hints(*args)) or seen[-1])
+    box = Box(20, 30, 60, 80)
+    answer = Mask(np.ones(box.shape, bool), Frame(box, box.shape))
+    first = Prompt.of_points([(40, 50)])
+    prompt = Prompt.of_points([(40, 50), (10, 10)], [True, False])
+    model.segment(embedding, [prompt.after(first, answer), prompt])
+    drawn, without = (planes[4] for planes in seen)
+    assert not without.any()
+    scale = 256 / 140
+    rows, cols = (np.flatnonzero((drawn > 0).any(axis)) for axis in (1, 0))
+    assert abs(rows[0] - 20 * scale) <= 1.5
+    assert abs(rows[-1] - 60 * scale) <= 1.5
+    assert abs(cols[0] - 30 * scale) <= 1.5
+    assert abs(cols[-1] - 80 * scale) <= 1.5
+    assert set(np.unique(drawn)) == {-1, 1}
+
+
+def test_an_older_file_answers_without_a_memory(tmp_path, image):
+    torch.manual_seed(0)
+    path = tmp_path / "older.safetensors"
+    state = PromptNet("unet", hints=4).state_dict()
+    save_heads(Heads(NucleiNet().state_dict(), state, DecodeParams()), path)
+    older = lite.load_prompts(lite.CARD, path, "cpu")
+    embedding = older.embed(image)
+    first, second = Prompt.of_points([(50, 60)]), Prompt.of_points([(50, 60), (20, 20)], [1, 0])
+    (alone,) = older.segment(embedding, [second])
+    (told,) = older.segment(embedding, [second.after(first, alone[0])])
+    assert np.array_equal(alone[0].array, told[0].array)

@@ -11,7 +11,7 @@ import pytest
 from fakes import BOX_ONLY, CARD, FakeSegmenter, ellipse_in
 from histoprompt.core.errors import Cancelled, OutOfMemoryError, PromptError, RegionError
 from histoprompt.core.formats.open import open_slide
-from histoprompt.core.geometry import Box
+from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.metrics import iou
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt, Strokes
@@ -28,6 +28,7 @@ from histoprompt.pipelines.prompts.segment import (
     BATCH,
     ObjectMasks,
     SegmentJob,
+    continued,
     fit_prompt,
     segment,
     segment_stream,
@@ -377,3 +378,22 @@ def test_litemedsam_outlines_nuclei_of_the_sample_slide():
         again = segment(slide, objects[:4], job, Task())
     for first, second in zip(found, again, strict=False):
         assert np.array_equal(first.masks[0].array, second.masks[0].array)
+
+
+def test_an_answer_goes_along_until_its_prompt_is_taken_back():
+    def told(*answers: ObjectMasks) -> list[Mask | None]:
+        return [item.prompt.previous for item in continued(asked, answers)]
+
+    def answer(number: int, prompt: Prompt, *masks: Mask) -> ObjectMasks:
+        return ObjectMasks(number, masks, prompt)
+
+    square = Mask(np.ones((8, 8), bool), Frame(Box(0, 0, 8, 8), (8, 8)))
+    wide = Mask(np.ones((8, 16), bool), Frame(Box(0, 0, 8, 16), (8, 16)))
+    one, two = Prompt.of_points([[4, 4]]), Prompt.of_points([[4, 4], [6, 12]])
+    asked = [ObjectPrompt(1, two), ObjectPrompt(2, two)]
+    assert told() == [None, None]
+    assert told(answer(1, one, wide, square)) == [wide, None]
+    assert told(answer(2, one, square), answer(1, one, wide)) == [wide, square]
+    assert told(answer(1, two, wide), answer(3, one, wide)) == [None, None]
+    asked = [ObjectPrompt(1, one)]
+    assert told(answer(1, two, wide)) == [None]

@@ -29,6 +29,9 @@ def add(bench: argparse.ArgumentParser) -> None:
     kinds = bench.add_subparsers(metavar="KIND", required=True)
     prompts = kinds.add_parser("prompts", help="outlines from boxes, scribbles and clicks")
     prompts.add_argument("--objects", type=int, default=5, help="of each image (default 5)")
+    prompts.add_argument(
+        "--forget", action="store_true", help="show no model its answer before, click by click"
+    )
     prompts.set_defaults(run=_prompts)
     nuclei = kinds.add_parser("nuclei", help="all nuclei: F1, PQ, AJI, counts")
     add_trust(nuclei)
@@ -61,7 +64,7 @@ def _prompts(args: argparse.Namespace) -> None:
         registry.card(args.model),
         args.weights,
     )
-    params = PromptBench(objects=args.objects)
+    params = PromptBench(objects=args.objects, remember=not args.forget)
     report = bench_prompts(_images(args), job, args.task, params, mpp=args.mpp)
     _write(report, args, "prompts")
 

@@ -40,7 +40,13 @@ from histoprompt.training.shares import (
     splits,
 )
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
-from histoprompt.training.train_prompt import Finder, PromptConfig, start_from, train_prompt
+from histoprompt.training.train_prompt import (
+    Finder,
+    PromptConfig,
+    remembering,
+    start_from,
+    train_prompt,
+)
 
 # Settings of which there must be one, whatever is trained.
 _ONE_AT_LEAST = frozenset(
@@ -307,12 +313,7 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
         pretrained_encoder(cells.trunk.encoder)
     if config.prompts_from is not None:
         _, prompt = networks(read_heads(config.prompts_from), config.prompts_from)
-    return cells.to(config.device), prompt.to(config.device)
-
-
-def _taught(path: Path) -> Any:
-    """The network of nuclei of a file, to label real tissue."""
-    return networks(read_heads(path), path)[0].eval()
+    return cells.to(config.device), remembering(prompt).to(config.device)
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:

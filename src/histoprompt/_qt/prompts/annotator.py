@@ -37,7 +37,7 @@ from histoprompt.core.task import Progress
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.prompts.segment import ObjectMasks
+from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
 HINTS = {
     "click +": "Click inside the object; the right button clicks outside.",
@@ -190,8 +190,9 @@ class Annotator:
             self.segmenting.stop()
             self._show([])
             return
+        asked = continued(objects, self.preview.answers)
         self._show_proposal(objects)
-        self.segmenting.ask(self.slide, objects)
+        self.segmenting.ask(self.slide, asked)
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
@@ -533,7 +534,7 @@ class Annotator:
     def _on_drawing(self) -> None:
         objects = self._objects()
         if objects and not self._closed:
-            self.segmenting.sketch(self.slide, objects)
+            self.segmenting.sketch(self.slide, continued(objects, self.preview.answers))
 
     def _on_sketched(self, found: list[ObjectMasks]) -> None:
         if not self._closed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from napari.components import ViewerModel
@@ -63,6 +63,7 @@ class Preview:
         self._viewer, self._image, self._area = viewer, image, area
         self._found: list[ObjectMasks] = []
         self._candidate = 0
+        self._answers: list[ObjectMasks] = []
         self.is_sketch = False
         self.layer: Labels = layers.make_current(image, area)
         self._shown: NDArray[np.uint8] = self.layer.data.copy()
@@ -99,6 +100,14 @@ class Preview:
         return [item.masks[0] for item in self._found]
 
     @property
+    def answers(self) -> list[ObjectMasks]:
+        """What was answered to finished prompts last; the mask that was chosen comes first."""
+        if self.is_sketch or len(self._found) != 1:
+            return self._answers
+        (item,) = self._found
+        return [replace(item, masks=(item.masks[self._candidate], *item.masks))]
+
+    @property
     def score(self) -> float | None:
         """The mean IoU the model expects of what is shown, where it says."""
         scores = [mask.score for mask in self.masks if mask.score is not None]
@@ -117,6 +126,7 @@ class Preview:
     def put(self, state: Shown) -> None:
         """Show what was shown once; what was painted must be of the present work area."""
         self._found, self._candidate, self.is_sketch = list(state.found), state.candidate, False
+        self._answers = self.answers if len(self._found) == 1 else list(state.found)
         self._draw()
         if state.painted is not None:
             self.layer.data[...] = 0
@@ -128,11 +138,13 @@ class Preview:
     def show(self, found: Sequence[ObjectMasks]) -> None:
         """Draw the best mask of each object; an empty sequence clears."""
         self._found, self._candidate, self.is_sketch = list(found), 0, False
+        self._answers = list(found)
         self._draw()
         self._draw_used_boxes()
 
     def sketch(self, found: Sequence[ObjectMasks]) -> None:
         """Draw what a prompt in the making gives; the box it is turned into is shown later."""
+        self._answers = self.answers
         self._found, self._candidate, self.is_sketch = list(found), 0, True
         self._draw()
 
@@ -163,7 +175,7 @@ class Preview:
     def move(self, area: Frame) -> None:
         """Serve another work area, empty."""
         self._area = area
-        self._found = []
+        self._found = self._answers = []
         self.layer.data = np.zeros(area.shape, np.uint8)
         self._draw()
         layers.move(self.layer, self._image, area)

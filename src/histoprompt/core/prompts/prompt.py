@@ -6,7 +6,8 @@ map them with `Prompt.into` to the pixels of the image a model sees.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.geometry import Box, Frame, union_of
+from histoprompt.core.results import Mask
 
 PromptKind = Literal["point", "box", "scribble"]
 
@@ -84,6 +86,9 @@ class Prompt:
         Scribbles given as lines.
     painted : ScribbleMap or None
         Scribbles given as painted pixels.
+    previous : Mask or None
+        What a model answered to less of it, for models that correct themselves. It says nothing by
+        itself: no file keeps it.
 
     Raises
     ------
@@ -96,6 +101,7 @@ class Prompt:
     box: Box | None = None
     strokes: Strokes = Strokes()
     painted: ScribbleMap | None = None
+    previous: Mask | None = None
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=float).reshape(-1, 2)
@@ -172,6 +178,10 @@ class Prompt:
         if painted is not None:
             inner = frame.box_to_array(painted.frame.box)
             painted = ScribbleMap(painted.array, Frame(inner, painted.frame.shape))
+        before = self.previous
+        if before is not None:
+            where = Frame(frame.box_to_array(before.frame.box), before.frame.shape)
+            before = replace(before, frame=where)
         return Prompt(
             points=frame.to_array(self.points),
             labels=self.labels,
@@ -182,7 +192,21 @@ class Prompt:
                 self.strokes.width / max(frame.scale),
             ),
             painted=painted,
+            previous=before,
         )
+
+    def extends(self, other: Prompt) -> bool:
+        """Whether all of another prompt was said here too, and more."""
+        if self.box != other.box:
+            return False
+        said, before = (_spoken(p) for p in (self, other))
+        more = sum(said.values()) > sum(before.values())
+        return more and all(said[part] >= count for part, count in before.items())
+
+    def after(self, other: Prompt, answer: Mask) -> Prompt:
+        """The prompt with what was answered to another, if that was corrected and not replaced."""
+        keeps = self.extends(other) and not answer.empty
+        return replace(self, previous=answer if keeps else None)
 
     def all_strokes(self) -> Strokes:
         """All scribbles as lines; each painted pixel becomes a line of one point."""
@@ -209,4 +233,19 @@ class Prompt:
             box=None if "box" in kinds else self.box,
             strokes=Strokes() if "scribble" in kinds else self.strokes,
             painted=None if "scribble" in kinds else self.painted,
+            previous=self.previous,
         )
+
+
+def _spoken(prompt: Prompt) -> Counter[tuple[object, ...]]:
+    """Each click, line and painted pixel of a prompt, and how often it is there."""
+    clicks = zip(map(tuple, prompt.points.tolist()), prompt.labels.tolist(), strict=True)
+    parts: Counter[tuple[object, ...]] = Counter(clicks)
+    for inside, lines in ((True, prompt.strokes.positive), (False, prompt.strokes.negative)):
+        parts.update((inside, np.asarray(line, float).tobytes()) for line in lines)
+    if prompt.painted is not None:
+        where = np.argwhere(prompt.painted.array > 0)
+        at = prompt.painted.frame.to_slide(where).round(3).tolist()
+        values = prompt.painted.array[tuple(where.T)].tolist()
+        parts.update(zip(map(tuple, at), map(str, values), strict=True))
+    return parts

@@ -96,9 +96,9 @@ def networks(heads: Heads, path: Path) -> tuple[Any, Any]:
     WeightsError
         If the file does not fit them.
     """
-    from histoprompt.models.networks.unet import NucleiNet, PromptNet, trunk_of
+    from histoprompt.models.networks.unet import NucleiNet, prompt_net_of, trunk_of
 
-    cells, prompt = NucleiNet(trunk_of(heads.cells)), PromptNet(trunk_of(heads.prompt))
+    cells, prompt = NucleiNet(trunk_of(heads.cells)), prompt_net_of(heads.prompt)
     fill(cells, heads.cells, path)
     fill(prompt, heads.prompt, path)
     return cells, prompt

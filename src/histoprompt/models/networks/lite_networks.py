@@ -121,13 +121,14 @@ def _both(state: Mapping[str, torch.Tensor]) -> Any:
     """Both networks on the trunks that the tensors of a file are for."""
     import torch
 
-    from histoprompt.models.networks.unet import NucleiNet, PromptNet, trunk_of
+    from histoprompt.models.networks.unet import NucleiNet, prompt_net_of, trunk_of
 
-    trunks = [
-        trunk_of({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
-        for part in _PARTS
-    ]
-    return torch.nn.ModuleDict({"cells": NucleiNet(trunks[0]), "prompt": PromptNet(trunks[1])})
+    cells, prompt = (
+        {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)} for part in _PARTS
+    )
+    return torch.nn.ModuleDict(
+        {"cells": NucleiNet(trunk_of(cells)), "prompt": prompt_net_of(prompt)}
+    )
 
 
 def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from histoprompt.models.networks.efficientnet import LiteUNet
 
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
-HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
+HINT_CHANNELS = 5  # inside, outside, box, proposed nuclei, the answer before
 LARGER = 0.1  # taken from the scores of the two larger masks of a click
 
 
@@ -112,6 +112,7 @@ TRUNKS: dict[str, type[UNet] | type[LiteUNet]] = {
     "efficientnet-lite0": LiteUNet,
 }
 TRUNK = "efficientnet-lite0"
+FIRST = {"unet": "trunk.stem.0.weight", "efficientnet-lite0": "trunk.encoder.stem.0.weight"}
 
 
 def trunk_of(state: Mapping[str, Tensor]) -> str:
@@ -154,11 +155,14 @@ class PromptNet(nn.Module):
     ----------
     trunk : {"efficientnet-lite0", "unet"}
         Which network the features come from.
+    hints : int
+        Planes of prompts: 5, or 4 for a network that is not shown its answer before.
     """
 
-    def __init__(self, trunk: str = TRUNK) -> None:
+    def __init__(self, trunk: str = TRUNK, hints: int = HINT_CHANNELS) -> None:
         super().__init__()
-        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + HINT_CHANNELS)
+        self.hints = hints
+        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + hints)
         self.head = _to_pixels(self.trunk.fine, 4)
         self.quality = nn.Linear(self.trunk.widths[-1], 4)
 
@@ -169,18 +173,26 @@ class PromptNet(nn.Module):
         ----------
         light, maps : (n, 3, h, w)
             Of the windows; maps in [0, 1], zeros where there are none.
-        hints : (n, 4, h, w)
-            As `hints.hints` draws them.
+        hints : (n, 5, h, w)
+            As `prompt_maps.hints` draws them; planes that the network does not know are left out.
 
         Returns
         -------
         (n, 4, h, w) logits, (n, 4) predicted IoU
             First the single mask, then three nested ones for an ambiguous prompt.
         """
-        fine, coarse = self.trunk(torch.cat([light, maps, hints], 1))
+        fine, coarse = self.trunk(torch.cat([light, maps, hints[:, : self.hints]], 1))
         logits = self.head(fine)
         nested = logits[:, 1:].cummax(1).values
         return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))
+
+
+def prompt_net_of(state: Mapping[str, Tensor]) -> PromptNet:
+    """An empty network of prompts of the kind that a state belongs to."""
+    trunk = trunk_of(state)
+    first = state.get(FIRST[trunk])
+    planes = 3 + MAP_CHANNELS + HINT_CHANNELS if first is None else first.shape[1]
+    return PromptNet(trunk, planes - 3 - MAP_CHANNELS)
 
 
 def fair(scores: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class PromptModel:
             )
         look: _Look = embedding.data
         said = [_said(p, embedding.shape, look.inner) for p in prompts]
-        drawn = [hints(s, look.nuclei) for s in said]
+        drawn = [hints(s, look.nuclei)[: self._networks.prompt.hints] for s in said]
         windows = [_window(d) for d in drawn]
         found: dict[int, list[Mask]] = {}
         for members in _alike(windows):
@@ -217,7 +217,8 @@ def _on_image(
 
 def _window(drawn: NDArray[np.float32]) -> Box:
     """The part of the field to look at: around what was said to be inside, or all of it."""
-    said = Box.of_mask(np.asarray((drawn[[0, 2, 3]] > 0).any(axis=0)))
+    inside = np.delete(drawn, 1, axis=0)
+    said = Box.of_mask(np.asarray((inside > 0).any(axis=0)))
     if said is None or max(said.shape) > NEAR // 2:
         return Box(0, 0, FIELD, FIELD)
     r0, c0 = (
@@ -260,9 +261,14 @@ def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Sai
         low = np.rint([p.box.r0, p.box.c0]).clip(0, limit).astype(int)
         high = np.maximum(np.rint([p.box.r1, p.box.c1]), low + 1).clip(1, limit + 1).astype(int)
         box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    before = None
+    if p.previous is not None:
+        before = np.zeros((FIELD, FIELD), bool)
+        before[: inner[0], : inner[1]] = p.previous.sample(Frame(Box.of_shape(inner), inner))
     return Said(
         np.stack([painted == INSIDE, painted == OUTSIDE]),
         tuple((r, c) for r, c in points),
         tuple(bool(v) for v in prompt.labels),
         box,
+        before,
     )

@@ -48,11 +48,14 @@ class PromptBench:
         Most clicks on one object.
     seed : int
         Of boxes, scribbles and the choice of objects.
+    remember : bool
+        Whether the model is shown its answer before at each click, as in the window.
     """
 
     objects: int = 5
     clicks: int = CLICKS
     seed: int = 0
+    remember: bool = True
 
 
 def bench_prompts(
@@ -134,7 +137,8 @@ def _measure(bench: _Image, target: Region, params: PromptBench, found: Found) -
     drawn = ScribbleMap(scribble(target, rng).astype(np.uint8), Frame.of_array(target))
     found["scribble"].append(iou(bench.best(Prompt(painted=drawn)), target))
     takes_clicks = "point" in bench.job.card.accepts
-    curve = clicking(bench, target, params.clicks if takes_clicks else 1)
+    most = params.clicks if takes_clicks else 1
+    curve = clicking(bench, target, most, remember=params.remember)
     for count in SHOWN if takes_clicks else (1,):
         found[_clicks(count)].append(curve[min(count, len(curve)) - 1])
     for goal in GOALS if takes_clicks else ():
@@ -143,12 +147,19 @@ def _measure(bench: _Image, target: Region, params: PromptBench, found: Found) -
         found[f"failed@{goal}"].append(float(not reached))
 
 
-def clicking(bench: _Image, target: Region, most: int) -> list[float]:
+def clicking(
+    bench: _Image, target: Region, most: int, *, remember: bool = True
+) -> list[float]:
     """IoU after each click, until it is 0.9 or nothing is wrong that has not been clicked."""
     points, labels = [centre_click(target)], [True]
     curve: list[float] = []
+    last: tuple[Prompt, Region] | None = None
     while True:
-        mask = bench.best(Prompt.of_points(points, labels))
+        prompt = Prompt.of_points(points, labels)
+        if remember and last is not None:
+            prompt = prompt.after(last[0], Mask(last[1], Frame.of_array(target)))
+        mask = bench.best(prompt)
+        last = prompt, mask
         curve.append(iou(mask, target))
         if curve[-1] >= GOALS[-1] / 100 or len(curve) >= most:
             return curve
@@ -184,7 +195,8 @@ def _report(found: Found, job: SegmentJob, params: PromptBench, images: int) -> 
         f"{job.card.title}: prompts",
         f"{len(found['box'])} objects of {images} images, {params.objects} of each at most, of "
         f"{LEAST_AREA} pixels or more. Boxes with every side moved by 2 px (sd); scribbles as in "
-        f"ScribblePrompt; clicks by RITM's rule, {params.clicks} at most. Seed {params.seed}.",
+        f"ScribblePrompt; clicks by RITM's rule, {params.clicks} at most"
+        f"{'' if params.remember else ', the answer before not shown'}. Seed {params.seed}.",
         ("prompt", "n", "mean IoU", "median IoU", "clicks needed", "share failed"),
         tuple(rows),
         ("mean IoU", "median IoU"),

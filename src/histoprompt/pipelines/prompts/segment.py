@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from histoprompt.core.errors import PromptError, RegionError
@@ -136,6 +136,29 @@ def segment_stream(
                 yield index, ObjectMasks(objects[index].id, level0, *asked[index])
             done += len(members)
     task.step(done, len(objects), "Done")
+
+
+def continued(
+    objects: Sequence[ObjectPrompt], answers: Sequence[ObjectMasks]
+) -> list[ObjectPrompt]:
+    """Prompts with the answers shown before, for objects that were corrected since.
+
+    A prompt that lost something, or is another one, is asked about afresh: what was taken back
+    leaves no trace.
+
+    Parameters
+    ----------
+    objects : sequence of ObjectPrompt
+    answers : sequence of ObjectMasks
+        The first mask of each is the one that was shown.
+    """
+    shown = {answer.id: answer for answer in answers}
+    out = []
+    for item in objects:
+        last = shown.get(item.id)
+        prompt = item.prompt if last is None else item.prompt.after(last.used, last.masks[0])
+        out.append(replace(item, prompt=prompt))
+    return out
 
 
 def check_prompt(slide: Slide, item: ObjectPrompt) -> None:
