@@ -7,15 +7,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from histoprompt.core.cell_table import PROBABILITY  # noqa: E402
 from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noqa: E402
 from histoprompt.core.geometry import Box, Frame  # noqa: E402
 from histoprompt.core.prompts.prompt import Prompt, Strokes  # noqa: E402
 from histoprompt.core.results import Mask  # noqa: E402
+from histoprompt.models.cells.familiar import Familiar  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
+from histoprompt.models.cells.probability import Calibration  # noqa: E402
 from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
-from histoprompt.models.roles import CellDescriber, Embedding, PromptSegmenter  # noqa: E402
+from histoprompt.models.roles import (  # noqa: E402
+    CellDescriber,
+    CellScorer,
+    Embedding,
+    PromptSegmenter,
+)
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
 
 
@@ -226,3 +234,63 @@ def test_an_older_file_answers_without_a_memory(tmp_path, image):
     (alone,) = older.segment(embedding, [second])
     (told,) = older.segment(embedding, [second.after(first, alone[0])])
     assert np.array_equal(alone[0].array, told[0].array)
+
+
+@pytest.fixture(scope="module")
+def told(weights, tmp_path_factory):
+    """The same networks in a file that says how likely a nucleus is one, and what was learnt."""
+    heads = read_heads(weights)
+    learnt = np.random.default_rng(0).normal(0, 1, (50, 119)).astype(np.float32)
+    known = Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0)), Familiar.of(learnt)
+    path = tmp_path_factory.mktemp("told") / "heads.safetensors"
+    save_heads(Heads(heads.cells, heads.prompt, DecodeParams(seed=0, certainty=0), *known), path)
+    return path
+
+
+def test_a_file_says_how_likely_a_nucleus_is_one_and_what_was_learnt(told):
+    heads = read_heads(told)
+    assert heads.calibration == Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0))
+    assert heads.familiar.mean.shape == (119,)
+    image = np.random.default_rng(1).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    cells = lite.load_cells(lite.CELLS, told, "cpu")
+    assert isinstance(cells, CellScorer)
+    labels, probability = cells.segment_scored(image)
+    assert labels.max() > 0
+    assert probability.shape == (labels.max(),)
+    # sigmoid of .25 and the mean foreground, which lies between 0 and 1
+    assert probability.min() >= 1 / (1 + np.exp(-0.25))
+    assert probability.max() <= 1 / (1 + np.exp(-1.25))
+    _, described = cells.segment_described(image)
+    assert cells.feature_names[-1] == PROBABILITY
+    assert np.allclose(described[:, -1], probability, equal_nan=True)
+    assert cells.strangeness([image]).shape == (1,)
+
+
+def test_a_file_that_does_not_say_leaves_it_out(weights):
+    cells = lite.load_cells(lite.CELLS, weights, "cpu")
+    assert PROBABILITY not in cells.feature_names
+    assert cells.segment_scored(np.zeros((64, 64, 3), np.uint8))[1] is None
+    assert cells.strangeness([np.zeros((64, 64, 3), np.uint8)]) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("probability", '{"intercept": 0, "weights": [1, 2]}'),
+        ("probability", '{"intercept": NaN, "weights": [1, 2, 3, 4, 5]}'),
+        ("familiar", '{"mean": [1, 2], "directions": [[1]], "bound": 1}'),
+        ("familiar", '{"mean": [1, 2], "directions": [[1, 2]], "bound": 0}'),
+        ("familiar", "[]"),
+    ],
+)
+def test_damaged_statements_are_refused_and_named(told, tmp_path, key, text):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(told, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        meta = {**file.metadata(), key: text}
+    path = tmp_path / "damaged.safetensors"
+    save_file(tensors, path, meta)
+    with pytest.raises(WeightsError, match=key if "NaN" not in text else "damaged"):
+        read_heads(path)

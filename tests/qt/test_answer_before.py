@@ -32,7 +32,9 @@ def test_corrections_see_the_answer_before_undo_and_a_new_object_do_not(
     asked, answers = [], []
     ask = annotator.segmenting.ask
     monkeypatch.setattr(
-        annotator.segmenting, "ask", lambda slide, objects: asked.append(objects) or ask(slide, objects)
+        annotator.segmenting,
+        "ask",
+        lambda slide, objects: asked.append(objects) or ask(slide, objects),
     )
     annotator.segmenting.answered.connect(answers.append)
     pointer = Pointer(annotator)

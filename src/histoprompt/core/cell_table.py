@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 UNCLASSIFIED = ""
 UNSURE = "unsure"
+# Among the features: how likely it is a nucleus at all, in [0, 1]. Classes are not learnt from it.
+PROBABILITY = "probability"
 
 
 @dataclass(frozen=True, eq=False)

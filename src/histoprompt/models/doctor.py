@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,6 +16,7 @@ import psutil
 
 from histoprompt.core import settings
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.files.atomic import free_bytes
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
@@ -104,7 +103,7 @@ def _findings(
     yield check_gpu(nvidia_gpus(), _torch_build_or_none())
     yield check_device(manager)
     yield check_free("memory", psutil.virtual_memory().available, 1, 4)
-    yield check_free("disk", shutil.disk_usage(_existing(settings.home())).free, 0.5, 5)
+    yield check_free("disk", free_bytes(settings.home()), 0.5, 5)
     for card in cards:
         if card.weights is not None:
             yield check_weights(card, is_present(card))
@@ -263,10 +262,6 @@ def _is_present(card: ModelCard) -> bool:
     from histoprompt.models import weights
 
     return bool(weights.locate(card).present)
-
-
-def _existing(folder: Path) -> Path:
-    return next(p for p in (folder, *folder.parents) if p.exists())
 
 
 def _short(error: BaseException) -> str:

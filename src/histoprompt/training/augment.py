@@ -79,11 +79,11 @@ def faded(rgb: Rgb, labels: NDArray[np.int32], rng: Rng) -> Rgb:
     kept[0] = 1
     share = ndi.gaussian_filter(kept[labels].astype(np.float32), 0.8)[..., None]
     share = np.where(seen > 0.05, share, 1)
-    od = around + (od - around) * share
+    paler = (around + (od - around) * share).astype(np.float32)
     if rng.random() < 0.4:
         haze = rng.uniform(0.02, 0.2) * smooth_noise(labels.shape, rng.uniform(2, 12), rng)
-        od = od + haze[..., None] * jittered(HAEMATOXYLIN, rng, 0.06)
-    return to_rgb(od.astype(np.float32))
+        paler = paler + haze[..., None] * jittered(HAEMATOXYLIN, rng, 0.06)
+    return to_rgb(paler.astype(np.float32))
 
 
 def tissue_texture(shape: tuple[int, int], rng: Rng) -> Float:

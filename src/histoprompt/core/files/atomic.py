@@ -120,8 +120,8 @@ def is_full(error: OSError) -> bool:
 def _explain(error: OSError, target: Path) -> str:
     if is_full(error):
         return (
-            f"There is no room to write {target}: {_free(target)} MB are free on that disk, or a "
-            "limit on file size was met. Free some space or choose another place. "
+            f"There is no room to write {target}: {free_bytes(target) // 1_000_000} MB are free on "
+            "that disk, or a limit on file size was met. Free some space or choose another place. "
             "What was there before is unchanged."
         )
     if error.errno in _FORBIDDEN:
@@ -129,9 +129,11 @@ def _explain(error: OSError, target: Path) -> str:
     return f"{target} could not be written: {error}. What was there before is unchanged."
 
 
-def _free(target: Path) -> int:
-    existing = next((p for p in target.parents if p.exists()), Path("/"))
-    return shutil.disk_usage(existing).free // 1_000_000
+def free_bytes(place: Path) -> int:
+    """What is free on the disk of a file or folder, which need not be there yet."""
+    here = place.absolute()
+    existing = next((p for p in (here, *here.parents) if p.exists()), Path(here.anchor))
+    return shutil.disk_usage(existing).free
 
 
 def _parts(target: Path) -> Iterator[Path]:

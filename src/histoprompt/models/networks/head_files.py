@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.probability import EVIDENCE, Calibration
 from histoprompt.models.weights.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
@@ -20,6 +24,21 @@ if TYPE_CHECKING:
 
 FORMAT = "histoprompt-heads-3"
 READ = frozenset({FORMAT, "histoprompt-heads-2"})  # the second had U-Nets learnt from nothing
+
+
+class _StatedCalibration(TypedDict):
+    intercept: Finite
+    weights: list[Finite]
+
+
+class _StatedFamiliar(TypedDict):
+    mean: list[Finite]
+    directions: Annotated[list[list[Finite]], Field(min_length=1)]
+    bound: Finite
+
+
+_PROBABILITY: Shape[_StatedCalibration] = Shape(_StatedCalibration)
+_FAMILIAR: Shape[_StatedFamiliar] = Shape(_StatedFamiliar)
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
@@ -33,11 +52,17 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
+    calibration : Calibration or None
+        How likely what was found is a nucleus.
+    familiar : Familiar or None
+        How fields to learn from looked to the network of nuclei.
     """
 
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
+    calibration: Calibration | None = None
+    familiar: Familiar | None = None
 
 
 def save_heads(heads: Heads, path: Path) -> None:
@@ -49,8 +74,11 @@ def save_heads(heads: Heads, path: Path) -> None:
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        decoding = json.dumps(asdict(heads.params))
-        meta = {"format": FORMAT, "decode": decoding}
+        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        if heads.calibration is not None:
+            meta["probability"] = json.dumps(asdict(heads.calibration))
+        if heads.familiar is not None:
+            meta["familiar"] = json.dumps(_plain(heads.familiar))
         part.write_bytes(save(tensors, meta))
 
 
@@ -77,7 +105,13 @@ def read_heads(path: Path) -> Heads:
         )
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise WeightsError(f"{path} is damaged: some of its weights are no numbers.")
-    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), _decoding(meta, path))
+    return Heads(
+        _part(tensors, "cells."),
+        _part(tensors, "prompt."),
+        _decoding(meta, path),
+        _calibration(meta, path),
+        _familiar(meta, path),
+    )
 
 
 def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
@@ -86,6 +120,40 @@ def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     known = {f.name for f in fields(DecodeParams)}
     stated = _STATED.of(raw, f"{path}, decode", WeightsError)
     return DecodeParams(**{k: v for k, v in stated.items() if k in known})
+
+
+def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:
+    if "probability" not in meta:
+        return None
+    raw = parse_json(meta["probability"], str(path), WeightsError)
+    stated = _PROBABILITY.of(raw, f"{path}, probability", WeightsError)
+    weights = tuple(stated["weights"])
+    if len(weights) != len(EVIDENCE):
+        raise WeightsError(
+            f"{path}, probability: {len(weights)} weights are stated, and {len(EVIDENCE)} are "
+            "needed."
+        )
+    return Calibration(stated["intercept"], weights)
+
+
+def _plain(familiar: Familiar) -> dict[str, Any]:
+    """Four digits are more than the weights have."""
+    return {
+        "mean": [float(f"{v:.4g}") for v in familiar.mean],
+        "directions": [[float(f"{v:.4g}") for v in row] for row in familiar.directions],
+        "bound": familiar.bound,
+    }
+
+
+def _familiar(meta: dict[str, str], path: Path) -> Familiar | None:
+    if "familiar" not in meta:
+        return None
+    raw = parse_json(meta["familiar"], str(path), WeightsError)
+    stated = _FAMILIAR.of(raw, f"{path}, familiar", WeightsError)
+    mean = np.array(stated["mean"], np.float32)
+    if {len(row) for row in stated["directions"]} != {len(mean)} or stated["bound"] <= 0:
+        raise WeightsError(f"{path}, familiar: directions, mean and bound do not fit each other.")
+    return Familiar(mean, np.array(stated["directions"], np.float32), stated["bound"])
 
 
 def networks(heads: Heads, path: Path) -> tuple[Any, Any]:

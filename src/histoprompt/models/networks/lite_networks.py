@@ -15,7 +15,9 @@ from scipy import ndimage as ndi
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.probability import Calibration
 from histoprompt.models.networks.head_files import networks, read_heads
 from histoprompt.models.networks.precision import computing_in
 
@@ -45,6 +47,10 @@ class Networks:
     device : str
     half : str or None
         Short type the network of nuclei multiplies in.
+    calibration : Calibration or None
+        How likely what was found is a nucleus; files of earlier versions do not say.
+    familiar : Familiar or None
+        How fields to learn from looked to the network of nuclei.
     """
 
     cells: Any
@@ -52,6 +58,8 @@ class Networks:
     params: DecodeParams
     device: str
     half: str | None = None
+    calibration: Calibration | None = None
+    familiar: Familiar | None = None
 
     @classmethod
     def load(cls, weights: Path | None, device: str, half: str | None = None) -> Networks:
@@ -71,7 +79,7 @@ class Networks:
         for net in (cells, prompt):
             net.eval().requires_grad_(False).to(device)
             net.to(memory_format=torch.channels_last)
-        return cls(cells, prompt, heads.params, device, half)
+        return cls(cells, prompt, heads.params, device, half, heads.calibration, heads.familiar)
 
     def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
         """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""

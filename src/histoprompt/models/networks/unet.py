@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from histoprompt.models.networks.efficientnet import LiteUNet
+from histoprompt.models.networks.efficientnet import LiteUNet, group_norm, normalised
 
 WIDTHS = (24, 48, 96, 128)
 MAP_CHANNELS = 3  # foreground, depth, rim
@@ -33,24 +33,13 @@ def absorbed(rgb: Tensor) -> Tensor:
     return 1 - (rgb.float() + 1) / 256
 
 
-def _norm(width: int) -> nn.GroupNorm:
-    """Normalisation by the image itself: what is stained differently looks alike afterwards."""
-    return nn.GroupNorm(width // 8, width)
-
-
-def _conv(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, size, stride, padding=(size - stride + 1) // 2, bias=False),
-        _norm(n_out),
-        nn.ReLU(inplace=True),
-    )
-
-
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width))
+        self.first = normalised(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), group_norm(width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.second(self.first(x)))
@@ -70,15 +59,16 @@ class UNet(nn.Module):
     def __init__(self, planes: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.widths, self.fine = widths, widths[0]
-        self.stem = _conv(planes, widths[0], 4, 2)
+        self.stem = normalised(planes, widths[0], 4, 2)
         first, *deeper = widths
         self.encoder = nn.ModuleList([nn.Sequential(_Residual(first))])
         self.encoder.extend(nn.Sequential(_Residual(w), _Residual(w)) for w in deeper)
         pairs = list(zip(widths, deeper, strict=False))
-        self.down = nn.ModuleList(_conv(fine, coarse, 2, 2) for fine, coarse in pairs)
+        self.down = nn.ModuleList(normalised(fine, coarse, 2, 2) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in reversed(pairs))
         self.decoder = nn.ModuleList(
-            nn.Sequential(_conv(fine, fine), _conv(fine, fine)) for fine, _ in reversed(pairs)
+            nn.Sequential(normalised(fine, fine), normalised(fine, fine))
+            for fine, _ in reversed(pairs)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

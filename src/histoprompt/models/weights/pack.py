@@ -7,14 +7,13 @@ known here, and each file is held against its published digest as a download is.
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.files.atomic import explained, replacing_file
+from histoprompt.core.files.atomic import explained, free_bytes, replacing_file
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence
@@ -125,7 +124,7 @@ def _check_sizes(pack: PackReader, packed: Packed, card: ModelCard, spec: Weight
             f"file of {card.title} has {spec.n_bytes:,}. Copy the pack again, or make it again."
         )
     place = partial_path(spec)
-    free = shutil.disk_usage(next(p for p in place.absolute().parents if p.exists())).free
+    free = free_bytes(place)
     if packed.n_bytes > free:
         raise WeightsError(
             f"There is no room for {packed.place}: it has {packed.n_bytes // 1_000_000:,} MB, and "

@@ -8,7 +8,6 @@ a full disk all leave what came so far, for the next try.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import requests
 
 from histoprompt.core import settings
 from histoprompt.core.errors import WeightsError
-from histoprompt.core.files.atomic import explained, is_full
+from histoprompt.core.files.atomic import explained, free_bytes, is_full
 from histoprompt.core.task import Task
 
 # Small enough that Cancel is soon heard on a slow line.
@@ -195,8 +194,7 @@ class _Transfer:
             )
 
     def _check_room(self, needed: int) -> None:
-        free = shutil.disk_usage(self._part.parent).free
-        if needed > free:
+        if needed > free_bytes(self._part):
             raise _no_room(self._source, self._part, f"{needed // MB + 1} MB are needed")
 
 
@@ -259,7 +257,7 @@ def _reason(error: Exception) -> str:
 
 
 def _no_room(source: Source, part: Path, why: str) -> WeightsError:
-    free = shutil.disk_usage(part.parent).free // MB
+    free = free_bytes(part) // MB
     return WeightsError(
         f"There is no room for {source.name} in {part.parent}: {why}, {free} MB are free. Free "
         f"some space, or set {settings.HOME_VARIABLE} to a folder on another disk. What came so "

@@ -23,7 +23,7 @@ from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.postprocess import tidied
-from histoprompt.models.networks.lite_cells import SHIFT, WINDOW, CellModel
+from histoprompt.models.networks.lite_cells import ALGORITHM, SHIFT, WINDOW, CellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
 from histoprompt.models.networks.precision import half_on
 from histoprompt.models.networks.prompt_maps import Said, hints
@@ -71,6 +71,7 @@ CELLS = ModelCard(
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
     input_size=WINDOW,
     step=SHIFT,
+    algorithm=ALGORITHM,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
     **_SHARED,
 )

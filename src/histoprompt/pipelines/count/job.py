@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.errors import ModelError
 from histoprompt.core.stain.ihc import DabClassifier
 from histoprompt.models import registry, weights
@@ -68,7 +69,7 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     card = registry.card(choice.segmenter)
     manager = manager or ModelManager(device=choice.device)
     classifier, told = _classifier(choice)
-    describe = choice.embedding or not set(_learnt(classifier)) <= set(FEATURE_NAMES)
+    describe = choice.embedding or not set(_learnt(classifier)) <= {*FEATURE_NAMES, PROBABILITY}
     settings: dict[str, Any] = {"segmenter": card.id, **_weights(card, choice.weights)}
     source: CellSource
     decodings = [decoding(card)]

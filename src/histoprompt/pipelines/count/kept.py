@@ -29,7 +29,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.cells.stains import dyes_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, Ground, ground_of
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
@@ -123,6 +123,8 @@ def count_to_work_on(
     with progress.store:
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
         notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        if not only_done:
+            notes += unlike_notes(slide, ground, job.source, Task() if task.cancelled else task)
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
         # what was counted before a cancel is made ready all the same

@@ -147,9 +147,7 @@ def _measure(bench: _Image, target: Region, params: PromptBench, found: Found) -
         found[f"failed@{goal}"].append(float(not reached))
 
 
-def clicking(
-    bench: _Image, target: Region, most: int, *, remember: bool = True
-) -> list[float]:
+def clicking(bench: _Image, target: Region, most: int, *, remember: bool = True) -> list[float]:
     """IoU after each click, until it is 0.9 or nothing is wrong that has not been clicked."""
     points, labels = [centre_click(target)], [True]
     curve: list[float] = []
