@@ -21,8 +21,8 @@ def test_evidence_is_what_a_hand_would_work_out():
     seen = dict(zip(EVIDENCE, evidence(maps, labels).T, strict=True))
     assert seen["foreground"][[0, 2]] == pytest.approx([(20 * 0.9 + 5 * 0.5) / 25, 0.7])
     assert seen["undecided"][[0, 2]] == pytest.approx([0.2, 1])
-    assert seen["depth"][[0, 2]] == pytest.approx([0.8, 0])
-    assert seen["outline"][[0, 2]] == pytest.approx([5 / 16, 0])
+    assert seen["distance"][[0, 2]] == pytest.approx([0.8, 0])
+    assert seen["boundary"][[0, 2]] == pytest.approx([5 / 16, 0])
     assert seen["size"][[0, 2]] == pytest.approx(np.log([25, 8]))
     assert all(np.isnan(column[1]) for column in seen.values())
 

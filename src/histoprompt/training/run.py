@@ -292,7 +292,7 @@ def _decoding(
     maps = _maps(cells, held)
     path = stage.folder / "decoding.json"
     if stage.resume and _is_newest(path, stage.folder.glob("nuclei-*.ckpt")):
-        params = DecodeParams(**json.loads(path.read_text(encoding="utf-8")))
+        params = DecodeParams.stated(json.loads(path.read_text(encoding="utf-8")))
     else:
         stage.task.step(0, 0, "choosing the decoding")
         params = choose_decoding(maps, held, begin)

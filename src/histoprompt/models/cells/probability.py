@@ -14,7 +14,7 @@ from scipy import ndimage as ndi
 from scipy.special import expit
 
 # What is looked at of each nucleus, in this order.
-EVIDENCE = ("foreground", "undecided", "depth", "outline", "size")
+EVIDENCE = ("foreground", "undecided", "distance", "boundary", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def evidence(maps: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[n
     Parameters
     ----------
     maps : (3, h, w) float
-        Foreground, depth and rim, in [0, 1].
+        Foreground, distance and boundary, in [0, 1].
     labels : (h, w) int32
         Nuclei from 1.
 
@@ -50,15 +50,15 @@ def evidence(maps: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[n
     -------
     (n, k) float32
         The mean foreground, the share of pixels whose foreground is between .2 and .8, the greatest
-        depth, the mean rim at the outline, and the logarithm of the area in pixels; NaN for a label
-        that no pixel has.
+        distance, the mean boundary at the outline, and the logarithm of the area in pixels; NaN for
+        a label that no pixel has.
     """
     count = int(labels.max(initial=0))
     if not count:
         return np.zeros((0, len(EVIDENCE)), np.float32)
     rows, cols = np.nonzero(labels)
     of = labels[rows, cols] - 1
-    front, depth, rim = (np.asarray(m[rows, cols], np.float64) for m in maps)
+    front, distance, boundary = (np.asarray(m[rows, cols], np.float64) for m in maps)
     outer = ndi.minimum_filter(labels, 3, mode="nearest") != ndi.maximum_filter(labels, 3)
     edge = outer[rows, cols]
 
@@ -71,9 +71,9 @@ def evidence(maps: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[n
 
     area = np.bincount(of, minlength=count)
     deepest = np.zeros(count)
-    np.maximum.at(deepest, of, depth)
+    np.maximum.at(deepest, of, distance)
     undecided = ((front > 0.2) & (front < 0.8)).astype(float)
     size = np.log(np.maximum(area, 1))
-    seen = np.stack([mean(front), mean(undecided), deepest, mean(rim, edge), size], axis=1)
+    seen = np.stack([mean(front), mean(undecided), deepest, mean(boundary, edge), size], axis=1)
     seen[area == 0] = np.nan
     return seen.astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,9 +117,7 @@ def read_heads(path: Path) -> Heads:
 def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     """The settings of decoding that a file states; those it leaves out are the usual ones."""
     raw = parse_json(meta.get("decode", "{}"), str(path), WeightsError)
-    known = {f.name for f in fields(DecodeParams)}
-    stated = _STATED.of(raw, f"{path}, decode", WeightsError)
-    return DecodeParams(**{k: v for k, v in stated.items() if k in known})
+    return DecodeParams.stated(_STATED.of(raw, f"{path}, decode", WeightsError))
 
 
 def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from histoprompt.models.networks.efficientnet import LiteUNet, group_norm, normalised
 
 WIDTHS = (24, 48, 96, 128)
-MAP_CHANNELS = 3  # foreground, depth, rim
+MAP_CHANNELS = 3  # foreground, distance, boundary
 HINT_CHANNELS = 5  # inside, outside, box, proposed nuclei, the answer before
 LARGER = 0.1  # taken from the scores of the two larger masks of a click
 
@@ -111,10 +111,10 @@ def trunk_of(state: Mapping[str, Tensor]) -> str:
 
 
 class NucleiNet(nn.Module):
-    """Foreground, depth inside a nucleus and its rim, at full resolution.
+    """Foreground, distance to the outline of a nucleus and its boundary, at full resolution.
 
-    `forward` gives (n, 3, h, w) logits: foreground; depth, the distance to the outline relative to
-    the deepest point of the same nucleus; rim, the outermost pixels of a nucleus.
+    `forward` gives (n, 3, h, w) logits: foreground; distance to the outline relative to the
+    deepest point of the same nucleus; boundary, the outermost pixels of a nucleus.
 
     Parameters
     ----------
