@@ -10,6 +10,7 @@ from histoprompt.models.cells.instances import DecodeParams
 from histoprompt.training.calibrate import (
     calibration_error,
     fit_calibration,
+    fit_trust,
     judged,
     reliability,
 )
@@ -64,3 +65,14 @@ def test_what_was_found_is_a_nucleus_as_far_as_people_said(silver, right):
     ((seen, is_one),) = judged([[maps]], [Held("set", [_sample(true)], silver)], DecodeParams())
     assert len(seen) == 2
     assert is_one.tolist() == right
+
+
+def test_a_score_is_worth_what_it_was_on_nuclei_that_are_known():
+    rng = np.random.default_rng(0)
+    said = rng.uniform(0, 1, (500, 2))
+    true = np.stack([0.2 + 0.5 * said[:, 0], 0.4 - 0.3 * said[:, 1]], axis=1)
+    (first, second) = fit_trust(said, true)
+    assert first == pytest.approx((0.2, 0.5), abs=1e-3)
+    # What would turn the order round is held at a slight slope, and right on average.
+    assert second[1] == 0.1
+    assert second[0] + 0.1 * said[:, 1].mean() == pytest.approx(true[:, 1].mean())

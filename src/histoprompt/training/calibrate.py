@@ -13,15 +13,20 @@ from histoprompt.core.metrics import overlaps
 from histoprompt.models.cells.familiar import Familiar, appearance
 from histoprompt.models.cells.instances import DecodeParams, decode
 from histoprompt.models.cells.probability import Calibration, evidence
+from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.pipelines.evaluate.simulate import centre_click
 from histoprompt.training.augment import Rgb
 from histoprompt.training.data import Labels
-from histoprompt.training.evaluate import Held
+from histoprompt.training.evaluate import Held, predict_maps
+from histoprompt.training.prompt_targets import nuclei_of
 
 # A nucleus that was found is one if its IoU with a true one is so large. Where no person parted
 # those that touch, so much of it must lie where people drew nuclei.
 IOU = 0.5
 # Sides of the fields that a network is said to know.
 _FIELD = 256
+# Of the windows that answer clicks.
+_NEAR = 128
 
 
 def judged(
@@ -29,13 +34,18 @@ def judged(
 ) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
     """Evidence of all nuclei that are found in each set, and whether each is one.
 
+    Sets whose instances no person drew are left out where there are others.
+
     Returns
     -------
     list of ((n, k) float32, (n,) bool)
         One pair a set.
     """
     out = []
+    only_silver = all(one.silver for one in held)
     for seen, one in zip(maps, held, strict=True):
+        if one.silver and not only_silver:
+            continue
         rows, truths = [], []
         for sample, m in zip(one.samples, seen, strict=True):
             found = decode(m, params)
@@ -62,15 +72,14 @@ def _is_nucleus(true: Labels, found: Labels, *, silver: bool) -> NDArray[np.bool
 def fit_calibration(
     pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]],
 ) -> Calibration | None:
-    """The logistic function that fits all sets, each weighing alike; None if none is wrong."""
+    """The logistic function that fits the nuclei of all sets; None if none of them is wrong."""
     seen = np.concatenate([x for x, _ in pairs]).astype(np.float64)
     truth = np.concatenate([t for _, t in pairs])
     if len(np.unique(truth)) < 2:
         return None
-    weight = np.concatenate([np.full(len(t), 1 / len(t)) for _, t in pairs if len(t)])
     mean, spread = seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-6)
     model = LogisticRegression(C=1.0, max_iter=1000)
-    model.fit((seen - mean) / spread, truth, sample_weight=weight / weight.mean())
+    model.fit((seen - mean) / spread, truth)
     weights = model.coef_[0] / spread
     intercept = float(model.intercept_[0] - weights @ mean)
     return Calibration(intercept, tuple(float(w) for w in weights))
@@ -104,6 +113,78 @@ def reliability(
         for b in range(bins)
         if (part == b).any()
     ]
+
+
+def fit_trust(
+    scores: NDArray[np.floating], truth: NDArray[np.floating], least: float = 0.1
+) -> tuple[tuple[float, float], ...]:
+    """What the scores of masks are worth: for each of k masks the line from score to true IoU.
+
+    Parameters
+    ----------
+    scores, truth : (n, k) float
+        Predicted and true IoU of n objects.
+    least : float
+        Smallest slope: a score that says nothing must not turn the order round.
+
+    Returns
+    -------
+    tuple of (offset, slope)
+    """
+    lines = []
+    for said, true in zip(scores.T.astype(float), truth.T.astype(float), strict=True):
+        spread = said - said.mean()
+        slope = max(least, float(spread @ true / max(spread @ spread, 1e-9)))
+        lines.append((float(true.mean() - slope * said.mean()), slope))
+    return tuple(lines)
+
+
+def judged_clicks(
+    prompt: Any, cells: Any, held: Sequence[Held], params: DecodeParams, objects: int = 6
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scores and true IoU of the four masks that one click on held-out nuclei gives, (n, 4) each.
+
+    Parameters
+    ----------
+    prompt, cells : PromptNet, NucleiNet
+    held : sequence of Held
+    params : DecodeParams
+    objects : int
+        Of each image at most; clicks lie where they are deepest.
+    """
+    import torch
+
+    from histoprompt.models.networks.unet import absorbed
+    from histoprompt.training.losses import mask_iou
+
+    prompt.eval()
+    rng = np.random.default_rng(0)
+    scores, truths = [], []
+    for sample in (s for one in held for s in one.samples):
+        maps = predict_maps(cells, sample.image)
+        nuclei = decode(maps, params)
+        light = absorbed(torch.from_numpy(sample.image.transpose(2, 0, 1).copy())[None])[0]
+        for mask in nuclei_of(np.where(sample.known, sample.labels, 0), objects, rng, clumps=0):
+            at = _window(mask)
+            said = Said(np.zeros((2, *mask.shape), bool)).clicked(centre_click(mask), inside=True)
+            planes = [torch.from_numpy(p[:, *at].copy())[None] for p in (maps, hints(said, nuclei))]
+            with torch.inference_mode():
+                logits, score = prompt(light[None, :, *at], *planes)
+            goal = torch.from_numpy(mask[at])[None].float()
+            scores.append(score[0].float().numpy())
+            truths.append(mask_iou(logits.float(), goal, torch.ones_like(goal))[0].numpy())
+    return np.array(scores, np.float32), np.array(truths, np.float32)
+
+
+def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Up to 128 px around the middle of a mask, inside its array."""
+    out = []
+    for axis in (1, 0):
+        hit, length = np.flatnonzero(mask.any(axis)), mask.shape[1 - axis]
+        side = min(_NEAR, length)
+        start = int(np.clip(round((hit[0] + hit[-1] - side) / 2), 0, length - side))
+        out.append(slice(start, start + side))
+    return out[0], out[1]
 
 
 def familiar_with(net: Any, images: Iterable[Rgb]) -> Familiar:

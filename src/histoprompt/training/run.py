@@ -25,7 +25,13 @@ from histoprompt.models.cells.probability import Calibration
 from histoprompt.models.networks.head_files import Heads, fill, networks, read_heads, save_heads
 from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share
-from histoprompt.training.calibrate import familiar_with, fit_calibration, judged
+from histoprompt.training.calibrate import (
+    familiar_with,
+    fit_calibration,
+    fit_trust,
+    judged,
+    judged_clicks,
+)
 from histoprompt.training.data import plain_field
 from histoprompt.training.evaluate import (
     Held,
@@ -256,7 +262,9 @@ def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False
     if start is not None:
         state = blended(start.prompt, state, config.keep)
     familiar = start.familiar if start else familiar_with(cells, _learnt_images(learnt, real))
-    save_heads(Heads(_on_cpu(cells), state, params, calibration, familiar), config.out)
+    fill(prompt, state, config.work)
+    trust = fit_trust(*judged_clicks(prompt.cpu(), cells.cpu(), held, params))
+    save_heads(Heads(_on_cpu(cells), state, params, calibration, familiar, trust), config.out)
     outcome = Outcome(tuple(held), tuple(after), before)
     _note(config, outcome)
     return outcome

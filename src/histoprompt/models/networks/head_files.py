@@ -39,6 +39,8 @@ class _StatedFamiliar(TypedDict):
 
 _PROBABILITY: Shape[_StatedCalibration] = Shape(_StatedCalibration)
 _FAMILIAR: Shape[_StatedFamiliar] = Shape(_StatedFamiliar)
+_Line = Annotated[list[Finite], Field(min_length=2, max_length=2)]
+_TRUST: Shape[list[list[float]]] = Shape(Annotated[list[_Line], Field(min_length=4, max_length=4)])
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
@@ -56,6 +58,8 @@ class Heads:
         How likely what was found is a nucleus.
     familiar : Familiar or None
         How fields to learn from looked to the network of nuclei.
+    trust : tuple of (offset, slope) or None
+        What the scores of the four masks of a prompt are worth, see `unet.fair`.
     """
 
     cells: dict[str, torch.Tensor]
@@ -63,6 +67,7 @@ class Heads:
     params: DecodeParams
     calibration: Calibration | None = None
     familiar: Familiar | None = None
+    trust: tuple[tuple[float, float], ...] | None = None
 
 
 def save_heads(heads: Heads, path: Path) -> None:
@@ -79,6 +84,8 @@ def save_heads(heads: Heads, path: Path) -> None:
             meta["probability"] = json.dumps(asdict(heads.calibration))
         if heads.familiar is not None:
             meta["familiar"] = json.dumps(_plain(heads.familiar))
+        if heads.trust is not None:
+            meta["trust"] = json.dumps(heads.trust)
         part.write_bytes(save(tensors, meta))
 
 
@@ -111,6 +118,7 @@ def read_heads(path: Path) -> Heads:
         _decoding(meta, path),
         _calibration(meta, path),
         _familiar(meta, path),
+        _trust(meta, path),
     )
 
 
@@ -152,6 +160,14 @@ def _familiar(meta: dict[str, str], path: Path) -> Familiar | None:
     if {len(row) for row in stated["directions"]} != {len(mean)} or stated["bound"] <= 0:
         raise WeightsError(f"{path}, familiar: directions, mean and bound do not fit each other.")
     return Familiar(mean, np.array(stated["directions"], np.float32), stated["bound"])
+
+
+def _trust(meta: dict[str, str], path: Path) -> tuple[tuple[float, float], ...] | None:
+    if "trust" not in meta:
+        return None
+    raw = parse_json(meta["trust"], str(path), WeightsError)
+    lines = _TRUST.of(raw, f"{path}, trust", WeightsError)
+    return tuple((offset, slope) for offset, slope in lines)
 
 
 def networks(heads: Heads, path: Path) -> tuple[Any, Any]:

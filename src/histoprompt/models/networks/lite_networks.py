@@ -51,6 +51,8 @@ class Networks:
         How likely what was found is a nucleus; files of earlier versions do not say.
     familiar : Familiar or None
         How fields to learn from looked to the network of nuclei.
+    trust : tuple of (offset, slope) or None
+        What the scores of the four masks of a prompt are worth; the usual if None.
     """
 
     cells: Any
@@ -60,6 +62,7 @@ class Networks:
     half: str | None = None
     calibration: Calibration | None = None
     familiar: Familiar | None = None
+    trust: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def load(cls, weights: Path | None, device: str, half: str | None = None) -> Networks:
@@ -79,7 +82,8 @@ class Networks:
         for net in (cells, prompt):
             net.eval().requires_grad_(False).to(device)
             net.to(memory_format=torch.channels_last)
-        return cls(cells, prompt, heads.params, device, half, heads.calibration, heads.familiar)
+        told = heads.calibration, heads.familiar, heads.trust
+        return cls(cells, prompt, heads.params, device, half, *told)
 
     def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
         """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""

@@ -162,7 +162,7 @@ class PromptModel:
         """Masks of prompts whose windows have one size."""
         import torch
 
-        from histoprompt.models.networks.unet import fair
+        from histoprompt.models.networks.unet import USUAL_TRUST, fair
 
         look: _Look = embedding.data
         nets = self._networks
@@ -178,7 +178,8 @@ class PromptModel:
         ]
         with torch.inference_mode():
             logits, scores = nets.prompt(light, *planes)
-        ious, logits = fair(scores).clamp(0, 1).cpu().numpy(), logits.float().cpu()
+        fairly = fair(scores.float(), nets.trust or USUAL_TRUST).clamp(0, 1)
+        ious, logits = fairly.cpu().numpy(), logits.float().cpu()
         out = []
         for i, (drawn, window, one_click) in enumerate(asked):
             order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
