@@ -40,8 +40,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=4_390_752,
-    digest="sha256:37344df2c8cc9d7b28d4fd4536c7ff2143aa5c3d81c712a72827150acee2aebb",
+    n_bytes=4_519_624,
+    digest="sha256:f1086ae00daada7e51ae74c3f5880f240b165d924cd25ce34d103d917b56211a",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
@@ -182,13 +182,23 @@ class PromptModel:
         ious, logits = fairly.cpu().numpy(), logits.float().cpu()
         out = []
         for i, (drawn, window, one_click) in enumerate(asked):
-            order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
+            order = _shown_first(ious[i], nested=nets.trust is None) if one_click else [0]
             clean = _tidied(logits[i, order], drawn[:2, *window.slices()] > 0)
             arrays = _on_image(clean, window, look.inner, embedding.shape)
             frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
             scored = zip(arrays, ious[i, order].tolist(), strict=True)
             out.append([Mask(array, frame, score) for array, score in scored])
         return out
+
+
+def _shown_first(ious: NDArray[np.float32], *, nested: bool) -> NDArray[np.intp]:
+    """Three of the four masks of a lone click, the best first.
+
+    Scores that were never compared with the truth say nothing of the single mask beside the three
+    nested ones: then it is none of them.
+    """
+    first = int(nested)
+    return first + np.argsort(-ious[first:], kind="stable")[:3]
 
 
 def _tidied(logits: torch.Tensor, said: NDArray[np.bool_]) -> torch.Tensor:
