@@ -281,6 +281,8 @@ def test_a_file_that_does_not_say_leaves_it_out(weights):
         ("familiar", '{"mean": [1, 2], "directions": [[1]], "bound": 1}'),
         ("familiar", '{"mean": [1, 2], "directions": [[1, 2]], "bound": 0}'),
         ("familiar", "[]"),
+        ("trust", "[[0, 1], [0, 1], [0, 1]]"),
+        ("trust", "[[0, 1], [0, 1], [0, 1], [0]]"),
     ],
 )
 def test_damaged_statements_are_refused_and_named(told, tmp_path, key, text):
@@ -294,3 +296,18 @@ def test_damaged_statements_are_refused_and_named(told, tmp_path, key, text):
     save_file(tensors, path, meta)
     with pytest.raises(WeightsError, match=key if "NaN" not in text else "damaged"):
         read_heads(path)
+
+
+def test_the_best_of_four_masks_is_shown_where_scores_are_known_to_be_fair(
+    weights, tmp_path, embedding
+):
+    """The single mask comes first if it is worth most, and the largest of three is left out."""
+    heads = read_heads(weights)
+    trust = ((0.9, 0.0), (0.5, 0.0), (0.7, 0.0), (0.1, 0.0))
+    path = tmp_path / "fair.safetensors"
+    save_heads(Heads(heads.cells, heads.prompt, heads.params, trust=trust), path)
+    assert read_heads(path).trust == trust
+    (masks,) = lite.load_prompts(lite.CARD, path, "cpu").segment(
+        embedding, [Prompt.of_points([(50, 60)])]
+    )
+    assert [round(m.score, 3) for m in masks] == [0.9, 0.7, 0.5]

@@ -39,8 +39,7 @@ class _StatedFamiliar(TypedDict):
 
 _PROBABILITY: Shape[_StatedCalibration] = Shape(_StatedCalibration)
 _FAMILIAR: Shape[_StatedFamiliar] = Shape(_StatedFamiliar)
-_Line = Annotated[list[Finite], Field(min_length=2, max_length=2)]
-_TRUST: Shape[list[list[float]]] = Shape(Annotated[list[_Line], Field(min_length=4, max_length=4)])
+_TRUST: Shape[list[list[float]]] = Shape(list[list[Finite]])
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
@@ -167,6 +166,8 @@ def _trust(meta: dict[str, str], path: Path) -> tuple[tuple[float, float], ...] 
         return None
     raw = parse_json(meta["trust"], str(path), WeightsError)
     lines = _TRUST.of(raw, f"{path}, trust", WeightsError)
+    if [len(line) for line in lines] != [2] * 4:
+        raise WeightsError(f"{path}, trust: offset and slope of each of four masks are needed.")
     return tuple((offset, slope) for offset, slope in lines)
 
 
