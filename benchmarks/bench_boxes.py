@@ -148,7 +148,7 @@ def _plans(
 ) -> list[tuple[Frame, Sequence[int]]]:
     """Fields of this side, for the nuclei that fit into them."""
     fitting = [i for i, n in enumerate(nuclei) if n.extent <= 0.9 * side]
-    fixed = replace(model_card, field=side, reach=1.0, mpp=None)
+    fixed = replace(model_card, crop_px=side, max_fill=1.0, mpp=None)
     plans = plan_fields(slide, fixed, [nuclei[i].box for i in fitting])
     return [(plan.frame, [fitting[m] for m in plan.members]) for plan in plans]
 

@@ -32,7 +32,7 @@ from histoprompt.core.formats.open import open_slide
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
@@ -40,10 +40,10 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.networks import lite_cells
 from histoprompt.pipelines.cells import find as find_cells
 from histoprompt.pipelines.cells.find import ModelCells
-from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import run as count
 from histoprompt.pipelines.count import slide as count_slide
-from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.run import CountJob
 
 RESULTS = Path(__file__).with_name("results") / "count.md"
@@ -104,7 +104,7 @@ def speed(slide: Slide, region: Box, segmenter: str) -> list[str]:
     return [segmenter, manager.device, str(counted.tally.total), *rates, *areas, *shares]
 
 
-class Lattice:
+class WindowGrid:
     """A segmenter that finds a disc on every place of a lattice; it is not a model."""
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -137,19 +137,19 @@ def memory(cells: int, outlines: bool, pipe: Any) -> None:
     side = round(cells**0.5) * PITCH
     levels = [Flat(side), *(Flat(-(-side // n)) for n in (4, 16) if side > 4096)]
     slide = Slide("flat", "flat", tuple(levels), mpp=0.25, mpp_source="typed")
-    card = ModelCard("lattice", "cells", "Lattice", "", input_size=200, step=160, mpp=0.25)
-    manager = ModelManager("cpu", 1000.0, load=lambda *_: Lattice())
+    card = ModelCard("lattice", "cells", "Lattice", "", input_size=200, window_stride=160, mpp=0.25)
+    manager = ModelManager("cpu", 1000.0, load=lambda *_: WindowGrid())
     job = CountJob(ModelCells(card, manager), {}, 1024)
-    ground = ground_of(slide, slide.box)
+    ground = count_region(slide, slide.box)
     start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         progress = count.count_cells(
-            slide, ground, Dyes.published("H&E"), job, folder=Path(folder), task=Task()
+            slide, ground, StainMatrix.published("H&E"), job, folder=Path(folder), task=Task()
         )
         with progress.store:
             found = len(progress.store)
             counting = time.process_time() - start
-            counted = count_slide.Counted(
+            counted = count_slide.CountResult(
                 Path(folder), count_slide.tally(progress.store, ground), ground, 1, 1
             )
             skip = mock.patch.object(count_slide.count_files, "write_cells_geojson")
@@ -175,8 +175,8 @@ def memory_row(cells: int, outlines: bool) -> list[str]:
 def places(slide: Slide, region: Box, segmenter: str, tile: int) -> set[tuple[float, float]]:
     """Centroids of a region counted in tiles of a size."""
     job = CountJob(ModelCells(registry.card(segmenter), ModelManager("auto")), {}, tile)
-    ground = ground_of(slide, region)
-    dyes = dyes_of(slide, ground.tissue, ground.box)
+    ground = count_region(slide, region)
+    dyes = stains_of(slide, ground.tissue, ground.box)
     with tempfile.TemporaryDirectory() as folder:
         done = count.count_cells(slide, ground, dyes, job, folder=Path(folder), task=Task())
         with done.store:

@@ -107,7 +107,7 @@ def half_rows(models: Sequence[Subject], device: str) -> Iterator[str]:
     yield f"|---|---|{'---:|---:|---:|' * len(TYPES)}---|"
     (image,) = pictures(1)
     for model in models:
-        plain = replace(model, card=replace(model.card, half=None))
+        plain = replace(model, card=replace(model.card, amp_dtype=None))
         manager = manager_of(device)
         expected, usual_s = timed(manager, plain, image, None)
         cells = ""
@@ -115,7 +115,7 @@ def half_rows(models: Sequence[Subject], device: str) -> Iterator[str]:
             found, short_s = timed(manager, plain, image, name)
             speed = f"{usual_s / short_s:.2f}" if device.startswith("cuda") else "-"
             cells += f" {differences(expected, found)} | {speed} |"
-        yield f"| {model.card.id} | {model.values} |{cells} {model.card.half or 'float32'} |"
+        yield f"| {model.card.id} | {model.values} |{cells} {model.card.amp_dtype or 'float32'} |"
 
 
 def timed(

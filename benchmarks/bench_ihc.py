@@ -19,7 +19,7 @@ from skimage.data import immunohistochemistry
 from histoprompt.core.classical.detection import find_nuclei
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.metrics import agreement
-from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.core.stain.ihc import DAB_MEAN, ihc_score
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
@@ -33,7 +33,7 @@ MPP = 0.5
 def rows(name: str, image: NDArray[np.uint8]) -> list[str]:
     labels = find_nuclei(image, MPP)
     found = []
-    for how, dyes in (("fitted", fit_dyes(image, "H-DAB")), ("published", Dyes.published("H-DAB"))):
+    for how, dyes in (("fitted", fit_dyes(image, "H-DAB")), ("published", StainMatrix.published("H-DAB"))):
         density = measure(image, labels, MPP, dyes)[:, FEATURE_NAMES.index(DAB_MEAN)]
         score = ihc_score(density)
         grades = " / ".join(map(str, score.grades))

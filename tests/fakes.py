@@ -24,7 +24,7 @@ CARD = ModelCard(
     accepts=frozenset({"point", "box", "scribble"}),
     input_size=64,
     licence="BSD-3-Clause",
-    field=64,
+    crop_px=64,
     memory_mib=8,
     description="Draws the ellipse in the box, a disk at each click, the painted pixels.",
 )

@@ -59,5 +59,5 @@ def _weights(card: ModelCard) -> str:
 def _source(spec: WeightsSpec) -> str:
     if spec.package is not None:
         return f"comes with the package `{spec.package[0].replace('_', '-')}`"
-    size = "" if spec.about is None else f"{'' if spec.n_bytes else '~'}{megabytes(spec.about)}"
+    size = "" if spec.approx_bytes is None else f"{'' if spec.n_bytes else '~'}{megabytes(spec.approx_bytes)}"
     return ", ".join(filter(None, (f"[{spec.filename}]({spec.source})", size)))

@@ -33,7 +33,7 @@ from histoprompt.pipelines.cells.find import Cell
 from histoprompt.pipelines.cells.find import find_cells as cells_of_region
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.slide import Counted, count_slide
+from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport
 from histoprompt.pipelines.exchange.export import export as export_labels
 from histoprompt.pipelines.exchange.from_store import export_store
@@ -43,7 +43,7 @@ from histoprompt.pipelines.formats.job import Imported
 from histoprompt.pipelines.formats.tiles import read_tiles
 from histoprompt.pipelines.prompts.segment import ObjectMasks, SegmentJob
 from histoprompt.pipelines.prompts.segment import segment as segment_objects
-from histoprompt.pipelines.text.run import Scored, finish
+from histoprompt.pipelines.text.run import ScoredSlide, finish
 from histoprompt.pipelines.text.score import score as score_tiles
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -171,7 +171,7 @@ def count(
     region: Box | None = None,
     regions: Iterable[Region] = (),
     task: Task | None = None,
-) -> Counted:
+) -> CountResult:
     """Count the cells of a slide or region and write tables, labels, outlines and a report.
 
     A count that was cancelled goes on where it ended when it is asked for again.
@@ -219,7 +219,7 @@ def score(
     marks: Mapping[str, Mapping[int, bool]] | None = None,
     thresholds: Mapping[str, float] | None = None,
     task: Task | None = None,
-) -> Scored:
+) -> ScoredSlide:
     """Score the tiles of a slide by words and cut regions.
 
     Parameters

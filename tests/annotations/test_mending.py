@@ -7,23 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
+from test_durability import SHAPE, open_store, square
 
-from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError, StoreInUseError
-from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.results import Mask
 
-SHAPE = (200, 180)
 EMPTY = np.zeros(SHAPE, np.uint32)
-
-
-def open_store(folder, **how):
-    return LabelStore.open(folder, SHAPE, "slide", chunk=32, **how)
-
-
-def square(row, col, side=30):
-    box = Box(row, col, row + side, col + side)
-    return Mask(np.ones((side, side), bool), Frame(box, (side, side)))
 
 
 def painted(*squares):

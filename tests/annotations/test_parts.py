@@ -12,7 +12,7 @@ from histoprompt.annotations.edits import components
 from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.objects import measure
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.place import StoreManifest
 from histoprompt.core.errors import LabelStoreError, RegionError
 from histoprompt.core.geometry import Box
 
@@ -112,11 +112,11 @@ def test_a_box_is_rounded_to_pixels_and_refused_beyond_the_slide(tmp_path):
     [((20, 30), "other", "another slide"), ((30, 20), "slide", "20 x 30"), ((20, 30), "slide", "")],
 )
 def test_a_folder_belongs_to_the_slide_that_claimed_it(tmp_path, shape, key, says):
-    first = StoreMark("slide", (20, 30), 8)
+    first = StoreManifest("slide", (20, 30), 8)
     with pytest.raises(LabelStoreError, match="no labels"):
         first.claim(tmp_path, None, read_only=True)
     assert first.claim(tmp_path, None, read_only=False) == first
-    wanted = StoreMark(key, shape, 16)
+    wanted = StoreManifest(key, shape, 16)
     if says:
         with pytest.raises(LabelStoreError, match=says):
             wanted.claim(tmp_path, None, read_only=False)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.formats.open import open_slide
+from mutations import places
 
 ROUNDS = 40
 PICTURE = (
@@ -146,20 +147,6 @@ def test_every_number_of_the_first_directory_may_be_wrong(tmp_path, name):
 
 
 ODD_JSON = (None, -1, 0, 1.5, 2**64, "", "x", [], {}, [[]], [None], [-1, -1, -1], True, [1e400])
-
-
-def places(value, at=()):
-    """The path of every value inside a JSON document."""
-    yield at
-    inner = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in inner:
-        yield from places(item, (*at, key))
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -10,7 +10,7 @@ from skimage.data import immunohistochemistry
 
 from histoprompt.core.formats.open import open_slide
 from histoprompt.core.stain.deconvolution import optical_density
-from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 
 
 def degrees(first, second) -> float:
@@ -35,7 +35,7 @@ def stained(first, second, seed=0, noise=0.01, both=True) -> np.ndarray:
 @given(st.integers(0, 99), st.sampled_from(["H&E", "H-DAB"]))
 @settings(max_examples=15, deadline=None)
 def test_dyes_of_another_batch_are_found(seed, stain):
-    published = Dyes.published(stain)
+    published = StainMatrix.published(stain)
     rng = np.random.default_rng(seed)
     true = [unit(np.array(d) + rng.uniform(-0.08, 0.08, 3)).clip(0.01)
             for d in (published.haematoxylin, published.other)]  # fmt: skip
@@ -53,15 +53,15 @@ def test_the_stain_is_told_by_its_brown():
 
 def test_without_pixels_to_fit_dyes_are_the_published_ones():
     white = np.full((64, 64, 3), 250, np.uint8)
-    assert fit_dyes(white) == Dyes.published("H&E")
-    assert fit_dyes(white, "H-DAB") == Dyes.published("H-DAB")
+    assert fit_dyes(white) == StainMatrix.published("H&E")
+    assert fit_dyes(white, "H-DAB") == StainMatrix.published("H-DAB")
 
 
 def test_a_dye_that_is_not_there_is_not_made_up():
     """Of an immunostain without positive cells only the haematoxylin can be fitted."""
     blue = stained((0.7, 0.65, 0.25), (0, 0, 1), both=False)
     found = fit_dyes(blue, "H-DAB")
-    assert found.other == Dyes.published("H-DAB").other
+    assert found.other == StainMatrix.published("H-DAB").other
     assert found.amounts(optical_density(blue))[..., 2].mean() < 0.05
 
 
@@ -69,8 +69,8 @@ def test_pixels_of_a_green_pen_do_not_become_a_dye():
     pen = np.full((100, 100, 3), (30, 160, 60), np.uint8)
     pen[:50] = stained((0.65, 0.70, 0.29), (0.2, 0.9, 0.3))[:50]
     found = fit_dyes(pen, "H&E")
-    assert degrees(found.haematoxylin, Dyes.published("H&E").haematoxylin) <= 25
-    assert degrees(found.other, Dyes.published("H&E").other) <= 30
+    assert degrees(found.haematoxylin, StainMatrix.published("H&E").haematoxylin) <= 25
+    assert degrees(found.other, StainMatrix.published("H&E").other) <= 30
 
 
 def test_amounts_lie_in_the_column_of_their_dye():

@@ -13,7 +13,7 @@ from histoprompt.core.slides.overview import with_overviews
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue import find as tissue
 from histoprompt.core.tissue.find import find_tissue
-from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.formats.regions import Region
 
 
@@ -66,9 +66,9 @@ def test_only_the_surroundings_are_read(large):
 def test_a_region_is_counted_on_the_same_ground_as_with_the_whole_slide(large):
     _, slide = large
     region, ring = Box(1700, 1700, 2150, 2250), shapely.box(1700, 1750, 2250, 2100)
-    near = ground_of(slide, region)
-    drawn = ground_of(slide, regions=[Region("r", ring)])
-    whole = ground_of(slide, region, tissue=find_tissue(slide))
+    near = count_region(slide, region)
+    drawn = count_region(slide, regions=[Region("r", ring)])
+    whole = count_region(slide, region, tissue=find_tissue(slide))
     assert near.tissue.frame.box != whole.tissue.frame.box == slide.box
     # tissue covers rows 1800 to 2150 and columns 1800 to 2250 of the region, smoothed by 16 pixels
     true = 350 * 450 * 0.25e-6
@@ -83,7 +83,7 @@ def test_tissue_that_was_looked_for_elsewhere_is_looked_for_again(large):
     elsewhere = find_tissue(slide, Box(0, 0, 100, 100))
     region = Box(2000, 2000, 2100, 2100)
     assert not elsewhere.frame.box.covers(region)
-    assert ground_of(slide, region, tissue=elsewhere).tissue.frame.box.covers(region)
+    assert count_region(slide, region, tissue=elsewhere).tissue.frame.box.covers(region)
 
 
 def test_a_slide_with_coarse_levels_is_looked_at_whole():

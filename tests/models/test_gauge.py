@@ -7,7 +7,7 @@ import pytest
 from histoprompt.core.errors import ModelError
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.devices import MIB
-from histoprompt.models.memory.device_profiler import BELIEVABLE, Gauge
+from histoprompt.models.memory.device_profiler import BELIEVABLE, DeviceProfiler
 from histoprompt.models.memory.footprints import Footprint, FootprintBook
 
 
@@ -38,7 +38,7 @@ class Figures:
 
 def make(exact=True):
     meter = Figures(exact)
-    return Gauge("cpu", meter, FootprintBook(None), "float32"), meter
+    return DeviceProfiler("cpu", meter, FootprintBook(None), "float32"), meter
 
 
 def card(weights=True, total=150):
@@ -62,7 +62,7 @@ def test_the_device_is_looked_for_once_and_not_before_it_is_needed():
 
 
 def test_a_device_that_is_not_there_is_refused_at_first_need():
-    gauge = Gauge("abacus", None, FootprintBook(None), "float32")
+    gauge = DeviceProfiler("abacus", None, FootprintBook(None), "float32")
     with pytest.raises(ModelError, match="abacus"):
         gauge.prepare()
     assert not gauge.prepared

@@ -19,7 +19,7 @@ from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
 from histoprompt.models.roles import (  # noqa: E402
-    CellDescriber,
+    CellEmbedder,
     CellScorer,
     Embedding,
     PromptSegmenter,
@@ -138,7 +138,7 @@ def test_cells_labels_have_the_images_shape(weights, shape):
 
 def test_cells_are_described_in_the_same_look(weights, image):
     cells = lite.load_cells(lite.CELLS, weights, "cpu")
-    assert isinstance(cells, CellDescriber)
+    assert isinstance(cells, CellEmbedder)
     labels, features = cells.segment_described(image)
     assert np.array_equal(labels, cells.segment(image))
     assert features.shape == (labels.max(), len(cells.feature_names))

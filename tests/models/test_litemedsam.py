@@ -167,6 +167,6 @@ def test_half_precision_stays_within_what_is_stated(coins: np.ndarray, package_n
     image = torch.from_numpy(prepare(coins, 256)[0])[None]
     with torch.inference_mode():
         full = package_net.image_encoder(image)
-        with rounding_to(package_net, CARD.half):
+        with rounding_to(package_net, CARD.amp_dtype):
             short = package_net.image_encoder(image)
     assert 0 < (full - short).norm() / full.norm() < HALF_ERROR

@@ -63,8 +63,8 @@ def test_every_card_says_what_people_need(card: registry.ModelCard) -> None:
     assert card.description
     assert card.accepts or card.role != "prompt"
     assert card.memory_mib > 0
-    assert 0 < card.reach <= 1
-    assert card.field >= 32
+    assert 0 < card.max_fill <= 1
+    assert card.crop_px >= 32
     if card.weights is not None:
         assert card.weights.source.startswith("https://")
         assert card.input_size > 0

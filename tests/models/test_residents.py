@@ -12,7 +12,7 @@ from histoprompt.core.errors import ModelError, OutOfMemoryError
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.devices import MIB
 from histoprompt.models.memory.footprints import Footprint
-from histoprompt.models.memory.loaded_models import Residents, key_of, to_set_aside
+from histoprompt.models.memory.loaded_models import ModelPool, key_of, to_set_aside
 
 SIZES = st.floats(0, 100)
 
@@ -40,7 +40,7 @@ def card():
 
 
 def test_a_lease_counts_weights_once_and_every_peak():
-    residents = Residents()
+    residents = ModelPool()
     first, second = put(residents, "a"), put(residents, "a")
     assert (first.must_load, second.must_load) == (True, False)
     assert residents.used_mib == 200
@@ -53,7 +53,7 @@ def test_a_lease_counts_weights_once_and_every_peak():
 
 
 def test_idle_models_make_room_oldest_first_and_no_more_than_needed():
-    residents = Residents()
+    residents = ModelPool()
     for name in "abcd":
         residents.give_back(put(residents, name))
     residents.give_back(put(residents, "a"))
@@ -63,7 +63,7 @@ def test_idle_models_make_room_oldest_first_and_no_more_than_needed():
 
 
 def test_a_model_in_use_or_kept_stays():
-    residents = Residents()
+    residents = ModelPool()
     put(residents, "used")
     residents.give_back(put(residents, "kept"))
     assert residents.evict_for(1000, 300, keep=key("kept")) == []
@@ -71,14 +71,14 @@ def test_a_model_in_use_or_kept_stays():
 
 
 def test_without_room_nothing_is_lent():
-    residents = Residents()
+    residents = ModelPool()
     put(residents, "a", budget=200)
     assert residents.lend(key("b"), Footprint(100, 50), 200) == (None, [])
     assert ids(residents) == ["a"]
 
 
 def test_a_model_that_is_still_loading_is_not_lent_again():
-    residents = Residents()
+    residents = ModelPool()
     lease, _ = residents.lend(key("a"), Footprint(100, 50), 1000)
     assert residents.lend(key("a"), Footprint(100, 50), 1000) == (None, [])
     residents.give_back(lease)
@@ -86,7 +86,7 @@ def test_a_model_that_is_still_loading_is_not_lent_again():
 
 
 def test_a_model_larger_than_promised_evicts_others_or_is_not_put_in_place():
-    residents = Residents()
+    residents = ModelPool()
     residents.give_back(put(residents, "idle"))
     lease, evicted = residents.lend(key("a"), Footprint(50, 50), 300)
     assert evicted == []
@@ -104,7 +104,7 @@ def test_a_model_larger_than_promised_evicts_others_or_is_not_put_in_place():
 
 
 def test_taking_out_takes_all_weights_of_a_card_unless_in_use():
-    residents = Residents()
+    residents = ModelPool()
     for weights in ("", "/own.pth"):
         lease, _ = residents.lend(("a", weights), Footprint(1, 1), 1000)
         residents.settle(lease, object(), Footprint(1, 1), 1000)
@@ -123,7 +123,7 @@ def test_taking_out_takes_all_weights_of_a_card_unless_in_use():
     st.lists(st.tuples(st.sampled_from("abcde"), SIZES, SIZES, st.booleans()), max_size=30),
 )
 def test_whatever_is_lent_the_budget_holds(budget, wishes):
-    residents, held = Residents(), []
+    residents, held = ModelPool(), []
     for name, weights, peak, keep in wishes:
         before = {r.key for r in residents if r.leases}
         lease, _ = residents.lend(key(name), Footprint(weights, peak), budget)

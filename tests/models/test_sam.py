@@ -207,7 +207,7 @@ def test_short_types_round_the_encoder_little_and_no_card_asks_for_them(half: st
         with rounding_to(encoder, half):
             short = encoder(image)
     assert 0 < (full - short).norm() / full.norm() < HALF_ERROR
-    assert {card.half for card in (*sam.CARDS, medsam.CARD)} == {None}
+    assert {card.amp_dtype for card in (*sam.CARDS, medsam.CARD)} == {None}
 
 
 # ---------------------------------------------------------------------- refusals

@@ -17,7 +17,7 @@ FILES = [(card, card.weights) for card in ALL if card.weights is not None and ca
 def test_every_model_with_weights_shows_a_size() -> None:
     for card in ALL:
         shown = size_of(card)
-        assert shown.endswith(" MB") == (card.weights is not None or card.values is not None)
+        assert shown.endswith(" MB") == (card.weights is not None or card.n_params is not None)
         assert shown.startswith("~") == (shown != "-" and card.n_bytes is None)
 
 
@@ -32,7 +32,7 @@ def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> No
     blueprint = registry.blueprint_of(card, spec)
     assert blueprint is not None
     each = 2 if card.id.startswith("histoprompt-") else 4
-    assert spec.about == pytest.approx(each * blueprint.values, rel=0.01)
+    assert spec.approx_bytes == pytest.approx(each * blueprint.values, rel=0.01)
 
 
 def test_an_instance_decoder_is_one_of_two() -> None:
@@ -47,14 +47,14 @@ def test_an_instance_decoder_is_one_of_two() -> None:
 def test_a_vocabulary_has_a_line_for_each_word_of_the_network() -> None:
     net = clip.build_biomedclip()
     words = net.text.transformer.embeddings.word_embeddings.num_embeddings
-    assert clip.CARDS[3].others[0].about == 8 * words
+    assert clip.CARDS[3].others[0].approx_bytes == 8 * words
 
 
 def test_a_size_is_written_for_people() -> None:
     assert megabytes(605_109_252) == "605 MB"
     assert megabytes(2_564_550_879) == "2,565 MB"
     assert megabytes(60_000) == "0.1 MB"
-    spec = WeightsSpec("a.pt", "s", values=151_277_313)
+    spec = WeightsSpec("a.pt", "s", n_params=151_277_313)
     assert size_text(spec) == " (about 605 MB)"
-    assert size_text(WeightsSpec("a.pt", "s", 7, values=1)) == " (7 bytes)"
+    assert size_text(WeightsSpec("a.pt", "s", 7, n_params=1)) == " (7 bytes)"
     assert size_text(WeightsSpec("a.pt", "s")) == ""

@@ -27,12 +27,12 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.cells.find import ModelCells
-from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count import store as count_store
 from histoprompt.pipelines.count.files import write_counts
 from histoprompt.pipelines.count.out_folders import free_folder
-from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.run import UNFINISHED, CountJob, count_cells
 from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.count.tally import Line
@@ -40,10 +40,10 @@ from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
 
 WINDOWED = ModelCard(
-    "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, step=48, mpp=0.25,
-    memory_mib=1,
+    "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, window_stride=48,
+    mpp=0.25, memory_mib=1,
 )  # fmt: skip
-PLAIN = replace(WINDOWED, input_size=0, step=0)
+PLAIN = replace(WINDOWED, input_size=0, window_stride=0)
 
 
 def field_of_discs(shape: tuple[int, int] = (500, 620), seed: int = 3) -> np.ndarray:
@@ -238,8 +238,8 @@ def test_drawn_regions_are_counted_one_by_one(tmp_path):
 
 
 def test_cells_that_are_mostly_taken_are_the_same_cell(tmp_path):
-    ground = ground_of(SLIDE, SLIDE.box)
-    dyes = dyes_of(SLIDE, ground.tissue, SLIDE.box)
+    ground = count_region(SLIDE, SLIDE.box)
+    dyes = stains_of(SLIDE, ground.tissue, SLIDE.box)
     folder = tmp_path / "a"
     progress = count_cells(SLIDE, ground, dyes, job(), folder=folder, task=Stop(4))
     store = progress.store
@@ -276,9 +276,9 @@ def test_a_slide_of_several_levels_is_no_picture(tmp_path):
     slides = [
         Slide.from_arrays("s", levels, mpp=0.5) for levels in ([pixels], [pixels, pixels[::2, ::2]])
     ]
-    picture, slide = (ground_of(s) for s in slides)
-    assert picture.chosen
-    assert not slide.chosen
+    picture, slide = (count_region(s) for s in slides)
+    assert picture.user_drawn
+    assert not slide.user_drawn
     assert not slide.meets(Box(0, 0, 60, 60))
     assert slide.analysed_mm2() < picture.region_mm2()
 
@@ -294,11 +294,11 @@ def test_slides_of_one_name_get_folders_of_their_own(tmp_path):
 def test_a_picture_of_one_cell_is_counted_whole_and_one_of_glass_is_refused():
     image = np.full((400, 400, 3), 240, np.uint8)
     with pytest.raises(RegionError, match="holds no tissue"):
-        ground_of(Slide.from_arrays("glass", [image], mpp=0.25))
+        count_region(Slide.from_arrays("glass", [image], mpp=0.25))
     image[190:212, 80:102] = (120, 80, 150)
-    found = ground_of(Slide.from_arrays("cell", [image], mpp=0.25))
-    assert found.chosen
+    found = count_region(Slide.from_arrays("cell", [image], mpp=0.25))
+    assert found.user_drawn
     assert found.counts(np.array([[200.0, 90.0]])).all()
     levels = [image, image[::4, ::4]]
     with pytest.raises(RegionError, match="holds no tissue"):
-        ground_of(Slide.from_arrays("slide", levels, mpp=0.25))
+        count_region(Slide.from_arrays("slide", levels, mpp=0.25))

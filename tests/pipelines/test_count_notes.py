@@ -12,7 +12,7 @@ from test_count import WINDOWED, field_of_discs
 from five_discs import DarkThings, dark_things
 from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
@@ -20,7 +20,7 @@ from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.run import CountJob
-from histoprompt.pipelines.count.slide import Counted, count_slide
+from histoprompt.pipelines.count.slide import CountResult, count_slide
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from histoprompt.pipelines.count.slide import Counted, count_slide
      ("H-DAB", "classical-cells", False)],
 )  # fmt: skip
 def test_a_network_of_he_is_not_trusted_with_brown_nuclei(stain, segmenter, told):
-    assert bool(stain_notes(Dyes.published(stain), segmenter)) == told
+    assert bool(stain_notes(StainMatrix.published(stain), segmenter)) == told
 
 
 def field(nuclei: tuple[int, int, int], ground: tuple[int, int, int]) -> Slide:
@@ -74,7 +74,7 @@ class Knowing(DarkThings):
         return None if self.strange is None else np.resize(self.strange, len(fields))
 
 
-def counted_by(model: Knowing, folder: Path, slide: Slide) -> Counted:
+def counted_by(model: Knowing, folder: Path, slide: Slide) -> CountResult:
     source = ModelCells(WINDOWED, ModelManager("cpu", 100.0, load=lambda *_: model))
     return count_slide(slide, CountJob(source, {"segmenter": "dark"}, 256), folder, Task())
 

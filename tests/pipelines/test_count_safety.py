@@ -102,10 +102,6 @@ def test_a_damaged_result_is_counted_anew(tmp_path, content):
     assert right(tmp_path / "o")
 
 
-def line_of(half: Path) -> dict:
-    return json.loads((half / UNFINISHED / "tiles.jsonl").read_bytes().splitlines()[2])
-
-
 @pytest.mark.parametrize(
     "change",
     [

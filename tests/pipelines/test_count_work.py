@@ -34,9 +34,9 @@ from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import (
     Findings,
-    Work,
-    count_to_work_on,
+    KeptCount,
     lines_of,
+    open_or_run,
     waiting,
     write_work,
 )
@@ -73,8 +73,8 @@ def home(monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture
-def work(home, manager) -> Work:
-    return count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+def work(home, manager) -> KeptCount:
+    return open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
 
 
 def by_size(cells: CellTable, each: int) -> dict[int, str]:
@@ -86,14 +86,14 @@ def by_size(cells: CellTable, each: int) -> dict[int, str]:
 def test_a_finished_count_is_taken_up_at_once(work, manager):
     assert work.complete
     assert len(work.cells) > 100
-    again = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    again = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert again.folder == work.folder
     assert again.progress.resumed == again.progress.total
     assert np.array_equal(again.cells.id, work.cells.id)
 
 
 def test_another_region_is_another_count(work, manager):
-    other = count_to_work_on(SLIDE, CHOICE, manager, Box(0, 0, 200, 200), task=Task())
+    other = open_or_run(SLIDE, CHOICE, manager, Box(0, 0, 200, 200), task=Task())
     assert other.folder != work.folder
     assert (work.folder / ".unfinished").is_dir()
 
@@ -105,13 +105,13 @@ def test_a_cancelled_count_is_kept_and_goes_on(home, manager):
                 self.cancel()
             super().step(done, total, text, unit)
 
-    part = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Stop())
+    part = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Stop())
     assert not part.complete
     assert len(part.cells) > 0
     assert part.mm2[1] < SLIDE.box.area * 0.25**2 / 1e6
-    kept = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task(), only_done=True)
+    kept = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task(), only_done=True)
     assert len(kept.cells) == len(part.cells)
-    whole = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    whole = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert whole.complete
     assert whole.progress.resumed == len(part.progress.done)
     with pytest.raises(RegionError, match="Finish the count"):
@@ -127,12 +127,12 @@ def test_what_is_missing_of_a_partial_count_is_known(home, manager):
                 self.cancel()
             super().step(done, total, text, unit)
 
-    part = count_to_work_on(SLIDE, choice, manager, SLIDE.box, task=Stop())
+    part = open_or_run(SLIDE, choice, manager, SLIDE.box, task=Stop())
     mask, frame = waiting(part), part.ground.tissue.frame
     missing = mask.sum() * frame.scale[0] * frame.scale[1]
     done = sum(box.area for box in part.progress.done)
     assert missing == pytest.approx(SLIDE.box.area - done, rel=0.05)
-    whole = count_to_work_on(SLIDE, choice, manager, SLIDE.box, task=Task())
+    whole = open_or_run(SLIDE, choice, manager, SLIDE.box, task=Task())
     assert not waiting(whole).any()
 
 
@@ -346,11 +346,11 @@ def test_two_windows_keep_each_others_labels(tmp_path):
 
 
 def test_another_way_to_find_cells_counts_anew_and_keeps_what_was_said(home, manager, monkeypatch):
-    first = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    first = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert first.notes == ()
     History(first.folder, first.cells).change(Labelling(("a",)).labelled([1], "a"))
     monkeypatch.setattr("histoprompt.pipelines.cells.tile_context.HALO_UM", 25.0)
-    second = count_to_work_on(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
+    second = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert second.folder == first.folder
     assert second.progress.resumed == 0
     assert "counted anew" in second.notes[0]

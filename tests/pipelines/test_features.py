@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from skimage.draw import disk
 
-from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 
-HE = Dyes.published("H&E")
+HE = StainMatrix.published("H&E")
 
 
 def column(features: np.ndarray, name: str) -> np.ndarray:

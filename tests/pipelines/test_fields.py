@@ -12,7 +12,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.prompts.fields import field_side, plan_fields
 
-CARD = ModelCard("m", "prompt", "M", "none:none", input_size=256, field=256, reach=0.5)
+CARD = ModelCard("m", "prompt", "M", "none:none", input_size=256, crop_px=256, max_fill=0.5)
 
 
 class _Shape:
@@ -54,8 +54,8 @@ def test_every_object_lies_whole_in_exactly_one_field_on_the_slide(scene):
 def test_an_object_takes_no_more_of_its_field_than_the_card_allows(size):
     slide = _slide(20_000, 20_000)
     side = field_side(slide, CARD, Box(0, 0, size, 10))
-    assert size <= CARD.reach * side
-    assert side == 256 or size > CARD.reach * side / 2
+    assert size <= CARD.max_fill * side
+    assert side == 256 or size > CARD.max_fill * side / 2
 
 
 def test_five_hundred_boxes_on_a_tile_share_few_fields():
@@ -76,7 +76,7 @@ def test_a_ready_field_is_taken_again():
 
 @pytest.mark.parametrize(("mpp", "side"), [(None, 256), (0.25, 256), (0.5, 128), (0.125, 512)])
 def test_the_field_has_a_physical_size_where_the_scale_is_known(mpp, side):
-    card = ModelCard("m", "prompt", "M", "n:n", input_size=256, field=256, mpp=0.25)
+    card = ModelCard("m", "prompt", "M", "n:n", input_size=256, crop_px=256, mpp=0.25)
     assert field_side(_slide(5000, 5000, mpp), card, Box(0, 0, 8, 8)) == side
 
 

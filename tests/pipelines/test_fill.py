@@ -13,7 +13,7 @@ from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.cells.commit_nuclei import fill_store
+from histoprompt.pipelines.cells.commit_nuclei import commit_nuclei
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def store(slide, tmp_path):
 
 def _fill(slide, store, region=None, task=None, **more):
     manager = ModelManager("cpu", 100.0, load=dark_things)
-    return fill_store(
+    return commit_nuclei(
         slide, region or slide.box, store, card=CARD, manager=manager, task=task or Task(), **more
     )
 

@@ -20,7 +20,7 @@ from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells import find as finding
 from histoprompt.pipelines.cells.find import ModelCells, find_cells
-from histoprompt.pipelines.cells.tile_context import Lattice, frame_around, read_frame
+from histoprompt.pipelines.cells.tile_context import WindowGrid, frame_around, read_frame
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_region_off_the_slide_is_refused(manager):
     mpp=st.floats(0.1, 1.0),
 )  # fmt: skip
 def test_frames_are_whole_windows_of_one_lattice(r, c, h, mpp):
-    lattice = Lattice.of(WINDOWED, mpp)
+    lattice = WindowGrid.of(WINDOWED, mpp)
     box = Box(r, c, r + h, c + 2 * h)
     frame = lattice.frame(box)
     assert frame.box.covers(box)

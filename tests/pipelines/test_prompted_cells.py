@@ -39,7 +39,7 @@ def test_every_proposal_is_outlined_whatever_the_tiles(tmp_path):
 
 def test_a_model_that_takes_clicks_only_gets_clicks(tmp_path):
     card = ModelCard(
-        "clicks", "prompt", "Clicks", "", accepts=frozenset({"point"}), input_size=64, field=64,
+        "clicks", "prompt", "Clicks", "", accepts=frozenset({"point"}), input_size=64, crop_px=64,
         memory_mib=8,
     )  # fmt: skip
     source = PromptedCells(card, ModelCells(PLAIN, ModelManager("cpu", 100.0, load=load)))

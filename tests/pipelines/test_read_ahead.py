@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from histoprompt.pipelines.text.prefetch import read_ahead
+from histoprompt.pipelines.text.prefetch import prefetch
 
 
 def alive() -> list[str]:
@@ -19,13 +19,13 @@ def test_results_come_in_order():
         time.sleep(0.002 * (i % 3))
         return i * i
 
-    assert list(read_ahead(range(40), slowly, depth=6)) == [i * i for i in range(40)]
+    assert list(prefetch(range(40), slowly, depth=6)) == [i * i for i in range(40)]
     assert not alive()
 
 
 def test_no_more_is_begun_than_asked_for():
     begun: list[int] = []
-    results = read_ahead(range(100), begun.append, depth=5)
+    results = prefetch(range(100), begun.append, depth=5)
     for _ in range(3):
         next(results)
     results.close()
@@ -35,7 +35,7 @@ def test_no_more_is_begun_than_asked_for():
 
 def test_something_is_read_before_it_is_asked_for():
     second = threading.Event()
-    results = read_ahead(range(4), lambda i: second.set() if i == 1 else None, depth=3)
+    results = prefetch(range(4), lambda i: second.set() if i == 1 else None, depth=3)
     next(results)
     second.wait()
     results.close()
@@ -47,7 +47,7 @@ def test_an_error_comes_where_its_item_would():
             raise ValueError("tile 3")
         return i
 
-    results = read_ahead(range(10), breaks, depth=8)
+    results = prefetch(range(10), breaks, depth=8)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="tile 3"):
         next(results)
@@ -55,4 +55,4 @@ def test_an_error_comes_where_its_item_would():
 
 
 def test_nothing_to_read():
-    assert list(read_ahead([], str, depth=4)) == []
+    assert list(prefetch([], str, depth=4)) == []

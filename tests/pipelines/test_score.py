@@ -23,7 +23,7 @@ from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.embedding_store import TileVectors
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.score import ask, score, score_seen, typed
-from histoprompt.pipelines.text.text_embedding import ScoreParams, ask_model
+from histoprompt.pipelines.text.text_embedding import ScoreParams, embed_queries
 from histoprompt.pipelines.text.tiles import (
     ScoreJob,
     embed_tiles,
@@ -160,7 +160,7 @@ def test_other_words_start_from_the_tiles_seen_so_far(slide, job, model, monkeyp
 
 def test_maps_are_not_shown_more_often_than_is_seen(slide, job):
     plan, times, grown = plan_tiles(slide, CARD), iter(np.arange(0, 100, 0.2)), []
-    asked = ask_model(PURPLE, job, Task(), TextCache())
+    asked = embed_queries(PURPLE, job, Task(), TextCache())
     make = asked.on(slide.key, slide.mpp, plan)
     growing = growing_map.GrowingMap(
         asked.rows, asked.scores, make, grown.append, clock=lambda: next(times)

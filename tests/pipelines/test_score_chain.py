@@ -20,12 +20,12 @@ from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import count_to_work_on, waiting
+from histoprompt.pipelines.count.kept import open_or_run, waiting
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.formats.regions import Region, read_regions
 from histoprompt.pipelines.regions.cell_texts import CellTexts
-from histoprompt.pipelines.regions.count import chain, write_counts
-from histoprompt.pipelines.regions.steps import ChainWish, count_found, count_in
+from histoprompt.pipelines.regions.count import count_regions, write_counts
+from histoprompt.pipelines.regions.steps import RegionCountParams, count_found, count_in
 from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import REGIONS_FILE, named
 from histoprompt.pipelines.text.run import finish, write_scored
@@ -62,7 +62,7 @@ def job(tmp_path, monkeypatch) -> ScoreJob:
 
 def test_only_cells_inside_the_regions_are_counted(slide, job):
     found = finish(*score(slide, PURPLE, job, Task()))
-    counts = chain(slide, named(found.regions), CHOICE, job, Task()).counts
+    counts = count_regions(slide, named(found.regions), CHOICE, job, Task()).counts
     at = sorted(zip(counts.cells.row.round(), counts.cells.col.round(), strict=True))
     assert at == sorted(INSIDE)
     assert counts.inside.all()
@@ -80,7 +80,7 @@ def test_the_file_gives_the_same_counts(slide, job, tmp_path):
     regions = read_regions(tmp_path / REGIONS_FILE, slide.shape)
     assert [r.name for r in regions] == [r.name for r in named(found.regions)] == ["purple 1"]
     assert regions[0].polygon.equals(named(found.regions)[0].polygon)
-    again = chain(slide, regions, CHOICE, job, Task())
+    again = count_regions(slide, regions, CHOICE, job, Task())
     assert len(again.counts.cells) == len(INSIDE)
     names = {p.name for p in tmp_path.iterdir()}
     assert {"scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson"} <= names
@@ -91,11 +91,11 @@ def places(cells) -> list[tuple[float, float]]:
 
 
 def test_a_finished_count_is_used_where_it_covers_the_regions(slide, job):
-    work = count_to_work_on(slide, CHOICE, job.manager, None, task=Task())
+    work = open_or_run(slide, CHOICE, job.manager, None, task=Task())
     scores, _ = score(slide, PURPLE, job, Task())
 
     def ask(counted, choice=CHOICE):
-        wish = ChainWish(choice, counted=counted)
+        wish = RegionCountParams(choice, counted=counted)
         return count_in(wish, slide, scores, "purple", job=job, task=Task())[0]
 
     found = ask(work)
@@ -107,7 +107,7 @@ def test_a_finished_count_is_used_where_it_covers_the_regions(slide, job):
     assert anew.work.folder != work.folder
     assert found.counts.mm2 == anew.counts.mm2
     assert [row[:3] for row in found.counts.table()] == [row[:3] for row in anew.counts.table()]
-    part = count_to_work_on(slide, CHOICE, job.manager, Box(128, 0, 256, 200), task=Task())
+    part = open_or_run(slide, CHOICE, job.manager, Box(128, 0, 256, 200), task=Task())
     coarser = Slide.from_arrays("cells", [slide.read(slide.box)[0]], mpp=0.25)
     for other in (part, replace(work, slide=coarser)):
         assert ask(other).work.folder == anew.work.folder
@@ -119,7 +119,7 @@ def test_a_finished_count_is_used_where_it_covers_the_regions(slide, job):
 def test_a_count_of_regions_serves_smaller_ones_and_no_larger_ones(slide, job):
     def at(left: int, right: int, counted=None):
         region = Region("r", shapely.box(left, 128, right, 256))
-        return chain(slide, [region], CHOICE, job, Task(), counted=counted)
+        return count_regions(slide, [region], CHOICE, job, Task(), counted=counted)
 
     wide = at(0, 300)
     narrow = at(0, 150, wide.work)
@@ -143,7 +143,7 @@ class StopAt(Task):
 
 def test_a_cancelled_chain_keeps_what_was_counted(slide, job):
     regions = [Region(n, shapely.box(0, r, 384, r + 64)) for n, r in (("a", 128), ("b", 192))]
-    ask = partial(chain, slide, regions, replace(CHOICE, tile=64), job)
+    ask = partial(count_regions, slide, regions, replace(CHOICE, tile=64), job)
     with pytest.raises(Cancelled):
         ask(StopAt("Counting"))
     part = ask(Task(), only_done=True)
@@ -161,8 +161,8 @@ def test_a_cancelled_chain_keeps_what_was_counted(slide, job):
 def test_waiting_tiles_of_regions_are_those_that_meet_one(slide, job):
     corners = [Region(n, shapely.box(c, c, c + 60, c + 60)) for n, c in (("a", 0), ("b", 300))]
     with pytest.raises(Cancelled):
-        chain(slide, corners, replace(CHOICE, tile=64), job, StopAt("Counting"))
-    part = chain(slide, corners, replace(CHOICE, tile=64), job, Task(), only_done=True)
+        count_regions(slide, corners, replace(CHOICE, tile=64), job, StopAt("Counting"))
+    part = count_regions(slide, corners, replace(CHOICE, tile=64), job, Task(), only_done=True)
     frame = part.work.ground.tissue.frame
     rows, cols = np.nonzero(waiting(part.work))
     at = frame.to_slide(np.stack([rows, cols], axis=1))
@@ -174,7 +174,7 @@ def test_words_that_tell_nothing_apart_are_refused_before_cells_are_looked_for(s
     region = Region("r", shapely.box(0, 128, 384, 256))
     for words in (("purple",), ("purple", "green")):
         with pytest.raises(PromptError):
-            chain(slide, [region], CHOICE, job, Task(), texts=CellTexts(words, "plain"))
+            count_regions(slide, [region], CHOICE, job, Task(), texts=CellTexts(words, "plain"))
     assert not settings.counts_folder().exists()
 
 
@@ -184,17 +184,17 @@ def test_the_chain_of_a_dock_is_that_of_the_command(slide, job):
     MarkBook(book_path(slide.key)).set(scores, "purple", low, True)
     texts, typed = CellTexts(("purple", "pink"), "plain"), {"purple": 0.4}
     told: list[Progress] = []
-    wish = ChainWish(CHOICE, texts, typed)
+    wish = RegionCountParams(CHOICE, texts, typed)
     found, cut = count_found(wish, slide, scores, seen, job, task=Task(told.append))
     assert cut.thresholds["purple"].value == 0.4
     regions = finish(scores, seen, marks={"purple": {low: True}}, thresholds=typed).regions
-    command = chain(slide, named(regions), CHOICE, job, Task(), texts=texts)
+    command = count_regions(slide, named(regions), CHOICE, job, Task(), texts=texts)
     assert found.counts.table() == command.counts.table()
     assert found.named
     shares = [progress.share for progress in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    marked, cut = count_found(ChainWish(CHOICE), slide, scores, seen, job, task=Task())
+    marked, cut = count_found(RegionCountParams(CHOICE), slide, scores, seen, job, task=Task())
     assert "moved from" in cut.thresholds["purple"].origin
     assert not marked.named
 
@@ -204,7 +204,7 @@ def test_classes_in_words_are_counted_by_region(slide, job, tmp_path):
         Region(n, shapely.box(a, 128, b, 256)) for n, a, b in (("l", 0, 150), ("r", 150, 384))
     )
     texts = CellTexts(("purple", "pink"), "plain")
-    counts = chain(slide, [left, right], CHOICE, job, Task(), texts=texts).counts
+    counts = count_regions(slide, [left, right], CHOICE, job, Task(), texts=texts).counts
     numbers = {(region, name): n for region, name, n, _ in counts.table()}
     assert numbers["l", "purple"] == sum(c < 150 for _, c in INSIDE)
     assert numbers["r", "purple"] == sum(c >= 150 for _, c in INSIDE)
@@ -220,7 +220,7 @@ def test_classes_in_words_are_counted_by_region(slide, job, tmp_path):
 
 def test_no_region_is_refused(slide, job):
     with pytest.raises(RegionError, match="Lower it"):
-        chain(slide, [], CHOICE, job, Task())
+        count_regions(slide, [], CHOICE, job, Task())
 
 
 def test_marks_and_typed_thresholds_say_where_they_come_from(slide, job):

@@ -36,7 +36,7 @@ from histoprompt.pipelines.prompts.segment import (
 from truth import nuclei_near
 
 # A card whose fields are as large as those of a real network.
-WIDE = replace(CARD, field=256, input_size=256)
+WIDE = replace(CARD, crop_px=256, input_size=256)
 DISCS = [(60, 70), (60, 190), (170, 100), (170, 230), (210, 40)]
 RADIUS = 14
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from five_nuclei import five_nuclei
+from pointer import show_with_margin
 
 import waiting
 from histoprompt._qt.prompts.dock import PromptDock
@@ -36,6 +37,21 @@ def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptD
     widget = PromptDock(viewer)
     viewer.window.add_dock_widget(widget, name="Prompt")
     widget.models.choose("classical")
+    yield widget
+    session_of(viewer).close()
+
+
+@pytest.fixture
+def shown_dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptDock]:
+    """The Prompt dock on the picture, all of which is in sight in a viewer that is shown."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    widget = PromptDock(viewer)
+    viewer.window.add_dock_widget(widget, name="Prompt")
+    widget.models.choose("classical")
+    show_with_margin(viewer, image)
     yield widget
     session_of(viewer).close()
 

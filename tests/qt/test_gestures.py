@@ -131,17 +131,8 @@ class Prompting:
 
 
 @pytest.fixture
-def prompting(make_napari_viewer, picture, monkeypatch, tmp_path, until):
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1400, 900)
-    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
-    dock = PromptDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Prompt")
-    dock.models.choose("classical")
-    show_with_margin(viewer, image)
-    yield Prompting(dock, Pointer(dock.session.annotator), until)
-    session_of(viewer).close()
+def prompting(shown_dock, until):
+    return Prompting(shown_dock, Pointer(shown_dock.session.annotator), until)
 
 
 def test_keys_and_gestures_of_the_prompt_dock(prompting):

@@ -7,12 +7,10 @@ import threading
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI, RADIUS
-from pointer import Pointer, show_with_margin
+from pointer import Pointer
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts import segmenting
-from histoprompt._qt.prompts.dock import PromptDock
-from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 
@@ -24,18 +22,9 @@ STROKE = [(ROW, COL - 6 + k) for k in range(0, 13, 2)]
 
 
 @pytest.fixture
-def annotator(make_napari_viewer, picture, monkeypatch, tmp_path):
+def annotator(shown_dock):
     """What works on the five nuclei, in a viewer that is shown, with the classical model."""
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1400, 900)
-    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
-    dock = PromptDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Prompt")
-    dock.models.choose("classical")
-    show_with_margin(viewer, image)
-    yield dock.session.annotator
-    session_of(viewer).close()
+    return shown_dock.session.annotator
 
 
 def _disc() -> np.ndarray:

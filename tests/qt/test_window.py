@@ -23,6 +23,7 @@ from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.widgets.report import Note
+from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until
 
@@ -81,6 +82,17 @@ def count(viewer, picture) -> tuple[Any, Pointer]:
     viewer.fit_to_view()
     QTest.qWait(50)
     return dock, Pointer(Shown(viewer, image))
+
+
+def teach_two_classes(dock: Any, pointer: Pointer) -> None:
+    """Give a cell to each of two classes on their page; another cell is offered then."""
+    dock.tabs.setCurrentIndex(1)
+    for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
+        dock.counting.classes.add_class(name)
+        dock.classes._list.setCurrentRow(dock.classes._list.count() - 1)
+        dock.classes._label.setChecked(True)
+        pointer.click(place)
+    until(lambda: dock.counting.classes.suggestion is not None)
 
 
 def labels_of(dock: Any) -> dict[int, str]:
@@ -202,13 +214,7 @@ def test_labelling_ends_when_nobody_sees_it_any_more(count, way):
 
 def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
     dock, pointer = count
-    dock.tabs.setCurrentIndex(1)
-    for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
-        dock.counting.classes.add_class(name)
-        dock.classes._list.setCurrentRow(dock.classes._list.count() - 1)
-        dock.classes._label.setChecked(True)
-        pointer.click(place)
-    until(lambda: dock.counting.classes.suggestion is not None)
+    teach_two_classes(dock, pointer)
     given = labels_of(dock)
     assert len(given) == 2
     dock.tabs.setCurrentIndex(3)
@@ -225,14 +231,8 @@ def test_an_answer_by_key_is_one_to_a_question_in_sight(count):
 def test_an_answer_is_given_once_however_fast_the_keys(count):
     """Refusing the next cell before it is known must not turn the class just given around."""
     dock, pointer = count
-    dock.tabs.setCurrentIndex(1)
-    for name, place in (("tumour", NUCLEI[0]), ("stroma", NUCLEI[3])):
-        dock.counting.classes.add_class(name)
-        dock.classes._list.setCurrentRow(dock.classes._list.count() - 1)
-        dock.classes._label.setChecked(True)
-        pointer.click(place)
+    teach_two_classes(dock, pointer)
     classing = dock.counting.classes
-    until(lambda: classing.suggestion is not None)
     asked = classing.suggestion
     dock.viewer.layers.selection.active = dock.viewer.layers[CELLS]
     canvas = dock.viewer.window._qt_viewer.canvas.native
@@ -243,6 +243,18 @@ def test_an_answer_is_given_once_however_fast_the_keys(count):
     assert "No cell is offered now" in dock._status.text()
     until(lambda: classing.suggestion is not None)
     assert classing.suggestion.id != asked.id
+
+
+def test_the_count_dock_says_why_a_step_cannot_be_taken_back(count):
+    dock, _ = count
+
+    def refuse() -> None:
+        raise ExportError("The disk is full. Free some space, then undo once more.")
+
+    dock.session.steps.push("a cell named", refuse, refuse)
+    dock.session.steps.undo()
+    assert dock._status.text().startswith("The disk is full.")
+    assert dock.session.steps.titles[-1] == "a cell named"
 
 
 def test_a_page_takes_the_room_that_its_rows_need_later(viewer):

@@ -25,17 +25,23 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def shown(make_napari_viewer, picture, monkeypatch, tmp_path):
-    """The Prompt dock beside a viewer that is shown, opened before its slide."""
+def empty(make_napari_viewer, monkeypatch, tmp_path):
+    """The Prompt dock in a viewer that is shown, without a slide."""
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1000, 700)
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
     dock.models.choose("classical")
-    viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
     yield dock
     session_of(viewer).close()
+
+
+@pytest.fixture
+def shown(empty, picture):
+    """The Prompt dock, opened before its slide."""
+    empty.viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
+    return empty
 
 
 def gate_of(monkeypatch) -> threading.Event:
@@ -405,16 +411,9 @@ def test_a_click_is_drawn_in_the_colour_of_what_it_says_at_any_zoom(shown, until
         assert greys.sum() == 0
 
 
-def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(
-    make_napari_viewer, until, monkeypatch, tmp_path
-):
+def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(empty, until):
     """The work area of scribbles stays where it is; committed objects follow the view."""
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1000, 700)
-    dock = PromptDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Prompt")
-    dock.models.choose("classical")
+    dock, viewer = empty, empty.viewer
     large = np.full((5000, 5000, 3), 200, np.uint8)
     viewer.add_image(large, name="large", scale=(0.25, 0.25), units=("um", "um"))
     annotator, scene = dock.session.annotator, viewer.scene
@@ -441,4 +440,3 @@ def test_objects_are_shown_wherever_one_looks_while_a_prompt_is_in_hand(
     dock._actions["undo"].click()
     assert len(annotator.prompts.points.data) == 1
     assert annotator.area == held
-    session_of(viewer).close()

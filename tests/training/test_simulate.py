@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage as ndi
 
-from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.training import simulate
 
 
@@ -42,7 +42,7 @@ def test_corrections_fall_into_the_larger_error(region, inside):
     mask = ndi.binary_erosion(region, iterations=4)
     if not inside:
         mask = ndi.binary_dilation(region, iterations=4)
-    said = Said(np.zeros((2, 64, 64), bool))
+    said = RasterPrompt(np.zeros((2, 64, 64), bool))
     for _ in range(10):
         new = simulate.corrected(said, mask, region, np.ones_like(region), rng)
         drawn = new.drawn[0 if inside else 1]
@@ -53,13 +53,13 @@ def test_corrections_fall_into_the_larger_error(region, inside):
 
 
 def test_a_right_mask_needs_no_correction(region):
-    said = Said(np.zeros((2, 64, 64), bool))
+    said = RasterPrompt(np.zeros((2, 64, 64), bool))
     known = np.ones_like(region)
     assert simulate.corrected(said, region, region, known, np.random.default_rng(0)) is said
 
 
 def test_hints_show_what_was_said():
-    said = Said(np.zeros((2, 32, 32), bool), box=(4, 6, 20, 22))
+    said = RasterPrompt(np.zeros((2, 32, 32), bool), box=(4, 6, 20, 22))
     said = said.clicked(np.array([10, 12]), inside=True).clicked(np.array([2, 30]), inside=False)
     strokes = np.zeros((32, 32), bool)
     strokes[15, 8:14] = True

@@ -18,7 +18,7 @@ import numpy as np
 from histoprompt.annotations.chunks import Name
 from histoprompt.annotations.history import History
 from histoprompt.annotations.objects import CELL, Cells, Meta, ObjectTable
-from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.place import StoreManifest
 from histoprompt.annotations.sums import Sum
 from histoprompt.core.files.atomic import replace_file
 
@@ -38,11 +38,11 @@ class Checkpoint:
     cells: Cells
     meta: dict[int, Meta]
     sums: Mapping[Name, Sum]
-    mark: StoreMark
+    mark: StoreManifest
 
     @classmethod
     def of(
-        cls, mark: StoreMark, table: ObjectTable, sums: Mapping[Name, Sum], history: History
+        cls, mark: StoreManifest, table: ObjectTable, sums: Mapping[Name, Sum], history: History
     ) -> Checkpoint:
         """The state as it is."""
         undo, redo, applied = history.undo, history.redo, history.end
@@ -90,7 +90,7 @@ class Checkpoint:
                     cells=file["cells"].astype(CELL),
                     meta={i: Meta(classes[c], record, step) for i, c, record, step in rows},
                     sums={(*row[:3],): (row[3], row[4]) for row in file["sums"].tolist()},
-                    mark=StoreMark.from_json(file["mark"].tobytes()),
+                    mark=StoreManifest.from_json(file["mark"].tobytes()),
                 )
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
             return None

@@ -28,7 +28,7 @@ from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
 from histoprompt.annotations.objects import Meta, ObjectTable, measure
 from histoprompt.annotations.patch import Patch, split_body
-from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.place import StoreManifest
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.errors import ExportError, LabelStoreError
 from histoprompt.core.files.locks import FolderLock
@@ -73,7 +73,7 @@ class Engine:
         Every edit made.
     history : History
         Which of them are in force.
-    mark : StoreMark
+    mark : StoreManifest
         What the store belongs to.
     aside : Aside
         Keeps what is replaced when the store mends itself.
@@ -81,7 +81,7 @@ class Engine:
         What was mended, for the person.
     """
 
-    def __init__(self, folder: Path, mark: StoreMark, lock: FolderLock | None) -> None:
+    def __init__(self, folder: Path, mark: StoreManifest, lock: FolderLock | None) -> None:
         self.folder, self.shape, self.mark = folder, mark.shape, mark
         self.read_only = lock is None
         self.threads = threading.RLock()
@@ -105,14 +105,14 @@ class Engine:
     # -- opening and closing ---------------------------------------------------------------------
 
     @classmethod
-    def open(cls, folder: Path, wanted: StoreMark, read_only: bool, rebuild: bool) -> Engine:
+    def open(cls, folder: Path, wanted: StoreManifest, read_only: bool, rebuild: bool) -> Engine:
         """Open the store in a folder, or make an empty one there; see `LabelStore.open`."""
         with ExitStack() as opening:
             try:
                 lock = None if read_only else opening.enter_context(writer_lock(folder))
                 state = Checkpoint.load(folder / "checkpoint.npz")
                 kept = recovery.mark_of(folder, state, wanted)
-                lost = kept is not None and StoreMark.read(folder) != kept
+                lost = kept is not None and StoreManifest.read(folder) != kept
                 mark = wanted.claim(folder, kept, read_only)
                 engine = cls(folder, mark, lock)
                 if lost:

@@ -17,7 +17,7 @@ MARK = "store.json"
 
 
 @dataclass(frozen=True)
-class StoreMark:
+class StoreManifest:
     """What a store belongs to.
 
     Attributes
@@ -42,7 +42,7 @@ class StoreMark:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> StoreMark:
+    def from_json(cls, text: str | bytes) -> StoreManifest:
         """What `to_json` gave.
 
         Raises
@@ -57,7 +57,7 @@ class StoreMark:
         )
 
     @classmethod
-    def read(cls, folder: Path) -> StoreMark | None:
+    def read(cls, folder: Path) -> StoreManifest | None:
         """The mark of a folder, None if it has none or a damaged one.
 
         Raises
@@ -78,13 +78,13 @@ class StoreMark:
             )
         return mark
 
-    def claim(self, folder: Path, kept: StoreMark | None, read_only: bool) -> StoreMark:
+    def claim(self, folder: Path, kept: StoreManifest | None, read_only: bool) -> StoreManifest:
         """The mark a folder has, checked against this one; a folder without gets this one.
 
         Parameters
         ----------
         folder : Path
-        kept : StoreMark or None
+        kept : StoreManifest or None
             What the other files of the folder tell, which counts more than a damaged mark.
         read_only : bool
             Whether nothing may be written.
@@ -97,7 +97,7 @@ class StoreMark:
         OSError, ExportError
             If the mark cannot be read or written.
         """
-        own = StoreMark.read(folder)
+        own = StoreManifest.read(folder)
         mark = kept or own or self
         mark.check(folder, self.shape, self.slide_key)
         if own is None and read_only and kept is None:

@@ -17,7 +17,7 @@ from histoprompt.annotations.arrays import described
 from histoprompt.annotations.aside import free_name
 from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.chunks import ChunkFiles, Key, Labels, Name
-from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.place import StoreManifest
 from histoprompt.annotations.replay import Memory, Moves, add_moves, play
 from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.errors import LabelStoreError
@@ -33,15 +33,15 @@ CHECKPOINT, JOURNAL, ARRAYS = "checkpoint.npz", "journal.bin", "labels.zarr"
 READ_AT_ONCE, FILES_AT_ONCE = 32 * 2**20, 1024
 
 
-def mark_of(folder: Path, state: Checkpoint | None, wanted: StoreMark) -> StoreMark | None:
+def mark_of(folder: Path, state: Checkpoint | None, wanted: StoreManifest) -> StoreManifest | None:
     """What a store is of, from other files than its mark; None if nothing tells."""
     if state is not None:
         return state.mark
-    if StoreMark.read(folder) is not None:
+    if StoreManifest.read(folder) is not None:
         return None
     found = described(folder)
     if found is not None:
-        return StoreMark(wanted.slide_key, *found)
+        return StoreManifest(wanted.slide_key, *found)
     journal = folder / JOURNAL
     return wanted if journal.exists() and journal.stat().st_size else None
 

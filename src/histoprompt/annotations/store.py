@@ -15,7 +15,7 @@ from histoprompt.annotations.checkpoint import Checkpoint
 from histoprompt.annotations.edits import Rule, components, cover, paste, relabel, stamp
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
-from histoprompt.annotations.place import StoreMark
+from histoprompt.annotations.place import StoreManifest
 from histoprompt.annotations.reading import LabelReader
 from histoprompt.annotations.recovery import CHECKPOINT, take_back
 from histoprompt.core.errors import LabelStoreError
@@ -72,7 +72,7 @@ class LabelStore(LabelReader):
         LabelStoreError
             If the folder belongs to another slide, or cannot be read or written.
         """
-        mark = StoreMark(slide_key, (int(shape[0]), int(shape[1])), chunk)
+        mark = StoreManifest(slide_key, (int(shape[0]), int(shape[1])), chunk)
         return cls(Engine.open(Path(folder), mark, read_only, rebuild))
 
     # -- edits -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from histoprompt.models import registry
 if TYPE_CHECKING:
     from histoprompt.core.stain.fit import Stain
     from histoprompt.pipelines.count.run import CountJob
-    from histoprompt.pipelines.count.slide import Counted
+    from histoprompt.pipelines.count.slide import CountResult
 
 
 def add(count: argparse.ArgumentParser) -> None:
@@ -85,7 +85,9 @@ def _count(args: argparse.Namespace) -> int:
         return each(args.slides, count, args.task, ("slide", "slides"))
 
 
-def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]) -> Counted:
+def _count_one(
+    path: str, args: argparse.Namespace, job: CountJob, taken: list[Path]
+) -> CountResult:
     from histoprompt.core.formats.open import open_slide
     from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
@@ -104,7 +106,7 @@ def _count_one(path: str, args: argparse.Namespace, job: CountJob, taken: list[P
             unclaim(folder)
 
 
-def _tell(counted: Counted) -> None:
+def _tell(counted: CountResult) -> None:
     for note in counted.notes:
         say(f"note: {note}")
     classes = [

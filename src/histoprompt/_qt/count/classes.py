@@ -21,7 +21,7 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.labelling import History, Labelling, Lesson, hint, learn
 from histoprompt.pipelines.classes.named_cells import NamedCells
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
-from histoprompt.pipelines.count.kept import Work
+from histoprompt.pipelines.count.kept import KeptCount
 
 _NONE_OFFERED = (
     "No cell is offered now: wait for the next one, or label a few cells of each class first."
@@ -57,7 +57,7 @@ class Classing:
         self.params = TrainParams()
         self.open(None)
 
-    def open(self, work: Work | None) -> None:
+    def open(self, work: KeptCount | None) -> None:
         """Serve another count, with the labels given to its cells before; None for no count."""
         self._steps.forget(self)
         self._work = work

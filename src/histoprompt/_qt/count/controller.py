@@ -32,8 +32,8 @@ from histoprompt.pipelines.count.audit import (
     truth_in_field,
 )
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Findings, Work
-from histoprompt.pipelines.count.slide import Counted
+from histoprompt.pipelines.count.kept import Findings, KeptCount
+from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
 
 
@@ -75,7 +75,7 @@ class Counting:
         self._job: Job | None = None
         self._take(None)
 
-    def _take(self, work: Work | None) -> None:
+    def _take(self, work: KeptCount | None) -> None:
         self.work = work
         self.audit: Audit | None = None
         self.cell = 0
@@ -112,8 +112,8 @@ class Counting:
         self.counted.emit()
 
     def _start(self, slide: Slide, choice: CountChoice, box: Box | None, only_done: bool) -> None:
-        def run(task: Task) -> Work:
-            return count_work.count_to_work_on(
+        def run(task: Task) -> KeptCount:
+            return count_work.open_or_run(
                 slide, choice, self._manager, box, task=task, only_done=only_done
             )
 
@@ -148,11 +148,11 @@ class Counting:
             on_progress=self.progress.emit,
         )
 
-    def _on_counted(self, work: Work) -> None:
+    def _on_counted(self, work: KeptCount) -> None:
         self.busy.emit(False)
         self.show(work)
 
-    def show(self, work: Work) -> None:
+    def show(self, work: KeptCount) -> None:
         """Work on a count, with what was said of it before; one that was shown stays on disk."""
         self._take(work)
         try:
@@ -241,7 +241,7 @@ class Counting:
         corrected = audit.corrected() if audit is not None else ()
         findings = Findings(self.classes.how, thresholds, corrected)
 
-        def run(task: Task) -> Counted:
+        def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
             if audit is not None and audit.seen:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
@@ -252,13 +252,13 @@ class Counting:
 
         self._submit(run, "Writing the count", self._on_exported, stopped)
 
-    def _on_exported(self, counted: Counted) -> None:
+    def _on_exported(self, counted: CountResult) -> None:
         self.busy.emit(False)
         left = " The audit is left out: classes changed since." if self.outdated else ""
         self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}.{left}")
 
 
-def _summary(work: Work) -> str:
+def _summary(work: KeptCount) -> str:
     text = f"{len(work.cells):,} cells counted."
     if not work.complete:
         text = (

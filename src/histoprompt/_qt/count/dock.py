@@ -105,6 +105,7 @@ class CountDock(Dock):
         self.link(counting.progress, self.report.show_progress)
         self.link(counting.status, self._say)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.failed, self._say)
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
         self.link(counting.audited, self.audit.refresh)

@@ -17,7 +17,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN
-from histoprompt.pipelines.count.kept import Work, waiting
+from histoprompt.pipelines.count.kept import KeptCount, waiting
 
 CELLS, LEFT_OUT, GIVEN, CHOSEN = "counted_cells", "left_out", "labelled_cells", "chosen_cell"
 _YELLOW = "#ffd60a"
@@ -44,7 +44,7 @@ class CountLayers:
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
-        self._work: Work | None = None
+        self._work: KeptCount | None = None
         self._given: tuple[dict[int, str], tuple[str, ...]] = ({}, ())
         self.legend: dict[str, str] = {}
 
@@ -54,7 +54,7 @@ class CountLayers:
         layer = self.made(CELLS)
         return layer if isinstance(layer, Labels) else None
 
-    def show(self, work: Work, cells: CellTable) -> Labels:
+    def show(self, work: KeptCount, cells: CellTable) -> Labels:
         """Show a count in place of the one before."""
         self.remove()
         self._work = work
@@ -195,16 +195,16 @@ def _features(cells: CellTable) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(first), measured], axis=1)
 
 
-def _left_out(work: Work) -> dict[str, str]:
+def _left_out(work: KeptCount) -> dict[str, str]:
     """What is not part of a count, by name, with colours."""
-    masks = {} if work.ground.chosen else work.ground.tissue.excluded
+    masks = {} if work.ground.user_drawn else work.ground.tissue.excluded
     names = [name for name, mask in masks.items() if mask.any()]
     if not work.complete:
         names.append(WAITING)
     return {name: _COLOURS.get(name, _BLACK) for name in names}
 
 
-def _left_out_layer(work: Work, legend: Mapping[str, str], image: Image) -> Labels:
+def _left_out_layer(work: KeptCount, legend: Mapping[str, str], image: Image) -> Labels:
     """What is not part of a count over the whole slide, on the overview of its tissue."""
     tissue = work.ground.tissue
     shown = np.zeros(tissue.frame.shape, np.uint8)

@@ -152,7 +152,7 @@ class ModelsDock(Dock):
         card = self.card
         lines = [f"<b>{card.title}</b> ({card.id}). {card.description}"]
         lines.append(f"Licence: {card.licence or 'not stated'}. {card.citation}")
-        if card.about is not None:
+        if card.approx_bytes is not None:
             lines.append(f"Weights: {size_of(card)} from {source_of(card)}.")
         if card.missing:
             lines.append(f"<b>Not installed:</b> pip install '{card.missing}'")

@@ -91,17 +91,16 @@ class CommittedObjects:
         """Whether outlines are shown."""
         return bool(self.layer.contour)
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes that objects have, sorted."""
-        return tuple(sorted(set(self.store.classes().values()) - {""}))
-
     def paint_with(self, rule: Rule, class_name: str) -> None:
         """Let strokes follow this rule, and give new objects this class."""
         self.rule = rule
         if class_name != self.class_name:
             self.class_name = class_name
-            self._describe()
+            colours = self.layer.colormap
+            if isinstance(colours, ObjectColormap):
+                colours.show(self.store.classes(), class_name)
+            else:  # napari's own were chosen
+                self._describe()
 
     # -- edits -------------------------------------------------------------------------------
 
@@ -226,6 +225,7 @@ class CommittedObjects:
         classes = self.store.classes()
         # A class keeps its colour: those met first come first, whatever classes come after.
         self._met |= {classes[i]: None for i in sorted(classes) if classes[i]}
+        self.class_names = tuple(sorted(set(classes.values()) - {""}))
         shown = tuple(self._met)
         held = self.layer.colormap
         serves = isinstance(held, ObjectColormap) and held.serves(shown)
@@ -250,6 +250,11 @@ class CommittedObjects:
 
     def _refresh(self, box: Box) -> None:
         """Show what the store holds inside a level-0 box."""
+        self._reread(box)
+        self.layer.refresh()
+
+    def _reread(self, box: Box) -> None:
+        """Take what the store holds inside a level-0 box; it is drawn by who calls this."""
         part = box.intersection(self.area.box)
         scale = round(self.area.scale[0])
         inner = None if part is None else self.area.box_to_array(part.pad(scale)).to_pixels()
@@ -259,7 +264,6 @@ class CommittedObjects:
             fresh = self._read(frame)
             self._known[inside.slices()] = fresh
             self.layer.data[inside.slices()] = fresh
-        self.layer.refresh()
 
     def _take_edit(self) -> bool:
         """Keep what a finished stroke, fill or polygon changed."""
@@ -284,8 +288,8 @@ class CommittedObjects:
                 "that overwrites to paint over them."
             )
             return True
-        # What the rule refused goes back to what it was.
-        self._refresh(self.area.box_to_slide(changed))
+        # What the rule refused goes back to what it was; `show_change` draws it.
+        self._reread(self.area.box_to_slide(changed))
         self.show_change(change, self._told(before, self._known[where]))
         return True
 

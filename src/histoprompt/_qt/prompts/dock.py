@@ -173,7 +173,6 @@ class PromptDock(Dock):
         self.link(self.viewer.scene.camera.events, self._on_camera)
         self.link(self.viewer.layers.selection.events.active, self._on_active)
         self.link(self.session.steps.told, self._say)
-        self.link(self.session.steps.failed, self._on_failed)
 
     def _start(self) -> None:
         self._on_layers()

@@ -23,7 +23,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.cells.commit_nuclei import LONGEST, fill_store
+from histoprompt.pipelines.cells.commit_nuclei import LONGEST, commit_nuclei
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.nuclei_cache import NucleiMap, Square, look_at
 
@@ -159,7 +159,7 @@ class Nuclei:
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
             partial(
-                fill_store,
+                commit_nuclei,
                 card=self.card,
                 manager=self._manager,
                 weights=self._weights,

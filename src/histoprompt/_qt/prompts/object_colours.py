@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from napari.utils.colormaps import CyclicLabelColormap
-from numpy.typing import NDArray
 from pydantic import PrivateAttr
 
+from histoprompt._qt.layers.lookup_colours import LookupColormap
 from histoprompt.core.labels.classes import cell_colours
 
 # For objects without a class: bright hues that pink, purple and brown tissue does not have.
@@ -20,11 +18,10 @@ _MOST_CLASSES = 255 - 1 - len(_HUES)
 _LARGEST = 2**24
 
 
-class ObjectColormap(CyclicLabelColormap):
+class ObjectColormap(LookupColormap):
     """Looks up the class of an id; ids it was not told of are being painted now."""
 
-    _table: NDArray[np.uint8] = PrivateAttr(default_factory=lambda: np.zeros(1, np.uint8))
-    _fresh: int = PrivateAttr(default=1)
+    _beyond: int = PrivateAttr(default=1)
     _names: tuple[str, ...] = PrivateAttr(default=())
 
     def serves(self, classes: tuple[str, ...]) -> bool:
@@ -39,21 +36,11 @@ class ObjectColormap(CyclicLabelColormap):
         given = np.fromiter((codes.get(n, 0) for n in classes.values()), np.int64, len(classes))
         given = np.where(given > 0, given, 1 + ids % len(_HUES))
         near = ids < _LARGEST
-        self._fresh = codes.get(fresh, 0) or 1
-        table = np.full(int(ids[near].max(initial=0)) + 1, self._fresh, np.uint8)
+        self._beyond = codes.get(fresh, 0) or 1
+        table = np.full(int(ids[near].max(initial=0)) + 1, self._beyond, np.uint8)
         table[ids[near]] = given[near]
         table[0] = 0
         self._table = table
-
-    def _data_to_texture(self, values: Any) -> Any:
-        """Numbers of colours for ids, as napari's hook for what is sent to the graphics card."""
-        known = np.minimum(values, len(self._table)).astype(np.int64)
-        return np.append(self._table, np.uint8(self._fresh))[known]
-
-    def map(self, values: Any) -> NDArray[np.float32]:
-        """Colours (..., 4) of ids, for the thumbnail and the selected label."""
-        found: NDArray[np.float32] = self.colors[self._data_to_texture(np.asarray(values))]
-        return found
 
 
 def colormap_of(classes: tuple[str, ...]) -> ObjectColormap:

@@ -63,6 +63,7 @@ class Session:
         self.cache = EmbeddingCache(EMBEDDING_BYTES)
         self.annotator: Annotator | None = None
         self.steps = UndoStack()
+        self.steps.failed.connect(self.failed.emit)
         self.counting = Counting(self.jobs, manager, self.steps)
         self.reason = ""
         self._unfinished: dict[str, Unfinished] = {}

@@ -76,15 +76,12 @@ class UndoStack:
         What was taken back or done again, by title, or why not.
     failed : Signal(str)
         Why a step could not be walked now.
-    changed : Signal
-        There are other steps.
     earlier : Earlier or None
         Where to go on when all steps of this session are taken back.
     """
 
     told = Signal(str)
     failed = Signal(str)
-    changed = Signal()
 
     def __init__(self) -> None:
         self._done: list[Step] = []
@@ -102,20 +99,17 @@ class UndoStack:
         self._done.append(step)
         del self._done[:-LIMIT]
         self._undone.clear()
-        self.changed.emit()
         return step
 
     def drop(self, step: Step) -> None:
         """Forget a step that came to nothing."""
         self._done = [s for s in self._done if s is not step]
         self._undone = [s for s in self._undone if s is not step]
-        self.changed.emit()
 
     def forget(self, owner: object) -> None:
         """Forget the steps of somebody who goes; what they did stays done."""
         self._done = [s for s in self._done if s.owner is not owner]
         self._undone = [s for s in self._undone if s.owner is not owner]
-        self.changed.emit()
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -147,7 +141,6 @@ class UndoStack:
             self.told.emit(words.done.format(step.title))
         else:
             self.told.emit(words.lost.format(step.title))
-        self.changed.emit()
 
     def _go_on(self, way: str, target: list[Step], words: Words) -> None:
         try:
@@ -157,5 +150,4 @@ class UndoStack:
             return
         if step is not None:
             target.append(step)
-            self.changed.emit()
         self.told.emit(words.nothing if step is None else words.done.format(step.title))

@@ -33,7 +33,6 @@ class Fitting:
         """Fit texts that have marks; returned are those that had some and have none any more."""
         wanted, freed = [], []
         for text in texts:
-            work.refresh(text)
             item = work.to_fit(text)
             if item is not None:
                 wanted.append(item)

@@ -18,13 +18,13 @@ from histoprompt._qt.text.calibrate_job import Fitting
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current, RegionActions
 from histoprompt._qt.text.region_cells import RegionCells, Wanted
-from histoprompt._qt.text.search import Found, Search, TextSearch
+from histoprompt._qt.text.search import Search, SearchResult, TextSearch
 from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.regions.count import Chained, RegionCounts
+from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
 from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ScoreSession
@@ -216,7 +216,7 @@ class TextController:
         self.layers.show_maps(scores, self.text)
         self.growing.emit(scores)
 
-    def _on_found(self, found: Found) -> None:
+    def _on_found(self, found: SearchResult) -> None:
         assert self._annotator is not None  # letting it go ends the search
         scores, job = found.scores, found.search.job
         try:
@@ -239,7 +239,7 @@ class TextController:
             self.work.answer(found)
             self._on_answer()
 
-    def _on_chained(self, found: Chained, scores: ScoreMap) -> None:
+    def _on_chained(self, found: RegionCountResult, scores: ScoreMap) -> None:
         assert self._search is not None  # found before it was counted in
         self.cells.take(found, scores, scores.texts, self._search.job.card.title)
         self.changed.emit()
@@ -324,6 +324,8 @@ class TextController:
         work = self.work
         if work is None or not step(work):
             return False
+        for text in work.texts:
+            work.refresh(text)
         self._on_marks(work.texts)
         return True
 

@@ -13,7 +13,7 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.calibration import CalibrationPanel
 from histoprompt._qt.text.controller import TextController
 from histoprompt._qt.text.options import TextOptions
-from histoprompt._qt.text.region_actions_panel import HandOnPanel
+from histoprompt._qt.text.region_actions_panel import RegionActionsPanel
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
 from histoprompt._qt.text.tile_gallery import TileGallery
@@ -86,7 +86,7 @@ class TextDock(Dock):
         self.models, self.words = ModelPanel(self.session.jobs, "text", DEFAULT_MODEL), WordsPanel()
         self.area, self.options = AreaPanel(), TextOptions()
         self.gallery, self.calibration = TileGallery(), CalibrationPanel()
-        self.cells, self.hand_on = RegionCellsPanel(), HandOnPanel()
+        self.cells, self.hand_on = RegionCellsPanel(), RegionActionsPanel()
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         self._scale = Note()
         self._results = self._make_results()
@@ -156,7 +156,6 @@ class TextDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
-        self.link(self.session.steps.failed, self._say)
         self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self._on_active)
         self.calibration.left.connect(control.marking.stop)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 from histoprompt._qt.widgets.overwriting import may_write
 
 
-class HandOnPanel(QWidget):
+class RegionActionsPanel(QWidget):
     """Buttons for the regions of the text that is shown.
 
     Attributes

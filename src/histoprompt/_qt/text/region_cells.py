@@ -15,16 +15,16 @@ from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import many
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current
-from histoprompt._qt.text.search import Found
+from histoprompt._qt.text.search import SearchResult
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.models import registry
 from histoprompt.pipelines.classes.named_cells import named_among
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Work
+from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts
-from histoprompt.pipelines.regions.count import Chained, RegionCounts
-from histoprompt.pipelines.regions.steps import ChainWish, count_found, count_in, tell_apart
+from histoprompt.pipelines.regions.count import RegionCountResult, RegionCounts
+from histoprompt.pipelines.regions.steps import RegionCountParams, count_found, count_in, tell_apart
 from histoprompt.pipelines.text.session import ScoreSession
 
 _GATHERING = "Gathering what was counted"
@@ -72,23 +72,25 @@ class RegionCells:
     def bind(self, annotator: Annotator | None, layers: ScoreLayers | None) -> None:
         """Serve another slide."""
         self._annotator, self._layers = annotator, layers
-        self._source: Work | None = None
+        self._source: KeptCount | None = None
         self.counts: RegionCounts | None = None
         self.cuts: dict[str, float] = {}
         self._marks: dict[str, dict[int, bool]] = {}
         self.counted.emit()
 
-    def wish(self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]) -> ChainWish:
+    def wish(
+        self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]
+    ) -> RegionCountParams:
         """What is asked of the chain from words to counts, beside the count there is."""
         texts = CellTexts(wanted.words, templates)
-        return ChainWish(wanted.choice, texts, thresholds, self._counting.work)
+        return RegionCountParams(wanted.choice, texts, thresholds, self._counting.work)
 
     def count(self, choice: CountChoice) -> None:
         """Take the cells in the regions of the text from the count there is, or count them."""
         now, annotator = self._current(), self._annotator
         if now is None or annotator is None:
             return
-        wish = ChainWish(choice, counted=self._counting.work)
+        wish = RegionCountParams(choice, counted=self._counting.work)
         self._batch.run(
             partial(count_in, wish, job=now.job),
             annotator.slide,
@@ -107,12 +109,14 @@ class RegionCells:
         done = partial(self._on_named, source, now.job.card.title)
         self._batch.run(tell_apart, *given, title="Naming cells", done=done)
 
-    def take(self, found: Chained, scores: ScoreMap, texts: Sequence[str], scorer: str) -> None:
+    def take(
+        self, found: RegionCountResult, scores: ScoreMap, texts: Sequence[str], scorer: str
+    ) -> None:
         """Show what the chain came to, and let the Count dock work on it.
 
         Parameters
         ----------
-        found : Chained
+        found : RegionCountResult
         scores : ScoreMap
             What regions were cut from.
         texts : sequence of str
@@ -131,7 +135,7 @@ class RegionCells:
             self._on_classified()
         self._batch.status.emit(self._summary(found))
 
-    def gather(self, found: Found) -> None:
+    def gather(self, found: SearchResult) -> None:
         """Show what a chain counted before it was cancelled."""
         assert self._annotator is not None  # letting it go ends the chain
         assert found.search.wish is not None
@@ -167,24 +171,24 @@ class RegionCells:
 
     # -- what came of it ---------------------------------------------------------------------
 
-    def _on_counted(self, now: Current, found: tuple[Chained, ScoreMap]) -> None:
+    def _on_counted(self, now: Current, found: tuple[RegionCountResult, ScoreMap]) -> None:
         chained, scores = found
         self.take(chained, scores, (now.text,), now.job.card.title)
 
-    def _on_gathered(self, scorer: str, found: tuple[Chained, ScoreMap]) -> None:
+    def _on_gathered(self, scorer: str, found: tuple[RegionCountResult, ScoreMap]) -> None:
         chained, scores = found
         if chained.work.progress.done:
             self.take(chained, scores, scores.texts, scorer)
         else:
             self._batch.status.emit("Cancelled before any cell was counted; the regions stay.")
 
-    def _on_named(self, source: Work, scorer: str, counts: RegionCounts) -> None:
+    def _on_named(self, source: KeptCount, scorer: str, counts: RegionCounts) -> None:
         if source is not self._counting.work:
             self._counting.show(source)
         self._name(source, counts, scorer)
         self._batch.status.emit(f"{_named(counts)} {_REVIEW}")
 
-    def _name(self, work: Work, counts: RegionCounts, scorer: str) -> None:
+    def _name(self, work: KeptCount, counts: RegionCounts, scorer: str) -> None:
         """Words are the classes of the count from now on; what is shown follows it."""
         self._counting.classes.name(named_among(work.cells, counts.cells), f"words, {scorer}")
 
@@ -199,7 +203,7 @@ class RegionCells:
             self._layers.show_cells(self.counts.cells)
         self.counted.emit()
 
-    def _summary(self, found: Chained) -> str:
+    def _summary(self, found: RegionCountResult) -> str:
         counts, work = found.counts, found.work
         finder = registry.card(work.job.settings["segmenter"]).short_title
         where = "" if work.ground.regions else " in the count there was"

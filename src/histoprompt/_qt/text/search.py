@@ -20,8 +20,8 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.regions.count import Chained
-from histoprompt.pipelines.regions.steps import ChainWish, count_found
+from histoprompt.pipelines.regions.count import RegionCountResult
+from histoprompt.pipelines.regions.steps import RegionCountParams, count_found
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.score import SeenTiles, ask, score, score_seen
 from histoprompt.pipelines.text.text_embedding import ScoreParams
@@ -42,14 +42,14 @@ class Search:
     job : ScoreJob
     where : Box
         Level-0 pixels.
-    wish : ChainWish or None
+    wish : RegionCountParams or None
         The chain to counts, where the same job goes on with it.
     """
 
     params: ScoreParams
     job: ScoreJob
     where: Box
-    wish: ChainWish | None = None
+    wish: RegionCountParams | None = None
 
     def serves(self, params: ScoreParams, card: ModelCard, weights: Path | None) -> bool:
         """Whether its tiles look to the model as those of these values would."""
@@ -57,7 +57,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """What came of a search.
 
     Attributes
@@ -86,7 +86,7 @@ class TextSearch:
         It ended, or was cancelled after some tiles were seen.
     asked : Signal(SeenTiles, ScoreMap)
         Tiles that were seen before answered other words.
-    counted : Signal(Chained, ScoreMap)
+    counted : Signal(RegionCountResult, ScoreMap)
         The chain ended.
     stopped : Signal(Found)
         The chain was cancelled after this was found.
@@ -96,8 +96,8 @@ class TextSearch:
         The model cannot know one of the texts.
     """
 
-    grown, found, asked = Signal(ScoreMap), Signal(Found), Signal(SeenTiles, ScoreMap)
-    counted, stopped = Signal(Chained, ScoreMap), Signal(Found)
+    grown, found, asked = Signal(ScoreMap), Signal(SearchResult), Signal(SeenTiles, ScoreMap)
+    counted, stopped = Signal(RegionCountResult, ScoreMap), Signal(SearchResult)
     ended, refused = Signal(), Signal(str)
 
     def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
@@ -109,7 +109,7 @@ class TextSearch:
         """Serve another slide; a search on the one before tells nothing any more."""
         self._annotator = annotator
         self._now: Search | None = None
-        self._chained: Found | None = None
+        self._chained: SearchResult | None = None
         self._newest: tuple[Search, ScoreMap] | None = None
         self._has_grown = False
 
@@ -120,7 +120,7 @@ class TextSearch:
         weights: Path | None,
         where: Box,
         *,
-        wish: ChainWish | None = None,
+        wish: RegionCountParams | None = None,
     ) -> None:
         """Look at the tiles of a part of the slide, those in view first, and ask the texts.
 
@@ -218,11 +218,13 @@ class TextSearch:
         elif found is None:
             self.ended.emit()
         else:
-            told = Found(search, *found, whole)
+            told = SearchResult(search, *found, whole)
             self._chained = told if whole and search.wish is not None else None
             self.found.emit(told)
 
-    def _on_chained(self, search: Search, found: tuple[Chained, ScoreMap] | PromptError) -> None:
+    def _on_chained(
+        self, search: Search, found: tuple[RegionCountResult, ScoreMap] | PromptError
+    ) -> None:
         if isinstance(found, PromptError):
             self._on_score(search, True, found)
         elif self._chained is not None and self._chained.search is search:
@@ -276,11 +278,11 @@ def _or_refusal(call: Callable[..., Any], *args: Any, task: Task) -> Any:
 
 def _chain(
     find: Callable[..., Any],
-    wish: ChainWish,
+    wish: RegionCountParams,
     tell: Callable[[ScoreMap, SeenTiles], object],
     *given: Any,
     task: Task,
-) -> tuple[Chained, ScoreMap] | PromptError:
+) -> tuple[RegionCountResult, ScoreMap] | PromptError:
     """Find, tell of it, and go on to counts, as one job."""
     slide, _, job = given
     wish.check(job, task)

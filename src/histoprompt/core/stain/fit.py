@@ -38,7 +38,7 @@ _LEAST_APART = 12.0
 
 
 @dataclass(frozen=True)
-class Dyes:
+class StainMatrix:
     """What a slide is stained with.
 
     Attributes
@@ -57,7 +57,7 @@ class Dyes:
     fitted: frozenset[str] = frozenset()
 
     @classmethod
-    def published(cls, stain: Stain) -> Dyes:
+    def published(cls, stain: Stain) -> StainMatrix:
         """The dyes of Ruifrok and Johnston."""
         return cls(stain, _unit(HAEMATOXYLIN), _unit(EOSIN if stain == "H&E" else DAB))
 
@@ -73,7 +73,7 @@ class Dyes:
         return out
 
 
-def fit_dyes(image: NDArray[np.uint8], stain: Stain | None = None) -> Dyes:
+def fit_dyes(image: NDArray[np.uint8], stain: Stain | None = None) -> StainMatrix:
     """Find the dyes of a slide in a picture of it.
 
     Fit once a slide, on an overview or a few fields with tissue, and use the result in every tile:
@@ -96,7 +96,7 @@ def fit_dyes(image: NDArray[np.uint8], stain: Stain | None = None) -> Dyes:
     pixels = image.reshape(-1, 1, 3)
     density = optical_density(pixels[:: max(1, len(pixels) // _MOST_SEEN)])
     kind: Stain = stain or ("H-DAB" if has_dab(density) else "H&E")
-    published = Dyes.published(kind)
+    published = StainMatrix.published(kind)
     ends = _extremes(density.reshape(-1, 3))
     if ends is None:
         return published
@@ -110,7 +110,7 @@ def fit_dyes(image: NDArray[np.uint8], stain: Stain | None = None) -> Dyes:
             fitted.add(name)
     if _angle(dyes["haematoxylin"], dyes[second]) < _LEAST_APART:
         return published
-    return Dyes(kind, dyes["haematoxylin"], dyes[second], frozenset(fitted))
+    return StainMatrix(kind, dyes["haematoxylin"], dyes[second], frozenset(fitted))
 
 
 def _extremes(pixels: NDArray[np.float32]) -> tuple[Dye, Dye] | None:

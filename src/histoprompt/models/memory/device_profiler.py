@@ -35,7 +35,7 @@ class _Work:
     alone: bool
 
 
-class Gauge:
+class DeviceProfiler:
     """Looks for the device at first need, and measures loads and uses; for any thread.
 
     Parameters

@@ -47,7 +47,7 @@ class LoadedModel:
 
 
 @dataclass(eq=False)
-class Resident:
+class PooledModel:
     """A model in memory, or on its way there.
 
     Attributes
@@ -85,32 +85,32 @@ class Lease:
 
     Attributes
     ----------
-    resident : Resident
+    resident : PooledModel
     peak_mib : float
         Set aside on top of the weights.
     must_load : bool
         Whether the holder is the one who loads the model.
     """
 
-    resident: Resident
+    resident: PooledModel
     peak_mib: float
     must_load: bool
 
 
-class Residents:
+class ModelPool:
     """The models in memory, least recently used first.
 
-    Residents that a method takes out are returned: their models are for the caller to free.
+    Models that a method takes out are returned: their models are for the caller to free.
     """
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, Resident] = {}
+        self._by_key: dict[Key, PooledModel] = {}
 
     def shown(self) -> list[LoadedModel]:
         """The residents as they are now, for showing."""
         return [LoadedModel(*r.key, r.mib, bool(r.leases), r.last_used) for r in self]
 
-    def __iter__(self) -> Iterator[Resident]:
+    def __iter__(self) -> Iterator[PooledModel]:
         return iter(self._by_key.values())
 
     @property
@@ -124,9 +124,9 @@ class Residents:
 
     def evict_for(
         self, needed_mib: float, budget_mib: float, keep: Key | None = None
-    ) -> list[Resident]:
+    ) -> list[PooledModel]:
         """Take idle models out until there is room for `needed_mib`, or none is left."""
-        evicted: list[Resident] = []
+        evicted: list[PooledModel] = []
         for resident in list(self):
             if self.fits(needed_mib, budget_mib):
                 break
@@ -136,14 +136,14 @@ class Residents:
 
     def lend(
         self, key: Key, need: Footprint, budget_mib: float
-    ) -> tuple[Lease | None, list[Resident]]:
+    ) -> tuple[Lease | None, list[PooledModel]]:
         """Set room aside for using a model, and for its weights if it is not in memory yet.
 
         Returns
         -------
         lease : Lease or None
             None if there is no room now, or the model is still being loaded for someone else.
-        evicted : list of Resident
+        evicted : list of PooledModel
         """
         resident = self._by_key.get(key)
         if resident is not None and not resident.ready:
@@ -153,7 +153,7 @@ class Residents:
         evicted = self.evict_for(needed, budget_mib, keep=key)
         if not self.fits(needed, budget_mib):
             return None, evicted
-        resident = resident or Resident(key, need.weights_mib)
+        resident = resident or PooledModel(key, need.weights_mib)
         self._by_key.pop(key, None)
         self._by_key[key] = resident
         lease = Lease(resident, need.peak_mib, must_load=new)
@@ -162,14 +162,14 @@ class Residents:
 
     def settle(
         self, lease: Lease, model: Any, found: Footprint, budget_mib: float
-    ) -> tuple[bool, list[Resident]]:
+    ) -> tuple[bool, list[PooledModel]]:
         """Put a model that was just loaded in its place, if it fits with its true size.
 
         Returns
         -------
         fits : bool
             False leaves the resident without its model: give the lease back.
-        evicted : list of Resident
+        evicted : list of PooledModel
         """
         resident = lease.resident
         resident.weights_mib, lease.peak_mib = found.weights_mib, found.peak_mib
@@ -186,7 +186,7 @@ class Residents:
         if not resident.ready:
             del self._by_key[resident.key]
 
-    def take_out(self, card_id: str) -> list[Resident]:
+    def take_out(self, card_id: str) -> list[PooledModel]:
         """Take a model out, whichever weights it was loaded with.
 
         Raises

@@ -25,14 +25,14 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.devices import Meter, is_out_of_memory
 from histoprompt.models.loading import Loader, load_from_registry
-from histoprompt.models.memory.device_profiler import Gauge
+from histoprompt.models.memory.device_profiler import DeviceProfiler
 from histoprompt.models.memory.footprints import Footprint, FootprintBook
 from histoprompt.models.memory.loaded_models import (
     Key,
     Lease,
     LoadedModel,
-    Resident,
-    Residents,
+    ModelPool,
+    PooledModel,
     key_of,
     to_set_aside,
 )
@@ -95,12 +95,12 @@ class ModelManager:
         dtype: str = "float32",
     ) -> None:
         book = footprints or FootprintBook(settings.cache_folder() / "footprints.json")
-        self._gauge = Gauge(device, meter, book, dtype)
+        self._gauge = DeviceProfiler(device, meter, book, dtype)
         self._load = load
         self._budget_mib = budget_mib
         self._room = threading.Condition()
         self._queue: deque[object] = deque()
-        self._residents = Residents()
+        self._residents = ModelPool()
         self._holders: dict[int, str] = {}
 
     # ------------------------------------------------------------------ what there is
@@ -318,7 +318,7 @@ class ModelManager:
 
     def _await_turn(
         self, ticket: object, card: ModelCard, key: Key
-    ) -> tuple[Lease | None, list[Resident]]:
+    ) -> tuple[Lease | None, list[PooledModel]]:
         """A lease if it is this ticket's turn and there is room; else sleep a little."""
         with self._room:
             if self._queue[0] is ticket:
@@ -364,7 +364,7 @@ class ModelManager:
         self._free_all_but(key_of(card, weights))
         return self._load(card, weights, self.device)
 
-    def _forget(self, evicted: list[Resident]) -> None:
+    def _forget(self, evicted: list[PooledModel]) -> None:
         """Free what was taken out; without the lock, as a GPU may have to finish its work first."""
         if not evicted:
             return

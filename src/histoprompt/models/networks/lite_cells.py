@@ -24,7 +24,7 @@ BLEND = 32  # pixels on both sides of the line between two windows where both co
 
 
 class CellModel(Stepped):
-    """All nuclei of an image; a `CellDescriber`."""
+    """All nuclei of an image; a `CellEmbedder`."""
 
     def __init__(self, networks: Networks) -> None:
         super().__init__()

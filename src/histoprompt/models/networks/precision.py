@@ -11,8 +11,8 @@ from histoprompt.models.card import ModelCard
 def half_on(card: ModelCard, device: str) -> str | None:
     """The short type this model computes in on this device; None for float32."""
     if device.startswith("cuda"):
-        return card.half
-    return card.cpu_half if device == "cpu" and multiplies_bfloat16() else None
+        return card.amp_dtype
+    return card.cpu_amp_dtype if device == "cpu" and multiplies_bfloat16() else None
 
 
 def multiplies_bfloat16() -> bool:

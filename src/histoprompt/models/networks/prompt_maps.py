@@ -14,7 +14,7 @@ PEN = 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class RasterPrompt:
     """Everything said about one object so far.
 
     Attributes
@@ -41,19 +41,19 @@ class Said:
         """Whether all that was said is one click inside."""
         return self.inside == (True,) and self.box is None and not self.drawn.any()
 
-    def clicked(self, at: NDArray[np.intp], inside: bool) -> Said:
+    def clicked(self, at: NDArray[np.intp], inside: bool) -> RasterPrompt:
         """What was said, and a click."""
         point = (int(at[0]), int(at[1]))
         return replace(self, points=(*self.points, point), inside=(*self.inside, inside))
 
-    def scribbled(self, strokes: NDArray[np.bool_], inside: bool) -> Said:
+    def scribbled(self, strokes: NDArray[np.bool_], inside: bool) -> RasterPrompt:
         """What was said, and a scribble."""
         drawn = self.drawn.copy()
         drawn[0 if inside else 1] |= strokes
         return replace(self, drawn=drawn)
 
 
-def proposed(said: Said, nuclei: NDArray[np.int32]) -> NDArray[np.bool_]:
+def proposed(said: RasterPrompt, nuclei: NDArray[np.int32]) -> NDArray[np.bool_]:
     """The nuclei, of those found without a prompt, that a prompt seems to mean.
 
     Parameters
@@ -88,7 +88,7 @@ def _best_in_box(box: tuple[int, int, int, int], nuclei: NDArray[np.int32]) -> N
     return np.array([best] if fit[best] >= 0.3 else [], np.int32)
 
 
-def hints(said: Said, nuclei: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
+def hints(said: RasterPrompt, nuclei: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
     """The prompt as pictures, (5, h, w).
 
     Inside, outside, box, the nuclei it seems to mean, and the answer before: 1 in it, -1 around it,

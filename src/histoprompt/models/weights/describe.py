@@ -12,9 +12,9 @@ _MB = 1_000_000
 
 def size_of(card: ModelCard) -> str:
     """Size of all files together, "~" before what was worked out; a dash where none is known."""
-    if card.about is None:
+    if card.approx_bytes is None:
         return "-"
-    return f"{'~' if card.n_bytes is None else ''}{megabytes(card.about)}"
+    return f"{'~' if card.n_bytes is None else ''}{megabytes(card.approx_bytes)}"
 
 
 def source_of(card: ModelCard) -> str:

@@ -94,7 +94,7 @@ def size_text(spec: WeightsSpec) -> str:
     """The size in brackets, with a space before; empty where none is known."""
     if spec.n_bytes is not None:
         return f" ({spec.n_bytes:,} bytes)"
-    return "" if spec.about is None else f" (about {megabytes(spec.about)})"
+    return "" if spec.approx_bytes is None else f" (about {megabytes(spec.approx_bytes)})"
 
 
 def megabytes(n_bytes: int) -> str:

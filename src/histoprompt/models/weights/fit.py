@@ -59,7 +59,7 @@ def _others(card: ModelCard, path: Path, wanted: Blueprint) -> list[ModelCard]:
     found = []
     for other in registry.all_cards():
         spec = other.weights
-        if other.id != card.id and spec is not None and _close(spec.about, 4 * values):
+        if other.id != card.id and spec is not None and _close(spec.approx_bytes, 4 * values):
             blueprint = registry.blueprint_of(other, spec)
             if blueprint is not None and not _misfit(blueprint, path):
                 found.append(other)

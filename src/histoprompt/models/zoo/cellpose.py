@@ -18,12 +18,12 @@ CARD = ModelCard(
     title="Cellpose-SAM",
     loader="histoprompt.models.zoo.cellpose:load",
     input_size=1024,
-    step=768,
+    window_stride=768,
     licence="BSD-3-Clause (code); of the weights: see their page",
     citation="Pachitariu, Rariden and Stringer, Cellpose-SAM, bioRxiv 2025",
     mpp=0.25,
     memory_mib=4000,
-    values=300_000_000,
+    n_params=300_000_000,
     needs=("cellpose", "napari-histoprompt[cellpose]"),
     description="Whole cells or nuclei of any kind; its own package and weights, best on a GPU.",
 )
@@ -58,4 +58,4 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
         masks = model.eval(window, channel_axis=2)[0]
         return np.asarray(masks, np.int32)
 
-    return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)
+    return WindowedCells(find, card.input_size, card.window_stride, GLASS_CONTRAST)

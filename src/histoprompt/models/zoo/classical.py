@@ -25,8 +25,8 @@ CARD = ModelCard(
     accepts=frozenset({"point", "box", "scribble"}),
     licence="BSD-3-Clause",
     citation="Ruifrok and Johnston 2001 (stain); Grady 2005 (random walker with priors)",
-    field=256,
-    reach=0.6,
+    crop_px=256,
+    max_fill=0.6,
     memory_mib=64,
     description=(
         "Haematoxylin, watershed and random walker: takes clicks, boxes and scribbles, at once "

@@ -15,7 +15,7 @@ CARD = ModelCard(
     title="Classical cells (no weights)",
     loader="histoprompt.models.zoo.classical_cells:load",
     input_size=1024,
-    step=768,
+    window_stride=768,
     licence="BSD-3-Clause",
     citation="Ruifrok and Johnston 2001 (stain); Otsu 1979; watershed on distance and darkness",
     mpp=0.25,
@@ -26,4 +26,4 @@ CARD = ModelCard(
 
 def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
     """Make the segmenter; it has no weights and always runs on the CPU."""
-    return WindowedCells(partial(find_nuclei, mpp=card.mpp), card.input_size, card.step)
+    return WindowedCells(partial(find_nuclei, mpp=card.mpp), card.input_size, card.window_stride)

@@ -35,7 +35,7 @@ _B32, _B16, _BIOMEDCLIP = "ViT-B-32-quickgelu", "ViT-B-16-quickgelu", "biomedcli
 _VALUES = {_B32: 151_277_313, _B16: 149_620_737, _BIOMEDCLIP: 195_902_721}
 # 30,522 word pieces of some seven letters, a line each.
 _VOCABULARY = on_hub(
-    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt", values=2 * 30_522
+    "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract", "vocab.txt", n_params=2 * 30_522
 )
 
 Tokenize = Callable[[Sequence[str]], "Tensor"]
@@ -270,9 +270,9 @@ def _card(
         architecture=architecture,
         blueprint="histoprompt.models.zoo.clip:blueprint",
         input_size=RECIPE.side,
-        half="float16",
+        amp_dtype="float16",
         memory_mib=memory_mib,
-        weights=replace(weights, values=_VALUES[architecture]),
+        weights=replace(weights, n_params=_VALUES[architecture]),
         **more,
     )
 

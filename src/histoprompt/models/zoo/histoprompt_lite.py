@@ -26,7 +26,7 @@ from histoprompt.models.cells.postprocess import tidied
 from histoprompt.models.networks.lite_cells import ALGORITHM, SHIFT, WINDOW, CellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
 from histoprompt.models.networks.precision import half_on
-from histoprompt.models.networks.prompt_maps import Said, hints
+from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.models.roles import Embedding
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _SHARED: dict[str, Any] = {
     "blueprint": "histoprompt.models.networks.lite_networks:blueprint",
     "mpp": 0.25,
     "memory_mib": 300,
-    "cpu_half": "bfloat16",
+    "cpu_amp_dtype": "bfloat16",
 }
 
 CARD = ModelCard(
@@ -70,7 +70,7 @@ CELLS = ModelCard(
     title="histoprompt cells (all nuclei)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
     input_size=WINDOW,
-    step=SHIFT,
+    window_stride=SHIFT,
     algorithm=ALGORITHM,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
     **_SHARED,
@@ -256,7 +256,7 @@ def _resized(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uin
     return np.asarray(big.round().clip(0, 255), np.uint8)
 
 
-def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Said:
+def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> RasterPrompt:
     """A prompt in pixels of the image as one in pixels of the network's field."""
     if not prompt.is_positive:
         raise PromptError(
@@ -277,7 +277,7 @@ def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Sai
     if p.previous is not None:
         before = np.zeros((FIELD, FIELD), bool)
         before[: inner[0], : inner[1]] = p.previous.sample(Frame(Box.of_shape(inner), inner))
-    return Said(
+    return RasterPrompt(
         np.stack([painted == INSIDE, painted == OUTSIDE]),
         tuple((r, c) for r, c in points),
         tuple(bool(v) for v in prompt.labels),

@@ -22,12 +22,12 @@ CARD = ModelCard(
     title="InstanSeg (brightfield nuclei)",
     loader="histoprompt.models.zoo.instanseg:load",
     input_size=1024,
-    step=768,
+    window_stride=768,
     licence="Apache-2.0 (code and weights)",
     citation="Goldsborough et al., InstanSeg, arXiv:2408.15954, 2024",
     mpp=0.5,
     memory_mib=1500,
-    values=3_800_000,
+    n_params=3_800_000,
     needs=("instanseg", "napari-histoprompt[instanseg]"),
     description="Nuclei of H&E and IHC, quick; its own package and a TorchScript model.",
     program="histoprompt.models.zoo.instanseg:program_file",
@@ -70,7 +70,7 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
             )
         return np.asarray(found[0, 0].cpu().numpy()[:h, :w], np.int32)
 
-    return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)
+    return WindowedCells(find, card.input_size, card.window_stride, GLASS_CONTRAST)
 
 
 def program_file(card: ModelCard, weights: Path | None) -> Path:

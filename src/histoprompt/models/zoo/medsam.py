@@ -32,9 +32,9 @@ CARD = ModelCard(
         filename="medsam_vit_b.pth",
         source="https://zenodo.org/records/10689643/files/medsam_vit_b.pth",
         digest="md5:3bb6db55bd0c9ca30b61248bca72f8d6",
-        values=VALUES["b"],
+        n_params=VALUES["b"],
     ),
-    field=256,
+    crop_px=256,
     memory_mib=3000,
     description="The medical SAM in full size; takes boxes only and gives no score.",
 )

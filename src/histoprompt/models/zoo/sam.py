@@ -52,7 +52,7 @@ def _card(card_id: str, title: str, size: str, weights: WeightsSpec, **more: Any
         accepts=frozenset({"point", "box"}),
         input_size=1024,
         weights=weights,
-        field=512,
+        crop_px=512,
         memory_mib=MEMORY_MIB[size],
         **more,
     )
@@ -74,14 +74,14 @@ def pathosam_file(size: str, share: str, xxh128: str, part: str = "") -> Weights
     """A file of PathoSAM; `part` is ``"_decoder"`` for its instance decoder."""
     name = f"vit_{size}_histopathology{part}.pt"
     source, digest = f"{_GWDG}{share}/download", f"xxh128:{xxh128}"
-    return WeightsSpec(name, source, digest=digest, values=_values(size, part))
+    return WeightsSpec(name, source, digest=digest, n_params=_values(size, part))
 
 
 def microsam_file(size: str, record: str, xxh128: str, part: str = "") -> WeightsSpec:
     """A file of micro-sam's models for light microscopy; `part` as for `pathosam_file`."""
     url = f"{_BIOIMAGE}{record}/files/vit_{size}{part}.pt"
     name, digest = f"vit_{size}_lm{part}.pt", f"xxh128:{xxh128}"
-    return WeightsSpec(name, url, digest=digest, values=_values(size, part))
+    return WeightsSpec(name, url, digest=digest, n_params=_values(size, part))
 
 
 def _values(size: str, part: str) -> int:

@@ -211,7 +211,7 @@ def load_sam(card: ModelCard, weights: Path, device: str) -> ScribbleSam:
 
 
 def _card(
-    card_id: str, title: str, loader: str, filename: str, link: str, *, values: int, **more: Any
+    card_id: str, title: str, loader: str, filename: str, link: str, *, n_params: int, **more: Any
 ) -> ModelCard:
     url = f"{_DROPBOX}{link}"
     return ModelCard(
@@ -222,8 +222,8 @@ def _card(
         accepts=ACCEPTS,
         licence="Apache-2.0 (code; no other is stated for the weights)",
         citation="Wong et al., ScribblePrompt, ECCV 2024",
-        weights=WeightsSpec(filename, url, values=values),
-        field=SIDE,
+        weights=WeightsSpec(filename, url, n_params=n_params),
+        crop_px=SIDE,
         **more,
     )
 
@@ -236,7 +236,7 @@ CARDS = (
         "ScribblePrompt_unet_v1_nf192_res128.pt",
         "pnw88n05irnv5z1snlklr/ScribblePrompt_unet_v1_nf192_res128.pt"
         "?rlkey=dr8xvkf0wj2r082h1zzpcmz5o&dl=1",
-        values=3_991_882,
+        n_params=3_991_882,
         blueprint="histoprompt.models.zoo.scribbleprompt:blueprint",
         input_size=SIDE,
         memory_mib=300,
@@ -249,7 +249,7 @@ CARDS = (
         "ScribblePrompt_sam_v1_vit_b_res128.pt",
         "s1xlyhyg92kle72dctoa5/ScribblePrompt_sam_v1_vit_b_res128.pt"
         "?rlkey=zc6p40kfvotdo4ts9l7w8o05g&dl=1",
-        values=sam.VALUES["b"],
+        n_params=sam.VALUES["b"],
         architecture="vit_b",
         blueprint=sam.BLUEPRINT,
         input_size=1024,

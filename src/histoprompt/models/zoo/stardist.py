@@ -24,7 +24,7 @@ CARD = ModelCard(
     title="StarDist (H&E)",
     loader="histoprompt.models.zoo.stardist:load",
     input_size=1024,
-    step=768,
+    window_stride=768,
     licence="BSD-3-Clause",
     citation="Schmidt et al., Cell Detection with Star-convex Polygons, MICCAI 2018",
     mpp=0.5,
@@ -70,7 +70,7 @@ def load(card: ModelCard, weights: Path | None, device: str) -> WindowedCells:
         labels, _ = model.predict_instances(scaled, axes="YXC")
         return np.asarray(labels, np.int32)
 
-    return WindowedCells(find, card.input_size, card.step, GLASS_CONTRAST)
+    return WindowedCells(find, card.input_size, card.window_stride, GLASS_CONTRAST)
 
 
 def _place(card: ModelCard, weights: Path | None) -> tuple[Path, Path | None]:

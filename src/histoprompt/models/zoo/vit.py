@@ -207,8 +207,8 @@ def _card(card_id: str, title: str, weights: WeightsSpec, **more: Any) -> ModelC
         loader="histoprompt.models.zoo.vit:load",
         blueprint="histoprompt.models.zoo.vit:blueprint",
         input_size=ARCHITECTURES[card_id].recipe.side,
-        weights=replace(weights, values=ARCHITECTURES[card_id].values),
-        half="float16",
+        weights=replace(weights, n_params=ARCHITECTURES[card_id].values),
+        amp_dtype="float16",
         **more,
     )
 

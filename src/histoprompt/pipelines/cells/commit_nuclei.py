@@ -23,7 +23,7 @@ LONGEST = 4096
 COVERED = 0.3
 
 
-def fill_store(
+def commit_nuclei(
     slide: Slide,
     region: Box,
     store: LabelStore,

@@ -10,7 +10,7 @@ from skimage.segmentation import expand_labels
 
 from histoprompt.core.labels.shapes import shapes
 from histoprompt.core.stain.deconvolution import optical_density
-from histoprompt.core.stain.fit import Dyes, fit_dyes
+from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.core.stain.ihc import DAB_MEAN
 
 # Raise it when the same cell gets other numbers: counts do not go on then.
@@ -58,7 +58,7 @@ def measure(
     image: NDArray[np.uint8],
     labels: NDArray[np.int32],
     mpp: float,
-    dyes: Dyes | None = None,
+    dyes: StainMatrix | None = None,
 ) -> NDArray[np.float32]:
     """Measure every cell of an image.
 
@@ -69,7 +69,7 @@ def measure(
         0 background, cells from 1.
     mpp : float
         Microns a pixel.
-    dyes : Dyes, optional
+    dyes : StainMatrix, optional
         Of the slide, from `fit_dyes`; fitted to this image if not given, which makes features of
         two tiles differ a little.
 
@@ -98,7 +98,7 @@ def _shape(labels: NDArray[np.int32], mpp: float) -> list[NDArray[np.float64]]:
 
 
 def _stains(
-    image: NDArray[np.uint8], labels: NDArray[np.int32], mpp: float, dyes: Dyes
+    image: NDArray[np.uint8], labels: NDArray[np.int32], mpp: float, dyes: StainMatrix
 ) -> list[NDArray[np.float64]]:
     n = int(labels.max(initial=0))
     around = expand_labels(labels, RING_UM / mpp)

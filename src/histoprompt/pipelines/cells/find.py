@@ -22,7 +22,7 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile, TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.roles import CellDescriber, CellScorer, CellSegmenter, SteppedSegmenter
+from histoprompt.models.roles import CellEmbedder, CellScorer, CellSegmenter, SteppedSegmenter
 from histoprompt.pipelines.cells.tile_context import frame_around, read_frame
 
 # Raise it when a tile owns other cells of what a model found, or they are drawn otherwise.
@@ -50,7 +50,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class TileCells:
     """The cells of an image.
 
     Attributes
@@ -80,7 +80,7 @@ class Found:
         labels: NDArray[np.int32],
         frame: Frame,
         described: NDArray[np.float32] | None = None,
-    ) -> Found:
+    ) -> TileCells:
         """All cells of an image and its labels."""
         count = int(labels.max(initial=0))
         if described is None:
@@ -95,7 +95,7 @@ class Found:
         """Level-0 pixels a pixel of the image."""
         return self.frame.scale[0]
 
-    def only(self, keep: NDArray[np.bool_]) -> Found:
+    def only(self, keep: NDArray[np.bool_]) -> TileCells:
         """Some of the cells, numbered anew in the same order."""
         if keep.all():
             return self
@@ -107,7 +107,7 @@ class Found:
             centroids=self.centroids[keep],
         )
 
-    def within(self, bounds: Box) -> Found:
+    def within(self, bounds: Box) -> TileCells:
         """What of it lies on the slide: a model is shown mirror images beyond, nobody else is."""
         rows, cols = (_on_slide(self.frame, bounds, axis) for axis in (0, 1))
         if (rows, cols) == ((0, self.frame.shape[0]), (0, self.frame.shape[1])):
@@ -118,7 +118,7 @@ class Found:
         present = np.bincount(labels.ravel(), minlength=len(self) + 1)[1:] > 0
         numbers = np.concatenate([[0], np.cumsum(present) * present]).astype(np.int32)
         image = np.ascontiguousarray(self.image[part.slices()])
-        return Found.of(image, numbers[labels], frame, self.described[present])
+        return TileCells.of(image, numbers[labels], frame, self.described[present])
 
     def at_level0(self, bounds: Box) -> tuple[NDArray[np.int32], Box] | None:
         """Labels in level-0 pixels, cut to the cells and to bounds; None if nothing is there."""
@@ -150,12 +150,12 @@ def _centroids(labels: NDArray[np.int32], count: int, frame: Frame) -> NDArray[n
 class CellSource(Protocol):
     """Whatever finds the cells in and around a tile."""
 
-    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+    def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
         """All cells whose centroid may lie in a level-0 box, and some around it."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of what `Found.described` holds; known once something was found."""
+        """Names of what `TileCells.described` holds; known once something was found."""
 
 
 @dataclass(eq=False)
@@ -171,7 +171,7 @@ class ModelCells:
     weights : Path, optional
         The user's own.
     describe : bool
-        Whether to ask a `CellDescriber` what its encoder saw.
+        Whether to ask a `CellEmbedder` what its encoder saw.
     """
 
     card: ModelCard
@@ -180,7 +180,7 @@ class ModelCells:
     describe: bool = False
     feature_names: tuple[str, ...] = ()
 
-    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+    def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
         """All cells in and around a tile."""
         frame = frame_around(inner, slide, self.card)
         image = read_frame(slide, frame)
@@ -189,12 +189,12 @@ class ModelCells:
             stepped = isinstance(model, SteppedSegmenter)
             finder = model.stepping(task.repeat) if stepped else model
             labels, described = self._segment(finder, image, frame, slide.box)
-        return Found.of(image, labels, frame, described).within(slide.box)
+        return TileCells.of(image, labels, frame, described).within(slide.box)
 
     def _segment(
         self, model: CellSegmenter, image: NDArray[np.uint8], frame: Frame, bounds: Box
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        if self.describe and isinstance(model, CellDescriber):
+        if self.describe and isinstance(model, CellEmbedder):
             self.feature_names = model.feature_names
             (r0, r1), (c0, c1) = (_on_slide(frame, bounds, axis) for axis in (0, 1))
             return model.segment_described(image, Box(r0, c0, r1, c1))
@@ -254,7 +254,7 @@ def known_mpp(slide: Slide) -> float:
     return slide.mpp
 
 
-def cells_of_tile(source: CellSource, slide: Slide, tile: Tile, task: Task) -> Found:
+def owned_cells(source: CellSource, slide: Slide, tile: Tile, task: Task) -> TileCells:
     """The cells a tile owns."""
     found = source.find(slide, tile.inner, task)
     at = found.centroids
@@ -296,11 +296,11 @@ def find_cells(
     source = ModelCells(card, manager, weights)
     for done, tile in enumerate(grid):
         task.step(done, len(grid), f"Finding nuclei in {slide.name}", "tile")
-        yield from _masks(cells_of_tile(source, slide, tile, task), slide.box)
+        yield from _masks(owned_cells(source, slide, tile, task), slide.box)
     task.step(len(grid), len(grid), "Done")
 
 
-def _masks(found: Found, bounds: Box) -> Iterator[Cell]:
+def _masks(found: TileCells, bounds: Box) -> Iterator[Cell]:
     at = found.centroids
     for value, where in enumerate(ndi.find_objects(found.labels), start=1):
         if where is None:

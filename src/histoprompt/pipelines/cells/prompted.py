@@ -18,7 +18,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
-from histoprompt.pipelines.cells.find import Found, ModelCells
+from histoprompt.pipelines.cells.find import ModelCells, TileCells
 from histoprompt.pipelines.cells.tile_context import HALO_UM
 from histoprompt.pipelines.prompts.fields import fixed_fields
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment_stream
@@ -52,7 +52,7 @@ class PromptedCells:
     feature_names: tuple[str, ...] = ()
     _cache: EmbeddingCache = field(default_factory=lambda: EmbeddingCache(_CACHE_BYTES))
 
-    def find(self, slide: Slide, inner: Box, task: Task) -> Found:
+    def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
         """All cells in and around a tile, in level-0 pixels."""
         assert slide.mpp is not None
         around = inner.pad(round(2 * HALO_UM / slide.mpp)).intersection(slide.box)
@@ -69,7 +69,7 @@ class PromptedCells:
                 masks[index] = best
         labels = painted([masks[i] for i in sorted(masks)], around)
         image, frame = slide.read(around)
-        return Found.of(image, labels, frame)
+        return TileCells.of(image, labels, frame)
 
     def _prompt(self, box: Box) -> Prompt:
         if "box" in self.card.accepts:
@@ -109,7 +109,7 @@ def _coincides(part: NDArray[np.bool_], view: NDArray[np.int32], areas: Sequence
     )
 
 
-def _proposals(found: Found, near: Box, bounds: Box) -> list[tuple[Box, float]]:
+def _proposals(found: TileCells, near: Box, bounds: Box) -> list[tuple[Box, float]]:
     """Level-0 boxes and areas of the proposals whose centroid lies near a tile."""
     pixels = np.bincount(found.labels.ravel(), minlength=len(found) + 1)[1:]
     areas = pixels * float(np.prod(found.frame.scale))

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes, Stain, fit_dyes
+from histoprompt.core.stain.fit import Stain, StainMatrix, fit_dyes
 from histoprompt.core.tissue.find import Tissue
 
 # So many fields of so many pixels a side, at so many microns a pixel.
 _FIELDS, _SIDE, _UM = 9, 512, 0.5
 
 
-def dyes_of(slide: Slide, tissue: Tissue, box: Box, stain: Stain | None = None) -> Dyes:
+def stains_of(slide: Slide, tissue: Tissue, box: Box, stain: Stain | None = None) -> StainMatrix:
     """Fit the dyes to fields spread over the tissue of a box.
 
     Parameters

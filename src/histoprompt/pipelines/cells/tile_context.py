@@ -28,7 +28,7 @@ _APRON = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Lattice:
+class WindowGrid:
     """The windows of a segmenter as they lie on a slide.
 
     Attributes
@@ -45,7 +45,7 @@ class Lattice:
     per: int
 
     @classmethod
-    def of(cls, card: ModelCard, mpp: float) -> Lattice | None:
+    def of(cls, card: ModelCard, mpp: float) -> WindowGrid | None:
         """The lattice of a model on a slide, or None if the model has no windows."""
         if card.windows is None:
             return None
@@ -89,7 +89,7 @@ def frame_around(inner: Box, slide: Slide, card: ModelCard) -> Frame:
     """
     assert slide.mpp is not None
     halo = max(1, round(HALO_UM / slide.mpp))
-    lattice = Lattice.of(card, slide.mpp)
+    lattice = WindowGrid.of(card, slide.mpp)
     if lattice is not None:
         # windows share a half of their overlap at most, in the middle of it
         margin = (lattice.size - lattice.step) * 3 // 4 / lattice.pixels * lattice.per

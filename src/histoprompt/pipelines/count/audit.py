@@ -22,8 +22,8 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected, corrected_counts
 from histoprompt.pipelines.audit.marks import Mark, truth_by_marks
 from histoprompt.pipelines.audit.plan import AuditPlan, field_boxes, plan_audit
-from histoprompt.pipelines.count.kept import Work
-from histoprompt.pipelines.count.region import Ground
+from histoprompt.pipelines.count.kept import KeptCount
+from histoprompt.pipelines.count.region import CountRegion
 from histoprompt.pipelines.formats.json_files import write_json
 
 FILE, TABLE = "audit.json", "audit.csv"
@@ -115,12 +115,12 @@ class _Kept(TypedDict):
 _SHAPE: Shape[_Kept] = Shape(_Kept)
 
 
-def start_audit(work: Work, cells: CellTable, fields: int, seed: int, *, task: Task) -> Audit:
+def start_audit(work: KeptCount, cells: CellTable, fields: int, seed: int, *, task: Task) -> Audit:
     """Draw the fields to look at.
 
     Parameters
     ----------
-    work : Work
+    work : KeptCount
     cells : CellTable
         Of `work`, with the classes they have now; the audit is of these.
     fields : int
@@ -142,7 +142,7 @@ def start_audit(work: Work, cells: CellTable, fields: int, seed: int, *, task: T
     return draw_audit(work.ground, cells, work.slide.mpp or 1.0, fields, seed)
 
 
-def draw_audit(ground: Ground, cells: CellTable, mpp: float, fields: int, seed: int) -> Audit:
+def draw_audit(ground: CountRegion, cells: CellTable, mpp: float, fields: int, seed: int) -> Audit:
     """Draw fields of 100 um on the ground of a count; all of them where there are fewer.
 
     Raises
@@ -162,7 +162,7 @@ def _digest(cells: CellTable) -> str:
     return hashlib.sha256(b"|".join(columns)).hexdigest()
 
 
-def truth_in_field(work: Work, cells: CellTable, audit: Audit) -> tuple[int, ...]:
+def truth_in_field(work: KeptCount, cells: CellTable, audit: Audit) -> tuple[int, ...]:
     """Cells by ``plan.columns`` in the field to look at next: those found, corrected by marks."""
 
     def cell_at(row: float, col: float) -> int:

@@ -31,7 +31,7 @@ from histoprompt.pipelines.count.audit import (
 )
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV, by_class
 from histoprompt.pipelines.count.out_folders import MADE
-from histoprompt.pipelines.count.region import ALL, Ground, ground_of
+from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, put_audit
 from histoprompt.pipelines.formats.regions import Region
 
@@ -174,7 +174,7 @@ def _made(folder: Path) -> _Made:
     )
 
 
-def _ground(made: _Made, moved: Path | None, trust_size: bool) -> Ground:
+def _ground(made: _Made, moved: Path | None, trust_size: bool) -> CountRegion:
     """The ground of a count as it was."""
     regions = [_region(name, text) for name, text in made["polygons"]]
     box = Box(*made["region"])
@@ -184,7 +184,7 @@ def _ground(made: _Made, moved: Path | None, trust_size: bool) -> Ground:
             raise RegionError(f"{place} is not the slide that was counted.")
         if not slide.box.covers(box):
             raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
-        return ground_of(slide, box if made["picked"] else None, regions)
+        return count_region(slide, box if made["picked"] else None, regions)
 
 
 def _region(name: str, text: str) -> Region:

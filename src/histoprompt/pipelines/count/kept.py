@@ -27,26 +27,26 @@ from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
-from histoprompt.pipelines.count.region import ALL, Ground, ground_of
+from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
-from histoprompt.pipelines.count.slide import Counted, write_count
+from histoprompt.pipelines.count.slide import CountResult, write_count
 from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
 from histoprompt.pipelines.formats.regions import Region
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class KeptCount:
     """A count to work on.
 
     Attributes
     ----------
     slide : Slide
     job : CountJob
-    ground : Ground
+    ground : CountRegion
         What is counted.
     progress : Progress
         How far it got.
@@ -64,7 +64,7 @@ class Work:
 
     slide: Slide
     job: CountJob
-    ground: Ground
+    ground: CountRegion
     progress: Progress
     cells: CellTable
     levels: Sequence[Any]
@@ -78,7 +78,7 @@ class Work:
         return self.progress.complete
 
 
-def count_to_work_on(
+def open_or_run(
     slide: Slide,
     choice: CountChoice,
     manager: ModelManager,
@@ -87,7 +87,7 @@ def count_to_work_on(
     regions: Sequence[Region] = (),
     task: Task,
     only_done: bool = False,
-) -> Work:
+) -> KeptCount:
     """Count a region, or go on with it, and keep it.
 
     Parameters
@@ -111,10 +111,10 @@ def count_to_work_on(
         As `count_slide` and `count_job`.
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
-    job, ground = count_job(choice, manager), ground_of(slide, box, regions)
+    job, ground = count_job(choice, manager), count_region(slide, box, regions)
     folder = work_folder(slide, job, box, regions)
     task.step(0, 0, f"Looking at the stain of {slide.name}")
-    dyes = dyes_of(slide, ground.tissue, ground.box)
+    dyes = stains_of(slide, ground.tissue, ground.box)
     counting = task
     if only_done:
         counting = Task()
@@ -131,7 +131,7 @@ def count_to_work_on(
         levels = label_pyramid(progress.store, Task() if task.cancelled else task)
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
-    return Work(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
+    return KeptCount(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
 
 
 def _set_aside(folder: Path, progress: Progress) -> list[str]:
@@ -160,7 +160,7 @@ def work_folder(
     return settings.counts_folder() / digest[:24]
 
 
-def waiting(work: Work) -> NDArray[np.bool_]:
+def waiting(work: KeptCount) -> NDArray[np.bool_]:
     """What is still to be counted, as an (h, w) mask on the overview of the slide's tissue."""
     ground = work.ground
     frame = ground.tissue.frame
@@ -172,7 +172,7 @@ def waiting(work: Work) -> NDArray[np.bool_]:
         mask[_pixels(frame, box)] = False
     if ground.regions:
         return mask & ground.drawn
-    return mask if ground.chosen else mask & ground.tissue.near
+    return mask if ground.user_drawn else mask & ground.tissue.near
 
 
 def _pixels(frame: Frame, box: Box) -> tuple[slice, slice]:
@@ -181,7 +181,7 @@ def _pixels(frame: Frame, box: Box) -> tuple[slice, slice]:
     return slice(r0, r1), slice(c0, c1)
 
 
-def lines_of(work: Work, cells: CellTable) -> list[Line]:
+def lines_of(work: KeptCount, cells: CellTable) -> list[Line]:
     """Counts, shares and densities of the classes that the cells of a count have now."""
     counts = np.bincount(cells.code, minlength=len(cells.classes))
     return class_lines(ALL, cells.classes, counts.astype(np.int64), work.mm2)
@@ -207,13 +207,13 @@ class Findings:
 
 
 def write_work(
-    work: Work, cells: CellTable, folder: Path, findings: Findings, *, task: Task
-) -> Counted:
+    work: KeptCount, cells: CellTable, folder: Path, findings: Findings, *, task: Task
+) -> CountResult:
     """Write the files of `histoprompt count`, with the classes that cells have now.
 
     Parameters
     ----------
-    work : Work
+    work : KeptCount
     cells : CellTable
         The cells of `work`, classified.
     folder : Path

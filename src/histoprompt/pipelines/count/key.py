@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.models.card import ModelCard
 from histoprompt.models.cells import instances, postprocess
 from histoprompt.models.networks import decoding as decoding_steps
@@ -28,7 +28,7 @@ from histoprompt.pipelines.cells import (
     tile_context as look,
 )
 from histoprompt.pipelines.count import store as count_store
-from histoprompt.pipelines.count.region import Ground
+from histoprompt.pipelines.count.region import CountRegion
 
 
 def algorithm() -> str:
@@ -57,7 +57,7 @@ def decoding(card: ModelCard) -> str:
     return _text(steps)
 
 
-def seen(ground: Ground, dyes: Dyes) -> dict[str, Any]:
+def seen(ground: CountRegion, dyes: StainMatrix) -> dict[str, Any]:
     """What was seen of a slide before it was counted: where its tissue is, and its dyes."""
     tissue = xxhash.xxh3_64_hexdigest(np.packbits(ground.tissue.tissue).tobytes())
     colours = [round(float(v), 6) for v in (*dyes.haematoxylin, *dyes.other)]

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TrainingAware
 from histoprompt.pipelines.cells.find import CellSource, ModelCells
 from histoprompt.pipelines.cells.tile_context import scale_of
-from histoprompt.pipelines.count.region import Ground
+from histoprompt.pipelines.count.region import CountRegion
 
 # Models that learnt nuclei on H&E.
 _LEARNT_ON_HE = ("histoprompt-cells",)
@@ -22,12 +22,12 @@ _FIELDS, _FIELD_PX = 12, 256
 _GRID = 24
 
 
-def stain_notes(dyes: Dyes, segmenter: str) -> tuple[str, ...]:
+def stain_notes(dyes: StainMatrix, segmenter: str) -> tuple[str, ...]:
     """Whether a model is used on a stain that it did not learn.
 
     Parameters
     ----------
-    dyes : Dyes
+    dyes : StainMatrix
         Of the slide.
     segmenter : str
         Id of the model that found the cells.
@@ -41,14 +41,14 @@ def stain_notes(dyes: Dyes, segmenter: str) -> tuple[str, ...]:
     )
 
 
-def unlike_notes(slide: Slide, ground: Ground, source: CellSource, task: Task) -> tuple[str, ...]:
+def unlike_notes(slide: Slide, ground: CountRegion, source: CellSource, task: Task) -> tuple[str, ...]:
     """Whether a slide looks unlike all that the model has learnt from.
 
     Parameters
     ----------
     slide : Slide
         Its mpp must be known.
-    ground : Ground
+    ground : CountRegion
         What is counted.
     source : CellSource
         Finds the cells; only some models know what they have learnt from.
@@ -70,7 +70,7 @@ def unlike_notes(slide: Slide, ground: Ground, source: CellSource, task: Task) -
     )
 
 
-def _fields(slide: Slide, ground: Ground, source: ModelCells) -> list[NDArray[np.uint8]]:
+def _fields(slide: Slide, ground: CountRegion, source: ModelCells) -> list[NDArray[np.uint8]]:
     """Some fields of what is counted, spread evenly, at the model's scale."""
     assert slide.mpp is not None
     side = _FIELD_PX / scale_of(source.card, slide.mpp)

@@ -9,7 +9,7 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue.find import Tissue
-from histoprompt.pipelines.count.region import Ground
+from histoprompt.pipelines.count.region import CountRegion
 from histoprompt.pipelines.count.store import CountStore
 
 # Longest side of a picture, and of a detail shown pixel by pixel.
@@ -20,7 +20,7 @@ _COARSE = 2.5
 Picture = NDArray[np.uint8]
 
 
-def overview(slide: Slide, store: CountStore, ground: Ground) -> Picture:
+def overview(slide: Slide, store: CountStore, ground: CountRegion) -> Picture:
     """The whole region, at most 1000 pixels a side; pale is what is left out of a whole slide."""
     shrink = max(1.0, max(store.region.shape) / LONGEST)
     rows, cols = store.region.shape
@@ -29,7 +29,7 @@ def overview(slide: Slide, store: CountStore, ground: Ground) -> Picture:
         picture = _dotted(slide, store, shape)
     else:
         picture = _outlined(slide, store, Frame(store.region, shape))
-    if not ground.chosen:
+    if not ground.user_drawn:
         left = _left_out(ground.tissue, Frame(store.region, shape))
         picture[left] = 255 - (255 - picture[left]) // 3
     return picture

@@ -23,7 +23,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class CountRegion:
     """What is counted.
 
     On a whole slide that is the tissue: cells on glass, under pen marks and in blurred parts are
@@ -37,7 +37,7 @@ class Ground:
     tissue : Tissue
     regions : tuple of Region
         Drawn ones; empty if all of `box` is meant.
-    chosen : bool
+    user_drawn : bool
         Whether somebody chose the place.
     parts : tuple of Box
         The boxes that were counted, if not all was; areas are those of these.
@@ -46,13 +46,13 @@ class Ground:
     box: Box
     tissue: Tissue
     regions: tuple[Region, ...] = ()
-    chosen: bool = True
+    user_drawn: bool = True
     parts: tuple[Box, ...] = ()
 
     @property
     def denominator(self) -> str:
         """What areas are, in words."""
-        if not self.chosen:
+        if not self.user_drawn:
             return "tissue of the slide (glass, pen marks and blur left out)"
         place = "the drawn regions" if self.regions else "the region"
         if not self._has_tissue:
@@ -69,13 +69,13 @@ class Ground:
         if self.regions:
             rectangle = shapely.box(box.c0, box.r0, box.c1, box.r1)
             return any(shapely.intersects(r.polygon, rectangle) for r in self.regions)
-        return self.chosen or self.tissue.area_px(box, self._near) > 0
+        return self.user_drawn or self.tissue.area_px(box, self._near) > 0
 
     def counts(self, at: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of (n, 2) level-0 centroids are counted."""
         if self.regions:
             return np.asarray(self.membership(at).any(axis=1))
-        return np.ones(len(at), bool) if self.chosen else self.tissue.at(self._near, at)
+        return np.ones(len(at), bool) if self.user_drawn else self.tissue.at(self._near, at)
 
     def membership(self, at: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n, regions) bool: in which drawn regions each of (n, 2) centroids lies."""
@@ -95,11 +95,11 @@ class Ground:
     def warnings(self) -> list[str]:
         """What a reader of the count should know of the place."""
         shares = self.tissue.shares(self.box)
-        left = "counted with the rest" if self.chosen else "left out"
+        left = "counted with the rest" if self.user_drawn else "left out"
         found = [
             f"{shares[r]:.1%} of the area is {r}: {left}." for r in (PEN, BLUR) if shares[r] > 0.001
         ]
-        if self.chosen and not self._has_tissue:
+        if self.user_drawn and not self._has_tissue:
             found.append("No tissue was recognised: densities are per area of the whole region.")
         drawn = (note for region in self.regions for note in region.notes)
         return [*(_sentence(doubt) for doubt in self.tissue.doubts), *drawn, *found]
@@ -119,7 +119,7 @@ class Ground:
 
     @property
     def _masks(self) -> NDArray[np.bool_] | None:
-        if not self.chosen:
+        if not self.user_drawn:
             return self.tissue.tissue
         return ~self.tissue.excluded[GLASS] if self._has_tissue else None
 
@@ -140,12 +140,12 @@ class Ground:
         return float(polygon.area * share)
 
 
-def ground_of(
+def count_region(
     slide: Slide,
     box: Box | None = None,
     regions: Sequence[Region] = (),
     tissue: Tissue | None = None,
-) -> Ground:
+) -> CountRegion:
     """Decide what is counted.
 
     Parameters
@@ -172,14 +172,14 @@ def ground_of(
     if tissue is None or not tissue.frame.box.covers(box or slide.box):
         tissue = find_tissue(slide, box)
     if cut and box is not None:
-        return Ground(box, tissue, cut)
+        return CountRegion(box, tissue, cut)
     if box is not None:
-        return Ground(box, tissue)
+        return CountRegion(box, tissue)
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
     picture = len(slide.levels) == 1 and area <= PICTURE_MM2
     if not (tissue.tissue.any() or (picture and holds_specks(slide))):
         raise RegionError(_nothing(slide, tissue))
-    return Ground(slide.box, tissue, chosen=picture)
+    return CountRegion(slide.box, tissue, user_drawn=picture)
 
 
 def _sentence(text: str) -> str:

@@ -17,14 +17,14 @@ from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Dyes
+from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
-from histoprompt.pipelines.cells.find import CellSource, Found, cells_of_tile, tiles_of
+from histoprompt.pipelines.cells.find import CellSource, TileCells, owned_cells, tiles_of
 from histoprompt.pipelines.classes.classifiers import CellClassifier
 from histoprompt.pipelines.count.key import algorithm, seen
-from histoprompt.pipelines.count.region import Ground
+from histoprompt.pipelines.count.region import CountRegion
 from histoprompt.pipelines.count.store import CountStore, Records, record_type
 from histoprompt.pipelines.count.tile_log import Head
 
@@ -81,7 +81,7 @@ class Progress:
 
 
 def count_cells(
-    slide: Slide, ground: Ground, dyes: Dyes, job: CountJob, *, folder: Path, task: Task
+    slide: Slide, ground: CountRegion, dyes: StainMatrix, job: CountJob, *, folder: Path, task: Task
 ) -> Progress:
     """Count the cells of a slide, going on where an earlier run with the same settings stopped.
 
@@ -89,9 +89,9 @@ def count_cells(
     ----------
     slide : Slide
         Its mpp must be known.
-    ground : Ground
+    ground : CountRegion
         What is counted.
-    dyes : Dyes
+    dyes : StainMatrix
         Of the slide.
     job : CountJob
     folder : Path
@@ -140,15 +140,15 @@ class _Counter:
     """What turns one tile into records."""
 
     slide: Slide
-    ground: Ground
-    dyes: Dyes
+    ground: CountRegion
+    dyes: StainMatrix
     job: CountJob
     store: CountStore
 
     def count(self, tile: Tile, task: Task) -> None:
         """Find, draw, measure, classify and store the cells of a tile."""
         assert self.slide.mpp is not None
-        found = cells_of_tile(self.job.source, self.slide, tile, task)
+        found = owned_cells(self.job.source, self.slide, tile, task)
         task.repeat()
         found = found.only(self.ground.counts(found.centroids))
         place, level0 = (tile.row, tile.col), found.at_level0(self.slide.box)
@@ -171,7 +171,7 @@ class _Counter:
         records["code"], records["score"] = code, score
         self.store.append(place, records, Head(names, classes), shown)
 
-    def _features(self, found: Found) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
         measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
         names = FEATURE_NAMES
@@ -189,7 +189,7 @@ class _Counter:
         return (UNCLASSIFIED,), np.zeros(n, np.int16), np.full(n, np.nan, np.float32)
 
     def _records(
-        self, found: Found, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
+        self, found: TileCells, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
     ) -> Records:
         n = len(found)
         records = np.zeros(n, record_type(features.shape[1]))
@@ -212,8 +212,8 @@ def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.i
     return np.asarray(np.array(found).reshape(-1, 4) + corner, np.int32)
 
 
-def _place(slide: Slide, ground: Ground) -> dict[str, Any]:
+def _place(slide: Slide, ground: CountRegion) -> dict[str, Any]:
     """What of the slide a resumed count must share."""
     regions = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.regions]
     place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
-    return {**place, "regions": regions, "chosen": ground.chosen}
+    return {**place, "regions": regions, "chosen": ground.user_drawn}

@@ -20,13 +20,13 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.cells.features import FEATURE_NAMES
 from histoprompt.pipelines.cells.find import tiles_of
-from histoprompt.pipelines.cells.stains import dyes_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
-from histoprompt.pipelines.count.region import Ground, ground_of
+from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, ReportParts, write_report
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
@@ -35,7 +35,7 @@ from histoprompt.pipelines.formats.regions import Region
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class CountResult:
     """What a count came to.
 
     Attributes
@@ -44,7 +44,7 @@ class Counted:
         Holds ``labels.tif``, ``cells.csv``, ``cells.parquet``, ``counts.csv``, ``cells.geojson``,
         ``report.html`` and ``count.json``.
     tally : Tally
-    ground : Ground
+    ground : CountRegion
     done, total : int
         Tiles.
     notes : tuple of str
@@ -55,7 +55,7 @@ class Counted:
 
     folder: Path
     tally: Tally
-    ground: Ground
+    ground: CountRegion
     done: int
     total: int
     notes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def count_slide(
     box: Box | None = None,
     regions: Iterable[Region] = (),
     stain: Stain | None = None,
-) -> Counted:
+) -> CountResult:
     """Count a slide and write all files.
 
     A cancelled count is written as far as it got and marked as partial; called again with the same
@@ -108,8 +108,8 @@ def count_slide(
         stays.
     """
     tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
-    ground = ground_of(slide, box, tuple(regions))
-    dyes = dyes_of(slide, ground.tissue, ground.box, stain)
+    ground = count_region(slide, box, tuple(regions))
+    dyes = stains_of(slide, ground.tissue, ground.box, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
         # a cancelled task would end the writing of what was counted before it was cancelled
@@ -126,14 +126,14 @@ def write_count(
     slide: Slide,
     job: CountJob,
     progress: Progress,
-    ground: Ground,
+    ground: CountRegion,
     *,
     folder: Path,
     task: Task,
     thresholds: DabThresholds = QUPATH,
     corrected: tuple[Corrected, ...] = (),
     notes: tuple[str, ...] = (),
-) -> Counted:
+) -> CountResult:
     """Write all files of a count as far as it got.
 
     Parameters
@@ -143,7 +143,7 @@ def write_count(
         What it was made with.
     progress : Progress
         Its store, whose cells may have been given other classes.
-    ground : Ground
+    ground : CountRegion
         What was counted.
     folder : Path
         Of the results; replaced file by file.
@@ -165,7 +165,7 @@ def write_count(
     told = (*_notes(progress, job, folder), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
-    counted = Counted(folder, sums, ground, done, progress.total, told, corrected)
+    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected)
     _write(slide, job, progress, counted, task)
     return counted
 
@@ -187,7 +187,9 @@ def _notes(progress: Progress, job: CountJob, folder: Path) -> list[str]:
     return notes
 
 
-def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, task: Task) -> None:
+def _write(
+    slide: Slide, job: CountJob, progress: Progress, counted: CountResult, task: Task
+) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
     count_files.write_cells_csv(folder / count_files.CELLS_CSV, store)
@@ -205,7 +207,7 @@ def _write(slide: Slide, job: CountJob, progress: Progress, counted: Counted, ta
         write_json(part, _made(slide, job, counted))
 
 
-def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -> ReportParts:
+def _report(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> ReportParts:
     missing = "" if counted.complete else (
         f"{counted.done} of {counted.total} tiles were counted; areas and densities are those of "
         "these tiles. Count the same again to go on."
@@ -224,11 +226,11 @@ def _report(slide: Slide, job: CountJob, progress: Progress, counted: Counted) -
         warnings=(*slide.notes, *counted.notes),
         corrected=counted.corrected,
         incomplete=missing,
-        pale=not counted.ground.chosen,
+        pale=not counted.ground.user_drawn,
     )
 
 
-def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
+def _made(slide: Slide, job: CountJob, counted: CountResult) -> dict[str, Any]:
     ground = counted.ground
     return {
         "histoprompt": __version__,
@@ -239,7 +241,7 @@ def _made(slide: Slide, job: CountJob, counted: Counted) -> dict[str, Any]:
         "region": [int(v) for v in ground.box],
         "regions": [region.name for region in ground.regions],
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
-        "picked": ground.chosen,
+        "picked": ground.user_drawn,
         **job.settings,
         "algorithm": algorithm(),
         "tile": job.tile,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.stain.ihc import DAB_MEAN, DabThresholds, IhcScore
-from histoprompt.pipelines.count.region import ALL, Ground
+from histoprompt.pipelines.count.region import ALL, CountRegion
 from histoprompt.pipelines.count.store import CountStore, Records
 
 # Histogram of areas: square microns a bin, and bins (larger cells fall into the last).
@@ -86,7 +86,7 @@ class Tally:
         return IhcScore(sum(self.grades.tolist()), (negative, weak, moderate, strong))
 
 
-def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH) -> Tally:
+def tally(store: CountStore, ground: CountRegion, thresholds: DabThresholds = QUPATH) -> Tally:
     """Add up the cells of a store, some at a time."""
     head, places = store.head, len(ground.names)
     counts = np.zeros((places, len(head.classes)), np.int64)
@@ -107,7 +107,7 @@ def tally(store: CountStore, ground: Ground, thresholds: DabThresholds = QUPATH)
     return Tally(head.classes, counts, areas, grades, tuple(lines), head.palette)
 
 
-def _counts(records: Records, ground: Ground, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _counts(records: Records, ground: CountRegion, shape: tuple[int, ...]) -> NDArray[np.int64]:
     out = np.zeros(shape, np.int64)
     out[0] = np.bincount(records["code"], minlength=shape[1])
     if ground.regions:

@@ -33,7 +33,7 @@ SHOWN = (1, 3, 5)
 LEAST_AREA = 30
 
 Region = NDArray[np.bool_]
-Found = dict[str, list[float]]
+TileCells = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def bench_prompts(
         If no image has an object large enough.
     """
     check_role(job.card, "prompt", "prompts")
-    found: Found = defaultdict(list)
+    found: TileCells = defaultdict(list)
     for done, item in enumerate(images):
         task.step(done, len(images), f"Prompting {item.name} with {job.card.title}")
         image, labels = item.read()
@@ -130,7 +130,7 @@ def _on_image(mask: Mask, shape: tuple[int, int]) -> Region:
     return out
 
 
-def _measure(bench: _Image, target: Region, params: PromptBench, found: Found) -> None:
+def _measure(bench: _Image, target: Region, params: PromptBench, found: TileCells) -> None:
     rng = np.random.default_rng(params.seed + 1)
     box = Box(*jittered_box(target, rng))
     found["box"].append(iou(bench.best(Prompt.of_box(box)), target))
@@ -180,7 +180,7 @@ def _clicks(count: int) -> str:
     return f"{count} click{'s' if count > 1 else ''}"
 
 
-def _report(found: Found, job: SegmentJob, params: PromptBench, images: int) -> Report:
+def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int) -> Report:
     ways = [name for name in ("box", "scribble", *map(_clicks, SHOWN)) if name in found]
     rows: list[tuple[Cell, ...]] = [
         (_told(name, job), len(found[name]), *_both(found[name]), None, None) for name in ways

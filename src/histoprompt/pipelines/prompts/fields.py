@@ -90,8 +90,8 @@ def fixed_fields(
 def field_side(slide: Slide, card: ModelCard, extent: Box) -> int:
     """Side in level-0 pixels of the field an object of this extent needs."""
     scale = card.mpp / slide.mpp if card.mpp and slide.mpp else 1.0
-    side = max(16, round(card.field * scale))
-    while max(extent.height, extent.width) > card.reach * side and side < max(slide.shape):
+    side = max(16, round(card.crop_px * scale))
+    while max(extent.height, extent.width) > card.max_fill * side and side < max(slide.shape):
         side *= 2
     return side
 

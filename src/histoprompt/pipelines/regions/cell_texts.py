@@ -22,7 +22,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
-from histoprompt.pipelines.text.prefetch import read_ahead
+from histoprompt.pipelines.text.prefetch import prefetch
 from histoprompt.pipelines.text.queries import TEMPLATES, ensemble, probabilities, queries
 from histoprompt.pipelines.text.tiles import (
     USUAL_MPP,
@@ -221,7 +221,7 @@ def _cropped(
     """Vectors of a crop a cell, in the order of the cells."""
     boxes = [crop_box(slide, cells, i, texts) for i in range(len(cells))]
     pixels = _pixels(slide, job, boxes)
-    crops = read_ahead(
+    crops = prefetch(
         zip(boxes, pixels, strict=True), lambda item: read_square(slide, *item), 2 * job.batch
     )
     rows: list[NDArray[np.float32]] = []
@@ -261,7 +261,7 @@ def _pooled(slide: Slide, cells: CellTable, job: ScoreJob, task: Task) -> NDArra
     groups = _by_tile(slide, cells, job)
     windows = list(groups)
     pixels = job.card.input_size or 224
-    tiles = read_ahead(windows, lambda box: read_square(slide, box, pixels), 2 * job.batch)
+    tiles = prefetch(windows, lambda box: read_square(slide, box, pixels), 2 * job.batch)
     out: NDArray[np.float32] | None = None
     for start in range(0, len(windows), job.batch):
         task.step(start, len(windows), f"Showing tiles to {job.card.title}")

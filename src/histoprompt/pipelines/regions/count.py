@@ -18,8 +18,8 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Work, count_to_work_on
-from histoprompt.pipelines.count.region import ground_of
+from histoprompt.pipelines.count.kept import KeptCount, open_or_run
+from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -69,25 +69,25 @@ class RegionCounts:
 
 
 @dataclass(frozen=True, eq=False)
-class Chained:
+class RegionCountResult:
     """What came of the chain.
 
     Attributes
     ----------
     counts : RegionCounts
         The cells in the regions, with the classes that words gave them.
-    work : Work
+    work : KeptCount
         The count they are from, kept on disk: what a person reviews and corrects.
     named : bool
         Whether words told the cells apart.
     """
 
     counts: RegionCounts
-    work: Work
+    work: KeptCount
     named: bool = False
 
 
-def chain(
+def count_regions(
     slide: Slide,
     regions: Sequence[Region],
     choice: CountChoice,
@@ -95,12 +95,12 @@ def chain(
     task: Task,
     *,
     texts: CellTexts | None = None,
-    counted: Work | None = None,
+    counted: KeptCount | None = None,
     only_done: bool = False,
-) -> Chained:
+) -> RegionCountResult:
     """From regions to counts: cells inside them, told apart by texts where these are given.
 
-    Tiles that meet no region are not read. The count is kept as one of `count_to_work_on` is: it
+    Tiles that meet no region are not read. The count is kept as one of `open_or_run` is: it
     goes on where a cancelled one stopped, and finished it is taken up at once.
 
     Parameters
@@ -117,7 +117,7 @@ def chain(
         When it is cancelled, cells found so far are kept.
     texts : CellTexts, optional
         Classes in words; all cells are of one kind without.
-    counted : Work, optional
+    counted : KeptCount, optional
         A count there is: its cells are taken if it is finished and covers the regions.
     only_done : bool
         Take what was counted before; count and name nothing.
@@ -147,30 +147,30 @@ def chain(
         work = counted
     else:
         part = task if wanted is None else task.part(0.0, _COUNTING)
-        work = count_to_work_on(
+        work = open_or_run(
             slide, choice, job.manager, None, regions=regions, task=part, only_done=only_done
         )
     if task.cancelled:
         raise Cancelled
     counts = in_regions(work, regions)
     if wanted is None:
-        return Chained(counts, work)
+        return RegionCountResult(counts, work)
     named = score_cells(slide, counts.cells, wanted, job, task.part(_COUNTING, 1.0))
-    return Chained(counts.with_classes(named), work, named=True)
+    return RegionCountResult(counts.with_classes(named), work, named=True)
 
 
-def in_regions(work: Work, regions: Sequence[Region]) -> RegionCounts:
+def in_regions(work: KeptCount, regions: Sequence[Region]) -> RegionCounts:
     """The cells of a count that lie in regions, with the ids and classes they have.
 
     Of a count that is not finished, areas are those of the tiles that are.
 
     Parameters
     ----------
-    work : Work
+    work : KeptCount
     regions : sequence of Region
         One at least.
     """
-    ground = ground_of(work.slide, regions=regions, tissue=work.ground.tissue)
+    ground = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
     ground = replace(ground, parts=work.ground.parts)
     cells = work.cells[ground.counts(_places(work.cells))]
     names = tuple(region.name for region in ground.regions)
@@ -182,7 +182,7 @@ def _places(cells: CellTable) -> NDArray[np.float64]:
     return np.stack([cells.row, cells.col], axis=1)
 
 
-def _serves(work: Work, slide: Slide, regions: Sequence[Region], choice: CountChoice) -> bool:
+def _serves(work: KeptCount, slide: Slide, regions: Sequence[Region], choice: CountChoice) -> bool:
     """Whether the cells of a count may stand for those that would be found in regions.
 
     A count of a place that a person chose does whatever found its cells, since it may have been

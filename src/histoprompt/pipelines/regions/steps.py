@@ -13,10 +13,15 @@ from histoprompt.core.scores.regions import find_regions
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Work
+from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
 from histoprompt.pipelines.regions.commit import commit_regions
-from histoprompt.pipelines.regions.count import Chained, RegionCounts, chain, write_counts
+from histoprompt.pipelines.regions.count import (
+    RegionCountResult,
+    RegionCounts,
+    count_regions,
+    write_counts,
+)
 from histoprompt.pipelines.text.calibrate import Calibration
 from histoprompt.pipelines.text.marks import MarkBook, book_path
 from histoprompt.pipelines.text.region_file import named
@@ -45,7 +50,7 @@ def keep(
 
 
 @dataclass(frozen=True)
-class ChainWish:
+class RegionCountParams:
     """What a person wants of the chain from words to counts.
 
     Attributes
@@ -56,14 +61,14 @@ class ChainWish:
         Classes of cells; none for cells of one kind.
     thresholds : mapping of str to float
         Those a person set, by text.
-    counted : Work or None
+    counted : KeptCount or None
         A count there is, whose cells are taken if it is finished and covers the regions.
     """
 
     choice: CountChoice
     texts: CellTexts = field(default_factory=CellTexts)
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    counted: Work | None = None
+    counted: KeptCount | None = None
 
     def check(self, job: ScoreJob, task: Task) -> None:
         """Refuse words for cells before any tile is looked at; raises as `check_texts`."""
@@ -72,7 +77,7 @@ class ChainWish:
 
 
 def count_found(
-    wish: ChainWish,
+    wish: RegionCountParams,
     slide: Slide,
     scores: ScoreMap,
     seen: SeenTiles,
@@ -80,23 +85,23 @@ def count_found(
     *,
     task: Task,
     only_done: bool = False,
-) -> tuple[Chained, ScoreMap]:
-    """From scores to counts as `histoprompt score --count` does it; raises as `chain`.
+) -> tuple[RegionCountResult, ScoreMap]:
+    """From scores to counts as `histoprompt score --count` does it; raises as `count_regions`.
 
     Parameters
     ----------
-    wish : ChainWish
+    wish : RegionCountParams
     slide : Slide
     scores, seen
         From `score.score`.
     job : ScoreJob
     task : Task
     only_done : bool
-        As for `chain`.
+        As for `count_regions`.
 
     Returns
     -------
-    chained : Chained
+    chained : RegionCountResult
         Of the regions of all texts.
     scores : ScoreMap
         With the thresholds the regions were cut at: calibrated to the marks of the slide, or typed.
@@ -104,7 +109,7 @@ def count_found(
     book = MarkBook(book_path(slide.key))
     marks = {text: book.of(scores, text) for text in scores.texts}
     found = finish(scores, seen, marks=marks, thresholds=wish.thresholds)
-    chained = chain(
+    chained = count_regions(
         slide,
         named(found.regions),
         wish.choice,
@@ -118,11 +123,13 @@ def count_found(
 
 
 def count_in(
-    wish: ChainWish, slide: Slide, scores: ScoreMap, text: str, *, job: ScoreJob, task: Task
-) -> tuple[Chained, ScoreMap]:
-    """The cells in the regions of one text as scores have them now; raises as `chain`."""
+    wish: RegionCountParams, slide: Slide, scores: ScoreMap, text: str, *, job: ScoreJob, task: Task
+) -> tuple[RegionCountResult, ScoreMap]:
+    """The cells in the regions of one text as scores have them now; raises as `count_regions`."""
     regions = named([region for region in regions_of(scores) if region.text == text])
-    found = chain(slide, regions, wish.choice, job, task, texts=wish.texts, counted=wish.counted)
+    found = count_regions(
+        slide, regions, wish.choice, job, task, texts=wish.texts, counted=wish.counted
+    )
     return found, scores
 
 

@@ -22,7 +22,7 @@ _B = TypeVar("_B")
 WORKERS = 2
 
 
-def read_ahead(
+def prefetch(
     items: Iterable[_A], read: Callable[[_A], _B], depth: int, workers: int = WORKERS
 ) -> Iterator[_B]:
     """Results of `read` in the order of the items, some of them made before they are asked for.

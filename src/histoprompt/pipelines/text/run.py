@@ -22,7 +22,7 @@ from histoprompt.pipelines.text.score import SeenTiles, typed
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredSlide:
     """What came of scoring a slide.
 
     Attributes
@@ -57,7 +57,7 @@ def finish(
     marks: Mapping[str, Mapping[int, bool]] | None = None,
     thresholds: Mapping[str, float] | None = None,
     least_tiles: int = 1,
-) -> Scored:
+) -> ScoredSlide:
     """Calibrate to marks, take a typed threshold, and cut regions.
 
     Parameters
@@ -79,7 +79,7 @@ def finish(
             scores = scores.with_marks(text, answers)
     for text, value in (thresholds or {}).items():
         scores = scores.with_threshold(text, typed(value))
-    return Scored(scores, regions_of(scores, least_tiles), calibrations)
+    return ScoredSlide(scores, regions_of(scores, least_tiles), calibrations)
 
 
 def regions_of(scores: ScoreMap, least_tiles: int = 1) -> tuple[ScoredRegion, ...]:
@@ -91,7 +91,7 @@ def regions_of(scores: ScoreMap, least_tiles: int = 1) -> tuple[ScoredRegion, ..
     return tuple(regions)
 
 
-def write_scored(folder: Path, found: Scored) -> None:
+def write_scored(folder: Path, found: ScoredSlide) -> None:
     """Write ``scores.zarr``, ``heatmap_<n>.tif``, ``tiles.csv`` and ``regions.geojson``.
 
     Raises

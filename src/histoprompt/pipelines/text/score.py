@@ -17,7 +17,7 @@ from histoprompt.pipelines.text.embedding_store import TileVectors
 from histoprompt.pipelines.text.partial_map import GrowingMap
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.similarity_cache import CosineCache
-from histoprompt.pipelines.text.text_embedding import AskedTexts, ScoreParams, ask_model
+from histoprompt.pipelines.text.text_embedding import ScoreParams, TextEmbeddings, embed_queries
 from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan, embed_tiles, only_kept, plan_tiles
 
 
@@ -101,7 +101,7 @@ def score(
         As for `plan_tiles`.
     """
     params.check()
-    asked = ask_model(params, job, task, texts or TextCache())
+    asked = embed_queries(params, job, task, texts or TextCache())
     plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
     grown = None
     if growing is not None:
@@ -121,7 +121,7 @@ def score_seen(
 ) -> tuple[ScoreMap, SeenTiles] | None:
     """As `score`, of the tiles seen before only; None if there are none."""
     params.check()
-    asked = ask_model(params, job, task, texts or TextCache())
+    asked = embed_queries(params, job, task, texts or TextCache())
     plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
     for scale in params.scales:
         plan = replace(plan, places=only_kept(slide, plan.scaled(scale), job).places)
@@ -157,10 +157,10 @@ def ask(
     Every text starts with a threshold of one half: from there on it fits a tile better than the
     other texts and the contrasts together.
     """
-    return _answer(seen, ask_model(params, job, task, texts or TextCache()))
+    return _answer(seen, embed_queries(params, job, task, texts or TextCache()))
 
 
-def _answer(seen: SeenTiles, asked: AskedTexts) -> ScoreMap:
+def _answer(seen: SeenTiles, asked: TextEmbeddings) -> ScoreMap:
     scores = asked.scores(seen.similarities(asked.rows))
     return asked.on(seen.slide_key, seen.mpp, seen.plan)(scores, seen.plan.places)
 

@@ -117,7 +117,7 @@ class ScoreParams:
 
 
 @dataclass(frozen=True, eq=False)
-class AskedTexts:
+class TextEmbeddings:
     """Texts as vectors, ready to be held against tiles.
 
     Attributes
@@ -158,7 +158,9 @@ class AskedTexts:
         )
 
 
-def ask_model(params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache) -> AskedTexts:
+def embed_queries(
+    params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache
+) -> TextEmbeddings:
     """Embed texts and contrasts that the cache lacks, in one lease; raises as `score` does."""
     wanted, contrasts = _queries(params)
     templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
@@ -167,7 +169,7 @@ def ask_model(params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache) 
         scale = float(model.logit_scale) / params.temperature
     rivals = tuple(query.name for query in contrasts)
     names = tuple(query.name for query in wanted)
-    return AskedTexts(names, np.stack(rows), scale, rivals, _facts(params, job, wanted, rivals))
+    return TextEmbeddings(names, np.stack(rows), scale, rivals, _facts(params, job, wanted, rivals))
 
 
 def _even(name: str, all_names: Sequence[str]) -> Threshold:

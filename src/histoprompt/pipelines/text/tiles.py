@@ -22,7 +22,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import TextScorer
 from histoprompt.pipelines.text.embedding_store import EmbeddingStore, StoreKey, TileVectors
-from histoprompt.pipelines.text.prefetch import read_ahead
+from histoprompt.pipelines.text.prefetch import prefetch
 
 # Microns a pixel for models that state none: image-text models are trained on figures of many
 # scales, most of them taken at 20x or near it.
@@ -289,7 +289,7 @@ def _batches(
     slide: Slide, plan: TilePlan, todo: NDArray[np.int32], size: int
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.uint8]]]:
     places = [(int(r), int(c)) for r, c in todo]
-    tiles = read_ahead(places, lambda place: read_tile(slide, plan, place), depth=2 * size)
+    tiles = prefetch(places, lambda place: read_tile(slide, plan, place), depth=2 * size)
     for start in range(0, len(todo), size):
         part = todo[start : start + size]
         yield part, np.stack([next(tiles) for _ in part])
