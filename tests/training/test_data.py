@@ -210,7 +210,7 @@ def test_samples_read_back_equal(tmp_path):
     assert np.array_equal(back.sample.labels, labels)
     assert back.sample.source == "made/x/y"
     assert back.sample.parted.all()
-    assert back.depth[labels == 3].max() == 255
+    assert back.distance[labels == 3].max() == 255
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 

@@ -251,7 +251,7 @@ def test_the_network_of_prompts_begins_with_what_nuclei_look_like(trunk, first, 
     start_from(prompt, cells)
     own, other = prompt.trunk.state_dict(), cells.trunk.state_dict()
     assert own[first][:, :3].equal(other[first])
-    assert own[first].shape[1] == 10
+    assert own[first].shape[1] == 3 + 3 + 5
     assert own[deep].equal(other[deep])
 
 

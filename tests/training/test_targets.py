@@ -8,7 +8,7 @@ from scipy import ndimage as ndi
 
 from histoprompt.core import metrics
 from histoprompt.models.cells.instances import DecodeParams, decode
-from histoprompt.training.targets import instance_targets, relative_depth
+from histoprompt.training.targets import instance_targets, relative_distance
 
 
 def discs(*centres, radius=9, size=96):
@@ -21,7 +21,7 @@ def discs(*centres, radius=9, size=96):
 
 def test_depth_is_one_in_every_middle_and_low_at_outlines():
     labels = discs((20, 20), (20, 37), (60, 60))
-    depth = relative_depth(labels)
+    depth = relative_distance(labels)
     assert np.allclose(ndi.maximum(depth, labels, [1, 2, 3]), 1)
     assert depth[labels == 0].max() == 0
     assert depth[20, 29] < 0.3

@@ -12,6 +12,8 @@ from histoprompt.core.cell_schema import OPTIONAL_COLUMNS, PER_CELL
 
 UNCLASSIFIED = ""
 UNSURE = "unsure"
+# Among the features: how likely it is a nucleus at all, in [0, 1]. Classes are not learnt from it.
+PROBABILITY = "probability"
 
 
 @dataclass(frozen=True, eq=False)

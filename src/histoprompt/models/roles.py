@@ -150,6 +150,27 @@ class MaskDescriber(Protocol):
 
 
 @runtime_checkable
+class CellScorer(CellSegmenter, Protocol):
+    """A cell segmenter that says of each cell how likely it is one."""
+
+    def segment_scored(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
+        """Labels as `segment` gives them, and the (n,) probability of each; None if unknown."""
+
+
+@runtime_checkable
+class TrainingAware(Protocol):
+    """A model that knows what it has learnt from."""
+
+    def strangeness(self, fields: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32] | None:
+        """How unlike all that was learnt from each (h, w, 3) field at the card's mpp looks, (n,).
+
+        Above 1 hardly anything that was learnt from is. None if the weights do not say.
+        """
+
+
+@runtime_checkable
 class TileEncoder(Protocol):
     """Turns tiles into feature vectors for linear models, forests and searches."""
 

@@ -61,6 +61,31 @@ def restain(rgb: Rgb, rng: Rng, strength: float = 1.0) -> Rgb:
     return to_rgb(od.astype(np.float32))
 
 
+def faded(rgb: Rgb, labels: NDArray[np.int32], rng: Rng) -> Rgb:
+    """Some nuclei paler, towards the tissue around them, and at times a bluish haze over all.
+
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+    labels : (h, w) int32
+        Its nuclei. Each keeps 40 % of its contrast or more: what nobody could see is not asked for.
+    """
+    od = to_od(rgb)
+    outside = (labels == 0).astype(np.float32)
+    seen = ndi.gaussian_filter(outside, 6)[..., None]
+    around = ndi.gaussian_filter(od * outside[..., None], (6, 6, 0)) / np.maximum(seen, 1e-3)
+    count = int(labels.max()) + 1
+    kept = np.where(rng.random(count) < rng.uniform(0.2, 1), rng.uniform(0.4, 0.9, count), 1)
+    kept[0] = 1
+    share = ndi.gaussian_filter(kept[labels].astype(np.float32), 0.8)[..., None]
+    share = np.where(seen > 0.05, share, 1)
+    paler = (around + (od - around) * share).astype(np.float32)
+    if rng.random() < 0.4:
+        haze = rng.uniform(0.02, 0.2) * smooth_noise(labels.shape, rng.uniform(2, 12), rng)
+        paler = paler + haze[..., None] * jittered(HAEMATOXYLIN, rng, 0.06)
+    return to_rgb(paler.astype(np.float32))
+
+
 def tissue_texture(shape: tuple[int, int], rng: Rng) -> Float:
     """Density (h, w, 3) of made tissue: eosin in broad fields and fibres, faint haematoxylin."""
     broad = smooth_noise(shape, rng.uniform(20, 60), rng)

@@ -37,9 +37,9 @@ def turned(pooled: Pooled, rng: Rng) -> Pooled:
     """The sample turned and flipped at random."""
     s = pooled.sample
     parted = s.known if s.parted is None else s.parted
-    arrays: list[Any] = dihedral(rng, s.image, s.labels, s.known, parted, pooled.depth)
-    image, labels, known, apart, depth = arrays
-    return Pooled(Sample(image, labels, known, s.source, apart), depth)
+    arrays: list[Any] = dihedral(rng, s.image, s.labels, s.known, parted, pooled.distance)
+    image, labels, known, apart, distance = arrays
+    return Pooled(Sample(image, labels, known, s.source, apart), distance)
 
 
 def changed_light(image: Rgb, rng: Rng) -> torch.Tensor:

@@ -27,6 +27,7 @@ from histoprompt.training.augment import Float, Rgb
 
 FIELD = 256
 MPP = 0.25
+FADED = 0.4  # share of fields in which nuclei are made paler
 NUCLEUS_UM = 6.5  # median diameter where no scale is known
 Labels = NDArray[np.int32]
 Known = NDArray[np.bool_]
@@ -253,6 +254,8 @@ def stained_field(item: Annotated, rng: Rng, mpp: float | None = None) -> Sample
     rgb, labels = scaled_crop(image, labels, pixel_size(item, labels) / wanted, rng)
     if item.balance:
         rgb = recolour.balanced(rgb, rng)
+    if rng.random() < FADED:
+        rgb = augment.faded(rgb, labels, rng)
     brown = rng.random() < item.brown
     rgb = recolour.with_dab(rgb, labels, rng) if brown else augment.restain(rgb, rng)
     known = np.ones(labels.shape, bool)

@@ -84,7 +84,7 @@ class Outcome:
 
 
 def predict_maps(net: Any, image: Rgb, *, turns: int = 1) -> NDArray[np.float32]:
-    """Probabilities of foreground, depth and rim, (3, h, w), of a square image.
+    """Probabilities of foreground, distance and boundary, (3, h, w), of a square image.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ AXES: tuple[tuple[str, tuple[float, ...]], ...] = (
     ("prominence", (0.03, 0.05, 0.08, 0.12)),
     ("smooth", (1.5, 2.0, 2.5, 3.0)),
     ("seed", (0.15, 0.2, 0.3, 0.4)),
-    ("rim", (0.25, 0.5, 0.75)),
+    ("boundary", (0.25, 0.5, 0.75)),
     ("contact", (1.0, 2.0, 4.0)),
     ("area", (20, 40, 60)),
 )

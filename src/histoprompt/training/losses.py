@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def instance_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Cross-entropy and soft Dice of the foreground, cross-entropy of depth and rim.
+    """Cross-entropy and soft Dice of the foreground, cross-entropy of distance and boundary.
 
     Parameters
     ----------

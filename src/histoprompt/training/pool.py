@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.task import Task
 from histoprompt.training.data import Sample
-from histoprompt.training.targets import relative_depth
+from histoprompt.training.targets import relative_distance
 
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """A sample and the depth of its objects, (256, 256) uint8 of 255."""
+    """A sample and the distance map of its objects, (256, 256) uint8 of 255."""
 
     sample: Sample
-    depth: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
 
     @classmethod
     def of(cls, sample: Sample) -> Pooled:
-        """Work out the depth."""
-        return cls(sample, (relative_depth(sample.labels) * 255).round().astype(np.uint8))
+        """Work out the distance map."""
+        return cls(sample, (relative_distance(sample.labels) * 255).round().astype(np.uint8))
 
     def save(self, path: Path) -> None:
         """Write to an .npz file; it appears whole or not at all."""
@@ -38,7 +38,7 @@ class Pooled:
                 known=s.known,
                 parted=s.known if s.parted is None else s.parted,
                 source=s.source,
-                depth=self.depth,
+                distance=self.distance,
             )
 
     @classmethod
@@ -47,7 +47,7 @@ class Pooled:
         with np.load(path) as z:
             labels = z["labels"].astype(np.int32)
             sample = Sample(z["image"], labels, z["known"], str(z["source"]), z["parted"])
-            return cls(sample, z["depth"])
+            return cls(sample, z["distance" if "distance" in z else "depth"])
 
 
 @dataclass(frozen=True, eq=False)

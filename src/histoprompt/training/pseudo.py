@@ -44,7 +44,7 @@ def relabelled(
     ----------
     rgb : (h, w, 3) uint8
     maps : (3, h, w) float
-        Its probabilities of foreground, depth and rim.
+        Its probabilities of foreground, distance and boundary.
     sure, empty : float
         Nuclei need this mean foreground, background at most that.
 

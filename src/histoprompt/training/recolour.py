@@ -21,6 +21,7 @@ Labels = NDArray[np.int32]
 
 # Absorption of diaminobenzidine in RGB: Ruifrok & Johnston, Anal Quant Cytol Histol 23, 2001.
 DAB = np.array([0.268, 0.570, 0.776], np.float32)
+BROWN = ("membrane", "nucleus", "cytoplasm", "tissue")  # what may take it
 
 
 def balanced(rgb: Rgb, rng: Rng) -> Rgb:
@@ -31,7 +32,7 @@ def balanced(rgb: Rgb, rng: Rng) -> Rgb:
     return to_rgb((density - share * glass).astype(np.float32))
 
 
-def with_dab(rgb: Rgb, labels: Labels, rng: Rng) -> Rgb:
+def with_dab(rgb: Rgb, labels: Labels, rng: Rng, kind: int | None = None) -> Rgb:
     """Blue nuclei, faint tissue, and brown in membranes, nuclei or cytoplasm of some cells.
 
     Parameters
@@ -40,9 +41,11 @@ def with_dab(rgb: Rgb, labels: Labels, rng: Rng) -> Rgb:
         Stained with haematoxylin and eosin.
     labels : (h, w) int32
         Its nuclei.
+    kind : int, optional
+        Which of `BROWN` takes the dye; any of them if not given.
     """
     haem, eosin, _ = unmix(to_od(rgb))
-    brown, hidden = _brown(labels, eosin, rng)
+    brown, hidden = _brown(labels, eosin, rng, int(rng.integers(4)) if kind is None else kind)
     blue = haem * np.exp(rng.uniform(np.log(0.3), np.log(1.2))) * (1 - hidden)
     dab = jittered(DAB, rng, 0.05)
     counter = jittered(HAEMATOXYLIN, rng, 0.06)
@@ -51,7 +54,7 @@ def with_dab(rgb: Rgb, labels: Labels, rng: Rng) -> Rgb:
     return to_rgb(np.asarray(od + rng.uniform(0, 0.04), np.float32))
 
 
-def _brown(labels: Labels, eosin: Float, rng: Rng) -> tuple[Float, Float]:
+def _brown(labels: Labels, eosin: Float, rng: Rng, kind: int) -> tuple[Float, Float]:
     """Amount of DAB, and the share of haematoxylin that it hides, both (h, w)."""
     hidden = np.zeros(labels.shape, np.float32)
     away, nearest = ndi.distance_transform_edt(labels == 0, return_indices=True)
@@ -60,7 +63,6 @@ def _brown(labels: Labels, eosin: Float, rng: Rng) -> tuple[Float, Float]:
     taken = (rng.random(count) < rng.uniform(0, 1)) * rng.uniform(0.4, 1.0, count)
     strength = (taken[cell] * rng.uniform(0.3, 1.8)).astype(np.float32)
     patchy = 0.4 + 0.6 * smooth_noise(labels.shape, rng.uniform(2, 12), rng)
-    kind = rng.integers(4)
     if kind == 0:  # membrane: a ring some way off the nucleus
         off, width = rng.uniform(2, 8), rng.uniform(0.8, 2.0)
         amount = strength * np.exp(-(((away - off) / width) ** 2)) * patchy

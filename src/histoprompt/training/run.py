@@ -7,21 +7,33 @@ import logging
 import reprlib
 import tomllib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.files.atomic import replace_file, replacing_file
+from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.documents import Shape, read_text
 from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.probability import Calibration
 from histoprompt.models.networks.head_files import Heads, fill, networks, read_heads, save_heads
+from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share
+from histoprompt.training.calibrate import (
+    familiar_with,
+    fit_calibration,
+    fit_trust,
+    judged,
+    judged_clicks,
+)
+from histoprompt.training.data import plain_field
 from histoprompt.training.evaluate import (
     Held,
     Outcome,
@@ -29,11 +41,12 @@ from histoprompt.training.evaluate import (
     decoded,
     predict_maps,
 )
-from histoprompt.training.gather import PoolConfig, RealField
+from histoprompt.training.gather import STAINED_KINDS, PoolConfig, RealField
 from histoprompt.training.imagenet import pretrained_encoder
 from histoprompt.training.loop import Stage, blended
 from histoprompt.training.sets import SetConfig
 from histoprompt.training.shares import (
+    Learnt,
     annotated_shares,
     held_fields,
     real_fields,
@@ -41,7 +54,13 @@ from histoprompt.training.shares import (
     splits,
 )
 from histoprompt.training.train_nuclei import NucleiConfig, train_nuclei
-from histoprompt.training.train_prompt import Finder, PromptConfig, start_from, train_prompt
+from histoprompt.training.train_prompt import (
+    Finder,
+    PromptConfig,
+    remembering,
+    start_from,
+    train_prompt,
+)
 
 # Settings of which there must be one, whatever is trained.
 _ONE_AT_LEAST = frozenset(
@@ -246,13 +265,18 @@ def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False
         start_from(prompt, cells)
     if start is not None:
         fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
-    params, after = _decoding(cells, held, start.params if start else DecodeParams(), stage)
+    params, after, calibration = _decoding(
+        cells, held, start.params if start else DecodeParams(), stage
+    )
     state = train_prompt(
         shares, prompt, Finder(cells, params), config.prompts, stage.named("prompts")
     )
     if start is not None:
         state = blended(start.prompt, state, config.keep)
-    save_heads(Heads(_on_cpu(cells), state, params), config.out)
+    familiar = start.familiar if start else familiar_with(cells, _learnt_images(learnt, real))
+    fill(prompt, state, config.work)
+    trust = fit_trust(*judged_clicks(prompt.cpu(), cells.cpu(), held, params))
+    save_heads(Heads(_on_cpu(cells), state, params, calibration, familiar, trust), config.out)
     outcome = Outcome(tuple(held), tuple(after), before)
     _note(config, outcome)
     return outcome
@@ -280,18 +304,27 @@ def _nuclei(
 
 def _decoding(
     cells: Any, held: Sequence[Held], begin: DecodeParams, stage: Stage
-) -> tuple[DecodeParams, list[Agreement]]:
-    """The decoding that was chosen, now or before training was broken off, and what it gives."""
-    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
+) -> tuple[DecodeParams, list[Agreement], Calibration | None]:
+    """The decoding that was chosen, now or before training was broken off, and what it gives.
+
+    The last is how likely what is found so is a nucleus.
+    """
+    maps = _maps(cells, held)
     path = stage.folder / "decoding.json"
     if stage.resume and _is_newest(path, stage.folder.glob("nuclei-*.ckpt")):
-        params = DecodeParams(**json.loads(path.read_text(encoding="utf-8")))
+        params = DecodeParams.stated(json.loads(path.read_text(encoding="utf-8")))
     else:
         stage.task.step(0, 0, "choosing the decoding")
         params = choose_decoding(maps, held, begin)
-        with replacing_file(path) as part:
-            part.write_text(json.dumps(asdict(params)), encoding="utf-8")
-    return params, decoded(maps, held, params)
+        replace_file(path, json.dumps(asdict(params)))
+    return params, decoded(maps, held, params), fit_calibration(judged(maps, held, params))
+
+
+def _learnt_images(learnt: Sequence[Learnt], real: Sequence[RealField]) -> Iterator[Rgb]:
+    """Stained images to learn from at 0.25 um/px, and real fields."""
+    for one in learnt:
+        yield from (plain_field(i).image for i in one.items if i.kind in STAINED_KINDS)
+    yield from (field.image for field in real)
 
 
 def _is_newest(path: Path, others: Iterable[Path]) -> bool:
@@ -301,8 +334,12 @@ def _is_newest(path: Path, others: Iterable[Path]) -> bool:
 
 def _checked(cells: Any, held: Sequence[Held], params: DecodeParams) -> tuple[Agreement, ...]:
     """How well a network does on each set."""
-    maps = [[predict_maps(cells, s.image) for s in one.samples] for one in held]
-    return tuple(decoded(maps, held, params))
+    return tuple(decoded(_maps(cells, held), held, params))
+
+
+def _maps(cells: Any, held: Sequence[Held]) -> list[list[NDArray[np.float32]]]:
+    """What a network sees in each sample of each set."""
+    return [[predict_maps(cells, s.image) for s in one.samples] for one in held]
 
 
 def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
@@ -319,12 +356,7 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
         pretrained_encoder(cells.trunk.encoder)
     if config.prompts_from is not None:
         _, prompt = networks(read_heads(config.prompts_from), config.prompts_from)
-    return cells.to(config.device), prompt.to(config.device)
-
-
-def _taught(path: Path) -> Any:
-    """The network of nuclei of a file, to label real tissue."""
-    return networks(read_heads(path), path)[0].eval()
+    return cells.to(config.device), remembering(prompt).to(config.device)
 
 
 def _on_cpu(net: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the network of nuclei learns to draw: foreground, depth and rim."""
+"""What the network of nuclei learns to draw: foreground, distance and boundary."""
 
 from __future__ import annotations
 
@@ -10,44 +10,43 @@ from histoprompt.training.augment import Float
 from histoprompt.training.data import Labels
 
 
-def instance_targets(labels: Labels, depth: NDArray[np.floating] | None = None) -> Float:
+def instance_targets(labels: Labels, distance: NDArray[np.floating] | None = None) -> Float:
     """Targets of an (h, w) label image.
 
     Parameters
     ----------
     labels : (h, w) int32
-    depth : (h, w) float, optional
-        `relative_depth` of the labels, if it is known already.
+    distance : (h, w) float, optional
+        `relative_distance` of the labels, if it is known already.
 
     Returns
     -------
     (3, h, w) float32 in [0, 1]
-        Foreground; depth, the distance to the outline over the greatest one in the same object;
-        rim, the outermost pixels of objects.
+        Foreground; distance to the outline over the greatest one in the same object; boundary, the
+        outermost pixels of objects.
     """
-    rims = inner_rims(labels)
-    deep = relative_depth(labels) if depth is None else depth
-    return np.stack([labels > 0, deep, rims]).astype(np.float32)
+    far = relative_distance(labels) if distance is None else distance
+    return np.stack([labels > 0, far, inner_boundary(labels)]).astype(np.float32)
 
 
-def inner_rims(labels: Labels) -> NDArray[np.bool_]:
+def inner_boundary(labels: Labels) -> NDArray[np.bool_]:
     """Pixels of objects beside a pixel of something else, (h, w)."""
-    rims = np.zeros(labels.shape, bool)
+    boundary = np.zeros(labels.shape, bool)
     for axis in (0, 1):
-        ahead, behind = (np.moveaxis(x, axis, 0) for x in (labels, rims))
+        ahead, behind = (np.moveaxis(x, axis, 0) for x in (labels, boundary))
         differ = ahead[1:] != ahead[:-1]
         behind[1:] |= differ
         behind[:-1] |= differ
-    return rims & (labels > 0)
+    return boundary & (labels > 0)
 
 
-def relative_depth(labels: Labels) -> Float:
+def relative_distance(labels: Labels) -> Float:
     """Distance to the outline of each object over its greatest, (h, w), 0 in the background."""
-    depth = np.zeros(labels.shape, np.float32)
+    out = np.zeros(labels.shape, np.float32)
     for value, where in enumerate(ndi.find_objects(labels), start=1):
         if where is None:
             continue
         inside = np.pad(labels[where] == value, 1)
         distance = ndi.distance_transform_edt(inside)[1:-1, 1:-1]
-        depth[where] += distance / distance.max()
-    return depth
+        out[where] += distance / distance.max()
+    return out

@@ -42,13 +42,13 @@ def batch_of(shares: Sequence[Share], size: int, rng: Rng) -> tuple[torch.Tensor
 
     items = [drawn(shares, rng) for _ in range(size)]
     light = torch.stack([changed_light(i.sample.image, rng) for i in items])
-    target = np.stack([instance_targets(i.sample.labels, i.depth / 255) for i in items])
+    target = np.stack([instance_targets(i.sample.labels, i.distance / 255) for i in items])
     known = np.stack([_known(i.sample) for i in items])
     return light, torch.from_numpy(target), torch.from_numpy(known).float()
 
 
 def _known(sample: Sample) -> NDArray[np.bool_]:
-    """Where foreground, depth and rim of a sample are known, (3, h, w)."""
+    """Where foreground, distance and boundary of a sample are known, (3, h, w)."""
     parted = sample.known if sample.parted is None else sample.known & sample.parted
     return np.stack([sample.known, parted, parted])
 

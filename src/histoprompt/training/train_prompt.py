@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class PromptConfig(FitConfig):
     bound : float
         What the loss of one object comes to at the most: without it the few regions that nobody
         would recognise outweigh all nuclei of a step.
+    forgets : float
+        Share of corrections shown without the answer before.
     """
 
     objects: int = 12
@@ -58,6 +60,7 @@ class PromptConfig(FitConfig):
     blind: float = 0.12
     grey: float = 0.12
     bound: float = 3.0
+    forgets: float = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,13 @@ def rounds(net: Any, batch: Prompted, config: PromptConfig, rng: Rng) -> float:
         if number + 1 < config.rounds:
             masks = (chosen(logits, scores, said) > 0).cpu().numpy()
             pairs = zip(said, targets, masks, strict=True)
-            said = [corrected(s, m, t.mask, t.known, rng) for s, t, m in pairs]
+            said = [
+                replace(
+                    corrected(s, m, t.mask, t.known, rng),
+                    before=None if rng.random() < config.forgets else m,
+                )
+                for s, t, m in pairs
+            ]
     return total
 
 
@@ -201,6 +210,29 @@ def round_loss(
     shape = torch.where(one, best + 0.4 * each[:, 0], each[:, 0] + 0.1 * best)
     truth = mask_iou(logits.detach(), batch.mask, batch.known).float()
     return shape.mean() + ((scores - truth) ** 2).mean()
+
+
+def remembering(net: Any) -> Any:
+    """The network with all planes of prompts; one that had fewer gives what it gave without them.
+
+    Parameters
+    ----------
+    net : PromptNet
+    """
+    import torch
+
+    from histoprompt.models.networks.unet import FIRST, HINT_CHANNELS, PromptNet, trunk_of
+
+    if net.hints == HINT_CHANNELS:
+        return net
+    state = dict(net.state_dict())
+    trunk = trunk_of(state)
+    first = state[FIRST[trunk]]
+    more = first.new_zeros(first.shape[0], HINT_CHANNELS - net.hints, *first.shape[2:])
+    state[FIRST[trunk]] = torch.cat([first, more], 1)
+    wider = PromptNet(trunk).to(first.device)
+    wider.load_state_dict(state)
+    return wider
 
 
 def start_from(net: Any, cells: Any) -> None:

@@ -14,7 +14,7 @@ from scipy import ndimage as ndi
 from histoprompt.models.cells import instances
 from histoprompt.models.cells.instances import DecodeParams, decode
 
-PLAIN = DecodeParams(rim=0, area=1, certainty=0)
+PLAIN = DecodeParams(boundary=0, area=1, certainty=0)
 
 
 def maps_of(depth, front=None):
@@ -109,3 +109,8 @@ def test_any_maps_give_connected_numbers_within_the_foreground(seed, shape):
 def test_nothing_is_found_in_nothing():
     assert not decode(np.zeros((3, 16, 20), np.float32)).any()
     assert decode(np.ones((3, 16, 20), np.float32)).shape == (16, 20)
+
+
+def test_settings_of_older_files_are_read():
+    found = DecodeParams.stated({"rim": 0.25, "seed": 0.2, "unknown": 3.0})
+    assert found == DecodeParams(boundary=0.25, seed=0.2)

@@ -6,7 +6,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from histoprompt.models.networks.unet import TRUNKS, NucleiNet, PromptNet, absorbed, trunk_of  # noqa: E402
+from histoprompt.models.networks.unet import (  # noqa: E402
+    FIRST,
+    TRUNKS,
+    NucleiNet,
+    PromptNet,
+    absorbed,
+    prompt_net_of,
+    trunk_of,
+)
+from histoprompt.training.train_prompt import remembering  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=sorted(TRUNKS))
@@ -69,7 +78,7 @@ def test_the_rest_of_the_batch_changes_nothing(nuclei_net):
 def test_three_masks_are_nested_and_any_window_fits(prompt_net):
     for side in (64, 128):
         planes = torch.rand(2, 3, side, side)
-        logits, scores = prompt_net(planes, planes, torch.rand(2, 4, side, side))
+        logits, scores = prompt_net(planes, planes, torch.rand(2, 5, side, side))
         assert logits.shape == (2, 4, side, side)
         assert scores.shape == (2, 4)
         masks = logits > 0
@@ -78,7 +87,25 @@ def test_three_masks_are_nested_and_any_window_fits(prompt_net):
 
 
 def test_prompts_change_the_answer(prompt_net):
-    planes, hints = torch.rand(1, 3, 64, 64), torch.zeros(1, 4, 64, 64)
+    planes, hints = torch.rand(1, 3, 64, 64), torch.zeros(1, 5, 64, 64)
     without, _ = prompt_net(planes, planes, hints)
     hints[0, 0, 30:34, 30:34] = 1
     assert not prompt_net(planes, planes, hints)[0].allclose(without)
+
+
+def test_the_answer_before_counts_for_a_network_that_knows_of_it(trunk):
+    torch.manual_seed(1)
+    old = PromptNet(trunk, hints=4).eval().requires_grad_(False)
+    new = remembering(old).eval().requires_grad_(False)
+    assert prompt_net_of(old.state_dict()).hints == 4
+    assert prompt_net_of(new.state_dict()).hints == 5
+    assert remembering(new) is new
+    planes, hints = torch.rand(1, 3, 64, 64), torch.rand(1, 5, 64, 64)
+    other = hints.clone()
+    other[:, 4] = -1
+    assert old(planes, planes, hints)[0].equal(old(planes, planes, other)[0])
+    # One that has just been given the plane answers as it did, until it is trained.
+    assert new(planes, planes, other)[0].allclose(old(planes, planes, hints)[0], atol=1e-4)
+    with torch.no_grad():
+        new.get_parameter(FIRST[trunk])[:, -1] = 0.3
+    assert not new(planes, planes, hints)[0].allclose(new(planes, planes, other)[0])

@@ -7,14 +7,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from histoprompt.core.cell_table import PROBABILITY  # noqa: E402
 from histoprompt.core.errors import ModelError, PromptError, WeightsError  # noqa: E402
-from histoprompt.core.geometry import Box  # noqa: E402
+from histoprompt.core.geometry import Box, Frame  # noqa: E402
 from histoprompt.core.prompts.prompt import Prompt, Strokes  # noqa: E402
+from histoprompt.core.results import Mask  # noqa: E402
+from histoprompt.models.cells.familiar import Familiar  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
+from histoprompt.models.cells.probability import Calibration  # noqa: E402
 from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
-from histoprompt.models.roles import CellEmbedder, Embedding, PromptSegmenter  # noqa: E402
+from histoprompt.models.roles import (  # noqa: E402
+    CellEmbedder,
+    CellScorer,
+    Embedding,
+    PromptSegmenter,
+)
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
 
 
@@ -191,3 +200,114 @@ def test_windows_hold_what_was_said_and_grow_with_it(image):
 def test_a_click_far_from_an_object_leaves_it_alone(model, embedding):
     (masks,) = model.segment(embedding, [Prompt.of_points([(2, 2)])])
     assert not masks[0].array[:, 120:].any()
+
+
+def test_the_answer_before_is_drawn_where_it_was(model, embedding, monkeypatch):
+    """A square in the image, whose longer side of 140 px is the field's 256."""
+    seen = []
+    hints = lite.hints
+    monkeypatch.setattr(lite, "hints", lambda *args: seen.append(hints(*args)) or seen[-1])
+    box = Box(20, 30, 60, 80)
+    answer = Mask(np.ones(box.shape, bool), Frame(box, box.shape))
+    first = Prompt.of_points([(40, 50)])
+    prompt = Prompt.of_points([(40, 50), (10, 10)], [True, False])
+    model.segment(embedding, [prompt.after(first, answer), prompt])
+    drawn, without = (planes[4] for planes in seen)
+    assert not without.any()
+    scale = 256 / 140
+    rows, cols = (np.flatnonzero((drawn > 0).any(axis)) for axis in (1, 0))
+    assert abs(rows[0] - 20 * scale) <= 1.5
+    assert abs(rows[-1] - 60 * scale) <= 1.5
+    assert abs(cols[0] - 30 * scale) <= 1.5
+    assert abs(cols[-1] - 80 * scale) <= 1.5
+    assert set(np.unique(drawn)) == {-1, 1}
+
+
+def test_an_older_file_answers_without_a_memory(tmp_path, image):
+    torch.manual_seed(0)
+    path = tmp_path / "older.safetensors"
+    state = PromptNet("unet", hints=4).state_dict()
+    save_heads(Heads(NucleiNet().state_dict(), state, DecodeParams()), path)
+    older = lite.load_prompts(lite.CARD, path, "cpu")
+    embedding = older.embed(image)
+    first, second = Prompt.of_points([(50, 60)]), Prompt.of_points([(50, 60), (20, 20)], [1, 0])
+    (alone,) = older.segment(embedding, [second])
+    (told,) = older.segment(embedding, [second.after(first, alone[0])])
+    assert np.array_equal(alone[0].array, told[0].array)
+
+
+@pytest.fixture(scope="module")
+def told(weights, tmp_path_factory):
+    """The same networks in a file that says how likely a nucleus is one, and what was learnt."""
+    heads = read_heads(weights)
+    learnt = np.random.default_rng(0).normal(0, 1, (50, 119)).astype(np.float32)
+    known = Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0)), Familiar.of(learnt)
+    path = tmp_path_factory.mktemp("told") / "heads.safetensors"
+    save_heads(Heads(heads.cells, heads.prompt, DecodeParams(seed=0, certainty=0), *known), path)
+    return path
+
+
+def test_a_file_says_how_likely_a_nucleus_is_one_and_what_was_learnt(told):
+    heads = read_heads(told)
+    assert heads.calibration == Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0))
+    assert heads.familiar.mean.shape == (119,)
+    image = np.random.default_rng(1).integers(0, 255, (96, 96, 3), dtype=np.uint8)
+    cells = lite.load_cells(lite.CELLS, told, "cpu")
+    assert isinstance(cells, CellScorer)
+    labels, probability = cells.segment_scored(image)
+    assert labels.max() > 0
+    assert probability.shape == (labels.max(),)
+    # sigmoid of .25 and the mean foreground, which lies between 0 and 1
+    assert probability.min() >= 1 / (1 + np.exp(-0.25))
+    assert probability.max() <= 1 / (1 + np.exp(-1.25))
+    _, described = cells.segment_described(image)
+    assert cells.feature_names[-1] == PROBABILITY
+    assert np.allclose(described[:, -1], probability, equal_nan=True)
+    assert cells.strangeness([image]).shape == (1,)
+
+
+def test_a_file_that_does_not_say_leaves_it_out(weights):
+    cells = lite.load_cells(lite.CELLS, weights, "cpu")
+    assert PROBABILITY not in cells.feature_names
+    assert cells.segment_scored(np.zeros((64, 64, 3), np.uint8))[1] is None
+    assert cells.strangeness([np.zeros((64, 64, 3), np.uint8)]) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("probability", '{"intercept": 0, "weights": [1, 2]}'),
+        ("probability", '{"intercept": NaN, "weights": [1, 2, 3, 4, 5]}'),
+        ("familiar", '{"mean": [1, 2], "directions": [[1]], "bound": 1}'),
+        ("familiar", '{"mean": [1, 2], "directions": [[1, 2]], "bound": 0}'),
+        ("familiar", "[]"),
+        ("trust", "[[0, 1], [0, 1], [0, 1]]"),
+        ("trust", "[[0, 1], [0, 1], [0, 1], [0]]"),
+    ],
+)
+def test_damaged_statements_are_refused_and_named(told, tmp_path, key, text):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(told, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        meta = {**file.metadata(), key: text}
+    path = tmp_path / "damaged.safetensors"
+    save_file(tensors, path, meta)
+    with pytest.raises(WeightsError, match=key if "NaN" not in text else "damaged"):
+        read_heads(path)
+
+
+def test_the_best_of_four_masks_is_shown_where_scores_are_known_to_be_fair(
+    weights, tmp_path, embedding
+):
+    """The single mask comes first if it is worth most, and the largest of three is left out."""
+    heads = read_heads(weights)
+    trust = ((0.9, 0.0), (0.5, 0.0), (0.7, 0.0), (0.1, 0.0))
+    path = tmp_path / "fair.safetensors"
+    save_heads(Heads(heads.cells, heads.prompt, heads.params, trust=trust), path)
+    assert read_heads(path).trust == trust
+    (masks,) = lite.load_prompts(lite.CARD, path, "cpu").segment(
+        embedding, [Prompt.of_points([(50, 60)])]
+    )
+    assert [round(m.score, 3) for m in masks] == [0.9, 0.7, 0.5]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dark_discs import WINDOWED
-from five_discs import dark_things
+from dark_discs import WINDOWED, field_of_discs
+from five_discs import DarkThings, dark_things
+from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.run import CountJob
-from histoprompt.pipelines.count.slide import count_slide
+from histoprompt.pipelines.count.slide import CountResult, count_slide
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,58 @@ def test_report_and_record_tell_of_an_immunostain(tmp_path, slide, told):
     assert ("immunostain" in (tmp_path / "report.html").read_text()) == told
     notes = json.loads((tmp_path / "count.json").read_text())["notes"]
     assert any("immunostain" in note for note in notes) == told
+
+
+class Knowing(DarkThings):
+    """Knows how likely its cells are some, and that it learnt from something else."""
+
+    def __init__(self, strange: list[float] | None) -> None:
+        self.strange = strange
+        self.fields: list[np.ndarray] = []
+
+    def segment_scored(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.segment(image)
+        return labels, np.full(labels.max(), 0.75, np.float32)
+
+    def strangeness(self, fields: list[np.ndarray]) -> np.ndarray | None:
+        self.fields = fields
+        return None if self.strange is None else np.resize(self.strange, len(fields))
+
+
+def counted_by(model: Knowing, folder: Path, slide: Slide) -> CountResult:
+    source = ModelCells(WINDOWED, ModelManager("cpu", 100.0, load=lambda *_: model))
+    return count_slide(slide, CountJob(source, {"segmenter": "dark"}, 256), folder, Task())
+
+
+@pytest.mark.parametrize(
+    ("strange", "told"), [([1.5], True), ([0.9], False), ([0.2, 0.3, 5.0], False), (None, False)]
+)
+def test_a_slide_unlike_all_that_was_learnt_from_says_so(tmp_path, strange, told):
+    slide = Slide.from_arrays("discs", [field_of_discs((800, 900))], mpp=0.25)
+    model = Knowing(strange)
+    counted = counted_by(model, tmp_path, slide)
+    assert {f.shape for f in model.fields} == {(256, 256, 3)}
+    assert 6 <= len(model.fields) <= 12
+    assert any("unlike all that the model has learnt" in n for n in counted.notes) == told
+    assert ("1.5 times as far" in (tmp_path / "report.html").read_text()) == told
+
+
+def test_a_model_sees_fields_at_its_own_scale(tmp_path):
+    """Discs of radius 8 px at 0.5 um/px have radius 16 px at the model's 0.25."""
+    slide = Slide.from_arrays("discs", [field_of_discs((800, 900))], mpp=0.5)
+    model = Knowing([0.5])
+    counted_by(model, tmp_path, slide)
+    areas = np.concatenate([np.bincount(model.segment(f).ravel())[1:] for f in model.fields])
+    assert areas.max() == pytest.approx(np.pi * 16**2, rel=0.1)
+
+
+def test_the_probability_is_a_column_that_classes_are_not_learnt_from(tmp_path):
+    slide = Slide.from_arrays("discs", [field_of_discs((300, 320))], mpp=0.25)
+    counted_by(Knowing(None), tmp_path, slide)
+    cells = read_cells(tmp_path / "cells.csv")
+    assert cells.feature_names[-1] == PROBABILITY
+    assert (cells.features[:, -1] == 0.75).all()
+    labels = {int(i): "ab"[k % 2] for k, i in enumerate(cells.id[:6])}
+    fit = Trainer(cells).fit(labels)
+    assert PROBABILITY not in fit.classifier.feature_names
+    assert len(fit.classifier.feature_names) == len(cells.feature_names) - 1

@@ -1,8 +1,9 @@
-"""From maps of foreground, depth and rim to separate nuclei: numpy only, bounded in time."""
+"""From maps of foreground, distance and boundary to single nuclei: numpy only, bounded in time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from histoprompt.models.cells.postprocess import holes
 ALGORITHM = 1
 # Nuclei that touch share a border shorter than the smaller's diameter; cuts through one do not.
 NECK = 0.85
+# What settings were called in older files.
+_FORMERLY = {"rim": "boundary"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +30,10 @@ class DecodeParams:
     foreground : float
         Least probability of a nucleus' pixel.
     seed : float
-        Least height at a nucleus' seed; the height is the depth less `rim` times the rim.
-    rim : float
-        Weight of the rim.
+        Least height at a nucleus' seed; the height is the distance less `boundary` times
+        the boundary.
+    boundary : float
+        Weight of the boundary.
     smooth : float
         Sigma of the smoothing of the height.
     prominence : float
@@ -46,23 +50,30 @@ class DecodeParams:
 
     foreground: float = 0.5
     seed: float = 0.3
-    rim: float = 0.5
+    boundary: float = 0.5
     smooth: float = 2.0
     prominence: float = 0.1
     contact: float = 2.0
     area: float = 40
     certainty: float = 0.6
 
+    @classmethod
+    def stated(cls, values: Mapping[str, float]) -> DecodeParams:
+        """Settings as a file has them; of those it leaves out, the usual ones."""
+        known = {f.name for f in fields(cls)}
+        named = {_FORMERLY.get(name, name): value for name, value in values.items()}
+        return cls(**{name: value for name, value in named.items() if name in known})
+
 
 def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) -> NDArray[np.int32]:
-    """Nuclei from probabilities by a watershed on the depth, seeded at its h-maxima.
+    """Nuclei from probabilities by a watershed on the distance, seeded at its h-maxima.
 
     Seeds and seams are found at half resolution, outlines at full resolution.
 
     Parameters
     ----------
     maps : (3, h, w) float
-        Foreground, depth and rim, in [0, 1].
+        Foreground, distance and boundary, in [0, 1].
     params : DecodeParams
 
     Returns
@@ -93,9 +104,9 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:
     """One basin a nucleus, at half resolution: those of every peak, with slight ones joined."""
-    front, depth, rim = maps
+    front, distance, boundary = maps
     mask = _filled(front > params.foreground)
-    height = ndi.gaussian_filter(depth - params.rim * rim, params.smooth / 2)
+    height = ndi.gaussian_filter(distance - params.boundary * boundary, params.smooth / 2)
     height[~mask] = -np.inf
     seeds, count = ndi.label(mask & (height == ndi.maximum_filter(height, 3)), np.ones((3, 3)))
     basins = watershed(-height, seeds, mask=mask)

@@ -8,6 +8,8 @@ from scipy import ndimage as ndi
 
 Plane = NDArray[np.bool_]
 
+# Raise it when the same mask is tidied otherwise: counts do not go on then.
+ALGORITHM = 1
 # Pieces below this share of the largest one, and holes below this share of the mask, are noise.
 SMALL_COMPONENT, SMALL_HOLE = 0.1, 0.05
 

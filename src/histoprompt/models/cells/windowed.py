@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,20 @@ Span = tuple[int, int]
 Find = Callable[[NDArray[np.uint8]], NDArray[np.int32]]
 
 
-class WindowedCells:
+class Stepped:
+    """Tells somebody of every step of a long look at an image; see `roles.SteppedSegmenter`."""
+
+    def __init__(self) -> None:
+        self._before: Callable[[], object] = no_step
+
+    def stepping(self, step: Callable[[], object]) -> Self:
+        """The same model, which calls `step` before each window and before cells are parted."""
+        found = copy.copy(self)
+        found._before = step
+        return found
+
+
+class WindowedCells(Stepped):
     """A `CellSegmenter` from a function that labels one window.
 
     Parameters
@@ -39,15 +53,9 @@ class WindowedCells:
     """
 
     def __init__(self, find: Find, size: int, step: int, least_contrast: int = 0) -> None:
+        super().__init__()
         self._find, self._size, self._step = find, size, step
         self._least = least_contrast
-        self._before: Callable[[], object] = no_step
-
-    def stepping(self, step: Callable[[], object]) -> WindowedCells:
-        """The same segmenter, which calls `step` before each window."""
-        found = copy.copy(self)
-        found._before = step
-        return found
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label an (h, w, 3) image: (h, w) int32, cells from 1 without gaps."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Raise it when the same prompt gives other logits: counts do not go on then.
+ALGORITHM = 1
+
+
 class PromptDecoder:
     """Logits of masks for embedded prompts.
 

@@ -128,10 +128,16 @@ class Encoder(nn.Module):
         return levels
 
 
-def _conv(n_in: int, n_out: int) -> nn.Sequential:
+def group_norm(width: int) -> nn.GroupNorm:
+    """Normalisation by the image itself: what is stained differently looks alike afterwards."""
+    return nn.GroupNorm(width // 8, width)
+
+
+def normalised(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution, normalised by the image itself."""
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
-        nn.GroupNorm(n_out // 8, n_out),
+        nn.Conv2d(n_in, n_out, size, stride, padding=(size - stride + 1) // 2, bias=False),
+        group_norm(n_out),
         nn.ReLU(inplace=True),
     )
 
@@ -154,7 +160,7 @@ class LiteUNet(nn.Module):
         below = [WIDTHS[-1], *DECODER[:-1]]
         beside = WIDTHS[-2::-1]
         self.decoder = nn.ModuleList(
-            nn.Sequential(_conv(low + skip, width), _conv(width, width))
+            nn.Sequential(normalised(low + skip, width), normalised(width, width))
             for low, skip, width in zip(below, beside, DECODER, strict=True)
         )
 

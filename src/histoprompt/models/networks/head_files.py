@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.probability import EVIDENCE, Calibration
 from histoprompt.models.weights.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
@@ -20,6 +24,22 @@ if TYPE_CHECKING:
 
 FORMAT = "histoprompt-heads-3"
 READ = frozenset({FORMAT, "histoprompt-heads-2"})  # the second had U-Nets learnt from nothing
+
+
+class _StatedCalibration(TypedDict):
+    intercept: Finite
+    weights: list[Finite]
+
+
+class _StatedFamiliar(TypedDict):
+    mean: list[Finite]
+    directions: Annotated[list[list[Finite]], Field(min_length=1)]
+    bound: Finite
+
+
+_PROBABILITY: Shape[_StatedCalibration] = Shape(_StatedCalibration)
+_FAMILIAR: Shape[_StatedFamiliar] = Shape(_StatedFamiliar)
+_TRUST: Shape[list[list[float]]] = Shape(list[list[Finite]])
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
 
 
@@ -33,11 +53,20 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
+    calibration : Calibration or None
+        How likely what was found is a nucleus.
+    familiar : Familiar or None
+        How fields to learn from looked to the network of nuclei.
+    trust : tuple of (offset, slope) or None
+        What the scores of the four masks of a prompt are worth, see `unet.fair`.
     """
 
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
+    calibration: Calibration | None = None
+    familiar: Familiar | None = None
+    trust: tuple[tuple[float, float], ...] | None = None
 
 
 def save_heads(heads: Heads, path: Path) -> None:
@@ -49,8 +78,13 @@ def save_heads(heads: Heads, path: Path) -> None:
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        decoding = json.dumps(asdict(heads.params))
-        meta = {"format": FORMAT, "decode": decoding}
+        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        if heads.calibration is not None:
+            meta["probability"] = json.dumps(asdict(heads.calibration))
+        if heads.familiar is not None:
+            meta["familiar"] = json.dumps(_plain(heads.familiar))
+        if heads.trust is not None:
+            meta["trust"] = json.dumps(heads.trust)
         part.write_bytes(save(tensors, meta))
 
 
@@ -77,15 +111,64 @@ def read_heads(path: Path) -> Heads:
         )
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise WeightsError(f"{path} is damaged: some of its weights are no numbers.")
-    return Heads(_part(tensors, "cells."), _part(tensors, "prompt."), _decoding(meta, path))
+    return Heads(
+        _part(tensors, "cells."),
+        _part(tensors, "prompt."),
+        _decoding(meta, path),
+        _calibration(meta, path),
+        _familiar(meta, path),
+        _trust(meta, path),
+    )
 
 
 def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     """The settings of decoding that a file states; those it leaves out are the usual ones."""
     raw = parse_json(meta.get("decode", "{}"), str(path), WeightsError)
-    known = {f.name for f in fields(DecodeParams)}
-    stated = _STATED.of(raw, f"{path}, decode", WeightsError)
-    return DecodeParams(**{k: v for k, v in stated.items() if k in known})
+    return DecodeParams.stated(_STATED.of(raw, f"{path}, decode", WeightsError))
+
+
+def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:
+    if "probability" not in meta:
+        return None
+    raw = parse_json(meta["probability"], str(path), WeightsError)
+    stated = _PROBABILITY.of(raw, f"{path}, probability", WeightsError)
+    weights = tuple(stated["weights"])
+    if len(weights) != len(EVIDENCE):
+        raise WeightsError(
+            f"{path}, probability: {len(weights)} weights are stated, and {len(EVIDENCE)} are "
+            "needed."
+        )
+    return Calibration(stated["intercept"], weights)
+
+
+def _plain(familiar: Familiar) -> dict[str, Any]:
+    """Four digits are more than the weights have."""
+    return {
+        "mean": [float(f"{v:.4g}") for v in familiar.mean],
+        "directions": [[float(f"{v:.4g}") for v in row] for row in familiar.directions],
+        "bound": familiar.bound,
+    }
+
+
+def _familiar(meta: dict[str, str], path: Path) -> Familiar | None:
+    if "familiar" not in meta:
+        return None
+    raw = parse_json(meta["familiar"], str(path), WeightsError)
+    stated = _FAMILIAR.of(raw, f"{path}, familiar", WeightsError)
+    mean = np.array(stated["mean"], np.float32)
+    if {len(row) for row in stated["directions"]} != {len(mean)} or stated["bound"] <= 0:
+        raise WeightsError(f"{path}, familiar: directions, mean and bound do not fit each other.")
+    return Familiar(mean, np.array(stated["directions"], np.float32), stated["bound"])
+
+
+def _trust(meta: dict[str, str], path: Path) -> tuple[tuple[float, float], ...] | None:
+    if "trust" not in meta:
+        return None
+    raw = parse_json(meta["trust"], str(path), WeightsError)
+    lines = _TRUST.of(raw, f"{path}, trust", WeightsError)
+    if [len(line) for line in lines] != [2] * 4:
+        raise WeightsError(f"{path}, trust: offset and slope of each of four masks are needed.")
+    return tuple((offset, slope) for offset, slope in lines)
 
 
 def networks(heads: Heads, path: Path) -> tuple[Any, Any]:
@@ -96,9 +179,9 @@ def networks(heads: Heads, path: Path) -> tuple[Any, Any]:
     WeightsError
         If the file does not fit them.
     """
-    from histoprompt.models.networks.unet import NucleiNet, PromptNet, trunk_of
+    from histoprompt.models.networks.unet import NucleiNet, prompt_net_of, trunk_of
 
-    cells, prompt = NucleiNet(trunk_of(heads.cells)), PromptNet(trunk_of(heads.prompt))
+    cells, prompt = NucleiNet(trunk_of(heads.cells)), prompt_net_of(heads.prompt)
     fill(cells, heads.cells, path)
     fill(prompt, heads.prompt, path)
     return cells, prompt

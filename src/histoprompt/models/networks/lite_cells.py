@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.geometry import Box
+from histoprompt.models.cells.familiar import appearance
 from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.pooling import pool
-from histoprompt.models.cells.windowed import no_step
+from histoprompt.models.cells.probability import evidence
+from histoprompt.models.cells.windowed import Stepped
 from histoprompt.models.networks.lite_networks import STEP, Networks
 
+# Raise it when windows, their seams or what is left out on glass give other maps: counts do not go
+# on then.
+ALGORITHM = 2
 WINDOW, SHIFT = 512, 448  # the windows from the image's corner on
 BLEND = 32  # pixels on both sides of the line between two windows where both count: all they share
 
 
-class CellModel:
+class CellModel(Stepped):
     """All nuclei of an image; a `CellEmbedder` and a `MaskDescriber`."""
 
     def __init__(self, networks: Networks) -> None:
+        super().__init__()
         self._networks = networks
         width = networks.cells.trunk.widths[-1]
-        self._names = tuple(f"net_{k:03d}" for k in range(width))
-        self._before: Callable[[], object] = no_step
-
-    def stepping(self, step: Callable[[], object]) -> CellModel:
-        """The same model, which calls `step` before each window and before nuclei are separated."""
-        found = copy.copy(self)
-        found._before = step
-        return found
+        names = [f"net_{k:03d}" for k in range(width)]
+        self._width = width
+        self._names = tuple(names if networks.calibration is None else [*names, PROBABILITY])
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Channels of the network's coarsest features, averaged over a nucleus."""
+        """Channels of the network's coarsest features, averaged over a nucleus; the probability."""
         return self._names
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -50,8 +51,32 @@ class CellModel:
         (h, w) int32
             0 background, nuclei from 1 without gaps.
         """
+        return self._segmented(image)[0]
+
+    def segment_scored(
+        self, image: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
+        """Labels as `segment` gives them, and how likely each is a nucleus."""
+        labels, maps = self._segmented(image)
+        return labels, self._probability(maps, labels)
+
+    def strangeness(self, fields: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32] | None:
+        """How unlike the tissue that the network has learnt from each field looks, (n,)."""
+        familiar = self._networks.familiar
+        if familiar is None or not fields:
+            return None
+        seen = [appearance(self._maps(field, features=True)[1], field) for field in fields]
+        return familiar.strangeness(np.stack(seen))
+
+    def _segmented(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         maps, _ = self._maps(image, features=False)
-        return decode(maps, self._networks.params)
+        return decode(maps, self._networks.params), maps
+
+    def _probability(
+        self, maps: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> NDArray[np.float32] | None:
+        calibration = self._networks.calibration
+        return None if calibration is None else calibration.probability(evidence(maps, labels))
 
     def segment_described(
         self, image: NDArray[np.uint8], inside: Box | None = None
@@ -64,7 +89,10 @@ class CellModel:
             seen = np.zeros_like(labels)
             seen[inside.slices()] = labels[inside.slices()]
         described = np.full((int(labels.max(initial=0)), len(self._names)), np.nan, np.float32)
-        described[: int(seen.max(initial=0))] = pool(features, seen, STEP)
+        described[: int(seen.max(initial=0)), : self._width] = pool(features, seen, STEP)
+        probability = self._probability(maps, labels)
+        if probability is not None:
+            described[:, -1] = probability
         return labels, described
 
     def describe(self, image: NDArray[np.uint8], labels: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -80,7 +108,7 @@ class CellModel:
         rows, cols = _filled(h), _filled(w)
         padded = np.pad(image, [(0, rows - h), (0, cols - w), (0, 0)], mode="symmetric")
         maps = np.zeros((3, rows, cols), np.float32)
-        found = np.empty((len(self._names), rows // STEP, cols // STEP), np.float32)
+        found = np.empty((self._width, rows // STEP, cols // STEP), np.float32)
         for seen, keep in _windows(rows, cols):
             self._before()
             part = self._networks.look(padded[seen.slices()])

@@ -15,7 +15,9 @@ from scipy import ndimage as ndi
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.probability import Calibration
 from histoprompt.models.networks.head_files import networks, read_heads
 from histoprompt.models.networks.precision import computing_in
 
@@ -45,6 +47,12 @@ class Networks:
     device : str
     half : str or None
         Short type the network of nuclei multiplies in.
+    calibration : Calibration or None
+        How likely what was found is a nucleus; files of earlier versions do not say.
+    familiar : Familiar or None
+        How fields to learn from looked to the network of nuclei.
+    trust : tuple of (offset, slope) or None
+        What the scores of the four masks of a prompt are worth; the usual if None.
     """
 
     cells: Any
@@ -52,6 +60,9 @@ class Networks:
     params: DecodeParams
     device: str
     half: str | None = None
+    calibration: Calibration | None = None
+    familiar: Familiar | None = None
+    trust: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def load(cls, weights: Path | None, device: str, half: str | None = None) -> Networks:
@@ -71,7 +82,8 @@ class Networks:
         for net in (cells, prompt):
             net.eval().requires_grad_(False).to(device)
             net.to(memory_format=torch.channels_last)
-        return cls(cells, prompt, heads.params, device, half)
+        told = heads.calibration, heads.familiar, heads.trust
+        return cls(cells, prompt, heads.params, device, half, *told)
 
     def light(self, image: NDArray[np.uint8]) -> torch.Tensor:
         """What an (h, w, 3) image absorbs, (1, 3, h, w) on the device."""
@@ -121,13 +133,14 @@ def _both(state: Mapping[str, torch.Tensor]) -> Any:
     """Both networks on the trunks that the tensors of a file are for."""
     import torch
 
-    from histoprompt.models.networks.unet import NucleiNet, PromptNet, trunk_of
+    from histoprompt.models.networks.unet import NucleiNet, prompt_net_of, trunk_of
 
-    trunks = [
-        trunk_of({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
-        for part in _PARTS
-    ]
-    return torch.nn.ModuleDict({"cells": NucleiNet(trunks[0]), "prompt": PromptNet(trunks[1])})
+    cells, prompt = (
+        {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)} for part in _PARTS
+    )
+    return torch.nn.ModuleDict(
+        {"cells": NucleiNet(trunk_of(cells)), "prompt": prompt_net_of(prompt)}
+    )
 
 
 def darker_than_glass(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -26,12 +26,15 @@ class RasterPrompt:
         Half-open.
     drawn : (2, h, w) bool
         Scribbles inside and outside.
+    before : (h, w) bool or None
+        What was answered to less of it; None if nothing was.
     """
 
     drawn: NDArray[np.bool_]
     points: tuple[tuple[int, int], ...] = ()
     inside: tuple[bool, ...] = ()
     box: tuple[int, int, int, int] | None = None
+    before: NDArray[np.bool_] | None = None
 
     @property
     def is_one_click(self) -> bool:
@@ -86,9 +89,13 @@ def _best_in_box(box: tuple[int, int, int, int], nuclei: NDArray[np.int32]) -> N
 
 
 def hints(said: RasterPrompt, nuclei: NDArray[np.int32] | None = None) -> NDArray[np.float32]:
-    """The prompt as pictures, (4, h, w): inside, outside, box, and the nuclei it seems to mean."""
+    """The prompt as pictures, (5, h, w).
+
+    Inside, outside, box, the nuclei it seems to mean, and the answer before: 1 in it, -1 around it,
+    0 everywhere if there was none.
+    """
     h, w = said.drawn.shape[1:]
-    out = np.zeros((4, h, w), np.float32)
+    out = np.zeros((5, h, w), np.float32)
     out[:2] = said.drawn
     rows, cols = np.ogrid[:h, :w]
     for (r, c), inside in zip(said.points, said.inside, strict=True):
@@ -98,4 +105,6 @@ def hints(said: RasterPrompt, nuclei: NDArray[np.int32] | None = None) -> NDArra
         out[2, r0:r1, c0:c1] = 1
     if nuclei is not None:
         out[3] = proposed(said, nuclei)
+    if said.before is not None:
+        out[4] = np.where(said.before, 1, -1)
     return out

@@ -17,12 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from histoprompt.models.networks.efficientnet import LiteUNet
+from histoprompt.models.networks.efficientnet import LiteUNet, group_norm, normalised
 
 WIDTHS = (24, 48, 96, 128)
-MAP_CHANNELS = 3  # foreground, depth, rim
-HINT_CHANNELS = 4  # inside, outside, box, proposed nuclei
-LARGER = 0.1  # taken from the scores of the two larger masks of a click
+MAP_CHANNELS = 3  # foreground, distance, boundary
+HINT_CHANNELS = 5  # inside, outside, box, proposed nuclei, the answer before
+# Offset and slope that make the scores of the four masks comparable, where a file states none: a
+# click at times meant a clump in training, so the two larger masks were scored too high.
+Trust = tuple[tuple[float, float], ...]
+USUAL_TRUST: Trust = ((0.0, 1.0), (0.0, 1.0), (-0.1, 1.0), (-0.1, 1.0))
 
 
 def absorbed(rgb: Tensor) -> Tensor:
@@ -33,24 +36,13 @@ def absorbed(rgb: Tensor) -> Tensor:
     return 1 - (rgb.float() + 1) / 256
 
 
-def _norm(width: int) -> nn.GroupNorm:
-    """Normalisation by the image itself: what is stained differently looks alike afterwards."""
-    return nn.GroupNorm(width // 8, width)
-
-
-def _conv(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, size, stride, padding=(size - stride + 1) // 2, bias=False),
-        _norm(n_out),
-        nn.ReLU(inplace=True),
-    )
-
-
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _conv(width, width)
-        self.second = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width))
+        self.first = normalised(width, width)
+        self.second = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), group_norm(width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.second(self.first(x)))
@@ -70,15 +62,16 @@ class UNet(nn.Module):
     def __init__(self, planes: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.widths, self.fine = widths, widths[0]
-        self.stem = _conv(planes, widths[0], 4, 2)
+        self.stem = normalised(planes, widths[0], 4, 2)
         first, *deeper = widths
         self.encoder = nn.ModuleList([nn.Sequential(_Residual(first))])
         self.encoder.extend(nn.Sequential(_Residual(w), _Residual(w)) for w in deeper)
         pairs = list(zip(widths, deeper, strict=False))
-        self.down = nn.ModuleList(_conv(fine, coarse, 2, 2) for fine, coarse in pairs)
+        self.down = nn.ModuleList(normalised(fine, coarse, 2, 2) for fine, coarse in pairs)
         self.up = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in reversed(pairs))
         self.decoder = nn.ModuleList(
-            nn.Sequential(_conv(fine, fine), _conv(fine, fine)) for fine, _ in reversed(pairs)
+            nn.Sequential(normalised(fine, fine), normalised(fine, fine))
+            for fine, _ in reversed(pairs)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,6 +105,7 @@ TRUNKS: dict[str, type[UNet] | type[LiteUNet]] = {
     "efficientnet-lite0": LiteUNet,
 }
 TRUNK = "efficientnet-lite0"
+FIRST = {"unet": "trunk.stem.0.weight", "efficientnet-lite0": "trunk.encoder.stem.0.weight"}
 
 
 def trunk_of(state: Mapping[str, Tensor]) -> str:
@@ -120,10 +114,10 @@ def trunk_of(state: Mapping[str, Tensor]) -> str:
 
 
 class NucleiNet(nn.Module):
-    """Foreground, depth inside a nucleus and its rim, at full resolution.
+    """Foreground, distance to the outline of a nucleus and its boundary, at full resolution.
 
-    `forward` gives (n, 3, h, w) logits: foreground; depth, the distance to the outline relative to
-    the deepest point of the same nucleus; rim, the outermost pixels of a nucleus.
+    `forward` gives (n, 3, h, w) logits: foreground; distance to the outline relative to the
+    deepest point of the same nucleus; boundary, the outermost pixels of a nucleus.
 
     Parameters
     ----------
@@ -154,11 +148,14 @@ class PromptNet(nn.Module):
     ----------
     trunk : {"efficientnet-lite0", "unet"}
         Which network the features come from.
+    hints : int
+        Planes of prompts: 5, or 4 for a network that is not shown its answer before.
     """
 
-    def __init__(self, trunk: str = TRUNK) -> None:
+    def __init__(self, trunk: str = TRUNK, hints: int = HINT_CHANNELS) -> None:
         super().__init__()
-        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + HINT_CHANNELS)
+        self.hints = hints
+        self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + hints)
         self.head = _to_pixels(self.trunk.fine, 4)
         self.quality = nn.Linear(self.trunk.widths[-1], 4)
 
@@ -169,24 +166,33 @@ class PromptNet(nn.Module):
         ----------
         light, maps : (n, 3, h, w)
             Of the windows; maps in [0, 1], zeros where there are none.
-        hints : (n, 4, h, w)
-            As `hints.hints` draws them.
+        hints : (n, 5, h, w)
+            As `prompt_maps.hints` draws them; planes that the network does not know are left out.
 
         Returns
         -------
         (n, 4, h, w) logits, (n, 4) predicted IoU
             First the single mask, then three nested ones for an ambiguous prompt.
         """
-        fine, coarse = self.trunk(torch.cat([light, maps, hints], 1))
+        fine, coarse = self.trunk(torch.cat([light, maps, hints[:, : self.hints]], 1))
         logits = self.head(fine)
         nested = logits[:, 1:].cummax(1).values
         return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))
 
 
-def fair(scores: Tensor) -> Tensor:
-    """Predicted IoU, (n, 4), of which the larger two nested masks are not preferred.
+def prompt_net_of(state: Mapping[str, Tensor]) -> PromptNet:
+    """An empty network of prompts of the kind that a state belongs to."""
+    trunk = trunk_of(state)
+    first = state.get(FIRST[trunk])
+    planes = 3 + MAP_CHANNELS + HINT_CHANNELS if first is None else first.shape[1]
+    return PromptNet(trunk, planes - 3 - MAP_CHANNELS)
 
-    In training a click at times means a clump or a region. Held-out nuclei are what the larger
-    masks' scores are too high for, by 0.08 on average: unmended, one click in four gets a clump.
+
+def fair(scores: Tensor, trust: Trust = USUAL_TRUST) -> Tensor:
+    """Predicted IoU, (n, 4), as what each mask's score was worth on nuclei that were held out.
+
+    As they are, the scores of the larger two nested masks are too high for nuclei: one click in
+    four would get a clump.
     """
-    return scores - scores.new_tensor([0.0, 0.0, LARGER, LARGER])
+    lines = scores.new_tensor(trust)
+    return scores * lines[:, 1] + lines[:, 0]

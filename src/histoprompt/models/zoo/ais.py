@@ -7,8 +7,6 @@ with its published thresholds; tiles as patho-sam has them.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from skimage.segmentation import relabel_sequential, watershed
 
 from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.cells.windowed import no_step, windows
+from histoprompt.models.cells.windowed import Stepped, windows
 from histoprompt.models.networks.fitting import Fit, Prepare, bilinear_matrix
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
@@ -37,7 +35,7 @@ FOREGROUND_SIGMA, DISTANCE_SIGMA = 1.0, 1.6
 _IN_ONE_FILE = "decoder_state"
 
 
-class DecodedCells:
+class DecodedCells(Stepped):
     """A `CellSegmenter` made of SAM's encoder and an instance decoder.
 
     Parameters
@@ -54,18 +52,12 @@ class DecodedCells:
     def __init__(
         self, encoder: Any, decoder: Any, side: int, device: str, prepare: Prepare = sam.prepare
     ) -> None:
+        super().__init__()
         self._encoder = encoder
         self._decoder = decoder
         self._side = side
         self._device = device
         self._prepare = prepare
-        self._before: Callable[[], object] = no_step
-
-    def stepping(self, step: Callable[[], object]) -> DecodedCells:
-        """The same model, which calls `step` before each tile and before the watershed."""
-        found = copy.copy(self)
-        found._before = step
-        return found
 
     def segment(self, image: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Label the nuclei of an (h, w, 3) uint8 RGB image; see `CellSegmenter.segment`.

@@ -23,7 +23,7 @@ from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.postprocess import tidied
-from histoprompt.models.networks.lite_cells import SHIFT, WINDOW, CellModel
+from histoprompt.models.networks.lite_cells import ALGORITHM, SHIFT, WINDOW, CellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
 from histoprompt.models.networks.precision import half_on
 from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
@@ -40,8 +40,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=4_390_752,
-    digest="sha256:37344df2c8cc9d7b28d4fd4536c7ff2143aa5c3d81c712a72827150acee2aebb",
+    n_bytes=4_519_624,
+    digest="sha256:2de7e7a9e7cf2fe699ac3bbb44620bd4ccd91684dd802fe8a9056669d62e7d1a",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
@@ -60,6 +60,7 @@ CARD = ModelCard(
     title="histoprompt lite (clicks, boxes, scribbles)",
     loader="histoprompt.models.zoo.histoprompt_lite:load_prompts",
     accepts=ACCEPTS,
+    corrects=True,
     input_size=FIELD,
     description="Clicks, boxes and scribbles, any mix; trained on nuclei, works on regions too.",
     **_SHARED,
@@ -71,6 +72,7 @@ CELLS = ModelCard(
     loader="histoprompt.models.zoo.histoprompt_lite:load_cells",
     input_size=WINDOW,
     window_stride=SHIFT,
+    algorithm=ALGORITHM,
     description="Finds all nuclei of H&E at about 0.25 um/px; enlarge coarser images first.",
     **_SHARED,
 )
@@ -147,7 +149,7 @@ class PromptModel:
             )
         look: _Look = embedding.data
         said = [_said(p, embedding.shape, look.inner) for p in prompts]
-        drawn = [hints(s, look.nuclei) for s in said]
+        drawn = [hints(s, look.nuclei)[: self._networks.prompt.hints] for s in said]
         windows = [_window(d) for d in drawn]
         found: dict[int, list[Mask]] = {}
         for members in _alike(windows):
@@ -161,7 +163,7 @@ class PromptModel:
         """Masks of prompts whose windows have one size."""
         import torch
 
-        from histoprompt.models.networks.unet import fair
+        from histoprompt.models.networks.unet import USUAL_TRUST, fair
 
         look: _Look = embedding.data
         nets = self._networks
@@ -177,16 +179,27 @@ class PromptModel:
         ]
         with torch.inference_mode():
             logits, scores = nets.prompt(light, *planes)
-        ious, logits = fair(scores).clamp(0, 1).cpu().numpy(), logits.float().cpu()
+        fairly = fair(scores.float(), nets.trust or USUAL_TRUST).clamp(0, 1)
+        ious, logits = fairly.cpu().numpy(), logits.float().cpu()
         out = []
         for i, (drawn, window, one_click) in enumerate(asked):
-            order = 1 + np.argsort(-ious[i, 1:], kind="stable") if one_click else np.array([0])
+            order = _shown_first(ious[i], nested=nets.trust is None) if one_click else [0]
             clean = _tidied(logits[i, order], drawn[:2, *window.slices()] > 0)
             arrays = _on_image(clean, window, look.inner, embedding.shape)
             frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
             scored = zip(arrays, ious[i, order].tolist(), strict=True)
             out.append([Mask(array, frame, score) for array, score in scored])
         return out
+
+
+def _shown_first(ious: NDArray[np.float32], *, nested: bool) -> NDArray[np.intp]:
+    """Three of the four masks of a lone click, the best first.
+
+    Scores that were never compared with the truth say nothing of the single mask beside the three
+    nested ones: then it is none of them.
+    """
+    first = int(nested)
+    return first + np.argsort(-ious[first:], kind="stable")[:3]
 
 
 def _tidied(logits: torch.Tensor, said: NDArray[np.bool_]) -> torch.Tensor:
@@ -217,7 +230,8 @@ def _on_image(
 
 def _window(drawn: NDArray[np.float32]) -> Box:
     """The part of the field to look at: around what was said to be inside, or all of it."""
-    said = Box.of_mask(np.asarray((drawn[[0, 2, 3]] > 0).any(axis=0)))
+    inside = np.delete(drawn, 1, axis=0)
+    said = Box.of_mask(np.asarray((inside > 0).any(axis=0)))
     if said is None or max(said.shape) > NEAR // 2:
         return Box(0, 0, FIELD, FIELD)
     r0, c0 = (
@@ -260,9 +274,14 @@ def _said(prompt: Prompt, shape: tuple[int, int], inner: tuple[int, int]) -> Ras
         low = np.rint([p.box.r0, p.box.c0]).clip(0, limit).astype(int)
         high = np.maximum(np.rint([p.box.r1, p.box.c1]), low + 1).clip(1, limit + 1).astype(int)
         box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    before = None
+    if p.previous is not None:
+        before = np.zeros((FIELD, FIELD), bool)
+        before[: inner[0], : inner[1]] = p.previous.sample(Frame(Box.of_shape(inner), inner))
     return RasterPrompt(
         np.stack([painted == INSIDE, painted == OUTSIDE]),
         tuple((r, c) for r, c in points),
         tuple(bool(v) for v in prompt.labels),
         box,
+        before,
     )

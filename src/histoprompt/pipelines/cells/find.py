@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.regrid import regrid
@@ -22,7 +23,7 @@ from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile, TileGrid
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.roles import CellEmbedder, CellSegmenter, SteppedSegmenter
+from histoprompt.models.roles import CellEmbedder, CellScorer, CellSegmenter, SteppedSegmenter
 from histoprompt.pipelines.cells.tile_context import frame_around, read_frame
 
 # Raise it when a tile owns other cells of what a model found, or they are drawn otherwise.
@@ -61,7 +62,8 @@ class TileCells:
     frame : Frame
         Where both lie.
     described : (n, k) float32
-        What the model's encoder saw of each cell; k is 0 for models that do not tell.
+        What the model's encoder saw of each cell, and how likely it is one; k is 0 for models that
+        tell neither.
     centroids : (n, 2) float64
         Level-0 positions.
     code : (n,) int16
@@ -208,8 +210,15 @@ class ModelCells:
             self.feature_names = model.feature_names
             (r0, r1), (c0, c1) = (pixels_on_slide(frame, bounds, axis) for axis in (0, 1))
             return model.segment_described(image, Box(r0, c0, r1, c1))
-        labels = model.segment(image)
-        return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
+        probability = None
+        if isinstance(model, CellScorer):
+            labels, probability = model.segment_scored(image)
+        else:
+            labels = model.segment(image)
+        if probability is None:
+            return labels, np.zeros((int(labels.max(initial=0)), 0), np.float32)
+        self.feature_names = (PROBABILITY,)
+        return labels, probability[:, None]
 
 
 def tiles_of(slide: Slide, region: Box, tile: float | None = None) -> TileGrid:

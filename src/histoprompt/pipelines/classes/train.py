@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.cell_table import UNSURE, CellTable
+from histoprompt.core.cell_table import PROBABILITY, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.classes.classifiers import (
@@ -170,15 +170,17 @@ class Trainer:
     """
 
     def __init__(self, cells: CellTable, params: TrainParams = TrainParams()) -> None:
-        if not len(cells) or not cells.feature_names:
+        self._learnt = tuple(n for n in cells.feature_names if n != PROBABILITY)
+        if not len(cells) or not self._learnt:
             raise LabelError(
-                f"The table has {len(cells)} cells with {len(cells.feature_names)} features; "
+                f"The table has {len(cells)} cells with {len(self._learnt)} features; "
                 "nothing can be learnt from it. Count the cells with features first."
             )
         self.cells = cells
         self.params = params
-        self.scaling = Scaling.of(cells.features, cells.feature_names)
-        self.scaled = self.scaling.apply(cells.features)
+        features = cells.features[:, [n != PROBABILITY for n in cells.feature_names]]
+        self.scaling = Scaling.of(features, self._learnt)
+        self.scaled = self.scaling.apply(features)
         self._order = np.argsort(cells.id, kind="stable")
 
     def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> Fit:
@@ -274,7 +276,7 @@ class Trainer:
         model, accuracy = fit_model(examples, code, len(names), method, params.strength)
         classifier = FewShotClassifier(
             classes=names,
-            feature_names=self.cells.feature_names,
+            feature_names=self._learnt,
             scaling=self.scaling,
             method=method,
             model=model,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.errors import ModelError, Remedy
 from histoprompt.core.parameters import Parameter
 from histoprompt.core.provenance import ModelUse
@@ -97,7 +98,7 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     card = registry.card(choice.segmenter)
     manager = manager or ModelManager(device=choice.device)
     classifier, told = _classifier(choice)
-    describe = choice.embedding or not set(_learnt(classifier)) <= set(FEATURE_NAMES)
+    describe = choice.embedding or not set(_learnt(classifier)) <= {*FEATURE_NAMES, PROBABILITY}
     used = [_in_use(card, choice.weights)]
     settings: dict[str, Any] = {"segmenter": card.id, "weights": used[0].digest}
     source: CellSource

@@ -34,7 +34,7 @@ from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
 from histoprompt.pipelines.count.hand_work import HandTally
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
@@ -185,6 +185,8 @@ def keep_count(
     with progress.store:
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
         notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        if progress.complete:
+            notes += unlike_notes(slide, ground, job.source, task)
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
         # what was counted is made ready in any case, however often somebody cancels

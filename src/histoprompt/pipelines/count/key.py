@@ -13,7 +13,8 @@ import xxhash
 
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.models.card import ModelCard
-from histoprompt.models.cells import instances
+from histoprompt.models.cells import instances, postprocess
+from histoprompt.models.networks import decoding as decoding_steps
 from histoprompt.pipelines.cells import (
     features,
 )
@@ -52,6 +53,7 @@ def decoding(card: ModelCard) -> str:
     else:
         steps |= {"prompted": prompted_cells.ALGORITHM, "same": prompted_cells.SAME}
         steps |= {"largest": prompted_cells.LARGEST}
+        steps |= {"decoder": decoding_steps.ALGORITHM, "tidied": postprocess.ALGORITHM}
     return _text(steps)
 
 

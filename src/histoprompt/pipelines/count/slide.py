@@ -26,7 +26,7 @@ from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.key import algorithm
-from histoprompt.pipelines.count.notes import stain_notes
+from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
@@ -125,6 +125,7 @@ def count_slide(
         # a cancelled task would end the writing of what was counted before it was cancelled
         task = task if progress.complete else Task()
         notes = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        notes += unlike_notes(slide, ground, job.source, task)
         counted = write_count(slide, job, progress, ground, folder=folder, task=task, notes=notes)
         if progress.complete:
             progress.store.remove()
