@@ -41,3 +41,11 @@ def some_labels(cells: CellTable, truth: np.ndarray, each: int, seed: int = 0) -
         rows = rng.permutation(np.flatnonzero(truth == name))[:each]
         labels |= {int(cells.id[r]): str(name) for r in rows}
     return labels
+
+
+def cells_on_a_grid(step: int = 24) -> CellTable:
+    """Away from the borders of the colours by at least a crop."""
+    rows = [r for r in range(8, 380, step) if min(abs(r - b) for b in (128, 256)) > 20]
+    at = np.array([(r, c) for r in rows for c in range(5, 350, step)], float)
+    n = len(at)
+    return CellTable(np.arange(1, n + 1), at[:, 0], at[:, 1], np.full(n, 20.0))

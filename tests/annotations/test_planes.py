@@ -391,7 +391,7 @@ def test_an_old_store_is_edited_undone_and_opened_again(old, name):
             store.redo()
     (folder / name / "checkpoint.npz").unlink()
     with open_store(folder / name) as store:
-        assert (store.count, store.on("regions").count) == (len(told[name]["objects"]), 1)
+        assert (store.count, store.on("regions").count) == (len(told[name]["objects"]), 2)
 
 
 class Kill(BaseException):

@@ -18,10 +18,10 @@ CHUNK = 8
 
 
 class Model:
-    """A plain array with a list of snapshots."""
+    """A plain array with a list of snapshots: labels, classes, next id, classes in the list."""
 
     def __init__(self):
-        self.states = [(np.zeros(SHAPE, np.uint32), {}, 1)]
+        self.states = [(np.zeros(SHAPE, np.uint32), {}, 1, frozenset())]
         self.at = 0
 
     @property
@@ -47,15 +47,17 @@ class Model:
         if np.array_equal(labels, self.labels) and new == self.classes:
             return
         next_id = max([self.next_id, *(i + 1 for i in alive - set(self.classes))])
-        self.states[self.at + 1 :] = [(labels.astype(np.uint32), new, next_id)]
+        listed = self.states[self.at][3] | {name for name in new.values() if name}
+        self.states[self.at + 1 :] = [(labels.astype(np.uint32), new, next_id, listed)]
         self.at += 1
 
     def squash(self, states, at):
         """Make all steps since these states one."""
         last = self.states[self.at]
         self.states, self.at = states, at
-        labels, classes, _ = states[at]
-        if not np.array_equal(last[0], labels) or last[1] != classes:
+        labels, classes, _, listed = states[at]
+        # a class that came into use stays in the list, also where its object went again
+        if not np.array_equal(last[0], labels) or last[1] != classes or last[3] != listed:
             self.states[at + 1 :] = [last]
             self.at += 1
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from test_count import SLIDE, TRUTH, WINDOWED
-from test_score_cells import cells_on_a_grid
 
+from cells_of_classes import cells_on_a_grid
+from dark_discs import SLIDE, TRUTH, WINDOWED
 from fakes import FakeSegmenter
 from five_discs import DarkThings, dark_things
 from histoprompt.annotations.store import LabelStore
@@ -36,7 +36,8 @@ from histoprompt.pipelines.cells.prompted import PromptedCells
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import open_or_run
 from histoprompt.pipelines.exchange.export import ExportParams, export
-from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import, read_incoming
+from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import
+from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
@@ -127,8 +128,8 @@ def test_cells_in_regions(stop, tmp_path, monkeypatch):
     regions = [Region("all", shapely.box(20, 20, 480, 480))]
     choice = CountChoice(segmenter="classical-cells", device="cpu")
     job = ScoreJob(ModelManager("cpu"), registry.card("vocabulary"), stores=tmp_path)
-    with pytest.raises(Cancelled):
-        count_regions(SLIDE, regions, choice, job, stop.task)
+    found = count_regions(SLIDE, regions, choice, job, stop.task)
+    assert not found.work.complete  # what was counted until then is handed over
 
 
 def test_cells_by_prompts(stop):
@@ -157,9 +158,8 @@ def test_objects_of_prompts(stop):
 def test_tiles_of_a_text(stop, tmp_path):
     model = Colours()
     model.embed_images = stop.within(model.embed_images)  # type: ignore[method-assign]
-    with pytest.raises(Cancelled):
-        score(two_colours(), ASKED, job_of(model, tmp_path), stop.task)
-    assert model.seen <= 2 * tiles.AT_ONCE
+    scores, _ = score(two_colours(), ASKED, job_of(model, tmp_path), stop.task)
+    assert 0 < len(scores) <= model.seen <= 2 * tiles.AT_ONCE  # what was seen until then
 
 
 def test_texts_of_a_search(stop, tmp_path):

@@ -103,5 +103,5 @@ def test_committed_nuclei_are_not_outlined(seen):
 
 
 def test_without_a_pixel_size_nothing_is_guessed():
-    with pytest.raises(MissingMppError, match="Prompt dock"):
+    with pytest.raises(MissingMppError, match="does not state its pixel size"):
         _look(Slide.from_arrays("bare", [discs()]), Box(0, 0, 80, 80))

@@ -215,9 +215,9 @@ def test_a_program_that_counts_otherwise_starts_anew_and_says_so(half, monkeypat
 def test_other_decoding_is_another_count(monkeypatch, place):
     choices = [CountChoice(segmenter=s, device="cpu") for s in ("classical-cells", "classical")]
     choices[1] = replace(choices[1], proposer="classical-cells")
-    before = [count_job(choice).settings for choice in choices]
+    before = [count_job(choice).decoding for choice in choices]
     monkeypatch.setattr(f"histoprompt.{place}", 7)
-    after = [count_job(choice).settings for choice in choices]
+    after = [count_job(choice).decoding for choice in choices]
     assert before[1] != after[1]
     assert ("models" in place) == (before[0] != after[0])
     assert decoding(WINDOWED) != decoding(replace(WINDOWED, algorithm=2))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cells_of_classes import cells_on_a_grid
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import MissingMppError, ModelError, PromptError
 from histoprompt.core.geometry import Box
@@ -25,14 +26,6 @@ TEXTS = CellTexts(("purple cells", "pink cells"), "plain", least_um=8)
 @pytest.fixture(scope="module")
 def slide() -> Slide:
     return two_colours()
-
-
-def cells_on_a_grid(step: int = 24) -> CellTable:
-    """Away from the borders of the colours by at least a crop."""
-    rows = [r for r in range(8, 380, step) if min(abs(r - b) for b in (128, 256)) > 20]
-    at = np.array([(r, c) for r in rows for c in range(5, 350, step)], float)
-    n = len(at)
-    return CellTable(np.arange(1, n + 1), at[:, 0], at[:, 1], np.full(n, 20.0))
 
 
 def truth(cells: CellTable) -> list[str]:

@@ -130,8 +130,9 @@ class WeightsPanel(QWidget):
         box.setText(f"Delete the weights of {self._card.title} from this disk?")
         buttons = QMessageBox.StandardButton
         box.setStandardButtons(buttons.Yes | buttons.Cancel)
-        box.setCheckBox(QCheckBox("Forget which file it was", toolTip=_FORGET))
-        box.checkBox().toggled.connect(self._wait_to_remove)
+        forget = QCheckBox("Forget which file it was", box, toolTip=_FORGET)
+        forget.toggled.connect(self._wait_to_remove)
+        box.setCheckBox(forget)
         self._wait_to_remove(False)
         self._ask(box)
 

@@ -109,7 +109,15 @@ def explained(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ExportError(_explain(error, target)) from error
+        raise ExportError(_explain(_root_of(error), target)) from error
+
+
+def _root_of(error: OSError) -> OSError:
+    """The system's own error, where a library raised another in its place."""
+    found: BaseException | None = error
+    while found is not None and not (isinstance(found, OSError) and found.errno):
+        found = found.__cause__ or found.__context__
+    return found if isinstance(found, OSError) else error
 
 
 def is_full(error: OSError) -> bool:

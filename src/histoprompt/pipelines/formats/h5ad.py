@@ -8,7 +8,7 @@ as the on-disk format 0.1.0 of AnnData says, so that scanpy, squidpy and LazySli
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -37,10 +37,67 @@ def write(job: ExportJob) -> Written:
         ) from error
     if job.cells is None:
         raise ExportError("AnnData files hold measured cells; there are none to write.")
-    with h5py.File(job.folder / FILE, "w") as file:
-        _mark(file, "anndata", "0.1.0")
-        _fill(file, job.cells, job)
+    with (job.folder / FILE).open("w+b") as disk:
+        patient = _Patient(disk)
+        with h5py.File(patient, "w") as file:
+            _mark(file, "anndata", "0.1.0")
+            _fill(file, job.cells, job)
+    if patient.fault is not None:
+        raise patient.fault
     return Written((FILE,))
+
+
+class _Patient:
+    """A file that keeps the first fault of the disk for later, and takes all else as written.
+
+    HDF5 writes again and again while it closes; each time it could not, it would tell the terminal.
+    """
+
+    def __init__(self, disk: BinaryIO) -> None:
+        self._disk = disk
+        self.fault: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write, unless writing has failed before."""
+        try:
+            return self._disk.write(data) if self.fault is None else len(data)
+        except OSError as fault:
+            self.fault = fault
+            return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut, unless writing has failed before."""
+        try:
+            return self._disk.truncate(size) if self.fault is None else size or 0
+        except OSError as fault:
+            self.fault = fault
+            return size or 0
+
+    def flush(self) -> None:
+        """See what was written through to the system."""
+        try:
+            if self.fault is None:
+                self._disk.flush()
+        except OSError as fault:
+            self.fault = fault
+
+    def readinto(self, buffer: bytearray) -> int:
+        """Read into a buffer; what could not be written reads as nothing."""
+        data = self._disk.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(buffer)
+
+    def read(self, size: int = -1) -> bytes:
+        """Read bytes."""
+        return self._disk.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return self._disk.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._disk.tell()
 
 
 def _fill(file: Any, cells: CellTable, job: ExportJob) -> None:
