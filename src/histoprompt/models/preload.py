@@ -23,6 +23,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+# Packages whose windows draw with OpenGL, and so bring Mesa's LLVM.
+_WINDOWS = {"vispy", "napari", "qtpy"}
 _TORCH_LIBRARIES = ("libtorch_global_deps.so", "libtorch_cpu.so", "libtorch_cuda.so")
 
 
@@ -46,23 +48,27 @@ def smooth_import() -> Iterator[None]:
             gc.enable()
 
 
-@cache
 def preload_torch() -> None:
-    """Load torch's libraries, and triton's where it would meet another LLVM; import neither.
+    """Load torch's libraries, and triton's where it may meet another LLVM; import neither.
 
     Call it before anything that may import torch. It does nothing elsewhere than on Linux, and
     what cannot be loaded is left to the import, which gives the better error.
     """
-    if sys.platform != "linux":
-        return
-    if has_foreign_llvm():
+    # A window may come later than the first call: Mesa loads its drivers when it first draws.
+    if sys.platform == "linux" and (_WINDOWS & sys.modules.keys() or has_foreign_llvm()):
         preload_triton()
-    if "torch" not in sys.modules:
+    _preload_libraries()
+
+
+@cache
+def _preload_libraries() -> None:
+    if sys.platform == "linux" and "torch" not in sys.modules:
         for name in _TORCH_LIBRARIES:
             for path in _files("torch", f"lib/{name}"):
                 _dlopen(path, os.RTLD_LAZY)
 
 
+@cache
 def preload_triton() -> None:
     """Load triton's library bound to its own LLVM; imports nothing, and only on Linux.
 
