@@ -173,13 +173,13 @@ class Nuclei:
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
             partial(
-                _commit_in if committed else commit_nuclei,
+                partial(_commit_in, ids=committed) if committed else commit_nuclei,
                 card=self.card,
                 manager=self._manager,
                 weights=self._weights,
                 class_name=params.class_name,
                 rule=params.rule,
-                inside=committed or inside,
+                inside=inside,
             ),
             self._slide,
             region,
@@ -240,11 +240,11 @@ class Nuclei:
 
 
 def _commit_in(
-    slide: Slide, region: Box, store: LabelStore, *, inside: Collection[int], **about: Any
+    slide: Slide, region: Box, store: LabelStore, *, ids: Collection[int], **about: Any
 ) -> tuple[int, Change | None]:
     """As `commit_nuclei`, in committed regions, whose outlines may take a while to follow."""
-    regions = committed_regions(store, ids=inside)
-    return commit_nuclei(slide, region, store, inside=regions, **about)
+    inside = committed_regions(store, ids=ids)
+    return commit_nuclei(slide, region, store, **{**about, "inside": inside})
 
 
 def _empty(slide: Slide) -> NucleiMap:
