@@ -9,7 +9,7 @@ from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.labels.classes import Colour, cell_colours
 
 IGNORED = "*"
-"""Ends the name of a class that is left out of counts and exports, as QuPath writes it."""
+"""Ends the name of a class whose objects are left out of exports, as QuPath writes it."""
 
 IGNORE = "Ignore*"
 LONGEST = 100
@@ -22,7 +22,7 @@ class ObjectClass:
     Attributes
     ----------
     name : str
-        Ends with ``*`` if its objects are left out of counts and exports.
+        Ends with ``*`` if its objects are left out of exports.
     colour : (r, g, b)
         0 ... 255.
     """
@@ -32,7 +32,7 @@ class ObjectClass:
 
     @property
     def ignored(self) -> bool:
-        """Whether its objects are left out of counts and exports."""
+        """Whether its objects are left out of exports."""
         return is_ignored(self.name)
 
     def to_row(self) -> list[str]:
@@ -48,7 +48,7 @@ class ObjectClass:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether objects of a class are left out of counts and exports."""
+    """Whether objects of a class are left out of exports."""
     return name.endswith(IGNORED)
 
 

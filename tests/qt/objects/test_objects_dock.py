@@ -198,3 +198,11 @@ def test_a_hundred_thousand_rows_are_asked_for_one_by_one(tmp_path, qapp):
         assert len(every) == 1, "a run of rows is one range"
         model.want("77", None)
         assert model.rowCount() == 1
+
+
+def test_a_class_is_wholly_to_be_read_once_it_is_in_use(objects):
+    column = COLUMNS.index("class")
+    before = objects.table.columnWidth(column)
+    click(objects, line_of(objects, "object", 3))
+    objects._give("a class with a rather long name")
+    assert objects.table.columnWidth(column) >= objects.table.sizeHintForColumn(column) > before

@@ -43,6 +43,9 @@ from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
 from histoprompt.pipelines.formats.regions import Region
 
+Regions = Sequence[Region] | Callable[[], Sequence[Region]]
+"""Regions to count in, or what gives them in the background; it may raise a RegionError."""
+
 _VOID = (
     "The audit of {} does not hold any more: it was of the cells there were before this "
     "correction. Take the correction back, or draw fields anew."
@@ -140,13 +143,14 @@ class Counting:
         slide: Slide,
         choice: CountChoice,
         box: Box | None,
-        regions: Sequence[Region] = (),
+        regions: Regions = (),
     ) -> None:
         """Count a box (the whole slide if None) or regions, or go on, in the background."""
 
         def run(task: Task) -> KeptCount:
+            found = regions() if callable(regions) else regions
             return count_work.open_or_run(
-                slide, choice, self._manager, box, regions=regions, task=task
+                slide, choice, self._manager, box, regions=found, task=task
             )
 
         def cancelled() -> None:

@@ -12,7 +12,7 @@ from histoprompt._qt.count.audit_panel import AuditPanel
 from histoprompt._qt.count.cell_pointer import CANVAS, CellPointer
 from histoprompt._qt.count.cell_tools import SAYS, CellTools, Tool
 from histoprompt._qt.count.classes_panel import ClassesPanel
-from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.count.controller import Counting, Regions
 from histoprompt._qt.count.correct_panel import CorrectPanel
 from histoprompt._qt.count.exchange import CellExchange
 from histoprompt._qt.count.layers import CountLayers
@@ -24,13 +24,14 @@ from histoprompt._qt.shell.keys import CELLS, NUMBERS, bind_keys
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
-from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.prompts.segment import SegmentJob
+from histoprompt.pipelines.regions.committed import committed_regions
 
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
@@ -93,6 +94,7 @@ class CountDock(Dock):
     def _connect(self) -> None:
         counting, classing = self.counting, self.counting.classes
         self.region.area.drawing.connect(self._on_draw)
+        self.region.area.choosing.connect(self._on_layers)
         self.region.go.connect(self.count)
         self.classes.labelling.connect(self._on_labelling)
         self.classes.answered.connect(self._on_answered)
@@ -144,17 +146,26 @@ class CountDock(Dock):
         slide = self.session.slide
         self._say(HINT if slide.image is not None else slide.reason or _NO_SLIDE)
 
-    def _place(self, slide: Slide) -> tuple[Box | None, tuple[Region, ...]]:
+    def _place(self, slide: Slide) -> tuple[Box | None, Regions]:
         """The chosen box, None for the whole slide; or regions."""
         image, area = self.session.slide.image, self.region.area
         if image is None or area.part == "slide":
             return None, ()
         if area.part == "shapes":
             return None, area.regions(image)
+        store = self._labels
+        if area.part == "regions" and store is not None:
+            return None, partial(committed_regions, store, area.class_name)
         return area.box(self.viewer, image, slide.box), ()
 
+    @property
+    def _labels(self) -> LabelStore | None:
+        """The committed objects and regions of the slide, where a dock keeps them."""
+        keeper = self.session.labels
+        return None if keeper is None else keeper.store
+
     def _on_layers(self, _: object = None) -> None:
-        self.region.area.offer_shapes(self.viewer)
+        self.region.area.offer(self.viewer, self._labels)
 
     # -- what the user does ------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from napari.utils import DirectLabelColormap
 
 from histoprompt._qt.count.class_colours import colormap_of
 from histoprompt._qt.layers.make import provenance, transform_of
+from histoprompt._qt.layers.removing import take_away
 from histoprompt.core.cell_schema import ID, PLACE_COLUMNS
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
@@ -185,9 +186,7 @@ class CountLayers:
         """Take the layers away."""
         made, self._made, self._work, self.legend = self._made, {}, None, {}
         self._given = ({}, ())
-        for layer in made.values():
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+        take_away(self.viewer, made.values())
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer is one of these."""

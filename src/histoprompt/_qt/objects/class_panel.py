@@ -129,7 +129,7 @@ class ClassPanel(QWidget):
     # -- inner -----------------------------------------------------------------------------------
 
     def _put(self, line: int, item: ObjectClass, texts: Sequence[str]) -> None:
-        tip = "Left out of counts and exports" if item.ignored else ""
+        tip = "Left out of exports; its objects stay visible" if item.ignored else ""
         for column, text in enumerate(texts):
             cell = QTableWidgetItem(text)
             cell.setToolTip(tip)

@@ -147,6 +147,7 @@ class ObjectsDock(Dock):
         with signals_blocked(self.table.selectionModel()):
             self.model.show_roster(roster, classes)
         self._select(chosen)
+        self.table.widen()
         self.panel.show_classes(classes, roster.counts())
 
     def _on_wanted(self) -> None:
@@ -292,6 +293,13 @@ class _Table(QTableView):
         self.setAccessibleName("Objects")
         # columns are as wide as the rows in view want them: all rows would take a second
         self.horizontalHeader().setResizeContentsPrecision(0)
+
+    def widen(self) -> None:
+        """Give columns the room that the rows in view want; none becomes narrower."""
+        for column in range(self.model().columnCount()):
+            wanted = self.sizeHintForColumn(column)
+            if wanted > self.columnWidth(column):
+                self.setColumnWidth(column, wanted)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Take number keys and Delete; Qt has the rest."""

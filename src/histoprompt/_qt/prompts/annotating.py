@@ -8,6 +8,7 @@ from typing import Any, Self
 from napari.layers import Image, Layer
 from psygnal import Signal
 
+from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.shell.messages import told
@@ -138,9 +139,7 @@ class Annotating:
         if kept is not None:
             self._unfinished[annotator.slide.key] = kept
         annotator.close()
-        for layer in annotator.own_layers:
-            if layer in self._session.viewer.layers:
-                self._session.viewer.layers.remove(layer)
+        take_away(self._session.viewer, annotator.own_layers)
 
     def _on_measured(self) -> None:
         slide = self._session.slide.slide

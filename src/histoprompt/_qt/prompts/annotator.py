@@ -35,7 +35,7 @@ from histoprompt._qt.prompts.tools import Tools
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.undo import Act, Step, UndoStack
 from histoprompt.annotations.store import Change
-from histoprompt.core.geometry import Frame
+from histoprompt.core.geometry import Box, Frame, union_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
@@ -223,21 +223,37 @@ class Annotator:
             self.status.emit(self.preview.next())
 
     def find_all(self) -> None:
-        """Commit all nuclei that are not committed yet: in the box, in chosen shapes, or in view.
+        """Commit all nuclei that are not committed yet: in the box, in chosen places, or in view.
 
-        Shapes are those of a person's Shapes layers that are selected in the list of layers.
+        Places are the shapes of a person's Shapes layers, and the committed regions, whose layers
+        are selected in the list of layers; of the regions the one that was picked, if one was.
         """
-        drawn, inside = self.prompts.prompt.box, chosen_regions(self.viewer, self.image)
-        around = box_around(inside) if inside and drawn is None else drawn
+        drawn = self.prompts.prompt.box
+        inside = chosen_regions(self.viewer, self.image) if drawn is None else ()
+        committed = self._chosen_regions() if drawn is None and not inside else {}
+        around = box_around(inside) if inside else drawn
+        if committed:
+            around = union_of(committed.values()).to_pixels()
         region = self.nuclei.in_view() if around is None else around.intersection(self.slide.box)
         if region is None:
             self.failed.emit("That is not on the slide: bring it into view, then find nuclei.")
             return
+        where = "in the shapes" if inside else "in view"
         if drawn is not None:
             self.clear()
-        where = "in the box" if drawn is not None else "in the shapes" if inside else "in view"
-        limits = inside if drawn is None else ()
-        self.nuclei.fill(region.to_pixels(), where, self.params, limits)
+            where = "in the box"
+        elif committed:
+            named = self.regions.text_of(list(committed))
+            where = f"in {named}"
+        self.nuclei.fill(region.to_pixels(), where, self.params, inside, tuple(committed))
+
+    def _chosen_regions(self) -> dict[int, Box]:
+        """The boxes of the committed regions, or of the picked one, if their layer is selected."""
+        regions = self.regions
+        if regions.layer not in self.viewer.layers.selection:
+            return {}
+        found = {record.id: record.box for record in regions.store.objects()}
+        return {regions.chosen: found[regions.chosen]} if regions.chosen in found else found
 
     @property
     def busy(self) -> bool:

@@ -30,7 +30,8 @@ ACTIONS: dict[str, Words] = {
     "find_all": (
         "All nuclei here",
         "Find and commit every nucleus not committed yet: in the drawn box, else in the shapes of "
-        "Shapes layers that are selected in the list of layers, else in view",
+        "Shapes layers, or the committed regions, whose layer is selected in the list of layers, "
+        "else in view",
     ),
 }
 CORRECTIONS: dict[str, Words] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
@@ -17,6 +18,7 @@ from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.messages import told
 from histoprompt.annotations.history import Change
+from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.prompts.prompt import Prompt
@@ -29,6 +31,7 @@ from histoprompt.pipelines.cells.commit_nuclei import LONGEST, commit_nuclei
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.nuclei_cache import NucleiMap, Square, look_at
 from histoprompt.pipelines.formats.regions import Region
+from histoprompt.pipelines.regions.committed import committed_regions
 
 FILLING, LOOKING = "filling", "looking"
 
@@ -155,17 +158,22 @@ class Nuclei:
     # -- all at once -------------------------------------------------------------------------
 
     def fill(
-        self, region: Box, where: str, params: PromptParams, inside: Sequence[Region] = ()
+        self,
+        region: Box,
+        where: str,
+        params: PromptParams,
+        inside: Sequence[Region] = (),
+        committed: Collection[int] = (),
     ) -> None:
         """Commit all nuclei of a level-0 region that are not committed yet, in the background.
 
         `where` tells the user which region it is; class and overlap are those of `params`; with
-        `inside` only nuclei in these.
+        `inside` only nuclei in these, with `committed` only those in these committed regions.
         """
         _stop(self._looking)  # it would be waited for
         self._filling = self._jobs.submit(
             partial(
-                commit_nuclei,
+                partial(_commit_in, ids=committed) if committed else commit_nuclei,
                 card=self.card,
                 manager=self._manager,
                 weights=self._weights,
@@ -229,6 +237,14 @@ class Nuclei:
         area, data = self._committed.area, self._committed.layer.data
         self.layer.data = self._map.outlines(area, data)
         self.layer.editable = False
+
+
+def _commit_in(
+    slide: Slide, region: Box, store: LabelStore, *, ids: Collection[int], **about: Any
+) -> tuple[int, Change | None]:
+    """As `commit_nuclei`, in committed regions, whose outlines may take a while to follow."""
+    inside = committed_regions(store, ids=ids)
+    return commit_nuclei(slide, region, store, **{**about, "inside": inside})
 
 
 def _empty(slide: Slide) -> NucleiMap:

@@ -16,6 +16,7 @@ from scipy import ndimage as ndi
 
 from histoprompt._qt.count.layers import CELLS as COUNTED
 from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.removing import take_away
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Frame
 from histoprompt.core.labels.classes import cell_colours
@@ -262,8 +263,7 @@ class ScoreLayers:
     def _drop(self, layer: Layer | None) -> None:
         if layer is not None:
             self._frames.pop(layer, None)
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+            take_away(self._viewer, [layer])
 
 
 def _features(raster: NDArray[np.int32], scores: ScoreMap, text: str) -> dict[str, Any]:

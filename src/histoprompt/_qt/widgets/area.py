@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from napari.components import ViewerModel
 from napari.layers import Image, Shapes
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton
 from superqt.utils import signals_blocked
 
@@ -16,12 +17,13 @@ from histoprompt._qt.shell.drawn_area import DrawnArea
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.panels import narrow_combo
+from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.formats.regions import Region
 
-Part = Literal["view", "drawn", "slide", "shapes"]
-# Shapes of layers come after these.
+Part = Literal["view", "drawn", "slide", "shapes", "regions"]
+# Shapes of layers come after these, and then committed regions.
 _PARTS: dict[Part, str] = {
     "view": "What is in view",
     "drawn": "A drawn rectangle",
@@ -30,23 +32,28 @@ _PARTS: dict[Part, str] = {
 
 
 class AreaPanel(Panel):
-    """View, drawn rectangle, whole slide, or the shapes of a layer where a dock offers these.
+    """View, drawn rectangle, whole slide; shapes and committed regions where a dock offers these.
 
     Attributes
     ----------
     drawing : Signal
         The user wants to draw a rectangle: call `draw`.
+    choosing : Signal
+        The user turns to the row: offer what there is now.
     form : QFormLayout
         Where a dock may add rows of its own.
     """
 
     drawing = Signal()
+    choosing = Signal()
 
     def __init__(self, part: Part = "view") -> None:
         super().__init__()
         self._combo = narrow_combo()
         self._combo.addItems(list(_PARTS.values()))
         self._layers: list[Shapes] = []
+        self._classes: list[str] = []
+        self._combo.installEventFilter(self)
         self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide", checkable=True)
         self._modes: Modes | None = None
         self.form = QFormLayout(self)
@@ -60,20 +67,29 @@ class AreaPanel(Panel):
     def part(self) -> Part:
         """What is chosen."""
         index = self._combo.currentIndex()
-        return list(_PARTS)[index] if index < len(_PARTS) else "shapes"
+        if index < len(_PARTS):
+            return list(_PARTS)[index]
+        return "regions" if self._layer is None else "shapes"
 
-    def offer_shapes(self, viewer: ViewerModel) -> None:
-        """Offer the Shapes layers that a person made, beside the other parts."""
-        chosen = self._layer
+    def offer(self, viewer: ViewerModel, store: LabelStore | None = None) -> None:
+        """Offer Shapes layers that a person made and the committed regions, beside the others."""
+        part, layer, name = self.part, self._layer, self.class_name
+        counts = Counter(() if store is None else store.on("regions").classes().values())
         self._layers = drawn_layers(viewer)
+        self._classes = [*([""] if counts else []), *sorted(c for c in counts if c)]
+        texts = [f"Shapes: {shapes.name}" for shapes in self._layers]
+        numbers = {**counts, "": counts.total()}
+        texts += [f"Regions: {c or 'all'} ({numbers[c]})" for c in self._classes]
         with signals_blocked(self._combo):
             while self._combo.count() > len(_PARTS):
                 self._combo.removeItem(len(_PARTS))
-            self._combo.addItems([f"Shapes: {layer.name}" for layer in self._layers])
-            if chosen is not None:
-                there = chosen in self._layers
-                place = len(_PARTS) + self._layers.index(chosen) if there else 0
-                self._combo.setCurrentIndex(place)
+            self._combo.addItems(texts)
+            if part == "shapes":
+                there = layer in self._layers
+                first = len(_PARTS)
+                self._combo.setCurrentIndex(first + self._layers.index(layer) if there else 0)
+            elif part == "regions":
+                self.choose_regions(name if name in self._classes else None)
 
     @property
     def _layer(self) -> Shapes | None:
@@ -81,12 +97,30 @@ class AreaPanel(Panel):
         number = self._combo.currentIndex() - len(_PARTS)
         return self._layers[number] if 0 <= number < len(self._layers) else None
 
+    @property
+    def class_name(self) -> str:
+        """Of which class the committed regions are that are chosen; "" for all."""
+        number = self._combo.currentIndex() - len(_PARTS) - len(self._layers)
+        return self._classes[number] if 0 <= number < len(self._classes) else ""
+
+    def choose_regions(self, class_name: str | None = "") -> None:
+        """Choose committed regions that are offered, by their class; what is in view if None."""
+        first = len(_PARTS) + len(self._layers)
+        place = 0 if class_name is None else first + self._classes.index(class_name)
+        self._combo.setCurrentIndex(place)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Tell before a press or a key opens or turns the row."""
+        if event.type() in (QEvent.Type.MouseButtonPress, QEvent.Type.FocusIn):
+            self.choosing.emit()
+        return super().eventFilter(watched, event)
+
     def choose_shapes(self, layer: Shapes) -> None:
         """Choose the shapes of a layer that is offered."""
         self._combo.setCurrentIndex(len(_PARTS) + self._layers.index(layer))
 
     def regions(self, image: Image) -> tuple[Region, ...]:
-        """The regions that are chosen; none where a part of the slide is.
+        """The shapes that are chosen; none where anything else is.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
@@ -16,7 +17,9 @@ from histoprompt.pipelines.formats.polygons import to_polygons
 from histoprompt.pipelines.formats.regions import Region
 
 
-def committed_regions(store: LabelStore, class_name: str = "") -> list[Region]:
+def committed_regions(
+    store: LabelStore, class_name: str = "", ids: Collection[int] = ()
+) -> list[Region]:
     """The regions of a label store, exactly along the edges of their pixels.
 
     Parameters
@@ -25,6 +28,8 @@ def committed_regions(store: LabelStore, class_name: str = "") -> list[Region]:
         On either plane.
     class_name : str
         Only those of this class; all if empty.
+    ids : collection of int
+        Only these; all if empty.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def committed_regions(store: LabelStore, class_name: str = "") -> list[Region]:
     regions = store.on("regions")
     found = []
     for record in regions.objects():
-        if class_name not in ("", record.class_name):
+        if class_name not in ("", record.class_name) or (ids and record.id not in ids):
             continue
         outlines = outlines_in(partial(_mask, regions, record.id), record.box)
         shape = shapely.union_all(to_polygons(outlines))
