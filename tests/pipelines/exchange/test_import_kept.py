@@ -182,3 +182,31 @@ def test_positions_count_from_the_corner_of_the_scanned_part(
         main([*command, "corner"])
     with pytest.raises(LabelError, match="two numbers"):
         ImportParams(offset=(1.0,))
+
+
+def test_an_imported_count_is_classified_and_audited_as_one_made_here(slide_file, tmp_path, capsys):
+    """Small cells are of class a, large ones of class b; only half have the file's measurement."""
+    features = []
+    for i in range(40):
+        row, col, side = 10 + 35 * (i // 8), 10 + 50 * (i % 8), 9 + 12 * (i % 2)
+        measured = {"Roundness": 0.5} if i < 20 else {}
+        features.append(cell((row, col, side), "", None, measured))
+    path = tmp_path / "cells.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    out, trained = tmp_path / "out", tmp_path / "trained"
+    command = ["import", str(slide_file), str(path), "--into", "count", "--out", str(out)]
+    assert main(command) == 0
+    cells = read_cells(out / "cells.csv")
+    assert set(cells.class_names) == {""}
+    truth = np.where(cells.area_um2 > 50, "b", "a")
+    rows = [f"{i},{name}\n" for i, name in zip(cells.id[:16].tolist(), truth[:16], strict=True)]
+    (tmp_path / "labels.csv").write_text("id,class\n" + "".join(rows))
+    given = ["--cells", str(out / "cells.csv")]
+    fit = ["classify", "fit", *given, "--labels", str(tmp_path / "labels.csv")]
+    assert main([*fit, "--out", str(trained)]) == 0
+    apply = ["classify", "apply", *given, "--classifier", str(trained)]
+    assert main([*apply, "--out", str(tmp_path / "classified.csv")]) == 0
+    found = read_cells(tmp_path / "classified.csv")
+    assert (np.array(found.class_names) == truth).mean() > 0.9
+    assert main(["audit", "draw", str(out), "--fields", "2", "--seed", "1"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
