@@ -40,6 +40,9 @@ from histoprompt.core.geometry import Box, union_of
 COMPACT_AT = 256 * 2**20
 """Bytes of a journal from which on it is compacted at closing, if that halves it at least."""
 
+PlaneId = tuple[int, int]
+"""An object by its plane's number and its id."""
+
 CHECKPOINT_EVERY = 256
 """Chunks changed (at least one an edit) between two checkpoints: what opening may replay."""
 
@@ -211,14 +214,22 @@ class Engine:
             self._failed |= not done
 
     def edit(
-        self, op: str, info: Mapping[str, Any], keys: Iterable[Key], change: ChunkEdit
+        self,
+        op: str,
+        info: Mapping[str, Any],
+        keys: Iterable[Key],
+        change: ChunkEdit,
+        made: Iterable[PlaneId] = (),
     ) -> Change | None:
-        """Change some chunks, as a group of one step or as a step of the group there is."""
-        with self.group(op) as made:
+        """Change some chunks, as a group of one step or as a step of the group there is.
+
+        Of objects in `made` the step becomes the provenance, though they were there before.
+        """
+        with self.group(op) as group:
             for key in keys:
                 self._edit_chunk(key, change)
-            self.step(op, info)
-        return made.change
+            self.step(op, info, made)
+        return group.change
 
     def _edit_chunk(self, key: Key, change: ChunkEdit) -> None:
         box, before = self.chunks.box_of(key), self.chunks.read(0, key)
@@ -230,10 +241,13 @@ class Engine:
             self.chunks.stage(0, key, after)
             self.measure([key])
 
-    def step(self, op: str, info: Mapping[str, Any]) -> None:
-        """End a step of a group: what it changed is of this provenance."""
+    def step(self, op: str, info: Mapping[str, Any], made: Iterable[PlaneId] = ()) -> None:
+        """End a step of a group: what is new, and what it made anew, is of this provenance."""
         assert self._steps is not None
-        self.state.settle(self.journal.end, len(self._steps))
+        place = self.journal.end, len(self._steps)
+        self.state.settle(*place)
+        for plane, object_id in made:
+            self.state.tables[plane].credit([object_id], *place)
         self._steps.append((op, dict(info)))
 
     def origin_of(self, plane: int, object_id: int) -> Origin:

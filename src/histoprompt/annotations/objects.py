@@ -252,6 +252,12 @@ class ObjectTable:
         for i in ids:
             self.set_meta(i, self.meta[i]._replace(class_name=class_name))
 
+    def credit(self, ids: Iterable[int], record: int, step: int) -> None:
+        """Tell that another edit made objects what they are; those that are gone are passed by."""
+        for i in ids:
+            if i in self.meta:
+                self.set_meta(i, self.meta[i]._replace(record=record, step=step))
+
     def settle(self, record: int, step: int) -> None:
         """After a step: forget the objects that are gone, and say what made the new ones."""
         for i in sorted(self._unsettled):

@@ -100,6 +100,7 @@ class LabelStore(LabelReader):
         labels: NDArray[np.integer[Any]],
         op: str = "paint",
         info: Mapping[str, Any] = _NO_INFO,
+        made: Iterable[int] = (),
     ) -> Change | None:
         """Set a level-0 rectangle to new labels.
 
@@ -113,6 +114,9 @@ class LabelStore(LabelReader):
             The edit's name.
         info : mapping
             Provenance, plain JSON: who or what model, prompt, score.
+        made : iterable of int
+            Objects that were there before and are of this provenance from now on; new ones are in
+            any case.
 
         Returns
         -------
@@ -128,9 +132,8 @@ class LabelStore(LabelReader):
         """
         box = self._engine.chunks.inside(box)
         values = checked_labels(labels, box)
-        return self._engine.edit(
-            op, info, self._engine.chunks.keys_in(box, self._at), paste(box, values)
-        )
+        keys = self._engine.chunks.keys_in(box, self._at)
+        return self._engine.edit(op, info, keys, paste(box, values), self._placed(made))
 
     def commit(
         self,
@@ -260,6 +263,35 @@ class LabelStore(LabelReader):
                 self._engine.state.know(class_name)
                 self._engine.step("class", info)
             return made.change
+
+    def set_info(
+        self, ids: Iterable[int], info: Mapping[str, Any], op: str = "info"
+    ) -> Change | None:
+        """Give objects another provenance, in place of what they had.
+
+        Inside a group it belongs to the edit, and is taken back with it.
+
+        Parameters
+        ----------
+        ids : iterable of int
+        info : mapping
+            Plain JSON.
+        op : str
+            The edit's name.
+
+        Raises
+        ------
+        LabelStoreError
+            If one of them does not exist.
+        """
+        with self._engine.threads:
+            wanted = self._placed(self._table.existing(ids))
+            with self.group(op) as made:
+                self._engine.step(op, info, wanted)
+            return made.change
+
+    def _placed(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        return [(self._at, int(i)) for i in ids]
 
     def move(
         self, ids: Iterable[int], plane: Plane, info: Mapping[str, Any] = _NO_INFO

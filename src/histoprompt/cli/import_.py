@@ -111,6 +111,8 @@ def _into_count(args: argparse.Namespace, slide: Slide, found: Sequence[Incoming
 
 
 def _tell(found: Incoming, params: ImportParams) -> None:
+    for line in found.notes if params.into != "count" else ():  # a count tells them itself
+        say(f"note: {line}.")
     for line in found.problems[:_SHOWN]:
         say(f"note: {line}; left out.")
     for line in found.remarks[:_SHOWN]:

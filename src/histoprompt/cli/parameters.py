@@ -78,7 +78,11 @@ def _wanted(params: type, skip: Container[str]) -> Iterator[ParameterField]:
 
 
 def _reader(one: ParameterField) -> Callable[[str], Any]:
+    words = dict(one.about.words)
+
     def read(text: str) -> Any:
+        if text.strip() in words:
+            return words[text.strip()]
         try:
             value = tuple(map(_one, text.split(","))) if one.many else _one(text)
         except ValueError as error:
@@ -101,7 +105,7 @@ _METAVARS: dict[type, str] = {int: "N", float: "X", str: "TEXT", Path: "FILE"}
 
 def _metavar(one: ParameterField) -> str:
     sign = _METAVARS[one.kind]
-    return f"{sign},{sign}" if one.many else sign
+    return "|".join((f"{sign},{sign}" if one.many else sign, *dict(one.about.words)))
 
 
 def _help(one: ParameterField) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,6 +40,8 @@ class CellTable:
     palette : tuple of str
         Names of classes in the order colours were given out to them, whatever the order of
         `classes` is; those that are not in it come next.
+    colours : mapping of str to (r, g, b)
+        Of classes that came with one; the others get theirs from a palette.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class CellTable:
     features: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     feature_names: tuple[str, ...] = ()
     palette: tuple[str, ...] = ()
+    colours: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.id)

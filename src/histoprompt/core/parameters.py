@@ -46,6 +46,8 @@ class Parameter:
         What the lowest value means where it is no number, such as ``"as the slide"``.
     offers : tuple of (str, value)
         What a form offers, with words for people, where a plain row would say too little.
+    words : tuple of (str, value)
+        Words that may be typed in place of a value, and what they stand for.
     advanced : bool
         Folded away at first.
     option : str
@@ -60,6 +62,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     special: str = ""
     offers: tuple[tuple[str, Any], ...] = ()
+    words: tuple[tuple[str, Any], ...] = ()
     advanced: bool = False
     option: str = ""
 

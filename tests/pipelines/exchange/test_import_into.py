@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -206,6 +207,34 @@ def test_a_file_of_another_slide_is_told(tmp_path, capsys):
     assert capsys.readouterr().out == "added 0 changed 0 removed 0 outside 1 repaired 0\n"
     assert main(["import", SLIDE_FILE, str(path)]) == 1
     assert "another slide" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("into", ["labels", "regions", "count", "prompts"])
+def test_a_dry_run_says_what_an_import_does_and_does_nothing(into, tmp_path, capsys):
+    crossed = square(100, 100, 20)
+    ((a, b, c, d, e),) = crossed["geometry"]["coordinates"]
+    crossed["geometry"]["coordinates"] = [[a, c, b, d, e]]
+    features = [square(10, 10, 20, "tumor"), square(90_000, 10, 20), crossed]
+    path = written(tmp_path / "some.geojson", features)
+    command = ["import", SLIDE_FILE, str(path), "--into", into, "--model", "classical"]
+    assert main([*command, "--dry-run"]) == 0
+    first = capsys.readouterr().out
+    assert re.fullmatch(r"added \d+ changed 0 removed 0 outside 1 repaired 1\n", first)
+    assert first.startswith("added 2 ") or into == "prompts", "a model may find nothing on glass"
+    with open_slide(SLIDE_FILE) as slide:
+        assert not _held(slide)
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == first
+    if into in ("labels", "regions"):  # once more, moved by half: the same object, changed
+        features[0] = square(20, 10, 20, "tumor", label=1)
+        written(path, features)
+        assert main([*command, "--dry-run"]) == 0
+        assert capsys.readouterr().out == "added 0 changed 1 removed 0 outside 1 repaired 1\n"
+
+
+def _held(slide):
+    with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as store:
+        return len(store.ids()) + len(store.on("regions").ids())
 
 
 def test_regions_lie_on_a_plane_of_their_own_in_the_colours_of_the_file(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import types
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -368,7 +369,7 @@ def test_a_missing_pixel_size_is_asked_for(
 
 
 def test_a_map_of_classes_reads_ids_of_any_size():
-    colours = colormap_of(("a", "b"))
+    colours = colormap_of(replace(CellTable.empty(), classes=("a", "b")))
     colours.show(np.array([3, 70_000]), np.array([0, 1], np.int16))
     found = colours._data_to_texture(np.array([[0, 3, 70_000, 4_000_000_000]], np.uint32))
     assert found.tolist() == [[0, 1, 2, 0]]

@@ -312,6 +312,17 @@ def _(stage: Prompting) -> None:
     _retaken(stage, "box")
 
 
+@case(DRAWN, "click")
+def _(stage: Prompting) -> None:
+    mask = Mask(np.ones((20, 50), bool), Frame(Box(100, 40, 120, 90), (20, 50)))
+    stage.annotator.committed.commit([mask], "keep", {})
+    stage.annotator.choose("split")
+    for place, count in (((110, 48), 1), ((110, 82), 2)):
+        stage.pointer.click(place)
+        stage.until(lambda: not stage.annotator.drawing.layer.data)
+        stage.until(lambda n=count: len(stage.objects()) == n)
+
+
 @case(DRAWN, "Alt-click")
 def _(stage: Prompting) -> None:
     _retaken(stage, "lasso +")

@@ -11,8 +11,9 @@ from psygnal import Signal
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.layers.make import box_vertices, provenance, transform_of
 from histoprompt._qt.shell.keys import AUDIT, bind_keys
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.labels.classes import cell_colours, colours_of
 from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
 
 FIELD, MARKS = "audit_field", "audit"
@@ -41,10 +42,10 @@ class AuditLayers:
         self._colours = cell_colours(())
 
     def show(
-        self, box: Box, marks: Sequence[Mark], classes: Sequence[str], palette: Sequence[str] = ()
+        self, box: Box, marks: Sequence[Mark], classes: Sequence[str], cells: CellTable | None
     ) -> None:
-        """Frame a field, look at it, and take points in colours of a palette of `CellTable`."""
-        self._colours = cell_colours(classes, palette)
+        """Frame a field, look at it, and take points in the colours of cells."""
+        self._colours = colours_of(CellTable.empty() if cells is None else cells, classes)
         frame, points = self._frame(), self._points()
         frame.data = []
         frame.add_rectangles(

@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor
 
 from histoprompt.core.cell_schema import CLASS, SHOWN, column_of
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.labels.classes import colours_of
 
 _FIRST = {column.name: column for column in SHOWN}
 _ROLE = Qt.ItemDataRole
@@ -43,7 +43,7 @@ class CellModel(QAbstractTableModel):
         self.beginResetModel()
         self._cells = cells
         self.__dict__.pop("columns", None)
-        colours = cell_colours(cells.classes, cells.palette) if cells is not None else {}
+        colours = colours_of(cells) if cells is not None else {}
         self._colours = {name: QColor(*rgb) for name, rgb in colours.items()}
         self._arrange()
         self.endResetModel()
@@ -63,7 +63,7 @@ class CellModel(QAbstractTableModel):
         cells = self._cells
         if cells is None:
             return np.zeros((0, 3), np.uint8)
-        colours = cell_colours(cells.classes, cells.palette)
+        colours = colours_of(cells)
         return np.array([colours[name] for name in cells.classes], np.uint8)
 
     def pairs(self, x: str, y: str) -> NDArray[Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt._qt.layers.lookup_colours import LookupColormap
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.labels.classes import colours_of
 
 
 class ClassColormap(LookupColormap):
@@ -25,12 +24,9 @@ class ClassColormap(LookupColormap):
         self._table = table
 
 
-def colormap_of(classes: Sequence[str], palette: Sequence[str] = ()) -> ClassColormap:
-    """Colours of classes, in their order; the first colour of the map is that of the background.
-
-    `palette` is that of `CellTable`.
-    """
-    colours = cell_colours(classes, palette)
+def colormap_of(cells: CellTable) -> ClassColormap:
+    """Colours of classes, in their order; the first colour of the map is that of the background."""
+    colours = colours_of(cells)
     rows = [(0.0, 0.0, 0.0, 0.0)]
-    rows += [(r / 255, g / 255, b / 255, 1.0) for r, g, b in (colours[c] for c in classes)]
+    rows += [(r / 255, g / 255, b / 255, 1.0) for r, g, b in (colours[c] for c in cells.classes)]
     return ClassColormap(colors=np.array(rows, np.float32))

@@ -81,7 +81,9 @@ class ClassesPanel(Panel):
     def refresh(self) -> None:
         """Show classes, labels and advice as they are."""
         labelling, kept = self._classing.labelling, self.current
-        colours = cell_colours(labelling.classes, labelling.palette)
+        cells = self._classing.cells
+        given = {} if cells is None else cells.colours
+        colours = cell_colours(labelling.classes, labelling.palette, colours=given)
         counts = labelling.counts()
         with signals_blocked(self._list):
             self._list.clear()

@@ -27,6 +27,7 @@ from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.classes import colours_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
@@ -259,8 +260,7 @@ class CountDock(Dock):
             self._audited.hide()
             return
         cells = self.counting.cells
-        palette = cells.palette if cells is not None else ()
-        self._audited.show(box, audit.marks, audit.plan.columns, palette)
+        self._audited.show(box, audit.marks, audit.plan.columns, cells)
         self._begin_audit()
 
     def _on_saying(self, name: str) -> None:
@@ -360,7 +360,7 @@ class CountDock(Dock):
                 work.ground.denominator,
                 partial=not work.complete,
                 legend=legend,
-                palette=cells.palette,
+                colours=colours_of(cells),
                 by_hand=str(work.by_hand),
             )
 

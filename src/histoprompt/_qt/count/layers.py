@@ -17,7 +17,7 @@ from histoprompt._qt.layers.removing import take_away
 from histoprompt.core.cell_schema import ID, PLACE_COLUMNS
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.labels.classes import colours_of
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN
 from histoprompt.pipelines.count.kept import KeptCount, waiting
 from histoprompt.pipelines.count.shown_labels import ShownLabels
@@ -72,7 +72,7 @@ class CountLayers:
             multiscale=len(levels) > 1,
             name=CELLS,
             opacity=0.55,
-            colormap=colormap_of(cells.classes, cells.palette),
+            colormap=colormap_of(cells),
             metadata=provenance(kind="count", folder=str(work.folder)),
             **transform_of(self.image, frame),
         )
@@ -109,7 +109,7 @@ class CountLayers:
         features = layer.features
         features["class"] = pd.Categorical.from_codes(cells.code, list(cells.classes))
         features["score"] = cells.score
-        wanted = colormap_of(cells.classes, cells.palette)
+        wanted = colormap_of(cells)
         wanted.show(cells.id, cells.code)
         # Setting a map looks up what is in view and sends the colours to the graphics card.
         layer.colormap = wanted
@@ -127,7 +127,7 @@ class CountLayers:
         rows = np.flatnonzero(np.isin(cells.id, np.array(list(labels), np.int64)))
         layer.data = np.stack([cells.row[rows], cells.col[rows]], axis=1)
         names = [labels[int(i)] for i in cells.id[rows]]
-        colours = cell_colours((*cells.classes, *sorted(names)), cells.palette)
+        colours = colours_of(cells, sorted(names))
         if len(rows):
             layer.face_color = np.array([colours[name] for name in names]) / 255
 

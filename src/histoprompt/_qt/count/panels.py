@@ -26,7 +26,7 @@ from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.labels.classes import Colour
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
@@ -128,15 +128,14 @@ class CountsTable(QWidget):
         *,
         partial: bool = False,
         legend: Mapping[str, str] = MappingProxyType({}),
-        palette: Sequence[str] = (),
+        colours: Mapping[str, Colour] = MappingProxyType({}),
         by_hand: str = "",
     ) -> None:
         """Show counts, and in which colours what is left out is shown; nothing without lines.
 
-        `palette` is that of the cells; `by_hand` says what a person corrected.
+        `colours` are those of the classes; `by_hand` says what a person corrected.
         """
         self.setVisible(bool(lines))
-        colours = cell_colours([line.name for line in lines[1:]], palette)
         self._rows.setRowCount(len(lines))
         for i, line in enumerate(lines):
             rgb = colours.get(line.name) if i else None

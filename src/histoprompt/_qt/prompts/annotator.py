@@ -21,6 +21,7 @@ from histoprompt._qt.prompts.corrections import Corrections
 from histoprompt._qt.prompts.drawing import Drawing
 from histoprompt._qt.prompts.earlier import EarlierEdits
 from histoprompt._qt.prompts.following import Following
+from histoprompt._qt.prompts.halving import Halving
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
@@ -107,6 +108,7 @@ class Annotator:
         self.commits = Commits(self.hand, self.committed, steps, self._push)
         self.drawing = Drawing(viewer, image)
         self.edits = ObjectEdits(self.committed, slide.mpp)
+        self.halving = Halving(self.committed, self.hand)
         self._retaking = Retaking(self.hand, self.committed, self.commits, self._push)
         self.earlier = EarlierEdits(self.committed, self)
         self.corrections = Corrections(
@@ -136,12 +138,13 @@ class Annotator:
             plane.made.connect(self._on_edit)
             plane.failed.connect(self.failed.emit)
             plane.shown.connect(other.follow)
-        for part in (self.nuclei, self.commits, self.edits, self._retaking):
+        for part in (self.nuclei, self.commits, self.edits, self._retaking, self.halving):
             part.failed.connect(self.failed.emit)
-        for teller in (*self.planes, self.corrections, self.hand, self.commits):
+        for teller in (*self.planes, self.corrections, self.hand, self.commits, self.halving):
             teller.said.connect(self._say)
         self.hand.changed.connect(self.changed.emit)
         self.drawing.drawn.connect(self._on_drawn)
+        self.drawing.clicked.connect(self._on_halved)
         self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
         self.committed.layer.events.visible.connect(self._on_looks)
@@ -203,6 +206,7 @@ class Annotator:
 
     def choose(self, tool: str) -> None:
         """Let clicks and strokes do this from now on, and say what to do."""
+        self.halving.forget()
         hint = self._tools.choose(tool)
         if hint:
             self._say(hint)
@@ -258,7 +262,8 @@ class Annotator:
     @property
     def busy(self) -> bool:
         """Whether there is something to wait for, and to cancel."""
-        return self.segmenting.active or self.nuclei.filling or bool(self.commits.waiting)
+        asking = self.segmenting.active or self.nuclei.filling or self.halving.active
+        return asking or bool(self.commits.waiting)
 
     def cancel(self) -> None:
         """Stop what runs: the segmentation, commits that wait for theirs, the search for nuclei."""
@@ -266,6 +271,7 @@ class Annotator:
             self._say("Cancelling ...")
         self.segmenting.cancel()
         self.commits.cancel()
+        self.halving.cancel()
         self.nuclei.cancel()
 
     # -- labels ------------------------------------------------------------------------------
@@ -371,6 +377,7 @@ class Annotator:
         self.hand.close()
         self.drawing.close()
         self.commits.close()
+        self.halving.close()
         self.steps.forget(self)
         self.cancel()
         for plane in self.planes:
@@ -384,6 +391,10 @@ class Annotator:
         if not self.tool.startswith(("click", "scribble", "box", "lasso")):
             self._tools.choose("click +")
         self._say(text)
+
+    def _on_halved(self, row: float, col: float) -> None:
+        if not self._closed:
+            self.halving.click(row, col)
 
     def _on_drawn(self, tool: str, corners: NDArray[np.float64]) -> None:
         """Take what was drawn as the tool means it."""

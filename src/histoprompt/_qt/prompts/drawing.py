@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from histoprompt._qt.layers import make as layers
+from histoprompt._qt.shell.gestures import click, held, is_right
 
 _CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
 _OPEN = ("add_line", "add_path", "add_polyline")
@@ -33,17 +35,22 @@ class Drawing:
         Empty but while something is drawn.
     drawn : Signal(str, object)
         A shape is done: the tool it was drawn with and its (n, 2) corners, level-0 (row, col).
+    clicked : Signal(float, float)
+        Level-0 (row, col) of a click where a cut might have been drawn.
     """
 
     drawn = Signal(str, object)
+    clicked = Signal(float, float)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self._viewer, self._image = viewer, image
         self._tool = "draw"
         self._taking = False
+        self._click: tuple[float, float] | None = None
         self.layer: Shapes = layers.make_drawn(image)
         viewer.add_layer(self.layer)
         self.layer.events.data.connect(self._on_data)
+        self.layer.mouse_drag_callbacks.append(self._on_press)
         self._done = QTimer(singleShot=True, interval=0)
         self._done.timeout.connect(self._take)
 
@@ -79,8 +86,17 @@ class Drawing:
         if event.action == "added" and not self._taking:
             self._done.start()  # napari is not through with the shape yet
 
+    def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
+        if str(layer.mode) != "add_line" or held(event) or is_right(event):
+            return
+        if (yield from click(event)):
+            row, col = self._image.world_to_data(event.position)[-2:]
+            self._click = float(row), float(col)
+            self._done.start()
+
     def _take(self) -> None:
-        tool = self.tool
+        tool, place = self.tool, self._click
+        self._click = None
         if not tool:
             return
         kinds = self.layer.shape_type
@@ -90,6 +106,9 @@ class Drawing:
             self.layer.data = []
         finally:
             self._taking = False
+        if place is not None:  # napari made a line of no length of it
+            self.clicked.emit(*place)
+            return
         for corners in shapes:
             self.drawn.emit(tool, corners)
 

@@ -18,7 +18,7 @@ HINTS = {
     "lasso +": "Drag around what is part of the object.",
     "lasso -": "Drag around what is not part of the object.",
     "draw": "Drag around a new object.",
-    "split": "Drag a line through the object, from outside to outside.",
+    "split": "Drag a line through the object, from outside to outside, or click in each half.",
     "erase": "Paint over what is to be erased from committed objects.",
 }
 _MODES: dict[str, Mode] = {"merge": "merge", "delete": "delete", "refine": "refine"}

@@ -19,7 +19,7 @@ from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.removing import take_away
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Frame
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.labels.classes import colours_of
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import region_raster
 
@@ -145,7 +145,7 @@ class ScoreLayers:
         if not len(cells):
             self._drop(self._own.pop(CELLS, None))
             return
-        palette = cell_colours(cells.classes, cells.palette)
+        palette = colours_of(cells)
         colours = (np.array([palette[name] for name in cells.classes]) / 255)[cells.code]
         facts = {
             "class": pd.Categorical.from_codes(cells.code, list(cells.classes)),

@@ -22,7 +22,8 @@ from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.labels.classes import cell_colours
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.labels.classes import colours_of
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
@@ -96,10 +97,9 @@ class RegionCellsPanel(QWidget):
     def show_counts(self, counts: RegionCounts | None) -> None:
         """Show the cells of each region by class."""
         rows = [] if counts is None else counts.table()
-        classes, palette = ((), ()) if counts is None else (
-            counts.cells.classes, counts.cells.palette
-        )  # fmt: skip
-        colours, without = cell_colours(classes, palette), "all"
+        cells = CellTable.empty() if counts is None else counts.cells
+        classes = () if counts is None else cells.classes
+        colours, without = colours_of(cells), "all"
         if len(classes) > 1:
             without = "no class"
         said = [

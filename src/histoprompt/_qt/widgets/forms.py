@@ -218,6 +218,9 @@ def _shown(field: ParameterField, value: Any) -> Any:
     """A value as its row shows it."""
     if field.about.offers:
         return value
+    word = next((word for word, meant in field.about.words if meant == value), None)
+    if word is not None:
+        return word
     if field.many:
         return _listed(field, value)
     if _typed_as_text(field):
@@ -235,6 +238,9 @@ def _value(field: ParameterField, row: Any) -> Any:
     shown: Any = row.value
     if field.about.offers:
         return shown
+    words = dict(field.about.words)
+    if str(shown).strip() in words:
+        return words[str(shown).strip()]
     if field.many:
         return tuple(_typed(field, part) for part in str(shown).split(",") if part.strip())
     if _typed_as_text(field):

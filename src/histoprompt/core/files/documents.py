@@ -16,7 +16,6 @@ import stat
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,14 +129,6 @@ def parse_json(raw: bytes | str, where: str, error: Error = LabelError) -> Any:
         return load(_SURROGATE.sub(_paired, data))
     except (ValueError, RecursionError) as fault:
         raise error(f"{where} is not JSON that can be read: {fault}.") from fault
-
-
-def read_xml(path: Path, limit: int = MANY_BYTES) -> ElementTree.Element:
-    """The root of an XML file. Raises `LabelError` as `read_bytes` does, and if it is no XML."""
-    try:
-        return ElementTree.fromstring(read_bytes(path, LabelError, limit))
-    except (ElementTree.ParseError, ValueError) as fault:
-        raise LabelError(f"{path.name} is not readable XML ({fault}).") from fault
 
 
 class Shape(Generic[T]):

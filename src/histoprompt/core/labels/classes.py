@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE
+from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import TextTable, one_line, read_table, table_writer
 
@@ -140,6 +140,11 @@ def cell_colours(
     """
     named = dict.fromkeys(n for n in (*palette, *classes) if n not in (UNSURE, UNCLASSIFIED))
     return {**Classes(colours=colours).palette(named), UNSURE: _GREY, UNCLASSIFIED: _CALM}
+
+
+def colours_of(cells: CellTable, more: Iterable[str] = ()) -> dict[str, Colour]:
+    """The colours of the classes of a table of cells, and of further ones."""
+    return cell_colours((*cells.classes, *more), cells.palette, colours=cells.colours)
 
 
 def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> Classes:

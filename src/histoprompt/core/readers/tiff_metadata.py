@@ -5,8 +5,9 @@ Each maker has a place of its own; where none speaks, the resolution tags of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 
 from tifffile import RESUNIT, TiffFile, TiffPage, TiffPageSeries
@@ -15,6 +16,7 @@ from tifffile.tifffile import svs_description_metadata
 from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.readers.ome_xml import companion
 from histoprompt.core.readers.pixel_size import MISSING, PixelSize
+from histoprompt.core.slides.bounds import BOUNDS_X, BOUNDS_Y
 from histoprompt.core.strings.printable import one_line
 
 UM_PER_UNIT = {
@@ -42,6 +44,8 @@ _UM_PER_RESOLUTION_UNIT = {
     RESUNIT.MICROMETER: 1.0,
 }
 
+_BOUNDS = re.compile(r"<name>\s*(openslide\.bounds-\w)\s*</name>\s*<value[^<>]*>\s*(\d{1,12})\s*<")
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -55,6 +59,17 @@ class Facts:
 
 def read_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
     """Read the facts of one image of a TIFF; whatever is malformed counts as not stated."""
+    facts = _maker_facts(tiff, series)
+    return replace(facts, properties={**facts.properties, **_bounds(series.keyframe)})
+
+
+def _bounds(page: TiffPage) -> dict[str, str]:
+    """The corner of the scanned part, which libvips keeps of a slide that OpenSlide opened."""
+    found = _BOUNDS.findall(page.description)
+    return {name: value for name, value in found if name in (BOUNDS_X, BOUNDS_Y)}
+
+
+def _maker_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
     for is_kind, read in _READERS:
         if is_kind(tiff):
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,10 @@ class GivenCells:
     classes : tuple of str
     code : (n,) int16
         Class of each object of the table.
+    feature_names : tuple of str
+        What is known of the objects beside what is measured here.
+    described : (n, k) float32
+        It; NaN where an object lacks it.
     """
 
     labels: LabelSource
@@ -46,6 +50,7 @@ class GivenCells:
     classes: tuple[str, ...]
     code: NDArray[np.int16]
     feature_names: tuple[str, ...] = ()
+    described: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     @classmethod
     def of(cls, labels: LabelSource, table: LabelTable, classes: Classes) -> GivenCells:
@@ -65,7 +70,8 @@ class GivenCells:
 
     def only(self, rows: NDArray[np.intp]) -> GivenCells:
         """Some of the cells, by their place in the table."""
-        return replace(self, table=self.table.only(rows), code=self.code[rows])
+        described = self.described[rows] if self.feature_names else self.described
+        return replace(self, table=self.table.only(rows), code=self.code[rows], described=described)
 
     def rows_in(self, box: Box) -> NDArray[np.intp]:
         """The cells whose boxes meet a level-0 box, by their place in the table."""
@@ -86,7 +92,8 @@ class GivenCells:
         rows = np.searchsorted(self.table.ids, present).clip(max=len(self.table) - 1)
         ours = (self.table.ids[rows] == present) & np.isin(rows, here)
         image, frame = slide.read(around)
-        cells = TileCells.of(image, renumbered(compact, ours), frame)
+        told = self.described[rows[ours]] if self.feature_names else None
+        cells = TileCells.of(image, renumbered(compact, ours), frame, told)
         return replace(cells, code=self.code[rows[ours]], classes=self.classes)
 
 

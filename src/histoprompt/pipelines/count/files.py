@@ -18,7 +18,7 @@ from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box, union_of
-from histoprompt.core.labels.classes import DEFAULT_CLASS, cell_colours
+from histoprompt.core.labels.classes import DEFAULT_CLASS
 from histoprompt.core.labels.contours import Outline, outlines_of_labels
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
@@ -75,7 +75,7 @@ def by_class(corrected: Sequence[Corrected]) -> dict[str, Corrected]:
 
 def write_cells_geojson(path: Path, store: CountStore, key: str, task: Task) -> None:
     """Write ``cells.geojson``: one QuPath detection a cell, with its class and measurements."""
-    colours = cell_colours(store.head.classes, store.head.palette)
+    colours = store.class_colours()
     head = {"type": "FeatureCollection"}
     done = 0
     with replacing_file(path) as part, JsonListFile(part, head, "features") as file:

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue.find import Tissue
 from histoprompt.pipelines.count.region import CountRegion
@@ -49,7 +48,7 @@ def detail(slide: Slide, store: CountStore) -> Picture:
 
 
 def _palette(store: CountStore) -> NDArray[np.uint8]:
-    colours = cell_colours(store.head.classes, store.head.palette)
+    colours = store.class_colours()
     return np.array([colours[name] for name in store.head.classes], np.uint8)
 
 

@@ -10,7 +10,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,7 @@ class _Result(TypedDict):
     name: str
     classes: list[str]
     palette: list[str]
+    colours: NotRequired[dict[str, Annotated[list[Count], Field(min_length=3, max_length=3)]]]
     lines: list[_ClassLine]
     area_bin_um2: Finite
     areas: list[list[Count]]
@@ -110,6 +111,7 @@ def result_facts(
         "name": name,
         "classes": list(tally.classes),
         "palette": list(tally.palette),
+        "colours": {name: list(colour) for name, colour in tally.colours.items()},
         "lines": [
             {
                 "region": line.region,
@@ -176,7 +178,8 @@ def renew_report(path: Path, made: Path, corrected: Sequence[Corrected]) -> None
 def _derived(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows that follows from the facts."""
     result = facts["result"]
-    colours = cell_colours(tuple(result["classes"]), tuple(result["palette"]))
+    given: dict[str, Colour] = {n: (r, g, b) for n, (r, g, b) in result.get("colours", {}).items()}
+    colours = cell_colours(result["classes"], result["palette"], colours=given)
     areas = np.array(result["areas"], np.int64).reshape(len(result["classes"]), -1)
     return {
         "several": len({line["region"] for line in result["lines"]}) > 1,

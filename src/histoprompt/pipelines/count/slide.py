@@ -86,6 +86,7 @@ def count_slide(
     box: Box | None = None,
     regions: Iterable[Region] = (),
     stain: Stain | None = None,
+    notes: tuple[str, ...] = (),
 ) -> CountResult:
     """Count a slide and write all files.
 
@@ -106,6 +107,8 @@ def count_slide(
         Drawn regions, in place of `box`.
     stain : {"H&E", "H-DAB"}, optional
         Where it is known.
+    notes : tuple of str
+        What else a reader should know.
 
     Raises
     ------
@@ -124,8 +127,8 @@ def count_slide(
     with progress.store:
         # a cancelled task would end the writing of what was counted before it was cancelled
         task = task if progress.complete else Task()
-        notes = stain_notes(dyes, str(job.settings.get("segmenter", "")))
-        notes += unlike_notes(slide, ground, job.source, task)
+        own = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+        notes = (*own, *unlike_notes(slide, ground, job.source, task), *notes)
         counted = write_count(slide, job, progress, ground, folder=folder, task=task, notes=notes)
         if progress.complete:
             progress.store.remove()

@@ -33,6 +33,7 @@ from histoprompt.core.files.documents import FEW_BYTES, read_json
 from histoprompt.core.files.durable import make_folder, sync_folder, sync_tree
 from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.labels.renumber import renumbered
 from histoprompt.core.labels.sources import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
@@ -47,6 +48,8 @@ ALGORITHM = 1
 # what it wrote is not taken.
 _COPIES = ("halves", "pyramid")
 SETTINGS, SLIDE = "settings.json", "slide.txt"
+COLOURS = "class colours"
+"""Of settings: the colours that classes came with."""
 _CELLS, _LABELS, _TILES = "cells.bin", "labels.zarr", "tiles.jsonl"
 Records = NDArray[np.void]
 
@@ -67,6 +70,8 @@ class CountStore(Closing):
         Integer level-0 box the labels cover.
     done : list of Done
         Finished tiles, in the order they were finished.
+    colours : dict of str to (r, g, b)
+        Of classes that came with one.
     head : Head
         Known once a tile with cells was written.
     replaced : bool
@@ -92,6 +97,8 @@ class CountStore(Closing):
         self.notes: list[str] = []
         self._chunks = DrawnChunks(folder / _LABELS)
         wanted = json.loads(json.dumps(dict(settings)))
+        given = wanted.get(COLOURS, {})
+        self.colours: dict[str, Colour] = {name: (r, g, b) for name, (r, g, b) in given.items()}
         if folder.is_symlink():
             raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
         with ExitStack() as opening:
@@ -227,6 +234,10 @@ class CountStore(Closing):
             yield self._as_table(np.zeros(0, record_type(len(self.head.names))))
         yield from map(self._as_table, self.batches(size))
 
+    def class_colours(self) -> dict[str, Colour]:
+        """The colour of each class."""
+        return cell_colours(self.head.classes, self.head.palette, colours=self.colours)
+
     def made_by_hand(self) -> Iterator[str]:
         """For each cell, in the order of ids, whether a person made it: 1 or 0."""
         for records in self.batches():
@@ -236,8 +247,9 @@ class CountStore(Closing):
         columns: dict[str, Any] = {n: np.ascontiguousarray(records[n]) for n in PER_CELL}
         head = self.head
         return CellTable(
-            **columns, classes=head.classes, feature_names=head.names, palette=head.palette
-        )
+            **columns, classes=head.classes, feature_names=head.names, palette=head.palette,
+            colours=self.colours,
+        )  # fmt: skip
 
     def box_of(self, cell: int) -> Box:
         """Where the pixels of a cell lie, integer level-0 pixels.

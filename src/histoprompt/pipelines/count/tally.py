@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNCLASSIFIED
+from histoprompt.core.labels.classes import Colour
 from histoprompt.core.stain.ihc import DAB_MEAN, DabThresholds, IhcScore
 from histoprompt.pipelines.count.region import ALL, CountRegion
 from histoprompt.pipelines.count.store import CountStore, Records
@@ -65,6 +67,8 @@ class Tally:
         All cells and each class, for each place.
     palette : tuple of str
         That of `CellTable`.
+    colours : mapping of str to (r, g, b)
+        Of classes that came with one.
     """
 
     classes: tuple[str, ...]
@@ -73,6 +77,7 @@ class Tally:
     grades: NDArray[np.int64]
     lines: tuple[Line, ...]
     palette: tuple[str, ...] = ()
+    colours: Mapping[str, Colour] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -104,7 +109,7 @@ def tally(store: CountStore, ground: CountRegion, thresholds: DabThresholds = QU
     for i, place in enumerate(ground.names):
         mm2 = ground.analysed_mm2(place), ground.region_mm2(place)
         lines += class_lines(place, head.classes, counts[i], mm2)
-    return Tally(head.classes, counts, areas, grades, tuple(lines), head.palette)
+    return Tally(head.classes, counts, areas, grades, tuple(lines), head.palette, store.colours)
 
 
 def _counts(records: Records, ground: CountRegion, shape: tuple[int, ...]) -> NDArray[np.int64]:

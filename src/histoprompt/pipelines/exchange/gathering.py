@@ -13,6 +13,7 @@ from histoprompt.core.labels.classes import Colour
 from histoprompt.core.labels.outline_labels import OutlineLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.pipelines.exchange.measured import Measuring
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, Settled, settled
 
 _BATCH = 4096
@@ -35,6 +36,10 @@ class Gathering:
         Points without an outline, level-0 pixels, and their classes.
     seen, outside, repaired : int
         Annotations, those wholly outside the slide, and those with mended outlines.
+    nuclei : int
+        Cells that the file outlines with their nuclei.
+    measuring : Measuring
+        What the file measured.
 
     Parameters
     ----------
@@ -50,7 +55,8 @@ class Gathering:
         self.titles: dict[int, str] = {}
         self.colours: dict[str, Colour] = {}
         self.centres: list[tuple[float, float, str]] = []
-        self.seen = self.outside = self.repaired = 0
+        self.seen = self.outside = self.repaired = self.nuclei = 0
+        self.measuring = Measuring()
         self._reading, self._radius, self._slide = reading, radius, slide
         self._parts: dict[int, int] = {}
         self._places: dict[int, str] = {}
@@ -96,7 +102,7 @@ class Gathering:
                 disc = shapely.Point(x, y).buffer(self._radius, quad_segs=_QUARTER)
                 yield Annotation(
                     item.where, shapes=(disc,), id=item.id, class_name=item.class_name,
-                    colour=item.colour,
+                    colour=item.colour, measurements=item.measurements,
                 )  # fmt: skip
             else:
                 self.centres.append((y - 0.5, x - 0.5, item.class_name))
@@ -134,6 +140,8 @@ class Gathering:
         if item.part_of:
             self._parts[item.part_of] = label
         self.names[label] = item.class_name
+        self.nuclei += item.has_nucleus
+        self.measuring.add(label, item.measurements)
         self._places[label] = item.where
         if item.name:
             self.titles[label] = item.name

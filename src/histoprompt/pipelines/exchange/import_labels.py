@@ -30,6 +30,7 @@ from histoprompt.core.labels.sources import LabelSource, cells, extent
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
+from histoprompt.pipelines.exchange.measured import MOST_TOLD
 from histoprompt.pipelines.exchange.params import Into
 
 _BLOCK = 2048
@@ -134,6 +135,7 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
             store.write(box, labels, "import", info)
         _name(store, plan)
         _colour(store, plan)
+        _tell_measured(store, plan, info)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +257,17 @@ def _read(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
     if inside is not None:
         out[inside.slices((box.r0, box.c0))] = labels.read(inside)
     return out
+
+
+def _tell_measured(store: LabelStore, plan: ImportPlan, info: Mapping[str, Any]) -> None:
+    """Let objects tell what the file measured of them."""
+    measured = plan.incoming.measured
+    if not 0 < measured.size <= MOST_TOLD:
+        return
+    wanted, known = {*plan.added, *plan.changed}, set(store.ids().tolist())
+    for label, told in measured.rows():
+        if label in wanted and plan.ids[label] in known:
+            store.set_info([plan.ids[label]], {**info, "measurements": told}, "import")
 
 
 def _name(store: LabelStore, plan: ImportPlan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import LabelTable, scan
+from histoprompt.core.slides.bounds import bounds_corner
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.gathering import Gathering
+from histoprompt.pipelines.exchange.measured import MOST_NAMES, MOST_TOLD, Measured
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.annotation import Reading
 from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
@@ -44,6 +47,10 @@ class Incoming:
         A line for each object that was taken otherwise than it stands in the file.
     made_by : mapping
         What changed the outlines since, as plain JSON.
+    measured : Measured
+        What the file measured of objects.
+    notes : tuple of str
+        What a person should know of the file as a whole.
     """
 
     path: Path
@@ -58,6 +65,8 @@ class Incoming:
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     made_by: Mapping[str, Any] = field(default_factory=dict)
+    measured: Measured = field(default_factory=Measured)
+    notes: tuple[str, ...] = ()
 
     @property
     def points(self) -> int:
@@ -109,9 +118,12 @@ def read_incoming(
         object cannot be taken as it stands in the file.
     """
     params = params or ImportParams()
-    row, col = params.offset
+    row, col = params.offset or bounds_corner(slide)
     kind = file_format(params.format) if params.format else format_of(path)
-    reading = Reading(path, slide.shape, (row, col), params.scale, params.strict, slide.name)
+    reading = Reading(
+        path, slide.shape, (row, col), params.scale, params.strict, slide.name,
+        nuclei=params.into == "count",
+    )  # fmt: skip
     if kind.load is not None:
         found = kind.load(reading)
         _check_inside(found.labels, slide, path)
@@ -134,6 +146,7 @@ def _gathered(kind: FileFormat, found: Gathering, reading: Reading, task: Task) 
         lines = "; ".join(reading.problems[:3])
         told = f"{reading.path.name} holds no object that can be used. {lines}"
         raise LabelError(told.strip())
+    measured = found.measuring.made()
     return Incoming(
         path=reading.path,
         format=kind,
@@ -146,7 +159,27 @@ def _gathered(kind: FileFormat, found: Gathering, reading: Reading, task: Task) 
         centres=tuple(found.centres),
         problems=tuple(reading.problems),
         remarks=tuple(reading.remarks),
+        measured=measured,
+        notes=tuple(_notes(found, reading, measured)),
     )
+
+
+def _notes(found: Gathering, reading: Reading, measured: Measured) -> Iterator[str]:
+    if found.nuclei:
+        cells = many(found.nuclei, "cell")
+        taken = "the nuclei are counted" if reading.nuclei else "the outlines of the cells are kept"
+        yield f"{reading.path.name} outlines {cells} with their nuclei; {taken}"
+    left = len(found.measuring.left_out)
+    if left:
+        yield (
+            f"{reading.path.name} has {MOST_NAMES + left} measurements of its objects; the first "
+            f"{MOST_NAMES} are kept"
+        )
+    if measured.size > MOST_TOLD and not reading.nuclei:
+        yield (
+            f"{reading.path.name} has {measured.size:,} measurements; committed objects keep at "
+            f"most {MOST_TOLD:,} of a file, so these are left out. A count keeps all of them"
+        )
 
 
 def _check_inside(labels: LabelSource, slide: Slide, path: Path) -> None:

@@ -24,6 +24,7 @@ from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import CountResult, count_slide
+from histoprompt.pipelines.count.store import COLOURS
 from histoprompt.pipelines.exchange.import_labels import provenance
 from histoprompt.pipelines.exchange.incoming import Incoming
 
@@ -60,7 +61,9 @@ class CountPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the count should know."""
-        told = [f"The outlines come from {self.incoming.path.name} ({self.incoming.format.title})."]
+        found = self.incoming
+        told = [f"The outlines come from {found.path.name} ({found.format.title})."]
+        told += [f"{note}." for note in found.notes]
         if self.wide:
             told.append(
                 f"{self.wide} objects are wider than {WIDEST_UM:g} µm: they are no cells and were "
@@ -93,6 +96,8 @@ def plan_count(slide: Slide, incoming: Incoming, out: Path | None = None) -> Cou
     narrow = np.flatnonzero(incoming.table.widest <= most)
     table = incoming.table.only(narrow)
     cells = GivenCells.of(incoming.labels, table, incoming.classes)
+    measured = incoming.measured
+    cells = replace(cells, described=measured.of(table.ids), feature_names=measured.names)
     wide = len(incoming.table) - len(table)
     return CountPlan(incoming, cells, wide, _cells_in(out, slide))
 
@@ -110,10 +115,10 @@ def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -
         If the disk is full, or another program counts into the folder.
     """
     job = _job(slide, plan)
-    counted = count_slide(slide, job, out, task, box=slide.box)
+    counted = count_slide(slide, job, out, task, box=slide.box, notes=plan.notes)
     if counted.complete:
         _write_ids(out, plan, task)
-    return replace(counted, notes=(*counted.notes, *plan.notes))
+    return counted
 
 
 def keep_imported_count(
@@ -131,6 +136,11 @@ def _job(slide: Slide, plan: CountPlan) -> CountJob:
         raise LabelError(f"No object of {plan.incoming.path.name} is small enough for a cell.")
     about: dict[str, Any] = {"segmenter": "imported", **provenance(plan.incoming)}
     about |= {"objects": len(plan.cells.table), "outside": plan.incoming.outside}
+    chosen = plan.incoming.classes.colours
+    if chosen:
+        about[COLOURS] = {name: list(colour) for name, colour in sorted(chosen.items())}
+    if plan.cells.feature_names:
+        about["imported measurements"] = len(plan.cells.feature_names)
     return CountJob(plan.cells, about)
 
 

@@ -112,7 +112,7 @@ def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
         ("Mended outlines", sum(one.repaired for one in found)),
         ("Left out", sum(len(one.problems) + one.points for one in found)),
     ]
-    notes = tuple(line for one in found for line in (*one.problems, *one.remarks))
+    notes = tuple(n for one in found for n in (*one.notes, *one.problems, *one.remarks))
     picture, frame = _picture(slide, found)
     return Preview(tuple(found), params, tuple(rows), notes, picture, frame)
 

@@ -22,7 +22,8 @@ class ImportParams:
     rule : "keep" or "overwrite"
         Whether objects that are there keep their pixels.
     offset : (row, col)
-        Level-0 position of the file's first pixel.
+        Level-0 position of the file's first pixel; empty for the corner of the scanned part of the
+        slide, as its file states it.
     scale : float
         Level-0 pixels a pixel of the file.
     point_radius : float
@@ -48,8 +49,10 @@ class ImportParams:
         tuple[float, ...],
         Parameter(
             "Offset (row, column)",
-            "Level-0 position of the file's first pixel.",
+            "Level-0 position of the file's first pixel; bounds for the corner of the scanned part "
+            "of the slide.",
             unit="px",
+            words=(("bounds", ()),),
             advanced=True,
         ),
     ] = (0.0, 0.0)
@@ -79,6 +82,6 @@ class ImportParams:
 
     def __post_init__(self) -> None:
         check(self, LabelError)
-        if len(self.offset) != 2:
+        if len(self.offset) not in (0, 2):
             told = ", ".join(f"{v:g}" for v in self.offset)
-            raise LabelError(f"An offset is two numbers, row and column; not {told or 'none'}.")
+            raise LabelError(f"An offset is two numbers, row and column; not {told}.")

@@ -15,6 +15,7 @@ from histoprompt.core.labels.table import scan
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
+from histoprompt.pipelines.exchange.measured import joined
 
 
 class StackedLabels:
@@ -78,5 +79,7 @@ def stacked(found: Sequence[Incoming], shape: tuple[int, int], task: Task) -> In
         outside=sum(one.outside for one in found),
         repaired=sum(one.repaired for one in found),
         centres=tuple(c for one in found for c in one.centres),
+        measured=joined([one.measured for one in found], shifts[:-1]),
+        notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
         made_by={"further files": [one.path.name for one in found[1:]]},
     )

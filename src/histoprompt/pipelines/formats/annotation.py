@@ -54,6 +54,8 @@ class Annotation:
     kind : {"annotation", "detection", "cell"}
     measurements : mapping of str to float
         What the file measured of it.
+    has_nucleus : bool
+        Whether the file outlines both a cell and its nucleus; this is the one that was asked for.
     """
 
     where: str
@@ -67,6 +69,7 @@ class Annotation:
     colour: Colour | None = None
     kind: Kind = "annotation"
     measurements: Mapping[str, float] = field(default_factory=dict)
+    has_nucleus: bool = False
 
     @property
     def polygons(self) -> tuple[shapely.Polygon, ...]:
@@ -148,6 +151,8 @@ class Reading:
         Whether an object that cannot be taken as it stands in the file ends the reading.
     title : str
         The slide's name.
+    nuclei : bool
+        Whether of a cell that is outlined with its nucleus the nucleus is read, not the cell.
     problems : list of str
         A line for each object that was left out.
     remarks : list of str
@@ -160,6 +165,7 @@ class Reading:
     scale: float = 1.0
     strict: bool = False
     title: str = ""
+    nuclei: bool = False
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 

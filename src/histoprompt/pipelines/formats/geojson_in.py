@@ -16,7 +16,9 @@ from histoprompt.pipelines.formats.geojson import ID_KEY, class_of, properties_o
 
 
 def read(reading: Reading) -> Iterator[Annotation]:
-    """The features of a file with what QuPath says of them; of a cell the cell, not its nucleus.
+    """The features of a file with what QuPath says of them.
+
+    Of a cell with a nucleus the outline that the reading asks for is given.
 
     Raises
     ------
@@ -26,11 +28,24 @@ def read(reading: Reading) -> Iterator[Annotation]:
     known: dict[str, tuple[str, Colour | None]] = {}
     for number, feature in enumerate(_stream(reading.path), start=1):
         where = f"feature {number}"
-        geometry = feature.get("geometry")
+        geometry, nucleus = feature.get("geometry"), _nucleus_of(feature)
+        if reading.nuclei and nucleus is not None:
+            geometry = nucleus
         if not isinstance(geometry, dict):
             reading.skip(where, "it has no usable geometry")
             continue
-        yield from _of_geometry(reading, where, geometry, _about(reading, where, feature, known))
+        about = _about(reading, where, feature, known)
+        about["has_nucleus"] = nucleus is not None
+        yield from _of_geometry(reading, where, geometry, about)
+
+
+def _nucleus_of(feature: dict[str, Any]) -> dict[str, Any] | None:
+    """The outline of the nucleus of a cell, where QuPath found both; None if it has none."""
+    for place in (feature, properties_of(feature)):
+        found = table_of(place.get("nucleusGeometry"))
+        if found.get("type") in ("Polygon", "MultiPolygon", "GeometryCollection"):
+            return found
+    return None
 
 
 def _stream(path: Path) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of, read_json, read_xml
+from histoprompt.core.files.documents import head_of, read_json
+from histoprompt.core.files.xml_stream import xml_elements
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
 
 _POINTS = "Multiple points"
@@ -57,9 +58,10 @@ def read(reading: Reading) -> Iterator[Annotation]:
 
 
 def _asap(reading: Reading) -> Iterator[Annotation]:
-    root = read_xml(reading.path)
-    colours = {g.get("Name"): colour_of(g.get("Color")) for g in root.iter("Group")}
-    for number, item in enumerate(root.iter("Annotation"), start=1):
+    groups = (g for g, _ in xml_elements(reading.path, ("Group",)))
+    colours = {g.get("Name"): colour_of(g.get("Color")) for g in groups}
+    annotations = (a for a, _ in xml_elements(reading.path, ("Annotation",)))
+    for number, item in enumerate(annotations, start=1):
         where = f"annotation {number}"
         group = item.get("PartOfGroup") or ""
         about: dict[str, Any] = {"class_name": "" if group == "None" else group}

@@ -7,6 +7,8 @@ of its layer. ``LineColor`` is blue, green, red from the highest byte down.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -15,7 +17,8 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from histoprompt.core.files.documents import head_of, read_xml
+from histoprompt.core.files.documents import head_of
+from histoprompt.core.files.xml_stream import xml_elements
 from histoprompt.core.labels.classes import Colour
 from histoprompt.pipelines.formats.annotation import Annotation, Reading
 
@@ -36,24 +39,61 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If the file is not such XML.
     """
-    before: set[str] = set()
-    for layer in read_xml(reading.path).iter("Annotation"):
-        regions = list(layer.iter("Region"))
-        holes = [_shape(r) for r in regions if r.get("NegativeROA") == "1"]
-        cut = shapely.union_all([shapely.make_valid(h) for h in holes if h is not None])
-        about: dict[str, Any] = {
-            "class_name": _name(layer),
-            "colour": _colour(layer.get("LineColor")),
-        }
-        for region in regions:
-            if region.get("NegativeROA") == "1" or region.get("Type") in (_RULER, _ARROW):
-                continue
-            number = region.get("Id") or region.get("DisplayId") or "?"
-            where = f"layer {layer.get('Id', '?')}, region {number}"
-            # each layer counts its regions anew: that is no mistake
-            own = {} if number in before else {"id": reading.identity(where, region.get("Id"))}
-            yield from _region(reading, where, region, cut, about | own)
-        before |= {region.get("Id") or "" for region in regions}
+    layers = _layers(reading.path)
+    before, here, last = set[str](), set[str](), 0
+    for number, layer, region in _parts(reading.path):
+        if number != last:
+            before, here, last = before | here, set(), number
+        if region.tag != "Region":
+            continue
+        here.add(region.get("Id") or "")
+        if region.get("NegativeROA") == "1" or region.get("Type") in (_RULER, _ARROW):
+            continue
+        known = layers[number - 1]
+        about: dict[str, Any] = {"class_name": known.name}
+        about["colour"] = _colour(layer.get("LineColor"))
+        named = region.get("Id") or region.get("DisplayId") or "?"
+        where = f"layer {layer.get('Id', '?')}, region {named}"
+        # each layer counts its regions anew: that is no mistake
+        own = {} if named in before else {"id": reading.identity(where, region.get("Id"))}
+        yield from _region(reading, where, region, known.cut, about | own)
+
+
+@dataclass
+class _Layer:
+    """What must be known of a layer before its regions: its name, and what is cut out of them."""
+
+    name: str
+    holes: list[BaseGeometry] = field(default_factory=list)
+
+    @cached_property
+    def cut(self) -> BaseGeometry:
+        return shapely.union_all(self.holes)
+
+
+def _layers(path: Path) -> list[_Layer]:
+    found: list[_Layer] = []
+    for number, layer, part in _parts(path):
+        if number > len(found):
+            found.append(_Layer((layer.get("Name") or "").strip()))
+        if part.tag == "Attribute":
+            found[-1].name = found[-1].name or (part.get("Name") or "").strip()
+        elif part.get("NegativeROA") == "1":
+            hole = _shape(part)
+            found[-1].holes += [] if hole is None else [shapely.make_valid(hole)]
+    return found
+
+
+def _parts(path: Path) -> Iterator[tuple[int, ET.Element, ET.Element]]:
+    """Regions and attributes of all layers: the layer's number from 1, the layer, the part."""
+    number, last = 0, None
+    for part, around in xml_elements(path, ("Region", "Attribute")):
+        layer = next((e for e in around if e.tag == "Annotation"), None)
+        if layer is None:
+            continue
+        if layer is not last:
+            number, last = number + 1, layer
+        yield number, layer, part
 
 
 def _region(
@@ -91,13 +131,6 @@ def _shape(region: ET.Element) -> shapely.Polygon | None:
     if len(corners) < 3:
         return None
     return shapely.Polygon(corners)
-
-
-def _name(layer: ET.Element) -> str:
-    stated = (layer.get("Name") or "").strip()
-    for attribute in layer.iter("Attribute"):
-        stated = stated or (attribute.get("Name") or "").strip()
-    return stated
 
 
 def _colour(text: str | None) -> Colour | None:

@@ -52,7 +52,8 @@ def replace_object(
     rule : "keep" or "overwrite"
         Whether other objects keep their pixels.
     info : mapping
-        Provenance of the edit.
+        Of the model, its prompts and its score. The object's own provenance tells it from now on,
+        beside what else it told, and how often the object was refined.
 
     Returns
     -------
@@ -72,8 +73,8 @@ def replace_object(
         )
     box = old.union(new.frame.box).to_pixels()
     check_size(object_id, box)
-    labels = store.read(box)
-    labels[labels == object_id] = 0
+    before = store.read(box)
+    labels = np.where(before == object_id, np.uint32(0), before)
     wanted = stamp(new, box)
     taken = wanted if rule == "overwrite" else wanted & (labels == 0)
     if not taken.any():
@@ -82,7 +83,11 @@ def replace_object(
             f"{object_id}, so it was left as it was. Choose the overlap rule that overwrites."
         )
     labels[taken] = object_id
-    return store.write(box, labels, "refine", info)
+    if np.array_equal(labels, before):
+        return None
+    told = store.origin_of(object_id).info
+    told = {**told, **info, "refined": int(told.get("refined", 0)) + 1}
+    return store.write(box, labels, "refine", told, made=[object_id])
 
 
 def split_along(
