@@ -14,6 +14,7 @@ from importlinter import configuration as import_linter
 from importlinter.contracts.acyclic_siblings import AcyclicSiblingsContract as ACYCLIC  # noqa: N814
 
 import histoprompt
+from histoprompt._qt.shell.docks import dock_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(histoprompt.__file__).parent
@@ -138,8 +139,11 @@ def _name_of(path: Path) -> str:
     return ".".join(("histoprompt", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
-def test_there_are_docks() -> None:
-    assert len(DOCKS) >= 6
+def test_these_are_the_docks_of_the_manifest() -> None:
+    # that of the keys is a list of them, beside what all docks use
+    assert {*dock_modules()} - {_name_of(path) for path in DOCKS} == {
+        "histoprompt._qt.widgets.keys_help"
+    }
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
