@@ -37,7 +37,8 @@ from histoprompt.pipelines.text.embedding_store import CHUNK, TileVectors
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.score import SeenTiles, ask
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan, embed_tiles, plan_tiles
+from histoprompt.pipelines.text.tile_plan import TilePlan, plan_tiles
+from histoprompt.pipelines.text.tiles import ScoreJob, embed_tiles
 
 WIDTH, BATCH = 512, 32
 MEAN, STD = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)

@@ -99,7 +99,7 @@ def openings(viewer, watch: Watch) -> Iterator[tuple[str, object]]:
 
     watch.act("open a slide", lambda: viewer.open(str(sample_file(SLIDE)), plugin=PLUGIN))
     with suppress(ImportError):
-        from histoprompt._qt.shell.jobs import warm
+        from histoprompt._qt.shell.warming import warm
 
         watch.act("imports in the background", warm, lambda: not warm().is_alive())
     for name in ("Prompt", "Count", "Cells", "Text", "Models", "Export"):

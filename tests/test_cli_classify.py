@@ -103,3 +103,33 @@ def test_inputs_are_not_written_over(files, capsys):
             str(folder / "labels.csv"), "--out", str(folder / "labels.csv")]  # fmt: skip
     assert main(args) == 1
     assert "Choose another name" in capsys.readouterr().err
+
+
+def densities(tmp_path):
+    rows = [f"{i},1,1,30,{dab}" for i, dab in enumerate([0.1, 0.2, 0.35, 0.5, 0.9], start=1)]
+    path = tmp_path / "cells.csv"
+    path.write_text("\n".join(["id,row,col,area_um2,dab_mean", *rows]) + "\n")
+    return ["classify", "dab", "--cells", str(path), "--out", str(tmp_path / "out.csv")]
+
+
+def test_dab_tells_classes_from_thresholds_of_ones_own(tmp_path, capsys):
+    limits = ["--weak", "0.3", "--moderate", "0.5", "--strong", "0.8", "--graded"]
+    assert main([*densities(tmp_path), *limits]) == 0
+    names = read_cells(tmp_path / "out.csv").class_names
+    assert list(names) == ["negative", "negative", "1+", "2+", "3+"]
+    # three of five are positive; (1 x 20 + 2 x 20 + 3 x 20) per cent
+    assert "60.0% positive, H-score 120" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [(["--weak", "4"], "between 0 and 3"), (["--weak", "0.5"], "grow from 1+ to 3+")],
+)
+def test_dab_thresholds_that_cannot_be_are_refused(tmp_path, capsys, limits, says):
+    try:
+        status = main([*densities(tmp_path), *limits])
+    except SystemExit as ended:
+        status = ended.code
+    assert status in (1, 2)  # of the work, or of a single argument
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()

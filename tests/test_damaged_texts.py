@@ -38,7 +38,8 @@ from histoprompt.pipelines.classes.train import Trainer, TrainParams
 from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
 from histoprompt.pipelines.count.audit_table import _by_place, _made
 from histoprompt.pipelines.count.out_folders import free_folder
-from histoprompt.pipelines.count.store import CountStore, Head, record_type
+from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.exchange.export import _names_of_export
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson

@@ -126,10 +126,15 @@ def test_every_option_is_on_the_page_of_commands() -> None:
 
 def test_the_page_of_commands_says_what_is_required_and_what_is_the_default() -> None:
     page = made("places").filled(PAGES["docs/guide/cli.md"])
-    section = page.partition("## histoprompt count\n")[2].partition("\n## ")[0]
-    (out,) = [line for line in section.splitlines() if line.startswith("| `--out DIR`")]
+    lines = {
+        name: page.partition(f"## histoprompt {name}\n")[2].partition("\n## ")[0].splitlines()
+        for name in ("count", "export")
+    }
+    (out,) = [line for line in lines["export"] if line.startswith("| `--out DIR`")]
     assert "required" in out
-    (segmenter,) = [line for line in section.splitlines() if line.startswith("| `--segmenter")]
+    (out,) = [line for line in lines["count"] if line.startswith("| `--out DIR`")]
+    assert "required" not in out  # the slides of a project have their places
+    (segmenter,) = [line for line in lines["count"] if line.startswith("| `--segmenter")]
     assert "histoprompt-cells" in segmenter
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
+from importlinter import configuration as import_linter
+from importlinter.contracts.acyclic_siblings import AcyclicSiblingsContract as ACYCLIC  # noqa: N814
 
 import histoprompt
+from histoprompt._qt.shell.docks import dock_modules
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(histoprompt.__file__).parent
@@ -134,8 +139,11 @@ def _name_of(path: Path) -> str:
     return ".".join(("histoprompt", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
-def test_there_are_docks() -> None:
-    assert len(DOCKS) >= 6
+def test_these_are_the_docks_of_the_manifest() -> None:
+    # that of the keys is a list of them, beside what all docks use
+    assert {*dock_modules()} - {_name_of(path) for path in DOCKS} == {
+        "histoprompt._qt.widgets.keys_help"
+    }
 
 
 @pytest.mark.parametrize("path", DOCKS, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -144,3 +152,29 @@ def test_docks_are_thin(path: Path) -> None:
     assert {name.split(".")[0] for name in found} & NOT_IN_DOCKS == set()
     assert found & {_name_of(other) for other in DOCKS} == set()
     assert [n for n in found if n.startswith("histoprompt.core.readers")] == []
+
+
+# An import that would close a circle: of two halls, of two rooms of a hall, of two docks.
+CIRCLES = [
+    ("histoprompt.core.geometry", "histoprompt.models.card"),
+    ("histoprompt.core.slides.slide", "histoprompt.core.readers.open"),
+    ("histoprompt.pipelines.recipes.step", "histoprompt.pipelines.count.step"),
+    ("histoprompt._qt.shell.jobs", "histoprompt._qt.count.dock"),
+]
+
+
+@pytest.mark.parametrize("closing", [None, *CIRCLES], ids=str)
+def test_a_circle_breaks_the_rules(closing: tuple[str, str] | None) -> None:
+    import_linter.configure()
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (rule,) = [
+        one
+        for one in rules["tool"]["importlinter"]["contracts"]
+        if one["type"] == ACYCLIC.type_name
+    ]
+    given = {key: value for key, value in rule.items() if key not in ("name", "type")}
+    graph = grimp.build_graph("histoprompt", cache_dir=None)
+    if closing:
+        graph.add_import(importer=closing[0], imported=closing[1])
+    session = {"root_packages": ["histoprompt"]}
+    assert ACYCLIC(rule["name"], session, given).check(graph, verbose=False).kept == (not closing)

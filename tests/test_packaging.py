@@ -57,8 +57,8 @@ def test_contributions_have_titles_that_tell_them_apart() -> None:
     contributions = PluginManifest.from_file(MANIFEST).contributions
     titles = [command.title for command in contributions.commands]
     assert len(set(titles)) == len(titles)
-    docks = {"Prompt", "Count", "Cells", "Text", "Models", "Export", "Train", "Keys"}
-    assert {w.display_name for w in contributions.widgets} == docks
+    docks = "Prompt Count Cells Objects Text Models Import Export Train Project Keys"
+    assert {w.display_name for w in contributions.widgets} == set(docks.split())
     assert {s.key for s in contributions.sample_data} == {"slide", "ihc"}
 
 
@@ -110,7 +110,7 @@ def test_the_wheel_names_its_entry_points_and_licence(wheel: zipfile.ZipFile) ->
 
 
 def test_the_one_line_installs_a_window_and_all_readers() -> None:
-    assert PROJECT["optional-dependencies"]["all"] == ["napari-histoprompt[qt,dicom]"]
+    assert PROJECT["optional-dependencies"]["all"] == ["napari-histoprompt[qt,dicom,anndata]"]
     for page in ("README.md", "docs/install.md", ".napari-hub/DESCRIPTION.md"):
         assert 'pip install "napari-histoprompt[all]"' in (ROOT / page).read_text(), page
 

@@ -114,7 +114,7 @@ def _provenance(slide: Slide) -> dict[str, Any]:
 def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
     """Get the window ready for slides that are opened in it."""
     from histoprompt._qt.layers.camera import show_scale_bar
-    from histoprompt._qt.shell.jobs import warm_soon
+    from histoprompt._qt.shell.warming import warm_soon
 
     if any(slide.mpp is not None for slide in slides):
         show_scale_bar(viewer)

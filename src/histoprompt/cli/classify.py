@@ -9,9 +9,11 @@ from pathlib import Path
 from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.cell_table import UNSURE
+from histoprompt.core.cell_table import UNSURE, CellTable
+from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, ihc_score
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 
 
@@ -30,6 +32,11 @@ def add(classify: argparse.ArgumentParser) -> None:
     apply.add_argument("--classifier", required=True, type=Path, metavar="FILE")
     apply.add_argument("--out", required=True, type=Path, metavar="CSV")
     apply.set_defaults(run=_apply)
+    dab = actions.add_parser("dab", help="classes by how much DAB cells hold")
+    dab.add_argument("--cells", required=True, type=Path, metavar="CSV", help="of `count`")
+    dab.add_argument("--out", required=True, type=Path, metavar="CSV")
+    add_parameters(dab, DabThresholds)
+    dab.set_defaults(run=_dab)
 
 
 def _fit(args: argparse.Namespace) -> None:
@@ -59,10 +66,19 @@ def _report(fit: Fit) -> str:
 
 def _apply(args: argparse.Namespace) -> None:
     keep_inputs(args.out, args.cells, args.classifier)
-    cells = read_cells(args.cells)
-    classifier = read_classifier(args.classifier)
-    found = classifier.classify(cells.features, cells.feature_names)
-    classified = cells.classified(*found)
-    write_cells(args.out, classified)
+    _classify(read_cells(args.cells), read_classifier(args.classifier), args.out)
+
+
+def _dab(args: argparse.Namespace) -> None:
+    keep_inputs(args.out, args.cells)
+    cells, thresholds = read_cells(args.cells), read_parameters(DabThresholds, args)
+    _classify(cells, DabClassifier(thresholds), args.out)
+    score = ihc_score(cells.features[:, cells.feature_names.index(DAB_MEAN)], thresholds)
+    tell(f"{score.positive_fraction:.1%} positive, H-score {score.h_score:.0f}")
+
+
+def _classify(cells: CellTable, classifier: FewShotClassifier | DabClassifier, out: Path) -> None:
+    classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
+    write_cells(out, classified)
     counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
-    tell(f"{counts} -> {args.out}")
+    tell(f"{counts} -> {out}")

@@ -6,12 +6,13 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histoprompt.core.errors import ExportError, ProjectError
 from histoprompt.core.readers.naming import result_name
-from histoprompt.core.readers.open import open_slide
-from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.project.project import is_project, open_project
+
+if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class NamedSlide:
 
     def open(self, args: argparse.Namespace) -> Slide:
         """Open it; what is typed goes before the table. Raises as `open_slide` does."""
+        from histoprompt.core.readers.open import open_slide
+
         if not self.path:
             raise ProjectError(f"{self.name} has no path in the table of its project.")
         typed = self.mpp if args.mpp is None else args.mpp
@@ -78,6 +81,8 @@ def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
     ExportError
         If there is no place for the results of a slide that is in no project.
     """
+    from histoprompt.pipelines.project.project import is_project, open_project
+
     found: list[NamedSlide] = []
     for path in paths:
         if not is_project(path):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.labels.regrid import regrid
@@ -43,6 +42,8 @@ class Logits:
             tuple(self.frame.box), tuple(frame.box), rtol=0, atol=1e-6 * max(frame.scale)
         ):
             return self.array
+        from scipy import ndimage  # a prompt and a card of a model are known without it
+
         rows, cols = (np.arange(n) for n in frame.shape)
         (sr, sc), (r, c) = frame.scale, frame.origin
         at_rows = self.frame.to_array(np.stack([rows * sr + r, np.zeros(len(rows))], axis=1))[:, 0]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from histoprompt.core import settings
 from histoprompt.core.errors import LabelError
@@ -26,7 +26,9 @@ from histoprompt.core.task import Task
 from histoprompt.models.networks.lite_networks import shipped_heads
 from histoprompt.models.zoo.trained import TrainedPlace
 from histoprompt.pipelines.exchange.export import ExportParams, export
-from histoprompt.training.run import TrainConfig, train
+
+if TYPE_CHECKING:
+    from histoprompt.training.run import TrainConfig
 
 # Least tiles: some to learn from and one to check on.
 FEWEST_TILES = 3
@@ -177,6 +179,8 @@ def train_on_labels(
         If files cannot be written, or what was kept cannot go on.
     Cancelled
     """
+    from histoprompt.training.run import train  # it brings in torch
+
     _leave_out_compiler()
     work = params.work
     resume = resume and can_resume(params)
@@ -238,6 +242,8 @@ def _scale(slide: Slide) -> float:
 
 def _config(params: LabelTrainingParams, data: Path, start: Path) -> TrainConfig:
     """The settings of the training: the network of nuclei learns, that of prompts stays."""
+    from histoprompt.training.run import TrainConfig
+
     config = TrainConfig.going_on([data], params.place.weights, start)
     params.place.weights.parent.mkdir(parents=True, exist_ok=True)
     nuclei = replace(

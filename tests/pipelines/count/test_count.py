@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,6 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.cells.stains import stains_of
-from histoprompt.pipelines.count import store as count_store
 from histoprompt.pipelines.count.files import write_counts
 from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.count.region import count_region
@@ -156,14 +156,14 @@ def test_a_killed_count_goes_on(tmp_path):
 
 
 def test_a_full_disk_keeps_what_was_counted(tmp_path, monkeypatch):
-    real, log = count_store.os.fsync, tmp_path / ".unfinished" / "tiles.jsonl"
+    real, log = os.fsync, tmp_path / ".unfinished" / "tiles.jsonl"
 
     def full(handle: int) -> None:
         if log.exists() and log.read_bytes().count(b"\n") > 2:
             raise OSError(28, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr(count_store.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ExportError, match="no room"):
         count_slide(SLIDE, job(), tmp_path, Task())
     monkeypatch.undo()

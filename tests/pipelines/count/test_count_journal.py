@@ -10,7 +10,8 @@ import pytest
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.count.out_folders import free_folder
-from histoprompt.pipelines.count.store import CountStore, Head, record_type
+from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store_files import record_type
 
 REGION, SETTINGS = Box(0, 0, 128, 128), {"tile": 64}
 HEAD = Head(("f",), ("", "x"))

@@ -41,7 +41,8 @@ from histoprompt.pipelines.count.kept import (
     write_work,
 )
 from histoprompt.pipelines.count.pyramid import label_pyramid
-from histoprompt.pipelines.count.store import CountStore, Head, record_type
+from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store_files import record_type
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)
 RNG = np.random.default_rng(5)

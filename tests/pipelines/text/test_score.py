@@ -24,13 +24,8 @@ from histoprompt.pipelines.text.embedding_store import TileVectors
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.score import ask, manual, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams, embed_queries
-from histoprompt.pipelines.text.tiles import (
-    ScoreJob,
-    embed_tiles,
-    plan_tiles,
-    read_square,
-    read_tile,
-)
+from histoprompt.pipelines.text.tile_plan import plan_tiles
+from histoprompt.pipelines.text.tiles import ScoreJob, embed_tiles, read_square, read_tile
 from two_colours import CARD, PURPLE_ROWS, SIDE, Colours, job_of, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))

@@ -541,7 +541,7 @@ print("left in time:", jobs.shutdown(0), flush=True)
 
 _WARMING = """
 import sys
-from histoprompt._qt.shell.jobs import warm
+from histoprompt._qt.shell.warming import warm
 warm().join()
 missing = {missing}
 print([name for name in missing if name not in sys.modules])

@@ -22,7 +22,7 @@ from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text import tiles as score_tiles
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
-from histoprompt.pipelines.text.tiles import plan_tiles
+from histoprompt.pipelines.text.tile_plan import plan_tiles
 
 pytestmark = pytest.mark.gui
 

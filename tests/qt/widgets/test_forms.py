@@ -8,10 +8,16 @@ from superqt import QCollapsible
 
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
+from histoprompt._qt.exchange.import_dock import ImportDock
+from histoprompt._qt.project.dock import ProjectDock
 from histoprompt._qt.text.dock import TextDock
+from histoprompt._qt.training.dock import TrainDock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt.core.errors import ParameterError
+from histoprompt.core.parameters import fields_of
+from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+from histoprompt.training.on_labels import LabelTrainingParams
 from kinds_of_parameters import Params
 from test_parameters_sweep import FIELDS
 
@@ -81,10 +87,27 @@ def test_a_list_that_is_no_list_of_numbers_is_refused_in_words(form):
 # -- every field of every parameters has its row in a dock ---------------------------------------
 
 # Parameters without rows of their own, and why.
-WITHOUT_ROWS: dict[str, str] = {}
+_STEP = "a step of a recipe, which is written in a file; docks show the use case itself"
+WITHOUT_ROWS: dict[str, str] = {
+    "AuditParams": _STEP,
+    "ClassifyParams": _STEP,
+    "CountParams": _STEP,
+    "ScoreStepParams": _STEP,
+    "SegmentParams": _STEP,
+    "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
+}
+_DOCKS = (CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)
 # Fields that a dock shows in another way.
 SHOWN_OTHERWISE = {
     ("ExportParams", "format"): "a row of the Export dock with the formats' titles",
+    ("ScoreParams", "texts"): "the list of words of the Text dock",
+    ("ScoreParams", "contrasts"): "the list of words of the Text dock",
+    ("CountChoice", "segmenter"): "a list of the models there are",
+    ("CountChoice", "weights"): "installed by the Models dock",
+    ("CountChoice", "proposer"): "the project's own; another one by command",
+    ("CountChoice", "classifier"): "loaded on the page of classes",
+    ("CountChoice", "dab"): "a page of its own, with the thresholds",
+    ("CountChoice", "device"): "of the whole window",
 }
 
 
@@ -93,14 +116,15 @@ def forms(make_napari_viewer, monkeypatch, tmp_path):
     """The forms of all docks, by the name of their parameters."""
     monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
     viewer = make_napari_viewer()
-    docks = [kind(viewer) for kind in (CountDock, TextDock, ExportDock)]
+    docks = [kind(viewer) for kind in _DOCKS]
     found = [form for dock in docks for form in dock.findChildren(ParameterForm)]
     yield {type(form.value()).__name__: form for form in found}
     docks[0].session.close()
 
 
 def test_every_field_has_a_row_with_its_limits(forms):
-    for params, field in FIELDS:
+    more = [(p, f) for p in (LabelTrainingParams, DabThresholds) for f in fields_of(p)]
+    for params, field in [*FIELDS, *more]:
         name = params.__name__
         if name in WITHOUT_ROWS or (name, field.name) in SHOWN_OTHERWISE:
             continue
@@ -109,7 +133,7 @@ def test_every_field_has_a_row_with_its_limits(forms):
         assert row.accessibleName() == field.title
         if isinstance(row, QAbstractSpinBox):
             shown = max(field.about.low, -1e9), min(field.about.high, 1e9)
-            assert (row.minimum(), row.maximum()) == shown
+            assert (row.minimum(), row.maximum()) == pytest.approx(shown, rel=1e-9, abs=0)
         if isinstance(row, QComboBox) and field.about.offers:
             offered = [row.itemText(i) for i in range(row.count())]
             assert offered == [title for title, _ in field.about.offers]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -24,6 +24,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import Colour
@@ -31,6 +32,9 @@ from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.tally import Line
+
+# What a person chooses of a count elsewhere: in the list of models, by the classes, in Models.
+_ELSEWHERE = {"segmenter", "weights", "proposer", "classifier", "dab", "device"}
 
 
 class RegionPanel(QWidget):
@@ -56,12 +60,11 @@ class RegionPanel(QWidget):
         self._segmenter.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self._embedding = QCheckBox("Keep what the encoder saw of each cell")
-        self._embedding.setToolTip("More features to learn classes from; 1 kB a cell")
+        self._rows = ParameterForm(CountChoice(), skip=_ELSEWHERE)
         self._go = QPushButton("Count")
         self.area.form.addRow("Found by", self._segmenter)
         layout = QVBoxLayout(self)
-        for widget in (self.area, self._note, self._embedding, self._go):
+        for widget in (self.area, self._note, self._rows, self._go):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._go.clicked.connect(self.go)
@@ -83,12 +86,12 @@ class RegionPanel(QWidget):
     def value(self) -> CountChoice:
         """What the rows say."""
         card = self._cards[self._segmenter.currentIndex()]
-        return CountChoice(segmenter=card.id, embedding=self._embedding.isChecked())
+        return replace(self._rows.value(), segmenter=card.id)
 
     def set_value(self, choice: CountChoice) -> None:
         """Show these values in the rows."""
         self._segmenter.setCurrentIndex(self._index(choice.segmenter))
-        self._embedding.setChecked(choice.embedding)
+        self._rows.set_value(choice)
 
     def set_busy(self, busy: bool) -> None:
         """Whether a count is running."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any, TypeVar
 
 from napari.components import ViewerModel
-from npe2 import PluginManager
+from npe2 import PluginManager, PluginManifest
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 PLUGIN = "napari-histoprompt"
@@ -42,6 +43,14 @@ def open_dock(viewer: ViewerModel, name: str, area: str = "right") -> QWidget | 
         holder.show()
         holder.raise_()
     return found
+
+
+def dock_modules() -> list[str]:
+    """The modules that hold our docks, as the manifest names them."""
+    manifest = PluginManifest.from_file(str(files("histoprompt") / "napari.yaml"))
+    docks = {widget.command for widget in manifest.contributions.widgets or ()}
+    names = [c.python_name for c in manifest.contributions.commands or () if c.id in docks]
+    return [str(name).partition(":")[0] for name in names]
 
 
 def holder_of(widget: QWidget, kind: type[Kind]) -> Kind | None:

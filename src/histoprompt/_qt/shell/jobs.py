@@ -1,4 +1,4 @@
-"""Work in the background: the only file that starts threads.
+"""Work in the background: the file that starts the threads of jobs.
 
 Three lanes of one thread each, so a click is served while a slide is being counted, and neither
 waits for a download. All that a job has to say reaches the GUI thread through one queued signal,
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import inspect
-import logging
 import os
 import sys
 import threading
@@ -19,30 +17,24 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
-import psutil
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
 from histoprompt._qt.shell.job import Handler, Job, Lane, State
-from histoprompt._qt.shell.messages import show_error, told
-from histoprompt.core.errors import Cancelled, HistopromptError
+from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.outcome import Outcome, attempt
+from histoprompt._qt.shell.warming import share_interpreter
+from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress
-from histoprompt.models.devices import MIB, is_out_of_memory
 
-Outcome = Literal["done", "error", "cancel", "partial"]
-
-__all__ = ["Job", "Jobs", "warm", "warm_soon"]
+__all__ = ["Job", "Jobs"]
 
 LANES: tuple[Lane, ...] = ("interactive", "batch", "files")
 # Least time between two progress reports of one job, milliseconds.
 PROGRESS_MS = 50
-# Longest time a lane may keep the interpreter to itself while the GUI thread wants it, seconds.
-# Drawing lets go of it at every OpenGL call, so the default of 5 ms, waited for some twenty times a
-# frame, freezes the window for 100 ms beside a job in pure Python.
-SWITCH_S = 0.001
 # Longest wait for a running job when the window is closed, and when a process without one ends,
 # seconds.
 CLOSE_S, EXIT_S = 1.5, 60.0
@@ -52,53 +44,6 @@ _FINAL: dict[Outcome, State] = {
     "cancel": "cancelled",
     "partial": "partial",
 }
-
-_PACKAGES = (
-    "scipy.ndimage",
-    "zarr",
-    "shapely",
-    "skimage.measure",
-    "skimage.segmentation",
-    "safetensors",
-    "pandas",
-    "pyarrow.parquet",
-    "huggingface_hub.file_download",
-    "magicgui.backends._qtpy.widgets",
-)
-_DOCKS = tuple(
-    f"histoprompt._qt.{name}.dock"
-    for name in ("prompts", "count", "text", "models", "exchange", "training")
-)
-
-_log = logging.getLogger(__name__)
-
-
-@cache
-def warm() -> threading.Thread:
-    """Import what the docks need, in the background, so that the first opening does not freeze.
-
-    Only the first call does anything. Packages come before the docks that import them, and torch
-    is left to the first model: it takes memory that a person who only looks at a slide does not
-    owe.
-    """
-    thread = threading.Thread(target=_import_all, name="histoprompt-warm")
-    thread.start()
-    return thread
-
-
-def warm_soon() -> None:
-    """Call `warm` once what the GUI thread is doing now is done, not to compete with it."""
-    if QCoreApplication.instance() is not None:
-        QTimer.singleShot(0, warm)
-
-
-def _import_all() -> None:
-    sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
-    for name in (*_PACKAGES, *_DOCKS):
-        # a program that ends waits for this thread, but not for what is still to come
-        if not threading.main_thread().is_alive():
-            return
-        _attempt(f"Importing {name}", partial(importlib.import_module, name))
 
 
 class Jobs(QObject):
@@ -335,7 +280,7 @@ class Jobs(QObject):
         handler = reference()
         if handler is None or not _owner_lives(handler):
             return
-        outcome, text = _attempt(title, partial(handler, *args))
+        outcome, text = attempt(title, partial(handler, *args))
         if outcome == "error":
             self._notify(text)
 
@@ -347,7 +292,7 @@ class Jobs(QObject):
                 target=self._serve, args=(lane,), name=f"histoprompt-{lane}", daemon=True
             )
             self._threads[lane] = thread
-            sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
+            share_interpreter()
             thread.start()
 
     def _serve(self, lane: Lane) -> None:
@@ -373,7 +318,7 @@ class Jobs(QObject):
         if call is None:
             return "cancel", None
         # what fails because the program is closing is nobody's fault
-        return _attempt(job.title, partial(call, job._task), quiet=lambda: self._closed)
+        return attempt(job.title, partial(call, job._task), quiet=lambda: self._closed)
 
     def _report(self, job: Job, progress: Progress) -> None:
         if job._progress.put(progress):
@@ -385,36 +330,6 @@ class Jobs(QObject):
             self._message.emit(thunk)
         except RuntimeError:
             self._closed = True
-
-
-def _attempt(
-    title: str, call: Callable[[], Any], quiet: Callable[[], bool] = lambda: False
-) -> tuple[Outcome, Any]:
-    """Call, and turn whatever happens into an outcome: the result, or a text for people."""
-    try:
-        return "done", call()
-    except Cancelled:
-        return "cancel", None
-    except HistopromptError as error:
-        return "error", told(error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the last stop before the user
-        return ("cancel", None) if quiet() else ("error", _explain(title, error))
-
-
-def _explain(title: str, error: BaseException) -> str:
-    """A text for an error nobody foresaw; the traceback goes to the log."""
-    _log.error("%s failed", title, exc_info=error)
-    if is_out_of_memory(error):
-        memory = psutil.virtual_memory()
-        return (
-            f"{title} ran out of memory: {memory.available / MIB:.0f} of {memory.total / MIB:.0f} "
-            "MiB of the machine are free. Close other programs, or choose a smaller region or "
-            f"model. ({str(error)[:200]})"
-        )
-    return (
-        f"{title} stopped on an unexpected {type(error).__name__}: {str(error)[:300]} "
-        "The details are in the log; please report them."
-    )
 
 
 def _reference(handler: Handler) -> Callable[[], Handler | None]:

@@ -10,11 +10,12 @@ from psygnal import Signal
 
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.current_slide import CurrentSlide
-from histoprompt._qt.shell.jobs import Jobs, warm_soon
+from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.messages import show_error
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.parts import LabelKeeper, Part
 from histoprompt._qt.shell.undo import UndoStack
+from histoprompt._qt.shell.warming import warm_soon
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
@@ -152,9 +153,8 @@ class _NumberRow:
             box = WholeBox(minimum=int(low), maximum=int(high))
             box.setKeyboardTracking(False)
         else:
-            box = _PlainBox(decimals=_DECIMALS, minimum=low, maximum=high)
-            # a twentieth of a small range, else one: presses of an arrow should be few
-            box.setSingleStep(0.05 if field.default <= 2 else 1.0)
+            box = _PlainBox(decimals=_decimals(low), minimum=low, maximum=high)
+            box.setSingleStep(_step(field))
         box.setSpecialValueText(about.special)
         box.valueChanged.connect(self._on_value)
         self.native = self._box = box
@@ -181,6 +181,18 @@ def _row(field: ParameterField) -> Any:
     widget.native.setToolTip(field.about.help)
     widget.native.setAccessibleName(field.title)
     return widget
+
+
+def _decimals(low: float) -> int:
+    """Digits after the point, enough for the lowest value."""
+    return max(_DECIMALS, math.ceil(-math.log10(low))) if 0 < low < 1 else _DECIMALS
+
+
+def _step(field: ParameterField) -> float:
+    """What a press of an arrow changes: presses should be few, and none should leap over a row."""
+    if field.about.high < 1:
+        return field.about.high / 100
+    return 0.05 if field.default <= 2 else 1.0
 
 
 def _is_number(field: ParameterField) -> bool:

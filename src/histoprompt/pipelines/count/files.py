@@ -23,7 +23,8 @@ from histoprompt.core.labels.contours import Outline, outlines_of_labels
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.count.region import ALL
-from histoprompt.pipelines.count.store import CountStore, Records
+from histoprompt.pipelines.count.store import CountStore
+from histoprompt.pipelines.count.store_files import Records
 from histoprompt.pipelines.count.tally import Line
 from histoprompt.pipelines.formats.cell_tables import significant
 from histoprompt.pipelines.formats.geojson import geometry_of

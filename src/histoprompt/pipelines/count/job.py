@@ -65,7 +65,9 @@ class CountChoice:
     embedding: Annotated[
         bool,
         Parameter(
-            "Keep embeddings", "Keep what the model's encoder saw of each cell.", advanced=True
+            "Keep embeddings",
+            "Keep what the model's encoder saw of each cell, to learn classes from; 1 kB per cell.",
+            advanced=True,
         ),
     ] = False
     tile: Annotated[

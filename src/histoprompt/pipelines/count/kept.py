@@ -39,7 +39,8 @@ from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.slide import CountResult, write_count
-from histoprompt.pipelines.count.store import CountStore, record_type
+from histoprompt.pipelines.count.store import CountStore
+from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
 from histoprompt.pipelines.formats.regions import Region
 

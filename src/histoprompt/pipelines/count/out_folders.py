@@ -13,7 +13,7 @@ from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import hold_file
 from histoprompt.pipelines.count.run import UNFINISHED
-from histoprompt.pipelines.count.store import SETTINGS, SLIDE
+from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE
 
 MADE = "count.json"
 _LOOK = 0.01

@@ -44,9 +44,9 @@ def label_pyramid(store: CountStore, task: Task) -> list[Any]:
         If the disk is full.
     """
     shapes = _shapes(store.shape)
-    folder = store.copies_folder()
+    folder = store.files.copies(store.counted)
     if shapes and not folder.is_dir():
-        store.clear_copies()
+        store.files.clear_copies()
         with replacing_folder(folder) as part:
             _write(part, shapes, store, task)
     reduced = [zarr.open_array(folder / str(i), mode="r") for i in range(1, len(shapes) + 1)]

@@ -26,7 +26,8 @@ from histoprompt.pipelines.cells.find import CellSource, TileCells, owned_cells,
 from histoprompt.pipelines.classes.classifiers import CellClassifier
 from histoprompt.pipelines.count.key import algorithm, seen
 from histoprompt.pipelines.count.region import CountRegion
-from histoprompt.pipelines.count.store import CountStore, Records, record_type
+from histoprompt.pipelines.count.store import CountStore
+from histoprompt.pipelines.count.store_files import Records, record_type
 from histoprompt.pipelines.count.tile_log import Head
 
 # Where a count lies until it is complete, inside the folder of its results.

@@ -12,9 +12,8 @@ import contextlib
 import copy
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,14 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 
-from histoprompt.core.cell_schema import COLUMNS, PER_CELL
+from histoprompt.core.cell_schema import PER_CELL
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import ExportError, LabelError
-from histoprompt.core.files.atomic import explained, replace_file
+from histoprompt.core.errors import ExportError
+from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.closing import Closing
-from histoprompt.core.files.documents import FEW_BYTES, read_json
-from histoprompt.core.files.durable import make_folder, sync_folder, sync_tree
-from histoprompt.core.files.locks import HOLDER, LOCK, FolderLock, InUseError
+from histoprompt.core.files.durable import sync_folder
+from histoprompt.core.files.locks import HOLDER, LOCK
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.labels.renumber import renumbered
@@ -39,25 +36,23 @@ from histoprompt.core.labels.sources import as_ids, cells, check_inside
 from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.count.drawn_chunks import CHUNK, DrawnChunks
 from histoprompt.pipelines.count.hand_work import HandTally, HandWork
+from histoprompt.pipelines.count.store_files import (
+    SLIDE,
+    CountFiles,
+    Records,
+    alone_in,
+    append,
+    damage_explained,
+    read_settings,
+    record_type,
+)
 from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
 
 # Raise it when other cells of two tiles are kept where they meet (`CountStore.draw`), and when
 # records have other columns.
 ALGORITHM = 1
-# Folders of reduced copies. An earlier version, which halved in another way, had the second name:
-# what it wrote is not taken.
-_COPIES = ("halves", "pyramid")
-SETTINGS, SLIDE = "settings.json", "slide.txt"
 COLOURS = "class colours"
 """Of settings: the colours that classes came with."""
-_CELLS, _LABELS, _TILES = "cells.bin", "labels.zarr", "tiles.jsonl"
-Records = NDArray[np.void]
-
-
-def record_type(features: int) -> np.dtype[np.void]:
-    """What is stored of a cell; `box` is r0, c0, r1, c1 in level-0 pixels."""
-    columns = [(column.attribute, column.dtype) for column in COLUMNS]
-    return np.dtype([*columns, ("box", "<i4", 4), ("features", "<f4", features)])
 
 
 class CountStore(Closing):
@@ -70,6 +65,7 @@ class CountStore(Closing):
         Integer level-0 box the labels cover.
     done : list of Done
         Finished tiles, in the order they were finished.
+    files : CountFiles
     colours : dict of str to (r, g, b)
         Of classes that came with one.
     head : Head
@@ -95,7 +91,8 @@ class CountStore(Closing):
         self._by_hand: HandWork | None = None
         self.replaced = False
         self.notes: list[str] = []
-        self._chunks = DrawnChunks(folder / _LABELS)
+        self.files = CountFiles(folder, region.shape)
+        self._chunks = DrawnChunks(self.files.labels)
         wanted = json.loads(json.dumps(dict(settings)))
         given = wanted.get(COLOURS, {})
         self.colours: dict[str, Colour] = {name: (r, g, b) for name, (r, g, b) in given.items()}
@@ -103,10 +100,10 @@ class CountStore(Closing):
             raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
         with ExitStack() as opening:
             with explained(folder):
-                self._lock = opening.enter_context(_alone_in(folder))
+                self._lock = opening.enter_context(alone_in(folder))
                 self._settle(wanted)
                 self._recover()
-            self._array: Any = zarr.open_array(folder / _LABELS, mode="r+")
+            self._array: Any = zarr.open_array(self.files.labels, mode="r+")
             opening.pop_all()  # it stays locked until it is closed
         self._grid = TileGrid(region, CHUNK, 0, region)
 
@@ -162,7 +159,7 @@ class CountStore(Closing):
             Which cells were drawn.
         """
         where, base = box.slices(self.origin), self.counted
-        with explained(self.folder), _damage_explained(self.folder):
+        with explained(self.folder), damage_explained(self.folder):
             stored = np.asarray(self._array[where])
             # ids beyond the last finished tile are those of a process that was killed
             free = (stored == 0) | (stored > base)
@@ -180,13 +177,13 @@ class CountStore(Closing):
         with explained(self.folder):
             if box is not None:
                 line = replace(line, chunks=self._chunks.sync(*box.slices(self.origin)))
-            _append(self.folder / _CELLS, data)
-            _append(self.folder / _TILES, line.to_line())
+            append(self.files.cells, data)
+            append(self.files.tiles, line.to_line())
         self._add(line)
 
     def remove(self) -> None:
         """Delete what this made in the folder: its content has been written elsewhere."""
-        self._clear()
+        self.files.clear()
         self.close()
         for name in (SLIDE, HOLDER, LOCK):
             (self.folder / name).unlink(missing_ok=True)
@@ -217,7 +214,7 @@ class CountStore(Closing):
 
     def _counted_batches(self, size: int) -> Iterator[Records]:
         dtype, left = record_type(len(self.head.names)), self.counted
-        with (self.folder / _CELLS).open("rb") as file:
+        with self.files.cells.open("rb") as file:
             while left:
                 records = np.fromfile(file, dtype, min(size, left))
                 left -= len(records)
@@ -264,7 +261,7 @@ class CountStore(Closing):
             return by_hand.box
         if not 0 < cell <= self.counted:
             raise ValueError(f"There is no cell {cell}.")
-        data = self._records(cell - 1, cell, self.head)
+        data = self.files.records(cell - 1, cell, self.head)
         (record,) = np.frombuffer(data, record_type(len(self.head.names)))
         return Box(*record["box"].tolist())
 
@@ -312,7 +309,7 @@ class CountStore(Closing):
     def read(self, box: Box) -> NDArray[np.uint32]:
         """The (h, w) uint32 labels of a level-0 box inside the region."""
         check_inside(self, box)
-        with _damage_explained(self.folder):
+        with damage_explained(self.folder):
             ids = as_ids(np.asarray(self._array[box.slices(self.origin)]))
         if self._by_hand is not None:
             return self._by_hand.onto(ids, (round(box.r0), round(box.c0)))
@@ -329,119 +326,31 @@ class CountStore(Closing):
 
     def _settle(self, wanted: Any) -> None:
         """Keep what is there if it was made with these settings, else start anew."""
-        path = self.folder / SETTINGS
-        present = _read_json(path)
-        if present == wanted and self._whole():
+        present = read_settings(self.files.settings)
+        if present == wanted and self.files.whole():
             return
         if present is not None:
             self.replaced = present != wanted
-        if (present == wanted) or (present is None and (self.folder / _TILES).exists()):
+        if (present == wanted) or (present is None and self.files.tiles.exists()):
             self.notes.append("An unfinished count that was here is damaged: it was started anew.")
-        self._clear()
-        self._create(wanted)
-
-    def _whole(self) -> bool:
-        """Whether the files are there; what is in them is looked at later."""
-        if not all((self.folder / name).is_file() for name in (_CELLS, _TILES)):
-            return False
-        try:
-            array: Any = zarr.open_array(self.folder / _LABELS, mode="r")
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        return tuple(array.shape) == self.region.shape and tuple(array.chunks) == (CHUNK, CHUNK)
-
-    def _create(self, settings: Mapping[str, Any]) -> None:
-        zarr.create_array(
-            self.folder / _LABELS,
-            shape=self.region.shape,
-            chunks=(CHUNK, CHUNK),
-            dtype=np.uint32,
-            compressors=ZstdCodec(level=1),
-            fill_value=0,
-        )
-        for name in (_CELLS, _TILES):
-            (self.folder / name).touch()
-        sync_tree(self.folder)
-        replace_file(self.folder / SETTINGS, json.dumps(dict(settings), indent=1))
-
-    def copies_folder(self) -> Path:
-        """Where reduced copies of the labels lie, as the labels are now."""
-        return self.folder / f"{_COPIES[0]}-{self.counted}"
-
-    def clear_copies(self) -> None:
-        """Remove reduced copies of the labels, those of earlier versions too."""
-        for name in _COPIES:
-            for folder in self.folder.glob(f"{name}-*"):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _clear(self) -> None:
-        """Remove the files of a count, and nothing that somebody else has put there."""
-        for name in (SETTINGS, _TILES, _CELLS):
-            (self.folder / name).unlink(missing_ok=True)
-        shutil.rmtree(self.folder / _LABELS, ignore_errors=True)
-        self.clear_copies()
+        self.files.clear()
+        self.files.create(wanted)
 
     def _recover(self) -> None:
         """Take the finished tiles, and cut off what was written after the last of them."""
-        log = self.folder / _TILES
-        done = self._chunks.whole(believed(log, self.region, self._records))
+        log = self.files.tiles
+        done = self._chunks.whole(believed(log, self.region, self.files.records))
         for line in done:
             self._add(line)
         lost = cut(log, done)
         if lost:
             self.notes.append(f"{lost} tiles that were counted are damaged, and are counted again.")
-        os.truncate(self.folder / _CELLS, self.counted * record_type(len(self.head.names)).itemsize)
-
-    def _records(self, first: int, stop: int, head: Head) -> bytes:
-        """The bytes of some cells.
-
-        Raises
-        ------
-        ValueError
-            If the file ends before.
-        """
-        size = record_type(len(head.names)).itemsize
-        path = self.folder / _CELLS
-        if path.stat().st_size < stop * size:
-            raise ValueError(f"{path} has fewer than {stop} cells")
-        with path.open("rb") as file:
-            file.seek(first * size)
-            return file.read((stop - first) * size)
+        os.truncate(self.files.cells, self.counted * record_type(len(self.head.names)).itemsize)
 
     def _add(self, line: Done) -> None:
         self.head = line.head or self.head
         self.done.append(line)
         self._places.add(line.place)
-
-
-@contextmanager
-def _damage_explained(folder: Path) -> Iterator[None]:
-    """Say what to do about labels that cannot be read."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:
-        raise ExportError(
-            f"The labels counted so far in {folder} are damaged: {error}. Count again: what is "
-            "damaged is counted anew."
-        ) from error
-
-
-def _alone_in(folder: Path) -> FolderLock:
-    """The right to write into the folder of a count, made if missing.
-
-    Raises
-    ------
-    ExportError
-        If another program has it.
-    """
-    make_folder(folder)
-    try:
-        return FolderLock(folder)
-    except InUseError as error:
-        raise ExportError(
-            f"{folder.parent} is being counted into already ({error.who}). Wait until that count "
-            "is done, or choose another folder."
-        ) from error
 
 
 def _mostly_free(
@@ -453,24 +362,3 @@ def _mostly_free(
     whole, left = (np.bincount(x.ravel(), minlength=count) for x in (labels, visible))
     kept = ((left > 0) & (left * 2 >= whole))[1:]
     return renumbered(visible, kept), kept
-
-
-def _append(path: Path, data: bytes) -> None:
-    """Append and see it through to the disk; on failure the file is as it was."""
-    before = path.stat().st_size
-    try:
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        os.truncate(path, before)
-        raise
-
-
-def _read_json(path: Path) -> Any:
-    """What a JSON file holds; None if there is no such file or it is damaged."""
-    try:
-        return read_json(path, LabelError, FEW_BYTES)
-    except LabelError:
-        return None

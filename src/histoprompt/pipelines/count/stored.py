@@ -25,7 +25,8 @@ from histoprompt.pipelines.count.kept import KeptCount, correction_log
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.run import UNFINISHED, CountJob, Progress
-from histoprompt.pipelines.count.store import SETTINGS, CountStore
+from histoprompt.pipelines.count.store import CountStore
+from histoprompt.pipelines.count.store_files import SETTINGS
 from histoprompt.pipelines.formats.regions import Region
 
 # What of the settings of a store is not what the job was made with.

@@ -12,7 +12,8 @@ from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.stain.ihc import DAB_MEAN, DabThresholds, IhcScore
 from histoprompt.pipelines.count.region import ALL, CountRegion
-from histoprompt.pipelines.count.store import CountStore, Records
+from histoprompt.pipelines.count.store import CountStore
+from histoprompt.pipelines.count.store_files import Records
 
 # Histogram of areas: square microns a bin, and bins (larger cells fall into the last).
 AREA_BIN, AREA_BINS = 5.0, 60

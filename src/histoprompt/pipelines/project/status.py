@@ -16,7 +16,7 @@ from histoprompt.pipelines.count.audit import FILE as AUDIT
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.run import UNFINISHED
-from histoprompt.pipelines.count.store import SETTINGS
+from histoprompt.pipelines.count.store_files import SETTINGS
 from histoprompt.pipelines.project.project import Project, is_address
 from histoprompt.pipelines.project.table import ProjectSlide
 

@@ -24,14 +24,8 @@ from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
 from histoprompt.pipelines.text.prefetch import prefetch
 from histoprompt.pipelines.text.queries import TEMPLATES, ensemble, probabilities, queries
-from histoprompt.pipelines.text.tiles import (
-    USUAL_MPP,
-    ScoreJob,
-    embed_images,
-    moved_inside,
-    read_square,
-    run_parts,
-)
+from histoprompt.pipelines.text.tile_plan import USUAL_MPP, moved_inside
+from histoprompt.pipelines.text.tiles import ScoreJob, embed_images, read_square, run_parts
 
 Way = Literal["crop", "tokens"]
 

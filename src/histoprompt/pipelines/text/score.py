@@ -18,7 +18,8 @@ from histoprompt.pipelines.text.partial_map import GrowingMap
 from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.similarity_cache import CosineCache
 from histoprompt.pipelines.text.text_embedding import ScoreParams, TextEmbeddings, embed_queries
-from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan, embed_tiles, only_kept, plan_tiles
+from histoprompt.pipelines.text.tile_plan import TilePlan, plan_tiles
+from histoprompt.pipelines.text.tiles import ScoreJob, embed_tiles, only_kept
 
 
 @dataclass(frozen=True, eq=False)

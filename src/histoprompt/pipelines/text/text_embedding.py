@@ -24,7 +24,8 @@ from histoprompt.pipelines.text.queries import (
     probabilities,
     queries,
 )
-from histoprompt.pipelines.text.tiles import ScoreJob, TilePlan
+from histoprompt.pipelines.text.tile_plan import TilePlan
+from histoprompt.pipelines.text.tiles import ScoreJob
 
 EVEN = 0.5
 
