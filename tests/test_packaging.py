@@ -58,13 +58,14 @@ def test_contributions_have_titles_that_tell_them_apart() -> None:
     titles = [command.title for command in contributions.commands]
     assert len(set(titles)) == len(titles)
     docks = {"Prompt", "Count", "Cells", "Text", "Models", "Export", "Train", "Keys"}
+    docks |= {"Import", "Objects", "Project"}
     assert {w.display_name for w in contributions.widgets} == docks
     assert {s.key for s in contributions.sample_data} == {"slide", "ihc"}
 
 
 def test_the_reader_takes_every_kind_of_slide() -> None:
     (reader,) = PluginManifest.from_file(MANIFEST).contributions.readers
-    kinds = "svs ndpi scn bif tif tiff ome.tif zarr dcm png jpg jpeg"
+    kinds = "svs ndpi scn bif tif tiff ome.tif zarr mrxs dcm png jpg jpeg"
     assert {f"*.{kind}" for kind in kinds.split()} <= set(reader.filename_patterns)
     assert reader.accepts_directories
 
@@ -110,7 +111,7 @@ def test_the_wheel_names_its_entry_points_and_licence(wheel: zipfile.ZipFile) ->
 
 
 def test_the_one_line_installs_a_window_and_all_readers() -> None:
-    assert PROJECT["optional-dependencies"]["all"] == ["napari-histoprompt[qt,dicom]"]
+    assert PROJECT["optional-dependencies"]["all"] == ["napari-histoprompt[qt,dicom,anndata]"]
     for page in ("README.md", "docs/install.md", ".napari-hub/DESCRIPTION.md"):
         assert 'pip install "napari-histoprompt[all]"' in (ROOT / page).read_text(), page
 
