@@ -56,6 +56,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.files: dict[str, File] = {}
+        self.sent = 0  # bytes of files
         self.requests: list[tuple[str, str, dict[str, str]]] = []
 
     @property
@@ -96,21 +97,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(302 if file.location else file.status, {"Location": file.location}, file)
             self.end_headers()
             return
-        start = self._start(file)
-        self._send(206 if start else 200, self._facts(file, start), file)
+        start, stop = self._part(file)
+        part = start > 0 or stop < len(file.content)
+        self._send(206 if part else 200, self._facts(file, start, stop), file)
         self.end_headers()
         if body:
-            self._write(file, start)
+            self._write(file, start, stop)
 
-    def _start(self, file: File) -> int:
-        if not file.ranges or self.headers.get("If-Range", file.etag) != file.etag:
-            return 0
-        return int(self.headers.get("Range", "bytes=0-")[6:].rstrip("-"))
-
-    def _facts(self, file: File, start: int) -> dict[str, str]:
+    def _part(self, file: File) -> tuple[int, int]:
+        """The bytes that are asked for, as far as there are such."""
         size = len(file.content)
-        facts = {"ETag": file.etag, "Content-Length": str(size - start)}
-        return facts | ({"Content-Range": f"bytes {start}-{size - 1}/{size}"} if start else {})
+        if not file.ranges or self.headers.get("If-Range", file.etag) != file.etag:
+            return 0, size
+        first, _, last = self.headers.get("Range", "bytes=0-")[6:].partition("-")
+        if not first:
+            return max(0, size - int(last)), size
+        return int(first), min(size, int(last) + 1) if last else size
+
+    def _facts(self, file: File, start: int, stop: int) -> dict[str, str]:
+        size = len(file.content)
+        facts = {"ETag": file.etag, "Content-Length": str(stop - start)}
+        if start > 0 or stop < size:
+            facts["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        return facts
 
     def _send(self, status: int, facts: dict[str, str], file: File) -> None:
         self.send_response(status)
@@ -120,8 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             if value:
                 self.send_header(name, value)
 
-    def _write(self, file: File, start: int) -> None:
-        content = file.content[start:]
+    def _write(self, file: File, start: int, stop: int) -> None:
+        content = file.content[start:stop]
         if file.gate is not None:
             half = len(content) // 2
             self.wfile.write(content[:half])
@@ -129,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = content[half:]
         cut = file.cuts.pop(0) if file.cuts else len(content)
         self.wfile.write(content[:cut])
+        self.server.sent += cut
 
 
 @contextmanager

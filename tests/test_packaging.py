@@ -64,7 +64,7 @@ def test_contributions_have_titles_that_tell_them_apart() -> None:
 
 def test_the_reader_takes_every_kind_of_slide() -> None:
     (reader,) = PluginManifest.from_file(MANIFEST).contributions.readers
-    kinds = "svs ndpi scn bif tif tiff ome.tif zarr dcm png jpg jpeg"
+    kinds = "svs ndpi scn bif tif tiff ome.tif zarr mrxs dcm png jpg jpeg"
     assert {f"*.{kind}" for kind in kinds.split()} <= set(reader.filename_patterns)
     assert reader.accepts_directories
 

@@ -10,14 +10,15 @@ from typing import Any
 from histoprompt.core.errors import LabelError, SlideTooLargeError
 from histoprompt.core.provenance import Provenance
 from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
-from histoprompt.core.slides.slide import Slide
+from histoprompt.core.slides.slide import Channel, Slide
+from histoprompt.core.strings.addresses import address_name, address_of
 from histoprompt.pipelines.formats.catalogue import format_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Path | Sequence[str | Path]
 
 _SUFFIXES = frozenset(
-    (".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".dcm", ".png", ".jpg", ".jpeg")
+    (".svs", ".ndpi", ".scn", ".bif", ".tif", ".tiff", ".mrxs", ".dcm", ".png", ".jpg", ".jpeg")
 )
 
 _ANNOTATIONS = frozenset((".geojson", ".json", ".xml", ".parquet"))
@@ -39,7 +40,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
 
 def read(path: Paths) -> list[LayerData]:
-    """Open each path as one image layer.
+    """Open each path as one image layer, fluorescence as a layer for each channel.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def read(path: Paths) -> list[LayerData]:
     found = [_opened(p, viewer) for p in _as_paths(path)]
     if viewer is not None:
         _greet(viewer, [slide for slide, _ in found])
-    return [layer_data(slide, trusted=trusted) for slide, trusted in found]
+    return [one for slide, trusted in found for one in _layers(slide, trusted=trusted)]
 
 
 def read_objects(path: Paths) -> list[Any]:
@@ -59,11 +60,11 @@ def read_objects(path: Paths) -> list[Any]:
     viewer = _viewer()
     if viewer is not None:
         _, dock = viewer.window.add_plugin_dock_widget("napari-histoprompt", "Import")
-        dock.choose(_as_paths(path))
+        dock.choose([Path(p) for p in _as_paths(path)])
     return [(None,)]
 
 
-def _opened(path: Path, viewer: Any) -> tuple[Slide, bool]:
+def _opened(path: Path | str, viewer: Any) -> tuple[Slide, bool]:
     """A slide, and whether the person had to trust its size."""
     try:
         return open_slide(path), False
@@ -75,6 +76,33 @@ def _opened(path: Path, viewer: Any) -> tuple[Slide, bool]:
         if not trusts_size(path, error, viewer.window._qt_window):
             raise
     return open_slide(path, trust_size=True), True
+
+
+def _layers(slide: Slide, *, trusted: bool) -> list[LayerData]:
+    """A slide's layers; of fluorescence that of the nuclei comes first, to be worked on."""
+    if not slide.channels:
+        return [layer_data(slide, trusted=trusted)]
+    first = slide.shown_channel or 0
+    others = [c for i, c in enumerate(slide.channels) if i != first]
+    ordered = [slide.channels[first], *others]
+    return [_channel_data(slide, channel, trusted=trusted) for channel in ordered]
+
+
+def _channel_data(slide: Slide, channel: Channel, *, trusted: bool) -> LayerData:
+    """A channel as it is stored, in its colour, over the others."""
+    _, arguments, _ = layer_data(slide, trusted=trusted)
+    facts = {**arguments["metadata"]["histoprompt"], "channel": channel.name}
+    arguments |= {
+        "name": f"{slide.name}: {channel.name}",
+        "multiscale": len(channel.levels) > 1,
+        "rgb": False,
+        "colormap": channel.colour,
+        "contrast_limits": channel.limits,
+        "blending": "additive",
+        "metadata": {"histoprompt": facts},
+    }
+    levels = list(channel.levels)
+    return levels if len(levels) > 1 else levels[0], arguments, "image"
 
 
 def layer_data(slide: Slide, *, trusted: bool = False) -> LayerData:
@@ -127,13 +155,15 @@ def _viewer() -> Any:
     return None if module is None else module.current_viewer()
 
 
-def _as_paths(path: Paths) -> list[Path]:
-    return [Path(path)] if isinstance(path, str | Path) else [Path(p) for p in path]
+def _as_paths(path: Paths) -> list[Path | str]:
+    """Paths, and addresses as they are."""
+    given = [path] if isinstance(path, str | Path) else list(path)
+    return [address_of(one) or Path(one) for one in given]
 
 
-def _is_annotation(path: Path) -> bool:
+def _is_annotation(path: Path | str) -> bool:
     """Whether a file that can be nothing else holds annotations."""
-    if path.suffix.lower() not in _ANNOTATIONS or not path.is_file():
+    if isinstance(path, str) or path.suffix.lower() not in _ANNOTATIONS or not path.is_file():
         return False
     try:
         format_of(path)
@@ -142,7 +172,9 @@ def _is_annotation(path: Path) -> bool:
     return True
 
 
-def _is_known(path: Path) -> bool:
+def _is_known(path: Path | str) -> bool:
+    if isinstance(path, str):
+        return Path(address_name(path)).suffix.lower() in (*_SUFFIXES, ".zarr") or ".zarr/" in path
     if path.is_dir():
         return is_zarr(path) or is_dicom(path)
     return path.suffix.lower() in _SUFFIXES

@@ -59,6 +59,11 @@ def add(count: argparse.ArgumentParser) -> None:
     count.add_argument(
         "--embedding", action="store_true", help="keep what the model's encoder saw of each cell"
     )
+    count.add_argument(
+        "--channel",
+        metavar="NAME|N",
+        help="of fluorescence: the channel that shows nuclei, by its name or its number from 1",
+    )
     count.add_argument("--tile", type=_side, metavar="N", help="side of a tile, level-0 pixels")
     add_trust(count)
     add_device(count)
@@ -101,7 +106,7 @@ def _count_one(
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
 
-    with named.open(args) as slide:
+    with named.open(args, args.channel) as slide:
         box = region_of(args.region, slide) if args.region else None
         regions = _regions_of(args, slide)
         folder = claimed_folder(*named.place(args.out, "count"), slide.key, taken)
@@ -151,6 +156,7 @@ def _write_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
         device=args.device,
         region=() if region is None else tuple(int(v) for v in region),
         regions=args.regions and args.regions.absolute(),
+        channel=args.channel or "",
     )
     facts = {"slide": slide.key, "region": "typed" if region else "the tissue of the slide"}
     write_recipe(folder, made_recipe((RecipeStep("count", params),), facts))

@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
-    from histoprompt.pipelines.project.project import is_address
+    from histoprompt.core.strings.addresses import is_address
     from histoprompt.pipelines.recipes.unit import Unit
 
     if args.into is not None:

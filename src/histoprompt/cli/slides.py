@@ -47,14 +47,17 @@ class NamedSlide:
             return out or Path(), self.name
         return self.folder, subject
 
-    def open(self, args: argparse.Namespace) -> Slide:
-        """Open it; what is typed goes before the table. Raises as `open_slide` does."""
+    def open(self, args: argparse.Namespace, channel: str | None = None) -> Slide:
+        """Open it; what is typed goes before the table. Raises as `open_slide` does.
+
+        `channel` is the one asked for, of fluorescence.
+        """
         from histoprompt.core.readers.open import open_slide
 
         if not self.path:
             raise ProjectError(f"{self.name} has no path in the table of its project.")
         typed = self.mpp if args.mpp is None else args.mpp
-        return open_slide(self.path, mpp=typed, trust_size=args.trust_size)
+        return open_slide(self.path, typed, channel=channel, trust_size=args.trust_size)
 
 
 def add_slides(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from histoprompt._qt.layers.make import show_alone, slide_of
 from histoprompt._qt.reader import get_reader
 from histoprompt.core.errors import SlideError
 from histoprompt.core.readers.open import open_slide
@@ -91,3 +92,30 @@ def test_a_known_kind_that_cannot_be_read_says_why(tmp_path):
     reader = get_reader(str(path))
     with pytest.raises(SlideError, match=r"broken\.svs holds no image"):
         reader(str(path))
+
+
+def test_fluorescence_is_a_layer_per_channel_each_with_its_slide(tmp_path):
+    path = tmp_path / "cells.ome.tif"
+    planes = np.random.default_rng(1).integers(0, 3000, (2, 256, 256)).astype(np.uint16)
+    colours = [0xFF8000FF - 2**32, 0x0080FFFF]
+    meta = {"axes": "CYX", "Channel": {"Name": ["CD8", "DAPI"], "Color": colours}}
+    tifffile.imwrite(path, planes, ome=True, metadata=meta, photometric="minisblack")
+    viewer = ViewerModel()
+    for one in get_reader(str(path))(str(path)):
+        viewer.add_layer(Layer.create(*one))
+    nuclei, other = viewer.layers
+    assert [layer.name for layer in viewer.layers] == ["cells: DAPI", "cells: CD8"]
+    np.testing.assert_array_equal(np.asarray(nuclei.data), planes[1])
+    np.testing.assert_allclose(nuclei.colormap.colors[-1][:3], (0, 128 / 255, 1), atol=1e-6)
+    show_alone(viewer, other)
+    assert nuclei.visible
+    for layer, name in ((nuclei, "DAPI"), (other, "CD8")):
+        slide = slide_of(layer)
+        assert slide.channels[slide.shown_channel].name == name
+
+
+def test_addresses_of_slides_are_taken_and_others_are_not():
+    assert get_reader("https://host/slide.zarr") is not None
+    assert get_reader(["https://host/slide.ome.tif?key=1"]) is not None
+    assert get_reader("s3://bucket/slides/a.zarr/0") is not None
+    assert get_reader("https://host/page.html") is None

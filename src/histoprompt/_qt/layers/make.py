@@ -66,11 +66,19 @@ def is_slide(layer: Layer) -> bool:
 
 def show_alone(viewer: ViewerModel, image: Image) -> None:
     """Show one of several slides, which all lie at the same place, and hide the others."""
-    others = [layer for layer in viewer.layers if is_slide(layer) and layer is not image]
+    others = [one for one in viewer.layers if is_slide(one) and not _same_slide(one, image)]
     for layer in others:
         layer.visible = False
     if others:
         image.visible = True
+
+
+def _same_slide(layer: Layer, image: Image) -> bool:
+    """Whether a layer is the image, or another channel of its slide."""
+    if layer is image:
+        return True
+    facts, own = (one.metadata.get("histoprompt", NONE_GIVEN) for one in (layer, image))
+    return bool(facts.get("channel")) and facts.get("path") == own.get("path")
 
 
 def slide_of(layer: Image) -> Slide:
@@ -89,7 +97,8 @@ def slide_of(layer: Image) -> Slide:
     facts = layer.metadata.get("histoprompt", NONE_GIVEN)
     if facts.get("path"):
         typed = facts.get("mpp") if facts.get("mpp_source") == "typed" else None
-        return open_slide(facts["path"], mpp=typed, trust_size=bool(facts.get("trusted")))
+        trusted, channel = bool(facts.get("trusted")), facts.get("channel")
+        return open_slide(facts["path"], mpp=typed, channel=channel, trust_size=trusted)
     levels = list(layer.data) if layer.multiscale else [layer.data]
     return Slide.from_arrays(layer.name, levels, mpp=_mpp_of(layer))
 

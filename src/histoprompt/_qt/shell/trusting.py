@@ -10,15 +10,15 @@ from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 from histoprompt.core.errors import SlideTooLargeError
 
 
-def trusts_size(path: Path, error: SlideTooLargeError, parent: QWidget | None = None) -> bool:
+def trusts_size(path: Path | str, error: SlideTooLargeError, parent: QWidget | None = None) -> bool:
     """Whether the person says that the size a file claims is true.
 
     Nobody is asked where no window can be: without a Qt application, or in another thread.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    path : Path or str
+        The file, or its address.
     error : SlideTooLargeError
         What it asks for, and the limit.
     parent : QWidget, optional

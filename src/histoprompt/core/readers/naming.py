@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from histoprompt.core.files.remote import Place, RemoteFolder
+from histoprompt.core.strings.addresses import address_name, address_of
 from histoprompt.core.strings.names import fitted, tidy
 
 # What is cut from the end of a name. A name may hold any number of dots of its own: `S24-1.8_ROI1`.
@@ -18,9 +20,9 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
 
-def slide_name(path: Path) -> str:
+def slide_name(path: Place | RemoteFolder) -> str:
     """The name without the suffix of its format, `.ome.tif` and `.ome.zarr` counting as one."""
-    return tidy(without_suffix(path)) or path.name
+    return tidy(without_suffix(path if isinstance(path, Path) else path.name)) or path.name
 
 
 def without_suffix(path: str | os.PathLike[str]) -> str:
@@ -29,7 +31,8 @@ def without_suffix(path: str | os.PathLike[str]) -> str:
     Nothing else is cut: a name may hold dots, and those of DICOM files consist of numbers between
     them.
     """
-    place = Path(path)
+    address = address_of(path)
+    place = Path(path if address is None else address_name(address))
     # that of the folder meant where it is called `.` or `..`
     name = place.name if place.name not in ("", "..") else Path(os.path.realpath(place)).name
     for suffix in SUFFIXES:

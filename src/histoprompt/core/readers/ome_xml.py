@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from xml.etree import ElementTree
 
 from histoprompt.core.errors import SlideError, SlideTooLargeError
+from histoprompt.core.files.remote import Place
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.strings.printable import one_line
 
@@ -15,12 +16,12 @@ _COLOUR = re.compile(r"(red|green|blue|r|g|b|rgb|bgr|brightfield|tl brightfield)
 _NUMBER = re.compile(r"(channel|chan|ch|c)?[ :_#.-]*\d*([:_-]\d+)*", re.IGNORECASE)
 
 
-def check_ome(path: Path, text: str, limits: Limits) -> tuple[Path, ...]:
+def check_ome(path: Place, text: str, limits: Limits) -> tuple[Path, ...]:
     """Refuse metadata that count planes without end or reach for files elsewhere.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFile
         Of the OME-TIFF.
     text : str
         Its OME-XML. What cannot be parsed is left to whoever reads it.
@@ -78,6 +79,26 @@ def channel_names(text: str) -> list[str]:
     return [_dye(e) or e.get("Name", "") for e in channels]
 
 
+def channel_facts(text: str) -> list[tuple[str, str | None]]:
+    """(name, colour as #rrggbb) of the channels of the first image; what is not stated is empty."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError:
+        return []
+    pixels = next((e for e in root.iter() if _kind(e) == "Pixels"), None)
+    channels = [e for e in pixels if _kind(e) == "Channel"] if pixels is not None else []
+    return [(_dye(e) or e.get("Name", ""), _colour(e.get("Color"))) for e in channels]
+
+
+def _colour(text: str | None) -> str | None:
+    """OME's signed number RRGGBBAA; black, and what is no number, is no colour to show with."""
+    try:
+        rgb = (int(text or "") >> 8) & 0xFFFFFF
+    except ValueError:
+        return None
+    return f"#{rgb:06x}" if rgb else None
+
+
 def _dye(channel: ElementTree.Element) -> str:
     dye, wave = channel.get("Fluor"), channel.get("EmissionWavelength")
     if not (dye or wave):
@@ -105,7 +126,7 @@ def _steps(along: ElementTree.Element) -> int:
         return 1
 
 
-def _check_planes(path: Path, planes: int, limits: Limits) -> None:
+def _check_planes(path: Place, planes: int, limits: Limits) -> None:
     if planes > limits.directories:
         raise SlideTooLargeError(
             f"{path.name}: its OME metadata count {planes:.6g} planes; more than "
@@ -113,14 +134,19 @@ def _check_planes(path: Path, planes: int, limits: Limits) -> None:
         )
 
 
-def _other(path: Path, uuid: ElementTree.Element) -> bool:
+def _other(path: Place, uuid: ElementTree.Element) -> bool:
     name = uuid.get("FileName", "")
     return bool(name) and name.lower() != path.name.lower()
 
 
-def _beside(path: Path, uuid: ElementTree.Element) -> Path:
+def _beside(path: Place, uuid: ElementTree.Element) -> Path:
     """The named file in the slide's own folder: metadata may not reach for any other."""
     name = uuid.get("FileName", "")
+    if not isinstance(path, Path):
+        raise SlideError(
+            f"{path.name}: its pixels lie in several files ({one_line(name, 80)}), which are not "
+            "read from a server. Download them into one folder and open the file there."
+        )
     bare = PurePosixPath(name).name == name == PureWindowsPath(name).name and "\0" not in name
     other = path.parent / name if bare else path
     if not bare or (other.exists() and not other.is_file()):

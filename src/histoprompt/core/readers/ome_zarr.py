@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +13,45 @@ import zarr
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
+from histoprompt.core.files.remote import RemoteFolder, stated_path
 from histoprompt.core.readers.bounded_codecs import bounded
 from histoprompt.core.readers.naming import slide_name
 from histoprompt.core.readers.ome_xml import dyes_named
 from histoprompt.core.readers.pixel_size import PixelSize
+from histoprompt.core.readers.remote_zarr import store_at
 from histoprompt.core.readers.tiff_channels import TAKEN_FOR_RGB
 from histoprompt.core.readers.tiff_metadata import UM_PER_UNIT
+from histoprompt.core.slides.channels import (
+    channel_note,
+    dark_on_light,
+    make_channels,
+    named,
+    nuclear,
+)
 from histoprompt.core.slides.fingerprint import array_key
-from histoprompt.core.slides.levels import RgbLevel, peak_of
+from histoprompt.core.slides.levels import RgbLevel, Source, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
-from histoprompt.core.slides.slide import Slide
+from histoprompt.core.slides.slide import Channel, Slide
 from histoprompt.core.strings.printable import one_line, reason_of
 
+_HEX = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
 _LETTERS = {"y": "Y", "x": "X", "c": "C", "z": "Z", "t": "T"}
 # Many chunks of fewer pixels than this would be a file each for hardly anything.
 _SMALL_CHUNK, _MANY_CHUNKS = 64 * 64, 2**20
 
 
-def open_ome_zarr(path: Path, limits: Limits) -> Slide:
+def open_ome_zarr(path: Path | RemoteFolder, limits: Limits) -> Slide:
     """Open an OME-Zarr folder: its first multiscale image.
 
     Raises
     ------
     SlideError
-        If the metadata are not OME-Zarr's, an array is missing, or the channels are not colours.
+        If the metadata are not OME-Zarr's, an array is missing, or an axis is of no known kind.
     """
     try:
-        group = zarr.open_group(path, mode="r")
+        store = store_at(path) if isinstance(path, RemoteFolder) else path
+        group = zarr.open_group(store, mode="r")
         return _slide(path, group, limits)
     except READ_ERRORS as error:
         raise SlideError(
@@ -47,7 +60,7 @@ def open_ome_zarr(path: Path, limits: Limits) -> Slide:
         ) from error
 
 
-def _slide(path: Path, group: zarr.Group, limits: Limits) -> Slide:
+def _slide(path: Path | RemoteFolder, group: zarr.Group, limits: Limits) -> Slide:
     group, version = _image_group(group)
     image = _ome(group)["multiscales"][0]
     axes = _axes(image)
@@ -57,24 +70,26 @@ def _slide(path: Path, group: zarr.Group, limits: Limits) -> Slide:
     order = sorted(range(len(arrays)), key=lambda i: -arrays[i].shape[axes.index("Y")])
     stored = arrays[order[0]]
     arrays = [bounded(arrays[i]) for i in order]
-    assumed = _channels(path, group, arrays[0].shape, axes)
+    dyes = _dyes(group, arrays[0].shape, axes)
     size = _pixel_size(image, axes, order[0])
-    peak, note = peak_of(arrays[-1], axes, name=path.name)
-    levels = tuple(_level(a, axes, path.name, PixelRule(peak)) for a in arrays)
+    made = _in_dyes(path, arrays, axes, dyes) if dyes else _in_colours(path, arrays, axes)
     planes = _first_planes(arrays[0].shape, axes)
     return Slide(
         name=slide_name(path),
-        key=array_key(levels),
-        levels=levels,
+        key=array_key([*made.levels, *(c.levels[-1] for c in made.channels)]),
+        levels=made.levels,
         mpp=size.mpp,
         mpp_source="file" if size.mpp else None,
-        path=str(path.resolve()),
-        notes=(*size.notes, *planes, *filter(None, (assumed, note))),
-        properties={"format": f"OME-Zarr {version}", "compression": _codecs(stored)},
+        path=stated_path(path),
+        notes=(*size.notes, *planes, *made.notes),
+        properties={"format": f"OME-Zarr {version}", "compression": _codecs(stored)}
+        | made.properties,
+        channels=made.channels,
+        shown_channel=made.shown_channel,
     )
 
 
-def _check(path: Path, array: zarr.Array[Any], axes: str, limits: Limits) -> None:
+def _check(path: Path | RemoteFolder, array: zarr.Array[Any], axes: str, limits: Limits) -> None:
     """Refuse an array whose sizes are impossible, before a chunk of it is read."""
     if array.ndim != len(axes):
         raise ValueError(f"{array.path} has {array.ndim} axes, and {len(axes)} are named")
@@ -94,22 +109,53 @@ def _check(path: Path, array: zarr.Array[Any], axes: str, limits: Limits) -> Non
         raise ValueError(f"{array.path} is cut into {chunks:,} chunks of {high} x {wide} pixels")
 
 
-def _channels(path: Path, group: zarr.Group, shape: Sequence[int], axes: str) -> str | None:
-    """Refuse channels that are no colours; a note where three are taken for them."""
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of an image, and how."""
+
+    levels: tuple[RgbLevel, ...]
+    notes: tuple[str, ...]
+    channels: tuple[Channel, ...] = ()
+    shown_channel: int | None = None
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+def _in_colours(path: Path | RemoteFolder, arrays: Sequence[Source], axes: str) -> _Shown:
+    peak, note = peak_of(arrays[-1], axes, name=path.name)
+    levels = tuple(_level(a, axes, path.name, PixelRule(peak)) for a in arrays)
+    three = "C" in axes and arrays[0].shape[axes.index("C")] == 3
+    return _Shown(levels, tuple(filter(None, (TAKEN_FOR_RGB if three else None, note))))
+
+
+def _in_dyes(
+    path: Path | RemoteFolder,
+    arrays: Sequence[Source],
+    axes: str,
+    dyes: list[tuple[str, str | None]],
+) -> _Shown:
+    names, colours = zip(*dyes, strict=True)
+    sources = [(a, axes, _chunks(a, axes)) for a in arrays]
+    found = make_channels(path.name, sources, names, colours)
+    at = nuclear(found)
+    levels = dark_on_light(found[at], path.name)
+    return _Shown(levels, (channel_note(found[at]),), found, at, named(found))
+
+
+def _dyes(group: zarr.Group, shape: Sequence[int], axes: str) -> list[tuple[str, str | None]]:
+    """(name, colour) of channels that are pictures of their own; none if they are colours."""
     count = int(shape[axes.index("C")]) if "C" in axes else 1
-    if count == 1:
-        return None
     told = _ome(group).get("omero")
     listed = told.get("channels") if isinstance(told, Mapping) else None
-    names = [str(c.get("label", "")) for c in listed or () if isinstance(c, Mapping)]
-    dyes = dyes_named(names)
-    if count == 3 and not dyes:
-        return TAKEN_FOR_RGB
-    named = f" ({one_line(', '.join(dyes), 80)})" if dyes else ""
-    raise SlideError(
-        f"{path.name} has {count} channels{named}, which are not red, green and blue. histoprompt "
-        "reads grey and RGB brightfield images: export the slide as RGB."
-    )
+    stated = [c if isinstance(c, Mapping) else {} for c in listed or ()]
+    facts = [(str(c.get("label") or ""), _colour(c.get("color"))) for c in stated]
+    facts = (facts + [("", None)] * count)[:count]
+    colours = count == 1 or (count == 3 and not dyes_named([name for name, _ in facts]))
+    return [] if colours else facts
+
+
+def _colour(text: object) -> str | None:
+    found = _HEX.fullmatch(str(text or ""))
+    return f"#{found[1].lower()}" if found and int(found[1], 16) else None
 
 
 def _ome(group: zarr.Group) -> Mapping[str, Any]:
@@ -147,9 +193,13 @@ def _array(group: zarr.Group, path: str) -> zarr.Array[Any]:
     return array
 
 
-def _level(array: zarr.Array[Any], axes: str, name: str, rule: PixelRule) -> RgbLevel:
-    chunks = array.chunks[axes.index("Y")], array.chunks[axes.index("X")]
-    return RgbLevel(array, axes, name, rule, chunks)
+def _level(array: Source, axes: str, name: str, rule: PixelRule) -> RgbLevel:
+    return RgbLevel(array, axes, name, rule, _chunks(array, axes))
+
+
+def _chunks(array: Source, axes: str) -> tuple[int, int]:
+    chunks: tuple[int, ...] = array.chunks  # type: ignore[attr-defined]
+    return chunks[axes.index("Y")], chunks[axes.index("X")]
 
 
 def _pixel_size(image: Mapping[str, Any], axes: str, finest: int) -> PixelSize:

@@ -5,37 +5,53 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.read_errors import READ_ERRORS
+from histoprompt.core.readers.kinds import PLAIN, TIFF, ZARR_FILES
+from histoprompt.core.readers.openslide_files import SUFFIXES as OPENSLIDE_SUFFIXES
+from histoprompt.core.readers.openslide_files import is_openslide, open_with_openslide
 from histoprompt.core.readers.pixel_size import MISSING
+from histoprompt.core.readers.remote import open_address
+from histoprompt.core.slides.channels import on_channel
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.overview import with_overviews
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.addresses import address_name, address_of
 from histoprompt.core.strings.printable import one_line, reason_of
 from histoprompt.core.strings.typed_numbers import check_mpp
 
 Opener: TypeAlias = Callable[[Path, Limits], Slide]
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PLAIN = (b"\x89PNG", b"\xff\xd8\xff")
 _LOOKED_AT = 200  # files of a folder, so that a folder of anything else is refused quickly
 KNOWN = "SVS, NDPI, SCN, BIF, TIFF, OME-TIFF, OME-Zarr, DICOM, PNG and JPEG"
 
 
-def open_slide(path: str | Path, mpp: float | None = None, *, trust_size: bool = False) -> Slide:
+def open_slide(
+    path: str | Path,
+    mpp: float | None = None,
+    *,
+    channel: str | int | None = None,
+    trust_size: bool = False,
+) -> Slide:
     """Open a slide lazily.
 
     Parameters
     ----------
     path : str or Path
         A file (SVS, NDPI, SCN, BIF, pyramidal or plain TIFF, OME-TIFF, DICOM, PNG, JPEG) or a
-        folder (OME-Zarr 0.4 or 0.5, DICOM whole-slide instances).
+        folder (OME-Zarr 0.4 or 0.5, DICOM whole-slide instances), or the address of an OME-Zarr
+        image or a TIFF on a server (``https://``, ``http://``, ``s3://``). MIRAX and other files
+        are read with openslide, where it is installed.
     mpp : float, optional
         Microns a level-0 pixel as typed by the user; overrides the file.
+    channel : str or int, optional
+        Of fluorescence: the name of the channel that shows nuclei, or its number from 1; told by
+        its name if not given.
     trust_size : bool
         Whether to believe any size that the file claims, and take the memory for it.
 
@@ -54,17 +70,26 @@ def open_slide(path: str | Path, mpp: float | None = None, *, trust_size: bool =
         If it claims more pixels or memory than `limits.Limits` allow, and is not trusted.
     """
     limits = Limits.none() if trust_size else Limits()
-    place = _place(path)
-    opener = _opener(place)
+    address = address_of(path)
+    if address is not None:
+        name, opening = address_name(address), partial(open_address, address, limits)
+    else:
+        place = _place(path)
+        name, opening = place.name, partial(_opener(place), place, limits)
     # The one place where what a damaged file makes a parser do becomes a message.
     try:
-        slide = with_overviews(opener(place, limits))
+        slide = with_overviews(opening())
     except READ_ERRORS as error:
         raise SlideError(
-            f"{one_line(place.name)} is damaged, incomplete or not what its name says "
+            f"{one_line(name)} is damaged, incomplete or not what its name says "
             f"({reason_of(error)}). Copy or download it again."
         ) from error
-    return slide if mpp is None else _with_typed_mpp(slide, mpp)
+    try:
+        slide = slide if channel is None else on_channel(slide, channel)
+        return slide if mpp is None else _with_typed_mpp(slide, mpp)
+    except SlideError:
+        slide.close()
+        raise
 
 
 def _place(path: str | Path) -> Path:
@@ -91,11 +116,13 @@ def _opener(place: Path) -> Opener:
     if place.is_dir():
         return _folder_opener(place)
     start = _first_bytes(place)
-    if start.startswith(_TIFF):
+    if place.suffix.lower() in OPENSLIDE_SUFFIXES:
+        return open_with_openslide
+    if start.startswith(TIFF):
         from histoprompt.core.readers.tiff import open_tiff
 
         return open_tiff
-    if start.startswith(_PLAIN):
+    if start.startswith(PLAIN):
         from histoprompt.core.readers.plain import open_plain
 
         return open_plain
@@ -103,6 +130,8 @@ def _opener(place: Path) -> Opener:
         from histoprompt.core.readers.dicom import open_dicom
 
         return open_dicom
+    if start and is_openslide(place):
+        return open_with_openslide
     state = "is empty (0 bytes)" if not start else "is not an image of a known kind"
     raise SlideError(f"{one_line(place.name)} {state}. histoprompt opens {KNOWN}.")
 
@@ -129,7 +158,7 @@ def _folder_opener(place: Path) -> Opener:
 def is_zarr(folder: Path) -> bool:
     """Whether a folder is a zarr array or group of either version; False if it cannot be read."""
     try:
-        return any((folder / n).is_file() for n in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+        return any((folder / n).is_file() for n in ZARR_FILES)
     except OSError:
         return False
 

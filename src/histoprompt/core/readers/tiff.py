@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.remote import Place, RemoteFile, stated_path
 from histoprompt.core.readers.naming import slide_name
 from histoprompt.core.readers.ome_xml import check_ome
 from histoprompt.core.readers.tiff_channels import Channels, channels_of
@@ -20,6 +21,13 @@ from histoprompt.core.readers.tiff_checks import check_page, cut_short
 from histoprompt.core.readers.tiff_directories import check_directories
 from histoprompt.core.readers.tiff_metadata import read_facts
 from histoprompt.core.readers.tiff_tiles import TiffTiles
+from histoprompt.core.slides.channels import (
+    channel_note,
+    dark_on_light,
+    make_channels,
+    named,
+    nuclear,
+)
 from histoprompt.core.slides.fingerprint import file_key
 from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
 from histoprompt.core.slides.limits import Limits
@@ -35,7 +43,7 @@ _LARGE_CHUNK = 2**22
 _NOT_THE_SLIDE = ("label", "macro", "thumbnail", "overview", "map")
 
 
-def open_tiff(path: Path, limits: Limits) -> Slide:
+def open_tiff(path: Place, limits: Limits) -> Slide:
     """Open a TIFF of any kind, its largest image with that image's pyramid.
 
     Raises
@@ -46,7 +54,7 @@ def open_tiff(path: Path, limits: Limits) -> Slide:
     """
     check_directories(path, limits)
     with ExitStack() as opening:
-        tiff = TiffFile(path)
+        tiff = _tiff(path)
         opening.callback(tiff.close)
         for other in check_ome(path, tiff.ome_metadata or "", limits):
             if other.is_file():
@@ -56,13 +64,30 @@ def open_tiff(path: Path, limits: Limits) -> Slide:
     return slide
 
 
-def _slide(path: Path, tiff: TiffFile, limits: Limits) -> Slide:
+def _tiff(path: Place) -> TiffFile:
+    return TiffFile(path.open(), name=path.name) if isinstance(path, RemoteFile) else TiffFile(path)
+
+
+def _release(path: Place, tiff: TiffFile) -> Callable[[], None]:
+    """Closes what a slide holds open."""
+
+    def close() -> None:
+        tiff.close()
+        if isinstance(path, RemoteFile):
+            path.close()
+
+    return close
+
+
+def _slide(path: Place, tiff: TiffFile, limits: Limits) -> Slide:
     series = _main_series(path, tiff)
     first = _plane(path, series.levels[0], limits)
     channels = channels_of(path, tiff, first.source.shape, first.axes, series.keyframe)
     declared = [s for s in series.levels[1:] if _is_declared(s, series)]
     planes = [first, *(_plane(path, level, limits) for level in declared)]
     planes.sort(key=lambda plane: -plane.area)
+    if channels.count:
+        return _of_dyes(path, tiff, series, planes, channels)
     rule, note = _pixel_rule(path, series.keyframe, planes[-1], channels)
     levels = [_level(path, plane, rule) for plane in planes]
     more, left_out = _reductions(path, tiff, series, (rule, levels[0]), limits)
@@ -75,14 +100,39 @@ def _slide(path: Path, tiff: TiffFile, limits: Limits) -> Slide:
         mpp=facts.size.mpp,
         mpp_source="file" if facts.size.mpp else None,
         vendor=facts.vendor,
-        path=str(path.resolve()),
+        path=stated_path(path),
         notes=(*facts.size.notes, *facts.notes, *first.notes, *filter(None, remarks)),
         properties={**_properties(series.keyframe), **facts.properties},
-        release=tiff.close,
+        release=_release(path, tiff),
     )
 
 
-def _level(path: Path, plane: _Plane, rule: PixelRule) -> RgbLevel:
+def _of_dyes(
+    path: Place, tiff: TiffFile, series: TiffPageSeries, planes: list[_Plane], channels: Channels
+) -> Slide:
+    """A slide of fluorescence, shown by the channel of its nuclei."""
+    sources = [(plane.source, plane.axes, plane.chunks) for plane in planes]
+    found = make_channels(path.name, sources, channels.names, channels.colours)
+    at = nuclear(found)
+    facts = read_facts(tiff, series)
+    remarks = filter(None, (cut_short(path, series.keyframe), channel_note(found[at])))
+    return Slide(
+        name=slide_name(path),
+        key=file_key(path),
+        levels=dark_on_light(found[at], path.name),
+        mpp=facts.size.mpp,
+        mpp_source="file" if facts.size.mpp else None,
+        vendor=facts.vendor,
+        path=stated_path(path),
+        notes=(*facts.size.notes, *facts.notes, *planes[0].notes, *remarks),
+        properties={**_properties(series.keyframe), **facts.properties, **named(found)},
+        channels=found,
+        shown_channel=at,
+        release=_release(path, tiff),
+    )
+
+
+def _level(path: Place, plane: _Plane, rule: PixelRule) -> RgbLevel:
     return RgbLevel(plane.source, plane.axes, path.name, rule, plane.chunks)
 
 
@@ -92,7 +142,7 @@ def _by_size(levels: list[RgbLevel]) -> list[RgbLevel]:
     return [by_area[area] for area in sorted(by_area, reverse=True)]
 
 
-def _main_series(path: Path, tiff: TiffFile) -> TiffPageSeries:
+def _main_series(path: Place, tiff: TiffFile) -> TiffPageSeries:
     """The largest image that is not the label, the macro picture or a thumbnail."""
     images = [s for s in tiff.series if "Y" in s.axes and "X" in s.axes]
     if not images:
@@ -106,7 +156,7 @@ def _area(series: TiffPageSeries) -> int:
 
 
 def _reductions(
-    path: Path,
+    path: Place,
     tiff: TiffFile,
     series: TiffPageSeries,
     full: tuple[PixelRule, RgbLevel],
@@ -169,13 +219,14 @@ class _Plane:
         return int(shape[self.axes.index("Y")]) * int(shape[self.axes.index("X")])
 
 
-def _plane(path: Path, level: TiffPageSeries, limits: Limits) -> _Plane:
+def _plane(path: Place, level: TiffPageSeries, limits: Limits) -> _Plane:
     """Choose how one level is read: mapped into memory, by tiles, or whole."""
     key = level.keyframe
     check_page(path, key, limits)
     pages, notes = _pages(level)
-    mapped_as_is = key.photometric != PHOTOMETRIC.YCBCR and not key.is_tiled
-    if level.dataoffset is not None and mapped_as_is:
+    here = isinstance(path, Path)  # what lies on a server cannot be mapped
+    as_is = here and key.photometric != PHOTOMETRIC.YCBCR and not key.is_tiled
+    if level.dataoffset is not None and as_is:
         dtype = np.dtype(key.parent.byteorder + level.dtype.char)
         file = key.parent.filehandle
         if file.closed:  # another file of an OME-TIFF in several
@@ -214,7 +265,7 @@ def _pages(level: TiffPageSeries) -> tuple[list[Any], tuple[str, ...]]:
 
 
 def _pixel_rule(
-    path: Path, key: TiffPage, plane: _Plane, channels: Channels
+    path: Place, key: TiffPage, plane: _Plane, channels: Channels
 ) -> tuple[PixelRule, str | None]:
     bits = key.bitspersample if isinstance(key.bitspersample, int) else None
     peak, note = peak_of(plane.source, plane.axes, bits, path.name)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tifffile import EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from histoprompt.core.errors import SlideError
-from histoprompt.core.readers.ome_xml import channel_names, dyes_named
-from histoprompt.core.strings.printable import one_line
+from histoprompt.core.files.remote import Place
+from histoprompt.core.readers.ome_xml import channel_facts, channel_names, dyes_named
 
 _GREY = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE)
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
@@ -35,14 +34,29 @@ class Channels:
         What a second or fourth one means, as `PixelRule` has it.
     note : str or None
         What was assumed.
+    count : int
+        Of channels that are pictures of their own, as in fluorescence; else 0.
+    names, colours : tuple
+        Of those; empty or None where the file says nothing.
     """
 
     alpha: str = "ignored"
     note: str | None = None
+    count: int = 0
+    names: tuple[str, ...] = ()
+    colours: tuple[str | None, ...] = ()
+
+    @classmethod
+    def of_dyes(cls, tiff: TiffFile, count: int) -> Channels:
+        """Channels that are pictures of their own."""
+        facts = channel_facts(tiff.ome_metadata) if tiff.ome_metadata else []
+        facts = (facts + [("", None)] * count)[:count]
+        names, colours = zip(*facts, strict=True)
+        return cls(count=count, names=names, colours=colours)
 
 
 def channels_of(
-    path: Path, tiff: TiffFile, shape: Sequence[int], axes: str, key: TiffPage
+    path: Place, tiff: TiffFile, shape: Sequence[int], axes: str, key: TiffPage
 ) -> Channels:
     """Tell what the channels of an image are.
 
@@ -58,7 +72,7 @@ def channels_of(
     Raises
     ------
     SlideError
-        If they are not grey, RGB or either of them with transparency.
+        If they are none of grey, RGB, either of them with transparency, and fluorescence.
     """
     at = max(axes.find("S"), axes.find("C"))
     count = int(shape[at]) if at >= 0 else 1
@@ -71,14 +85,12 @@ def channels_of(
         dyes = dyes_named(channel_names(tiff.ome_metadata)) if tiff.ome_metadata else []
         if not dyes:
             return Channels(note=TAKEN_FOR_RGB)
-        raise SlideError(
-            f"{path.name} has 3 channels, {one_line(', '.join(dyes), 80)}, which are not red, "
-            "green and blue. histoprompt reads grey, RGB and RGBA brightfield images: export the "
-            "slide as RGB."
-        )
+        return Channels.of_dyes(tiff, count)
+    if key.photometric in (*_GREY, PHOTOMETRIC.RGB) and count > 1:
+        return Channels.of_dyes(tiff, count)
     raise SlideError(
-        f"{path.name} has {count} channels of {_name(key)} values. histoprompt reads grey, RGB "
-        "and RGBA brightfield images: export the slide as RGB."
+        f"{path.name} has {count} channels of {_name(key)} values. histoprompt reads grey, RGB, "
+        "RGBA and channels of fluorescence: export the slide as RGB."
     )
 
 

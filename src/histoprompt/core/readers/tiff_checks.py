@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from tifffile import TiffPage
 
 from histoprompt.core.errors import SlideError
+from histoprompt.core.files.remote import Place, size_of
 from histoprompt.core.slides.limits import Limits
 
 
-def check_page(path: Path, key: TiffPage, limits: Limits) -> None:
+def check_page(path: Place, key: TiffPage, limits: Limits) -> None:
     """Refuse a page whose sizes are impossible or do not fit each other.
 
     Raises
@@ -54,11 +53,11 @@ def check_page(path: Path, key: TiffPage, limits: Limits) -> None:
         )
 
 
-def cut_short(path: Path, key: TiffPage) -> str | None:
+def cut_short(path: Place, key: TiffPage) -> str | None:
     """A note if pixels should lie behind the end of the file."""
     counts = np.asarray(key.databytecounts, dtype=np.uint64)
     offsets = np.asarray(key.dataoffsets[: len(counts)], dtype=np.uint64)
-    size = np.uint64(path.stat().st_size)
+    size = np.uint64(size_of(path))
     gone = int(np.count_nonzero((offsets > size) | (counts > size - np.minimum(offsets, size))))
     if not gone:
         return None

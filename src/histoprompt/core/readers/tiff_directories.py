@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from histoprompt.core.errors import SlideError, SlideTooLargeError
+from histoprompt.core.files.remote import Place, size_of
 from histoprompt.core.slides.limits import Limits
 
 # Bytes a value of each type of TIFF.
@@ -25,7 +25,7 @@ _MOST_ENTRIES = 4096
 _ENTRY_COST = 8
 
 
-def check_directories(path: Path, limits: Limits) -> None:
+def check_directories(path: Place, limits: Limits) -> None:
     """Refuse a TIFF whose directories have no end, or tables too large to be true.
 
     What no reader would follow (a place behind the end of the file, too many entries) ends the walk
@@ -69,8 +69,8 @@ class _Layout:
         return cls(order, first, "H", "HHI4s", "Q" if wide else "I", 4)
 
 
-def _walk(file: BinaryIO, path: Path, layout: _Layout, limits: Limits) -> None:
-    size = path.stat().st_size
+def _walk(file: BinaryIO, path: Place, layout: _Layout, limits: Limits) -> None:
+    size = size_of(path)
     seen: set[int] = set()
     tables: set[tuple[int, int]] = set()
     cost, at = 0.0, layout.first
@@ -93,7 +93,7 @@ def _walk(file: BinaryIO, path: Path, layout: _Layout, limits: Limits) -> None:
         _check(path, limits, len(seen), cost)
 
 
-def _check(path: Path, limits: Limits, pages: int, cost: float) -> None:
+def _check(path: Place, limits: Limits, pages: int, cost: float) -> None:
     if pages > limits.directories or cost > limits.table_values:
         raise SlideTooLargeError(
             f"{path.name} is damaged or no slide: its first {pages:,} pages list {cost:,.0f} "

@@ -95,7 +95,8 @@ class TiffTiles:
         th, tw = self.chunks
         down = range(rows.start // th, -(-rows.stop // th))
         across = range(cols.start // tw, -(-cols.stop // tw))
-        paste = partial(self._paste, out, rows.start, cols.start)
+        wanted = range(*channels.indices(self.shape[2]))
+        paste = partial(self._paste, out, rows.start, cols.start, wanted)
         _each(paste, list(product(down, across)))
         return out[:: rows.step, :: cols.step, channels]
 
@@ -123,16 +124,22 @@ class TiffTiles:
     def _blank(self, height: int, width: int) -> NDArray[Any]:
         return np.full((height, width, self.shape[2]), self._white, self.dtype)
 
-    def _paste(self, out: NDArray[Any], row: int, col: int, tile_at: tuple[int, int]) -> None:
-        """Copy the part of a tile that lies in `out`, whose first pixel is (row, col)."""
+    def _paste(
+        self, out: NDArray[Any], row: int, col: int, wanted: range, tile_at: tuple[int, int]
+    ) -> None:
+        """Copy the part of a tile that lies in `out`, whose first pixel is (row, col).
+
+        Channels that are not wanted and lie in pieces of their own stay as they are.
+        """
         i, j = tile_at
         top, left = i * self.chunks[0] - row, j * self.chunks[1] - col
         r0, c0 = max(0, top), max(0, left)
         first, convert = 0, None
         r1, c1 = r0, c0
         for page, index in self._segments(i * self._across + j):
-            tile, stored = (None, None) if page is None else self._decode(page, index)
             count = 1 if self._planar else self._key.samplesperpixel
+            asked = any(first <= c < first + count for c in wanted)
+            tile, stored = (None, None) if page is None or not asked else self._decode(page, index)
             if tile is not None:
                 part = tile[r0 - top : out.shape[0] - top, c0 - left : out.shape[1] - left]
                 r1, c1 = r0 + part.shape[0], c0 + part.shape[1]

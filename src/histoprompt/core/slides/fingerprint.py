@@ -10,20 +10,20 @@ between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 import xxhash
 
+from histoprompt.core.files.remote import Place, size_of
 from histoprompt.core.slides.levels import Source, sample
 
 _END = 256 * 1024
 _MIDDLE, _PLACES = 16 * 1024, 6
 
 
-def file_key(path: Path) -> str:
+def file_key(path: Place) -> str:
     """The key of one file: 32 hexadecimal digits, in about a millisecond."""
-    size = path.stat().st_size
+    size = size_of(path)
     digest = xxhash.xxh3_128(str(size).encode())
     starts = [0, *np.linspace(0, size, _PLACES + 2, dtype=np.int64)[1:-1], max(0, size - _END)]
     with path.open("rb") as file:

@@ -99,9 +99,9 @@ class RgbLevel:
         return np.asarray(self[...], dtype=dtype)
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        rows, cols, channels = _complete(key)
-        row, one_row = _as_slice(rows, self.shape[0])
-        col, one_col = _as_slice(cols, self.shape[1])
+        rows, cols, channels = complete(key)
+        row, one_row = as_slice(rows, self.shape[0])
+        col, one_col = as_slice(cols, self.shape[1])
         block = self._read(row, col)
         return block[0 if one_row else slice(None), 0 if one_col else slice(None), channels]
 
@@ -112,21 +112,26 @@ class RgbLevel:
         try:
             block = np.asarray(self._source[tuple(index.get(a, 0) for a in self._axes)])
         except READ_ERRORS as error:
-            raise self._damaged(rows, cols, error) from error
-        return self._rule.apply(_channels_last(block, self._axes))
-
-    def _damaged(self, rows: slice, cols: slice, error: BaseException) -> SlideError:
-        advice = "The file is damaged or incomplete: copy or download it again."
-        if isinstance(error, MemoryError):
-            advice = "Close other programs, or ask for less at a time."
-        return SlideError(
-            f"{one_line(self._name)}: rows {rows.start} to {rows.stop - 1}, columns {cols.start} "
-            f"to {cols.stop - 1} of the {self.shape[0]} x {self.shape[1]} level cannot be decoded "
-            f"({reason_of(error)}). {advice}"
-        )
+            raise damaged(self._name, self.shape, (rows, cols), error) from error
+        return self._rule.apply(channels_last(block, self._axes))
 
 
-def _complete(key: Any) -> tuple[Any, Any, Any]:
+def damaged(
+    name: str, shape: tuple[int, ...], part: tuple[slice, slice], error: BaseException
+) -> SlideError:
+    """What a person is told where pixels of a level cannot be decoded."""
+    rows, cols = part
+    advice = "The file is damaged or incomplete: copy or download it again."
+    if isinstance(error, MemoryError):
+        advice = "Close other programs, or ask for less at a time."
+    return SlideError(
+        f"{one_line(name)}: rows {rows.start} to {rows.stop - 1}, columns {cols.start} "
+        f"to {cols.stop - 1} of the {shape[0]} x {shape[1]} level cannot be decoded "
+        f"({reason_of(error)}). {advice}"
+    )
+
+
+def complete(key: Any) -> tuple[Any, Any, Any]:
     """Spell out an index of up to three axes, ellipsis included."""
     keys = key if isinstance(key, tuple) else (key,)
     if Ellipsis in keys:
@@ -139,7 +144,7 @@ def _complete(key: Any) -> tuple[Any, Any, Any]:
     return keys[0], keys[1], keys[2]
 
 
-def _as_slice(key: Any, length: int) -> tuple[slice, bool]:
+def as_slice(key: Any, length: int) -> tuple[slice, bool]:
     """Turn an integer or slice into an explicit slice, and tell whether it was an integer."""
     if isinstance(key, slice):
         start, stop, step = key.indices(length)
@@ -156,7 +161,8 @@ def _range(s: slice) -> range:
     return range(s.start, s.stop, s.step)
 
 
-def _channels_last(block: NDArray[Any], axes: str) -> NDArray[Any]:
+def channels_last(block: NDArray[Any], axes: str) -> NDArray[Any]:
+    """What was read of a source of these axes, as (h, w, c)."""
     kept = [a for a in axes if a in "YXSC"]
     order = [kept.index("Y"), kept.index("X")]
     order += [i for i, a in enumerate(kept) if a in "SC"]
@@ -239,3 +245,18 @@ def peak_of(
     stated = bits is not None and bits < 8 * source.dtype.itemsize
     known = source.dtype == np.uint8 or source.dtype.kind not in "uif" or stated
     return white_level(np.empty(0, source.dtype) if known else sample(source, axes), bits, name)
+
+
+# Of the values of a channel: what its ground does not exceed, and what hardly any does.
+_GROUND, _BRIGHT = 0.01, 0.999
+
+
+def bright_range(source: Source) -> tuple[float, float]:
+    """The values of an (H, W) channel that are shown as black and as its full colour."""
+    values = sample(source, "YX")
+    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.quantile(values, (_GROUND, _BRIGHT)))
+    high = high if high > low else float(values.max())
+    return (low, high) if high > low else (low, low + 1.0)

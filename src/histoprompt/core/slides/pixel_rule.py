@@ -32,11 +32,14 @@ class PixelRule:
     alpha : "straight", "premultiplied" or "ignored"
         What a fourth (or, on grey, a second) channel means. Glass is white, so transparent pixels
         become white, and so do those whose value is not a number.
+    floor : float
+        The stored value that is shown as 0.
     """
 
     peak: float = 255.0
     inverted: bool = False
     alpha: str = "straight"
+    floor: float = 0.0
 
     def apply(self, block: NDArray[Any]) -> NDArray[np.uint8]:
         """Convert an (h, w, c) block of any dtype, c of 1 to 4, to (h, w, 3) uint8."""
@@ -53,9 +56,11 @@ class PixelRule:
         return np.ascontiguousarray(colours)
 
     def _to_bytes(self, block: NDArray[Any]) -> NDArray[np.uint8]:
-        if block.dtype == np.uint8 and self.peak == 255:
+        if block.dtype == np.uint8 and self.peak == 255 and not self.floor:
             return block
-        scaled = block.astype(np.float32) * np.float32(255 / self.peak)
+        scaled = (block.astype(np.float32) - np.float32(self.floor)) * np.float32(
+            255 / (self.peak - self.floor)
+        )
         if block.dtype.kind == "f":
             white = 0.0 if self.inverted else 255.0
             np.nan_to_num(scaled, copy=False, nan=white, posinf=255.0, neginf=0.0)

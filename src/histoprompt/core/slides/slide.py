@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from histoprompt.core.errors import RegionError, SlideError
 from histoprompt.core.files.closing import Closing
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.fingerprint import array_key
-from histoprompt.core.slides.levels import RgbLevel, Source, peak_of
+from histoprompt.core.slides.levels import RgbLevel, Source, bright_range, peak_of
 from histoprompt.core.slides.pixel_rule import PixelRule
 from histoprompt.core.slides.resample import read_resampled
 
@@ -31,6 +32,42 @@ class LevelArray(Protocol):
     @property
     def ndim(self) -> int: ...  # noqa: D102
     def __getitem__(self, key: Any) -> NDArray[np.uint8]: ...
+
+
+class PlaneArray(Protocol):
+    """A level of a channel: a lazy (H, W) array of the values in the file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def chunks(self) -> tuple[int, int] | None: ...  # noqa: D102
+    def __getitem__(self, key: Any) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """A channel of fluorescence.
+
+    Attributes
+    ----------
+    name : str
+        As the file has it, made to differ from the others.
+    colour : str
+        As ``#rrggbb``.
+    levels : tuple of lazy (H, W) arrays
+        Finest first, with the values in the file.
+    """
+
+    name: str
+    colour: str
+    levels: tuple[PlaneArray, ...]
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """The values that are shown as black and as the full colour; read when first asked for."""
+        return bright_range(self.levels[-1])
 
 
 def _nothing() -> None:
@@ -62,6 +99,10 @@ class Slide(Closing):
         What is missing or was assumed, for `histoprompt info`.
     properties : mapping
         Further facts of the file (objective power, date, compression ...).
+    channels : tuple of Channel
+        Of fluorescence; none of a picture in colours.
+    shown_channel : int or None
+        Which of them `levels` show, dark on white.
     release : callable
         Closes the files behind the levels.
 
@@ -80,6 +121,8 @@ class Slide(Closing):
     path: str | None = None
     notes: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+    shown_channel: int | None = None
     release: Callable[[], None] = field(default=_nothing, repr=False)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 import shapely
 from pydantic import Field
@@ -50,6 +50,7 @@ class _Made(TypedDict):
     polygons: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     complete: bool
     picked: bool
+    channel: NotRequired[str]
 
 
 _SHAPE: Shape[_Made] = Shape(_Made)
@@ -177,7 +178,9 @@ def _ground(made: _Made, moved: Path | None, trust_size: bool) -> CountRegion:
     regions = [_region(name, text) for name, text in made["polygons"]]
     box = Box(*made["region"])
     place = moved or made["path"]
-    with open_slide(place, mpp=made["mpp"], trust_size=trust_size) as slide:
+    with open_slide(
+        place, made["mpp"], channel=made.get("channel"), trust_size=trust_size
+    ) as slide:
         if slide.key != made["slide"]:
             raise RegionError(f"{place} is not the slide that was counted.")
         if not slide.box.covers(box):

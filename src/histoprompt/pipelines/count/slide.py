@@ -229,10 +229,12 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
     """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
     made = Provenance(slide.key, job.models).dated()
+    channel = slide.shown_channel
     return {
         "histoprompt": made.version,
         **made.facts,
         "path": slide.path or slide.name,
+        **({} if channel is None else {"channel": slide.channels[channel].name}),
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
         "region": [int(v) for v in ground.box],

@@ -9,6 +9,7 @@ from typing import Annotated
 from histoprompt.core.errors import ParameterError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.slides.channels import on_channel
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
@@ -29,6 +30,8 @@ class CountParams(CountChoice):
         r0, c0, r1, c1 in level-0 pixels; the tissue of the whole slide if empty.
     regions : Path or None
         GeoJSON with polygons, in place of `region`.
+    channel : str
+        Of fluorescence: the channel that shows nuclei, by its name or its number from 1.
     """
 
     region: Annotated[
@@ -37,6 +40,9 @@ class CountParams(CountChoice):
     regions: Annotated[
         Path | None, Parameter("Regions", "Only in the polygons of this file, one by one.")
     ] = None
+    channel: Annotated[
+        str, Parameter("Channel", "Of fluorescence: where nuclei are looked for, name or number.")
+    ] = ""
 
     def __post_init__(self) -> None:
         check(self)
@@ -80,15 +86,15 @@ def region_box(region: tuple[int, ...], slide: Slide) -> Box | None:
 def count_into(given: StepInput, params: CountParams, folder: Path) -> CountResult:
     """Count a slide into a folder as the parameters say; raises as `count_slide` does."""
     job = count_job(params, given.manager)
-    box = region_box(params.region, given.slide)
-    regions = read_regions(params.regions, given.slide.shape) if params.regions else ()
-    return count_slide(
-        given.slide, job, folder, given.task, box=box, regions=regions, stain=params.stain
-    )
+    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
+    box = region_box(params.region, slide)
+    regions = read_regions(params.regions, slide.shape) if params.regions else ()
+    return count_slide(slide, job, folder, given.task, box=box, regions=regions, stain=params.stain)
 
 
 def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
-    claimed = claimed_folder(folder.parent, folder.name, given.slide.key)
+    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
+    claimed = claimed_folder(folder.parent, folder.name, slide.key)
     try:
         counted = count_into(given, params, claimed)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from histoprompt.core.errors import ProjectError
 from histoprompt.core.readers.open import is_dicom, is_zarr
-from histoprompt.pipelines.project.project import is_address
+from histoprompt.core.strings.addresses import is_address
 from histoprompt.pipelines.project.qupath import QPPROJ, read_qupath
 from histoprompt.pipelines.project.relink import slide_files
 from histoprompt.pipelines.project.table import ProjectSlide, id_of, read_slides

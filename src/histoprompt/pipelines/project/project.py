@@ -22,6 +22,7 @@ from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import alone_at
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.table import (
     SLIDES_CSV,
@@ -37,7 +38,6 @@ FORMAT = 1
 PROJECT_TOML = "project.toml"
 _RESULTS = "slides"
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
-_ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,6 @@ def folder_name(slide_id: str) -> str:
     if plain == slide_id and plain and not plain.startswith("_"):
         return plain
     return f"{plain or 'slide'}-{hashlib.sha256(slide_id.encode()).hexdigest()[:8]}"
-
-
-def is_address(path: str) -> bool:
-    """Whether a path is an address such as ``s3://...``, and no file of this machine."""
-    return bool(_ADDRESS.match(path))
 
 
 def is_project(path: str | Path) -> bool:

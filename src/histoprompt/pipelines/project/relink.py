@@ -9,11 +9,11 @@ from pathlib import Path
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.readers.naming import SUFFIXES
 from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
+from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import (
     Project,
     changing,
-    is_address,
     kept_path,
     open_project,
 )

@@ -12,12 +12,13 @@ from histoprompt.annotations.place import MARK, store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core import settings
 from histoprompt.core.errors import HistopromptError, LabelStoreError
+from histoprompt.core.strings.addresses import is_address
 from histoprompt.pipelines.count.audit import FILE as AUDIT
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.run import UNFINISHED
 from histoprompt.pipelines.count.store_files import SETTINGS
-from histoprompt.pipelines.project.project import Project, is_address
+from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 
 COUNT = "count"
