@@ -12,7 +12,11 @@ from histoprompt.cli.speech import say, tell
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
+from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count.files import CELLS_CSV
+from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
 def add(classify: argparse.ArgumentParser) -> None:
@@ -64,5 +68,14 @@ def _apply(args: argparse.Namespace) -> None:
     found = classifier.classify(cells.features, cells.feature_names)
     classified = cells.classified(*found)
     write_cells(args.out, classified)
+    _keep_recipe(args)
     counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
     tell(f"{counts} -> {args.out}")
+
+
+def _keep_recipe(args: argparse.Namespace) -> None:
+    """What was done, beside its results: with the count before it, where its recipe is there."""
+    before = steps_beside(args.cells.parent) if args.cells.name == CELLS_CSV else ()
+    cells = None if before else args.cells.absolute()
+    params = ClassifyParams(classifier=args.classifier.absolute(), cells=cells)
+    keep_recipe(args.out, (*before, RecipeStep("classify", params)))
