@@ -1,4 +1,4 @@
-"""Each command leaves a recipe beside its results; run on the same slide it gives the same files."""
+"""Each command leaves a recipe beside its results; run again it gives the same files."""
 
 import json
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.closing import Closing
+from histoprompt.core.files.ome_uuid import UNKNOWN, settle_uuid
 from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.ome_uuid import UNKNOWN, settle_uuid
 from histoprompt.core.labels.sources import (
     ArrayLabels,
     LabelSource,
