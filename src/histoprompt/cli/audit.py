@@ -51,11 +51,24 @@ def _draw(args: argparse.Namespace) -> None:
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     audit = draw_fields(args.folder, args.fields, seed, args.slide, trust_size=args.trust_size)
+    _keep_recipe(args.folder, audit, seed)
     tell(
         f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
     )
     _tell(audit)
+
+
+def _keep_recipe(folder: Path, audit: Audit, seed: int) -> None:
+    """What was drawn, with the count it is of; a count without a recipe cannot be done again."""
+    from histoprompt.pipelines.count.audit_step import AuditParams
+    from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+    from histoprompt.pipelines.recipes.recipe import RecipeStep
+
+    before = steps_beside(folder)
+    if before:
+        params = AuditParams(fields=audit.plan.fields, seed=seed)
+        keep_recipe(folder, (*before, RecipeStep("audit", params)))
 
 
 def _tell(audit: Audit) -> None:

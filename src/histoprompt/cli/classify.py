@@ -14,7 +14,11 @@ from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, i
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.count.files import CELLS_CSV
+from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
 def add(classify: argparse.ArgumentParser) -> None:
@@ -67,6 +71,7 @@ def _report(fit: Fit) -> str:
 def _apply(args: argparse.Namespace) -> None:
     keep_inputs(args.out, args.cells, args.classifier)
     _classify(read_cells(args.cells), read_classifier(args.classifier), args.out)
+    _keep_recipe(args)
 
 
 def _dab(args: argparse.Namespace) -> None:
@@ -82,3 +87,11 @@ def _classify(cells: CellTable, classifier: FewShotClassifier | DabClassifier, o
     write_cells(out, classified)
     counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
     tell(f"{counts} -> {out}")
+
+
+def _keep_recipe(args: argparse.Namespace) -> None:
+    """What was done, beside its results: with the count before it, where its recipe is there."""
+    before = steps_beside(args.cells.parent) if args.cells.name == CELLS_CSV else ()
+    cells = None if before else args.cells.absolute()
+    params = ClassifyParams(classifier=args.classifier.absolute(), cells=cells)
+    keep_recipe(args.out, (*before, RecipeStep("classify", params)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histoprompt.cli.ending import INTERRUPTED, each
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_of
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_numbers
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
@@ -20,12 +20,14 @@ from histoprompt.models import registry
 
 if TYPE_CHECKING:
     from histoprompt.core.slides.slide import Slide
-    from histoprompt.core.stain.fit import Stain
     from histoprompt.pipelines.count.run import CountJob
     from histoprompt.pipelines.count.slide import CountResult
+    from histoprompt.pipelines.count.step import CountParams
     from histoprompt.pipelines.formats.regions import Region
 
 _ALL = "all"
+# Committed regions as they were counted in, for whoever counts again.
+_REGIONS = "regions.geojson"
 
 
 def add(count: argparse.ArgumentParser) -> None:
@@ -61,6 +63,7 @@ def add(count: argparse.ArgumentParser) -> None:
     )
     count.add_argument(
         "--channel",
+        default="",
         metavar="NAME|N",
         help="of fluorescence: the channel that shows nuclei, by its name or its number from 1",
     )
@@ -72,22 +75,26 @@ def add(count: argparse.ArgumentParser) -> None:
     count.set_defaults(run=_count)
 
 
-def _count(args: argparse.Namespace) -> int:
-    from histoprompt.pipelines.count.job import CountChoice, count_job
+def count_params(args: argparse.Namespace, region: tuple[int, ...] = ()) -> CountParams:
+    """What the arguments say; `region` are the numbers of ``--region``, which a slide checks.
 
-    choice = CountChoice(
-        segmenter=args.segmenter,
-        weights=args.weights,
-        proposer=args.proposer,
-        classifier=args.classifier,
-        dab=args.dab,
-        embedding=args.embedding,
-        tile=args.tile,
-        device=args.device,
-    )
+    Raises
+    ------
+    HistopromptError
+        If a value cannot be.
+    """
+    from histoprompt.cli.parameters import read_parameters
+    from histoprompt.pipelines.count.step import CountParams
+
+    return read_parameters(CountParams, args, skip=("region",), region=region)
+
+
+def _count(args: argparse.Namespace) -> int:
+    from histoprompt.pipelines.count.job import count_job
+
     agree_to_program(args.segmenter, args.weights, accepted=args.trust_program)
     slides = named_slides(args.slides, args.out)
-    job = count_job(choice)
+    job = count_job(count_params(args))
     taken: list[Path] = []
 
     def count(named: NamedSlide) -> int:
@@ -102,21 +109,21 @@ def _count(args: argparse.Namespace) -> int:
 def _count_one(
     named: NamedSlide, args: argparse.Namespace, job: CountJob, taken: list[Path]
 ) -> CountResult:
-    from histoprompt.core.stain.ihc import DabClassifier
     from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
+    from histoprompt.pipelines.recipes.place import region_box
 
-    with named.open(args, args.channel) as slide:
-        box = region_of(args.region, slide) if args.region else None
+    with named.open(args, args.channel or None) as slide:
+        params = count_params(args, region_numbers(args.region, slide))
         regions = _regions_of(args, slide)
         folder = claimed_folder(*named.place(args.out, "count"), slide.key, taken)
         taken.append(folder)
-        stain: Stain | None = "H-DAB" if isinstance(job.classifier, DabClassifier) else None
         try:
             counted = count_slide(
-                slide, job, folder, args.task, box=box, regions=regions, stain=stain
-            )
-            _write_recipe(args, folder, slide)
+                slide, job, folder, args.task, box=region_box(params.region, slide),
+                regions=regions, stain=params.stain,
+            )  # fmt: skip
+            _keep_recipe(args, params, folder, slide, regions)
             return counted
         finally:
             unclaim(folder)
@@ -126,7 +133,7 @@ def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     """The regions to count in; none where all of a place is meant."""
     from histoprompt.annotations.place import store_folder
     from histoprompt.annotations.store import LabelStore
-    from histoprompt.pipelines.formats.regions import read_regions
+    from histoprompt.pipelines.formats.regions import read_regions, regions_document, regions_in
     from histoprompt.pipelines.regions.committed import committed_regions
 
     if args.regions:
@@ -136,30 +143,42 @@ def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     name = "" if args.in_regions == _ALL else args.in_regions
     folder = store_folder(slide.key)
     with LabelStore.open(folder, slide.shape, slide.key, read_only=True) as store:
-        return committed_regions(store, name)
+        found = committed_regions(store, name)
+    # as they are read back from the file that is kept of them, so that a replay is the same
+    return regions_in(regions_document(found), slide.shape, folder)
 
 
-def _write_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
-    """What was done, beside its results, so that it can be done again."""
-    from histoprompt.pipelines.count.step import CountParams
-    from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
+def _keep_recipe(
+    args: argparse.Namespace,
+    params: CountParams,
+    folder: Path,
+    slide: Slide,
+    regions: Sequence[Region],
+) -> None:
+    """What was done, beside its results, so that it can be done again; committed regions too."""
+    from dataclasses import replace
 
-    region = region_of(args.region, slide) if args.region else None
-    params = CountParams(
-        segmenter=args.segmenter,
-        weights=args.weights and args.weights.absolute(),
-        proposer=args.proposer,
-        classifier=args.classifier and args.classifier.absolute(),
-        dab=args.dab,
-        embedding=args.embedding,
-        tile=args.tile,
-        device=args.device,
-        region=() if region is None else tuple(int(v) for v in region),
-        regions=args.regions and args.regions.absolute(),
-        channel=args.channel or "",
-    )
-    facts = {"slide": slide.key, "region": "typed" if region else "the tissue of the slide"}
-    write_recipe(folder, made_recipe((RecipeStep("count", params),), facts))
+    from histoprompt.core.files.atomic import replacing_file
+    from histoprompt.pipelines.formats.json_files import write_json
+    from histoprompt.pipelines.formats.regions import regions_document
+    from histoprompt.pipelines.recipes.beside import keep_recipe
+    from histoprompt.pipelines.recipes.recipe import RecipeStep
+
+    where = "typed" if params.region else "the tissue of the slide"
+    if args.in_regions is not None:
+        with replacing_file(folder / _REGIONS) as part:
+            write_json(part, regions_document(regions))
+        params = replace(params, regions=Path(_REGIONS))
+        where = f"committed regions, {args.in_regions}"
+    elif params.regions:
+        params, where = replace(params, regions=params.regions.absolute()), "a file"
+    placed = {
+        name: path.absolute()
+        for name in ("weights", "classifier")
+        if (path := getattr(params, name)) is not None
+    }
+    step = RecipeStep("count", replace(params, **placed))
+    keep_recipe(folder, (step,), {"slide": slide.key, "region": where})
 
 
 def _tell(counted: CountResult) -> None:

@@ -104,6 +104,11 @@ def region_of(text: str | None, slide: Slide) -> Box:
     return box
 
 
+def region_numbers(text: str | None, slide: Slide) -> tuple[int, ...]:
+    """The region asked for as four numbers; none for the whole slide. Raises as `region_of`."""
+    return () if text is None else tuple(int(v) for v in region_of(text, slide))
+
+
 def keep_inputs(out: Path, *inputs: Path) -> None:
     """Refuse to write over what is read."""
     for path in inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.ending import each
@@ -11,6 +12,7 @@ from histoprompt.cli.options import (
     add_mpp,
     add_trust_size,
     number,
+    region_numbers,
     region_of,
 )
 from histoprompt.cli.parameters import add_parameters, read_parameters
@@ -23,12 +25,15 @@ from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
 from histoprompt.pipelines.text.embedding_store import folder_bytes
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.step import ScoreStepParams
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_label_file import read_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -76,6 +81,18 @@ def _add_counting(score: argparse.ArgumentParser) -> None:
     add_parameters(score, CellTexts)
 
 
+def score_params(args: argparse.Namespace, region: tuple[int, ...] = ()) -> ScoreStepParams:
+    """What the arguments say; `region` are the numbers of ``--region``, which a slide checks.
+
+    Raises
+    ------
+    HistopromptError
+        If a value cannot be.
+    """
+    given = {"texts": tuple(args.text), "contrasts": tuple(args.contrast), "region": region}
+    return read_parameters(ScoreStepParams, args, (*_TOLD, "region"), **given)
+
+
 def _score(args: argparse.Namespace) -> int:
     if args.count:
         agree_to_program(args.segmenter, None, accepted=args.trust_program)
@@ -96,12 +113,27 @@ def _score(args: argparse.Namespace) -> int:
                 say(f"note: {slide.name}: {doubt}.")
             found = _score_slide(slide, params, job, args)
             write_scored(folder, found)
+            _keep_recipe(args, folder, slide)
             _report(found, folder, job.stores / slide.key)
             if args.count:
                 _count(slide, found, job, folder, args)
         return 0
 
     return each(slides, score_one, args.task, ("slide", "slides"))
+
+
+def _keep_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
+    """What was done, beside its results, so that it can be done again."""
+    params = score_params(args, region_numbers(args.region, slide))
+    placed = {
+        name: path.absolute()
+        for name in ("weights", "marks")
+        if (path := getattr(params, name)) is not None
+    }
+    facts = {"slide": slide.key}
+    if args.count:
+        facts["left out"] = "the count of cells in the regions"
+    keep_recipe(folder, (RecipeStep("score", replace(params, **placed)),), facts)
 
 
 def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import (
     add_device,
     add_mpp,
     add_trust_size,
     keep_inputs,
+    region_numbers,
     region_of,
 )
 from histoprompt.cli.speech import say, tell
 from histoprompt.models import registry
+
+if TYPE_CHECKING:
+    from histoprompt.core.slides.slide import Slide
+    from histoprompt.pipelines.prompts.step import SegmentParams
 
 
 def add(seg: argparse.ArgumentParser) -> None:
@@ -28,6 +34,21 @@ def add(seg: argparse.ArgumentParser) -> None:
     add_mpp(seg)
     add_trust_size(seg)
     seg.set_defaults(run=_segment)
+
+
+def segment_params(args: argparse.Namespace, region: tuple[int, ...] = ()) -> SegmentParams:
+    """What the arguments say; `region` are the numbers of ``--region``, which a slide checks.
+
+    Raises
+    ------
+    HistopromptError
+        If a value cannot be.
+    """
+    from histoprompt.cli.parameters import read_parameters
+    from histoprompt.pipelines.prompts.step import SegmentParams
+
+    return read_parameters(SegmentParams, args, ("region", "prompts"), region=region,
+                           prompts=Path(args.prompts))  # fmt: skip
 
 
 def _segment(args: argparse.Namespace) -> None:
@@ -49,9 +70,23 @@ def _segment(args: argparse.Namespace) -> None:
     found = segment(slide, objects, job, args.task)
     labels = ComposedLabels(region, [(item.id, item.masks[0]) for item in found])
     write_labels(args.out, labels, mpp=slide.mpp, task=args.task)
+    _keep_recipe(args, slide)
     for note in sorted({item.note for item in found if item.note}):
         say(f"note: {note}")
     missing = sorted({item.id for item in found} - set(labels.ids))
     if missing:
         say(f"note: no pixels were found for object {', '.join(map(str, missing))}.")
     tell(f"{len(labels.ids)} objects -> {args.out}")
+
+
+def _keep_recipe(args: argparse.Namespace, slide: Slide) -> None:
+    """What was done, beside its results, so that it can be done again."""
+    from dataclasses import replace
+
+    from histoprompt.pipelines.recipes.beside import keep_recipe
+    from histoprompt.pipelines.recipes.recipe import RecipeStep
+
+    params = segment_params(args, region_numbers(args.region, slide))
+    weights = params.weights and params.weights.absolute()
+    placed = replace(params, prompts=Path(args.prompts).absolute(), weights=weights)
+    keep_recipe(args.out, (RecipeStep("segment", placed),), {"slide": slide.key})

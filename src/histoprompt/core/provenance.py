@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,14 @@ from typing import Any
 from histoprompt import __version__
 
 PROGRAM = "histoprompt"
+
+
+def _moment() -> datetime:
+    """Now; a build that must come out the same sets the time, as reproducible-builds.org agrees."""
+    try:
+        return datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC)
+    except (KeyError, ValueError, OverflowError, OSError):
+        return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,8 @@ class Provenance:
     version: str = __version__
 
     def dated(self) -> Provenance:
-        """The same, of this moment."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        """The same, of this moment, or of the one that ``SOURCE_DATE_EPOCH`` names."""
+        now = _moment().isoformat(timespec="seconds")
         return Provenance(self.slide, self.models, self.parameters, now, self.version)
 
     @property

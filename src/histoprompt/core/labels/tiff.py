@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.closing import Closing
+from histoprompt.core.files.ome_uuid import UNKNOWN, settle_uuid
 from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.sources import (
@@ -90,6 +91,7 @@ def stream_labels(path: Path, labels: LabelSource, mpp: float | None, task: Task
             metadata=_ome(labels, mpp),
             **_resolution(mpp),
         )
+    settle_uuid(path)
 
 
 def _encoded_tiles(labels: LabelSource, grid: TileGrid, task: Task) -> Iterator[bytes]:
@@ -113,7 +115,7 @@ def _ome(labels: LabelSource, mpp: float | None) -> dict[str, Any]:
         place |= {"origin_row": labels.origin[0], "origin_col": labels.origin[1]}
     size = {} if mpp is None else {"PhysicalSizeX": mpp, "PhysicalSizeXUnit": "µm"}
     size |= {} if mpp is None else {"PhysicalSizeY": mpp, "PhysicalSizeYUnit": "µm"}
-    return {"axes": "YX", "MapAnnotation": place, **size}
+    return {"axes": "YX", "UUID": UNKNOWN, "MapAnnotation": place, **size}
 
 
 def _resolution(mpp: float | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import zarr
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file, replacing_folder
+from histoprompt.core.files.ome_uuid import UNKNOWN, settle_uuid
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
@@ -115,8 +116,13 @@ def write_heatmap(path: Path, scores: ScoreMap, text: str) -> None:
         facts |= {"PhysicalSizeY": size, "PhysicalSizeYUnit": "µm"}
     with replacing_file(path) as part:
         tifffile.imwrite(
-            part, scores.raster(text), ome=True, metadata=facts, compression="adobe_deflate"
+            part,
+            scores.raster(text),
+            ome=True,
+            metadata={**facts, "UUID": UNKNOWN},
+            compression="adobe_deflate",
         )
+        settle_uuid(part)
 
 
 def write_tiles(path: Path, scores: ScoreMap) -> None:

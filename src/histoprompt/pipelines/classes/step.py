@@ -23,10 +23,16 @@ class ClassifyParams:
     ----------
     classifier : Path or None
         A classifier that was saved.
+    cells : Path or None
+        A table of cells, in place of what the count before it found.
     """
 
     classifier: Annotated[
         Path | None, Parameter("Classifier", "A classifier of cells that was saved.")
+    ] = None
+    cells: Annotated[
+        Path | None,
+        Parameter("Cells", "A table of cells in place of those just counted.", advanced=True),
     ] = None
 
     def __post_init__(self) -> None:
@@ -36,7 +42,7 @@ class ClassifyParams:
 def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     if params.classifier is None:
         raise ParameterError("Classifier is not given; name a file that was saved.")
-    source = folder.parent / _COUNT / _CELLS
+    source = params.cells or folder.parent / _COUNT / _CELLS
     if not source.is_file():
         raise RecipeError(f"{given.slide.name} was not counted: there are no cells to classify.")
     cells = read_cells(source)
@@ -56,4 +62,5 @@ STEP = Step(
     lambda _: (),
     lambda _: "Cells were classified by a classifier learnt from labelled examples.",
     after=("count",),
+    alone=lambda params: params.cells is not None,
 )

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.core.errors import ParameterError, RegionError
-from histoprompt.core.geometry import Box
+from histoprompt.core.errors import ParameterError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.channels import on_channel
-from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
 from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -34,9 +33,7 @@ class CountParams(CountChoice):
         Of fluorescence: the channel that shows nuclei, by its name or its number from 1.
     """
 
-    region: Annotated[
-        tuple[int, ...], Parameter("Region", "Only this part of each slide: r0,c0,r1,c1.")
-    ] = ()
+    region: Annotated[tuple[int, ...], REGION] = ()
     regions: Annotated[
         Path | None, Parameter("Regions", "Only in the polygons of this file, one by one.")
     ] = None
@@ -46,13 +43,7 @@ class CountParams(CountChoice):
 
     def __post_init__(self) -> None:
         check(self)
-        if self.region and (
-            len(self.region) != 4 or self.region[0] >= self.region[2]
-            or self.region[1] >= self.region[3]
-        ):  # fmt: skip
-            raise ParameterError(
-                f"Region is {self.region}; it must be four numbers: top, left, bottom, right."
-            )
+        check_region(self.region)
         if self.region and self.regions:
             raise ParameterError("Give a region or a file of regions, not both.")
         if self.dab and self.classifier:
@@ -62,25 +53,6 @@ class CountParams(CountChoice):
     def stain(self) -> Stain | None:
         """The stain where the choice tells it."""
         return "H-DAB" if self.dab else None
-
-
-def region_box(region: tuple[int, ...], slide: Slide) -> Box | None:
-    """The box of four numbers, None for none.
-
-    Raises
-    ------
-    RegionError
-        If it reaches outside the slide.
-    """
-    if not region:
-        return None
-    box = Box(*region)
-    if not slide.box.covers(box):
-        raise RegionError(
-            f"The region {','.join(map(str, region))} reaches outside the slide, which has "
-            f"{slide.shape[0]} rows and {slide.shape[1]} columns."
-        )
-    return box
 
 
 def count_into(given: StepInput, params: CountParams, folder: Path) -> CountResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+import shapely.geometry
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import RegionError
@@ -72,10 +74,32 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
     RegionError
         If it holds no polygon on the slide.
     """
+    return regions_in(read_json(path), size, path)
+
+
+def regions_document(regions: Sequence[Region]) -> dict[str, Any]:
+    """Regions as GeoJSON that `regions_in` reads: QuPath annotations with their names."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": shapely.geometry.mapping(region.polygon),
+            "properties": {"objectType": "annotation", "name": region.name},
+        }
+        for region in regions
+    ]
+    # through JSON and back: tuples of corners are lists there
+    found: dict[str, Any] = json.loads(
+        json.dumps({"type": "FeatureCollection", "features": features})
+    )
+    return found
+
+
+def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]:
+    """The regions of a GeoJSON document; `path` names it in errors. As `read_regions`."""
     slide = shapely.box(0, 0, size[1], size[0])
     found: list[Region] = []
     left: list[int] = []
-    for number, feature in enumerate(features_in(read_json(path), path), start=1):
+    for number, feature in enumerate(features_in(document, path), start=1):
         area = area_of(feature, f"{path}: feature {number}")
         if not area.polygons and feature["geometry"] is None:
             left.append(number)

@@ -14,6 +14,7 @@ from histoprompt.models import registry
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.pipelines.prompts.compose import ComposedLabels
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
+from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 _LABELS = "labels.tif"
@@ -30,6 +31,8 @@ class SegmentParams:
         JSON with clicks, boxes and scribbles.
     model : str
     weights : Path or None
+    region : tuple of int
+        Only this part of the slide is written.
     """
 
     prompts: Annotated[
@@ -39,9 +42,11 @@ class SegmentParams:
     weights: Annotated[
         Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
     ] = None
+    region: Annotated[tuple[int, ...], REGION] = ()
 
     def __post_init__(self) -> None:
         check(self)
+        check_region(self.region)
 
 
 def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
@@ -50,7 +55,8 @@ def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
     card = registry.card(params.model)
     job = SegmentJob(given.manager, EmbeddingCache(_EMBEDDING_BYTES), card, params.weights)
     found = segment(given.slide, read_prompts(params.prompts), job, given.task)
-    labels = ComposedLabels(given.slide.box, [(item.id, item.masks[0]) for item in found])
+    box = region_box(params.region, given.slide) or given.slide.box
+    labels = ComposedLabels(box, [(item.id, item.masks[0]) for item in found])
     write_labels(folder / _LABELS, labels, mpp=given.slide.mpp, task=given.task)
     notes = tuple(sorted({item.note for item in found if item.note}))
     return StepOutput(f"{len(labels.ids)} objects", notes=notes)

@@ -14,12 +14,14 @@ from histoprompt import __version__
 from histoprompt.core.errors import HistopromptError, RecipeError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.documents import read_text
-from histoprompt.core.parameters import from_table, to_table
+from histoprompt.core.parameters import fields_of, from_table, to_table
 from histoprompt.models import registry, weights
 from histoprompt.pipelines.recipes.step import Step, step
 
 FORMAT = 1
 RECIPE = "recipe.toml"
+# The fact that names the results a recipe lies beside.
+OF = "results"
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,9 @@ def _step(one: Any, number: int, path: Path) -> RecipeStep:
         raise RecipeError(f"{where}: params must be a table.")
     kind = step(one["step"]).params
     try:
-        return RecipeStep(one["step"], from_table(kind, _placed(params, kind, path.parent)))
+        return RecipeStep(
+            one["step"], from_table(kind, _placed(params, kind, path.parent.absolute()))
+        )
     except RecipeError:
         raise
     except HistopromptError as error:
@@ -157,9 +161,7 @@ def _step(one: Any, number: int, path: Path) -> RecipeStep:
 
 
 def _placed(params: dict[str, Any], kind: type, folder: Path) -> dict[str, Any]:
-    """Paths relative to the recipe as paths."""
-    from histoprompt.core.parameters import fields_of
-
+    """Paths relative to the recipe as paths that hold wherever the recipe is copied to."""
     paths = {one.name for one in fields_of(kind) if one.kind is Path}
     return {
         name: str(folder / value) if name in paths and isinstance(value, str) else value
@@ -171,7 +173,7 @@ def _check_order(steps: tuple[RecipeStep, ...], path: Path) -> None:
     before: set[str] = set()
     for one in steps:
         needed = one.step.after
-        if needed and not before & set(needed):
+        if needed and not before & set(needed) and not one.step.alone(one.params):
             raise RecipeError(f"{path}: {one.name} must come after {' or '.join(needed)}.")
         if one.name in before:
             raise RecipeError(f"{path} has the step {one.name} twice.")

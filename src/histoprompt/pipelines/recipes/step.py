@@ -85,6 +85,8 @@ class Step:
         A sentence for the methods of a paper.
     after : tuple of str
         Steps of which it needs one before it.
+    alone : callable
+        Whether parameters name what else it works on, so that no step need come before.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Step:
     models: Callable[[Any], tuple[str, ...]]
     methods: Callable[[Any], str]
     after: tuple[str, ...] = ()
+    alone: Callable[[Any], bool] = lambda _: False
 
 
 def step(name: str) -> Step:

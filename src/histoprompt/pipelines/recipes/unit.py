@@ -17,6 +17,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.recipes.recipe import (
+    OF,
     RECIPE,
     Recipe,
     RecipeStep,
@@ -151,7 +152,11 @@ def do_step(one: RecipeStep, given: StepInput, recipe: Recipe) -> StepOutput:
 def _step_text(one: RecipeStep, slide: Slide, recipe: Recipe) -> str:
     """The recipe of one step on one slide, as it lies beside the step's results."""
     models = {m: recipe.models.get(m, "") for m in one.step.models(one.params)}
-    facts = {"slide": slide.key, "mpp": "" if slide.mpp is None else f"{slide.mpp:.6g}"}
+    facts = {
+        OF: one.name,
+        "slide": slide.key,
+        "mpp": "" if slide.mpp is None else f"{slide.mpp:.6g}",
+    }
     return recipe_text(Recipe((one,), models, facts=facts))
 
 

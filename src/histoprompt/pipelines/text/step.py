@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.core.errors import ParameterError, RegionError
-from histoprompt.core.geometry import Box
+from histoprompt.core.errors import ParameterError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.models import registry
+from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 from histoprompt.pipelines.text.run import finish, write_scored
 from histoprompt.pipelines.text.score import score
@@ -44,12 +44,11 @@ class ScoreStepParams(ScoreParams):
     least_tiles: Annotated[
         int, Parameter("Least tiles", "Regions of fewer tiles are left out.")
     ] = 1
-    region: Annotated[
-        tuple[int, ...], Parameter("Region", "Only this part of each slide: r0,c0,r1,c1.")
-    ] = ()
+    region: Annotated[tuple[int, ...], REGION] = ()
 
     def __post_init__(self) -> None:
         check(self)
+        check_region(self.region)
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ParameterError(f"Threshold is {self.threshold:g}; it must lie between 0 and 1.")
         if self.least_tiles < 1:
@@ -61,10 +60,7 @@ def _run(given: StepInput, params: ScoreStepParams, folder: Path) -> StepOutput:
         raise ParameterError("Texts are not given; name at least one.")
     job = ScoreJob(given.manager, registry.card(params.model), params.weights)
     plain = ScoreParams(**{f.name: getattr(params, f.name) for f in fields(ScoreParams)})
-    region = Box(*params.region) if len(params.region) == 4 else given.slide.box
-    if not given.slide.box.covers(region):
-        raise RegionError(f"The region {params.region} reaches outside {given.slide.name}.")
-    where = region if params.region else None
+    where = region_box(params.region, given.slide)
     scores, seen = score(given.slide, plain, job, given.task, region=where)
     marks = None if params.marks is None else read_marks(params.marks, scores)
     cuts = {} if params.threshold is None else dict.fromkeys(scores.texts, params.threshold)
