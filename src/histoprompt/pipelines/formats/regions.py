@@ -82,7 +82,7 @@ def regions_document(regions: Sequence[Region]) -> dict[str, Any]:
     features = [
         {
             "type": "Feature",
-            "geometry": shapely.geometry.mapping(region.polygon),
+            "geometry": json.loads(shapely.to_geojson(region.polygon)),
             "properties": {"objectType": "annotation", "name": region.name},
         }
         for region in regions
