@@ -31,7 +31,8 @@ def dock(make_napari_viewer, qtbot, project):
     viewer.window.add_dock_widget(dock, area="right")
     dock.open(project.folder)
     qtbot.waitUntil(lambda: dock.model.rowCount() == 3, timeout=60_000)
-    return dock
+    yield dock
+    session_of(viewer).close()
 
 
 def test_a_double_click_opens_a_slide_and_next_takes_its_place(dock, qtbot):
@@ -69,16 +70,16 @@ def test_ten_thousand_slides_are_shown_without_looking_at_them(make_napari_viewe
     made = new_project(tmp_path / "large")
     slides = [ProjectSlide(f"s{n}", f"{n}.svs") for n in range(10_000)]
     write_slides(made.folder / "slides.csv", SlideTable().with_slides(slides))
-    dock = ProjectDock(make_napari_viewer())
-    qtbot.addWidget(dock)
+    viewer = make_napari_viewer(show=True)
+    dock = ProjectDock(viewer)
+    viewer.window.add_dock_widget(dock, area="right")
     asked = []
     dock.model.wanted.connect(asked.append)
-    dock.resize(400, 700)
-    dock.show()
     dock.open(made.folder)
     assert dock.model.rowCount() == 10_000
     qtbot.waitUntil(lambda: bool(asked), timeout=60_000)
     assert len(set(asked)) < 60
+    session_of(viewer).close()
 
 
 def test_what_is_no_project_is_told(dock, tmp_path):

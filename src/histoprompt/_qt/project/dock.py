@@ -44,7 +44,7 @@ class ProjectDock(Dock):
 
     def _build(self) -> None:
         self.controller = ProjectController(self.session)
-        self.model, self._sorted = SlideModel(), QSortFilterProxyModel()
+        self.model, self._sorted = SlideModel(self), QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.model)
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self._sorted.setFilterKeyColumn(-1)

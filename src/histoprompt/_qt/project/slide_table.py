@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QPixmap
 
 from histoprompt.pipelines.project.status import SlideState
@@ -30,8 +30,8 @@ class SlideModel(QAbstractTableModel):
 
     wanted = Signal(str)
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self.slides: tuple[ProjectSlide, ...] = ()
         self._states: dict[str, SlideState] = {}
         self._pictures: dict[str, QPixmap | None] = {}
