@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from skimage.data import immunohistochemistry
 
 from histoprompt.core.classical.detection import find_nuclei
-from histoprompt.core.readers.open import open_slide
-from histoprompt.core.readers.open import open_slide
 from histoprompt.core.metrics import agreement
+from histoprompt.core.readers.open import open_slide
 from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.core.stain.ihc import DAB_MEAN, ihc_score
 from histoprompt.models.zoo import histoprompt_lite as lite
