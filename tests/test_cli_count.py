@@ -20,7 +20,7 @@ from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 
 FILES = {
     "labels.tif", "cells.csv", "cells.parquet", "counts.csv", "cells.geojson", "report.html",
-    "count.json",
+    "count.json", "recipe.toml",
 }  # fmt: skip
 
 

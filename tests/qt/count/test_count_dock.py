@@ -296,7 +296,7 @@ def test_a_field_is_audited_by_clicks(counted, until, monkeypatch):
     assert counted.counting.audit is drawn
     counted.classes._ways.setCurrentIndex(1)
     counted.classes._grade.click()
-    assert "draw fields anew" in counted.audit._where.text()
+    assert "draw fields anew" in counted.audit._where.text().lower()
     assert counted.audit._result.text() == ""
 
 

@@ -145,7 +145,7 @@ def test_an_ellipse_is_drawn_round_and_a_line_is_always_a_cut(annotator, until):
     layer.add_ellipses(np.array([[100, 50], [100, 70], [130, 70], [130, 50]], float))
     until(lambda: annotator.store.count == 1)
     (drawn,) = annotator.store.objects()
-    assert abs(drawn.area_px - np.pi * 15 * 10) < 12
+    assert abs(drawn.area_px - np.pi * 15 * 10) < 20  # napari's ellipse has corners
     layer.mode = "add_line"
     assert annotator.tool == "split"
     layer.add_lines(np.array([[115, 40], [115, 80]], float))

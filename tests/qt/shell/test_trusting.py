@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QMessageBox
 
+from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.reader import read
 from histoprompt._qt.shell.session import session_of
@@ -67,7 +68,7 @@ def test_a_person_who_trusts_the_size_goes_on_with_the_slide(make_napari_viewer,
     # the docks open it again, and ask no more
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
-    annotator = session_of(viewer).annotator
+    annotator = session_of(viewer).part(Annotating).annotator
     assert annotator is not None
     assert annotator.slide.shape == (160, 120)
     assert len(asked) == 1

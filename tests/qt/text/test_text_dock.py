@@ -147,7 +147,7 @@ def test_marks_move_the_threshold_live_and_are_undone(text, until):
 
 def test_the_slider_cuts_regions_which_are_committed_and_taken_back(text, until):
     find(text, until, "tumour")
-    store, control = text.annotator.store, text.control
+    store, control = text.annotator.store.on("regions"), text.control
     few = control.region_count
     assert few > 0
     text.calibration._slider.setValue(0.0)

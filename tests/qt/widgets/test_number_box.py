@@ -7,7 +7,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
-from histoprompt._qt.widgets.panels import ImagePanel
 
 pytestmark = pytest.mark.gui
 
@@ -52,11 +51,9 @@ def test_whole_numbers_have_no_comma(qtbot):
     assert box.text() == "12345"
 
 
-@pytest.mark.parametrize(("text", "typed"), [("1,0", [1.0]), ("25", [])])
-def test_the_pixel_size_of_an_image(make_napari_viewer, text, typed):
-    panel = ImagePanel(make_napari_viewer())
-    heard: list[float] = []
-    panel.mpp_typed.connect(heard.append)
+@pytest.mark.parametrize(("text", "mpp"), [("1,0", 1.0), ("25", 0.25)])
+def test_the_pixel_size_of_an_image(dock, text, mpp):
+    panel = dock.images
     type_into(panel._mpp, text)
-    assert heard == typed
-    assert ("0.05 to 10" in panel._source.text()) == (not typed)
+    assert dock.session.slide.slide.mpp == mpp
+    assert ("0.05 to 10" in panel._source.text()) == (mpp == 0.25)

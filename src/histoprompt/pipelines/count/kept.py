@@ -100,8 +100,10 @@ class KeptCount:
         return replace(self, progress=replace(self.progress, store=store), cells=cells)
 
     def is_of(self, other: KeptCount | None) -> bool:
-        """Whether both are one count, corrected or not."""
-        return other is not None and other.folder == self.folder
+        """Whether both are one count as far as it got, corrected or not."""
+        if other is None or other.folder != self.folder:
+            return False
+        return len(other.progress.done) == len(self.progress.done)
 
     @property
     def ever(self) -> int:
