@@ -94,6 +94,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "CountParams": _STEP,
     "ScoreStepParams": _STEP,
     "SegmentParams": _STEP,
+    "ExportStepParams": _STEP,
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
 _DOCKS = (CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)

@@ -14,6 +14,7 @@ from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import hold_file
 from histoprompt.pipelines.count.run import UNFINISHED
 from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE
+from histoprompt.pipelines.recipes.recipe import RECIPE, slide_told
 
 MADE = "count.json"
 _LOOK = 0.01
@@ -70,10 +71,10 @@ def slide_in(folder: Path) -> str | None:
     for path in (folder / MADE, folder / UNFINISHED / SETTINGS):
         if path.is_file() and (key := slide_of(path)) is not None:
             return key
-    try:
-        return (folder / UNFINISHED / SLIDE).read_text(encoding="utf-8") or None
-    except (OSError, ValueError):
-        return None
+    with contextlib.suppress(OSError, ValueError):
+        if key := (folder / UNFINISHED / SLIDE).read_text(encoding="utf-8"):
+            return key
+    return slide_told(folder / RECIPE)  # of other results than those of a count
 
 
 def slide_of(path: Path) -> str | None:

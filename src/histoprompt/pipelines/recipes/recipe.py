@@ -132,6 +132,16 @@ def read_recipe(path: Path) -> Recipe:
     return Recipe(steps, _models(data.get("models", []), path), version, _facts(data.get("from")))
 
 
+def slide_told(path: Path) -> str | None:
+    """The key of the slide whose results a recipe lies beside; None if it does not tell one."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8")).get("from")
+    except (OSError, ValueError, RecursionError):
+        return None
+    key = told.get("slide") if isinstance(told, dict) else None
+    return key if isinstance(key, str) and key else None
+
+
 def changed_models(recipe: Recipe) -> dict[str, tuple[str, str]]:
     """Models whose weights are others here than those the recipe was made with: (then, now)."""
     found = {}
