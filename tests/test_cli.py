@@ -151,7 +151,7 @@ def test_segment_finds_nuclei_of_the_sample_slide(model, prompts, nuclei, tmp_pa
     argv = ["--prompts", prompts, "--model", model, "--out", out, "--device", "cpu"]
     printed = ran(capsys, "segment", sample_file(SLIDE), *argv)
     assert printed == f"5 objects -> {out}\n"
-    assert os.listdir(tmp_path) == ["labels.tif"]
+    assert sorted(os.listdir(tmp_path)) == ["labels.tif", "recipe.toml"]
     labels = tifffile.imread(out)
     assert (labels.dtype, labels.shape) == (np.uint32, SIZE)
     assert np.unique(labels).tolist() == [0, 11, 22, 33, 44, 55]

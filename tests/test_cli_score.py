@@ -44,7 +44,9 @@ def test_words_become_files(picture, tmp_path, capsys):
     assert "purple: threshold 0.50, even odds against pink; no tile was marked" in said
     assert "1 regions" in said
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson"}
+    assert names == {
+        "scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson", "recipe.toml",
+    }  # fmt: skip
     (region,) = json.loads((tmp_path / "out" / "regions.geojson").read_text())["features"]
     facts = region["properties"]
     assert facts["classification"]["name"] == "purple"

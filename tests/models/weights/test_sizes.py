@@ -27,12 +27,13 @@ def test_every_model_with_weights_shows_a_size() -> None:
 def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> None:
     """Within 1 %, of published sizes too: what a file holds beside its values is little.
 
-    Values have four bytes, those of the project's own files two.
+    Values have four bytes, those of the project's own files two; these also hold what is known of
+    the pictures that were learnt from.
     """
     blueprint = registry.blueprint_of(card, spec)
     assert blueprint is not None
-    each = 2 if card.id.startswith("histoprompt-") else 4
-    assert spec.approx_bytes == pytest.approx(each * blueprint.values, rel=0.01)
+    each, beside = (2, 0.05) if card.id.startswith("histoprompt-") else (4, 0.01)
+    assert spec.approx_bytes == pytest.approx(each * blueprint.values, rel=beside)
 
 
 def test_an_instance_decoder_is_one_of_two() -> None:

@@ -46,7 +46,7 @@ def _run(given: StepInput, params: AuditParams, folder: Path) -> StepOutput:
         return StepOutput(f"{FIELDS_CSV} was there and stays as it is")
     path = given.slide.path
     audit = draw_fields(counted, params.fields, params.seed, Path(path) if path else None)
-    return StepOutput(f"{audit.plan.fields} fields to look at -> {counted / FIELDS_CSV}")
+    return StepOutput(f"{audit.plan.fields} fields to look at in {FIELDS_CSV}")
 
 
 def _methods(params: AuditParams) -> str:

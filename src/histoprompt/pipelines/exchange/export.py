@@ -33,6 +33,7 @@ from histoprompt.pipelines.formats.job import (
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.formats.tile_pairs import tile_mpp
+from histoprompt.pipelines.recipes.recipe import RECIPE
 
 __all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
 
@@ -73,10 +74,15 @@ class ExportReport:
     by_class: dict[str, int]
     tiles: int
 
-    def __str__(self) -> str:
+    @property
+    def counted(self) -> str:
+        """How many objects of which classes were written, wherever that was."""
         classes = ", ".join(f"{n} {name}" for name, n in sorted(self.by_class.items()))
         tiled = f" in {self.tiles} tiles" if self.tiles else ""
-        return f"{self.objects} objects{tiled} ({classes}) -> {self.folder}"
+        return f"{self.objects} objects{tiled} ({classes})"
+
+    def __str__(self) -> str:
+        return f"{self.counted} -> {self.folder}"
 
 
 def export(
@@ -200,7 +206,7 @@ def _refuse_foreign(folder: Path) -> None:
     present = _names(folder) if folder.is_dir() else set()
     if not present:
         return
-    foreign = sorted(present - _names_of_export(folder))
+    foreign = sorted(present - _names_of_export(folder) - {RECIPE})
     if foreign:
         raise ExportError(
             f"{folder} holds {len(foreign)} files that are no earlier export, such as "

@@ -130,7 +130,7 @@ def _labels(path: Path, params: ExportStepParams, slide: Slide) -> TiffLabels | 
 def _run(given: StepInput, params: ExportStepParams, folder: Path) -> StepOutput:
     source = None if params.from_store else params.labels or _made(folder.parent, given.slide)
     report = export_from(given.slide, params, source, folder, given.task)
-    return StepOutput(str(report), numbers={"exported objects": float(report.objects)})
+    return StepOutput(report.counted, numbers={"exported objects": float(report.objects)})
 
 
 def _made(folder: Path, slide: Slide) -> Path:
