@@ -11,6 +11,8 @@ import pytest
 from histoprompt.cli import export, main
 from histoprompt.cli.interrupt import cancelled_by_interrupt
 from histoprompt.core.errors import Cancelled
+from histoprompt.core.readers.open import open_slide
+from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.task import Task
 
 
@@ -58,13 +60,24 @@ def test_who_ignores_interrupts_goes_on_doing_so():
 def test_a_command_that_lost_its_interrupt_ends_as_an_interrupted_one(
     monkeypatch, tmp_path, capsys
 ):
-    def losing(*_, **__):
+    slide = sample_file(SLIDE)
+
+    def losing(path, **how):
         _lost()
-        return (0, 0)
+        return open_slide(path, **how)
 
     monkeypatch.setattr(export, "open_slide", losing)
-    monkeypatch.setattr(export, "_labels", losing)
-    monkeypatch.setattr(export, "export", lambda *args, **_: args[4].step(0, 1))
-    argv = ["export", "--image", "a", "--labels", "b", "--format", "tiles", "--out", str(tmp_path)]
+    monkeypatch.setattr(export, "export_from", lambda *args, **_: args[4].step(0, 1))
+    argv = [
+        "export",
+        "--image",
+        str(slide),
+        "--labels",
+        "b",
+        "--format",
+        "tiles",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(argv) == 130
     assert capsys.readouterr().err == "histoprompt: interrupted; nothing half-written was left.\n"
