@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.layers.make import make_incoming
+from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.jobs import Job
@@ -277,8 +278,7 @@ class ImportDock(Dock):
     def _drop_preview(self, *_: object) -> None:
         """What was looked at is not what the rows say any more."""
         layer, self._layer, self.preview = self._layer, None, None
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)
+        take_away(self.viewer, [] if layer is None else [layer])
         self._told.setText("")
         self._notes.setText("")
         self._table.setRowCount(0)

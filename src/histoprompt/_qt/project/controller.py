@@ -10,6 +10,7 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtGui import QImage, QPixmap
 
+from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.project.slide_table import SIDE
 from histoprompt._qt.reader import layer_data
 from histoprompt._qt.shell.batch import BatchWork
@@ -141,8 +142,8 @@ class ProjectController:
         before, viewer = self._layer, self._session.viewer
         self._layer = viewer.add_image(data, **arguments)
         turned = self._session.slide.image is self._layer
-        if turned and before is not None and before in viewer.layers:
-            viewer.layers.remove(before)  # its labels are on disk; a study has thousands
+        if turned and before is not None:
+            take_away(viewer, [before])  # its labels are on disk; a study has thousands
         self.said.emit(f"{self.current.id} is open.")
         self.opened.emit(self.current)
 

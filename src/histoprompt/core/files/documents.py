@@ -13,6 +13,7 @@ import os
 import re
 import reprlib
 import stat
+import tomllib
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -129,6 +130,14 @@ def parse_json(raw: bytes | str, where: str, error: Error = LabelError) -> Any:
         return load(_SURROGATE.sub(_paired, data))
     except (ValueError, RecursionError) as fault:
         raise error(f"{where} is not JSON that can be read: {fault}.") from fault
+
+
+def read_toml(path: Path, error: Error) -> dict[str, Any]:
+    """The tables of a TOML file. Raises as `read_bytes`, and if it is no TOML."""
+    try:
+        return tomllib.loads(read_text(path, error))
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{path} is no TOML that can be read: {fault}.") from fault
 
 
 class Shape(Generic[T]):

@@ -7,13 +7,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import explained
-from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import hold_file
 from histoprompt.pipelines.count.run import UNFINISHED
-from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE
+from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE, read_settings
 from histoprompt.pipelines.recipes.recipe import RECIPE, slide_told
 
 MADE = "count.json"
@@ -79,10 +77,7 @@ def slide_in(folder: Path) -> str | None:
 
 def slide_of(path: Path) -> str | None:
     """The slide a JSON file of a count is about; None if the file is damaged."""
-    try:
-        raw = read_json(path)
-    except (LabelError, RecursionError):
-        return None
+    raw = read_settings(path)
     key = raw.get("slide") if isinstance(raw, dict) else None
     return key if isinstance(key, str) else None
 

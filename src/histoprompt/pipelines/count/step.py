@@ -13,7 +13,7 @@ from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
-from histoprompt.pipelines.count.slide import CountResult, count_slide
+from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
@@ -55,20 +55,15 @@ class CountParams(CountChoice):
         return "H-DAB" if self.dab else None
 
 
-def count_into(given: StepInput, params: CountParams, folder: Path) -> CountResult:
-    """Count a slide into a folder as the parameters say; raises as `count_slide` does."""
-    job = count_job(params, given.manager)
-    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
-    box = region_box(params.region, slide)
-    regions = read_regions(params.regions, slide.shape) if params.regions else ()
-    return count_slide(slide, job, folder, given.task, box=box, regions=regions, stain=params.stain)
-
-
 def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
     slide = on_channel(given.slide, params.channel) if params.channel else given.slide
+    job, box = count_job(params, given.manager), region_box(params.region, slide)
+    regions = read_regions(params.regions, slide.shape) if params.regions else ()
     claimed = claimed_folder(folder.parent, folder.name, slide.key)
     try:
-        counted = count_into(given, params, claimed)
+        counted = count_slide(
+            slide, job, claimed, given.task, box=box, regions=regions, stain=params.stain
+        )
     finally:
         unclaim(claimed)
     lines = {line.name: line for line in counted.tally.lines if line.region == "all"}

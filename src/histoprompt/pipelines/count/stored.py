@@ -62,29 +62,45 @@ class StoredCount:
         What holds all of what was counted.
     regions : tuple of str
         Names of the drawn regions, if it was limited to any.
+    chosen : bool
+        Whether a person chose where; else it is the tissue of the whole slide.
     """
 
     folder: Path
     segmenter: str
     box: Box
     regions: tuple[str, ...]
+    chosen: bool
 
     @property
     def name(self) -> str:
         """Enough of the folder's name to tell it from others."""
         return self.folder.name[:8]
 
+    @property
+    def made(self) -> float:
+        """When it was last worked on, seconds since 1970."""
+        return (self.folder / UNFINISHED).stat().st_mtime
+
+
+def stored_by_slide() -> dict[str, list[StoredCount]]:
+    """All counts that are kept, by the keys of their slides, the newest of each first."""
+    found: dict[str, list[StoredCount]] = {}
+    for path in settings.counts_folder().glob(f"*/{UNFINISHED}/{SETTINGS}"):
+        raw = _settings(path)
+        if raw is not None:
+            names = tuple(name for name, _ in raw["regions"])
+            box, folder = Box(*raw["region"]), path.parent.parent
+            count = StoredCount(folder, raw["segmenter"], box, names, raw["chosen"])
+            found.setdefault(raw["slide"], []).append(count)
+    for counts in found.values():
+        counts.sort(key=lambda one: -one.made)
+    return found
+
 
 def stored_counts(slide: Slide) -> list[StoredCount]:
     """The counts of a slide that are kept, the newest first."""
-    found = []
-    for path in settings.counts_folder().glob(f"*/{UNFINISHED}/{SETTINGS}"):
-        raw = _settings(path)
-        if raw is not None and raw["slide"] == slide.key:
-            names = tuple(name for name, _ in raw["regions"])
-            folder = path.parent.parent
-            found.append(StoredCount(folder, raw["segmenter"], Box(*raw["region"]), names))
-    return sorted(found, key=lambda one: -(one.folder / UNFINISHED).stat().st_mtime)
+    return stored_by_slide().get(slide.key, [])
 
 
 def find_count(slide: Slide, name: str = "") -> StoredCount:

@@ -34,6 +34,7 @@ class Splits:
     def __init__(self, job: ExportJob) -> None:
         self._params, self._key = job.params, job.slide.key
         self._regions = job.areas
+        self._whole = shapely.union_all([region.polygon for region in job.areas])
         if job.params.split_by == "patient":
             self._key = _patient(job)
         if job.params.split_by == "region" and not self._regions:
@@ -46,10 +47,9 @@ class Splits:
         only annotated tiles are wanted, one that reaches out of the regions is left out.
         """
         area = _area(tile.inner)
-        if self._params.only_annotated and self._regions:
-            whole = shapely.union_all([r.polygon for r in self._regions])
-            if not shapely.covers(whole, area):
-                return None
+        wanted = self._params.only_annotated and bool(self._regions)
+        if wanted and not shapely.covers(self._whole, area):
+            return None
         if self._params.split_by != "region":
             return split_of(self._key, tile.row, tile.col, self._params)
         met = {

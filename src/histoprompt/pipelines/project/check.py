@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.project.project import Project, open_project
+from histoprompt.pipelines.project.project import Project, with_lines
 from histoprompt.pipelines.project.table import ProjectSlide
 
 # Slides of one study whose pixel sizes differ by more than this are told.
@@ -110,11 +110,6 @@ def _split_patients(project: Project) -> Iterator[Problem]:
 
 def filled(project: Project, task: Task | None = None) -> Project:
     """The project with the keys of slides that were entered by hand; those that open get one."""
-    from dataclasses import replace
-
-    from histoprompt.pipelines.project.project import changing
-    from histoprompt.pipelines.project.table import SLIDES_CSV, write_slides
-
     task = task or Task()
     bare = [s for s in project.slides if s.path and not s.key]
     known = {}
@@ -125,9 +120,4 @@ def filled(project: Project, task: Task | None = None) -> Project:
                 known[slide.id] = replace(slide, key=opened.key)
         except HistopromptError:
             continue
-    if not known:
-        return project
-    with changing(project.folder):
-        now = open_project(project.folder)
-        write_slides(now.folder / SLIDES_CSV, now.table.replaced(known))
-    return open_project(project.folder)
+    return with_lines(project, known)

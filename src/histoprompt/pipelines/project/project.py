@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import tomli_w
 from histoprompt import __version__
 from histoprompt.core.errors import HistopromptError, ProjectError
 from histoprompt.core.files.atomic import replace_file
-from histoprompt.core.files.documents import read_text
+from histoprompt.core.files.documents import read_toml
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import alone_at
 from histoprompt.core.readers.open import open_slide
@@ -83,6 +82,11 @@ class Project:
             return slide.path
         return str(self.folder / Path(slide.path).expanduser())
 
+    def has_file(self, slide: ProjectSlide) -> bool:
+        """Whether a slide's file is where the table says; addresses are not asked."""
+        place = self.place(slide)
+        return bool(place) and (is_address(place) or Path(place).exists())
+
     def open(self, slide: ProjectSlide, *, trust_size: bool = False) -> Slide:
         """Open a slide with the pixel size of the table; raises as `open_slide` does."""
         if not slide.path:
@@ -125,7 +129,7 @@ def open_project(path: str | Path) -> Project:
     file = folder / PROJECT_TOML
     if not file.is_file():
         raise ProjectError(f"{folder} is no project: it holds no {PROJECT_TOML}.")
-    settings = read_toml(file)
+    settings = read_toml(file, ProjectError)
     made = settings.get("format", FORMAT)
     if not isinstance(made, int) or made > FORMAT:
         raise ProjectError(
@@ -134,14 +138,6 @@ def open_project(path: str | Path) -> Project:
     table = folder / SLIDES_CSV
     slides = read_slides(table) if table.is_file() else SlideTable()
     return Project(folder.absolute(), str(settings.get("name") or folder.name), slides, settings)
-
-
-def read_toml(path: Path, error: type[HistopromptError] = ProjectError) -> dict[str, Any]:
-    """What a TOML file holds; raises `error` if it is none."""
-    try:
-        return tomllib.loads(read_text(path, error))
-    except (tomllib.TOMLDecodeError, RecursionError) as fault:
-        raise error(f"{path} is no TOML that can be read: {fault}.") from fault
 
 
 def new_project(folder: Path, name: str = "") -> Project:
@@ -206,7 +202,7 @@ def add_slides(
         for done, named in enumerate(slides):
             task.step(done, len(slides), f"Looking at {named.id}")
             slide, fault = _looked_at(project, named)
-            if fault and not _is_there(project, slide):
+            if fault and not project.has_file(slide):
                 missing.append(slide.path)
             elif fault:
                 notes.append(f"{slide.id}: {fault}")
@@ -223,9 +219,14 @@ def add_slides(
     return open_project(project.folder), notes
 
 
-def _is_there(project: Project, slide: ProjectSlide) -> bool:
-    place = project.place(slide)
-    return is_address(place) or Path(place).exists()
+def with_lines(project: Project, slides: Mapping[str, ProjectSlide]) -> Project:
+    """Put other lines in place of those of the same ids, in the table as it is on disk now."""
+    if not slides:
+        return project
+    with changing(project.folder):
+        now = open_project(project.folder)
+        write_slides(now.folder / SLIDES_CSV, now.table.replaced(slides))
+    return open_project(project.folder)
 
 
 def _looked_at(project: Project, slide: ProjectSlide) -> tuple[ProjectSlide, str]:

@@ -9,15 +9,9 @@ from pathlib import Path
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.readers.naming import SUFFIXES
 from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
-from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
-from histoprompt.pipelines.project.project import (
-    Project,
-    changing,
-    kept_path,
-    open_project,
-)
-from histoprompt.pipelines.project.table import SLIDES_CSV, ProjectSlide, write_slides
+from histoprompt.pipelines.project.project import Project, kept_path, with_lines
+from histoprompt.pipelines.project.table import ProjectSlide
 
 
 def slide_files(folder: Path) -> Iterator[Path]:
@@ -73,11 +67,7 @@ def relink(
         if key in wanted:
             slide = wanted.pop(key)
             moved[slide.id] = replace(slide, path=kept_path(project, str(path)))
-    if moved:
-        with changing(project.folder):
-            now = open_project(project.folder)
-            write_slides(now.folder / SLIDES_CSV, now.table.replaced(moved))
-        project = open_project(project.folder)
+    project = with_lines(project, moved)
     missing = [s.id for s in project.slides if _is_missing(project, s)]
     return project, {name: slide.path for name, slide in moved.items()}, missing
 
@@ -101,8 +91,7 @@ def _name(path: str) -> str:
 
 
 def _is_missing(project: Project, slide: ProjectSlide) -> bool:
-    place = project.place(slide)
-    return bool(place) and not is_address(place) and not Path(place).exists()
+    return bool(slide.path) and not project.has_file(slide)
 
 
 def _key(path: Path) -> str:

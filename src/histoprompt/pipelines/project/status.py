@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histoprompt.annotations.place import MARK, store_folder
+from histoprompt.annotations.place import StoreManifest, store_folder
 from histoprompt.annotations.store import LabelStore
-from histoprompt.core import settings
-from histoprompt.core.errors import HistopromptError, LabelStoreError
-from histoprompt.core.strings.addresses import is_address
+from histoprompt.core.errors import HistopromptError
 from histoprompt.pipelines.count.audit import FILE as AUDIT
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
 from histoprompt.pipelines.count.out_folders import MADE
-from histoprompt.pipelines.count.run import UNFINISHED
-from histoprompt.pipelines.count.store_files import SETTINGS
+from histoprompt.pipelines.count.store_files import read_settings
+from histoprompt.pipelines.count.stored import StoredCount, stored_by_slide
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 
@@ -101,28 +98,33 @@ class SlideState:
 
 def states(project: Project) -> Iterator[SlideState]:
     """The state of each slide, in the order of the table; nothing of a slide is read."""
-    kept = _kept_counts()
+    kept = stored_by_slide()
     for slide in project.slides:
         yield state_of(project, slide, kept)
 
 
 def state_of(
-    project: Project, slide: ProjectSlide, kept: dict[str, list[FoundCount]] | None = None
+    project: Project, slide: ProjectSlide, kept: Mapping[str, Sequence[StoredCount]]
 ) -> SlideState:
-    """The state of one slide; `kept` are the counts of all slides by key, where they are known."""
-    place = project.place(slide)
-    found = is_address(place) or (bool(place) and Path(place).exists())
-    kept = _kept_counts() if kept is None else kept
-    own = _own_count(project.results(slide) / COUNT)
-    made = read_facts(project.results(slide) / COUNT / MADE)
-    notes = tuple(map(str, made.get("notes", ()))) if own else ()
-    counts = (*([own] if own else []), *kept.get(slide.key, ()))
-    return SlideState(slide, found, _objects(slide), counts, notes)
+    """The state of one slide; `kept` are the counts that the window keeps, by slides' keys."""
+    counts, notes = _counts(project, slide, kept)
+    return SlideState(slide, project.has_file(slide), _objects(slide), counts, notes)
 
 
 def counts_of(project: Project, slide: ProjectSlide) -> tuple[FoundCount, ...]:
     """All counts of a slide that this machine knows, the newest first."""
-    return tuple(sorted(state_of(project, slide).counts, key=lambda count: -count.made))
+    counts, _ = _counts(project, slide, stored_by_slide())
+    return tuple(sorted(counts, key=lambda count: -count.made))
+
+
+def _counts(
+    project: Project, slide: ProjectSlide, kept: Mapping[str, Sequence[StoredCount]]
+) -> tuple[tuple[FoundCount, ...], tuple[str, ...]]:
+    """The counts of a slide, the project's own first, and the notes of that one."""
+    folder = project.results(slide) / COUNT
+    made = read_facts(folder / MADE)
+    own = (_own_count(folder, made),) if made else ()
+    return (*own, *map(_kept, kept.get(slide.key, ()))), tuple(map(str, made.get("notes", ())))
 
 
 def _objects(slide: ProjectSlide) -> int:
@@ -130,21 +132,18 @@ def _objects(slide: ProjectSlide) -> int:
     if not slide.key:
         return 0
     folder = store_folder(slide.key)
-    mark = folder / MARK
-    if not mark.is_file():
-        return 0
     try:
-        shape = json.loads(mark.read_bytes())["shape"]
-        with LabelStore.open(folder, tuple(shape), slide.key, read_only=True) as store:
+        mark = StoreManifest.read(folder)
+        if mark is None:
+            return 0
+        with LabelStore.open(folder, mark.shape, slide.key, read_only=True) as store:
             return store.count
-    except (HistopromptError, LabelStoreError, OSError, ValueError, KeyError, TypeError):
+    except (HistopromptError, OSError):
         return 0
 
 
-def _own_count(folder: Path) -> FoundCount | None:
-    made = read_facts(folder / MADE)
-    if not made:
-        return None
+def _own_count(folder: Path, made: Mapping[str, Any]) -> FoundCount:
+    """The project's own count, as its facts tell of it."""
     whole = not made.get("picked") and not made.get("regions")
     region = None if whole else tuple(map(int, made.get("region", ())))
     return FoundCount(
@@ -170,37 +169,16 @@ def _has_audit(folder: Path) -> bool:
     return any(cells.get(column) for column in AUDIT_COLUMNS)
 
 
-def _kept_counts() -> dict[str, list[FoundCount]]:
-    """Counts that the window keeps, by the key of their slide."""
-    found: dict[str, list[FoundCount]] = {}
-    root = settings.counts_folder()
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        facts = read_facts(folder / UNFINISHED / SETTINGS)
-        key = facts.get("slide")
-        if isinstance(key, str):
-            found.setdefault(key, []).append(_kept_count(folder, facts))
-    return found
-
-
-def _kept_count(folder: Path, facts: dict[str, Any]) -> FoundCount:
-    region = facts.get("region") if facts.get("chosen") else None
+def _kept(count: StoredCount) -> FoundCount:
+    """A count that the window keeps."""
+    region = tuple(round(v) for v in count.box) if count.chosen else None
+    audited = (count.folder / AUDIT).is_file()
     return FoundCount(
-        folder,
-        "kept",
-        tuple(map(int, region)) if isinstance(region, list) else None,
-        str(facts.get("segmenter", "")),
-        (),
-        None,
-        False,
-        (folder / AUDIT).is_file(),
-        (folder / UNFINISHED / SETTINGS).stat().st_mtime,
+        count.folder, "kept", region, count.segmenter, (), None, False, audited, count.made
     )
 
 
 def read_facts(path: Path) -> dict[str, Any]:
     """A file of facts; empty if there is none that can be read."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
+    found = read_settings(path)
     return found if isinstance(found, dict) else {}

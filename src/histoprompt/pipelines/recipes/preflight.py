@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from histoprompt.core.errors import HistopromptError, RecipeError
+from histoprompt.core.errors import HistopromptError
+from histoprompt.core.files.atomic import free_bytes
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
+from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.recipes.engines import Scheduler
-from histoprompt.pipelines.recipes.recipe import Recipe, changed_models
+from histoprompt.pipelines.recipes.recipe import Recipe, check_models
 from histoprompt.pipelines.recipes.unit import Unit
 
 _TIMED_PX = 1024
@@ -58,48 +60,50 @@ def preflight(
     RecipeError
         If weights differ from those of the recipe.
     """
-    changed = changed_models(recipe)
-    if changed:
-        model, (then, now) = next(iter(changed.items()))
-        raise RecipeError(
-            f"The recipe was made with other weights of {model} ({then[:23]}) than those here "
-            f"({now[:23] or 'none'})."
-        )
+    check_models(recipe)
     faults: list[str] = []
     mm2, pixels = 0.0, 0.0
-    timed: Slide | None = None
+    finder, tile = _finder(recipe), None
     for done, unit in enumerate(units):
         task.step(done, len(units), f"Looking at {unit.name}")
         try:
-            slide = open_slide(unit.path, unit.mpp, trust_size=unit.trust_size)
+            with open_slide(unit.path, unit.mpp, trust_size=unit.trust_size) as slide:
+                if slide.mpp is None:
+                    faults.append(f"{unit.name}: states no pixel size.")
+                    continue
+                mm2 += slide.shape[0] * slide.shape[1] * slide.mpp**2 / 1e6
+                pixels += slide.shape[0] * slide.shape[1]
+                if finder is not None and tile is None:
+                    tile = _middle(slide)
         except HistopromptError as error:
             faults.append(f"{unit.name}: {' '.join(str(error).split())}")
-            continue
-        if slide.mpp is None:
-            faults.append(f"{unit.name}: states no pixel size.")
-        else:
-            mm2 += slide.shape[0] * slide.shape[1] * slide.mpp**2 / 1e6
-            pixels += slide.shape[0] * slide.shape[1]
-            timed = timed or slide
-    seconds = _seconds_per_pixel(recipe, timed, units[0].device if units else "auto")
-    hours = None if seconds is None else seconds * pixels / 3600 / scheduler.workers
-    existing = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free / 1e6
+    hours = None
+    if finder is not None and tile is not None:
+        seconds = _seconds_per_pixel(finder, tile, units[0].device)
+        hours = seconds * pixels / 3600 / scheduler.workers
+    free = free_bytes(out) / 1e6
     return Preflight(tuple(faults), mm2, hours, mm2 * _BYTES_PER_MM2 / 1e6, free)
 
 
-def _seconds_per_pixel(recipe: Recipe, slide: Slide | None, device: str) -> float | None:
-    """Of the model that finds cells, on a tile of the slide's middle; the second of two runs."""
-    cards = [registry.card(m) for one in recipe.steps for m in one.step.models(one.params)]
-    card = next((c for c in cards if c.role == "cells"), None)
-    if card is None or slide is None:
-        return None
+def _middle(slide: Slide) -> NDArray[np.uint8]:
+    """A square tile of the slide's middle, level 0."""
     side = min(_TIMED_PX, *slide.shape)
     corner = [(extent - side) // 2 for extent in slide.shape]
-    image = np.asarray(slide.levels[0][corner[0] : corner[0] + side, corner[1] : corner[1] + side])
-    manager, task = ModelManager(device=device), Task()
-    with manager.lease(card, task) as model:
-        model.segment(image)
+    rows, cols = (slice(start, start + side) for start in corner)
+    return np.asarray(slide.levels[0][rows, cols])
+
+
+def _finder(recipe: Recipe) -> ModelCard | None:
+    """The model that finds cells in a recipe; None if no step looks for them."""
+    cards = [registry.card(m) for one in recipe.steps for m in one.step.models(one.params)]
+    return next((card for card in cards if card.role == "cells"), None)
+
+
+def _seconds_per_pixel(card: ModelCard, tile: NDArray[np.uint8], device: str) -> float:
+    """Of a model, on a tile; the second of two runs."""
+    with ModelManager(device=device).lease(card, Task()) as model:
+        model.segment(tile)
         start = time.perf_counter()
-        model.segment(image)
-        return (time.perf_counter() - start) / side**2
+        model.segment(tile)
+        seconds = time.perf_counter() - start
+    return seconds / (tile.shape[0] * tile.shape[1])

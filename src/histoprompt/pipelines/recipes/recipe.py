@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import tomli_w
 from histoprompt import __version__
 from histoprompt.core.errors import HistopromptError, RecipeError
 from histoprompt.core.files.atomic import replace_file
-from histoprompt.core.files.documents import read_text
+from histoprompt.core.files.documents import read_toml
 from histoprompt.core.parameters import fields_of, from_table, to_table
 from histoprompt.models import registry, weights
 from histoprompt.pipelines.recipes.step import Step, step
@@ -74,14 +73,9 @@ def made_recipe(steps: tuple[RecipeStep, ...], facts: Mapping[str, str] | None =
 def model_digest(model_id: str) -> str:
     """The digest of a model's weights; empty if it has none or they are not here."""
     try:
-        card = registry.card(model_id)
-        path = weights.resolve(card, None)
+        return weights.in_use(registry.card(model_id)).digest or ""
     except HistopromptError:
         return ""
-    if path is None:
-        return ""
-    digest = weights.folder_digest if path.is_dir() else weights.file_digest
-    return digest(path, "sha256")
 
 
 def recipe_text(recipe: Recipe) -> str:
@@ -113,10 +107,7 @@ def read_recipe(path: Path) -> Recipe:
     RecipeError
         If it is none, is of a later version, or names a step or a parameter that there is not.
     """
-    try:
-        data = tomllib.loads(read_text(path, RecipeError))
-    except (tomllib.TOMLDecodeError, RecursionError) as fault:
-        raise RecipeError(f"{path} is no TOML that can be read: {fault}.") from fault
+    data = read_toml(path, RecipeError)
     made = data.get("format", FORMAT)
     version = str(data.get("histoprompt", ""))
     if not isinstance(made, int) or made > FORMAT:
@@ -135,21 +126,28 @@ def read_recipe(path: Path) -> Recipe:
 def slide_told(path: Path) -> str | None:
     """The key of the slide whose results a recipe lies beside; None if it does not tell one."""
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8")).get("from")
-    except (OSError, ValueError, RecursionError):
+        told = read_toml(path, RecipeError).get("from")
+    except RecipeError:
         return None
     key = told.get("slide") if isinstance(told, dict) else None
     return key if isinstance(key, str) and key else None
 
 
-def changed_models(recipe: Recipe) -> dict[str, tuple[str, str]]:
-    """Models whose weights are others here than those the recipe was made with: (then, now)."""
-    found = {}
-    for model, digest in recipe.models.items():
+def check_models(recipe: Recipe) -> None:
+    """Refuse weights that are others here than those the recipe was made with.
+
+    Raises
+    ------
+    RecipeError
+        Names the first such model, with both digests.
+    """
+    for model, then in recipe.models.items():
         now = model_digest(model)
-        if digest and now != digest:
-            found[model] = (digest, now)
-    return found
+        if then and now != then:
+            raise RecipeError(
+                f"The recipe was made with other weights of {model} ({then[:23]}) than those here "
+                f"({now[:23] or 'none'}). Install those, or take the digest out of the recipe."
+            )
 
 
 def _step(one: Any, number: int, path: Path) -> RecipeStep:

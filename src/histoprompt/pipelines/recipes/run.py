@@ -17,7 +17,7 @@ from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.recipes.engines import Scheduler, work_through
-from histoprompt.pipelines.recipes.recipe import RECIPE, Recipe, recipe_text
+from histoprompt.pipelines.recipes.recipe import Recipe, write_recipe
 from histoprompt.pipelines.recipes.unit import Unit, UnitResult
 
 RUN_JSON, SUMMARY = "run.json", "summary.csv"
@@ -77,8 +77,7 @@ def run_recipe(
     _check_apart(units)
     make_folder(out / _RUN)
     with _alone(out / _RUN), _stop_file(out / _RUN, task) as stop:
-        file = out / RECIPE
-        replace_file(file, recipe_text(recipe))
+        file = write_recipe(out, recipe)
         units = [replace(u, recipe=str(file.absolute()), stop=str(stop.absolute())) for u in units]
         found: dict[str, UnitResult] = {}
         for result in work_through(units, scheduler):

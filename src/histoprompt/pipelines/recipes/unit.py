@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 
 from histoprompt.core.errors import Cancelled, HistopromptError, RecipeError
@@ -21,7 +22,7 @@ from histoprompt.pipelines.recipes.recipe import (
     RECIPE,
     Recipe,
     RecipeStep,
-    changed_models,
+    check_models,
     read_recipe,
     recipe_text,
 )
@@ -104,7 +105,7 @@ def run_unit(unit: Unit) -> UnitResult:
     state, fault = "done", ""
     try:
         recipe = read_recipe(Path(unit.recipe))
-        _verify(recipe)
+        check_models(recipe)
         folder = Path(unit.folder)
         make_folder(folder)
         with (
@@ -172,16 +173,6 @@ def _kept(folder: Path, text: str) -> StepOutput | None:
         return None
 
 
-def _verify(recipe: Recipe) -> None:
-    changed = changed_models(recipe)
-    if changed:
-        model, (then, now) = next(iter(changed.items()))
-        raise RecipeError(
-            f"The recipe was made with other weights of {model} ({then[:23]}) than those here "
-            f"({now[:23] or 'none'}). Install those, or take the digest out of the recipe."
-        )
-
-
 def _check_key(unit: Unit, slide: Slide) -> None:
     if unit.key and unit.key != slide.key:
         raise RecipeError(
@@ -190,14 +181,10 @@ def _check_key(unit: Unit, slide: Slide) -> None:
         )
 
 
-_MANAGERS: dict[str, ModelManager] = {}
-
-
+@cache
 def _manager(device: str) -> ModelManager:
     """One per process: models are loaded once, however many slides a worker is given."""
-    if device not in _MANAGERS:
-        _MANAGERS[device] = ModelManager(device=device)
-    return _MANAGERS[device]
+    return ModelManager(device=device)
 
 
 def _task(stop: str) -> Task:
