@@ -19,7 +19,6 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.into_count import (
@@ -116,7 +115,7 @@ def test_cells_over_tiles_count_once_and_what_is_too_wide_does_not(slide, tmp_pa
 def test_an_imported_count_is_kept_to_be_worked_on(slide, tmp_path):
     path = written(tmp_path / "x.geojson", [square(20, 20, 20, "a"), square(60, 60, 20, "b")])
     plan = plan_count(slide, read_incoming(slide, path, Task()))
-    work = keep_imported_count(slide, plan, ModelManager(device="cpu"), Task())
+    work = keep_imported_count(slide, plan, Task())
     assert work.complete
     assert work.cells.class_names == ["a", "b"]
     assert (np.asarray(work.levels[0])[20:40, 20:40] == 1).all()

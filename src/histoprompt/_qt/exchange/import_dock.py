@@ -35,11 +35,11 @@ from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import LabelError
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import Imported
+from histoprompt.pipelines.exchange.into_count import keep_imported_count
 from histoprompt.pipelines.exchange.looking import (
     Preview,
     Wish,
     carry_out,
-    carry_out_count,
     look,
 )
 from histoprompt.pipelines.exchange.params import ImportParams
@@ -115,9 +115,9 @@ class ImportDock(Dock):
         annotator, preview = self.annotator, self.preview
         if annotator is None or preview is None:
             self.report.say("Look at the files first.")
-        elif preview.params.into == "count":
-            measured = (annotator.slide, preview, self.session.manager)
-            self._submit(carry_out_count, measured, self._on_counted, "Measuring")
+        elif preview.counted is not None:
+            measured = (annotator.slide, preview.counted)
+            self._submit(keep_imported_count, measured, self._on_counted, "Measuring")
         else:
             self._submit(carry_out, (annotator.store, preview), self._on_imported, "Importing")
 
@@ -225,9 +225,12 @@ class ImportDock(Dock):
             title="The import",
             on_done=done,
             on_error=self._on_stopped,
-            on_cancel=lambda: self._on_stopped("Cancelled; nothing was changed."),
+            on_cancel=self._on_cancelled,
             on_progress=self.report.show_progress,
         )
+
+    def _on_cancelled(self) -> None:
+        self._on_stopped("Cancelled; nothing was changed.")
 
     def _on_looked(self, preview: Preview) -> None:
         self.preview = preview

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from histoprompt.annotations.aside import free_name
 from histoprompt.core import settings
 from histoprompt.core.cell_table import CellTable
+from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
@@ -43,6 +45,9 @@ from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
 from histoprompt.pipelines.formats.regions import Region
+
+# Whether the slide looks unlike what its model has learnt from, as found when it was counted.
+_UNLIKE = "unlike.txt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +194,9 @@ def keep_count(
         notes = [*progress.store.notes, *_set_aside(folder, progress)]
         notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
         if progress.complete:
-            notes += unlike_notes(slide, ground, job.source, task)
-        if not progress.complete:
+            look = partial(unlike_notes, slide, ground, job.source, task)
+            notes += _once(folder / _UNLIKE, progress.resumed < progress.total, look)
+        else:
             ground = replace(ground, parts=progress.done)
         # what was counted is made ready in any case, however often somebody cancels
         levels = label_pyramid(progress.store, Task(task.report))
@@ -219,6 +225,15 @@ def correction_log(folder: Path, store: CountStore) -> CorrectionLog:
     found = store.corrected(None)
     names = found.head.names or FEATURE_NAMES
     return CorrectionLog(folder, found.counted, found.digest, names, found.read)
+
+
+def _once(path: Path, new: bool, notes_of: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """Notes that a model is run for, kept in a file: opening a finished count runs none."""
+    if not new and path.is_file():
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    notes = notes_of()
+    replace_file(path, "\n".join(notes))
+    return notes
 
 
 def _set_aside(folder: Path, progress: Progress) -> list[str]:

@@ -15,7 +15,6 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.labels.tiff import TiffLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.given import WIDEST_UM, GivenCells
 from histoprompt.pipelines.count.files import LABELS_TIF
@@ -121,9 +120,7 @@ def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -
     return counted
 
 
-def keep_imported_count(
-    slide: Slide, plan: CountPlan, manager: ModelManager, task: Task
-) -> KeptCount:
+def keep_imported_count(slide: Slide, plan: CountPlan, task: Task) -> KeptCount:
     """Measure the objects and keep them as a count to work on. Raises as `write_imported_count`."""
     ground = count_region(slide, slide.box)
     kept = keep_count(slide, _job(slide, plan), ground, task=task, box=slide.box)

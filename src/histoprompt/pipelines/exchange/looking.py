@@ -14,8 +14,6 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import (
     Imported,
     ImportPlan,
@@ -24,7 +22,7 @@ from histoprompt.pipelines.exchange.import_labels import (
     plane_for,
 )
 from histoprompt.pipelines.exchange.incoming import Incoming, read_incoming
-from histoprompt.pipelines.exchange.into_count import keep_imported_count, plan_count
+from histoprompt.pipelines.exchange.into_count import CountPlan, plan_count
 from histoprompt.pipelines.exchange.into_prompts import refined
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.exchange.stacked import stacked
@@ -50,6 +48,8 @@ class Preview:
         All of them, coarse enough to be shown at once.
     frame : Frame
         Where the picture lies.
+    counted : CountPlan or None
+        What a count would be made of, if one is wanted.
     """
 
     incoming: tuple[Incoming, ...]
@@ -58,6 +58,7 @@ class Preview:
     notes: tuple[str, ...]
     picture: NDArray[np.int32]
     frame: Frame
+    counted: CountPlan | None = None
 
     @property
     def told(self) -> str:
@@ -101,6 +102,7 @@ def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
         found = [refined(slide, one, wish.job, task) for one in found]
     for one in found:
         one.check(slide)
+    counted: CountPlan | None = None
     if params.into == "count":
         counted = plan_count(slide, stacked(found, slide.shape, task))
         rows = [("Cells of a new count", len(counted.cells.table)), ("Too wide", counted.wide)]
@@ -114,19 +116,13 @@ def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
     ]
     notes = tuple(n for one in found for n in (*one.notes, *one.problems, *one.remarks))
     picture, frame = _picture(slide, found)
-    return Preview(tuple(found), params, tuple(rows), notes, picture, frame)
+    return Preview(tuple(found), params, tuple(rows), notes, picture, frame, counted)
 
 
 def carry_out(store: LabelStore, preview: Preview, task: Task) -> Imported:
     """Import into labels what was looked at, as one edit. Raises as `import_all`."""
     plane = plane_for(store, preview.params.into)
     return import_all(plane, preview.incoming, task, preview.params.rule)
-
-
-def carry_out_count(slide: Slide, preview: Preview, manager: ModelManager, task: Task) -> KeptCount:
-    """Make a count of what was looked at. Raises as `keep_imported_count`."""
-    plan = plan_count(slide, stacked(preview.incoming, slide.shape, task))
-    return keep_imported_count(slide, plan, manager, task)
 
 
 def _rows(plans: Sequence[ImportPlan]) -> list[tuple[str, int]]:

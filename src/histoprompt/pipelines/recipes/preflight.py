@@ -106,4 +106,4 @@ def _seconds_per_pixel(card: ModelCard, tile: NDArray[np.uint8], device: str) ->
         start = time.perf_counter()
         model.segment(tile)
         seconds = time.perf_counter() - start
-    return seconds / (tile.shape[0] * tile.shape[1])
+    return seconds / float(np.prod(tile.shape[:2]))
