@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.contours import enclosed
-from histoprompt.core.labels.reshape import depth, filled, grown, shrunk, smoothed
+from histoprompt.core.labels.reshape import depth, filled, grown, parted, shrunk, smoothed
 
 EVERYWHERE = np.ones((60, 60), bool)
 
@@ -121,3 +121,14 @@ def test_a_lasso_that_crosses_itself_leaves_no_hole():
     assert both[3, 7]
     assert both[11, 7]
     assert not both[7, 3]
+
+
+def test_parts_of_an_object_lose_no_pixel_wherever_they_lie():
+    mask = np.zeros((9, 20), bool)
+    mask[1:4, 1:5] = mask[4:8, 5:9] = True  # joined by a corner
+    mask[1:8, 14:18] = True  # apart
+    found = parted(mask, [(2, 2), (6, 7)])
+    assert ((found > 0) == mask).all()
+    assert (found[1:4, 1:5] == 1).all()
+    assert (found[4:8, 5:9] == 2).all()
+    assert (found[1:8, 14:18] == 1).all()

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage as ndi
 from skimage.draw import line as pixels_of_line
-from skimage.segmentation import watershed
 
 from histoprompt.annotations.edits import components
+from histoprompt.core.labels.reshape import parted
 
 # A piece smaller than this share of the object is a crumb of its rim, and goes to the next piece.
 CRUMB = 0.02
@@ -60,14 +60,9 @@ def cut_between(
         0 outside, then 1 and 2 in the order of the places; a single piece where both are the same.
     """
     inside = np.argwhere(mask)
-    seeds = [inside[np.square(inside - at).sum(axis=1).argmin()] for at in (first, second)]
-    if np.array_equal(*seeds):
-        return mask.astype(np.int32)
-    markers = np.zeros(mask.shape, np.int32)
-    for number, (row, col) in enumerate(seeds, start=1):
-        markers[row, col] = number
-    depth = ndi.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    return np.asarray(watershed(-depth, markers, mask=mask), np.int32)
+    nearest = [inside[np.square(inside - at).sum(axis=1).argmin()] for at in (first, second)]
+    places = [(int(row), int(col)) for row, col in nearest]
+    return mask.astype(np.int32) if places[0] == places[1] else parted(mask, places)
 
 
 def _drawn(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:

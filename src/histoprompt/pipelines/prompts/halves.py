@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from histoprompt.annotations.edits import stamp
 from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels.reshape import depth
+from histoprompt.core.labels.reshape import parted
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
@@ -26,7 +25,6 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.prompts.correct import box_of
 
 Click = tuple[float, float]
-_JOINED = np.ones((3, 3), bool)
 _NO_INFO: Mapping[str, Any] = {}
 
 
@@ -87,7 +85,7 @@ def split_halves(
     if places[0] == places[1]:
         raise LabelStoreError("Both clicks are on one pixel: click in each half of the object.")
     seeds = _seeds(mine, places, [stamp(answer, box) for answer in answers])
-    halves = _grown(mine, places, seeds)
+    halves = parted(mine, places, seeds)
     sizes = np.bincount(halves[mine], minlength=3)
     first = 1 if sizes[1] >= sizes[2] else 2
     with store.group("split") as edit:
@@ -120,20 +118,3 @@ def _seeds(
     alone = [mine & first & ~second, mine & second & ~first]
     told = all(part[place] for part, place in zip(alone, places, strict=True))
     return alone if told else None
-
-
-def _grown(
-    mine: NDArray[np.bool_],
-    places: Sequence[tuple[int, int]],
-    seeds: Sequence[NDArray[np.bool_]] | None,
-) -> NDArray[np.int32]:
-    """The halves as 1 and 2: what is nobody's goes to the half that reaches it first."""
-    markers = np.zeros(mine.shape, np.int32)
-    land = np.zeros(mine.shape) if seeds is not None else -depth(mine)
-    for number, place in enumerate(places, start=1):
-        if seeds is not None:
-            markers[seeds[number - 1]] = number
-        markers[place] = number
-    out = np.asarray(watershed(land, markers, connectivity=_JOINED, mask=mine), np.int32)
-    # pieces of the object that lie apart from both clicks stay with the first
-    return np.where(mine & (out == 0), np.int32(1), out)
