@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": "classes of cells from a few examples",
     "score": "words to heat maps, regions and counts",
     "index": "what an encoder sees in the tiles of slides",
+    "search": "more like this: tiles like examples, over slides and projects",
     "train": "train the project's own heads on your exports",
     "bench": "how good a model is on data of your own",
     "models": "which models there are, and their weights",
