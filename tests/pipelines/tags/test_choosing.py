@@ -135,7 +135,7 @@ def test_the_first_view_is_the_picture_and_the_others_differ():
 
 
 def test_wilson_is_that_of_statsmodels():
-    # statsmodels.stats.proportion.proportion_confint(15, 28, method="wilson")
+    # by statsmodels: proportion_confint of 15 in 28, method wilson
     assert wilson(15, 28) == pytest.approx((0.3581, 0.7047), abs=2e-3)
     assert wilson(0, 0) == (0, 1)
     assert wilson(10, 10)[1] == 1

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tagged_study import make_study
 
 from histoprompt.cli import main
 from histoprompt.core.errors import PromptError, RecordError
@@ -17,6 +16,7 @@ from histoprompt.pipelines.tags.choosing import REASONS
 from histoprompt.pipelines.tags.records import COLUMNS, TAGS_CSV, read_rows
 from histoprompt.pipelines.tags.run import read_tagged
 from histoprompt.pipelines.tags.work import read_work
+from tagged_study import make_study
 
 HEAD = (
     "id,slide,row,col,tag,wording,votes,entropy,cluster_agrees,score,kept,reason,header,reviewed,"

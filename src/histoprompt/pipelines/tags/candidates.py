@@ -22,9 +22,9 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
 from histoprompt.pipelines.cells.find import ModelCells, TileCells, known_mpp, owned_cells, tiles_of
 from histoprompt.pipelines.cells.stains import stains_of
+from histoprompt.pipelines.embedding.tile_plan import plan_tiles
 from histoprompt.pipelines.recipes.place import region_box
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.text.tile_plan import plan_tiles
 
 Float = NDArray[np.float32]
 # Side of a cell's picture over its diameter, and the smallest in microns, as for cells by words.
