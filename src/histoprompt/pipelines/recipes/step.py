@@ -22,6 +22,7 @@ STEPS: dict[str, str] = {
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "index": "histoprompt.pipelines.explore.index_step",
+    "tag": "histoprompt.pipelines.tags.step",
 }
 
 
