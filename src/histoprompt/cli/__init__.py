@@ -29,6 +29,8 @@ COMMANDS = {
     "score": "words to heat maps, regions and counts",
     "index": "what an encoder sees in the tiles of slides",
     "search": "more like this: tiles like examples, over slides and projects",
+    "tag": "tags for cells or tiles by words, reviewed, as training data",
+    "detect": "a detector learnt from reviewed tags",
     "train": "train the project's own heads on your exports",
     "bench": "how good a model is on data of your own",
     "models": "which models there are, and their weights",

@@ -62,6 +62,7 @@ class LikeParams:
             high=100_000,
             special="any number",
             advanced=True,
+            option="hits-per-slide",
         ),
     ] = 0
     against: Annotated[
