@@ -22,6 +22,7 @@ STEPS: dict[str, str] = {
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "relate": "histoprompt.pipelines.relate.step",
+    "index": "histoprompt.pipelines.explore.index_step",
 }
 
 
