@@ -116,7 +116,10 @@ class RelateParams:
                   advanced=True),
     ] = 3  # fmt: skip
     seed: Annotated[
-        int, Parameter("Seed", "Of permutations.", low=0, high=99_999, advanced=True)
+        int,
+        Parameter(
+            "Seed", "Of permutations.", low=0, high=99_999, advanced=True, option="permutation-seed"
+        ),
     ] = 1
 
     def __post_init__(self) -> None:
