@@ -28,6 +28,8 @@ COMMANDS = {
     "classify": "classes of cells from a few examples",
     "score": "words to heat maps, regions and counts",
     "index": "what an encoder sees in the tiles of slides",
+    "tag": "tags for cells or tiles by words, reviewed, as training data",
+    "detect": "a detector learnt from reviewed tags",
     "train": "train the project's own heads on your exports",
     "bench": "how good a model is on data of your own",
     "models": "which models there are, and their weights",

@@ -23,6 +23,7 @@ STEPS: dict[str, str] = {
     "segment": "histoprompt.pipelines.prompts.step",
     "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
+    "tag": "histoprompt.pipelines.tags.step",
 }
 
 
