@@ -38,6 +38,7 @@ COMMANDS = {
     "describe": "all steps of recipes and their parameters",
     "methods": "the methods paragraph of what was done",
     "project": "many slides as one study",
+    "relate": "features of slides against patient data, tested within sites",
     "labels": "the committed objects of a slide, as kept on disk",
     "cache": "what is kept between runs, and taking it away",
     "doctor": "check this machine",

@@ -22,6 +22,7 @@ STEPS: dict[str, str] = {
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "search": "histoprompt.pipelines.explore.search_step",
+    "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
     "tag": "histoprompt.pipelines.tags.step",
 }
@@ -90,6 +91,10 @@ class Step:
         Steps of which it needs one before it.
     alone : callable
         Whether parameters name what else it works on, so that no step need come before.
+    project : callable or None
+        Of a step that works on a project, not on a slide: from the project's folder, the
+        parameters, the folder of its results and a task to `StepOutput`. It is the only one of
+        its recipe.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Step:
     methods: Callable[[Any], str]
     after: tuple[str, ...] = ()
     alone: Callable[[Any], bool] = lambda _: False
+    project: Callable[[Path, Any, Path, Task], StepOutput] | None = None
 
 
 def step(name: str) -> Step:
