@@ -39,6 +39,7 @@ from histoprompt.pipelines.count.audit import (
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount
+from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
 from histoprompt.pipelines.count.slide import CountResult
 from histoprompt.pipelines.count.tally import QUPATH
 from histoprompt.pipelines.formats.regions import Region
@@ -308,6 +309,7 @@ class Counting:
 
         def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
+            keep_work_recipe(work, folder, findings.how)
             if audit is not None and audit.seen:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
             return counted

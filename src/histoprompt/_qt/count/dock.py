@@ -25,13 +25,16 @@ from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.annotations.store import LabelStore
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import colours_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
+from histoprompt.pipelines.count.step import count_chosen
 from histoprompt.pipelines.prompts.segment import SegmentJob
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.committed import committed_regions
 
 HINT = "Choose a region and press Count."
@@ -91,6 +94,7 @@ class CountDock(Dock):
         layout.addWidget(self.counts)
         layout.addWidget(self._table)
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
         counting, classing = self.counting, self.counting.classes
@@ -136,6 +140,16 @@ class CountDock(Dock):
         self._on_counted()
         self._say(self.counting.summary or HINT)
         self.audit.refresh()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Count would do now."""
+        slide = self.session.slide.slide
+        if slide is None:
+            raise ParameterError(_NO_SLIDE)
+        box, regions = self._place(slide)
+        found = regions() if callable(regions) else regions
+        chosen = count_chosen(self.region.value(), slide, box, found, needs)
+        return [RecipeStep("count", chosen)]
 
     # -- which slide -------------------------------------------------------------------------
 

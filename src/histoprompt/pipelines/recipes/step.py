@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -65,6 +65,10 @@ class StepOutput:
     numbers: Mapping[str, float] = field(default_factory=dict)
 
 
+def _no_command(_: Any, slide: str, out: str) -> None:
+    """A step that only a recipe can do."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A kind of step.
@@ -87,6 +91,9 @@ class Step:
         Steps of which it needs one before it.
     alone : callable
         Whether parameters name what else it works on, so that no step need come before.
+    command : callable
+        From the parameters, a slide and a folder for results to the arguments of the command that
+        does the same; None where there is none.
     """
 
     name: str
@@ -97,6 +104,7 @@ class Step:
     methods: Callable[[Any], str]
     after: tuple[str, ...] = ()
     alone: Callable[[Any], bool] = lambda _: False
+    command: Callable[[Any, str, str], Sequence[str] | None] = _no_command
 
 
 def step(name: str) -> Step:
