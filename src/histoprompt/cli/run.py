@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histoprompt.cli.ending import INTERRUPTED
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size, whole
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RecipeError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from histoprompt.pipelines.recipes.engines import Scheduler
     from histoprompt.pipelines.recipes.recipe import Recipe
     from histoprompt.pipelines.recipes.unit import Unit
+
+_MOST_BLOCKS = 10_000
 
 
 def add(run: argparse.ArgumentParser) -> None:
@@ -28,6 +30,10 @@ def add(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--scheduler", default="local:1", metavar="WHERE",
         help="local[:N], tcp://ADDRESS:PORT of a Dask scheduler, or slurm:PROFILE",
+    )  # fmt: skip
+    run.add_argument(
+        "--blocks", type=_blocks, default=1, metavar="N",
+        help="divide the tiles of each slide among the workers, in N blocks: for few large slides",
     )  # fmt: skip
     run.add_argument("--dry-run", action="store_true", help="check, estimate, and stop")
     run.add_argument("--emit", choices=("snakemake", "slurm"), help="write a script, and stop")
@@ -70,6 +76,13 @@ def _run(args: argparse.Namespace) -> int:
     return int(bool(ran.failed))
 
 
+def _blocks(text: str) -> int:
+    value = whole(text)
+    if not 1 <= value <= _MOST_BLOCKS:
+        raise argparse.ArgumentTypeError(f"must lie between 1 and {_MOST_BLOCKS}")
+    return value
+
+
 def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
     from histoprompt.core.strings.addresses import is_address
     from histoprompt.pipelines.recipes.unit import Unit
@@ -86,7 +99,7 @@ def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
     mpp = slide.mpp if args.mpp is None else args.mpp
     return Unit(
         str(slide), path, str(folder.absolute()), str(args.recipe), mpp, args.device,
-        args.trust_size, key=slide.key,
+        args.trust_size, key=slide.key, blocks=args.blocks,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from histoprompt.core.errors import ParameterError
 from histoprompt.core.files.atomic import replacing_file
@@ -16,8 +16,9 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
-from histoprompt.pipelines.count.slide import count_slide
+from histoprompt.pipelines.count.out_folders import claimed_folder, free_folder, unclaim
+from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.count.slide import count_slide, look_at_share
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region, read_regions, regions_document
 from histoprompt.pipelines.recipes.beside import Needs
@@ -94,20 +95,32 @@ def count_chosen(
 
 
 def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
-    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
-    job, box = count_job(params, given.manager), region_box(params.region, slide)
-    regions = read_regions(params.regions, slide.shape) if params.regions else ()
+    slide, job, where = _asked(given, params)
     claimed = claimed_folder(folder.parent, folder.name, slide.key)
     try:
-        counted = count_slide(
-            slide, job, claimed, given.task, box=box, regions=regions, stain=params.stain
-        )
+        counted = count_slide(slide, job, claimed, given.task, **where)
     finally:
         unclaim(claimed)
     lines = {line.name: line for line in counted.tally.lines if line.region == "all"}
     numbers = {f"{name} {what}": getattr(line, what) for name, line in lines.items()
                for what in ("count", "per_mm2")}  # fmt: skip
-    return StepOutput(f"{counted.tally.total} cells", counted.complete, counted.notes, numbers)
+    told = f"{counted.tally.total} cells"
+    return StepOutput(told, counted.complete, counted.lasting, numbers, counted.passing)
+
+
+def _ahead(given: StepInput, params: CountParams, folder: Path, share: tuple[int, int]) -> None:
+    slide, job, where = _asked(given, params)
+    free = free_folder(folder.parent, folder.name, slide.key)
+    look_at_share(slide, job, free, share, given.task, **where)
+
+
+def _asked(given: StepInput, params: CountParams) -> tuple[Slide, CountJob, dict[str, Any]]:
+    """The slide as it is counted, by what, and where."""
+    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
+    regions = read_regions(params.regions, slide.shape) if params.regions else ()
+    box = region_box(params.region, slide)
+    where = {"box": box, "regions": regions, "stain": params.stain}
+    return slide, count_job(params, given.manager), where
 
 
 def _models(params: CountParams) -> tuple[str, ...]:
@@ -139,4 +152,5 @@ STEP = Step(
     _models,
     _methods,
     command=_command,
+    ahead=_ahead,
 )

@@ -31,7 +31,18 @@ from histoprompt.pipelines.formats.regions import Region
 
 # What of the settings of a store is not what the job was made with.
 _PLACE = frozenset(
-    {"slide", "mpp", "region", "regions", "chosen", "tile", "algorithm", "tissue", "dyes"}
+    {
+        "slide",
+        "mpp",
+        "region",
+        "regions",
+        "chosen",
+        "tile",
+        "algorithm",
+        "tissue",
+        "dyes",
+        "intensities",
+    }
 )
 
 
@@ -149,7 +160,7 @@ def open_count(slide: Slide, stored: StoredCount, task: Task) -> KeptCount:
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
         levels = label_pyramid(store, task)
-    log = correction_log(stored.folder, store) if progress.complete else None
+    log = correction_log(stored.folder, store, slide) if progress.complete else None
     notes = (*store.notes, *(() if log is None else log.notes))
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = store.table()

@@ -95,14 +95,15 @@ def arguments(params: Any, skip: Container[str] = (), apart: Container[str] = ()
         value = getattr(params, one.name)
         if one.name in skip or value == one.default:
             continue
-        if one.kind is bool:
+        word = next((word for word, meant in one.about.words if meant == value), None)
+        if word is not None:
+            words += _told(one, word)
+        elif one.kind is bool:
             words.append(one.option if value else f"--no-{one.option.removeprefix('--')}")
         elif one.name in apart:
-            words += [word for v in value for word in _told(one, _text(one, v))]
-        elif one.many:
-            words += _told(one, ",".join(_text(one, v) for v in value))
+            words += [word for v in value for word in _told(one, _text(v))]
         else:
-            words += _told(one, _text(one, value))
+            words += _told(one, ",".join(map(_text, value)) if one.many else _text(value))
     return words
 
 
@@ -123,10 +124,7 @@ def _told(one: ParameterField, text: str) -> list[str]:
     return [f"{one.option}={text}"] if text.startswith("-") or not text else [one.option, text]
 
 
-def _text(one: ParameterField, value: Any) -> str:
-    word = next((word for word, meant in one.about.words if meant == value), None)
-    if word is not None:
-        return word
+def _text(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 

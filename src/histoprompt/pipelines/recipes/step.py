@@ -57,12 +57,15 @@ class StepOutput:
         What a person should know.
     numbers : mapping of str to float
         For the table over all slides.
+    passing : tuple of str
+        Notes of this run alone, which are told and not kept.
     """
 
     told: str
     complete: bool = True
     notes: tuple[str, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    passing: tuple[str, ...] = ()
 
 
 def _no_command(_: Any, slide: str, out: str) -> None:
@@ -94,6 +97,10 @@ class Step:
     command : callable
         From the parameters, a slide and a folder for results to the arguments of the command that
         does the same; None where there is none.
+    ahead : callable or None
+        Looks at a share of a slide, so that `run` need not: from `StepInput`, the parameters, the
+        folder of its results and the share (which one of how many). `run` gives the same with it
+        and without.
     """
 
     name: str
@@ -105,6 +112,7 @@ class Step:
     after: tuple[str, ...] = ()
     alone: Callable[[Any], bool] = lambda _: False
     command: Callable[[Any, str, str], Sequence[str] | None] = _no_command
+    ahead: Callable[[StepInput, Any, Path, tuple[int, int]], None] | None = None
 
 
 def step(name: str) -> Step:
