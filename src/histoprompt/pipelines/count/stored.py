@@ -18,6 +18,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.find import tiles_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.classes.labelling import FILE as LABELS
 from histoprompt.pipelines.classes.labelling import learn, read_labelling
 from histoprompt.pipelines.classes.train import TrainParams
@@ -166,6 +167,12 @@ def open_count(slide: Slide, stored: StoredCount, task: Task) -> KeptCount:
     cells = store.table()
     work = KeptCount(slide, job, ground, progress, cells, levels, mm2, stored.folder, notes)
     return replace(work, found=cells, log=log).corrected()
+
+
+def open_to_work(slide: Slide, stored: StoredCount, task: Task) -> KeptCount:
+    """As `open_count`, ready for cells to be added by hand; raises as it does."""
+    work = open_count(slide, stored, task)
+    return replace(work, dyes=stains_of(slide, work.ground.tissue, work.ground.box))
 
 
 def with_given_classes(work: KeptCount, task: Task) -> tuple[CellTable, str]:
