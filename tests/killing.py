@@ -26,7 +26,7 @@ _OF_THE_RUN = {"run.json", "summary.csv"}
 _OF_WRITERS = {"writer.json", "writer.lock"}
 
 
-def make_slides(folder: Path, count: int, side: int = 256) -> list[Path]:
+def make_slides(folder: Path, count: int, shape: tuple[int, int] = (128, 256)) -> list[Path]:
     """Small slides: parts of the sample slide, each another."""
     with tifffile.TiffFile(ROOT / "sample_data" / "slide.ome.tif") as tiff:
         pixels = tiff.series[0].levels[0].asarray()
@@ -36,7 +36,7 @@ def make_slides(folder: Path, count: int, side: int = 256) -> list[Path]:
         row, col = 900 + 150 * n, 1300 + 110 * n
         made.append(folder / f"s{n}.tif")
         tifffile.imwrite(
-            made[-1], np.ascontiguousarray(pixels[row : row + side, col : col + side]),
+            made[-1], np.ascontiguousarray(pixels[row : row + shape[0], col : col + shape[1]]),
             photometric="rgb", tile=(256, 256), compression="deflate",
             resolution=(20_000, 20_000), resolutionunit="CENTIMETER",
         )  # fmt: skip
