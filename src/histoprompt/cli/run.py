@@ -50,6 +50,8 @@ def _run(args: argparse.Namespace) -> int:
     from histoprompt.pipelines.recipes.run import run_recipe
 
     recipe, scheduler = read_recipe(args.recipe), parse_scheduler(args.scheduler)
+    if any(one.step.project for one in recipe.steps):
+        return _run_on_project(recipe, args)
     slides = named_slides(args.slides, args.out or args.into)
     units = [_unit(slide, args) for slide in slides]
     out = _out(args, slides)
@@ -81,6 +83,24 @@ def _blocks(text: str) -> int:
     if not 1 <= value <= _MOST_BLOCKS:
         raise argparse.ArgumentTypeError(f"must lie between 1 and {_MOST_BLOCKS}")
     return value
+
+
+def _run_on_project(recipe: Recipe, args: argparse.Namespace) -> int:
+    """A step that needs all slides of a project at once."""
+    from histoprompt.pipelines.project.project import is_project, open_project
+    from histoprompt.pipelines.recipes.run import run_on_project
+
+    step = recipe.steps[0]
+    if len(args.slides) != 1 or not is_project(args.slides[0]):
+        raise RecipeError(f"The step {step.name} works on a project: give one project's folder.")
+    folder = open_project(args.slides[0]).folder
+    out = args.into or args.out or folder / step.name
+    made = run_on_project(recipe, folder, out, args.task)
+    for note in made.notes:
+        say(f"note: {note}")
+    tell(f"{step.name}: {made.told}")
+    tell(f"-> {out}")
+    return 0
 
 
 def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:

@@ -38,7 +38,8 @@ from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.engines import Scheduler
 from histoprompt.pipelines.recipes.recipe import Recipe, read_recipe
-from histoprompt.pipelines.recipes.run import Ran, run_recipe
+from histoprompt.pipelines.recipes.run import Ran, run_on_project, run_recipe
+from histoprompt.pipelines.recipes.step import StepOutput
 from histoprompt.pipelines.recipes.unit import Unit
 
 
@@ -205,6 +206,11 @@ class ProjectController:
             self.said.emit(told(error))
             return
         self.recipe = recipe
+        if any(one.step.project for one in read.steps):
+            self.work.run(
+                _run_whole, self.project, read, title="Running the recipe", done=self._on_whole
+            )
+            return
         where = Scheduler("here") if processes == 1 else Scheduler("local", processes)
         self.work.run(
             _run, self.project, read, where, title="Running the recipe", done=self._on_ran
@@ -222,6 +228,9 @@ class ProjectController:
         if self.project is None or self.recipe is None:
             raise ParameterError("Open a project and run a recipe first.")
         return ["run", str(self.recipe.absolute()), str(self.project.folder)]
+
+    def _on_whole(self, made: StepOutput) -> None:
+        self.said.emit(" ".join((f"{made.told}.", *made.notes)))
 
     def _on_summary(self, written: tuple[Path, int]) -> None:
         path, rows = written
@@ -297,3 +306,7 @@ def _run(project: Project, recipe: Recipe, where: Scheduler, *, task: Task) -> R
         for s in project.slides
     ]
     return run_recipe(recipe, units, project.folder / "run", where, task)
+
+
+def _run_whole(project: Project, recipe: Recipe, *, task: Task) -> StepOutput:
+    return run_on_project(recipe, project.folder, project.folder / recipe.steps[0].name, task)

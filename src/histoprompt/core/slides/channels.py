@@ -125,13 +125,15 @@ def make_channels(
         Empty or None where the file says nothing; names are made to differ.
     """
     found: list[Channel] = []
+    taken: set[str] = set()  # a file may claim tens of thousands
     for i, (name, colour) in enumerate(zip(names, colours, strict=True)):
         arrays = tuple(
             ChannelLevel(source, axes, i, file, chunks) for source, axes, chunks in levels
         )
         called = name.strip() or f"channel {i + 1}"
-        if any(called == other.name for other in found):
+        if called in taken:
             called = f"{called} ({i + 1})"
+        taken.add(called)
         shown = colour or _colour_for(called, i)
         found.append(Channel(called, shown, arrays))
     return tuple(found)

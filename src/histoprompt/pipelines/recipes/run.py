@@ -16,9 +16,11 @@ from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
+from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.engines import Scheduler, work_through
 from histoprompt.pipelines.recipes.recipe import Recipe, write_recipe
 from histoprompt.pipelines.recipes.shares import Signals, told
+from histoprompt.pipelines.recipes.step import StepOutput
 from histoprompt.pipelines.recipes.unit import Unit, UnitResult
 
 RUN_JSON, SUMMARY = "run.json", "summary.csv"
@@ -88,6 +90,24 @@ def run_recipe(
         ordered = tuple(found.get(u.name, UnitResult(u.name, "stopped")) for u in units)
         _write(out, ordered)
     return Ran(out, ordered)
+
+
+def run_on_project(recipe: Recipe, project: Path, out: Path, task: Task) -> StepOutput:
+    """Do a step that needs all slides of a project at once, and leave the recipe beside it.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has another step too, or its step works on slides.
+    """
+    step = recipe.steps[0]
+    if len(recipe.steps) > 1 or step.step.project is None:
+        raise RecipeError(
+            "A step that works on a whole project must be the only one of its recipe."
+        )
+    made = step.step.project(project, step.params, out, task)
+    keep_recipe(out, recipe.steps, dict(recipe.facts))
+    return made
 
 
 @contextlib.contextmanager

@@ -21,7 +21,9 @@ STEPS: dict[str, str] = {
     "audit": "histoprompt.pipelines.count.audit_step",
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
+    "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
+    "tag": "histoprompt.pipelines.tags.step",
 }
 
 
@@ -102,6 +104,10 @@ class Step:
         Looks at a share of a slide, so that `run` need not: from `StepInput`, the parameters, the
         folder of its results and the share (which one of how many). `run` gives the same with it
         and without.
+    project : callable or None
+        Of a step that works on a project, not on a slide: from the project's folder, the
+        parameters, the folder of its results and a task to `StepOutput`. It is the only one of
+        its recipe.
     """
 
     name: str
@@ -114,6 +120,7 @@ class Step:
     alone: Callable[[Any], bool] = lambda _: False
     command: Callable[[Any, str, str], Sequence[str] | None] = _no_command
     ahead: Callable[[StepInput, Any, Path, tuple[int, int]], None] | None = None
+    project: Callable[[Path, Any, Path, Task], StepOutput] | None = None
 
 
 def step(name: str) -> Step:
