@@ -22,7 +22,7 @@ from histoprompt.pipelines.count.slide import count_slide, look_at_share
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import Region, read_regions, regions_document
 from histoprompt.pipelines.recipes.beside import Needs
-from histoprompt.pipelines.recipes.command import arguments
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
@@ -141,7 +141,7 @@ def _methods(params: CountParams) -> str:
 
 
 def _command(params: CountParams, slide: str, out: str) -> list[str]:
-    return ["count", slide, *arguments(params), "--out", out]
+    return ["count", slide, *arguments(params), *option("out", out)]
 
 
 STEP = Step(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.pipelines.recipes.command import CommandPlace, arguments
+from histoprompt.pipelines.recipes.command import CommandPlace, arguments, option
 
 Into = Literal["labels", "count", "regions", "prompts"]
 
@@ -107,8 +107,9 @@ def import_words(
         What outlines boxes and points anew, and a weights file of the user's own.
     """
     words = ["import", place.slide, *map(str, files), *arguments(params)]
-    words += ["--format", params.format] if params.format else []
-    words += ["--out", place.out] if params.into == "count" else []
+    words += option("format", params.format) if params.format else []
+    words += option("out", place.out) if params.into == "count" else []
     if params.into == "prompts":
-        words += ["--model", model[0], *(["--weights", str(model[1])] if model[1] else [])]
+        words += option("model", model[0])
+        words += option("weights", str(model[1])) if model[1] else []
     return [*words, *place.options]

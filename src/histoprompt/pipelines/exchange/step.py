@@ -23,7 +23,7 @@ from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export, read_classes
 from histoprompt.pipelines.exchange.from_store import export_store
 from histoprompt.pipelines.recipes.beside import keep_recipe
-from histoprompt.pipelines.recipes.command import arguments
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
@@ -167,9 +167,10 @@ def _methods(params: ExportParams) -> str:
 def _command(params: ExportStepParams, slide: str, out: str) -> list[str] | None:
     if params.labels is None:
         return None
-    given = ["--image", slide, "--labels", str(params.labels), "--format", params.format]
+    given = [*option("image", slide), *option("labels", str(params.labels))]
+    given += option("format", params.format)
     words = arguments(params, skip=("format", "labels"))
-    return ["export", *given, *words, "--out", out]
+    return ["export", *given, *words, *option("out", out)]
 
 
 STEP = Step(

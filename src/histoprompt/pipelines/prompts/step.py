@@ -16,7 +16,7 @@ from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.pipelines.prompts.compose import ComposedLabels
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 from histoprompt.pipelines.recipes.beside import Needs
-from histoprompt.pipelines.recipes.command import arguments
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
@@ -84,7 +84,7 @@ def segment_chosen(
 
 
 def _command(params: SegmentParams, slide: str, out: str) -> list[str]:
-    return ["segment", slide, *arguments(params), "--out", f"{out}.tif"]
+    return ["segment", slide, *arguments(params), *option("out", f"{out}.tif")]
 
 
 STEP = Step(

@@ -61,8 +61,13 @@ class CommandPlace:
     @property
     def options(self) -> list[str]:
         """How the slide is opened, as arguments."""
-        sized = [] if self.mpp is None else ["--mpp", f"{self.mpp:.12g}"]
-        return [*sized, *(["--trust-size"] if self.trust_size else [])]
+        sized = [] if self.mpp is None else option("mpp", f"{self.mpp:.12g}")
+        return [*sized, *(option("trust-size") if self.trust_size else [])]
+
+
+def option(name: str, *values: str) -> list[str]:
+    """An option of a command and its values, by its name without dashes."""
+    return [f"--{name}", *values]
 
 
 def own_command(steps: Sequence[RecipeStep], place: CommandPlace) -> list[str] | None:
@@ -76,7 +81,7 @@ def own_command(steps: Sequence[RecipeStep], place: CommandPlace) -> list[str] |
 
 def recipe_command(recipe: Path, place: CommandPlace) -> list[str]:
     """The command that does what a recipe says."""
-    return [PROGRAM, "run", str(recipe), place.slide, "--out", place.out, *place.options]
+    return [PROGRAM, "run", str(recipe), place.slide, *option("out", place.out), *place.options]
 
 
 def arguments(params: Any, skip: Container[str] = (), apart: Container[str] = ()) -> list[str]:
@@ -99,7 +104,8 @@ def arguments(params: Any, skip: Container[str] = (), apart: Container[str] = ()
         if word is not None:
             words += _told(one, word)
         elif one.kind is bool:
-            words.append(one.option if value else f"--no-{one.option.removeprefix('--')}")
+            name = one.option.removeprefix("--")
+            words += option(name if value else f"no-{name}")
         elif one.name in apart:
             words += [word for v in value for word in _told(one, _text(v))]
         else:

@@ -12,7 +12,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models import registry
 from histoprompt.pipelines.recipes.beside import Needs
-from histoprompt.pipelines.recipes.command import arguments
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 from histoprompt.pipelines.text.run import finish, write_scored
@@ -127,7 +127,7 @@ def score_chosen(
 
 def _command(params: ScoreStepParams, slide: str, out: str) -> list[str]:
     words = arguments(params, apart=("texts", "contrasts"))
-    return ["score", slide, *words, "--out", out]
+    return ["score", slide, *words, *option("out", out)]
 
 
 STEP = Step(
