@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histoprompt.core.errors import StudyError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
@@ -12,14 +15,23 @@ from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.columns import Column, ColumnFault, said_kinds
 from histoprompt.pipelines.relate.features import at_slides
 from histoprompt.pipelines.relate.findings import Finding, findings
+from histoprompt.pipelines.relate.folds import named_folds
 from histoprompt.pipelines.relate.guard import Guard, guarded_study
+from histoprompt.pipelines.relate.many import Model, predicted_column
 from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.source import features_of
-from histoprompt.pipelines.relate.study import Study, check_apart, study_column, study_of
+from histoprompt.pipelines.relate.study import (
+    Study,
+    check_apart,
+    patient_cells,
+    study_column,
+    study_of,
+)
 
-REPORTS = "reports"
+Ints = NDArray[np.intp]
+
 SCANNER_BLOCKS = "site and scanner"
 
 
@@ -40,6 +52,8 @@ class Related:
     findings : tuple of Finding
         Every test that was made, the smallest p first.
     mixed : tuple of Mixed
+    models : tuple of Model
+        Columns predicted from all features.
     notes : tuple of str
     """
 
@@ -50,6 +64,7 @@ class Related:
     guard: Guard
     findings: tuple[Finding, ...]
     mixed: tuple[Mixed, ...] = ()
+    models: tuple[Model, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,11 +98,15 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
     if not columns:
         raise StudyError(" ".join(str(f) for f in faults))
     guard = guarded_study(study, columns, params.seed, task.part(0.2, 0.3))
-    tested = _tested(study, columns, params, task.part(0.3, 0.9))
+    tested = _tested(study, columns, params, task.part(0.3, 0.7))
+    models = _models(project, study, columns, params, task.part(0.7, 1.0))
+    tested += [m.tested for m in models]
     finer = _finer(study, columns, guard, params, task.quiet())
     found = findings(tested, params.level, finer)
-    models = mixed_models(study, columns, found)
-    return Related(params, study, columns, faults, guard, tuple(found), models, study.notes)
+    mixed = mixed_models(study, columns, found)
+    return Related(
+        params, study, columns, faults, guard, tuple(found), mixed, models, study.notes
+    )  # fmt: skip
 
 
 def _offered(project: Project) -> list[str]:
@@ -131,15 +150,41 @@ def _tested(
     study: Study, columns: Sequence[Column], params: RelateParams, task: Task
 ) -> list[Tested]:
     """Every feature against every column."""
-    finest = params.level / max(len(columns) * len(study.names), 1)
-    found = []
+    found: list[Tested] = []
     for n, column in enumerate(columns):
         part = task.part(n / len(columns), (n + 1) / len(columns))
         found += related(
             study, column, blocks=study.blocks(params.blocks), permutations=params.permutations,
-            finest=finest, seed=params.seed, task=part,
+            finest=_finest(study, columns, params), seed=params.seed, task=part,
         )  # fmt: skip
     return found
+
+
+def _finest(study: Study, columns: Sequence[Column], params: RelateParams) -> float:
+    """The smallest p that matters: the level over the number of tests."""
+    return params.level / max(len(columns) * (len(study.names) + 1), 1)
+
+
+def _models(
+    project: Project, study: Study, columns: Sequence[Column], params: RelateParams, task: Task
+) -> tuple[Model, ...]:
+    """Every column predicted from all features; a single feature is no model."""
+    if not params.model or len(study.names) < 2:
+        return ()
+    folds: Ints | int = params.folds
+    if params.fold_column:
+        slides = {s.id: s for s in project.slides}
+        folds = named_folds(patient_cells(slides, study, params.fold_column))
+        if len(np.unique(folds)) < 2:
+            raise StudyError(f"All patients are in one fold of {params.fold_column}.")
+    found = []
+    for n, column in enumerate(columns):
+        found.append(predicted_column(
+            study, column, blocks=study.blocks(params.blocks), folds=folds,
+            permutations=params.permutations, finest=_finest(study, columns, params),
+            seed=params.seed, task=task.part(n / len(columns), (n + 1) / len(columns)),
+        ))  # fmt: skip
+    return tuple(m for m in found if m)
 
 
 def _finer(
