@@ -21,6 +21,7 @@ from histoprompt.pipelines.relate.many import Model, predicted_column
 from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.relate.retrieval import Retrieval, retrieved, word_columns
 from histoprompt.pipelines.relate.source import features_of
 from histoprompt.pipelines.relate.study import (
     Study,
@@ -28,6 +29,12 @@ from histoprompt.pipelines.relate.study import (
     patient_cells,
     study_column,
     study_of,
+)
+from histoprompt.pipelines.relate.texts import (
+    REPORTS,
+    field_column,
+    patient_texts,
+    read_fields,
 )
 
 Ints = NDArray[np.intp]
@@ -54,6 +61,8 @@ class Related:
     mixed : tuple of Mixed
     models : tuple of Model
         Columns predicted from all features.
+    retrieval : Retrieval or None
+        Reports found by images and images by reports.
     notes : tuple of str
     """
 
@@ -65,6 +74,7 @@ class Related:
     findings: tuple[Finding, ...]
     mixed: tuple[Mixed, ...] = ()
     models: tuple[Model, ...] = ()
+    retrieval: Retrieval | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -95,17 +105,24 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
         )
     study, slides = _study(project, params, task.part(0.0, 0.2))
     columns, faults = _columns(project, params, study, slides)
-    if not columns:
+    texts = _texts(project, params, study)
+    if params.fields and texts:
+        more, bad = _fields(params, texts)
+        columns, faults = (*columns, *more), (*faults, *bad)
+    if not columns and (faults or not texts):
         raise StudyError(" ".join(str(f) for f in faults))
     guard = guarded_study(study, columns, params.seed, task.part(0.2, 0.3))
     tested = _tested(study, columns, params, task.part(0.3, 0.7))
     models = _models(project, study, columns, params, task.part(0.7, 1.0))
-    tested += [m.tested for m in models]
+    found_by, words = _of_texts(study, columns, texts, params, task.quiet())
+    models = (*models, *words)
+    tested += [m.tested for m in models] + list(found_by.tested if found_by else ())
     finer = _finer(study, columns, guard, params, task.quiet())
     found = findings(tested, params.level, finer)
     mixed = mixed_models(study, columns, found)
     return Related(
-        params, study, columns, faults, guard, tuple(found), mixed, models, study.notes
+        params, study, columns, faults, guard, tuple(found), mixed, models, found_by,
+        study.notes,
     )  # fmt: skip
 
 
@@ -139,11 +156,52 @@ def _columns(
     held = project.table.columns
     columns, faults = [], []
     for name in dict.fromkeys(params.against):
+        if name == REPORTS and name not in held:
+            continue
         try:
             columns.append(study_column(slides, study, held, name, kinds))
         except ColumnFault as fault:
             faults.append(fault)
     return tuple(columns), tuple(faults)
+
+
+def _texts(project: Project, params: RelateParams, study: Study) -> list[str]:
+    """Reports of patients, where they are asked for."""
+    if REPORTS not in params.against or REPORTS in project.table.columns:
+        return []
+    return patient_texts(project, study, params.reports)
+
+
+def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], list[ColumnFault]]:
+    columns, faults = [], []
+    for name, words in (read_fields(params.fields) if params.fields else {}).items():
+        try:
+            columns.append(field_column(name, words, texts, params.unmentioned))
+        except ColumnFault as fault:
+            faults.append(fault)
+    return columns, faults
+
+
+def _of_texts(
+    study: Study, columns: Sequence[Column], texts: Sequence[str], params: RelateParams, task: Task
+) -> tuple[Retrieval | None, tuple[Model, ...]]:
+    """Whole reports, and their words one by one where no fields were named."""
+    if not texts or len(study.names) < 2:
+        return None, ()
+    blocks = study.blocks(params.blocks)
+    found = retrieved(
+        study, texts, blocks=blocks, folds=params.folds, permutations=params.permutations,
+        seed=params.seed, task=task,
+    )  # fmt: skip
+    words = () if params.fields else word_columns(texts, params.words)
+    models = [
+        predicted_column(
+            study, word, blocks=blocks, folds=params.folds, permutations=params.permutations,
+            finest=params.level / max(len(words), 1), seed=params.seed, task=task,
+        )
+        for word in words
+    ]  # fmt: skip
+    return found, tuple(m for m in models if m)
 
 
 def _tested(
