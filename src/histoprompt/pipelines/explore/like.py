@@ -73,6 +73,7 @@ class LikeParams:
             low=0.0,
             high=2.0,
             advanced=True,
+            option="unlike-weight",
         ),
     ] = 0.25
     word_weight: Annotated[
