@@ -21,6 +21,7 @@ STEPS: dict[str, str] = {
     "audit": "histoprompt.pipelines.count.audit_step",
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
+    "search": "histoprompt.pipelines.explore.search_step",
     "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
     "tag": "histoprompt.pipelines.tags.step",
