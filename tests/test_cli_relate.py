@@ -66,16 +66,19 @@ def done(tmp_path_factory):
 def test_the_table_has_a_line_per_test_and_every_number_its_n(done):
     table = pd.read_csv(done / "out" / "relate.csv")
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == 4 * 5
+    assert len(table) == 5 * 5  # four features, and all of them together
     assert (table["n"] == N).all()
     assert (table["sites"] == 3).all()
-    tests = dict(zip(table["column"], table["test"], strict=True))
+    alone = table[table["feature"] != "(all features)"]
+    tests = dict(zip(alone["column"], alone["test"], strict=True))
     assert tests == {"response": "Mann-Whitney", "age": "Spearman", "os_months": "Cox",
                      "stage": "Spearman", "type": "Kruskal-Wallis"}  # fmt: skip
     told = table.dropna(subset="effect")
     assert ((told["low"] <= told["effect"]) & (told["effect"] <= told["high"])).all()
     alive = table[table["survives"] == "yes"]
-    assert list(zip(alive["feature"], alive["column"], strict=True)) == [("f0", "response")]
+    assert set(zip(alive["feature"], alive["column"], strict=True)) == {
+        ("f0", "response"), ("(all features)", "response"),
+    }  # fmt: skip
     assert (alive["low"] > 0).all()
     assert table["why"].notna().all()
 
@@ -101,7 +104,7 @@ def test_slides_of_a_patient_become_one_weighted_by_area(done):
 def test_the_report_begins_with_site_and_greys_what_does_not_survive(done):
     page = (done / "out" / "report.html").read_text()
     assert page.index("Can site and scanner be told") < page.index("<h2>Findings</h2>")
-    assert page.count('<tr class="grey">') == 19
+    assert page.count('<tr class="grey">') == 27  # 23 findings, and 4 models again
     assert "<b>survives</b>: holds without each of 3 sites" in page
     assert "P1 (B): s1_0, s1_1" in page
 
@@ -218,3 +221,56 @@ def test_types_can_be_corrected(done, capsys):
     assert "type: ordinal: mixed" in capsys.readouterr().out
     assert run(done, "--types", "type=nonsense", against="type") == 1
     assert "says no kind of a column" in capsys.readouterr().err
+
+
+def write_reports(folder):
+    """Necrosis where f1, less its site's mean, is high; inflammation is chance."""
+    features = pd.read_csv(folder / "features.csv").groupby(
+        pd.read_csv(folder / "features.csv")["slide"].str.split("_").str[0]
+    )["f1"].mean()  # fmt: skip
+    patients = [f"P{i}" for i in range(N)]
+    value = np.array([features[f"s{i}"] - 2 * (i % 3) for i in range(N)])
+    rng = np.random.default_rng(0)
+    rows = [
+        {"patient": p, "text": ("Necrosis is seen" if v > 0.3 else "No necrosis")
+         + ("; inflammation." if rng.random() < 0.5 else ".")}
+        for p, v in zip(patients, value, strict=True)
+    ]  # fmt: skip
+    write_csv(folder / "reports.csv", rows)
+
+
+def test_reports_are_asked_for_fields_with_their_negation(done, capsys):
+    write_reports(done)
+    (done / "fields.toml").write_text('necrosis = ["necro*"]\ninflammation = "inflammation"\n')
+    reports = ("--reports", str(done / "reports.csv"))
+    assert run(done, *reports, "--fields", str(done / "fields.toml"), "--out", str(done / "r"),
+               against="reports") == 0  # fmt: skip
+    table = pd.read_csv(done / "r" / "relate.csv").set_index(["feature", "column"])
+    assert table.loc[("f1", "report: necrosis"), "survives"] == "yes"
+    assert table.loc[("f1", "report: necrosis"), "low"] > 0
+    assert (table["survives"] == "yes").sum() <= 4
+    assert "retrieval, image to report" in set(table["test"])
+    page = (done / "r" / "report.html").read_text()
+    assert "Images and reports" in page
+    # without fields: the words that reports have
+    assert run(done, *reports, "--words", "2", "--out", str(done / "w"), against="reports") == 0
+    words = pd.read_csv(done / "w" / "relate.csv")
+    assert "word: necrosis" in set(words["column"])
+
+
+def test_reports_that_are_not_there_are_one_line(done, capsys):
+    assert run(done, against="reports") == 1
+    assert "There are no reports" in capsys.readouterr().err
+    (done / "empty").mkdir(exist_ok=True)
+    assert run(done, "--reports", str(done / "empty"), against="reports") == 1
+    assert "holds no report" in capsys.readouterr().err
+
+
+def test_a_column_of_folds_with_a_patient_in_two_is_refused(tmp_path, capsys):
+    def folds(slides, _):
+        for n, row in enumerate(slides):
+            row["fold"] = str(n % 4)
+
+    folder = make(tmp_path / "study", folds)
+    assert run(folder, "--fold-column", "fold") == 1
+    assert "The patient P1 is in two parts of fold: 1 and 2." in capsys.readouterr().err

@@ -94,6 +94,8 @@ def _fault_of_sites(one: Tested, level: float) -> str:
     if len(one.telling) < 2:
         return f"rests on the site {one.telling[0]} alone: the others cannot tell"
     site, worst = worst_left_out(one)
+    if one.transfer:
+        return f"a model of other sites does not tell (p {worst:.2g})" if worst > level else ""
     if np.isnan(worst):
         return f"without the site {site} nothing is left to compare"
     return f"does not hold without the site {site} (p {worst:.2g})" if worst > level else ""
@@ -120,6 +122,8 @@ def _nothing(one: Tested) -> str:
 
 
 def _holds(one: Tested) -> str:
+    if one.transfer:
+        return "also in sites that the model was not learnt from"
     quiet = one.sites - len(one.telling)
     more = f"; {quiet} of {one.sites} sites cannot tell" if quiet else ""
     return f"holds without each of {one.sites} sites{more}"

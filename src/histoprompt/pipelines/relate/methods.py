@@ -24,6 +24,8 @@ _TESTS = {
     "Cox": "Cox's proportional hazards with a baseline for each site and the log hazard ratio per "
            "standard deviation",
     "log-rank": "the log-rank test",
+    "cross-validated ridge": "ridge regression on all features with folds of patients, scored by "
+    "the concordance within sites",
 }  # fmt: skip
 
 

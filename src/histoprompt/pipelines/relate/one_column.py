@@ -49,6 +49,8 @@ class Tested:
         Whether the effect has a direction.
     varies : bool
         Whether the feature has more than one value at all.
+    transfer : bool
+        Whether a site left out is one that a model was not learnt from.
     """
 
     feature: str
@@ -65,6 +67,7 @@ class Tested:
     left_out: dict[str, tuple[float, float]]
     signed: bool
     varies: bool = True
+    transfer: bool = False
 
 
 def related(

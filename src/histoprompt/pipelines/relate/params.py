@@ -30,6 +30,8 @@ class RelateParams:
         TOML: what to look for in reports.
     unmentioned : str
         What a report says of what it does not mention.
+    words : int
+        Of reports, that are predicted by themselves.
     pool : str
         How slides of a patient become one.
     blocks : str
@@ -75,6 +77,11 @@ class RelateParams:
             "Not mentioned means", "Of a field that a report does not mention.", advanced=True
         ),
     ] = "no"
+    words: Annotated[
+        int,
+        Parameter("Words", "Of reports: how many are predicted by themselves.", low=0, high=50,
+                  advanced=True),
+    ] = 6  # fmt: skip
     pool: Annotated[
         Literal["area", "mean", "median", "max"],
         Parameter("Slides of a patient", "Mean weighted by area, plain mean, median, or highest."),

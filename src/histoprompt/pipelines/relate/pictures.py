@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from histoprompt.core.errors import HistopromptError
@@ -19,6 +20,8 @@ from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.study import Study
 
+Rows = NDArray[np.intp]
+Values = NDArray[np.float64]
 _SIDE = 160
 _OVERVIEW = 400
 # Microns a side of the part that is shown; level-0 pixels where the pixel size is not known.
@@ -60,10 +63,20 @@ class Pictures:
     def extremes(self, study: Study, feature: str, many: int, task: Task) -> list[list[Example]]:
         """Pictures of the patients with the highest and with the lowest values of a feature."""
         values = study.values[:, study.names.index(feature)]
-        order = [int(i) for i in np.argsort(values, kind="stable") if np.isfinite(values[i])]
+        rows = np.flatnonzero(np.isfinite(values))
+        return self.of_scores(study, rows, values[rows], many, task)
+
+    def of_scores(
+        self, study: Study, rows: Rows, values: Values, many: int, task: Task
+    ) -> list[list[Example]]:
+        """Pictures of the patients (rows of the study) with the highest and the lowest values."""
+        order = np.argsort(values, kind="stable").tolist()
         many = min(many, len(order) // 2)
         sides = [order[::-1][:many], order[:many]] if many else [[], []]
-        return [[self._example(study, i, float(values[i]), task) for i in side] for side in sides]
+        return [
+            [self._example(study, int(rows[i]), float(values[i]), task) for i in side]
+            for side in sides
+        ]
 
     def _example(self, study: Study, patient: int, value: float, task: Task) -> Example:
         slide = study.slides[patient][0]

@@ -125,3 +125,51 @@ def _scale(values: NDArray[np.float64], levels: bool) -> Any:
     pad = 0.35 if levels else 0.05 * (high - low) or 0.5
     low, high = low - pad, high + pad
     return lambda v: float((v - low) / (high - low))
+
+
+def curve(sizes: Sequence[int], scores: Sequence[float], errors: Sequence[float]) -> dict[str, Any]:
+    """Concordance by the number of patients; 0.5 is chance."""
+    low, high = min(0.45, min(scores) - 0.05), 1.0
+    span = max(sizes) - min(sizes) or 1
+
+    def place(score: float) -> float:
+        return 10 + (high - score) / (high - low) * 150
+
+    points = [
+        {"x": 50 + (n - min(sizes)) / span * 280, "y": place(s), "y0": place(s - 2 * e),
+         "y1": place(min(s + 2 * e, high)), "n": n, "score": f"{s:.2f}"}
+        for n, s, e in zip(sizes, scores, errors, strict=True)
+    ]  # fmt: skip
+    return {"points": points, "chance": place(0.5)}
+
+
+def calibration(
+    predicted: NDArray[np.float64], seen: NDArray[np.float64], groups: int = 5
+) -> dict[str, Any]:
+    """Predicted against seen shares of a yes, in groups of patients by prediction.
+
+    Parameters
+    ----------
+    predicted, seen : (n,) float64
+        Predictions between 0 and 1; 0 or 1.
+    groups : int
+    """
+    order = np.argsort(predicted, kind="stable")
+    points = []
+    for rows in np.array_split(order, groups):
+        n, yes = len(rows), float(seen[rows].sum())
+        low, high = wilson(yes, n)
+        points.append({
+            "x": 50 + 170 * float(predicted[rows].mean()), "y": 180 - 170 * yes / n,
+            "y0": 180 - 170 * low, "y1": 180 - 170 * high,
+            "title": f"{yes:.0f} of {n} patients", "n": n,
+        })  # fmt: skip
+    return {"points": points}
+
+
+def wilson(yes: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of Wilson of a share."""
+    z = 1.959964
+    middle = (yes + z * z / 2) / (n + z * z)
+    wide = z / (n + z * z) * float(np.sqrt(yes * (n - yes) / n + z * z / 4))
+    return middle - wide, middle + wide

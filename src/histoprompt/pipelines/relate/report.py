@@ -15,10 +15,11 @@ from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.findings import Finding
+from histoprompt.pipelines.relate.many import Model
 from histoprompt.pipelines.relate.methods import methods_paragraph
 from histoprompt.pipelines.relate.one_column import effects_by_site
 from histoprompt.pipelines.relate.pictures import Pictures
-from histoprompt.pipelines.relate.plots import forest, scatter, site_colour
+from histoprompt.pipelines.relate.plots import calibration, curve, forest, scatter, site_colour
 from histoprompt.pipelines.relate.run import Related
 
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
@@ -32,6 +33,9 @@ SCALES = {
     "chi-squared": "Cramér's V",
     "Cox": "log hazard ratio per SD",
     "log-rank": "eta²",
+    "retrieval, image to report": "1 less twice the mean rank",
+    "retrieval, report to image": "1 less twice the mean rank",
+    "cross-validated ridge": "Somers' D (twice the concordance less 1)",
 }
 
 
@@ -70,6 +74,18 @@ def write_report(path: Path, found: Related, project: Project, task: Task) -> No
         "cards": cards,
         "forests": _forests(found),
         "mixed": found.mixed,
+        "retrieval": found.retrieval,
+        "retrieved": [
+            _line(f)
+            for f in found.findings
+            if found.retrieval and f.tested in found.retrieval.tested
+        ],
+        "words": [
+            _word(found, m, pictures, task)
+            for m in found.models
+            if m.tested.column.startswith("word: ")
+        ],
+        "models": [_model(found, m) for m in found.models],
         "sites": _sites(found),
         "methods": methods_paragraph(found.params, found),
         "version": __version__,
@@ -136,6 +152,37 @@ def _card(
         "sides": sides if any(e.address for side in sides for e in side) else [],
         "column": column,
     }
+
+
+def _word(found: Related, one: Model, pictures: Pictures, task: Task) -> dict[str, Any]:
+    """Pictures of the patients whose images go most and least with a word of reports."""
+    line = next(f for f in found.findings if f.tested is one.tested)
+    sides = pictures.of_scores(
+        found.study, np.array(one.patients), one.predicted, found.params.pictures, task
+    )
+    seen = any(e.address for side in sides for e in side)
+    return {"word": one.tested.column.removeprefix("word: "), "line": _line(line),
+            "sides": sides if seen else []}  # fmt: skip
+
+
+def _model(found: Related, one: Model) -> dict[str, Any]:
+    line = next(f for f in found.findings if f.tested is one.tested)
+    column = next((c for c in found.columns if c.name == one.tested.column), None)
+    rows = np.array(one.patients)
+    shown: dict[str, Any] = {
+        "model": one, "survives": line.survives, "why": line.why, "q": small(line.q),
+        "p": small(one.tested.p), "p_by_site": small(one.p_by_site), "calibration": None,
+        "curve": None,
+        "low": (one.tested.low + 1) / 2, "high": (one.tested.high + 1) / 2,
+    }  # fmt: skip
+    if column is not None and column.kind == "binary":
+        seen = column.values[rows]
+        sites = found.study.site[rows]
+        base = np.array([seen[sites == s].mean() for s in sites])
+        shown["calibration"] = calibration(np.clip(one.predicted + base, 0, 1), seen)
+    if one.curve:
+        shown["curve"] = curve(one.curve.sizes, one.curve.scores, one.curve.errors)
+    return shown
 
 
 def _forests(found: Related) -> list[dict[str, Any]]:

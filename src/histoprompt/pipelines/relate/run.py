@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histoprompt.core.errors import StudyError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
@@ -12,14 +15,30 @@ from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.columns import Column, ColumnFault, said_kinds
 from histoprompt.pipelines.relate.features import at_slides
 from histoprompt.pipelines.relate.findings import Finding, findings
+from histoprompt.pipelines.relate.folds import named_folds
 from histoprompt.pipelines.relate.guard import Guard, guarded_study
+from histoprompt.pipelines.relate.many import Model, predicted_column
 from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.relate.retrieval import Retrieval, retrieved, word_columns
 from histoprompt.pipelines.relate.source import features_of
-from histoprompt.pipelines.relate.study import Study, check_apart, study_column, study_of
+from histoprompt.pipelines.relate.study import (
+    Study,
+    check_apart,
+    patient_cells,
+    study_column,
+    study_of,
+)
+from histoprompt.pipelines.relate.texts import (
+    REPORTS,
+    field_column,
+    patient_texts,
+    read_fields,
+)
 
-REPORTS = "reports"
+Ints = NDArray[np.intp]
+
 SCANNER_BLOCKS = "site and scanner"
 
 
@@ -40,6 +59,10 @@ class Related:
     findings : tuple of Finding
         Every test that was made, the smallest p first.
     mixed : tuple of Mixed
+    models : tuple of Model
+        Columns predicted from all features.
+    retrieval : Retrieval or None
+        Reports found by images and images by reports.
     notes : tuple of str
     """
 
@@ -50,6 +73,8 @@ class Related:
     guard: Guard
     findings: tuple[Finding, ...]
     mixed: tuple[Mixed, ...] = ()
+    models: tuple[Model, ...] = ()
+    retrieval: Retrieval | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -80,14 +105,25 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
         )
     study, slides = _study(project, params, task.part(0.0, 0.2))
     columns, faults = _columns(project, params, study, slides)
-    if not columns:
+    texts = _texts(project, params, study)
+    if params.fields and texts:
+        more, bad = _fields(params, texts)
+        columns, faults = (*columns, *more), (*faults, *bad)
+    if not columns and (faults or not texts):
         raise StudyError(" ".join(str(f) for f in faults))
     guard = guarded_study(study, columns, params.seed, task.part(0.2, 0.3))
-    tested = _tested(study, columns, params, task.part(0.3, 0.9))
+    tested = _tested(study, columns, params, task.part(0.3, 0.7))
+    models = _models(project, study, columns, params, task.part(0.7, 1.0))
+    found_by, words = _of_texts(study, columns, texts, params, task.quiet())
+    models = (*models, *words)
+    tested += [m.tested for m in models] + list(found_by.tested if found_by else ())
     finer = _finer(study, columns, guard, params, task.quiet())
     found = findings(tested, params.level, finer)
-    models = mixed_models(study, columns, found)
-    return Related(params, study, columns, faults, guard, tuple(found), models, study.notes)
+    mixed = mixed_models(study, columns, found)
+    return Related(
+        params, study, columns, faults, guard, tuple(found), mixed, models, found_by,
+        study.notes,
+    )  # fmt: skip
 
 
 def _offered(project: Project) -> list[str]:
@@ -120,6 +156,8 @@ def _columns(
     held = project.table.columns
     columns, faults = [], []
     for name in dict.fromkeys(params.against):
+        if name == REPORTS and name not in held:
+            continue
         try:
             columns.append(study_column(slides, study, held, name, kinds))
         except ColumnFault as fault:
@@ -127,19 +165,84 @@ def _columns(
     return tuple(columns), tuple(faults)
 
 
+def _texts(project: Project, params: RelateParams, study: Study) -> list[str]:
+    """Reports of patients, where they are asked for."""
+    if REPORTS not in params.against or REPORTS in project.table.columns:
+        return []
+    return patient_texts(project, study, params.reports)
+
+
+def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], list[ColumnFault]]:
+    columns, faults = [], []
+    for name, words in (read_fields(params.fields) if params.fields else {}).items():
+        try:
+            columns.append(field_column(name, words, texts, params.unmentioned))
+        except ColumnFault as fault:
+            faults.append(fault)
+    return columns, faults
+
+
+def _of_texts(
+    study: Study, columns: Sequence[Column], texts: Sequence[str], params: RelateParams, task: Task
+) -> tuple[Retrieval | None, tuple[Model, ...]]:
+    """Whole reports, and their words one by one where no fields were named."""
+    if not texts or len(study.names) < 2:
+        return None, ()
+    blocks = study.blocks(params.blocks)
+    found = retrieved(
+        study, texts, blocks=blocks, folds=params.folds, permutations=params.permutations,
+        seed=params.seed, task=task,
+    )  # fmt: skip
+    words = () if params.fields else word_columns(texts, params.words)
+    models = [
+        predicted_column(
+            study, word, blocks=blocks, folds=params.folds, permutations=params.permutations,
+            finest=params.level / max(len(words), 1), seed=params.seed, task=task,
+        )
+        for word in words
+    ]  # fmt: skip
+    return found, tuple(m for m in models if m)
+
+
 def _tested(
     study: Study, columns: Sequence[Column], params: RelateParams, task: Task
 ) -> list[Tested]:
     """Every feature against every column."""
-    finest = params.level / max(len(columns) * len(study.names), 1)
-    found = []
+    found: list[Tested] = []
     for n, column in enumerate(columns):
         part = task.part(n / len(columns), (n + 1) / len(columns))
         found += related(
             study, column, blocks=study.blocks(params.blocks), permutations=params.permutations,
-            finest=finest, seed=params.seed, task=part,
+            finest=_finest(study, columns, params), seed=params.seed, task=part,
         )  # fmt: skip
     return found
+
+
+def _finest(study: Study, columns: Sequence[Column], params: RelateParams) -> float:
+    """The smallest p that matters: the level over the number of tests."""
+    return params.level / max(len(columns) * (len(study.names) + 1), 1)
+
+
+def _models(
+    project: Project, study: Study, columns: Sequence[Column], params: RelateParams, task: Task
+) -> tuple[Model, ...]:
+    """Every column predicted from all features; a single feature is no model."""
+    if not params.model or len(study.names) < 2:
+        return ()
+    folds: Ints | int = params.folds
+    if params.fold_column:
+        slides = {s.id: s for s in project.slides}
+        folds = named_folds(patient_cells(slides, study, params.fold_column))
+        if len(np.unique(folds)) < 2:
+            raise StudyError(f"All patients are in one fold of {params.fold_column}.")
+    found = []
+    for n, column in enumerate(columns):
+        found.append(predicted_column(
+            study, column, blocks=study.blocks(params.blocks), folds=folds,
+            permutations=params.permutations, finest=_finest(study, columns, params),
+            seed=params.seed, task=task.part(n / len(columns), (n + 1) / len(columns)),
+        ))  # fmt: skip
+    return tuple(m for m in found if m)
 
 
 def _finer(
