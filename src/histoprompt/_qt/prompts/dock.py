@@ -35,6 +35,9 @@ from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.parameters import field_of
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form
+from histoprompt.pipelines.prompts.step import segment_chosen
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
@@ -120,6 +123,7 @@ class PromptDock(Dock):
             self.report.cancel,
         )
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
@@ -161,6 +165,12 @@ class PromptDock(Dock):
         self.annotating.start()
         if self._bound is None:
             self._bind()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """Segmenting what is prompted now."""
+        objects = [] if self._bound is None else self._bound.hand.objects
+        chosen = segment_chosen(objects, self.models.card.id, self.models.weights, needs)
+        return [RecipeStep("segment", chosen)]
 
     # -- what the user does ------------------------------------------------------------------
 

@@ -196,6 +196,12 @@ def on_channel(slide: Slide, which: str | int) -> Slide:
     return with_overviews(moved)
 
 
+def shown_name(slide: Slide) -> str:
+    """The channel that a slide shows, where it is not the one it shows unasked; else empty."""
+    at = slide.shown_channel
+    return "" if at is None or at == nuclear(slide.channels) else slide.channels[at].name
+
+
 _BASE_KEY = "key of all channels"
 _NOTE = "fluorescence: "
 
