@@ -121,10 +121,12 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
     blocks = _blocks(store, [place for place in places if place is not None])
     table, free = Renumbering(ids), Renumbering(dict.fromkeys(changed, 1))
+    same = len(ids) == len(found.table) and all(i == j for i, j in ids.items())
     with store.group("import"):
         for done, box in enumerate(blocks):
             task.step(done, len(blocks), f"Importing {found.path.name}")
-            labels, incoming = store.read(box), table.of(_read(found.labels, box))
+            labels, incoming = store.read(box), _read(found.labels, box)
+            incoming = incoming if same else table.of(incoming)
             place, taken = incoming > 0, labels > 0
             if taken.any():
                 again = free.of(labels) > 0
