@@ -9,9 +9,8 @@ from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.labels.classes import Colour, cell_colours
 
 IGNORED = "*"
-"""Ends the name of a class whose objects are left out of exports, as QuPath writes it."""
+"""Ends the name of a class that is left out of exports and counts, as QuPath writes it: Ignore*."""
 
-IGNORE = "Ignore*"
 LONGEST = 100
 
 
@@ -22,7 +21,7 @@ class ObjectClass:
     Attributes
     ----------
     name : str
-        Ends with ``*`` if its objects are left out of exports.
+        Ends with ``*`` if its objects are left out of exports and counts.
     colour : (r, g, b)
         0 ... 255.
     """
@@ -32,7 +31,7 @@ class ObjectClass:
 
     @property
     def ignored(self) -> bool:
-        """Whether its objects are left out of exports."""
+        """Whether its objects are left out of exports and counts."""
         return is_ignored(self.name)
 
     def to_row(self) -> list[str]:
@@ -48,7 +47,7 @@ class ObjectClass:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether objects of a class are left out of exports."""
+    """Whether objects of a class are left out of exports and counts."""
     return name.endswith(IGNORED)
 
 

@@ -95,6 +95,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "ScoreStepParams": _STEP,
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
+    "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
 _DOCKS = (CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)

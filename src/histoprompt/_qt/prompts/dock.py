@@ -34,11 +34,15 @@ from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
-from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.annotations.planes import PLANES
+from histoprompt.core.parameters import fields_of
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form
+from histoprompt.pipelines.prompts.wand import WandParams
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
@@ -57,6 +61,8 @@ class PromptDock(Dock):
             each_box=self._each_box.isChecked(),
             outline=self._outline.isChecked(),
             class_name=self._class.text().strip(),
+            plane=PLANES[self._plane.currentIndex()],
+            tolerance=self._reach.value(),
             amount=self.forms.amount,
         )
 
@@ -66,6 +72,8 @@ class PromptDock(Dock):
         self._each_box.setChecked(params.each_box)
         self._outline.setChecked(params.outline)
         self._class.setText(params.class_name)
+        self._plane.setCurrentIndex(PLANES.index(params.plane))
+        self._reach.setValue(params.tolerance)
         self.forms.amount = params.amount
 
     @property
@@ -132,8 +140,17 @@ class PromptDock(Dock):
         self._rule = QComboBox()
         self._rule.setAccessibleName("Overlap")
         self._rule.addItems(["keep what is there", "overwrite what is there"])
+        self._plane = QComboBox(toolTip="What is committed, drawn and painted becomes one of these")
+        self._plane.setAccessibleName("Keep as")
+        self._plane.addItems(PLANES)
+        (about,) = (f.about for f in fields_of(WandParams))
+        self._reach = NumberBox(decimals=0, minimum=about.low, maximum=about.high)
+        self._reach.setValue(WandParams().tolerance)
+        self._reach.setToolTip(about.help)
+        self._reach.setAccessibleName(about.label)
         form = QFormLayout()
         form.addRow("Class", self._class)
+        form.addRow("Keep as", row(self._plane, QLabel(about.label), self._reach))
         form.addRow("Overlap", self._rule)
         return form
 
@@ -141,6 +158,8 @@ class PromptDock(Dock):
         self.models.chosen.connect(self._on_model)
         self.models.refused.connect(self._say)
         self._rule.currentIndexChanged.connect(self._on_params)
+        self._plane.currentIndexChanged.connect(self._on_params)
+        self._reach.valueChanged.connect(self._on_params)
         self._each_box.toggled.connect(self._on_params)
         self._outline.toggled.connect(self._on_params)
         self._class.textChanged.connect(self._on_params)
@@ -259,7 +278,7 @@ class PromptDock(Dock):
         self.link(annotator.failed, self._on_failed)
         self.link(annotator.progress, self.report.show_share)
         self.link(annotator.changed, self._on_changed)
-        own = annotator.drawing.layer, annotator.committed.layer
+        own = annotator.drawing.layer, *(plane.layer for plane in annotator.planes)
         for layer in (*annotator.prompts.all, *own):
             self.link(layer.events.mode, self._on_active)
         for layer in annotator.own_layers:
@@ -284,7 +303,7 @@ class PromptDock(Dock):
     @property
     def _options_shown(self) -> tuple[Any, ...]:
         looks = self._each_box, self._outline, self._lines, self._hidden
-        return (*looks, self._class, self._rule, self.forms)
+        return (*looks, self._class, self._rule, self._plane, self._reach, self.forms)
 
     def _toggle(self) -> None:
         if self._bound is not None:
