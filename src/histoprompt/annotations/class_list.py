@@ -68,6 +68,14 @@ def full_list(chosen: Sequence[ObjectClass], used: Iterable[str]) -> tuple[Objec
     return (*chosen, *(ObjectClass(name, palette[name]) for name in more))
 
 
+def with_others(
+    new: Sequence[ObjectClass], there: Sequence[ObjectClass]
+) -> tuple[ObjectClass, ...]:
+    """A new list with those behind it that were there and that it does not name."""
+    names = {item.name for item in new}
+    return (*new, *(item for item in there if item.name not in names))
+
+
 def renamed(classes: Sequence[ObjectClass], old: str, new: str) -> tuple[ObjectClass, ...]:
     """The list with a class under another name; if that is there already, without the old one."""
     if any(item.name == new for item in classes):

@@ -38,18 +38,21 @@ def test_the_chosen_plane_takes_what_is_drawn_painted_committed_and_waved_at(sho
     shown_dock.choose("wand")
     assert shown_dock._modes["wand"].isChecked()
     pointer.click(NUCLEI[2])
-    until(lambda: regions.count == 3)
+    until(lambda: "Took with the wand region 3" in shown_dock._status.text())
     taken = regions.read(regions.box)[tuple(NUCLEI[2])]
     assert regions.area_of(int(taken)) == pytest.approx(np.pi * RADIUS**2, rel=0.2)
     # a chosen region grows by the wand
     annotator.regions.choose(int(taken))
     pointer.click(NUCLEI[3])
-    until(lambda: regions.read(regions.box)[tuple(NUCLEI[3])] == taken)
+    until(lambda: "Extended region 3" in shown_dock._status.text())
+    assert regions.read(regions.box)[tuple(NUCLEI[3])] == taken
     assert regions.count == 3
     assert objects.count == 0
     for left in (3, 2, 1, 0):
+        before = shown_dock._status.text()
         pointer.key("Control-Z")
-        until(lambda n=left: regions.count == n)
+        until(lambda told=before: shown_dock._status.text() != told)
+        assert regions.count == left
     # what is committed from prompts becomes a region too, and with the other row an object in it
     for index, store in ((1, regions), (0, objects)):
         shown_dock._plane.setCurrentIndex(index)
