@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI, RADIUS
@@ -18,8 +20,9 @@ def around(row: float, col: float, radius: float) -> list[tuple[float, float]]:
 def test_the_chosen_plane_takes_what_is_drawn_painted_committed_and_waved_at(shown_dock, until):
     annotator, pointer = shown_dock.annotator, Pointer(shown_dock.annotator)
     objects, regions = (plane.store for plane in annotator.planes)
+    keep_as = lambda plane: shown_dock.set_value(replace(shown_dock.value(), plane=plane))  # noqa: E731
     shown_dock._class.setText("tumour")
-    shown_dock._plane.setCurrentIndex(1)
+    keep_as("regions")
     # freehand: a region around the first nucleus, which stays free for an object
     shown_dock.choose("draw")
     pointer.drag(around(*NUCLEI[0], 2 * RADIUS))
@@ -54,16 +57,16 @@ def test_the_chosen_plane_takes_what_is_drawn_painted_committed_and_waved_at(sho
         until(lambda told=before: shown_dock._status.text() != told)
         assert regions.count == left
     # what is committed from prompts becomes a region too, and with the other row an object in it
-    for index, store in ((1, regions), (0, objects)):
-        shown_dock._plane.setCurrentIndex(index)
+    for plane, store in (("regions", regions), ("objects", objects)):
+        keep_as(plane)
         shown_dock.choose("click +")
         pointer.click(NUCLEI[0])
         until(lambda: annotator.preview.shown and not annotator.preview.is_sketch)
         pointer.key("C")
-        until(lambda plane=store: plane.count == 1)
+        until(lambda kept=store: kept.count == 1)
     assert annotator.store.parents() == {1: 1}
     shown_dock.choose("paint")
     assert annotator.viewer.layers.selection.active is annotator.committed.layer
-    shown_dock._plane.setCurrentIndex(1)  # the brush in hand goes over to the other layer
+    keep_as("regions")  # the brush in hand goes over to the other layer
     assert annotator.viewer.layers.selection.active is annotator.regions.layer
     assert shown_dock._modes["paint"].isChecked()

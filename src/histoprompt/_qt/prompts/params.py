@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from histoprompt.annotations.planes import Plane
-from histoprompt.pipelines.prompts.wand import WandParams
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.pipelines.prompts.reshape import AMOUNT
+from histoprompt.pipelines.prompts.wand import REACH, WandParams
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,27 @@ class PromptParams:
         unknown.
     """
 
-    rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
-    each_box: Annotated[bool, {"label": "Each box is an object"}] = False
-    outline: Annotated[bool, {"label": "Outline nuclei"}] = False
-    class_name: Annotated[str, {"label": "Class"}] = ""
-    plane: Annotated[Plane, {"label": "Keep as"}] = "objects"
-    tolerance: Annotated[float, {"label": "Wand"}] = WandParams.tolerance
-    amount: Annotated[float, {"label": "By"}] = 0.5
+    rule: Annotated[
+        Literal["keep", "overwrite"],
+        Parameter(
+            "Overlap",
+            "Who gets pixels that two objects claim.",
+            offers=(("keep what is there", "keep"), ("overwrite what is there", "overwrite")),
+        ),
+    ] = "keep"
+    each_box: Annotated[
+        bool, Parameter("Each box is an object", "Otherwise all boxes are prompts of one object.")
+    ] = False
+    outline: Annotated[
+        bool,
+        Parameter("Outline nuclei", "Find the nuclei in view ahead; a click on one takes it."),
+    ] = False
+    class_name: Annotated[str, Parameter("Class", "Given to committed objects.")] = ""
+    plane: Annotated[
+        Plane, Parameter("Keep as", "What is committed, drawn and painted becomes one of these.")
+    ] = "objects"
+    tolerance: Annotated[float, REACH] = WandParams.tolerance
+    amount: Annotated[float, AMOUNT] = 0.5
+
+    def __post_init__(self) -> None:
+        check(self)

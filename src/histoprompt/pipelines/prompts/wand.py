@@ -20,6 +20,14 @@ from histoprompt.pipelines.prompts.draw import Keeping, keep_mask
 # Pixels a side of the picture that is looked at.
 SIDE = 1024
 
+REACH = Parameter(
+    "Wand",
+    "How different from the clicked place tissue may look and still be taken: 2 is just seen, 100 "
+    "is black against white.",
+    low=1.0,
+    high=100.0,
+)
+
 
 @dataclass(frozen=True)
 class WandParams:
@@ -31,16 +39,7 @@ class WandParams:
         Colour difference to the place that is clicked, CIELAB units.
     """
 
-    tolerance: Annotated[
-        float,
-        Parameter(
-            "Wand",
-            "How different from the clicked place tissue may look and still be taken: 2 is just "
-            "seen, 100 is black against white.",
-            low=1.0,
-            high=100.0,
-        ),
-    ] = 10.0
+    tolerance: Annotated[float, REACH] = 10.0
 
     def __post_init__(self) -> None:
         check(self)
