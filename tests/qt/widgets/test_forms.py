@@ -100,6 +100,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
+    "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
 OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
