@@ -32,6 +32,7 @@ pytestmark = pytest.mark.gui
 PLUGIN = "napari-histoprompt"
 DOCKS = (
     "Prompt", "Count", "Cells", "Objects", "Text", "Models", "Import", "Export", "Train", "Project",
+    "Relate",
 )  # fmt: skip
 LAPTOP = (1366, 768)
 
