@@ -96,7 +96,9 @@ def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
         "",
         f"Nuclei of {CORNERS} corners from QuPath's GeoJSON into the label store, and out again. "
         "Seconds on the clock, seconds of the processor (one thread), and the most memory the "
-        "process had taken until then beyond what Python and the libraries take.",
+        "process had taken until then beyond what Python and the libraries take. An import "
+        "keeps the corners of the outlines until they are labels, 0.8 kB per nucleus; exports "
+        "add nothing to that.",
         "",
         "| objects | step | seconds | CPU seconds | memory, MiB |",
         "|---|---|---|---|---|",
