@@ -9,7 +9,7 @@ from typing import Literal
 
 from histoprompt.core.prompts.prompt import PromptKind
 
-Role = Literal["prompt", "cells", "text", "encoder", "classifier"]
+Role = Literal["prompt", "cells", "text", "encoder", "classifier", "sentence"]
 
 # Greatest difference that half precision may make to a model's output, as a share of its size.
 HALF_ERROR = 0.02

@@ -38,6 +38,7 @@ _ZOO = (
     ("histoprompt.models.zoo.stardist", "CARD"),
     ("histoprompt.models.zoo.instanseg", "CARD"),
     ("histoprompt.models.zoo.vocabulary", "CARD"),
+    ("histoprompt.models.zoo.minilm", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.scribbleprompt", "CARDS"),
     ("histoprompt.models.zoo.sam", "CARDS"),
