@@ -21,6 +21,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import (
     CellSegmenter,
     PromptSegmenter,
+    SentenceEncoder,
     TextScorer,
     TileEncoder,
     TokenScorer,
@@ -255,6 +256,22 @@ def test_patches_lie_in_the_space_of_texts(scorer: Any, tiles: np.ndarray) -> No
 def test_an_empty_text_is_refused(scorer: Any, texts: list[str]) -> None:
     with pytest.raises(PromptError, match="empty"):
         scorer.embed_texts(texts)
+
+
+# ---------------------------------------------------------------------- sentences
+
+
+sentence = of_role("sentence")
+
+
+def test_sentences_of_one_meaning_lie_close_together(sentence: Any) -> None:
+    assert isinstance(sentence, SentenceEncoder)
+    found = sentence.embed_texts(["lymphoid infiltrate", "immune cells", "a red bicycle"])
+    assert found.shape == (3, sentence.width)
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-5
+    assert found[0] @ found[1] > found[0] @ found[2] + 0.1
+    with pytest.raises(PromptError, match="empty"):
+        sentence.embed_texts(["tumour", " "])
 
 
 # ---------------------------------------------------------------------- wrong files

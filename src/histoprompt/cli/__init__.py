@@ -28,6 +28,7 @@ COMMANDS = {
     "classify": "classes of cells from a few examples",
     "score": "words to heat maps, regions and counts",
     "index": "what an encoder sees in the tiles of slides",
+    "align": "a vocabulary of one's own from sentences about slides",
     "tag": "tags for cells or tiles by words, reviewed, as training data",
     "detect": "a detector learnt from reviewed tags",
     "train": "train the project's own heads on your exports",

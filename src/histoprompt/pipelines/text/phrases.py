@@ -36,8 +36,8 @@ _PATH: Final = Path(__file__).parent / "medical_words.toml"
 _EVERYDAY: Final = "everyday"
 # What comes before the place of a thing, which is not what is meant.
 _PLACE: Final = re.compile(
-    r" (?:at|in|inside|within|around|near|between|along|beside|under|surrounding|next to|adjacent to)"
-    r" .*"
+    r" (?:at|in|inside|within|around|near|between|along|beside|under|surrounding|next to"
+    r"|adjacent to) .*"
 )
 # Abbreviations that stand for several words.
 _SHORT: Final = {"t-cell": "t cell", "b-cell": "b cell", "ki-67": "ki67"}
@@ -111,9 +111,9 @@ class Phrases:
         text = normal(_spelt(phrase))
         if not text:
             return Refused(phrase, "it is empty")
-        if any(re.search(rf"\b{re.escape(word)}\b", phrase.lower()) for word in _negations()):
-            if self._exact(text) is None:
-                return Refused(phrase, "it says what is not there; say what is to be found")
+        denied = any(re.search(rf"\b{re.escape(w)}\b", phrase.lower()) for w in _negations())
+        if denied and self._exact(text) is None:
+            return Refused(phrase, "it says what is not there; say what is to be found")
         if all(part in _rest() for part in text.split()) and text not in self._terms:
             return Refused(phrase, "it does not say what is to be found")
         found = self._exact(text)
