@@ -72,7 +72,7 @@ def align(study, name, *more, pairs="pairs.csv"):
         "--device",
         "cpu",
     ]
-    return main([*argv, "--out", str(study / name), *more])
+    return main([*argv, "--device", "cpu", "--out", str(study / name), *more])
 
 
 def table(path):
