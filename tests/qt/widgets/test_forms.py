@@ -98,6 +98,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "ScoreStepParams": _STEP,
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
+    "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
 OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
