@@ -32,7 +32,7 @@ pytestmark = pytest.mark.gui
 PLUGIN = "napari-histoprompt"
 DOCKS = (
     "Prompt", "Count", "Cells", "Objects", "Text", "Explore", "Tags", "Models", "Import", "Export",
-    "Train", "Project",
+    "Train", "Project", "Relate",
 )  # fmt: skip
 LAPTOP = (1366, 768)
 

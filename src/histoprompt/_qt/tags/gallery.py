@@ -13,7 +13,7 @@ from histoprompt.pipelines.tags.review import Said
 
 _SIDE, _HEIGHT = 64, 300
 _PLACE = Qt.ItemDataRole.UserRole
-_COLOURS = {"accept": "#2f855a", "reject": "#c53030", "fix": "#6b46c1", "unsure": "#888888"}
+_COLOURS = {"accept": "#48bb78", "reject": "#fc8181", "fix": "#b794f4", "unsure": "#a0a0a0"}
 _NUMBERS = "123456789"
 
 

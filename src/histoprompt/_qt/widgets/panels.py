@@ -225,7 +225,7 @@ def _takes(card: ModelCard) -> str:
     if card.role == "text":
         return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
     if card.role != "prompt":
-        return card.description
+        return " ".join(filter(None, (card.description, card.robustness_text)))
     kinds = [name for kind, name in KIND_WORDS.items() if kind in card.accepts]
     takes = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if "point" in card.accepts:
