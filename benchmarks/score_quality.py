@@ -25,15 +25,15 @@ from histoprompt.core.scores.map import Threshold
 from histoprompt.core.slides.sample import REGION_NAMES, REGIONS, SLIDE, sample_file
 from histoprompt.models import registry
 from histoprompt.models.zoo.vocabulary import VocabularyScorer
-from histoprompt.pipelines.text.calibrate import Calibrator
-from histoprompt.pipelines.text.embedding_store import TileVectors
-from histoprompt.pipelines.text.queries import (
+from histoprompt.pipelines.embedding.embedding_store import TileVectors
+from histoprompt.pipelines.embedding.queries import (
     TEMPLATES,
     default_contrasts,
     ensemble,
     probabilities,
     queries,
 )
+from histoprompt.pipelines.text.calibrate import Calibrator
 
 HELD_OUT, SEEN = "Case-4", ("Case-3", "Case-48", "P9")
 CLICKS = (0, 2, 8, 32)

@@ -257,7 +257,7 @@ def read_back(fmt: str, folder: Path) -> NDArray[np.uint32]:
 
 
 @pytest.mark.parametrize("fmt", ["tiles", "coco", "geojson", "labels"])
-def test_every_format_reads_back_equal(fmt, slide, labelled, tmp_path, capsys):
+def test_what_is_exported_reads_back_equal(fmt, slide, labelled, tmp_path, capsys):
     classes = tmp_path / "classes.csv"
     classes.write_text("id,class\n11,tumour\n33,lymphocyte\n")
     out = tmp_path / "out"

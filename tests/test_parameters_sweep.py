@@ -73,7 +73,7 @@ def test_every_field_is_an_argument_with_its_limits(params, field):
     if field.choices:
         assert field.choices in [tuple(action.choices or ()) for action in ACTIONS[field.option]]
         return
-    assert any(has_limits(action, field) for action in ACTIONS[field.option])
+    assert all(has_limits(action, field) for action in ACTIONS[field.option])
 
 
 def has_limits(action: argparse.Action, field: ParameterField) -> bool:

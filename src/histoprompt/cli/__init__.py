@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "correct a count by fields counted by eye",
     "classify": "classes of cells from a few examples",
     "score": "words to heat maps, regions and counts",
+    "index": "what an encoder sees in the tiles of slides",
     "train": "train the project's own heads on your exports",
     "bench": "how good a model is on data of your own",
     "models": "which models there are, and their weights",

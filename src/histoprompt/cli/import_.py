@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from histoprompt.pipelines.exchange.incoming import Incoming
 
 _SHOWN = 20
-EMBEDDING_BYTES = 1 << 30
 
 
 def add(imp: argparse.ArgumentParser) -> None:
@@ -90,7 +89,7 @@ def _refined(args: argparse.Namespace, slide: Slide, found: Incoming) -> Incomin
     from histoprompt.pipelines.exchange.into_prompts import refined
     from histoprompt.pipelines.prompts.segment import SegmentJob
 
-    manager, cache = ModelManager(device=args.device), EmbeddingCache(EMBEDDING_BYTES)
+    manager, cache = ModelManager(device=args.device), EmbeddingCache()
     job = SegmentJob(manager, cache, registry.card(args.model), args.weights)
     outlined = refined(slide, found, job, args.task)
     for line in outlined.problems[len(found.problems) :][:_SHOWN]:

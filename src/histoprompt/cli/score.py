@@ -25,11 +25,11 @@ from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.embedding.embedding_store import folder_bytes
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
-from histoprompt.pipelines.text.embedding_store import folder_bytes
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score

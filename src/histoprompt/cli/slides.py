@@ -60,15 +60,17 @@ class NamedSlide:
         return open_slide(self.path, typed, channel=channel, trust_size=args.trust_size)
 
 
-def add_slides(parser: argparse.ArgumentParser) -> None:
+def add_slides(
+    parser: argparse.ArgumentParser, out: str = "a folder per slide; default: in the project"
+) -> None:
     """Add the argument SLIDE..., and ``--out``, which slides of a project do not need."""
     parser.add_argument("slides", nargs="+", metavar="SLIDE|PROJECT")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="a folder per slide; default: in the project"
-    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
 
 
-def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
+def named_slides(
+    paths: Sequence[str], out: Path | None, *, without_out: bool = False
+) -> list[NamedSlide]:
     """All slides that a command was given, those of projects one by one.
 
     Parameters
@@ -76,6 +78,8 @@ def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
     paths : sequence of str
     out : Path or None
         The folder for results.
+    without_out : bool
+        Whether slides that are in no project need no place for results.
 
     Raises
     ------
@@ -98,6 +102,6 @@ def named_slides(paths: Sequence[str], out: Path | None) -> list[NamedSlide]:
             NamedSlide(project.place(s), s.id, s.mpp, project.results(s), s.key)
             for s in project.slides
         ]
-    if out is None and any(slide.folder is None for slide in found):
+    if out is None and not without_out and any(slide.folder is None for slide in found):
         raise ExportError("Name a folder for the results with --out.")
     return found

@@ -8,7 +8,7 @@ keep them differently.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -102,6 +102,21 @@ _BERT = _rules(
     )
 )
 
+# efficientnet_lite_pytorch -> `networks.efficientnet.Encoder`, whose blocks are counted by stage.
+_LITE = _rules(
+    (
+        (r"^_conv_stem\.", "stem.0."),
+        (r"^_bn0\.", "stem.1."),
+        (r"\._expand_conv\.", ".expand.0."),
+        (r"\._bn0\.", ".expand.1."),
+        (r"\._depthwise_conv\.", ".each.0."),
+        (r"\._bn1\.", ".each.1."),
+        (r"\._project_conv\.", ".project.0."),
+        (r"\._bn2\.", ".project.1."),
+    )
+)
+_LITE_BLOCK = re.compile(r"^_blocks\.(\d+)\.")
+
 _CLIP_QKV = re.compile(r"^(.*\.self_attn)\.([qkv])_proj\.(weight|bias)$")
 _DINOV2_QKV = re.compile(r"^(.*)\.attention\.attention\.(query|key|value)\.(weight|bias)$")
 _BERT_QKV = re.compile(r"^(.*)\.attention\.self\.(query|key|value)\.(weight|bias)$")
@@ -136,6 +151,22 @@ def to_biomedclip(state: State) -> State:
     """Of open_clip with transformers' ``BertModel`` as text tower."""
     kept = {k: v for k, v in state.items() if not k.endswith(".position_ids")}
     return _renamed(_joined(kept, _BERT_QKV, r"{0}.self_attn.in_proj_{1}"), _BERT)
+
+
+def to_lite_encoder(state: State, blocks: Sequence[int]) -> State:
+    """Of efficientnet_lite_pytorch, as far as stages of so many blocks; the rest is left out."""
+    if "_conv_stem.weight" not in state:
+        return state
+    places = [f"stages.{s}.{k}." for s, count in enumerate(blocks) for k in range(count)]
+    found: State = {}
+    for key, value in state.items():
+        block = _LITE_BLOCK.match(key)
+        if block is None and key.startswith(("_conv_stem.", "_bn0.")):
+            found[_new_name(key, _LITE)] = value
+        elif block is not None and int(block[1]) < len(places):
+            place = places[int(block[1])]
+            found[_new_name(place + key[block.end() :], _LITE)] = value
+    return found
 
 
 def _renamed(state: State, rules: Rules) -> State:

@@ -21,10 +21,12 @@ from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 
 ENTRY_POINTS = "histoprompt.models"
-# What docks and command line take where nobody chooses: prompts of every kind, all nuclei, words.
+# What docks and command line take where nobody chooses: prompts of every kind, all nuclei, words,
+# tiles.
 DEFAULT = "histoprompt-lite"
 DEFAULT_CELLS = "histoprompt-cells"
 DEFAULT_WORDS = "vocabulary"
+DEFAULT_TILES = "efficientnet-lite0"
 
 # In the order people see them.
 _ZOO = (
@@ -41,6 +43,7 @@ _ZOO = (
     ("histoprompt.models.zoo.sam", "CARDS"),
     ("histoprompt.models.zoo.ais", "CARDS"),
     ("histoprompt.models.zoo.clip", "CARDS"),
+    ("histoprompt.models.zoo.efficientnet_lite0", "CARD"),
     ("histoprompt.models.zoo.vit", "CARDS"),
 )
 # Gives the cards of what was trained on this computer; there may be others the next time.

@@ -10,7 +10,7 @@ from histoprompt.core import settings
 from histoprompt.core.files.durable import remove
 from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.pipelines.count.run import UNFINISHED
-from histoprompt.pipelines.text.embedding_store import folder_bytes
+from histoprompt.pipelines.embedding.embedding_store import folder_bytes
 
 
 @dataclass(frozen=True)

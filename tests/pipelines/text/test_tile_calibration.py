@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.scores.map import Threshold
+from histoprompt.pipelines.embedding.embedding_store import TileVectors
 from histoprompt.pipelines.text.calibrate import (
     PROBE_FROM,
     Calibrator,
@@ -16,7 +17,6 @@ from histoprompt.pipelines.text.calibrate import (
     _posterior,
     _wilson_low,
 )
-from histoprompt.pipelines.text.embedding_store import TileVectors
 
 START = Threshold(0.5, "even odds against pink; no tile was marked")
 

@@ -56,7 +56,7 @@ def read_back(fmt: str, folder: Path, shape: tuple[int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fmt", ["tiles", "coco", "geojson", "labels"])
-def test_every_format_reads_back_equal_to_the_store(exporter, dock, until, tmp_path, fmt):
+def test_what_is_exported_reads_back_equal_to_the_store(exporter, dock, until, tmp_path, fmt):
     out = tmp_path / "out"
     start(exporter, out, ExportParams(format=fmt, tile_size=64))
     assert not exporter._go.isEnabled()

@@ -10,6 +10,9 @@ from histoprompt._qt.shell.session import session_of
 from histoprompt.pipelines.project.gather import gathered
 from histoprompt.pipelines.project.project import add_slides, new_project
 from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_slides
+from waiting import until
+
+pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
@@ -25,14 +28,21 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def dock(make_napari_viewer, qtbot, project):
+def closed(make_napari_viewer, monkeypatch, tmp_path):
+    """The dock without a project, in a viewer that is shown."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
     viewer = make_napari_viewer(show=True)
     dock = ProjectDock(viewer)
     viewer.window.add_dock_widget(dock, area="right")
-    dock.open(project.folder)
-    qtbot.waitUntil(lambda: dock.model.rowCount() == 3, timeout=60_000)
     yield dock
     session_of(viewer).close()
+
+
+@pytest.fixture
+def dock(closed, project):
+    closed.open(project.folder)
+    until(lambda: closed.model.rowCount() == 3)
+    return closed
 
 
 def test_a_double_click_opens_a_slide_and_next_takes_its_place(dock, qtbot):
@@ -41,11 +51,11 @@ def test_a_double_click_opens_a_slide_and_next_takes_its_place(dock, qtbot):
     qtbot.mouseClick(port, Qt.MouseButton.LeftButton, pos=cell)
     qtbot.mouseDClick(port, Qt.MouseButton.LeftButton, pos=cell)
     session = session_of(dock.viewer)
-    qtbot.waitUntil(lambda: session.slide.slide is not None, timeout=60_000)
+    until(lambda: session.slide.slide is not None)
     assert dock.controller.current.id == "s1"
     assert session.slide.slide.key == dock.controller.current.key
     qtbot.mouseClick(dock._next, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: dock.controller.current.id == "s2", timeout=60_000)
+    until(lambda: dock.controller.current.id == "s2")
     assert [layer.name for layer in dock.viewer.layers if layer.name.startswith("s")] == ["s2"]
     qtbot.mouseClick(dock._next, Qt.MouseButton.LeftButton)
     assert "last slide" in dock.report.status.text()
@@ -61,27 +71,34 @@ def test_words_narrow_the_slides_down_and_next_follows_what_is_shown(dock, qtbot
 def test_pictures_come_for_slides_in_sight(dock, qtbot):
     role = Qt.ItemDataRole.DecorationRole
     index = dock.model.index(0, 0)
-    qtbot.waitUntil(lambda: dock.model.data(index, role) is not None, timeout=60_000)
+    until(lambda: dock.model.data(index, role) is not None)
     picture = dock.model.data(index, role).toImage()
     assert picture.pixelColor(4, 4).red() == pytest.approx(60, abs=2)
 
 
-def test_ten_thousand_slides_are_shown_without_looking_at_them(make_napari_viewer, qtbot, tmp_path):
+def test_ten_thousand_slides_are_shown_without_looking_at_them(closed, tmp_path):
     made = new_project(tmp_path / "large")
     slides = [ProjectSlide(f"s{n}", f"{n}.svs") for n in range(10_000)]
     write_slides(made.folder / "slides.csv", SlideTable().with_slides(slides))
-    viewer = make_napari_viewer(show=True)
-    dock = ProjectDock(viewer)
-    viewer.window.add_dock_widget(dock, area="right")
     asked = []
-    dock.model.wanted.connect(asked.append)
-    dock.open(made.folder)
-    assert dock.model.rowCount() == 10_000
-    qtbot.waitUntil(lambda: bool(asked), timeout=60_000)
+    closed.model.wanted.connect(asked.append)
+    closed.open(made.folder)
+    assert closed.model.rowCount() == 10_000
+    until(lambda: bool(asked))
     assert len(set(asked)) < 60
-    session_of(viewer).close()
 
 
 def test_what_is_no_project_is_told(dock, tmp_path):
     dock.open(tmp_path)
     assert "no project" in dock.report.status.text()
+
+
+def test_pictures_come_though_the_project_was_read_again_meanwhile(dock):
+    role = Qt.ItemDataRole.DecorationRole
+
+    def pictures():
+        return [dock.model.data(dock.model.index(row, 0), role) for row in range(3)]
+
+    assert pictures().count(None), "none was waited for"
+    dock.controller.refresh()
+    until(lambda: None not in pictures())

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import pytest
 from five_nuclei import NUCLEI
-from pointer import Pointer, show_with_margin
-
-from histoprompt._qt.prompts.dock import PromptDock
-from histoprompt._qt.shell.session import session_of
+from pointer import Pointer
 
 pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def annotator(make_napari_viewer, picture, monkeypatch, tmp_path):
-    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1400, 900)
-    image = viewer.add_image(picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
-    dock = PromptDock(viewer)
-    viewer.window.add_dock_widget(dock, name="Prompt")
-    dock.models.choose("classical")
-    show_with_margin(viewer, image)
-    yield dock.annotator
-    session_of(viewer).close()
+def annotator(shown_dock):
+    return shown_dock.annotator
 
 
 def test_corrections_see_the_answer_before_undo_and_a_new_object_do_not(

@@ -411,6 +411,6 @@ def test_finding_nuclei_without_a_pixel_size_asks_for_it(make_napari_viewer, pic
     viewer.add_image(picture, name="no scale")
     dock = PromptDock(viewer)
     dock._actions["find_all"].click()
-    until(lambda: "--mpp" in dock._status.text() or "pixel size" in dock._status.text())
+    until(lambda: "pixel size" in dock._status.text())
     assert dock.annotator.store.count == 0
     dock.session.close()

@@ -30,7 +30,9 @@ from waiting import until
 pytestmark = pytest.mark.gui
 
 PLUGIN = "napari-histoprompt"
-DOCKS = ("Prompt", "Count", "Cells", "Text", "Models", "Export", "Train")
+DOCKS = (
+    "Prompt", "Count", "Cells", "Objects", "Text", "Models", "Import", "Export", "Train", "Project",
+)  # fmt: skip
 LAPTOP = (1366, 768)
 
 
@@ -474,7 +476,7 @@ print("closed", flush=True)
 def test_a_program_that_closes_the_window_in_mid_job_ends(shown):
     code = _CLOSED_BY_A_PROGRAM.replace("{shown}", str(shown))
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["closed"]
     assert "Traceback" not in done.stderr

@@ -18,11 +18,11 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.scores.files import read_scores
 from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.embedding.tile_plan import plan_tiles
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text import tiles as score_tiles
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
-from histoprompt.pipelines.text.tile_plan import plan_tiles
 
 pytestmark = pytest.mark.gui
 

@@ -142,7 +142,7 @@ def test_every_field_has_a_row_with_its_limits(forms):
             assert tuple(row.itemText(i) for i in range(row.count())) == field.choices
 
 
-def test_what_a_form_offers_may_be(forms):
+def test_what_a_form_offers_may_be():
     for _, field in FIELDS:
         assert [field.fault(value) for _, value in field.about.offers if field.fault(value)] == []
         assert not field.choices or not field.about.offers or (

@@ -12,8 +12,6 @@ from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.shell.gestures import held
 
-__all__ = ["CANVAS", "CellPointer"]
-
 
 class CellPointer:
     """Serves clicks and strokes on counted cells.

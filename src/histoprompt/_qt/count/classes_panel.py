@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QGridLayout,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -27,6 +26,7 @@ from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note
@@ -154,10 +154,7 @@ class ClassesPanel(Panel):
         layout.addWidget(self.learning)
         layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
         layout.addWidget(self.question)
-        buttons = QGridLayout()
-        for i, button in enumerate((*self._answers.values(), self._look)):
-            buttons.addWidget(button, i // 2, i % 2)
-        layout.addLayout(buttons)
+        layout.addLayout(grid_of((*self._answers.values(), self._look)))
         layout.addWidget(self.curve, 1)
         layout.addWidget(self._advice)
         return page
@@ -236,7 +233,7 @@ class ClassesPanel(Panel):
         self._classing.learn_by(self.learning.value())
 
     def _on_answer(self) -> None:
-        self.answered.emit(next(k for k, b in self._answers.items() if b is self.sender()))
+        self.answered.emit(name_of(self.sender(), self._answers))
 
     def _on_grade(self) -> None:
         try:

@@ -23,7 +23,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.strings.wording import many
+from histoprompt.core.strings.wording import capital, many
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.marks import Mark
@@ -97,7 +97,6 @@ class Counting:
         self.classes.failed.connect(self.failed.emit)
         self.correcting = Correcting(jobs, self.steps, lambda: self.work)
         self.correcting.status.connect(self.status.emit)
-        self.correcting.failed.connect(self.failed.emit)
         self.correcting.progress.connect(self.progress.emit)
         self.correcting.made.connect(self._on_corrected)
         self._job: Job | None = None
@@ -332,5 +331,5 @@ def _summary(work: KeptCount) -> str:
             "Press Count to go on; what is dark is not counted yet."
         )
     told = str(work.by_hand)
-    by_hand = [f"{told[:1].upper()}{told[1:]}."] if told else []
+    by_hand = [f"{capital(told)}."] if told else []
     return " ".join((text, *by_hand, *work.notes, *work.ground.warnings()))

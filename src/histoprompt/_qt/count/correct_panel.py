@@ -6,7 +6,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QGridLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -16,8 +15,10 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.cell_tools import Tool
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
+from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 
@@ -71,10 +72,9 @@ class CorrectPanel(Panel):
         self._connect()
 
     def _lay_out(self) -> None:
-        grid = QGridLayout()
-        for i, (tool, button) in enumerate(self._tools.items()):
+        for tool, button in self._tools.items():
             button.setToolTip(_TOOLS[tool][1])
-            grid.addWidget(button, i // 2, i % 2)
+        grid = grid_of(self._tools.values())
         self._send.setToolTip(
             "These cells become committed objects of the slide, with their classes, where no "
             "object lies yet. With rectangles or polygons drawn in a Shapes layer that is "
@@ -129,7 +129,7 @@ class CorrectPanel(Panel):
             self._state.setText(_FINISH)
         else:
             told = "" if work is None else str(work.by_hand)
-            self._state.setText(f"{told[:1].upper()}{told[1:]}" or "Nothing is corrected.")
+            self._state.setText(capital(told) or "Nothing is corrected.")
         names = [] if cells is None else [name for name in cells.classes if name]
         kept = self._classes.currentText()
         with signals_blocked(self._classes):
@@ -141,7 +141,7 @@ class CorrectPanel(Panel):
 
     def _on_tool(self) -> None:
         chosen = self.sender()
-        tool = next(name for name, button in self._tools.items() if button is chosen)
+        tool = name_of(chosen, self._tools)
         on = self._tools[tool].isChecked()
         self._check(tool if on else None)
         self.tool.emit(tool if on else "")

@@ -43,13 +43,12 @@ class Correcting:
         The count after a step; the step if it was made just now, None if one was walked.
     pending : int
         Steps that are being made.
-    status, failed : Signal(str)
+    status : Signal(str)
     progress : Signal(Progress)
     """
 
     made = Signal(object, object)
     status = Signal(str)
-    failed = Signal(str)
     progress = Signal(Progress)
 
     def __init__(

@@ -9,8 +9,8 @@ from qtpy.QtWidgets import QPushButton, QTabWidget, QVBoxLayout
 
 from histoprompt._qt.count.audit_layers import AuditLayers
 from histoprompt._qt.count.audit_panel import AuditPanel
-from histoprompt._qt.count.cell_pointer import CANVAS, CellPointer
-from histoprompt._qt.count.cell_tools import SAYS, CellTools, Tool
+from histoprompt._qt.count.cell_pointer import CellPointer
+from histoprompt._qt.count.cell_tools import CANVAS, SAYS, CellTools, Tool
 from histoprompt._qt.count.classes_panel import ClassesPanel
 from histoprompt._qt.count.controller import Counting, Regions
 from histoprompt._qt.count.correct_panel import CorrectPanel

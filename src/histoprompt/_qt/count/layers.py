@@ -188,10 +188,6 @@ class CountLayers:
         self._given = ({}, ())
         take_away(self.viewer, made.values())
 
-    def owns(self, layer: Layer) -> bool:
-        """Whether a layer is one of these."""
-        return any(layer is own for own in self._made.values())
-
     def _discs(self, name: str, size: int) -> Layer | None:
         """The layer of small discs on cells, or of a wide ring around one, made when wanted."""
         found, active = self.made(name), self.viewer.layers.selection.active

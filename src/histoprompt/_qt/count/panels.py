@@ -28,6 +28,7 @@ from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.labels.classes import Colour
+from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
@@ -152,7 +153,7 @@ class CountsTable(QWidget):
             keys = (f'<font color="{colour}">■</font> {name}' for name, colour in legend.items())
             left = f"<br>Left out: {', '.join(keys)}" if legend else ""
             shares = " Shares are of all cells, unsure ones too." if len(lines) > 1 else ""
-            hand = f"<b>{by_hand[:1].upper()}{by_hand[1:]}.</b> " if by_hand else ""
+            hand = f"<b>{capital(by_hand)}.</b> " if by_hand else ""
             self._below.setText(
                 f"{word}{hand}Per mm² of {denominator}: {lines[0].analysed_mm2:.4f} mm² analysed."
                 f"{shares}{left}"

@@ -45,6 +45,7 @@ class ModelsDock(Dock):
             key="prepare",
             title="Finding the device",
             on_done=self._on_prepared,
+            aside=True,
         )
 
     @property

@@ -145,6 +145,7 @@ class WeightsPanel(QWidget):
             lane="files",
             title=f"Looking for the weights of {self._card.title}",
             on_done=self._ask_trust,
+            aside=True,
             on_error=self._say,
         )
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QLineEdit,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.buttons import button_of
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt.annotations.class_list import ObjectClass, moved, recoloured, renamed
 from histoprompt.core.labels.classes import Colour, cell_colours
@@ -62,7 +62,7 @@ class ClassPanel(QWidget):
         self.new.setAccessibleName("New class")
         self.new.returnPressed.connect(self._on_new)
         self.buttons = {
-            name: _button(*words)
+            name: button_of(*words)
             for name, words in {
                 "give": ("Give class", "Give the chosen objects this class (or press its number)"),
                 "none": ("No class", "Take the class of the chosen objects away"),
@@ -188,10 +188,3 @@ class ClassPanel(QWidget):
         path, _ = QFileDialog.getSaveFileName(self, "Write classes", "classes.json", _FILE)
         if path:
             self.written.emit(path)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text, toolTip=tip)
-    button.setAccessibleName(text)
-    button.setAccessibleDescription(tip)
-    return button

@@ -32,7 +32,7 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.planes import Plane
 from histoprompt.annotations.roster import COLUMNS, Chosen, Roster
 from histoprompt.core.errors import HistopromptError
-from histoprompt.core.strings.wording import many
+from histoprompt.core.strings.wording import capital, many
 from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_class_list
 
 # Edits come faster than a long list can be made.
@@ -216,7 +216,7 @@ class ObjectsDock(Dock):
     def _on_classes(
         self, classes: tuple[ObjectClass, ...], renamed: dict[str, str], what: str
     ) -> None:
-        told = what[:1].upper() + what[1:]
+        told = capital(what)
         self._do(lambda at: at.store.set_class_list(classes, renamed), told)
         self._refresh()  # also after an error, which leaves what was typed in the table
 

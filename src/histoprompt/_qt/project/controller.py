@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 from psygnal import Signal
-from qtpy.QtGui import QImage, QPixmap
 
 from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.project.slide_table import SIDE
@@ -16,6 +17,7 @@ from histoprompt._qt.reader import layer_data
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
+from histoprompt._qt.widgets.pictures import pixmap_of
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
@@ -100,7 +102,7 @@ class ProjectController:
         self.changed.emit()
         self._session.jobs.submit(
             _states, project, lane="files", key="project states",
-            title="Looking at the project", on_done=self._on_states,
+            title="Looking at the project", on_done=self._on_states, aside=True,
         )  # fmt: skip
         self.said.emit(f"{project.name}: {len(project):,} slides.")
 
@@ -122,7 +124,7 @@ class ProjectController:
         slide = self.project.slide(slide_id)
         self._session.jobs.submit(
             _open, self.project, slide, lane="files", key="project slide",
-            title=f"Opening {slide.id}", on_done=self._on_opened,
+            title=f"Opening {slide.id}", on_done=self._on_opened, aside=True,
         )  # fmt: skip
 
     def step(self, by: int, order: Sequence[str]) -> None:
@@ -159,17 +161,13 @@ class ProjectController:
             slide = self.project.slide(self._wanted.pop())
             self._session.jobs.submit(
                 _picture, self.project, slide, lane="files", title="A picture of a slide",
-                on_done=self._on_picture,
+                on_done=self._on_picture, aside=True,
             )  # fmt: skip
 
-    def _on_picture(self, found: tuple[str, tuple[bytes, int, int] | None]) -> None:
-        name, picture = found
-        pixmap = None
-        if picture is not None:
-            data, rows, cols = picture
-            image = QImage(data, cols, rows, 3 * cols, QImage.Format.Format_RGB888)
-            pixmap = QPixmap.fromImage(image.copy())
-        self.picture.emit(name, pixmap)
+    def _on_picture(self, found: tuple[Project, str, NDArray[np.uint8] | None]) -> None:
+        project, name, picture = found
+        if project is self.project:
+            self.picture.emit(name, None if picture is None else pixmap_of(picture))
         self._next_picture()
 
     # -- over all slides -------------------------------------------------------------------------
@@ -234,13 +232,12 @@ def _open(project: Project, slide: ProjectSlide, *, task: Task) -> tuple[Project
 
 def _picture(
     project: Project, slide: ProjectSlide, *, task: Task
-) -> tuple[str, tuple[bytes, int, int] | None]:
+) -> tuple[Project, str, NDArray[np.uint8] | None]:
     try:
         with project.open(slide) as opened:
-            found = thumbnail(opened, SIDE)
+            return project, slide.id, thumbnail(opened, SIDE)
     except HistopromptError:
-        return slide.id, None
-    return slide.id, (found.tobytes(), found.shape[0], found.shape[1])
+        return project, slide.id, None
 
 
 def _check(project: Project, *, task: Task) -> list[Problem]:

@@ -42,7 +42,7 @@ class SlideModel(QAbstractTableModel):
         self.beginResetModel()
         self.slides = tuple(slides)
         self._own = tuple(c for c in columns if c not in _HIDDEN)
-        self._states = {}
+        self._states, self._pictures = {}, {}
         self.endResetModel()
 
     def show_states(self, states: Sequence[SlideState]) -> None:

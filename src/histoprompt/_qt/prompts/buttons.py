@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from qtpy.QtWidgets import QGridLayout, QPushButton
-
 from histoprompt.pipelines.prompts.reshape import Form
 
 Words = tuple[str, str]
@@ -56,24 +51,3 @@ FORMS: dict[Form, Words] = {
     "expand": ("Expand (G)", "Let the chosen object grow; its neighbours keep their pixels"),
     "shrink": ("Shrink", "Let the chosen object shrink (Shift+G)"),
 }
-
-
-def button_of(text: str, tip: str, checkable: bool = False) -> QPushButton:
-    """A button that also tells those who cannot see it what it does."""
-    button = QPushButton(text, toolTip=tip, checkable=checkable)
-    button.setAccessibleName(text)
-    button.setAccessibleDescription(tip)
-    return button
-
-
-def grid_of(widgets: list[Any]) -> QGridLayout:
-    """Widgets in two columns, row by row."""
-    grid = QGridLayout()
-    for i, widget in enumerate(widgets):
-        grid.addWidget(widget, i // 2, i % 2)
-    return grid
-
-
-def name_of(button: object, buttons: Mapping[str, QPushButton]) -> str:
-    """Under which name a button is known."""
-    return next(name for name, known in buttons.items() if known is button)

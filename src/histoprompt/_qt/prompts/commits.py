@@ -19,7 +19,7 @@ from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
-from histoprompt.core.strings.wording import many
+from histoprompt.core.strings.wording import capital, many
 from histoprompt.pipelines.prompts.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
@@ -198,7 +198,7 @@ class Commits:
         text = f"{'refined' if again else 'committed'} {objects_text(ids)}"
         undo = partial(self._undo, change.edit, hand)
         self._push(text, undo, partial(self._redo, change.edit))
-        self._committed.show_change(change, f"{text[:1].upper()}{text[1:]}", step=False)
+        self._committed.show_change(change, capital(text), step=False)
 
     def _undo(self, edit: int, hand: Hand) -> bool:
         if not self._committed.undo(edit):

@@ -163,12 +163,6 @@ class CommittedObjects:
         """Remove these objects."""
         self.show_change(self.store.delete(ids), f"Deleted {self.text_of(ids)}")
 
-    def set_class(self, ids: Sequence[int], class_name: str) -> None:
-        """Say what these objects are; "" takes the class away."""
-        change = self.store.set_class(ids, class_name)
-        told = f"{self.text_of(ids)}: {class_name or 'no class'}"
-        self.show_change(change, told[:1].upper() + told[1:])
-
     def text_of(self, ids: Sequence[int]) -> str:
         """Objects of this plane by their ids, as people write it."""
         return objects_text(ids, self.noun)

@@ -20,14 +20,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
-from histoprompt._qt.prompts.buttons import (
-    ACTIONS,
-    CORRECTIONS,
-    TOOLS,
-    button_of,
-    grid_of,
-    name_of,
-)
+from histoprompt._qt.prompts.buttons import ACTIONS, CORRECTIONS, TOOLS
 from histoprompt._qt.prompts.class_field import ClassField
 from histoprompt._qt.prompts.form_panel import FormPanel
 from histoprompt._qt.prompts.params import PromptParams
@@ -35,6 +28,7 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
 from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.strings.wording import many

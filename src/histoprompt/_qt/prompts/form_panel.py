@@ -5,8 +5,9 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from histoprompt._qt.prompts.buttons import FORMS, button_of, grid_of, name_of
+from histoprompt._qt.prompts.buttons import FORMS
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt.core.parameters import fields_of
 from histoprompt.pipelines.prompts.reshape import ReshapeParams

@@ -11,7 +11,7 @@ from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.undo import Step
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.results import Mask
-from histoprompt.core.strings.wording import many
+from histoprompt.core.strings.wording import capital, many
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,4 +104,4 @@ class Unfinished:
         kept = [] if self.hand.empty else ["unfinished prompts"]
         kept += [f"{many(len(self.waiting), 'commit')} that wait"] if self.waiting else []
         text = " and ".join(kept)
-        return f"{text[:1].upper()}{text[1:]}"
+        return capital(text)

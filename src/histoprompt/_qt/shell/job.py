@@ -27,6 +27,8 @@ class Job:
         A newer job with the same key takes this one's place.
     state : "queued", "running", "done", "failed", "cancelled" or "partial"
         The last four are final, and set on the GUI thread. Partial is cancelled with what it had.
+    aside : bool
+        Whether it only looks at something, so that nobody misses it.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Job:
         self._handlers: dict[str, Callable[[], Handler | None]] = {}
         self._progress = Latest()
         self._superseded = False
-        self._abandon = False
+        self._abandon = self.aside = False
 
     @property
     def active(self) -> bool:

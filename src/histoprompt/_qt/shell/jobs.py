@@ -93,6 +93,7 @@ class Jobs(QObject):
         on_partial: Handler | None = None,
         on_progress: Handler | None = None,
         abandon: bool = False,
+        aside: bool = False,
     ) -> Job:
         """Call ``fn(*args, task=task)`` in a lane.
 
@@ -128,6 +129,9 @@ class Jobs(QObject):
         abandon : bool
             A cancel ends the job for its handlers at once, and the function is left to stop by
             itself; for functions that write nothing after a cancel.
+        aside : bool
+            It only looks at something: nobody misses it, so it is not work that a person is asked
+            about.
         """
         handlers = {
             "done": on_done,
@@ -137,7 +141,7 @@ class Jobs(QObject):
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
-        job._abandon = abandon
+        job._abandon, job.aside = abandon, aside
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
@@ -166,7 +170,11 @@ class Jobs(QObject):
     def at_work(self) -> list[str]:
         """Titles of the jobs that a person would not like to lose by closing the window."""
         with self._ready:
-            return [job.title for job in self._active if job.lane != "interactive" and job.active]
+            return [
+                job.title
+                for job in self._active
+                if job.lane != "interactive" and job.active and not job.aside
+            ]
 
     def shutdown(self, timeout: float = CLOSE_S) -> bool:
         """Cancel everything and take no more jobs; no handler is called from now on.

@@ -8,7 +8,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QButtonGroup,
-    QGridLayout,
     QPushButton,
     QVBoxLayout,
 )
@@ -16,6 +15,7 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Panel, row
+from histoprompt._qt.widgets.buttons import grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
@@ -80,10 +80,7 @@ class CalibrationPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self._slider, self._reset))
         layout.addWidget(self._origin)
-        grid = QGridLayout()
-        for i, button in enumerate((self._yes, self._no, self._next, self._undo)):
-            grid.addWidget(button, i // 2, i % 2)
-        layout.addLayout(grid)
+        layout.addLayout(grid_of((self._yes, self._no, self._next, self._undo)))
         layout.addWidget(self._trust)
         self._connect()
 

@@ -20,9 +20,9 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.embedding.queries import TextCache
 from histoprompt.pipelines.regions.count import RegionCountResult
 from histoprompt.pipelines.regions.steps import RegionCountParams, count_found
-from histoprompt.pipelines.text.queries import TextCache
 from histoprompt.pipelines.text.score import SeenTiles, ask, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob

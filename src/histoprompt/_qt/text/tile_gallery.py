@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QListView, QListWidget, QListWidgetItem
 
+from histoprompt._qt.widgets.pictures import pixmap_of
 from histoprompt.pipelines.text.gallery import TilePicture
 
 _SIDE, _HEIGHT = 56, 164
@@ -40,15 +41,8 @@ class TileGallery(QListWidget):
         """Show these tiles, best first."""
         self.clear()
         for found in pictures:
-            item = QListWidgetItem(QIcon(_pixmap(found)), f"{found.score:.2f}", self)
+            item = QListWidgetItem(QIcon(pixmap_of(found.picture)), f"{found.score:.2f}", self)
             item.setData(_TILE, found.tile)
 
     def _on_clicked(self, item: QListWidgetItem) -> None:
         self.picked.emit(item.data(_TILE))
-
-
-def _pixmap(found: TilePicture) -> QPixmap:
-    height, width = found.picture.shape[:2]
-    data = found.picture.tobytes()
-    image = QImage(data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QPixmap.fromImage(image.copy())

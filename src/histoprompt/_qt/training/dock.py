@@ -15,6 +15,7 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.strings.wording import many
 from histoprompt.training.on_labels import (
     LabelTraining,
     LabelTrainingParams,
@@ -131,7 +132,7 @@ class TrainDock(Dock):
         try:
             params = self.value()
             minutes = max(1, round(params.steps / 60))
-            self._time.setText(_TIME.format(f"{minutes} minute{'s' * (minutes > 1)}"))
+            self._time.setText(_TIME.format(many(minutes, "minute")))
             self._again.setVisible(can_resume(params))
             if not self._work.active and not self._result.text():
                 self.chart.show_points(curve_of(params), params.steps)

@@ -115,10 +115,6 @@ class AreaPanel(Panel):
             self.choosing.emit()
         return super().eventFilter(watched, event)
 
-    def choose_shapes(self, layer: Shapes) -> None:
-        """Choose the shapes of a layer that is offered."""
-        self._combo.setCurrentIndex(len(_PARTS) + self._layers.index(layer))
-
     def regions(self, image: Image) -> tuple[Region, ...]:
         """The shapes that are chosen; none where anything else is.
 

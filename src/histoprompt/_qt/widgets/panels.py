@@ -178,6 +178,7 @@ class ModelPanel(QWidget):
                 on_done=self._on_examined,
                 on_error=self._on_refused,
                 on_cancel=self._describe,
+                aside=True,
             )
 
     def _on_examined(self, found: tuple[str, Path]) -> None:

@@ -15,8 +15,8 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import TextScorer
+from histoprompt.pipelines.embedding.queries import Query, ensemble
 from histoprompt.pipelines.evaluate.report import Cell, Report, check_role, rounded
-from histoprompt.pipelines.text.queries import Query, ensemble
 
 # Published with PLIP and QuiltNet.
 TEMPLATES = (

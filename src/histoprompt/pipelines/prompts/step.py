@@ -18,7 +18,6 @@ from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 _LABELS = "labels.tif"
-_EMBEDDING_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
     if params.prompts is None:
         raise ParameterError("Prompts are not given; name a file.")
     card = registry.card(params.model)
-    job = SegmentJob(given.manager, EmbeddingCache(_EMBEDDING_BYTES), card, params.weights)
+    job = SegmentJob(given.manager, EmbeddingCache(), card, params.weights)
     found = segment(given.slide, read_prompts(params.prompts), job, given.task)
     box = region_box(params.region, given.slide) or given.slide.box
     labels = ComposedLabels(box, [(item.id, item.masks[0]) for item in found])

@@ -21,6 +21,7 @@ STEPS: dict[str, str] = {
     "audit": "histoprompt.pipelines.count.audit_step",
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
+    "index": "histoprompt.pipelines.explore.index_step",
 }
 
 

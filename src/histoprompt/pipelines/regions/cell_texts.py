@@ -22,10 +22,11 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
-from histoprompt.pipelines.text.prefetch import prefetch
-from histoprompt.pipelines.text.queries import TEMPLATES, ensemble, probabilities, queries
-from histoprompt.pipelines.text.tile_plan import USUAL_MPP, moved_inside
-from histoprompt.pipelines.text.tiles import ScoreJob, embed_images, read_square, run_parts
+from histoprompt.pipelines.embedding.prefetch import prefetch
+from histoprompt.pipelines.embedding.queries import TEMPLATES, ensemble, probabilities, queries
+from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP, moved_inside
+from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
+from histoprompt.pipelines.text.tiles import ScoreJob
 
 Way = Literal["crop", "tokens"]
 

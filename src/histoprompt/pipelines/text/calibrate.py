@@ -22,7 +22,7 @@ from scipy.special import expit, log_expit, logit
 
 from histoprompt.core.errors import PromptError
 from histoprompt.core.scores.map import ScoreMap, Threshold
-from histoprompt.pipelines.text.embedding_store import TileVectors
+from histoprompt.pipelines.embedding.embedding_store import TileVectors
 
 # Marks of both kinds together from which a probe is fitted.
 PROBE_FROM = 4

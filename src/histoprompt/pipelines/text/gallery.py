@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.text.tiles import read_square
+from histoprompt.pipelines.embedding.tiles import read_square
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.pipelines.text.embedding_store import TileVectors
+from histoprompt.pipelines.embedding.embedding_store import TileVectors
 
 # Least seconds between two maps: drawing takes time from looking, and more often is not seen.
 EVERY_S = 0.5

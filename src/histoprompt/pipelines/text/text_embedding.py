@@ -15,7 +15,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer
-from histoprompt.pipelines.text.queries import (
+from histoprompt.pipelines.embedding.queries import (
     TEMPLATES,
     Query,
     TextCache,
@@ -24,7 +24,7 @@ from histoprompt.pipelines.text.queries import (
     probabilities,
     queries,
 )
-from histoprompt.pipelines.text.tile_plan import TilePlan
+from histoprompt.pipelines.embedding.tile_plan import TilePlan
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 EVEN = 0.5

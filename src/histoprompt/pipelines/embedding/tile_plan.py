@@ -1,4 +1,4 @@
-"""Which tiles of a slide a text scorer looks at."""
+"""Which tiles of a slide a model looks at."""
 
 from __future__ import annotations
 
@@ -100,27 +100,35 @@ def plan_tiles(
     RegionError
         If the region reaches outside the slide, or holds no tissue.
     """
-    if slide.mpp is None:
-        raise MissingMppError(
-            f"{slide.name} does not state its pixel size, and {card.title} sees tissue at a known "
-            "scale only."
-        )
     region = slide.box if region is None else region
     if not slide.box.covers(region):
         raise RegionError(
             f"Region {tuple(region)} reaches outside {slide.name}, which has {slide.shape[0]} "
             f"rows and {slide.shape[1]} columns."
         )
-    side = (card.input_size or 224) * (mpp or card.mpp or USUAL_MPP) / slide.mpp
-    step = max(1, round(side / overlap))
-    grid = TileGrid(slide.box, step, 0, slide.box)
-    places = _tissue_places(grid, region, tissue or find_tissue(slide, region))
+    laid = lay_tiles(slide, card, mpp=mpp, overlap=overlap)
+    places = _tissue_places(laid.grid, region, tissue or find_tissue(slide, region))
     if not len(places):
         raise RegionError(
             f"No tissue was found in {tuple(region)} of {slide.name}: only glass, pen or blur. "
             "Choose another region."
         )
-    return TilePlan(grid, max(1, round(side)), card.input_size or 224, places)
+    return replace(laid, places=places)
+
+
+def lay_tiles(
+    slide: Slide, card: ModelCard, *, mpp: float | None = None, overlap: int = 1
+) -> TilePlan:
+    """The grid of a slide without any places yet; parameters and errors as for `plan_tiles`."""
+    if slide.mpp is None:
+        raise MissingMppError(
+            f"{slide.name} does not state its pixel size, and {card.title} sees tissue at a known "
+            "scale only."
+        )
+    side = (card.input_size or 224) * (mpp or card.mpp or USUAL_MPP) / slide.mpp
+    grid = TileGrid(slide.box, max(1, round(side / overlap)), 0, slide.box)
+    nowhere = np.zeros((0, 2), np.int32)
+    return TilePlan(grid, max(1, round(side)), card.input_size or 224, nowhere)
 
 
 def moved_inside(window: Box, bounds: Box) -> Box:
@@ -134,15 +142,24 @@ def _moved(start: float, length: float, low: float, high: float) -> float:
     return start if length > high - low else min(max(start, low), high - length)
 
 
-def _tissue_places(grid: TileGrid, region: Box, tissue: Tissue) -> NDArray[np.int32]:
-    """Cells of which enough is tissue, by sums over the overview."""
-    summed = np.pad(tissue.tissue.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+def cell_shares(grid: TileGrid, tissue: Tissue, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How much of each cell of a grid lies in a mask of the tissue's frame, (rows, cols), 0 to 1.
+
+    By sums over the overview; a cell that is smaller than a pixel of it has that pixel's value.
+    """
+    summed = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     rows, cols = grid.shape
     r0, r1 = _edges(tissue, grid, rows, 0)
     c0, c1 = _edges(tissue, grid, cols, 1)
     count = summed[np.ix_(r1, c1)] - summed[np.ix_(r0, c1)]
     count = count - summed[np.ix_(r1, c0)] + summed[np.ix_(r0, c0)]
-    share = count / np.outer(r1 - r0, c1 - c0)
+    return np.asarray(count / np.outer(r1 - r0, c1 - c0), np.float64)
+
+
+def _tissue_places(grid: TileGrid, region: Box, tissue: Tissue) -> NDArray[np.int32]:
+    """Cells of which enough is tissue."""
+    share = cell_shares(grid, tissue, tissue.tissue)
+    rows, cols = grid.shape
     meets = np.outer(_meets(grid, region, rows, 0), _meets(grid, region, cols, 1))
     return np.argwhere((share >= LEAST_TISSUE) & meets).astype(np.int32)
 

@@ -10,6 +10,7 @@ nothing half-true.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,6 +99,12 @@ class TileVectors:
             part = slice(start, min(start + _BLOCK, stored))
             out[part] = np.asarray(self.source[part], np.float32) @ texts.T
         return out if self._all(stored) else out[self.rows]
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """All vectors in their order, as (first tile, (k, d) float32), a block at a time."""
+        for start in range(0, len(self), _BLOCK):
+            index = np.arange(start, min(start + _BLOCK, len(self)))
+            yield start, self.take(index)
 
     def take(self, index: NDArray[np.intp]) -> NDArray[np.float32]:
         """The (k, d) float32 vectors of some tiles."""
@@ -239,6 +246,42 @@ class EmbeddingStore:
                 _array(self._group, name)[start:stop] = rows[: stop - start]
                 _sync(self.folder / name, start, stop)
         self._pending = [(places[full:], vectors[full:])] if full < len(places) else []
+
+
+def open_vectors(
+    folder: Path,
+    places: NDArray[np.int32],
+    shape: tuple[int, int],
+    largest: int = LARGEST_IN_MEMORY,
+) -> TileVectors | None:
+    """The vectors of (n, 2) places of a store that is left as it is; None if any is not there.
+
+    Nothing is locked, so that any number of programs can read at once.
+
+    Parameters
+    ----------
+    folder : Path
+        Of `StoreKey.folder`.
+    places : (n, 2) int32
+    shape : (rows, cols)
+        Of the grid.
+    largest : int
+        Bytes of float32 to hold in memory; more are left on disk.
+    """
+    try:
+        group = zarr.open_group(folder, mode="r", zarr_format=3)
+        source, stored = _array(group, "vectors"), np.asarray(_array(group, "places")[:])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
+    known = np.flatnonzero(stored[:, 0] != _NOWHERE)
+    row_of = np.full(shape[0] * shape[1], -1, np.intp)
+    row_of[stored[known, 0].astype(np.intp) * shape[1] + stored[known, 1]] = known
+    rows = row_of[places[:, 0].astype(np.intp) * shape[1] + places[:, 1]]
+    if (rows < 0).any():
+        return None
+    if rows.size * int(source.shape[1]) * 4 > largest:
+        return TileVectors(source, rows)
+    return TileVectors(_gather(source, rows), np.arange(len(rows)))
 
 
 def folder_bytes(folder: Path) -> int:

@@ -15,8 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histoprompt.core.errors import ExportError
-from histoprompt.pipelines.text import embedding_store
-from histoprompt.pipelines.text.embedding_store import CHUNK, EmbeddingStore, StoreKey, TileVectors
+from histoprompt.pipelines.embedding import embedding_store
+from histoprompt.pipelines.embedding.embedding_store import (
+    CHUNK,
+    EmbeddingStore,
+    StoreKey,
+    TileVectors,
+)
 
 KEY = StoreKey("slide", "model", "sha256:abcdef", 64, 64, 224)
 SHAPE = (40, 50)
@@ -86,7 +91,7 @@ def test_a_killed_process_loses_at_most_a_chunk(tmp_path):
         import numpy as np
         from pathlib import Path
         from test_embedding_store import KEY, SHAPE, places_of, vectors_of
-        from histoprompt.pipelines.text.embedding_store import EmbeddingStore
+        from histoprompt.pipelines.embedding.embedding_store import EmbeddingStore
         store = EmbeddingStore(Path({str(tmp_path)!r}), KEY, SHAPE)
         for start in range(0, 1000, 50):
             part = places_of(np.arange(start, start + 50))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from histoprompt.pipelines.text.prefetch import prefetch
+from histoprompt.pipelines.embedding.prefetch import prefetch
 
 
 def alive() -> list[str]:

@@ -1,0 +1,226 @@
+"""Embeddings of the tiles a model looks at, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core import settings
+from histoprompt.core.errors import ModelError, Remedy
+from histoprompt.core.geometry import Box
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.models import weights as weight_files
+from histoprompt.models.card import ModelCard
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.models.roles import TextScorer, TileEncoder
+from histoprompt.pipelines.embedding.embedding_store import EmbeddingStore, StoreKey, TileVectors
+from histoprompt.pipelines.embedding.prefetch import prefetch
+from histoprompt.pipelines.embedding.tile_plan import TilePlan
+
+_R = TypeVar("_R")
+
+BATCH = 32
+# Images that a processor is given at once: a cancel acts between them.
+AT_ONCE = 4
+_WHITE = 255
+
+
+# Roles whose models make vectors of tiles.
+ROLES = ("text", "encoder")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedJob:
+    """What looking at tiles runs with.
+
+    Attributes
+    ----------
+    manager : ModelManager
+    card : ModelCard
+        Of a `TextScorer` or a `TileEncoder`.
+    weights : Path or None
+        The user's own weights.
+    stores : Path
+        Where embeddings are kept.
+    batch : int
+        Tiles a call of the model.
+    """
+
+    manager: ModelManager
+    card: ModelCard
+    weights: Path | None = None
+    stores: Path = field(default_factory=lambda: settings.cache_folder() / "tiles")
+    batch: int = BATCH
+
+    def __post_init__(self) -> None:
+        if self.card.role not in ROLES:
+            raise ModelError(
+                f"{self.card.id} makes no vectors of tiles: that needs a model of the role encoder "
+                "or text.",
+                remedy=Remedy.MODELS,
+            )
+
+    @property
+    def digest(self) -> str:
+        """Of the weights; of the program's version for a model without."""
+        return weight_files.in_use(self.card, self.weights).fixed
+
+    def embed(self, task: Task, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, d) vectors of (n, h, w, 3) uint8 tiles; of unit length from a text scorer."""
+        look = embed_images if self.card.role == "text" else encode
+        return np.asarray(run_parts(self, task, look, tiles), np.float32)
+
+
+def embed_tiles(
+    slide: Slide,
+    plan: TilePlan,
+    job: EmbedJob,
+    task: Task,
+    *,
+    first: Box | None = None,
+    seen: Callable[[TileVectors, NDArray[np.int32]], None] | None = None,
+) -> TileVectors:
+    """The vectors of all tiles of a plan; those made before are not made again.
+
+    Parameters
+    ----------
+    slide, plan
+    job : EmbedJob
+    task : Task
+        Told of every batch. What was made before a cancel is kept.
+    first : Box, optional
+        What is in view, level-0 pixels: its tiles come first, then those nearest to it.
+    seen : callable, optional
+        Given the vectors of the tiles that were kept, then of each new batch, and their places, to
+        show a map while it grows. Not called if no tile is missing.
+
+    Returns
+    -------
+    TileVectors
+        In the order of `plan.places`, as kept on disk (float16), whether new or old.
+
+    Raises
+    ------
+    ExportError
+        If the store cannot be written, such as on a full disk; what is in it stays valid.
+    Cancelled
+        If the task is cancelled.
+    """
+    key = store_key(slide, plan, job)
+    with EmbeddingStore(job.stores, key, plan.grid.shape) as store:
+        new = store.missing(plan.places)
+        todo, kept = plan.places[new], plan.places[~new]
+        todo = todo[_order(plan, todo, first)]
+        done, total = len(kept), len(plan)
+        if seen is not None and len(todo) and len(kept):
+            seen(store.load(kept), kept)
+        for places, tiles in _batches(slide, plan, todo, job.batch):
+            task.step(done, total, f"Looking at {slide.name} with {job.card.title}")
+            vectors = job.embed(task, tiles)
+            store.append(places, vectors)
+            if seen is not None:
+                seen(TileVectors(vectors, np.arange(len(vectors))), places)
+            done += len(places)
+        task.step(total, total, "Done")
+        return store.load(plan.places)
+
+
+def only_kept(slide: Slide, plan: TilePlan, job: EmbedJob) -> TilePlan:
+    """The tiles of a plan that were seen before."""
+    with EmbeddingStore(job.stores, store_key(slide, plan, job), plan.grid.shape) as store:
+        return replace(plan, places=plan.places[~store.missing(plan.places)])
+
+
+def store_key(slide: Slide, plan: TilePlan, job: EmbedJob) -> StoreKey:
+    """Names the store of a plan's embeddings."""
+    return StoreKey(slide.key, job.card.id, job.digest, plan.grid.size, plan.side, plan.pixels)
+
+
+def read_tile(slide: Slide, plan: TilePlan, place: tuple[int, int]) -> NDArray[np.uint8]:
+    """What the model is given of a cell: (pixels, pixels, 3) uint8."""
+    return read_square(slide, plan.window(place), plan.pixels)
+
+
+def read_square(slide: Slide, window: Box, pixels: int) -> NDArray[np.uint8]:
+    """A square of the slide as (pixels, pixels, 3) uint8.
+
+    What lies beyond a slide that is smaller is filled with its mirror image: white would be taken
+    for glass or fat. Apart from the slide it is white.
+    """
+    inside = window.intersection(slide.box)
+    if inside == window:
+        return slide.read(window, (pixels, pixels))[0]
+    if inside is None:
+        return np.full((pixels, pixels, 3), _WHITE, np.uint8)
+    scale = pixels / window.height
+    start = round((inside.r0 - window.r0) * scale), round((inside.c0 - window.c0) * scale)
+    stop = round((inside.r1 - window.r0) * scale), round((inside.c1 - window.c0) * scale)
+    shape = max(1, stop[0] - start[0]), max(1, stop[1] - start[1])
+    part = slide.read(inside, shape)[0]
+    beyond = [(a, max(0, pixels - a - n)) for a, n in zip(start, shape, strict=True)]
+    return np.pad(part, (*beyond, (0, 0)), mode="symmetric")[:pixels, :pixels]
+
+
+def embed_images(model: TextScorer, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`TextScorer.embed_images`, in the form `ModelManager.run` calls."""
+    return model.embed_images(tiles)
+
+
+def encode(model: TileEncoder, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`TileEncoder.encode`, in the form `ModelManager.run` calls."""
+    return model.encode(tiles)
+
+
+def run_parts(
+    job: EmbedJob,
+    task: Task,
+    fn: Callable[[Any, NDArray[np.uint8]], Iterable[_R]],
+    images: NDArray[np.uint8],
+) -> list[_R]:
+    """Put a batch through the model, on a processor in parts so small that a cancel acts soon.
+
+    A batch of a large network is half a minute of one processor, and gains it nothing.
+
+    Parameters
+    ----------
+    job : EmbedJob
+    task : Task
+        Asked before each part.
+    fn : callable
+        As for `ModelManager.run`.
+    images : (n, h, w, 3) uint8
+    """
+    size = AT_ONCE if job.manager.device == "cpu" else max(1, len(images))
+    rows: list[_R] = []
+    for start in range(0, len(images), size):
+        task.repeat()
+        part = images[start : start + size]
+        rows += job.manager.run(job.card, task, fn, part, job.weights)
+    return rows
+
+
+def _batches(
+    slide: Slide, plan: TilePlan, todo: NDArray[np.int32], size: int
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.uint8]]]:
+    places = [(int(r), int(c)) for r, c in todo]
+    tiles = prefetch(places, lambda place: read_tile(slide, plan, place), depth=2 * size)
+    for start in range(0, len(todo), size):
+        part = todo[start : start + size]
+        yield part, np.stack([next(tiles) for _ in part])
+
+
+def _order(plan: TilePlan, todo: NDArray[np.int32], first: Box | None) -> NDArray[np.intp]:
+    """Tiles in view first, then the nearest; reading order without a view."""
+    if first is None or not len(todo):
+        return np.arange(len(todo))
+    region, step = plan.grid.region, plan.grid.size
+    centres = todo * step + step / 2 + (region.r0, region.c0)
+    low, high = np.array([first.r0, first.c0]), np.array([first.r1, first.c1])
+    outside = np.maximum(0, np.maximum(low - centres, centres - high))
+    return np.lexsort((todo[:, 1], todo[:, 0], np.ceil(np.hypot(*outside.T) / step)))
