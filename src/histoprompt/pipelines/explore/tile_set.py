@@ -108,6 +108,10 @@ class TileSet:
         """The slide of each tile."""
         return [self.slides[s].name for s in self.slide]
 
+    def of_slide(self, number: int) -> NDArray[np.bool_]:
+        """Which tiles are of one slide, (n,) bool."""
+        return np.asarray(self.slide == number)
+
     def rows_of(self, number: int) -> NDArray[np.intp]:
         """The tiles of one slide."""
         return np.flatnonzero(self.slide == number)

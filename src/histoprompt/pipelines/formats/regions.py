@@ -32,11 +32,14 @@ class Region:
         Polygon or several; (x, y) in level-0 pixels, the corner of the first pixel at (0, 0).
     notes : tuple of str
         What was mended or left out when it was read.
+    class_name : str
+        Its class in the file; empty if it has none.
     """
 
     name: str
     polygon: shapely.Geometry
     notes: tuple[str, ...] = ()
+    class_name: str = ""
 
 
 def inside_any(regions: Sequence[Region], at: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -106,7 +109,8 @@ def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]
         shape = shapely.union_all(area.polygons)
         if shapely.area(shapely.intersection(shape, slide)) > 0:
             name = free_name(_name(feature), {r.name for r in found})
-            found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
+            notes = _mended(name, shape) if area.mended else ()
+            found.append(Region(name, shape, notes, class_of(feature, "")[0]))
     if found and left:
         found[0] = replace(found[0], notes=(*found[0].notes, _left_out(left)))
     if not found:

@@ -13,8 +13,8 @@ Float = NDArray[np.float32]
 Codes = NDArray[np.int32]
 
 FEWEST, MOST = 2, 12
-# Clusters that hold up: the usual cut for prediction strength is .8 to .9.
-STABLE = 0.8
+# Two clusters hold up on nearly any tissue, so they must hold up this well to be chosen.
+_STABLE_PAIR = 0.9
 _DRAWS = 10
 _SAMPLE = 4000
 _STARTS = 8
@@ -89,10 +89,9 @@ def stabilities(space: Float, task: Task, most: int = MOST, seed: int = 0) -> li
 
 
 def choose(found: list[Stability]) -> int:
-    """The most clusters that hold up; where none do, those that hold up best."""
-    best = max(found, key=lambda s: s.agreement)
-    cut = min(STABLE, best.agreement - best.spread / 2)
-    return max(s.scenes for s in found if s.agreement >= cut)
+    """The number of clusters that comes out again best."""
+    several = [s for s in found if s.scenes > FEWEST or s.agreement >= _STABLE_PAIR]
+    return max(several or found, key=lambda s: (s.agreement, s.scenes)).scenes
 
 
 def dense(space: Float, task: Task) -> tuple[Codes, Float]:

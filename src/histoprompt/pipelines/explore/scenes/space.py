@@ -20,9 +20,9 @@ _MOST_FITTED = 50_000
 def scene_space(tiles: TileSet, *, smooth: bool) -> Float:
     """Vectors (n, k) of unit length in which kinds of tissue lie apart.
 
-    Standardised, in the 20 main directions, each with the same weight (whitened): without that a
-    few directions of stain and brightness outweigh all others. On 25 organs it raises the
-    agreement of seven k-means clusters with the truth from .47 to .69 (adjusted Rand index).
+    Standardised, in the 20 main directions, with weights that are made more alike (whitened, with
+    the mean variance added to each): without that a few directions of stain and brightness outweigh
+    all others. `benchmarks/bench_explore.py` says what it is worth.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def _main_directions(vectors: Float, *, whiten: bool = True) -> tuple[Float, Flo
     centre = some.mean(axis=0)
     value, axes = np.linalg.eigh(np.cov(some - centre, rowvar=False).reshape(d, d))
     kept = max(2, min(_DIRECTIONS, d, n // _TILES_EACH))
-    value, axes = value[::-1][:kept], axes[:, ::-1][:, :kept]
+    value, axes = np.maximum(value[::-1][:kept], 0), axes[:, ::-1][:, :kept]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     out = (vectors - centre) @ axes
     if whiten:
-        out = out / np.sqrt(np.maximum(value, 1e-6 * max(float(value[0]), 1e-12)))
+        out = out / np.sqrt(value + max(float(value.mean()), 1e-12))
     return np.asarray(out, np.float32), np.asarray(value, np.float32)
