@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError
 from histoprompt.core.tissue.find import BLUR, PEN
-from histoprompt.pipelines.explore.index import ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, SlideIndex
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 
 # A tile with more pen or blur than this does not stand for normal tissue.
@@ -54,3 +55,8 @@ def clean(indexes: ProjectIndex | Sequence[SlideIndex]) -> NDArray[np.bool_]:
         for s in slides
     ]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def index_part(params: IndexParams) -> IndexParams:
+    """How slides are looked at, out of parameters that say more."""
+    return IndexParams(**{one.name: getattr(params, one.name) for one in fields(IndexParams)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.errors import ModelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.tiling import TileGrid
 
@@ -115,3 +116,28 @@ class TileSet:
     def rows_of(self, number: int) -> NDArray[np.intp]:
         """The tiles of one slide."""
         return np.flatnonzero(self.slide == number)
+
+
+def joined(first: TileSet, second: TileSet) -> TileSet:
+    """Tiles of two sets, the slides of the second after those of the first.
+
+    Raises
+    ------
+    ModelError
+        If they were not seen by one encoder with the same weights.
+    """
+    if (first.encoder, first.digest) != (second.encoder, second.digest):
+        raise ModelError(
+            f"Some tiles were seen by {first.encoder} ({first.digest[:19]}) and others by "
+            f"{second.encoder} ({second.digest[:19]}), which cannot be compared. Index all with one "
+            "encoder."
+        )
+    return replace(
+        first,
+        slides=(*first.slides, *second.slides),
+        slide=np.concatenate([first.slide, second.slide + len(first.slides)]).astype(np.int32),
+        boxes=np.concatenate([first.boxes, second.boxes]),
+        places=np.concatenate([first.places, second.places]),
+        vectors=np.concatenate([first.vectors, second.vectors]),
+        area_mm2=np.concatenate([first.area_mm2, second.area_mm2]),
+    )

@@ -20,6 +20,9 @@ STEPS: dict[str, str] = {
     "classify": "histoprompt.pipelines.classes.step",
     "audit": "histoprompt.pipelines.count.audit_step",
     "export": "histoprompt.pipelines.exchange.step",
+    "anomaly": "histoprompt.pipelines.explore.normal.step",
+    "cluster": "histoprompt.pipelines.explore.scenes.step",
+    "tiles": "histoprompt.pipelines.explore.tile_classes.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "index": "histoprompt.pipelines.explore.index_step",
 }

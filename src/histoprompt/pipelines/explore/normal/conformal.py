@@ -8,11 +8,15 @@ Stat. 51 (2023) 149-178 (with Benjamini and Hochberg's procedure on them).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
+
+# Where the inflation of p-values is looked at: a share of tiles, and how many at the least.
+_TAIL, _TAIL_TILES = 0.05, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +74,24 @@ class Calibration:
             return float(own[int(fits.argmax())])
         return float(np.nextafter(own[-1], np.inf)) if self.least <= rate else float("inf")
 
-    def _honest(self, share: Float64) -> Float64:
-        """p-values of the shares of reference tiles that score as much or more.
+    @cached_property
+    def inflation(self) -> float:
+        """By how much more often tiles of an unseen part stand out than tiles of those seen; from 1.
 
-        Tiles of one part are more alike than tiles of two, so counting tiles would promise too much
-        for regions that are not of the reference. Each part's tiles are held against the other
-        parts alone, and a p-value is the share of them that stand as far out, if that is more.
+        Tiles of one part are more alike than tiles of two, so counting tiles promises too much for
+        regions that are not of the reference. Each part's tiles are held against the other parts
+        alone, and it is counted how many of them stand as far out as 5 % of those do (or 10 tiles,
+        if that is more).
         """
         n = len(self)
-        parts = np.unique(self.fold)
-        own = np.sort(np.concatenate([self._against_others(f) for f in parts]))
-        met = np.searchsorted(own, share + 1e-12, side="right")
-        return np.asarray(np.maximum((1 + share * n), 1 + met) / (n + 1), np.float64)
+        at = min(max(_TAIL, _TAIL_TILES / n), 0.5)
+        own = np.concatenate([self._against_others(f) for f in np.unique(self.fold)])
+        return max(1.0, float((own <= at).mean()) / at)
+
+    def _honest(self, share: Float64) -> Float64:
+        """p-values of the shares of reference tiles that score as much or more."""
+        raw = (1 + share * len(self)) / (len(self) + 1)
+        return np.asarray(np.minimum(raw * self.inflation, 1), np.float64)
 
     def _against_others(self, number: int) -> Float64:
         """Share of the other parts' tiles that score as much or more as each of a part's."""

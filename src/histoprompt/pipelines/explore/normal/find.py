@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import LabelError, ModelError, ParameterError
+from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
@@ -21,7 +21,7 @@ from histoprompt.pipelines.explore.normal.scores import (
     blocks,
     nearest_rows,
 )
-from histoprompt.pipelines.explore.tile_set import TileSet
+from histoprompt.pipelines.explore.tile_set import TileSet, joined
 
 FEWEST, FEW = 30, 200
 # Reference tiles that are named beside each hit.
@@ -179,17 +179,23 @@ class Unlike:
 
 
 def find_unlike(
-    tiles: TileSet, reference: NDArray[np.bool_] | TileSet, params: UnlikeParams, task: Task
+    tiles: TileSet,
+    inside: NDArray[np.bool_],
+    params: UnlikeParams,
+    task: Task,
+    beyond: TileSet | None = None,
 ) -> Unlike:
     """Score tiles against a reference, and find those that are unlike it.
 
     Parameters
     ----------
     tiles : TileSet
-    reference : (n,) bool or TileSet
-        Which of the tiles are normal, or other tiles that are.
+    inside : (n,) bool
+        Which of the tiles are of the reference.
     params : UnlikeParams
     task : Task
+    beyond : TileSet, optional
+        More reference tiles, of slides that are not looked at.
 
     Raises
     ------
@@ -202,10 +208,7 @@ def find_unlike(
     Cancelled
         If the task is cancelled.
     """
-    if isinstance(reference, TileSet):
-        normal, inside = reference, np.zeros(len(tiles), bool)
-    else:
-        normal, inside = tiles[reference], np.asarray(reference, bool)
+    normal = tiles[inside] if beyond is None else joined(tiles[inside], beyond)
     _check(tiles, normal)
     share = params.share(tiles)
     fold, parted_by = folds_of(normal.slide, normal.centres, normal.vectors)
@@ -255,11 +258,6 @@ def _check(tiles: TileSet, normal: TileSet) -> None:
     if not len(tiles):
         raise LabelError("There are no tiles to compare with the reference.")
     check_reference(len(normal))
-    if (tiles.encoder, tiles.digest) != (normal.encoder, normal.digest):
-        raise ModelError(
-            f"The reference was seen by {normal.encoder} ({normal.digest[:19]}) and the slides by "
-            f"{tiles.encoder} ({tiles.digest[:19]}). Index both with one encoder."
-        )
     for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "reference tiles")):
         if not np.isfinite(vectors).all():
             raise LabelError(f"Vectors of the {what} hold values that are no numbers. Index again.")
@@ -312,9 +310,9 @@ def _score(
     scores = np.empty((len(tiles), len(SCORES)), np.float32)
     p = np.empty(scores.shape, np.float64)
     if inside.any():
-        scores[inside] = own
+        scores[inside] = own[: inside.sum()]  # those of other slides come after
         for i, name in enumerate(SCORES):
-            p[inside, i] = calibrations[name].of_reference()
+            p[inside, i] = calibrations[name].of_reference()[: inside.sum()]
     others = np.flatnonzero(~inside)
     for part in blocks(len(others), _AT_ONCE):
         task.step(part.start, len(others), "Comparing tiles with the reference")
