@@ -13,7 +13,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
 from histoprompt.pipelines.explore.normal.coreset import MOST, coreset
-from histoprompt.pipelines.explore.normal.folds import folds_of
+from histoprompt.pipelines.explore.normal.folds import beside, folds_of
 from histoprompt.pipelines.explore.normal.scores import (
     SCORES,
     Normality,
@@ -290,8 +290,11 @@ def _learn(normal: TileSet, fold: NDArray[np.intp], task: Task) -> _Learnt:
 
     def model(held_out: int) -> Normality:
         task.step(max(held_out, 0), parts, "Learning what is normal")
-        b, s = bank[fold[bank] != held_out], sample[fold[sample] != held_out]
-        return Normality.learnt(vectors[b], vectors[s])
+        seen = fold != held_out
+        apart = seen & ~beside(normal, ~seen)
+        if apart.sum() >= seen.sum() / 2:
+            seen = apart
+        return Normality.learnt(vectors[bank[seen[bank]]], vectors[sample[seen[sample]]])
 
     return _Learnt(fold, bank, model(-1), tuple(model(f) for f in range(parts)))
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from histoprompt.core.vectors import unit_rows
+from histoprompt.pipelines.explore.tile_set import TileSet
 
 # Slides with fewer tiles do not stand for themselves.
 _TILES_OF_SLIDE = 15
@@ -99,3 +101,17 @@ def _with_copies(part: NDArray[np.intp], vectors: NDArray[np.floating]) -> NDArr
         if len(rows) <= len(part) / 4:  # else all tiles are alike, and none is a copy
             out[rows] = np.bincount(part[rows]).argmax()
     return np.asarray(np.unique(out, return_inverse=True)[1], np.intp)
+
+
+def beside(tiles: TileSet, some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which tiles touch one of some, or overlap it, (n,) bool; those themselves are not."""
+    out = np.zeros(len(tiles), bool)
+    for number in np.unique(tiles.slide[some]):
+        rows = tiles.rows_of(number)
+        centres = tiles.centres[rows]
+        side = float(np.median(tiles.boxes[rows, 2] - tiles.boxes[rows, 0]))
+        here = some[rows]
+        tree = cKDTree(centres[here])
+        away, _ = tree.query(centres, p=np.inf, distance_upper_bound=1.01 * side)
+        out[rows[np.isfinite(away)]] = True
+    return out & ~some
