@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,6 +15,13 @@ from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.text.dock import TextDock
 from histoprompt.core.slides.sample import SLIDE, sample_file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_stays_is_no_garbage() -> None:
+    """Look for garbage in what a test made only: napari does so whenever a layer goes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

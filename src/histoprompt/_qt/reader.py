@@ -51,8 +51,8 @@ def read(path: Paths) -> list[LayerData]:
     viewer = _viewer()
     found = [_opened(p, viewer) for p in _as_paths(path)]
     if viewer is not None:
-        _greet(viewer, [slide for slide, _ in found])
-    return [one for slide, trusted in found for one in _layers(slide, trusted=trusted)]
+        greet(viewer, [slide for slide, _ in found])
+    return [one for slide, trusted in found for one in slide_layers(slide, trusted=trusted)]
 
 
 def read_objects(path: Paths) -> list[Any]:
@@ -78,8 +78,11 @@ def _opened(path: Path | str, viewer: Any) -> tuple[Slide, bool]:
     return open_slide(path, trust_size=True), True
 
 
-def _layers(slide: Slide, *, trusted: bool) -> list[LayerData]:
-    """A slide's layers; of fluorescence that of the nuclei comes first, to be worked on."""
+def slide_layers(slide: Slide, *, trusted: bool = False) -> list[LayerData]:
+    """A slide's layers; of fluorescence that of the nuclei comes first, to be worked on.
+
+    `trusted` is as for `layer_data`.
+    """
     if not slide.channels:
         return [layer_data(slide, trusted=trusted)]
     first = slide.shown_channel or 0
@@ -139,7 +142,7 @@ def _provenance(slide: Slide) -> dict[str, Any]:
     return Provenance(parameters=stated).facts
 
 
-def _greet(viewer: Any, slides: Sequence[Slide]) -> None:
+def greet(viewer: Any, slides: Sequence[Slide]) -> None:
     """Get the window ready for slides that are opened in it."""
     from histoprompt._qt.layers.camera import show_scale_bar
     from histoprompt._qt.shell.warming import warm_soon

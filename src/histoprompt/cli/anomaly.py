@@ -41,9 +41,7 @@ def add(anomaly: argparse.ArgumentParser) -> None:
 
 
 def _anomaly(args: argparse.Namespace) -> int:
-    params = read_parameters(
-        AnomalyParams, args, ("reference",), reference=tuple(args.reference)
-    )
+    params = read_parameters(AnomalyParams, args, ("reference",), reference=tuple(args.reference))
     named = parse_reference(params.reference)
     slides = named_slides(args.slides, args.out)
     normal, beyond = _reference_slides(named.slides, slides)

@@ -62,13 +62,13 @@ def _draw(args: argparse.Namespace) -> None:
 def _keep_recipe(folder: Path, audit: Audit, seed: int) -> None:
     """What was drawn, with the count it is of; a count without a recipe cannot be done again."""
     from histoprompt.pipelines.count.audit_step import AuditParams
-    from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+    from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
     from histoprompt.pipelines.recipes.recipe import RecipeStep
 
-    before = steps_beside(folder)
-    if before:
+    before = recipe_beside(folder)
+    if before is not None:
         params = AuditParams(fields=audit.plan.fields, seed=seed)
-        keep_recipe(folder, (*before, RecipeStep("audit", params)))
+        keep_recipe(folder, (RecipeStep("audit", params),), before=before)
 
 
 def _tell(audit: Audit) -> None:

@@ -17,7 +17,7 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
-from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
@@ -91,7 +91,7 @@ def _classify(cells: CellTable, classifier: FewShotClassifier | DabClassifier, o
 
 def _keep_recipe(args: argparse.Namespace) -> None:
     """What was done, beside its results: with the count before it, where its recipe is there."""
-    before = steps_beside(args.cells.parent) if args.cells.name == CELLS_CSV else ()
+    before = recipe_beside(args.cells.parent) if args.cells.name == CELLS_CSV else None
     cells = None if before else args.cells.absolute()
     params = ClassifyParams(classifier=args.classifier.absolute(), cells=cells)
-    keep_recipe(args.out, (*before, RecipeStep("classify", params)))
+    keep_recipe(args.out, (RecipeStep("classify", params),), before=before)

@@ -49,6 +49,7 @@ def _list(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.count.kept import Findings, write_work
+    from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
     from histoprompt.pipelines.count.stored import find_count, open_count, with_given_classes
 
     with _slide(args) as slide:
@@ -59,6 +60,7 @@ def _export(args: argparse.Namespace) -> None:
             say(f"note: {note}")
         cells, how = with_given_classes(work, args.task)
         counted = write_work(work, cells, args.out, Findings(how), task=args.task)
+        keep_work_recipe(work, args.out, how)
     by_hand = f", {counted.by_hand}" if counted.by_hand.touched else ""
     tell(f"{counted.tally.total} cells{by_hand} -> {counted.folder}")
 

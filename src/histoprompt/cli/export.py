@@ -14,7 +14,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.exchange.step import ExportStepParams, export_from
-from histoprompt.pipelines.recipes.beside import keep_recipe, steps_beside
+from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 # The format must be chosen; there is no default for it here.
@@ -62,7 +62,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _keep_recipe(args: argparse.Namespace, params: ExportStepParams, slide: Slide) -> None:
     """The steps of the count that was exported, and the export; else the file it was made of."""
-    before = steps_beside(args.labels) if (args.labels / MADE).is_file() else ()
+    before = recipe_beside(args.labels) if (args.labels / MADE).is_file() else None
     given = {one: getattr(params, one) for one in ("classes", "regions", "labels")}
     placed = {
         name: path.absolute()
@@ -72,4 +72,4 @@ def _keep_recipe(args: argparse.Namespace, params: ExportStepParams, slide: Slid
     if before:
         placed["labels"] = None
     step = RecipeStep("export", replace(params, **placed))
-    keep_recipe(args.out, (*before, step), {"slide": slide.key})
+    keep_recipe(args.out, (step,), {"slide": slide.key}, before)

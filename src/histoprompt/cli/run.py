@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histoprompt.cli.ending import INTERRUPTED
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size, whole
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RecipeError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from histoprompt.pipelines.recipes.engines import Scheduler
     from histoprompt.pipelines.recipes.recipe import Recipe
     from histoprompt.pipelines.recipes.unit import Unit
+
+_MOST_BLOCKS = 10_000
 
 
 def add(run: argparse.ArgumentParser) -> None:
@@ -28,6 +30,10 @@ def add(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--scheduler", default="local:1", metavar="WHERE",
         help="local[:N], tcp://ADDRESS:PORT of a Dask scheduler, or slurm:PROFILE",
+    )  # fmt: skip
+    run.add_argument(
+        "--blocks", type=_blocks, default=1, metavar="N",
+        help="divide the tiles of each slide among the workers, in N blocks: for few large slides",
     )  # fmt: skip
     run.add_argument("--dry-run", action="store_true", help="check, estimate, and stop")
     run.add_argument("--emit", choices=("snakemake", "slurm"), help="write a script, and stop")
@@ -44,6 +50,8 @@ def _run(args: argparse.Namespace) -> int:
     from histoprompt.pipelines.recipes.run import run_recipe
 
     recipe, scheduler = read_recipe(args.recipe), parse_scheduler(args.scheduler)
+    if any(one.step.project for one in recipe.steps):
+        return _run_on_project(recipe, args)
     slides = named_slides(args.slides, args.out or args.into)
     units = [_unit(slide, args) for slide in slides]
     out = _out(args, slides)
@@ -70,6 +78,31 @@ def _run(args: argparse.Namespace) -> int:
     return int(bool(ran.failed))
 
 
+def _blocks(text: str) -> int:
+    value = whole(text)
+    if not 1 <= value <= _MOST_BLOCKS:
+        raise argparse.ArgumentTypeError(f"must lie between 1 and {_MOST_BLOCKS}")
+    return value
+
+
+def _run_on_project(recipe: Recipe, args: argparse.Namespace) -> int:
+    """A step that needs all slides of a project at once."""
+    from histoprompt.pipelines.project.project import is_project, open_project
+    from histoprompt.pipelines.recipes.run import run_on_project
+
+    step = recipe.steps[0]
+    if len(args.slides) != 1 or not is_project(args.slides[0]):
+        raise RecipeError(f"The step {step.name} works on a project: give one project's folder.")
+    folder = open_project(args.slides[0]).folder
+    out = args.into or args.out or folder / step.name
+    made = run_on_project(recipe, folder, out, args.task)
+    for note in made.notes:
+        say(f"note: {note}")
+    tell(f"{step.name}: {made.told}")
+    tell(f"-> {out}")
+    return 0
+
+
 def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
     from histoprompt.core.strings.addresses import is_address
     from histoprompt.pipelines.recipes.unit import Unit
@@ -86,7 +119,7 @@ def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
     mpp = slide.mpp if args.mpp is None else args.mpp
     return Unit(
         str(slide), path, str(folder.absolute()), str(args.recipe), mpp, args.device,
-        args.trust_size, key=slide.key,
+        args.trust_size, key=slide.key, blocks=args.blocks,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ numbers measured from pixels, which are listed where they are measured (`pipelin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,9 +113,32 @@ PER_CELL: Final = (*(column.attribute for column in COLUMNS), "features")
 """Attributes of `CellTable` that hold a row a cell."""
 
 
+INTENSITIES: Final = {
+    "_intensity_mean": "mean value in the channel",
+    "_intensity_max": "highest value in the channel",
+    "_intensity_std": "standard deviation of the values in the channel",
+}
+"""How columns of a channel of fluorescence end, and what they say of a cell."""
+
+
+def intensity_names(channels: Iterable[str]) -> tuple[str, ...]:
+    """The columns of channels, in their order: ``DAPI_intensity_mean`` and so on."""
+    return tuple(f"{channel}{ending}" for channel in channels for ending in INTENSITIES)
+
+
+def is_intensity(name: str) -> bool:
+    """Whether a feature is the brightness of a cell in a channel."""
+    return name.endswith(tuple(INTENSITIES))
+
+
 def column_of(name: str) -> Column:
     """The column of this name: one of `COLUMNS`, else that of a feature."""
     for column in COLUMNS:
         if column.name == name:
             return column
+    for ending, says in INTENSITIES.items():
+        if name.endswith(ending):
+            channel = name.removesuffix(ending)
+            header = f"{channel} {ending.rpartition('_')[2]}"
+            return Column(name, "<f4", f"{says} {channel}", header, "values of the file")
     return Column(name, "<f4", "measured from the pixels")

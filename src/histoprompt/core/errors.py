@@ -130,6 +130,10 @@ class ProjectError(HistopromptError):
     """A project or its table of slides cannot be used, or does not hold what is asked for."""
 
 
+class StudyError(HistopromptError):
+    """Features and patient data cannot be related as they are."""
+
+
 class RecipeError(HistopromptError):
     """A recipe cannot be read or run as it is."""
 

@@ -172,6 +172,11 @@ def fields_of(params: type) -> tuple[ParameterField, ...]:
     return tuple(found)
 
 
+def field_of(params: type, name: str) -> ParameterField:
+    """The field of a name, which there must be."""
+    return next(field for field in fields_of(params) if field.name == name)
+
+
 def _hint(params: type, name: str) -> Any:
     """The annotation of a field; None of one that is no parameter, whose type may be unknown."""
     owner = next(k for k in params.__mro__ if name in inspect.get_annotations(k))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ def tiles() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load(CARD, weights.resolve(CARD), "cpu")
+    return load(replace(CARD, cpu_amp_dtype=None), weights.resolve(CARD), "cpu")
 
 
 def test_it_is_the_default_and_its_weights_are_here():

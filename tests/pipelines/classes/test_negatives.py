@@ -112,7 +112,9 @@ def test_a_typed_error_rate_decides_what_is_unsure(tmp_path):
     assert (read.held_out == strict.classifier.held_out).all()
     assert read.usual_far == pytest.approx(strict.classifier.usual_far)
     again, _ = table(1)
-    first, second = (c.classify(again.features, again.feature_names)[1] for c in (read, strict.classifier))
+    first, second = (
+        c.classify(again.features, again.feature_names)[1] for c in (read, strict.classifier)
+    )
     assert (first == second).all()
 
 
@@ -124,7 +126,9 @@ def test_ignored_labels_teach_nothing_and_are_no_class_of_others():
     assert more.classifier.classes == plain.classifier.classes
     assert (more.classifier.model.weights == plain.classifier.model.weights).all()
     assert more.cells.counts()["Ignore*"] == more.ignored == 20
-    assert [is_ignored(n) for n in ("Ignore*", "ignore", "Artefact*", "tumour")] == [True] * 3 + [False]
+    assert [is_ignored(n) for n in ("Ignore*", "ignore", "Artefact*", "tumour")] == [True] * 3 + [
+        False
+    ]
 
 
 def test_a_slide_of_another_kind_is_told_before_its_classes_are_believed():

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from tile_sets import STEP, laid
 
 from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.core.task import Task
@@ -23,7 +24,6 @@ from histoprompt.pipelines.explore.scenes.find import (
 from histoprompt.pipelines.explore.scenes.names import _named
 from histoprompt.pipelines.explore.scenes.space import around, scene_space
 from histoprompt.pipelines.explore.tile_set import joined
-from tile_sets import STEP, laid
 
 KINDS = 4
 

@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+from tile_sets import laid
 
 from histoprompt.core.errors import LabelError, ModelError
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
@@ -27,7 +28,6 @@ from histoprompt.pipelines.explore.tile_classes.marks import (
     read_marks,
     write_marks,
 )
-from tile_sets import laid
 
 NAMES = np.array(["fat", "gland", "muscle"])
 
@@ -69,15 +69,18 @@ def test_leaving_out_sees_no_example_twice():
     # each example has a copy of another class: who saw it would be right, who did not is wrong
     tiles, _ = tissue(3)
     rng = np.random.default_rng(0)
-    labels = {int(r): str(n) for r, n in zip(range(60), rng.permutation(NAMES[np.arange(60) % 3]), strict=True)}
+    labels = {
+        int(r): str(n)
+        for r, n in zip(range(60), rng.permutation(NAMES[np.arange(60) % 3]), strict=True)
+    }
     found = fit_tiles(tiles, labels, TileTrainParams(method="logistic"), IndexParams())
     assert found.one_out.balanced_accuracy < 0.6
 
 
 def test_ignored_marks_teach_nothing_and_are_no_class():
-    tiles, kind = tissue(0)
+    _, kind = tissue(0)
     labels = {row: str(NAMES[kind[row]]) for row in range(30)}
-    ignored = {row: "Ignore*" for row in range(100, 110)}
+    ignored = dict.fromkeys(range(100, 110), "Ignore*")
     plain, with_ignored = fitted(labels), fitted(labels | ignored)
     assert with_ignored.fit.classifier.classes == plain.fit.classifier.classes
     assert (with_ignored.fit.classifier.model.weights == plain.fit.classifier.model.weights).all()

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import tifffile
+from tile_sets import laid, patched
 
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, RegionError
 from histoprompt.core.task import Task
@@ -22,7 +23,6 @@ from histoprompt.pipelines.explore.normal.reference import in_reference, parse_r
 from histoprompt.pipelines.explore.normal.run import explained
 from histoprompt.pipelines.explore.normal.scores import SCORES
 from histoprompt.pipelines.explore.tile_set import joined
-from tile_sets import laid, patched
 
 RNG = np.random.default_rng(0)
 
@@ -31,7 +31,9 @@ def halves(n: int, strange: int, seed: int = 0):
     """n reference tiles, n further normal ones of the same few directions, and some beside them."""
     rng = np.random.default_rng(seed)
     mix = rng.normal(0, 1, (5, 24))
-    vectors = rng.normal(0, 1, (2 * n + strange, 5)) @ mix + rng.normal(0, 0.4, (2 * n + strange, 24))
+    vectors = rng.normal(0, 1, (2 * n + strange, 5)) @ mix + rng.normal(
+        0, 0.4, (2 * n + strange, 24)
+    )
     vectors[2 * n :] += rng.normal(0, 4, 24)
     inside = np.arange(len(vectors)) < n
     return laid(vectors + 5), inside
@@ -87,9 +89,7 @@ def test_conformal_p_values_are_counted_as_by_hand():
     calibration = Calibration(scores, fold)
     by_fold = np.array([[2.0, 3.5]])  # 1 of {1, 2} reaches 2; 1 of {3, 4} reaches 3.5
     plain = (1 + 2) / 5
-    assert calibration.of_tiles(by_fold)[0] == pytest.approx(
-        min(plain * calibration.inflation, 1)
-    )
+    assert calibration.of_tiles(by_fold)[0] == pytest.approx(min(plain * calibration.inflation, 1))
     # half of the tiles stand out: those of the second part are beyond all of the first
     assert calibration.inflation == pytest.approx(1.0)
 
@@ -184,7 +184,9 @@ def test_a_reference_is_a_box_or_regions_of_a_class(tmp_path):
     path = tmp_path / "drawn.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     assert in_reference(tiles, 0, parse_reference([str(path)]), "").sum() == 4
-    assert np.flatnonzero(in_reference(tiles, 0, parse_reference([str(path)]), "Normal")).tolist() == [0, 1]
+    assert np.flatnonzero(
+        in_reference(tiles, 0, parse_reference([str(path)]), "Normal")
+    ).tolist() == [0, 1]
     with pytest.raises(RegionError, match="Normal, Tumor"):
         in_reference(tiles, 0, parse_reference([str(path)]), "Fat")
     with pytest.raises(RegionError, match="outside"):

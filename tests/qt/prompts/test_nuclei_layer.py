@@ -180,7 +180,7 @@ def test_typing_a_class_leaves_the_mask_in_hand_alone(dock, until):
     annotator.preview.layer.paint((100, 100), 1)
     painted = annotator.preview.layer.data.copy()
     dock._class.setText("lymphocyte")
-    dock._rule.setCurrentIndex(1)
+    dock._form.row("rule").setCurrentIndex(1)
     assert annotator.segmenting._running is None or not annotator.segmenting._running.active
     assert np.array_equal(annotator.preview.layer.data, painted)
 

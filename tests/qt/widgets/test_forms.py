@@ -10,6 +10,9 @@ from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
 from histoprompt._qt.project.dock import ProjectDock
+from histoprompt._qt.prompts.dock import SHOWN_OTHERWISE as PLACED
+from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.text.dock import TextDock
 from histoprompt._qt.training.dock import TrainDock
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -97,9 +100,11 @@ WITHOUT_ROWS: dict[str, str] = {
     "ExportStepParams": _STEP,
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
-_DOCKS = (CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)
+OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
+_DOCKS = (PromptDock, CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)
 # Fields that a dock shows in another way.
 SHOWN_OTHERWISE = {
+    **{("PromptParams", name): "a place of its own" for name in PLACED},
     ("ExportParams", "format"): "a row of the Export dock with the formats' titles",
     ("ScoreParams", "texts"): "the list of words of the Text dock",
     ("ScoreParams", "contrasts"): "the list of words of the Text dock",
@@ -124,7 +129,9 @@ def forms(make_napari_viewer, monkeypatch, tmp_path):
 
 
 def test_every_field_has_a_row_with_its_limits(forms):
-    more = [(p, f) for p in (LabelTrainingParams, DabThresholds) for f in fields_of(p)]
+    more = [
+        (p, f) for p in (LabelTrainingParams, DabThresholds, PromptParams) for f in fields_of(p)
+    ]
     for params, field in [*FIELDS, *more]:
         name = params.__name__
         if name in WITHOUT_ROWS or (name, field.name) in SHOWN_OTHERWISE:

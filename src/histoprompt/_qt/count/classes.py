@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from psygnal import Signal
@@ -26,6 +28,7 @@ from histoprompt.pipelines.classes.named_cells import NamedCells
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.kept import KeptCount
+from histoprompt.pipelines.count.listed import ListedCount, taught_classifier, taught_counts
 
 _NONE_OFFERED = (
     "No cell is offered now: wait for the next one, or label a few cells of each class first."
@@ -47,10 +50,13 @@ class Classing:
         Where DAB tells the classes.
     classified, labelled, suggested : Signal
         Cells have other classes; labels or the list of classes changed; another cell is offered.
+    taught : Signal(list of ListedCount)
+        Other counts on whose cells classes were taught.
     status, failed : Signal(str)
     """
 
     classified = Signal()
+    taught = Signal(list)
     labelled = Signal()
     suggested = Signal()
     status = Signal(str)
@@ -349,20 +355,37 @@ class Classing:
 
     def load(self, path: Path) -> None:
         """Classes by a classifier from a file."""
+        self._classify(lambda _: read_classifier(path), f"classifier {path.name}")
+
+    def take_over(self, count: ListedCount) -> None:
+        """Classes as they were taught on the cells of another count."""
+        made = f"{datetime.fromtimestamp(count.stored.made):%Y-%m-%d %H:%M}"
+        how = f"classes taught on the count of {made}, {count.where}"
+        self._classify(partial(taught_classifier, count.stored), how)
+
+    def look_for_taught(self) -> None:
+        """Look on which other counts classes were taught."""
+        folder = None if self._work is None else self._work.folder
+        self._jobs.submit(
+            _taught, folder, lane="files", key="taught counts", title="Looking for classes",
+            on_done=self.taught.emit, aside=True,
+        )  # fmt: skip
+
+    def _classify(self, given: Callable[[Task], FewShotClassifier], how: str) -> None:
         if self._work is None:
             return
         cells = self._work.cells
 
         def run(task: Task) -> tuple[FewShotClassifier, CellTable]:
             task.step(0, 0, "Classifying")
-            classifier = read_classifier(path)
+            classifier = given(task)
             found = classifier.classify(cells.features, cells.feature_names)
             return classifier, cells.classified(*found)
 
         def done(result: tuple[FewShotClassifier, CellTable]) -> None:
             self._classifier, self.thresholds, self.ihc = result[0], None, None
             self._named = None
-            self._show(result[1], f"classifier {path.name}")
+            self._show(result[1], how)
 
         self._jobs.submit(
             run, key="learn", title="Classifying", on_done=done, on_error=self.status.emit
@@ -385,6 +408,10 @@ class Classing:
         self._colour()
         self.classified.emit()
         self.status.emit(_summary(cells, how))
+
+
+def _taught(but: Path | None, *, task: Task) -> list[ListedCount]:
+    return taught_counts(but)
 
 
 def _summary(cells: CellTable, how: str) -> str:

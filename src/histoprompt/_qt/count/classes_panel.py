@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,14 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.forms import ParameterForm
+from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.count.listed import ListedCount
 
 _ANSWERS = {ACCEPT: "Yes (A)", REJECT: "No (R)", UNSURE_KEY: "Unsure (U)"}
 
@@ -62,8 +66,10 @@ class ClassesPanel(Panel):
         super().__init__()
         self._classing = classing
         self._ways, self._pages = QComboBox(), QStackedWidget()
-        self._ways.addItems(["cells I label", "DAB, without labels", "a classifier file"])
-        for page in (self._of_labels(), self._of_dab(), self._of_file()):
+        self._ways.addItems(
+            ["cells I label", "DAB, without labels", "a classifier file", "an earlier count"]
+        )
+        for page in (self._of_labels(), self._of_dab(), self._of_file(), self._of_taught()):
             self._pages.addWidget(page)
         form = QFormLayout()
         form.addRow("Classes from", self._ways)
@@ -179,7 +185,32 @@ class ClassesPanel(Panel):
         layout.addRow(Note(text))
         return page
 
+    def _of_taught(self) -> QWidget:
+        page = QWidget()
+        self._taught: list[ListedCount] = []
+        self.taught, self._take = narrow_combo(), QPushButton("Use these classes")
+        self._no_taught = Note("Classes that you label on one region or slide are offered here.")
+        layout = QFormLayout(page)
+        layout.addRow("Taught on", self.taught)
+        layout.addRow(self._take)
+        layout.addRow(self._no_taught)
+        return page
+
+    def show_taught(self, counts: Sequence[ListedCount]) -> None:
+        """Offer the classes that were taught on other counts."""
+        self._taught = list(counts)
+        self.taught.clear()
+        for one in counts:
+            made = f"{datetime.fromtimestamp(one.stored.made):%Y-%m-%d %H:%M}"
+            self.taught.addItem(f"{', '.join(one.classes)} ({one.where}, {made})")
+        self._take.setEnabled(bool(counts))
+
+    def _on_take(self) -> None:
+        if 0 <= self.taught.currentIndex() < len(self._taught):
+            self._classing.take_over(self._taught[self.taught.currentIndex()])
+
     def _connect(self) -> None:
+        self._take.clicked.connect(self._on_take)
         self._ways.currentIndexChanged.connect(self._on_way)
         self.left.connect(self.stop_labelling)
         self._add.clicked.connect(self._on_add)
@@ -206,6 +237,7 @@ class ClassesPanel(Panel):
 
     def _on_way(self, index: int) -> None:
         self.stop_labelling()
+        self._classing.look_for_taught()
         self._pages.setCurrentIndex(index)
 
     def _on_add(self) -> None:

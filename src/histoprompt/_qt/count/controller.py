@@ -39,7 +39,10 @@ from histoprompt.pipelines.count.audit import (
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount
+from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
+from histoprompt.pipelines.count.listed import ListedCount, listed_counts
 from histoprompt.pipelines.count.slide import CountResult
+from histoprompt.pipelines.count.stored import StoredCount, open_to_work
 from histoprompt.pipelines.count.tally import QUPATH
 from histoprompt.pipelines.formats.regions import Region
 
@@ -67,6 +70,8 @@ class Counting:
         The same count has other cells now: read `work`.
     audited : Signal
         The audit changed: read `audit`.
+    listed : Signal(list of ListedCount)
+        The counts that are kept of the slide.
     chosen : Signal(int, object)
         A cell was chosen, and by whom.
     reviewed : Signal
@@ -84,6 +89,7 @@ class Counting:
     audited = Signal()
     chosen = Signal(int, object)
     reviewed = Signal()
+    listed = Signal(list)
     busy = Signal(bool)
     status = Signal(str)
     failed = Signal(str)
@@ -100,12 +106,14 @@ class Counting:
         self.correcting.progress.connect(self.progress.emit)
         self.correcting.made.connect(self._on_corrected)
         self._job: Job | None = None
+        self._slide_now: Callable[[], Slide | None] = lambda: None
         self._take(None)
 
     @classmethod
     def of(cls, session: Session) -> Self:
         """The count of a session's slide; it goes with the slide, and stays on disk."""
         made = cls(session.jobs, session.manager, session.steps)
+        made._slide_now = lambda: session.slide.slide
         session.slide.changed.connect(made.drop)
         session.slide.measured.connect(made.drop)
         return made
@@ -156,6 +164,25 @@ class Counting:
             self._on_error("Cancelled before any cell was counted.")
 
         self._submit(run, "The count", self._on_counted, cancelled, partial=self._on_counted)
+
+    def open(self, slide: Slide, stored: StoredCount) -> None:
+        """Show a count that is kept, as it was left; nothing is counted."""
+
+        def run(task: Task) -> KeptCount:
+            return open_to_work(slide, stored, task)
+
+        self._submit(run, "Opening the count", self._on_counted, lambda: self.busy.emit(False))
+
+    def look(self) -> None:
+        """Look which counts are kept of the slide that is worked on."""
+        slide = self._slide_now()
+        if slide is None:
+            self.listed.emit([])
+            return
+        self._jobs.submit(
+            _listed, slide.key, lane="files", key="kept counts", title="Looking for counts",
+            on_done=self.listed.emit, aside=True,
+        )  # fmt: skip
 
     def cancel(self) -> None:
         """Stop counting or writing; what was counted is shown and kept."""
@@ -307,6 +334,7 @@ class Counting:
 
         def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
+            keep_work_recipe(work, folder, findings.how)
             if audit is not None and audit.seen:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
             return counted
@@ -321,6 +349,10 @@ class Counting:
         left = " The audit is left out: cells or classes changed since." if self.outdated else ""
         told = f", {counted.by_hand}" if counted.by_hand.touched else ""
         self.status.emit(f"{counted.tally.total:,} cells are in {counted.folder}{told}.{left}")
+
+
+def _listed(key: str, *, task: Task) -> list[ListedCount]:
+    return listed_counts(key)
 
 
 def _summary(work: KeptCount) -> str:

@@ -25,13 +25,17 @@ from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.annotations.store import LabelStore
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import colours_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.count.kept import lines_of
+from histoprompt.pipelines.count.listed import ListedCount
+from histoprompt.pipelines.count.step import count_chosen
 from histoprompt.pipelines.prompts.segment import SegmentJob
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.committed import committed_regions
 
 HINT = "Choose a region and press Count."
@@ -91,12 +95,15 @@ class CountDock(Dock):
         layout.addWidget(self.counts)
         layout.addWidget(self._table)
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
         counting, classing = self.counting, self.counting.classes
         self.region.area.drawing.connect(self._on_draw)
         self.region.area.choosing.connect(self._on_layers)
         self.region.go.connect(self.count)
+        self.region.kept.opened.connect(self._on_kept)
+        self.link(counting.listed, self.region.kept.show_counts)
         self.classes.labelling.connect(self._on_labelling)
         self.classes.answered.connect(self._on_answered)
         self.classes.look.connect(self._on_look)
@@ -121,6 +128,7 @@ class CountDock(Dock):
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
         self.link(counting.audited, self.audit.refresh)
+        self.link(classing.taught, self.classes.show_taught)
         self.link(classing.classified, self._on_classified)
         self.link(classing.labelled, self._on_labelled)
         self.link(classing.suggested, self._on_suggested)
@@ -135,7 +143,18 @@ class CountDock(Dock):
         self._on_layers()
         self._on_counted()
         self._say(self.counting.summary or HINT)
+        self.counting.look()
         self.audit.refresh()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Count would do now."""
+        slide = self.session.slide.slide
+        if slide is None:
+            raise ParameterError(_NO_SLIDE)
+        box, regions = self._place(slide)
+        found = regions() if callable(regions) else regions
+        chosen = count_chosen(self.region.value(), slide, box, found, needs)
+        return [RecipeStep("count", chosen)]
 
     # -- which slide -------------------------------------------------------------------------
 
@@ -144,6 +163,7 @@ class CountDock(Dock):
         shown, self._shown = self._shown, None
         if shown is not None:
             shown.remove()
+        self.counting.look()
         slide = self.session.slide
         self._say(HINT if slide.image is not None else slide.reason or _NO_SLIDE)
 
@@ -169,6 +189,11 @@ class CountDock(Dock):
         self.region.area.offer(self.viewer, self._labels)
 
     # -- what the user does ------------------------------------------------------------------
+
+    def _on_kept(self, count: ListedCount) -> None:
+        slide = self.session.slide.slide
+        if slide is not None:
+            self.counting.open(slide, count.stored)
 
     def _on_draw(self) -> None:
         image = self.session.slide.image
@@ -369,6 +394,8 @@ class CountDock(Dock):
             self._shown.remove()
 
     def _on_busy(self, busy: bool) -> None:
+        if not busy:
+            self.counting.look()
         self.report.set_busy(busy)
         self.region.set_busy(busy)
 

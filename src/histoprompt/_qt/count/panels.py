@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.count.kept_list import KeptList
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
@@ -45,6 +46,8 @@ class RegionPanel(QWidget):
     ----------
     area : AreaPanel
         Which part of the slide.
+    kept : KeptList
+        What was counted of it before.
     go : Signal
         Counting shall start.
     """
@@ -65,7 +68,8 @@ class RegionPanel(QWidget):
         self._go = QPushButton("Count")
         self.area.form.addRow("Found by", self._segmenter)
         layout = QVBoxLayout(self)
-        for widget in (self.area, self._note, self._rows, self._go):
+        self.kept = KeptList()
+        for widget in (self.area, self._note, self._rows, self._go, self.kept):
             layout.addWidget(widget)
         layout.addStretch(1)
         self._go.clicked.connect(self.go)

@@ -25,8 +25,10 @@ from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
-from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.exchange.step import export_kept, store_export
 from histoprompt.pipelines.formats.catalogue import file_format
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 # Which rows concern which formats; the others concern all of them.
 _TILED = {"tile_size", "mpp", "val_share", "test_share", "split_by", "block_tiles", "empty_share"}
@@ -79,7 +81,7 @@ class ExportDock(Dock):
         self.report.set_busy(True)
         self._say("Exporting ...")
         self._job = self.session.jobs.submit(
-            export_store,
+            export_kept,
             annotator.slide,
             annotator.store,
             Path(folder),
@@ -113,6 +115,11 @@ class ExportDock(Dock):
         layout.addWidget(self._go)
         layout.addStretch(1)
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Export would do now."""
+        return [RecipeStep("export", store_export(self.value()))]
 
     def _connect(self) -> None:
         self._go.clicked.connect(self.run)

@@ -32,7 +32,7 @@ from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import Note, WorkStrip
-from histoprompt.core.errors import LabelError
+from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import Imported
 from histoprompt.pipelines.exchange.into_count import keep_imported_count
@@ -42,9 +42,10 @@ from histoprompt.pipelines.exchange.looking import (
     carry_out,
     look,
 )
-from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.exchange.params import ImportParams, import_words
 from histoprompt.pipelines.formats.catalogue import FORMATS
 from histoprompt.pipelines.prompts.segment import SegmentJob
+from histoprompt.pipelines.recipes.command import CommandPlace
 
 _READ = tuple(f for f in FORMATS if f.reads)
 _BETWEEN = "; "
@@ -146,6 +147,14 @@ class ImportDock(Dock):
             layout.addWidget(widget)
         layout.addStretch(1)
         self.foot.addWidget(self.report)
+        self.offer_command(self._words, self.report.say)
+
+    def _words(self, place: CommandPlace) -> list[str]:
+        """What Import would do now."""
+        if not self.files:
+            raise ParameterError("Choose a file first.")
+        model = self._models.card.id, self._models.weights
+        return import_words(place, [f.absolute() for f in self.files], self.value(), model)
 
     def _form(self) -> QFormLayout:
         self._format, self._files = QComboBox(), QLineEdit()

@@ -64,6 +64,11 @@ def is_slide(layer: Layer) -> bool:
     return layer.metadata.get("histoprompt", NONE_GIVEN).get("kind") == "slide"
 
 
+def is_trusted(layer: Layer) -> bool:
+    """Whether a person trusts the size that its file claims."""
+    return bool(layer.metadata.get("histoprompt", NONE_GIVEN).get("trusted"))
+
+
 def show_alone(viewer: ViewerModel, image: Image) -> None:
     """Show one of several slides, which all lie at the same place, and hide the others."""
     others = [one for one in viewer.layers if is_slide(one) and not _same_slide(one, image)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from psygnal import Signal
 
 from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.project.slide_table import SIDE
-from histoprompt._qt.reader import layer_data
+from histoprompt._qt.reader import greet, slide_layers
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
+from histoprompt._qt.shell.trusting import trusts_size
 from histoprompt._qt.widgets.pictures import pixmap_of
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, ParameterError, SlideTooLargeError
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
 from histoprompt.core.task import Task
@@ -33,9 +35,11 @@ from histoprompt.pipelines.project.project import (
 from histoprompt.pipelines.project.status import SlideState, states
 from histoprompt.pipelines.project.summary import write_summary
 from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.engines import Scheduler
 from histoprompt.pipelines.recipes.recipe import Recipe, read_recipe
-from histoprompt.pipelines.recipes.run import Ran, run_recipe
+from histoprompt.pipelines.recipes.run import Ran, run_on_project, run_recipe
+from histoprompt.pipelines.recipes.step import StepOutput
 from histoprompt.pipelines.recipes.unit import Unit
 
 
@@ -45,6 +49,8 @@ class ProjectController:
     Attributes
     ----------
     project : Project or None
+    recipe : Path or None
+        The one that was run last.
     current : ProjectSlide or None
         The one that was opened last.
     changed : Signal
@@ -63,8 +69,9 @@ class ProjectController:
         self._session = session
         self.work = BatchWork(session.jobs, "Stopped. What was finished is kept.")
         self.project: Project | None = None
+        self.recipe: Path | None = None
         self.current: ProjectSlide | None = None
-        self._layer: Image | None = None
+        self._layers: list[Image] = []
         self._wanted: deque[str] = deque()
         self._loading = False
 
@@ -117,13 +124,16 @@ class ProjectController:
 
     # -- slides ----------------------------------------------------------------------------------
 
-    def show(self, slide_id: str) -> None:
-        """Open a slide in place of the one that was opened here before."""
+    def show(self, slide_id: str, *, trusted: bool = False) -> None:
+        """Open a slide in place of the one that was opened here before.
+
+        `trusted` is whether the person trusts the size that its file claims.
+        """
         if self.project is None:
             return
         slide = self.project.slide(slide_id)
         self._session.jobs.submit(
-            _open, self.project, slide, lane="files", key="project slide",
+            _open, self.project, slide, trusted, lane="files", key="project slide",
             title=f"Opening {slide.id}", on_done=self._on_opened, aside=True,
         )  # fmt: skip
 
@@ -138,14 +148,23 @@ class ProjectController:
         else:
             self.said.emit("This was the last slide." if by > 0 else "This was the first slide.")
 
-    def _on_opened(self, found: tuple[ProjectSlide, Slide]) -> None:
-        self.current, slide = found
-        data, arguments, _ = layer_data(slide)
-        before, viewer = self._layer, self._session.viewer
-        self._layer = viewer.add_image(data, **arguments)
-        turned = self._session.slide.image is self._layer
-        if turned and before is not None:
-            take_away(viewer, [before])  # its labels are on disk; a study has thousands
+    def _on_opened(self, found: _Opened) -> None:
+        if found.refused is not None or found.slide is None:
+            window = getattr(self._session.viewer, "window", None)
+            parent = getattr(window, "_qt_window", None)
+            if found.refused is not None and trusts_size(found.place, found.refused, parent):
+                self.show(found.line.id, trusted=True)
+            else:
+                self.said.emit(f"{found.line.id} was not opened: {found.refused}")
+            return
+        self.current = found.line
+        before, viewer = self._layers, self._session.viewer
+        made = slide_layers(found.slide, trusted=found.trusted)
+        self._layers = [viewer.add_image(data, **arguments) for data, arguments, _ in made]
+        greet(viewer, [found.slide])
+        if self._session.slide.image is self._layers[0]:
+            # their labels are on disk; a study has thousands of slides
+            take_away(viewer, [layer for layer in before if layer in viewer.layers])
         self.said.emit(f"{self.current.id} is open.")
         self.opened.emit(self.current)
 
@@ -177,8 +196,8 @@ class ProjectController:
         if self.project is not None:
             self.work.run(_check, self.project, title="Checking slides", done=self._on_checked)
 
-    def run(self, recipe: Path) -> None:
-        """Do a recipe with all slides."""
+    def run(self, recipe: Path, processes: int = 1) -> None:
+        """Do a recipe with all slides, in one or several processes of this machine."""
         if self.project is None:
             return
         try:
@@ -186,17 +205,35 @@ class ProjectController:
         except HistopromptError as error:
             self.said.emit(told(error))
             return
-        self.work.run(_run, self.project, read, title="Running the recipe", done=self._on_ran)
+        self.recipe = recipe
+        if any(one.step.project for one in read.steps):
+            self.work.run(
+                _run_whole, self.project, read, title="Running the recipe", done=self._on_whole
+            )
+            return
+        where = Scheduler("here") if processes == 1 else Scheduler("local", processes)
+        self.work.run(
+            _run, self.project, read, where, title="Running the recipe", done=self._on_ran
+        )
 
     def summarise(self) -> None:
         """Write the table over all slides."""
-        if self.project is None:
-            return
-        try:
-            path, rows = write_summary(self.project)
-        except HistopromptError as error:
-            self.said.emit(told(error))
-            return
+        if self.project is not None:
+            self.work.run(
+                _summarise, self.project, title="Writing the table", done=self._on_summary
+            )
+
+    def words(self, _: CommandPlace) -> list[str]:
+        """The arguments of the command that runs the same recipe on the project."""
+        if self.project is None or self.recipe is None:
+            raise ParameterError("Open a project and run a recipe first.")
+        return ["run", str(self.recipe.absolute()), str(self.project.folder)]
+
+    def _on_whole(self, made: StepOutput) -> None:
+        self.said.emit(" ".join((f"{made.told}.", *made.notes)))
+
+    def _on_summary(self, written: tuple[Path, int]) -> None:
+        path, rows = written
         self.said.emit(f"{rows:,} lines are in {path}.")
 
     def _on_checked(self, found: list[Problem]) -> None:
@@ -226,8 +263,27 @@ def _states(project: Project, *, task: Task) -> list[SlideState]:
     return found
 
 
-def _open(project: Project, slide: ProjectSlide, *, task: Task) -> tuple[ProjectSlide, Slide]:
-    return slide, project.open(slide)
+@dataclass(frozen=True)
+class _Opened:
+    """A slide that was opened, or why it was not: a person may trust the size of its file."""
+
+    line: ProjectSlide
+    place: str
+    slide: Slide | None
+    trusted: bool
+    refused: SlideTooLargeError | None = None
+
+
+def _open(project: Project, line: ProjectSlide, trusted: bool, *, task: Task) -> _Opened:
+    place = project.place(line)
+    try:
+        return _Opened(line, place, project.open(line, trust_size=trusted), trusted)
+    except SlideTooLargeError as error:
+        return _Opened(line, place, None, trusted, error)
+
+
+def _summarise(project: Project, *, task: Task) -> tuple[Path, int]:
+    return write_summary(project)
 
 
 def _picture(
@@ -244,9 +300,13 @@ def _check(project: Project, *, task: Task) -> list[Problem]:
     return check_project(filled(project, task), task)
 
 
-def _run(project: Project, recipe: Recipe, *, task: Task) -> Ran:
+def _run(project: Project, recipe: Recipe, where: Scheduler, *, task: Task) -> Ran:
     units = [
         Unit(s.id, project.place(s), str(project.results(s)), "", s.mpp, key=s.key)
         for s in project.slides
     ]
-    return run_recipe(recipe, units, project.folder / "run", Scheduler("here"), task)
+    return run_recipe(recipe, units, project.folder / "run", where, task)
+
+
+def _run_whole(project: Project, recipe: Recipe, *, task: Task) -> StepOutput:
+    return run_on_project(recipe, project.folder, project.folder / recipe.steps[0].name, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qtpy.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.project.controller import ProjectController
 from histoprompt._qt.project.slide_table import SIDE, SlideModel
 from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.task import Progress
 
@@ -60,6 +62,7 @@ class ProjectDock(Dock):
         layout.addWidget(self.table, 1)
         layout.addLayout(self._bottom())
         self.foot.addWidget(self.report)
+        self.offer_command(self.controller.words, self._say)
 
     def _top(self) -> QHBoxLayout:
         self._open = QPushButton("Open...", toolTip="Open a project's folder")
@@ -78,11 +81,14 @@ class ProjectDock(Dock):
         self._next = QPushButton("Next", toolTip="Open the slide below")
         self._check = QPushButton("Check", toolTip="Open every slide; say what must be mended")
         self._run = QPushButton("Run recipe...", toolTip="Do a saved recipe with all slides")
+        self.processes = WholeBox(minimum=1, maximum=max(1, os.cpu_count() or 1))
+        self.processes.setToolTip("How many slides are worked on at once, each by a process")
+        self.processes.setSuffix(" at once")
         self._summary = QPushButton("Table", toolTip="Write one table of counts over all slides")
         self._refresh = QPushButton("Refresh", toolTip="Read the table of slides anew")
         layout = QVBoxLayout()
         layout.addLayout(_row(self._before, self._next, self._refresh))
-        layout.addLayout(_row(self._check, self._run, self._summary))
+        layout.addLayout(_row(self._check, self._summary, self._run, self.processes))
         return layout
 
     def _make_table(self) -> QTableView:
@@ -185,7 +191,7 @@ class ProjectDock(Dock):
     def _on_run(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Run a recipe", "", "Recipes (*.toml)")
         if name:
-            self.controller.run(Path(name))
+            self.controller.run(Path(name), self.processes.value())
 
     def _on_progress(self, progress: Progress) -> None:
         self.report.set_busy(True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
-    QComboBox,
     QFormLayout,
     QLabel,
     QPushButton,
@@ -29,15 +29,22 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
+from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.core.parameters import field_of
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form
+from histoprompt.pipelines.prompts.step import segment_chosen
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
 FIRST_TOOL = "click +"
 _NO_SLIDE = "Open a slide, or choose an image."
+# Fields with a place of their own: beside the tools, a field that completes, the chosen object.
+SHOWN_OTHERWISE = ("each_box", "outline", "class_name", "amount")
 
 
 class PromptDock(Dock):
@@ -45,9 +52,8 @@ class PromptDock(Dock):
 
     def value(self) -> PromptParams:
         """What the rows say."""
-        rule: Literal["keep", "overwrite"] = "overwrite" if self._rule.currentIndex() else "keep"
-        return PromptParams(
-            rule=rule,
+        return replace(
+            self._form.value(),
             each_box=self._each_box.isChecked(),
             outline=self._outline.isChecked(),
             class_name=self._class.text().strip(),
@@ -56,11 +62,12 @@ class PromptDock(Dock):
 
     def set_value(self, params: PromptParams) -> None:
         """Show these values in the rows."""
-        self._rule.setCurrentIndex(int(params.rule == "overwrite"))
+        self._form.set_value(params)
         self._each_box.setChecked(params.each_box)
         self._outline.setChecked(params.outline)
         self._class.setText(params.class_name)
         self.forms.amount = params.amount
+        self._on_params()  # the form tells of what a person changes only
 
     @property
     def annotator(self) -> Annotator | None:
@@ -91,10 +98,7 @@ class PromptDock(Dock):
         self._group = QButtonGroup(self)
         for button in self._modes.values():
             self._group.addButton(button)
-        self._each_box = QCheckBox("Each box is an object")
-        self._outline = QCheckBox(
-            "Outline nuclei", toolTip="Find the nuclei in view ahead; a click on one takes it"
-        )
+        self._each_box, self._outline = _box_of("each_box"), _box_of("outline")
         self._lines = QCheckBox("Outlines only (O)", toolTip="Show committed objects as outlines")
         self._hidden = QCheckBox("Hide (H)", toolTip="Hide the committed objects")
         self._keys = button_of("Keys ...", "Every key and mouse gesture")
@@ -119,22 +123,21 @@ class PromptDock(Dock):
             self.report.cancel,
         )
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
         layout.addStretch(1)
 
     def _options(self) -> QFormLayout:
         self._class = ClassField(self._leave_field)
-        self._rule = QComboBox()
-        self._rule.setAccessibleName("Overlap")
-        self._rule.addItems(["keep what is there", "overwrite what is there"])
+        self._form = ParameterForm(PromptParams(), SHOWN_OTHERWISE)
         form = QFormLayout()
         form.addRow("Class", self._class)
-        form.addRow("Overlap", self._rule)
+        form.addRow(self._form)
         return form
 
     def _connect(self) -> None:
         self.models.chosen.connect(self._on_model)
         self.models.refused.connect(self._say)
-        self._rule.currentIndexChanged.connect(self._on_params)
+        self._form.changed.connect(self._on_params)
         self._each_box.toggled.connect(self._on_params)
         self._outline.toggled.connect(self._on_params)
         self._class.textChanged.connect(self._on_params)
@@ -162,6 +165,12 @@ class PromptDock(Dock):
         self.annotating.start()
         if self._bound is None:
             self._bind()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """Segmenting what is prompted now."""
+        objects = [] if self._bound is None else self._bound.hand.objects
+        chosen = segment_chosen(objects, self.models.card.id, self.models.weights, needs)
+        return [RecipeStep("segment", chosen)]
 
     # -- what the user does ------------------------------------------------------------------
 
@@ -278,7 +287,7 @@ class PromptDock(Dock):
     @property
     def _options_shown(self) -> tuple[Any, ...]:
         looks = self._each_box, self._outline, self._lines, self._hidden
-        return (*looks, self._class, self._rule, self.forms)
+        return (*looks, self._class, self._form, self.forms)
 
     def _toggle(self) -> None:
         if self._bound is not None:
@@ -330,3 +339,9 @@ class PromptDock(Dock):
         self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
         self._class.offer(bound.committed.class_names)
         self._follow.start()  # what was in hand may have held the work area where it was
+
+
+def _box_of(name: str) -> QCheckBox:
+    """The box to tick of a field."""
+    about = field_of(PromptParams, name).about
+    return QCheckBox(about.label, toolTip=about.help)

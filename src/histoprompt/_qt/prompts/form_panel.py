@@ -9,7 +9,7 @@ from histoprompt._qt.prompts.buttons import FORMS
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt.core.parameters import fields_of
+from histoprompt.core.parameters import field_of
 from histoprompt.pipelines.prompts.reshape import ReshapeParams
 
 
@@ -29,7 +29,7 @@ class FormPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        (about,) = (f.about for f in fields_of(ReshapeParams) if f.name == "amount")
+        about = field_of(ReshapeParams, "amount").about
         self._amount = NumberBox(decimals=2, minimum=about.low, maximum=about.high)
         self._amount.setSingleStep(0.1)
         self._amount.setToolTip(about.help)

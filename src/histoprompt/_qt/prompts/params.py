@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.pipelines.prompts.reshape import AMOUNT
+
 
 @dataclass(frozen=True)
 class PromptParams:
@@ -25,8 +28,23 @@ class PromptParams:
         unknown.
     """
 
-    rule: Annotated[Literal["keep", "overwrite"], {"label": "Overlap"}] = "keep"
-    each_box: Annotated[bool, {"label": "Each box is an object"}] = False
-    outline: Annotated[bool, {"label": "Outline nuclei"}] = False
-    class_name: Annotated[str, {"label": "Class"}] = ""
-    amount: Annotated[float, {"label": "By"}] = 0.5
+    rule: Annotated[
+        Literal["keep", "overwrite"],
+        Parameter(
+            "Overlap",
+            "Who gets pixels that two objects claim.",
+            offers=(("keep what is there", "keep"), ("overwrite what is there", "overwrite")),
+        ),
+    ] = "keep"
+    each_box: Annotated[
+        bool, Parameter("Each box is an object", "Otherwise all boxes are prompts of one object.")
+    ] = False
+    outline: Annotated[
+        bool,
+        Parameter("Outline nuclei", "Find the nuclei in view ahead; a click on one takes it."),
+    ] = False
+    class_name: Annotated[str, Parameter("Class", "Given to committed objects.")] = ""
+    amount: Annotated[float, AMOUNT] = 0.5
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -61,6 +61,11 @@ class CurrentSlide:
         found = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         return [layer for layer in found if not layers.is_result(layer)]
 
+    @property
+    def trusted(self) -> bool:
+        """Whether a person trusts the size that its file claims."""
+        return self.image is not None and layers.is_trusted(self.image)
+
     def choose(self, image: Image | None, reason: str = "") -> None:
         """Work on this image from now on; None lets the present one go.
 

@@ -74,6 +74,7 @@ class TextController:
         self.counting = session.part(Counting)
         self._view: TextView | None = None
         self._work: TextWork | None = None
+        self._params: ScoreParams | None = None
         self.batch = BatchWork(session.jobs, _CANCELLED)
         self.search = TextSearch(session.jobs, session.manager, self.batch)
         self.search.grown.connect(self._on_grown)
@@ -150,6 +151,7 @@ class TextController:
         if view is None:
             self.failed.emit(_NO_SLIDE)
             return
+        self._params = params
         kept = {} if work is None else work.manual(params, card, weights)
         wish = None if count is None else self.cells.wish(count, params.templates, kept)
         self.search.find(view, params, card, weights, where, wish=wish)
@@ -160,10 +162,12 @@ class TextController:
         While tiles are being looked at, those seen so far answer, then the others.
         """
         if self.search.again(params, card, weights):
+            self._params = params
             return True
         work = self._work
         if work is None or not work.search.serves(params, card, weights):
             return False
+        self._params = params
         self.search.ask(work.session.seen, params, work.search.job)
         return True
 
@@ -284,7 +288,8 @@ class TextController:
         if work is None:
             self.failed.emit(_NOTHING)
             return None
-        return Current(work.session, self.text, work.search.job)
+        params = self._params or work.search.params
+        return Current(work.session, self.text, work.search.job, params, work.search.where)
 
     def _counts(self) -> RegionCounts | None:
         """The cells counted in the regions there are now."""

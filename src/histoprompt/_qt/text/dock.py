@@ -23,8 +23,11 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
-from histoprompt.core.errors import HistopromptError, RegionError
+from histoprompt.core.errors import HistopromptError, ParameterError, RegionError
 from histoprompt.models import registry
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
+from histoprompt.pipelines.text.step import score_chosen
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
 DEFAULT_MODEL = registry.DEFAULT_WORDS
@@ -107,6 +110,7 @@ class TextDock(Dock):
         self._status, self._bar = self.report.status, self.report.bar
         self._busy, self._cancel = self.report.busy, self.report.cancel
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
         self.models.chosen.connect(self._on_model)
@@ -157,6 +161,18 @@ class TextDock(Dock):
         self._on_model()
         self.annotating.start()
         self._bind()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Find would do now, with the marks and the threshold there are."""
+        annotator = self.annotator
+        if annotator is None or not self.words.texts:
+            raise ParameterError(HINT if annotator else self._no_image())
+        where = self.area.box(annotator.viewer, annotator.image, annotator.slide.box)
+        model = self.models.card.id, self.models.weights
+        chosen = score_chosen(
+            self.value(), model, annotator.slide, where, work=self.control.work, needs=needs
+        )
+        return [RecipeStep("score", chosen)]
 
     # -- what the user does ------------------------------------------------------------------
 

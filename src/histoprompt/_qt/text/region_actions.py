@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt.annotations.history import Change
+from histoprompt.core.geometry import Box
 from histoprompt.core.strings.wording import many
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RECIPE
 from histoprompt.pipelines.regions.count import RegionCounts
-from histoprompt.pipelines.regions.steps import keep, write_all
+from histoprompt.pipelines.regions.steps import keep, write_kept
 from histoprompt.pipelines.text.session import ScoreSession
+from histoprompt.pipelines.text.step import score_chosen
+from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 @dataclass(frozen=True)
 class Current:
-    """Whose regions are meant: the text of some work, and what it was scored with."""
+    """Whose regions are meant: the text of some work, what it was scored with, and where."""
 
     work: ScoreSession
     text: str
     job: ScoreJob
+    params: ScoreParams
+    where: Box
 
 
 class RegionActions:
@@ -60,12 +67,23 @@ class RegionActions:
             self._batch.run(keep, *given, title="Committing regions", done=done)
 
     def export(self, folder: Path) -> None:
-        """Write maps, tiles, regions and counts into a folder."""
-        now = self._current()
-        if now is not None:
-            given = (folder, now.work.scores, now.work.seen, self._counts())
-            done = self._batch.status.emit
-            self._batch.run(write_all, *given, title="Writing maps and regions", done=done)
+        """Write maps, tiles, regions and counts into a folder, with the recipe."""
+        now, annotator = self._current(), self._annotator
+        if now is not None and annotator is not None:
+            model, slide = (now.job.card.id, now.job.weights), annotator.slide
+            params = replace(now.params, texts=now.work.texts)
+            made = partial(
+                score_chosen,
+                params,
+                model,
+                slide,
+                now.where,
+                work=now.work,
+                needs=Needs.of(folder / RECIPE),
+            )
+            given = (folder, now.work.scores, now.work.seen, self._counts(), made)
+            write, done = partial(write_kept, key=slide.key), self._batch.status.emit
+            self._batch.run(write, *given, title="Writing maps and regions", done=done)
 
     def _on_kept(
         self, annotator: Annotator, text: str, found: tuple[list[int], Change | None]

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.shell.docks import holder_of
 from histoprompt._qt.shell.session import Session, session_of
+from histoprompt._qt.widgets.recipe_menu import Made, RecipeMenu, Words
 
 
 class _Links:
@@ -110,7 +111,11 @@ class Dock(TabbedWidget):
         Below them, always in sight: for what the dock says, and how far its work is.
     page : Page
         Scrolls the content.
+    recipe : RecipeMenu
+        Of docks that offer one.
     """
+
+    recipe: RecipeMenu
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
@@ -138,6 +143,29 @@ class Dock(TabbedWidget):
 
     def _start(self) -> None:
         raise NotImplementedError
+
+    def offer_recipe(self, made: Made, say: Callable[[str], object]) -> None:
+        """Let what the rows say be saved as a recipe or copied as a command; for `_build`.
+
+        Parameters
+        ----------
+        made : callable
+            Gives the steps that the dock would do now; it may raise a `HistopromptError`.
+        say : callable
+            Shows what came of it.
+        """
+        self._offer(RecipeMenu(self.session, say, made))
+
+    def offer_command(self, words: Words, say: Callable[[str], object]) -> None:
+        """Let what the rows say be copied as a command that no recipe stands for; for `_build`.
+
+        `words` gives its arguments, and may raise a `HistopromptError`.
+        """
+        self._offer(RecipeMenu(self.session, say, words=words))
+
+    def _offer(self, menu: RecipeMenu) -> None:
+        self.recipe = menu
+        self.foot.addWidget(menu, 0, Qt.AlignmentFlag.AlignRight)
 
     def link(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a slot to a signal that may outlive this dock."""

@@ -125,13 +125,15 @@ def make_channels(
         Empty or None where the file says nothing; names are made to differ.
     """
     found: list[Channel] = []
+    taken: set[str] = set()  # a file may claim tens of thousands
     for i, (name, colour) in enumerate(zip(names, colours, strict=True)):
         arrays = tuple(
             ChannelLevel(source, axes, i, file, chunks) for source, axes, chunks in levels
         )
         called = name.strip() or f"channel {i + 1}"
-        if any(called == other.name for other in found):
+        if called in taken:
             called = f"{called} ({i + 1})"
+        taken.add(called)
         shown = colour or _colour_for(called, i)
         found.append(Channel(called, shown, arrays))
     return tuple(found)
@@ -192,6 +194,12 @@ def on_channel(slide: Slide, which: str | int) -> Slide:
         properties={**slide.properties, _BASE_KEY: base},
     )  # fmt: skip
     return with_overviews(moved)
+
+
+def shown_name(slide: Slide) -> str:
+    """The channel that a slide shows, where it is not the one it shows unasked; else empty."""
+    at = slide.shown_channel
+    return "" if at is None or at == nuclear(slide.channels) else slide.channels[at].name
 
 
 _BASE_KEY = "key of all channels"

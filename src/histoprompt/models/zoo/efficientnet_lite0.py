@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from histoprompt.models import key_maps
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
+from histoprompt.models.networks.precision import half_on
 from histoprompt.models.networks.tile_input import Recipe, features_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ CARD = ModelCard(
         ),
     ),
     mpp=0.5,
+    cpu_amp_dtype="bfloat16",
     memory_mib=300,
     description="Photographs, not tissue: small, quick and free; middle layers, mean and spread.",
 )
@@ -61,11 +63,14 @@ class LiteEncoder:
     net : networks.efficientnet.Encoder
         In evaluation mode on the device.
     device : str
+    half : str, optional
+        As for `precision.computing_in`.
     """
 
-    def __init__(self, net: Any, device: str) -> None:
+    def __init__(self, net: Any, device: str, half: str | None = None) -> None:
         self._net = net
         self._device = device
+        self._half = half
 
     @property
     def width(self) -> int:
@@ -85,7 +90,7 @@ class LiteEncoder:
         ModelError
             If the array is of another kind or empty.
         """
-        return features_of(self._pooled, tiles, FROM_MINUS_ONE, self._device)
+        return features_of(self._pooled, tiles, FROM_MINUS_ONE, self._device, self._half)
 
     def _pooled(self, batch: Tensor) -> Tensor:
         import torch
@@ -111,7 +116,8 @@ def load(card: ModelCard, weights: Path, device: str) -> LiteEncoder:
     from histoprompt.models.weights.checkpoints import load_weights
 
     net = load_weights(blueprint(card), weights, card.title)
-    return LiteEncoder(net.to(device, memory_format=torch.channels_last), device)
+    net = net.to(device, memory_format=torch.channels_last)
+    return LiteEncoder(net, device, half_on(card, device))
 
 
 def blueprint(card: ModelCard, spec: WeightsSpec | None = None) -> Blueprint:

@@ -165,6 +165,9 @@ class CellSource(Protocol):
     def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
         """All cells whose centroid may lie in a level-0 box, and some around it."""
 
+    def picture(self, slide: Slide, inner: Box) -> NDArray[np.uint8]:
+        """`TileCells.image` of what `find` gives for a box, without finding anything."""
+
     @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of what `TileCells.described` holds; known once something was found."""
@@ -202,6 +205,12 @@ class ModelCells:
             finder = model.stepping(task.repeat) if stepped else model
             labels, described = self._segment(finder, image, frame, slide.box)
         return TileCells.of(image, labels, frame, described).within(slide.box)
+
+    def picture(self, slide: Slide, inner: Box) -> NDArray[np.uint8]:
+        """What cells of a tile are measured on."""
+        frame = frame_around(inner, slide, self.card)
+        (r0, r1), (c0, c1) = (pixels_on_slide(frame, slide.box, axis) for axis in (0, 1))
+        return np.ascontiguousarray(read_frame(slide, frame)[r0:r1, c0:c1])
 
     def _segment(
         self, model: CellSegmenter, image: NDArray[np.uint8], frame: Frame, bounds: Box

@@ -96,6 +96,10 @@ class GivenCells:
         cells = TileCells.of(image, renumbered(compact, ours), frame, told)
         return replace(cells, code=self.code[rows[ours]], classes=self.classes)
 
+    def picture(self, slide: Slide, inner: Box) -> NDArray[np.uint8]:
+        """What cells of a tile are measured on."""
+        return self.find(slide, inner, Task()).image
+
 
 def measured(slide: Slide, cells: GivenCells, region: Box, task: Task) -> CellTable:
     """The cells as a table with the features that counting measures.

@@ -54,10 +54,9 @@ class PromptedCells:
 
     def find(self, slide: Slide, inner: Box, task: Task) -> TileCells:
         """All cells in and around a tile, in level-0 pixels."""
-        assert slide.mpp is not None
-        around = inner.pad(round(2 * HALO_UM / slide.mpp)).intersection(slide.box)
-        assert around is not None
+        around = _around(slide, inner)
         proposed = self.proposer.find(slide, inner, task)
+        assert slide.mpp is not None
         asked = _proposals(proposed, inner.pad(HALO_UM / slide.mpp), slide.box)
         objects = [ObjectPrompt(i, self._prompt(box)) for i, (box, _) in enumerate(asked)]
         job = SegmentJob(self.proposer.manager, self._cache, self.card, self.weights)
@@ -71,10 +70,22 @@ class PromptedCells:
         image, frame = slide.read(around)
         return TileCells.of(image, labels, frame)
 
+    def picture(self, slide: Slide, inner: Box) -> NDArray[np.uint8]:
+        """What cells of a tile are measured on."""
+        return slide.read(_around(slide, inner))[0]
+
     def _prompt(self, box: Box) -> Prompt:
         if "box" in self.card.accepts:
             return Prompt.of_box(box)
         return Prompt.of_points([list(box.centre)])
+
+
+def _around(slide: Slide, inner: Box) -> Box:
+    """What is read of a slide for a tile."""
+    assert slide.mpp is not None
+    around = inner.pad(round(2 * HALO_UM / slide.mpp)).intersection(slide.box)
+    assert around is not None
+    return around
 
 
 def painted(masks: Sequence[Mask], box: Box) -> NDArray[np.int32]:

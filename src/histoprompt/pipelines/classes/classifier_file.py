@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file

@@ -41,6 +41,7 @@ def leave_one_out(
     code: NDArray[np.int16],
     names: tuple[str, ...],
     method: Method,
+    *,
     strength: float,
     groups: NDArray[np.integer] | None = None,
 ) -> OneOut | None:

@@ -78,7 +78,7 @@ def class_counts(
     draws = []
     for _ in range(_DRAWS):
         rows = np.concatenate([rng.choice(r, len(r)) for r in _by_class(code, c)])
-        drawn = rng.multinomial(int(n), counted / max(n, 1)) if n else counted
+        drawn = rng.multinomial(int(n), counted / max(n, 1)) if n else np.zeros(c)
         draws.append(adjusted_shares(drawn, mistakes(code[rows], found[rows], c)) * n)
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     best = adjusted_shares(counted, mistakes(code, found, c)) * n
@@ -93,7 +93,7 @@ def mistakes(true: NDArray[np.int16], found: NDArray[np.intp], classes: int) -> 
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
-def adjusted_shares(counted: NDArray[np.floating], table: Float64) -> Float64:
+def adjusted_shares(counted: NDArray[np.number], table: Float64) -> Float64:
     """Shares (c,) of classes that, with these mistakes, give these counts most nearly.
 
     The shares are at least 0 and sum to 1 (least squares), which plain inversion does not keep to:

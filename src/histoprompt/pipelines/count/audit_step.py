@@ -44,8 +44,7 @@ def _run(given: StepInput, params: AuditParams, folder: Path) -> StepOutput:
         raise RecipeError(f"{given.slide.name} was not counted: there is nothing to audit.")
     if (counted / FIELDS_CSV).is_file():  # a person may have filled it in
         return StepOutput(f"{FIELDS_CSV} was there and stays as it is")
-    path = given.slide.path
-    audit = draw_fields(counted, params.fields, params.seed, Path(path) if path else None)
+    audit = draw_fields(counted, params.fields, params.seed, given.slide)
     return StepOutput(f"{audit.plan.fields} fields to look at in {FIELDS_CSV}")
 
 

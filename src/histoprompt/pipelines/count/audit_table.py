@@ -19,6 +19,8 @@ from histoprompt.core.files.documents import FEW_BYTES, Corners, Shape, read_jso
 from histoprompt.core.files.tables import Row, TextTable, read_table, table_writer
 from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
+from histoprompt.core.slides.channels import on_channel
+from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.audit import (
@@ -57,7 +59,12 @@ _SHAPE: Shape[_Made] = Shape(_Made)
 
 
 def draw_fields(
-    folder: Path, fields: int, seed: int, slide: Path | None = None, *, trust_size: bool = False
+    folder: Path,
+    fields: int,
+    seed: int,
+    slide: Path | Slide | None = None,
+    *,
+    trust_size: bool = False,
 ) -> Audit:
     """Draw the fields of a count to look at, and write ``fields.csv`` into its folder.
 
@@ -69,10 +76,10 @@ def draw_fields(
         How many.
     seed : int
         Of the draw.
-    slide : Path, optional
-        Where the slide is, if it was moved since.
+    slide : Path or Slide, optional
+        Where the slide is, if it was moved since; or the slide itself, where it is open.
     trust_size : bool
-        As for `open_slide`.
+        As for `open_slide`, where it is not open.
 
     Raises
     ------
@@ -173,19 +180,24 @@ def _made(folder: Path) -> _Made:
     )
 
 
-def _ground(made: _Made, moved: Path | None, trust_size: bool) -> CountRegion:
+def _ground(made: _Made, given: Path | Slide | None, trust_size: bool) -> CountRegion:
     """The ground of a count as it was."""
-    regions = [_region(name, text) for name, text in made["polygons"]]
+    channel = made.get("channel")
+    if isinstance(given, Slide):
+        return _ground_on(on_channel(given, channel) if channel else given, made)
+    place = given or made["path"]
+    with open_slide(place, made["mpp"], channel=channel, trust_size=trust_size) as slide:
+        return _ground_on(slide, made)
+
+
+def _ground_on(slide: Slide, made: _Made) -> CountRegion:
+    if slide.key != made["slide"]:
+        raise RegionError(f"{slide.path or slide.name} is not the slide that was counted.")
     box = Box(*made["region"])
-    place = moved or made["path"]
-    with open_slide(
-        place, made["mpp"], channel=made.get("channel"), trust_size=trust_size
-    ) as slide:
-        if slide.key != made["slide"]:
-            raise RegionError(f"{place} is not the slide that was counted.")
-        if not slide.box.covers(box):
-            raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
-        return count_region(slide, box if made["picked"] else None, regions)
+    if not slide.box.covers(box):
+        raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
+    regions = [_region(name, text) for name, text in made["polygons"]]
+    return count_region(slide, box if made["picked"] else None, regions)
 
 
 def _region(name: str, text: str) -> Region:

@@ -16,6 +16,7 @@ from histoprompt.models import registry
 from histoprompt.models.roles import MaskDescriber
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, RING_UM, measure
 from histoprompt.pipelines.cells.find import ModelCells, pixels_on_slide
+from histoprompt.pipelines.cells.intensities import intensities, measured_names
 from histoprompt.pipelines.cells.tile_context import frame_around, read_frame
 from histoprompt.pipelines.count.hand_work import HandCell
 from histoprompt.pipelines.count.kept import KeptCount
@@ -73,7 +74,7 @@ def _classified(
     names, mpp = [UNCLASSIFIED] * len(masks), work.slide.mpp or np.nan
     scores = np.full(len(masks), np.nan)
     if work.job.classifier is not None:
-        columns = work.progress.store.head.names or FEATURE_NAMES
+        columns = work.progress.store.head.names or measured_names(work.slide)
         classes, code, given = work.job.classifier.classify(features, columns)
         names, scores = [classes[c] for c in code], given.astype(float)
     for i, mask in enumerate(masks):
@@ -85,7 +86,8 @@ def _features(
     work: KeptCount, masks: Sequence[Mask], gone: NDArray[np.uint32], task: Task
 ) -> NDArray[np.float32]:
     """(n, k) features in the order of the count's own."""
-    slide, names = work.slide, work.progress.store.head.names or FEATURE_NAMES
+    slide, own = work.slide, measured_names(work.slide)
+    names = work.progress.store.head.names or own
     box = union_of(mask.frame.box for mask in masks)
     frame = _frame(work, box)
     image = read_frame(slide, frame)
@@ -97,10 +99,14 @@ def _features(
     rows = measure(np.ascontiguousarray(image[near.slices()]), part, scale, work.dyes)
     there = min(len(rows), len(masks))
     out[:there, : len(FEATURE_NAMES)] = rows[:there]
-    if len(names) > len(FEATURE_NAMES):
+    for number, mask in enumerate(masks if slide.channels else ()):
+        level0, place = mask.array.astype(np.int32), mask.frame.box.to_pixels()
+        bright = intensities(slide.channels, level0, place, 1)
+        out[number, len(FEATURE_NAMES) : len(own)] = bright[0]
+    if len(names) > len(own):
         seen = _described(work, image, labels, len(masks), task)
-        if seen.shape[1] == len(names) - len(FEATURE_NAMES):
-            out[: len(seen), len(FEATURE_NAMES) :] = seen
+        if seen.shape[1] == len(names) - len(own):
+            out[: len(seen), len(own) :] = seen
     return out
 
 

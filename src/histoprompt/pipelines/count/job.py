@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from histoprompt.core.cell_schema import is_intensity
 from histoprompt.core.cell_table import PROBABILITY
 from histoprompt.core.errors import ModelError, Remedy
 from histoprompt.core.parameters import Parameter
@@ -121,8 +122,9 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
 
 
 def _learnt(classifier: CellClassifier | None) -> tuple[str, ...]:
-    """The features a classifier was trained on; those of a rule such as DAB are always measured."""
-    return classifier.feature_names if isinstance(classifier, FewShotClassifier) else ()
+    """The features a classifier was trained on, less those that are measured in any case."""
+    names = classifier.feature_names if isinstance(classifier, FewShotClassifier) else ()
+    return tuple(name for name in names if not is_intensity(name))
 
 
 def _check(usable: bool, card: ModelCard) -> None:

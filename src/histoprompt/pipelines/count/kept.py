@@ -30,7 +30,7 @@ from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.cells.features import FEATURE_NAMES
+from histoprompt.pipelines.cells.intensities import measured_names
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
@@ -202,13 +202,13 @@ def keep_count(
         levels = label_pyramid(progress.store, Task(task.report))
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = progress.store.table()
-    log = correction_log(folder, progress.store) if progress.complete else None
+    log = correction_log(folder, progress.store, slide) if progress.complete else None
     notes += [] if log is None else log.notes
     work = KeptCount(slide, job, ground, progress, cells, levels, mm2, folder, tuple(notes))
     return replace(work, found=cells, log=log, dyes=dyes).corrected()
 
 
-def correction_log(folder: Path, store: CountStore) -> CorrectionLog:
+def correction_log(folder: Path, store: CountStore, slide: Slide) -> CorrectionLog:
     """What a person corrected of the cells of a finished count.
 
     Parameters
@@ -216,6 +216,7 @@ def correction_log(folder: Path, store: CountStore) -> CorrectionLog:
     folder : Path
         Of the count.
     store : CountStore
+    slide : Slide
 
     Raises
     ------
@@ -223,7 +224,7 @@ def correction_log(folder: Path, store: CountStore) -> CorrectionLog:
         As `CorrectionLog`.
     """
     found = store.corrected(None)
-    names = found.head.names or FEATURE_NAMES
+    names = found.head.names or measured_names(slide)
     return CorrectionLog(folder, found.counted, found.digest, names, found.read)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ from histoprompt.core.provenance import ModelUse
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
-from histoprompt.core.tiling import Tile
-from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
+from histoprompt.core.tiling import Tile, TileGrid
+from histoprompt.pipelines.cells.features import measure
 from histoprompt.pipelines.cells.find import CellSource, TileCells, owned_cells, tiles_of
+from histoprompt.pipelines.cells.intensities import ALGORITHM as INTENSITIES
+from histoprompt.pipelines.cells.intensities import (
+    intensities,
+    intensity_columns,
+    measured_names,
+)
 from histoprompt.pipelines.classes.classifiers import CellClassifier
 from histoprompt.pipelines.count.key import algorithm, seen
+from histoprompt.pipelines.count.looked_tile import LookedTile, TilesAhead
 from histoprompt.pipelines.count.region import CountRegion
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records, record_type
@@ -126,13 +133,9 @@ def count_cells(
         If the disk is full, or another program counts into the folder; what was counted before
         stays.
     """
-    grid = tiles_of(slide, ground.box, job.tile)
-    tiles = [tile for tile in grid if ground.meets(tile.inner)]
-    settings = {**job.facts, **_place(slide, ground), "tile": grid.size}
-    settings |= {"algorithm": algorithm(), **seen(ground, dyes)}
-    store = CountStore(folder / UNFINISHED, ground.box, settings)
+    counter, tiles = _counter(slide, ground, dyes, job, folder), _tiles(slide, ground, job)
+    store = CountStore(folder / UNFINISHED, ground.box, counter.settings)
     before = len(store.done)
-    counter = _Counter(slide, ground, dyes, job, store)
     with contextlib.ExitStack() as counting:
         counting.callback(store.close)
         with contextlib.suppress(Cancelled):
@@ -141,12 +144,68 @@ def count_cells(
                     task.step(
                         len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile"
                     )
-                    counter.count(tile, task)
+                    counter.count(tile, store, task)
             task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
         counting.pop_all()
-    wanted = {(tile.row, tile.col) for tile in tiles}
+    grid, wanted = _grid(slide, ground, job), {(tile.row, tile.col) for tile in tiles}
     done = tuple(grid.tile(*tile.place).inner for tile in store.done if tile.place in wanted)
+    if len(done) == len(tiles):
+        counter.ahead.clear()
     return Progress(store, done, len(tiles), before)
+
+
+def look_ahead(
+    slide: Slide,
+    ground: CountRegion,
+    dyes: StainMatrix,
+    job: CountJob,
+    *,
+    folder: Path,
+    share: tuple[int, int],
+    task: Task,
+) -> None:
+    """Look at a share of the tiles, for a count that goes on from there in another process.
+
+    Parameters
+    ----------
+    slide, ground, dyes, job, folder
+        As for `count_cells`.
+    share : (int, int)
+        Which one of how many: tiles that follow each other.
+    task : Task
+        Told of every tile; cancelled, what was looked at stays.
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    """
+    counter, tiles = _counter(slide, ground, dyes, job, folder), _tiles(slide, ground, job)
+    first, last = (len(tiles) * (share[0] + i) // share[1] for i in (0, 1))
+    for done, tile in enumerate(tiles[first:last]):
+        task.step(done, last - first, f"Looking at {slide.name}", "tile")
+        place = (tile.row, tile.col)
+        if not counter.ahead.has(place):
+            counter.ahead.put(place, counter.look(tile, task))
+
+
+def _grid(slide: Slide, ground: CountRegion, job: CountJob) -> TileGrid:
+    return tiles_of(slide, ground.box, job.tile)
+
+
+def _tiles(slide: Slide, ground: CountRegion, job: CountJob) -> list[Tile]:
+    """The tiles that meet what is counted, in the order in which they are counted."""
+    return [tile for tile in _grid(slide, ground, job) if ground.meets(tile.inner)]
+
+
+def _counter(
+    slide: Slide, ground: CountRegion, dyes: StainMatrix, job: CountJob, folder: Path
+) -> _Counter:
+    settings = {**job.facts, **_place(slide, ground), "tile": _grid(slide, ground, job).size}
+    settings |= {"algorithm": algorithm(), **seen(ground, dyes)}
+    if slide.channels:
+        settings |= {"intensities": [INTENSITIES, *intensity_columns(slide)]}
+    return _Counter(slide, ground, dyes, job, settings, TilesAhead(folder, settings))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,44 +216,80 @@ class _Counter:
     ground: CountRegion
     dyes: StainMatrix
     job: CountJob
-    store: CountStore
+    settings: Mapping[str, Any]
+    ahead: TilesAhead
 
-    def count(self, tile: Tile, task: Task) -> None:
-        """Find, draw, measure, classify and store the cells of a tile."""
-        assert self.slide.mpp is not None
-        assert self.job.source is not None
-        found = owned_cells(self.job.source, self.slide, tile, task)
-        task.repeat()
-        found = found.only(self.ground.counts(found.centroids))
-        place, level0 = (tile.row, tile.col), found.at_level0(self.slide.box)
+    def look(self, tile: Tile, task: Task) -> LookedTile:
+        """Find and measure the cells that a tile owns and the region holds."""
+        found = self._found(tile, task)
+        return LookedTile(found, *self._features(found))
+
+    def count(self, tile: Tile, store: CountStore, task: Task) -> None:
+        """Find the cells of a tile, unless that was done before; draw, measure and store them."""
+        place = (tile.row, tile.col)
+        looked = self.ahead.take(place)
+        found = self._found(tile, task) if looked is None else looked.found
+        level0 = found.at_level0(self.slide.box)
         shown = None if level0 is None else level0[1].intersection(self.ground.box)
         if level0 is None or shown is None:
-            self.store.append(place, np.zeros(0, record_type(0)), Head(), None)
+            store.append(place, np.zeros(0, record_type(0)), Head(), None)
             return
         labels, box = level0
         part = labels[shown.slices((box.r0, box.c0))]
-        drawn, kept = self.store.draw(part, shown)
+        drawn, kept = store.draw(part, shown)
         # cells are as large as they are, though their labels end where the region does
         beyond = _areas(labels, len(found)) - _areas(part, len(found))
         kept = np.pad(kept, (0, len(found) - len(kept)))
-        found = found.only(kept)
-        features, names = self._features(found)
+        found, features, names = self._measured(found, looked, kept, tile)
         classes, code, score = self._classes(found, features, names)
-        records = self._records(found, drawn, shown, features)
+        records = _records(found, drawn, shown, features)
+        records["id"] = len(store) + 1 + np.arange(len(found))
         pixels = _areas(drawn, len(found)) + beyond[kept]
+        assert self.slide.mpp is not None
         records["area_um2"] = pixels * self.slide.mpp**2
         records["code"], records["score"] = code, score
-        self.store.append(place, records, Head(names, classes), shown)
+        store.append(place, records, Head(names, classes), shown)
+
+    def _found(self, tile: Tile, task: Task) -> TileCells:
+        assert self.job.source is not None
+        found = owned_cells(self.job.source, self.slide, tile, task)
+        task.repeat()
+        return found.only(self.ground.counts(found.centroids))
+
+    def _measured(
+        self, found: TileCells, looked: LookedTile | None, kept: NDArray[np.bool_], tile: Tile
+    ) -> tuple[TileCells, NDArray[np.float32], tuple[str, ...]]:
+        """The cells that are kept, their features, and the names of these.
+
+        What was measured before is not taken where a cell is left out: others have another ring.
+        """
+        if looked is None:
+            found = found.only(kept)
+            return found, *self._features(found)
+        if kept.all():
+            return found, looked.features, looked.names
+        assert self.job.source is not None
+        image = self.job.source.picture(self.slide, tile.inner)
+        found = replace(found, image=image).only(kept)
+        return found, self._features(found)[0], looked.names
 
     def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
         assert self.job.source is not None
-        measured = measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)
-        names = FEATURE_NAMES
+        columns = [measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)]
+        names = measured_names(self.slide)
+        if self.slide.channels:
+            columns.append(self._intensities(found))
         if found.described.shape[1]:
-            names = (*FEATURE_NAMES, *self.job.source.feature_names)
-            measured = np.concatenate([measured, found.described], axis=1)
-        return measured, names
+            names = (*names, *self.job.source.feature_names)
+            columns.append(found.described)
+        return np.concatenate(columns, axis=1), names
+
+    def _intensities(self, found: TileCells) -> NDArray[np.float32]:
+        level0 = found.at_level0(self.slide.box)
+        if level0 is None:
+            return np.full((len(found), len(intensity_columns(self.slide))), np.nan, np.float32)
+        return intensities(self.slide.channels, *level0, len(found))
 
     def _classes(
         self, found: TileCells, features: NDArray[np.float32], names: tuple[str, ...]
@@ -206,16 +301,15 @@ class _Counter:
             return found.classes, found.code, np.full(n, np.nan, np.float32)
         return (UNCLASSIFIED,), np.zeros(n, np.int16), np.full(n, np.nan, np.float32)
 
-    def _records(
-        self, found: TileCells, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
-    ) -> Records:
-        n = len(found)
-        records = np.zeros(n, record_type(features.shape[1]))
-        records["id"] = len(self.store) + 1 + np.arange(n)
-        records["row"], records["col"] = found.centroids.T
-        records["box"] = _boxes(ndi.find_objects(drawn, n), box)
-        records["features"] = features
-        return records
+
+def _records(
+    found: TileCells, drawn: NDArray[np.int32], box: Box, features: NDArray[np.float32]
+) -> Records:
+    records = np.zeros(len(found), record_type(features.shape[1]))
+    records["row"], records["col"] = found.centroids.T
+    records["box"] = _boxes(ndi.find_objects(drawn, len(found)), box)
+    records["features"] = features
+    return records
 
 
 def _areas(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:

@@ -15,12 +15,12 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
 from histoprompt.core.provenance import Provenance
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import Stain
+from histoprompt.core.stain.fit import Stain, StainMatrix
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.cells.features import FEATURE_NAMES
 from histoprompt.pipelines.cells.find import tiles_of
+from histoprompt.pipelines.cells.intensities import measured_names
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
@@ -30,7 +30,7 @@ from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
-from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
+from histoprompt.pipelines.count.run import CountJob, Progress, count_cells, look_ahead
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
 from histoprompt.pipelines.formats.cell_tables import (
     AT_ONCE,
@@ -60,6 +60,9 @@ class CountResult:
         Results of an audit.
     by_hand : HandTally
         What a person corrected.
+    passing : tuple of str
+        Notes of this run alone, such as where it went on: a count that was broken off and one that
+        was not have the same files.
     """
 
     folder: Path
@@ -70,6 +73,12 @@ class CountResult:
     notes: tuple[str, ...] = ()
     corrected: tuple[Corrected, ...] = ()
     by_hand: HandTally = NOTHING_CORRECTED
+    passing: tuple[str, ...] = ()
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """The notes that the files tell."""
+        return tuple(note for note in self.notes if note not in self.passing)
 
     @property
     def complete(self) -> bool:
@@ -120,9 +129,7 @@ def count_slide(
         If the disk is full, or another program counts into the folder; what was counted before
         stays.
     """
-    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
-    ground = count_region(slide, box, tuple(regions))
-    dyes = stains_of(slide, ground.tissue, ground.box, stain)
+    ground, dyes = _prepared(slide, box, regions, stain)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
         # a cancelled task would end the writing of what was counted before it was cancelled
@@ -133,6 +140,44 @@ def count_slide(
         if progress.complete:
             progress.store.remove()
     return counted
+
+
+def look_at_share(
+    slide: Slide,
+    job: CountJob,
+    folder: Path,
+    share: tuple[int, int],
+    task: Task,
+    *,
+    box: Box | None = None,
+    regions: Iterable[Region] = (),
+    stain: Stain | None = None,
+) -> None:
+    """Look at a share of the tiles of a slide, so that `count_slide` need not; it counts the same.
+
+    Parameters
+    ----------
+    slide, job, folder, task, box, regions, stain
+        As for `count_slide`.
+    share : (int, int)
+        Which one, from 0, of how many.
+
+    Raises
+    ------
+    MissingMppError, RegionError, ExportError
+        As `count_slide`.
+    """
+    ground, dyes = _prepared(slide, box, regions, stain)
+    look_ahead(slide, ground, dyes, job, folder=folder, share=share, task=task)
+
+
+def _prepared(
+    slide: Slide, box: Box | None, regions: Iterable[Region], stain: Stain | None
+) -> tuple[CountRegion, StainMatrix]:
+    """What is counted, and the dyes of the slide."""
+    tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
+    ground = count_region(slide, box, tuple(regions))
+    return ground, stains_of(slide, ground.tissue, ground.box, stain)
 
 
 def write_count(
@@ -178,21 +223,29 @@ def write_count(
     """
     if not progress.complete:
         ground = replace(ground, parts=progress.done)
-    told = (*_notes(progress, job, folder), *notes, *ground.warnings())
+    passing = _of_this_run(progress, folder)
+    told = (*passing, *_of_the_model(slide, progress, job), *notes, *ground.warnings())
     sums = tally(progress.store, ground, thresholds)
     done = len(progress.done)
-    counted = CountResult(folder, sums, ground, done, progress.total, told, corrected, by_hand)
+    counted = CountResult(
+        folder, sums, ground, done, progress.total, told, corrected, by_hand, passing
+    )
     _write(slide, job, progress, counted, task)
     return counted
 
 
-def _notes(progress: Progress, job: CountJob, folder: Path) -> list[str]:
+def _of_the_model(slide: Slide, progress: Progress, job: CountJob) -> list[str]:
+    if job.settings.get("embedding") and progress.store.head.names == measured_names(slide):
+        return ["The segmenter does not tell what its encoder saw; cells were measured only."]
+    return []
+
+
+def _of_this_run(progress: Progress, folder: Path) -> tuple[str, ...]:
+    """What became of a count that was begun before."""
     notes = list(progress.store.notes)
     made = folder / MADE
     if made.is_file() and slide_of(made) is None:
         notes.append(f"The {MADE} that was here was damaged: the slide was counted anew.")
-    if job.settings.get("embedding") and progress.store.head.names == FEATURE_NAMES:
-        notes.append("The segmenter does not tell what its encoder saw; cells were measured only.")
     if progress.store.replaced:
         notes.append(
             "An unfinished count with other settings, or by another version of the program, was "
@@ -200,7 +253,7 @@ def _notes(progress: Progress, job: CountJob, folder: Path) -> list[str]:
         )
     if progress.complete and progress.resumed:
         notes.append(f"Went on after {progress.resumed} tiles that were done before.")
-    return notes
+    return tuple(notes)
 
 
 def _write(
@@ -250,11 +303,11 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
         "by_hand": asdict(counted.by_hand) | {"told": str(counted.by_hand)},
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
-        "notes": list(counted.notes),
+        "notes": list(counted.lasting),
         "result": result_facts(
             slide.name,
             counted.tally,
-            (*slide.notes, *counted.notes),
+            (*slide.notes, *counted.lasting),
             count_picture.overview(slide, progress.store, ground),
             count_picture.detail(slide, progress.store),
         ),

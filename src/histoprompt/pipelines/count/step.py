@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from histoprompt.core.errors import ParameterError
+from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.core.slides.channels import on_channel
+from histoprompt.core.slides.channels import on_channel, shown_name
+from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
-from histoprompt.pipelines.count.slide import count_slide
-from histoprompt.pipelines.formats.regions import read_regions
+from histoprompt.pipelines.count.out_folders import claimed_folder, free_folder, unclaim
+from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.count.slide import count_slide, look_at_share
+from histoprompt.pipelines.formats.json_files import write_json
+from histoprompt.pipelines.formats.regions import Region, read_regions, regions_document
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
@@ -55,21 +63,64 @@ class CountParams(CountChoice):
         return "H-DAB" if self.dab else None
 
 
+def count_chosen(
+    choice: CountChoice, slide: Slide, box: Box | None, regions: Sequence[Region], needs: Needs
+) -> CountParams:
+    """What a person chose in a window as parameters that a recipe holds.
+
+    Parameters
+    ----------
+    choice : CountChoice
+    slide : Slide
+    box : Box or None
+        Level-0 pixels; the tissue of the whole slide if None.
+    regions : sequence of Region
+        Drawn or committed ones, in place of `box`; a file is written of them.
+    needs : Needs
+        Where that file lies.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    path = None
+    if regions:
+        path = needs.file("regions.geojson")
+        with replacing_file(path) as part:
+            write_json(part, regions_document(regions))
+    place = () if box is None or regions else tuple(int(v) for v in box)
+    plain = {one.name: getattr(choice, one.name) for one in fields(CountChoice)}
+    return CountParams(**plain, region=place, regions=path, channel=shown_name(slide))
+
+
 def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
-    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
-    job, box = count_job(params, given.manager), region_box(params.region, slide)
-    regions = read_regions(params.regions, slide.shape) if params.regions else ()
+    slide, job, where = _asked(given, params)
     claimed = claimed_folder(folder.parent, folder.name, slide.key)
     try:
-        counted = count_slide(
-            slide, job, claimed, given.task, box=box, regions=regions, stain=params.stain
-        )
+        counted = count_slide(slide, job, claimed, given.task, **where)
     finally:
         unclaim(claimed)
     lines = {line.name: line for line in counted.tally.lines if line.region == "all"}
     numbers = {f"{name} {what}": getattr(line, what) for name, line in lines.items()
                for what in ("count", "per_mm2")}  # fmt: skip
-    return StepOutput(f"{counted.tally.total} cells", counted.complete, counted.notes, numbers)
+    told = f"{counted.tally.total} cells"
+    return StepOutput(told, counted.complete, counted.lasting, numbers, counted.passing)
+
+
+def _ahead(given: StepInput, params: CountParams, folder: Path, share: tuple[int, int]) -> None:
+    slide, job, where = _asked(given, params)
+    free = free_folder(folder.parent, folder.name, slide.key)
+    look_at_share(slide, job, free, share, given.task, **where)
+
+
+def _asked(given: StepInput, params: CountParams) -> tuple[Slide, CountJob, dict[str, Any]]:
+    """The slide as it is counted, by what, and where."""
+    slide = on_channel(given.slide, params.channel) if params.channel else given.slide
+    regions = read_regions(params.regions, slide.shape) if params.regions else ()
+    box = region_box(params.region, slide)
+    where = {"box": box, "regions": regions, "stain": params.stain}
+    return slide, count_job(params, given.manager), where
 
 
 def _models(params: CountParams) -> tuple[str, ...]:
@@ -89,4 +140,17 @@ def _methods(params: CountParams) -> str:
     return f"Cells were segmented {where} with the model {params.segmenter}{classes}."
 
 
-STEP = Step("count", "finds and counts all cells", CountParams, _run, _models, _methods)
+def _command(params: CountParams, slide: str, out: str) -> list[str]:
+    return ["count", slide, *arguments(params), *option("out", out)]
+
+
+STEP = Step(
+    "count",
+    "finds and counts all cells",
+    CountParams,
+    _run,
+    _models,
+    _methods,
+    command=_command,
+    ahead=_ahead,
+)

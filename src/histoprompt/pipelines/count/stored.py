@@ -18,6 +18,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.find import tiles_of
+from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.classes.labelling import FILE as LABELS
 from histoprompt.pipelines.classes.labelling import learn, read_labelling
 from histoprompt.pipelines.classes.train import TrainParams
@@ -31,7 +32,18 @@ from histoprompt.pipelines.formats.regions import Region
 
 # What of the settings of a store is not what the job was made with.
 _PLACE = frozenset(
-    {"slide", "mpp", "region", "regions", "chosen", "tile", "algorithm", "tissue", "dyes"}
+    {
+        "slide",
+        "mpp",
+        "region",
+        "regions",
+        "chosen",
+        "tile",
+        "algorithm",
+        "tissue",
+        "dyes",
+        "intensities",
+    }
 )
 
 
@@ -149,12 +161,18 @@ def open_count(slide: Slide, stored: StoredCount, task: Task) -> KeptCount:
         if not progress.complete:
             ground = replace(ground, parts=progress.done)
         levels = label_pyramid(store, task)
-    log = correction_log(stored.folder, store) if progress.complete else None
+    log = correction_log(stored.folder, store, slide) if progress.complete else None
     notes = (*store.notes, *(() if log is None else log.notes))
     mm2 = (ground.analysed_mm2(), ground.region_mm2()) if progress.done else (0.0, 0.0)
     cells = store.table()
     work = KeptCount(slide, job, ground, progress, cells, levels, mm2, stored.folder, notes)
     return replace(work, found=cells, log=log).corrected()
+
+
+def open_to_work(slide: Slide, stored: StoredCount, task: Task) -> KeptCount:
+    """As `open_count`, ready for cells to be added by hand; raises as it does."""
+    work = open_count(slide, stored, task)
+    return replace(work, dyes=stains_of(slide, work.ground.tissue, work.ground.box))
 
 
 def with_given_classes(work: KeptCount, task: Task) -> tuple[CellTable, str]:

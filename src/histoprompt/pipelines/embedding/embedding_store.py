@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,11 @@ class TileVectors:
         """All vectors in their order, as (first tile, (k, d) float32), a block at a time."""
         for start in range(0, len(self), _BLOCK):
             index = np.arange(start, min(start + _BLOCK, len(self)))
-            yield start, self.take(index)
+            rows = self.rows[index]
+            if (np.diff(rows) == 1).all():  # one piece of the disk
+                yield start, np.asarray(self.source[rows[0] : rows[-1] + 1], np.float32)
+            else:
+                yield start, self.take(index)
 
     def take(self, index: NDArray[np.intp]) -> NDArray[np.float32]:
         """The (k, d) float32 vectors of some tiles."""
@@ -282,6 +286,15 @@ def open_vectors(
     if rows.size * int(source.shape[1]) * 4 > largest:
         return TileVectors(source, rows)
     return TileVectors(_gather(source, rows), np.arange(len(rows)))
+
+
+def read_key(folder: Path) -> StoreKey | None:
+    """What the vectors in a folder were made from; None if it is no store that can be read."""
+    try:
+        facts = dict(zarr.open_group(folder, mode="r", zarr_format=3).attrs)
+        return StoreKey(**{one.name: facts[one.name] for one in fields(StoreKey)})  # type: ignore[arg-type]
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+        return None
 
 
 def folder_bytes(folder: Path) -> int:

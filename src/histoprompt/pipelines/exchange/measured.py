@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.cell_schema import BY_HAND, COLUMNS
+from histoprompt.core.cell_schema import BY_HAND, COLUMNS, is_intensity
 from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.cells.features import FEATURE_NAMES
 
@@ -104,7 +104,7 @@ class Measuring:
 
     def _column_of(self, name: str) -> int:
         name = tidy(name)
-        if not name or name in _OURS:
+        if not name or name in _OURS or is_intensity(name):
             return -1
         if name not in self._columns and len(self._columns) == MOST_NAMES:
             self.left_out.add(name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.pipelines.recipes.command import CommandPlace, arguments, option
 
 Into = Literal["labels", "count", "regions", "prompts"]
 
@@ -85,3 +88,28 @@ class ImportParams:
         if len(self.offset) not in (0, 2):
             told = ", ".join(f"{v:g}" for v in self.offset)
             raise LabelError(f"An offset is two numbers, row and column; not {told}.")
+
+
+def import_words(
+    place: CommandPlace,
+    files: Sequence[Path],
+    params: ImportParams,
+    model: tuple[str, Path | None],
+) -> list[str]:
+    """The arguments of the command that imports the same.
+
+    Parameters
+    ----------
+    place : CommandPlace
+    files : sequence of Path
+    params : ImportParams
+    model : (str, Path or None)
+        What outlines boxes and points anew, and a weights file of the user's own.
+    """
+    words = ["import", place.slide, *map(str, files), *arguments(params)]
+    words += option("format", params.format) if params.format else []
+    words += option("out", place.out) if params.into == "count" else []
+    if params.into == "prompts":
+        words += option("model", model[0])
+        words += option("weights", str(model[1])) if model[1] else []
+    return [*words, *place.options]

@@ -22,7 +22,10 @@ from histoprompt.pipelines.count.files import CELLS_CSV, LABELS_TIF
 from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export, read_classes
 from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 # Stands for the committed objects of the slide, where no file has this name.
@@ -63,6 +66,21 @@ class ExportStepParams(ExportParams):
     def from_store(self) -> bool:
         """Whether the committed objects are meant."""
         return self.labels is not None and self.labels.name == STORE and not self.labels.exists()
+
+
+def store_export(params: ExportParams) -> ExportStepParams:
+    """An export of the committed objects as parameters that a recipe holds."""
+    plain = {f.name: getattr(params, f.name) for f in fields(ExportParams)}
+    return ExportStepParams(**plain, labels=Path(STORE))
+
+
+def export_kept(
+    slide: Slide, store: LabelStore, out: Path, params: ExportParams, task: Task
+) -> ExportReport:
+    """Export the committed objects, with the recipe beside them; raises as `export` does."""
+    report = export_store(slide, store, out, params, task)
+    keep_recipe(out, (RecipeStep("export", store_export(params)),), {"slide": slide.key})
+    return report
 
 
 def export_from(
@@ -146,6 +164,15 @@ def _methods(params: ExportParams) -> str:
     return f"Objects were exported as {params.format}."
 
 
+def _command(params: ExportStepParams, slide: str, out: str) -> list[str] | None:
+    if params.labels is None:
+        return None
+    given = [*option("image", slide), *option("labels", str(params.labels))]
+    given += option("format", params.format)
+    words = arguments(params, skip=("format", "labels"))
+    return ["export", *given, *words, *option("out", out)]
+
+
 STEP = Step(
     "export",
     "writes objects as training data",
@@ -155,4 +182,5 @@ STEP = Step(
     _methods,
     after=_SOURCES,
     alone=lambda params: params.labels is not None,
+    command=_command,
 )

@@ -50,10 +50,7 @@ def tiles_of(indexes: ProjectIndex | Sequence[SlideIndex]) -> TileSet:
 def clean(indexes: ProjectIndex | Sequence[SlideIndex]) -> NDArray[np.bool_]:
     """Which of the tiles are free of pen and blur, (n,) bool."""
     slides = indexes.slides if isinstance(indexes, ProjectIndex) else indexes
-    parts = [
-        (s.flags[PEN] <= _MOST_PEN) & (s.flags[BLUR] <= _MOST_BLUR)
-        for s in slides
-    ]
+    parts = [(s.flags[PEN] <= _MOST_PEN) & (s.flags[BLUR] <= _MOST_BLUR) for s in slides]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 

@@ -27,6 +27,7 @@ from histoprompt.pipelines.embedding.embedding_store import (
     StoreKey,
     TileVectors,
     open_vectors,
+    read_key,
 )
 from histoprompt.pipelines.embedding.tile_plan import (
     LEAST_TISSUE,
@@ -35,7 +36,7 @@ from histoprompt.pipelines.embedding.tile_plan import (
     lay_tiles,
 )
 from histoprompt.pipelines.embedding.tiles import EmbedJob, embed_tiles, store_key
-from histoprompt.pipelines.explore.kept import KeptPlan, read_plan, write_plan
+from histoprompt.pipelines.explore.kept import FILE, KeptPlan, read_plan, write_plan
 
 TISSUE = "tissue"
 # Shares of a tile that are kept of each, 0 to 1.
@@ -257,6 +258,20 @@ def open_index(
     if kept is None or vectors is None:
         return None
     return _index(key, laid, kept, vectors, words=job.card.role == "text")
+
+
+def other_weights(
+    slide: Slide, params: IndexParams, manager: ModelManager, stores: Path | None = None
+) -> str:
+    """The digest of other weights of the encoder that a slide was indexed with; empty if none."""
+    job = params.job(manager, stores)
+    laid = lay_tiles(slide, job.card, mpp=params.mpp or None, overlap=params.overlap)
+    key = store_key(slide, laid, job)
+    for path in sorted((job.stores / slide.key).glob(f"*/{FILE}")):
+        made = read_key(path.parent)
+        if made is not None and made != key and replace(made, weights=key.weights) == key:
+            return made.weights[:23]
+    return ""
 
 
 def _plan(slide: Slide, laid: TilePlan, job: EmbedJob) -> KeptPlan:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core import settings
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_bytes
@@ -65,6 +66,12 @@ def write_plan(folder: Path, plan: KeptPlan) -> None:
             places=plan.places,
             shares=shares.astype(np.float32),
         )
+
+
+def is_indexed(slide: str, stores: Path | None = None) -> bool:
+    """Whether any encoder has looked at all tissue of a slide, by its key; nothing is read."""
+    there = (stores or settings.cache_folder() / "tiles") / slide
+    return bool(slide) and any(there.glob(f"*/{FILE}"))
 
 
 def read_plan(folder: Path) -> KeptPlan | None:

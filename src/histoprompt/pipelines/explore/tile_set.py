@@ -129,8 +129,8 @@ def joined(first: TileSet, second: TileSet) -> TileSet:
     if (first.encoder, first.digest) != (second.encoder, second.digest):
         raise ModelError(
             f"Some tiles were seen by {first.encoder} ({first.digest[:19]}) and others by "
-            f"{second.encoder} ({second.digest[:19]}), which cannot be compared. Index all with one "
-            "encoder."
+            f"{second.encoder} ({second.digest[:19]}), which cannot be compared. Index all with "
+            "one encoder."
         )
     return replace(
         first,

@@ -8,9 +8,14 @@ as the on-disk format 0.1.0 of AnnData says, so that scanpy, squidpy and LazySli
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError
@@ -28,23 +33,99 @@ def write(job: ExportJob) -> Written:
     ExportError
         If h5py is not installed, or the cells were not measured.
     """
+    if job.cells is None:
+        raise ExportError("AnnData files hold measured cells; there are none to write.")
     try:
-        import h5py
+        with opened_anndata(job.folder / FILE) as file:
+            _fill(file.root, job.cells, job)
     except ImportError as error:
         raise ExportError(
             "AnnData files are written with h5py, which is not installed: "
             "pip install 'napari-histoprompt[anndata]'."
         ) from error
-    if job.cells is None:
-        raise ExportError("AnnData files hold measured cells; there are none to write.")
-    with (job.folder / FILE).open("w+b") as disk:
+    return Written((FILE,))
+
+
+@contextmanager
+def opened_anndata(path: Path) -> Iterator[AnnDataFile]:
+    """A new AnnData file to be filled.
+
+    Raises
+    ------
+    ImportError
+        If h5py is not installed.
+    OSError
+        If the disk is full.
+    """
+    import h5py
+
+    with path.open("w+b") as disk:
         patient = _Patient(disk)
         with h5py.File(patient, "w") as file:
             _mark(file, "anndata", "0.1.0")
-            _fill(file, job.cells, job)
+            yield AnnDataFile(file)
     if patient.fault is not None:
         raise patient.fault
-    return Written((FILE,))
+
+
+@dataclass(frozen=True)
+class AnnDataFile:
+    """An AnnData file that is being written.
+
+    Attributes
+    ----------
+    root : h5py.File
+    """
+
+    root: Any
+
+    def matrix(self, values: NDArray[np.float32]) -> None:
+        """Write ``X``, (observations, variables)."""
+        _mark(self.root.create_dataset("X", data=values), "array")
+
+    def frame(self, name: str, index: list[str]) -> AnnDataFrame:
+        """Begin ``obs`` or ``var``."""
+        return AnnDataFrame(_frame(self.root, name, index))
+
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """Write ``uns``, and the groups of arrays that a file without any has."""
+        for name in ("layers", "obsm", "obsp", "varm", "varp"):
+            _group(self.root, name)
+        uns = _group(self.root, "uns")
+        for name, text in facts.items():
+            _mark(uns.create_dataset(name, data=text), "string")
+
+
+@dataclass(frozen=True)
+class AnnDataFrame:
+    """A table of an AnnData file that is being written.
+
+    Attributes
+    ----------
+    group : h5py.Group
+    """
+
+    group: Any
+
+    def numbers(self, name: str, values: NDArray[Any]) -> None:
+        """Write a column of numbers."""
+        _column(self.group, _key(name), values)
+
+    def category(
+        self, name: str, codes: NDArray[Any], words: Sequence[str], *, ordered: bool = False
+    ) -> None:
+        """Write a column of words by their codes; -1 has none."""
+        group = self.group.create_group(_key(name))
+        _mark(group, "categorical")
+        group.attrs["ordered"] = ordered
+        _mark(group.create_dataset("codes", data=codes.astype(np.int16)), "array")
+        _texts(group, "categories", list(words))
+        _name(self.group, _key(name))
+
+
+def _key(name: str) -> str:
+    """A name that HDF5 does not take for a path."""
+    return name.replace("/", "_")
 
 
 class _Patient:

@@ -10,11 +10,12 @@ from typing import Any
 from histoprompt.annotations.place import StoreManifest, store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
-from histoprompt.pipelines.count.audit import FILE as AUDIT
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
+from histoprompt.pipelines.count.listed import listed
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.store_files import read_settings
 from histoprompt.pipelines.count.stored import StoredCount, stored_by_slide
+from histoprompt.pipelines.explore.kept import is_indexed
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 
@@ -67,6 +68,8 @@ class SlideState:
     counts : tuple of FoundCount
     notes : tuple of str
         Of its counts.
+    indexed : bool
+        Whether an encoder has looked at all of its tissue.
     """
 
     slide: ProjectSlide
@@ -74,6 +77,7 @@ class SlideState:
     objects: int = 0
     counts: tuple[FoundCount, ...] = ()
     notes: tuple[str, ...] = ()
+    indexed: bool = False
 
     @property
     def cells(self) -> int | None:
@@ -88,11 +92,12 @@ class SlideState:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Its state for a table: missing, labelled, counted, partly counted, audited."""
+        """Its state for a table: missing, labelled, counted (or partly), indexed, audited."""
         own = [c for c in self.counts if c.where == "project"]
         said = [] if self.found else ["missing"]
         said += ["labelled"] if self.objects else []
         said += ["counted" if c.complete else "partly counted" for c in own[:1]]
+        said += ["indexed"] if self.indexed else []
         return (*said, *(["audited"] if self.audited else []))
 
 
@@ -108,7 +113,8 @@ def state_of(
 ) -> SlideState:
     """The state of one slide; `kept` are the counts that the window keeps, by slides' keys."""
     counts, notes = _counts(project, slide, kept)
-    return SlideState(slide, project.has_file(slide), _objects(slide), counts, notes)
+    indexed = is_indexed(slide.key)
+    return SlideState(slide, project.has_file(slide), _objects(slide), counts, notes, indexed)
 
 
 def counts_of(project: Project, slide: ProjectSlide) -> tuple[FoundCount, ...]:
@@ -124,7 +130,8 @@ def _counts(
     folder = project.results(slide) / COUNT
     made = read_facts(folder / MADE)
     own = (_own_count(folder, made),) if made else ()
-    return (*own, *map(_kept, kept.get(slide.key, ()))), tuple(map(str, made.get("notes", ())))
+    others = (_kept(one, slide.key) for one in kept.get(slide.key, ()))
+    return (*own, *others), tuple(map(str, made.get("notes", ())))
 
 
 def _objects(slide: ProjectSlide) -> int:
@@ -169,13 +176,14 @@ def _has_audit(folder: Path) -> bool:
     return any(cells.get(column) for column in AUDIT_COLUMNS)
 
 
-def _kept(count: StoredCount) -> FoundCount:
+def _kept(count: StoredCount, slide: str) -> FoundCount:
     """A count that the window keeps."""
+    told = listed(slide, count)
     region = tuple(round(v) for v in count.box) if count.chosen else None
-    audited = (count.folder / AUDIT).is_file()
     return FoundCount(
-        count.folder, "kept", region, count.segmenter, (), None, False, audited, count.made
-    )
+        count.folder, "kept", region, count.segmenter, told.classes, told.cells, False,
+        told.audited, count.made,
+    )  # fmt: skip
 
 
 def read_facts(path: Path) -> dict[str, Any]:

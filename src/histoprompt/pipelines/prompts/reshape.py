@@ -18,6 +18,12 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.prompts.correct import box_of, check_size
 
 Form = Literal["fill holes", "smooth", "expand", "shrink"]
+AMOUNT = Parameter(
+    "By",
+    "How far to expand, shrink or smooth: microns, or pixels where their size is unknown.",
+    low=0.1,
+    high=1000.0,
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,7 @@ class ReshapeParams:
     """
 
     form: Annotated[Form, Parameter("Change", "What is done to the objects.")] = "expand"
-    amount: Annotated[
-        float,
-        Parameter(
-            "By",
-            "How far to expand, shrink or smooth: microns, or pixels where their size is unknown.",
-            low=0.1,
-            high=1000.0,
-        ),
-    ] = 0.5
+    amount: Annotated[float, AMOUNT] = 0.5
 
     def __post_init__(self) -> None:
         check(self)

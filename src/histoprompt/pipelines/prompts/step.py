@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,13 @@ from typing import Annotated
 from histoprompt.core.errors import ParameterError
 from histoprompt.core.labels.tiff import write_labels
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.core.prompts.file import read_prompts
+from histoprompt.core.prompts.file import ObjectPrompt, read_prompts, write_prompts
 from histoprompt.models import registry
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.pipelines.prompts.compose import ComposedLabels
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
@@ -61,6 +64,29 @@ def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
     return StepOutput(f"{len(labels.ids)} objects", notes=notes)
 
 
+def segment_chosen(
+    objects: Sequence[ObjectPrompt], model: str, weights: Path | None, needs: Needs
+) -> SegmentParams:
+    """What a person points at in a window as parameters that a recipe holds.
+
+    Raises
+    ------
+    ParameterError
+        If nothing is prompted.
+    PromptError
+        If the file of prompts cannot be written.
+    """
+    if not objects:
+        raise ParameterError("Nothing is prompted. Point at an object first.")
+    path = needs.file("prompts.json")
+    write_prompts(path, objects)
+    return SegmentParams(prompts=path, model=model, weights=weights)
+
+
+def _command(params: SegmentParams, slide: str, out: str) -> list[str]:
+    return ["segment", slide, *arguments(params), *option("out", f"{out}.tif")]
+
+
 STEP = Step(
     "segment",
     "segments prompted objects",
@@ -68,4 +94,5 @@ STEP = Step(
     _run,
     lambda params: (params.model,),
     lambda params: f"Prompted objects were segmented with the model {params.model}.",
+    command=_command,
 )

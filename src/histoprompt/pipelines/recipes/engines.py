@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from histoprompt.core.errors import RecipeError
-from histoprompt.pipelines.recipes.unit import Unit, UnitResult, run_unit
+from histoprompt.pipelines.recipes.unit import Unit, UnitResult, look_at_block, run_unit
 
 _LOCAL = re.compile(r"local(?::(\d+))?")
 _NEEDS = (
@@ -99,21 +101,68 @@ def _fault(unit: Unit, error: BaseException) -> UnitResult:
 
 
 def _through(client: Any, units: Sequence[Unit]) -> Iterator[UnitResult]:
-    futures = {client.submit(run_unit, u, pure=False, retries=1, key=f"{u.name}-1-{n}"): (u, 1)
-               for n, u in enumerate(units)}  # fmt: skip
-    waiting = _package("distributed").as_completed(futures)
+    """Slides one by one; one that is divided is done once its blocks were looked at."""
+    work = _Work(client)
+    waiting = _package("distributed").as_completed(work.begin(units))
     for future in waiting:
-        unit, times = futures.pop(future)
+        result, more = work.ended(future)
+        waiting.update(more)
+        if result is not None:
+            yield result
+
+
+class _Work:
+    """What a cluster has in hand."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._units: dict[Any, tuple[Unit, int]] = {}
+        self._blocks: dict[Any, int] = {}
+        self._divided: list[Unit] = []
+        self._left: list[int] = []
+
+    def begin(self, units: Sequence[Unit]) -> list[Any]:
+        """Submit the slides that are done whole, and the blocks of the others."""
+        futures = []
+        for n, unit in enumerate(units):
+            if unit.blocks < 2:
+                futures.append(self._submit(unit, 1, -n))
+                continue
+            self._divided.append(unit)
+            self._left.append(unit.blocks)
+            for block in range(unit.blocks):
+                key = f"{unit.name}-{n}-block-{block}"
+                future = self._client.submit(
+                    look_at_block, unit, block, pure=False, retries=1, key=key, priority=-n
+                )
+                self._blocks[future] = len(self._divided) - 1
+                futures.append(future)
+        return futures
+
+    def ended(self, future: Any) -> tuple[UnitResult | None, list[Any]]:
+        """The result of a slide, if this is one, and what is to be waited for now."""
+        if future in self._blocks:
+            # what a block did not look at, whatever became of it, is looked at with the slide
+            number = self._blocks.pop(future)
+            self._left[number] -= 1
+            again = [] if self._left[number] else [self._submit(self._divided[number], 1, 1)]
+            return None, again
+        unit, times = self._units.pop(future)
         if future.status == "finished":
             result: UnitResult = future.result()
         else:
             result = UnitResult(unit.name, "failed", fault=_why(future))
         if result.state == "failed" and times < _TIMES:
-            again = client.submit(run_unit, unit, pure=False, key=f"{unit.name}-{times + 1}-again")
-            futures[again] = (unit, times + 1)
-            waiting.add(again)
-            continue
-        yield result
+            return None, [self._submit(unit, times + 1, 0)]
+        return result, []
+
+    def _submit(self, unit: Unit, times: int, priority: int) -> Any:
+        future = self._client.submit(
+            run_unit, unit, pure=False, retries=1 if times == 1 else 0,
+            key=f"{unit.name}-{times}-{len(self._units)}-{uuid4().hex[:8]}", priority=priority,
+        )  # fmt: skip
+        self._units[future] = (unit, times)
+        return future
 
 
 def _why(future: Any) -> str:
@@ -137,6 +186,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
             ) as cluster,
             dask.Client(cluster) as client,
         ):
+            client.register_plugin(_a_gpu_each())
             yield client
         return
     if scheduler.kind == "slurm":
@@ -152,6 +202,20 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         ) from error
     with client:
         yield client
+
+
+def _a_gpu_each() -> Any:
+    """What gives every local worker, one that was started anew too, one of several GPUs."""
+    plugin: Any = _package("distributed").WorkerPlugin
+
+    class OneGpu(plugin):  # type: ignore[misc]
+        def setup(self, worker: Any) -> None:
+            many = len([one for one in Path("/dev").glob("nvidia*") if one.name[6:].isdecimal()])
+            if many > 1 and "CUDA_VISIBLE_DEVICES" not in os.environ:
+                # before torch is imported there
+                os.environ["CUDA_VISIBLE_DEVICES"] = str(int(worker.name) % many)
+
+    return OneGpu()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,14 +16,17 @@ from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
+from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.engines import Scheduler, work_through
 from histoprompt.pipelines.recipes.recipe import Recipe, write_recipe
+from histoprompt.pipelines.recipes.shares import Signals, told
+from histoprompt.pipelines.recipes.step import StepOutput
 from histoprompt.pipelines.recipes.unit import Unit, UnitResult
 
 RUN_JSON, SUMMARY = "run.json", "summary.csv"
 _RUN = ".run"
-# How often a cancel is looked for, in seconds.
-_LOOK = 0.1
+# How often a cancel is looked for, in seconds, and after how many looks it is told how far all is.
+_LOOK, _TELL = 0.1, 5
 
 
 @dataclass(frozen=True)
@@ -76,22 +79,35 @@ def run_recipe(
     """
     _check_apart(units)
     make_folder(out / _RUN)
-    with _alone(out / _RUN), _stop_file(out / _RUN, task) as stop:
-        file = write_recipe(out, recipe)
-        units = [replace(u, recipe=str(file.absolute()), stop=str(stop.absolute())) for u in units]
+    with _alone(out / _RUN):
+        signals = Signals((out / _RUN).absolute(), uuid.uuid4().hex[:8])
+        file, stop = write_recipe(out, recipe).absolute(), signals.stop
+        units = [replace(u, recipe=str(file), stop=str(stop)) for u in units]
         found: dict[str, UnitResult] = {}
-        for result in work_through(units, scheduler):
-            found[result.name] = result
-            _tell(task, len(found), len(units), result.name)
+        with _watched(signals, units, found, task):
+            for result in work_through(units, scheduler):
+                found[result.name] = result
         ordered = tuple(found.get(u.name, UnitResult(u.name, "stopped")) for u in units)
         _write(out, ordered)
     return Ran(out, ordered)
 
 
-def _tell(task: Task, done: int, total: int, name: str) -> None:
-    """Report; a cancel goes to the workers by a file, so that what they have in hand is kept."""
-    with contextlib.suppress(Cancelled):
-        task.step(done, total, f"Finished {name}", "slide")
+def run_on_project(recipe: Recipe, project: Path, out: Path, task: Task) -> StepOutput:
+    """Do a step that needs all slides of a project at once, and leave the recipe beside it.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe has another step too, or its step works on slides.
+    """
+    step = recipe.steps[0]
+    if len(recipe.steps) > 1 or step.step.project is None:
+        raise RecipeError(
+            "A step that works on a whole project must be the only one of its recipe."
+        )
+    made = step.step.project(project, step.params, out, task)
+    keep_recipe(out, recipe.steps, dict(recipe.facts))
+    return made
 
 
 @contextlib.contextmanager
@@ -108,27 +124,43 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stop_file(folder: Path, task: Task) -> Iterator[Path]:
-    """A file whose being there stops all workers; made as soon as the task is cancelled."""
-    for left in folder.glob("stop-*"):
-        left.unlink(missing_ok=True)
-    stop = folder / f"stop-{uuid.uuid4().hex[:8]}"
+def _watched(
+    signals: Signals, units: Sequence[Unit], found: Mapping[str, UnitResult], task: Task
+) -> Iterator[None]:
+    """Tell how far all workers are, and stop them by a file as soon as the task is cancelled."""
+    signals.begin()
     ended = threading.Event()
 
     def watch() -> None:
+        looks = 0
         while not ended.wait(_LOOK):
             if task.cancelled:
-                stop.touch()
+                signals.stop.touch()
                 return
+            looks += 1
+            if looks % _TELL == 0:
+                _tell(signals, units, found, task)
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     try:
-        yield stop
+        yield
     finally:
         ended.set()
         watching.join()
-        stop.unlink(missing_ok=True)
+        _tell(signals, units, found, task)
+        signals.begin()
+
+
+def _tell(
+    signals: Signals, units: Sequence[Unit], found: Mapping[str, UnitResult], task: Task
+) -> None:
+    """Report; a cancel goes to the workers by a file, so that what they have in hand is kept."""
+    done = [1.0 if u.name in found else signals.done(u.folder, u.blocks) for u in units]
+    share = sum(done) / max(1, len(done))
+    finished = len(found)
+    with contextlib.suppress(Cancelled):
+        task.part(share, share).step(finished, len(units), told(done, finished))
 
 
 def _check_apart(units: Sequence[Unit]) -> None:

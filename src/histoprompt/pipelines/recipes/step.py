@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -24,7 +24,10 @@ STEPS: dict[str, str] = {
     "cluster": "histoprompt.pipelines.explore.scenes.step",
     "tiles": "histoprompt.pipelines.explore.tile_classes.step",
     "segment": "histoprompt.pipelines.prompts.step",
+    "search": "histoprompt.pipelines.explore.search_step",
+    "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
+    "tag": "histoprompt.pipelines.tags.step",
 }
 
 
@@ -61,12 +64,19 @@ class StepOutput:
         What a person should know.
     numbers : mapping of str to float
         For the table over all slides.
+    passing : tuple of str
+        Notes of this run alone, which are told and not kept.
     """
 
     told: str
     complete: bool = True
     notes: tuple[str, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    passing: tuple[str, ...] = ()
+
+
+def _no_command(_: Any, slide: str, out: str) -> None:
+    """A step that only a recipe can do."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,17 @@ class Step:
         Steps of which it needs one before it.
     alone : callable
         Whether parameters name what else it works on, so that no step need come before.
+    command : callable
+        From the parameters, a slide and a folder for results to the arguments of the command that
+        does the same; None where there is none.
+    ahead : callable or None
+        Looks at a share of a slide, so that `run` need not: from `StepInput`, the parameters, the
+        folder of its results and the share (which one of how many). `run` gives the same with it
+        and without.
+    project : callable or None
+        Of a step that works on a project, not on a slide: from the project's folder, the
+        parameters, the folder of its results and a task to `StepOutput`. It is the only one of
+        its recipe.
     """
 
     name: str
@@ -101,6 +122,9 @@ class Step:
     methods: Callable[[Any], str]
     after: tuple[str, ...] = ()
     alone: Callable[[Any], bool] = lambda _: False
+    command: Callable[[Any, str, str], Sequence[str] | None] = _no_command
+    ahead: Callable[[StepInput, Any, Path, tuple[int, int]], None] | None = None
+    project: Callable[[Path, Any, Path, Task], StepOutput] | None = None
 
 
 def step(name: str) -> Step:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.task import Progress, Task
+from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.recipes.recipe import (
     OF,
@@ -26,11 +27,10 @@ from histoprompt.pipelines.recipes.recipe import (
     read_recipe,
     recipe_text,
 )
+from histoprompt.pipelines.recipes.shares import Signals
 from histoprompt.pipelines.recipes.step import StepInput, StepOutput
 
 OUTPUT = "output.json"
-# How often a worker looks whether the run was stopped, in seconds.
-_LOOK = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Unit:
         A file: once it is there, workers stop after what they have in hand.
     key : str
         Of the slide, where it is known: another slide at the same place is refused.
+    blocks : int
+        Into how many blocks of tiles the slide is divided for the workers; 1 for a slide at a time.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Unit:
     trust_size: bool = False
     stop: str = ""
     key: str = ""
+    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -104,18 +107,13 @@ def run_unit(unit: Unit) -> UnitResult:
     outputs: list[StepOutput] = []
     state, fault = "done", ""
     try:
-        recipe = read_recipe(Path(unit.recipe))
-        check_models(recipe)
-        folder = Path(unit.folder)
-        make_folder(folder)
-        with (
-            FolderLock(folder),
-            open_slide(unit.path, unit.mpp, trust_size=unit.trust_size) as slide,
-        ):
-            _check_key(unit, slide)
-            given = StepInput(slide, folder, _manager(unit.device), _task(unit.stop))
-            for one in recipe.steps:
-                outputs.append(do_step(one, given, recipe))
+        recipe, task = _begun(unit), _task(unit)
+        make_folder(Path(unit.folder))
+        with FolderLock(Path(unit.folder)), _slide(unit) as slide:
+            given = StepInput(slide, Path(unit.folder), _manager(unit.device), task)
+            for n, one in enumerate(recipe.steps):
+                part = task.part(n / len(recipe.steps), (n + 1) / len(recipe.steps))
+                outputs.append(do_step(one, replace(given, task=part), recipe))
                 told.append(f"{one.name}: {outputs[-1].told}")
                 if not outputs[-1].complete:
                     raise Cancelled
@@ -127,10 +125,43 @@ def run_unit(unit: Unit) -> UnitResult:
         state, fault = "failed", " ".join(str(error).split())
     except OSError as error:
         state, fault = "failed", f"{error.filename or unit.path}: {error.strerror or error}."
-    notes = tuple(note for one in outputs for note in one.notes)
+    notes = tuple(note for one in outputs for note in (*one.passing, *one.notes))
     numbers = {k: float(v) for one in outputs for k, v in one.numbers.items()}
     seconds = time.perf_counter() - start
     return UnitResult(unit.name, state, tuple(told), notes, numbers, fault, seconds)
+
+
+def look_at_block(unit: Unit, block: int) -> None:
+    """Look at a block of tiles of a slide, for the step that takes blocks.
+
+    What is wrong with the slide is told by `run_unit`, which then does all of it.
+    """
+    with contextlib.suppress(HistopromptError, OSError):
+        recipe = _begun(unit)
+        with _slide(unit) as slide:
+            task = _task(unit, block)
+            given = StepInput(slide, Path(unit.folder), _manager(unit.device), task)
+            for one in recipe.steps:
+                folder = given.folder / one.name
+                if one.step.ahead and _kept(folder, _step_text(one, slide, recipe)) is None:
+                    one.step.ahead(given, one.params, folder, (block, unit.blocks))
+
+
+def _begun(unit: Unit) -> Recipe:
+    """The recipe of a unit whose run goes on, with the weights that it was made with."""
+    signals = Signals.at(unit.stop)
+    if signals is not None and signals.stopped():
+        raise Cancelled
+    recipe = read_recipe(Path(unit.recipe))
+    check_models(recipe)
+    return recipe
+
+
+@contextlib.contextmanager
+def _slide(unit: Unit) -> Iterator[Slide]:
+    with open_slide(unit.path, unit.mpp, trust_size=unit.trust_size) as slide:
+        _check_key(unit, slide)
+        yield slide
 
 
 def do_step(one: RecipeStep, given: StepInput, recipe: Recipe) -> StepOutput:
@@ -145,7 +176,7 @@ def do_step(one: RecipeStep, given: StepInput, recipe: Recipe) -> StepOutput:
         return before
     done = one.step.run(given, one.params, folder)
     if done.complete:
-        replace_file(folder / OUTPUT, json.dumps(asdict(done), indent=1))
+        replace_file(folder / OUTPUT, json.dumps(asdict(replace(done, passing=())), indent=1))
         replace_file(folder / RECIPE, text)
     return done
 
@@ -187,17 +218,7 @@ def _manager(device: str) -> ModelManager:
     return ModelManager(device=device)
 
 
-def _task(stop: str) -> Task:
-    """A task that is cancelled once the file `stop` is there."""
-    if not stop:
-        return Task()
-    last = [time.monotonic()]
-
-    def look(_: Progress) -> None:
-        if time.monotonic() - last[0] > _LOOK:
-            last[0] = time.monotonic()
-            if Path(stop).exists():
-                task.cancel()
-
-    task = Task(look)
-    return task
+def _task(unit: Unit, block: int | None = None) -> Task:
+    """A task that tells how far it is, and is cancelled once the run is stopped."""
+    signals = Signals.at(unit.stop)
+    return Task() if signals is None else signals.task(unit.folder, block)

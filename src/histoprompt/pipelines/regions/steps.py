@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
+from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
 from histoprompt.pipelines.regions.commit import commit_regions
 from histoprompt.pipelines.regions.count import (
@@ -28,6 +30,7 @@ from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import finish, regions_of, write_scored
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ToFit
+from histoprompt.pipelines.text.step import ScoreStepParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 from histoprompt.pipelines.text.tiles import ScoreJob
 
@@ -171,3 +174,32 @@ def write_all(
     also = "" if counts is None else f", {len(counts.cells)} cells"
     regions = many(len(found.regions), "region")
     return f"{regions}, {len(found.scores)} tiles{also} written to {folder}."
+
+
+def write_kept(
+    folder: Path,
+    scores: ScoreMap,
+    seen: SeenTiles,
+    counts: RegionCounts | None,
+    made: Callable[[], ScoreStepParams],
+    *,
+    key: str,
+    task: Task,
+) -> str:
+    """As `write_all`, with the recipe beside it.
+
+    Parameters
+    ----------
+    folder, scores, seen, counts, task
+        As there.
+    made : callable
+        Gives the parameters of the scores, and may write files that they name.
+    key : str
+        Of the slide.
+    """
+    told = write_all(folder, scores, seen, counts, task)
+    facts = {"slide": key}
+    if counts is not None:
+        facts["left out"] = "the count of cells in the regions"
+    keep_recipe(folder, (RecipeStep("score", made()),), facts)
+    return told

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
 from histoprompt.core.errors import ParameterError
+from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.slides.slide import Slide
 from histoprompt.models import registry
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 from histoprompt.pipelines.text.run import finish, write_scored
 from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tile_label_file import read_marks
+from histoprompt.pipelines.text.tile_label_file import read_marks, write_marks
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 
@@ -76,6 +81,55 @@ def _methods(params: ScoreStepParams) -> str:
     return f"Tiles were scored for {', '.join(params.texts)} with the model {params.model}."
 
 
+def score_chosen(
+    params: ScoreParams,
+    model: tuple[str, Path | None],
+    slide: Slide,
+    where: Box,
+    *,
+    work: ScoreSession | None,
+    needs: Needs,
+) -> ScoreStepParams:
+    """What a person chose in a window as parameters that a recipe holds.
+
+    Parameters
+    ----------
+    params : ScoreParams
+    model : (str, Path or None)
+        Its id, and a weights file of the user's own.
+    slide : Slide
+    where : Box
+        Level-0 pixels.
+    work : ScoreSession or None
+        What was found: a threshold that a person set for the one text there is, and tiles that
+        were marked, are taken from it.
+    needs : Needs
+        Where the file of marks lies.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    plain = {f.name: getattr(params, f.name) for f in fields(ScoreParams)}
+    region = () if where == slide.box else tuple(int(v) for v in where)
+    made = ScoreStepParams(**plain, model=model[0], weights=model[1], region=region)
+    if work is None or work.texts != params.texts:
+        return made
+    marks = {text: found for text in work.texts if (found := work.marks(text))}
+    if marks:
+        made = replace(made, marks=needs.file("marks.csv"))
+        write_marks(needs.file("marks.csv"), marks, work.scores)
+    if len(work.texts) == 1 and work.is_manual(work.texts[0]):
+        made = replace(made, threshold=work.scores.thresholds[work.texts[0]].value)
+    return made
+
+
+def _command(params: ScoreStepParams, slide: str, out: str) -> list[str]:
+    words = arguments(params, apart=("texts", "contrasts"))
+    return ["score", slide, *words, *option("out", out)]
+
+
 STEP = Step(
     "score",
     "scores tiles by words, and cuts regions",
@@ -83,4 +137,5 @@ STEP = Step(
     _run,
     lambda params: (params.model,),
     _methods,
+    command=_command,
 )

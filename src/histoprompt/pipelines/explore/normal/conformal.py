@@ -76,7 +76,7 @@ class Calibration:
 
     @cached_property
     def inflation(self) -> float:
-        """By how much more often tiles of an unseen part stand out than tiles of those seen; from 1.
+        """By how much more often tiles of an unseen part stand out than of those seen; from 1.
 
         Tiles of one part are more alike than tiles of two, so counting tiles promises too much for
         regions that are not of the reference. Each part's tiles are held against the other parts
@@ -110,8 +110,8 @@ class Calibration:
 
         n = max(1.0, len(self) / self._clustering(rate))
         k = max(1, int(np.floor(rate * (n + 1))))
-        low, high = beta.ppf([0.05, 0.95], k, max(n + 1 - k, 1e-9))
-        return float(low), float(high)
+        of = beta(k, max(n + 1 - k, 1e-9))
+        return float(of.ppf(0.05)), float(of.ppf(0.95))
 
     def _clustering(self, rate: float) -> float:
         """By how much tiles of one part repeat each other: Kish's design effect, at least 1."""

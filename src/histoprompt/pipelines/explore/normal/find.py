@@ -1,4 +1,4 @@
-"""Tiles that are unlike a reference: scored in three ways, with a false-alarm rate that is typed."""
+"""Tiles that are unlike a reference: scored in three ways, at a false-alarm rate that is typed."""
 
 from __future__ import annotations
 
@@ -174,7 +174,9 @@ class Unlike:
     def hits(self) -> NDArray[np.intp]:
         """Rows of the hits, the strangest first."""
         rows = np.flatnonzero(self.hit)
-        order = np.lexsort((-self.score(self.params.score)[rows], self.p_of(self.params.score)[rows]))
+        order = np.lexsort(
+            (-self.score(self.params.score)[rows], self.p_of(self.params.score)[rows])
+        )
         return np.asarray(rows[order], np.intp)
 
 

@@ -94,7 +94,9 @@ def _with_copies(part: NDArray[np.intp], vectors: NDArray[np.floating]) -> NDArr
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    _, group = connected_components(csr_array(away < _COPY * usual), directed=False)
+    _, group = connected_components(
+        csr_array((away < _COPY * usual).astype(np.int8)), directed=False
+    )
     out = part.copy()
     for number in np.flatnonzero(np.bincount(group) > 1):
         rows = np.flatnonzero(group == number)

@@ -94,6 +94,7 @@ def look_for_shift(
     score: NDArray[np.float32],
     inside: NDArray[np.bool_],
     reference: TileSet,
+    *,
     opener: Opener,
     task: Task,
 ) -> list[Told]:

@@ -120,4 +120,6 @@ def explained(found: Unlike, opener: Opener, task: Task, *, rebuild: bool = Fals
 
 def _told(found: Unlike, opener: Opener, task: Task) -> list[Told]:
     score = found.score(found.params.score)
-    return look_for_shift(found.tiles, score, found.inside, found.reference, opener, task)
+    return look_for_shift(
+        found.tiles, score, found.inside, found.reference, opener=opener, task=task
+    )

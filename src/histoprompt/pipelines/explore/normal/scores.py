@@ -51,7 +51,7 @@ class Scaled:
 
     def __call__(self, vectors: Float) -> Float:
         """(n, d), cut at 5 standard deviations."""
-        return np.clip((vectors - self.mean) / self.deviation, -_CUT, _CUT)
+        return np.asarray(np.clip((vectors - self.mean) / self.deviation, -_CUT, _CUT))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from histoprompt.core.labels.classes import Classes
 from histoprompt.pipelines.explore.areas import SlideAreas, write_areas, write_raster
 from histoprompt.pipelines.explore.per_slide import folders_of
 from histoprompt.pipelines.explore.pictures import Picture, as_address
-from histoprompt.pipelines.explore.scenes.find import NONE, Scenes, areas
+from histoprompt.pipelines.explore.scenes.clusters import NONE
+from histoprompt.pipelines.explore.scenes.find import Scenes, areas
 from histoprompt.pipelines.explore.scenes.space import picture_of_space
 from histoprompt.pipelines.explore.tile_table import BOX, SLIDE, TILES, write_rows
 

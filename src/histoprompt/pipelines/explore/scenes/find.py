@@ -14,7 +14,6 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.scenes.clusters import (
-    NONE,
     Stability,
     choose,
     dense,
@@ -71,9 +70,9 @@ class ClusterParams(IndexParams):
         bool,
         Parameter("Smooth", "See tiles with their neighbours; lone tiles take the scene around."),
     ] = True
-    words: Annotated[
-        tuple[str, ...], Parameter("Names", "Words that scenes may be named by.")
-    ] = WORDS
+    words: Annotated[tuple[str, ...], Parameter("Names", "Words that scenes may be named by.")] = (
+        WORDS
+    )
     namer: Annotated[
         str, Parameter("Named by", "What compares tiles with words.", advanced=True)
     ] = "vocabulary"
@@ -171,7 +170,9 @@ def find_scenes(tiles: TileSet, params: ClusterParams, task: Task) -> Scenes:
             f"{max(FEWEST, 5 * params.scenes)}. Add slides, or lay a finer grid."
         )
     if not np.isfinite(tiles.vectors).all():
-        raise LabelError("Vectors of tiles hold values that are no numbers. Index the slides again.")
+        raise LabelError(
+            "Vectors of tiles hold values that are no numbers. Index the slides again."
+        )
     space = scene_space(tiles, smooth=params.smooth)
     stability: tuple[Stability, ...] = ()
     if params.method == "hdbscan":
@@ -233,9 +234,7 @@ def areas(found: Scenes) -> NDArray[np.float64]:
     """Square millimetres (slides, scenes)."""
     table = np.zeros((len(found.tiles.slides), len(found)))
     inside = found.code >= 0
-    np.add.at(
-        table, (found.tiles.slide[inside], found.code[inside]), found.tiles.area_mm2[inside]
-    )
+    np.add.at(table, (found.tiles.slide[inside], found.code[inside]), found.tiles.area_mm2[inside])
     return table
 
 

@@ -47,12 +47,11 @@ def number_only(count: int) -> tuple[SceneName, ...]:
 
 def name_scenes(
     tiles: TileSet,
-    code: NDArray[np.int32],
     typical: Sequence[NDArray[np.intp]],
     words: Sequence[str],
     model: str,
-    least: float,
     *,
+    least: float,
     manager: ModelManager,
     opener: Opener,
     task: Task,
@@ -65,7 +64,6 @@ def name_scenes(
     Parameters
     ----------
     tiles : TileSet
-    code : (n,) int32
     typical : sequence of (k,) intp
         The most typical tiles of each scene.
     words : sequence of str
@@ -85,11 +83,9 @@ def name_scenes(
     asked = queries(words)
     pixels = job.card.input_size or 224
 
-    def embed(scorer: object, task: Task = task) -> NDArray[np.float32]:
-        return np.stack([ensemble(scorer, query, ("{}",)) for query in asked])  # type: ignore[arg-type]
-
     with manager.lease(job.card, task) as scorer:
-        texts, scale = embed(scorer), float(scorer.logit_scale)
+        texts = np.stack([ensemble(scorer, query, ("{}",)) for query in asked])
+        scale = float(scorer.logit_scale)
     rows = np.concatenate(typical)
     found = pictures_of(tiles, rows, pixels, opener, task)
     fits = []

@@ -38,11 +38,10 @@ def scenes_of(
     if len(params.words) > 1 and len(found):
         names = name_scenes(
             found.tiles,
-            found.code,
             found.typical(LOOKED_AT),
             params.words,
             params.namer,
-            params.margin,
+            least=params.margin,
             manager=manager,
             opener=opener,
             task=task,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +84,7 @@ def picture_of_space(space: Float, seed: int = 0) -> tuple[Float, str]:
     UMAP where umap-learn is installed, else the two main directions.
     """
     try:
-        from umap import UMAP
+        UMAP = import_module("umap").UMAP  # noqa: N806 - a class of another package
     except ImportError:
         return _main_directions(space, whiten=False)[0][:, :2], "main directions (PCA)"
     if len(space) < _DIRECTIONS:

@@ -146,9 +146,7 @@ def classify_tiles(
         domains.append(domain_of(classifier, table.features[rows], table.feature_names))
     names = (*classifier.classes, UNSURE)
     likeliest = probability.argmax(axis=1)
-    return ClassifiedTiles(
-        tiles, names, code, score, likeliest, tuple(counts), tuple(domains)
-    )
+    return ClassifiedTiles(tiles, names, code, score, likeliest, tuple(counts), tuple(domains))
 
 
 def write_classified(folder: Path, found: ClassifiedTiles, about: Mapping[str, str]) -> None:

@@ -143,7 +143,7 @@ def fit_tiles(
     apart = None if groups is None else np.asarray(groups)[rows]
     one_out = leave_one_out(
         classifier.examples, classifier.code, classifier.classes, classifier.method,
-        chosen.strength, apart,
+        strength=chosen.strength, groups=apart,
     )  # fmt: skip
     if len(classifier.examples) < _ENOUGH * len(names):
         classifier = replace(classifier, reach=float("inf"), usual_far=float("nan"))

@@ -137,11 +137,11 @@ def marked_tiles(
             f"None of {len(marks)} marks lies on a tile of tissue. Places are level-0 pixels, row "
             "before column."
         )
-    told = ()
+    told: tuple[str, ...] = ()
     if lost:
         told = (
-            f"{len(lost)} of {len(marks)} marks lie on no tile of tissue and were left out, such as "
-            f"{lost[0].where or lost[0].box}.",
+            f"{len(lost)} of {len(marks)} marks lie on no tile of tissue and were left out, such "
+            f"as {lost[0].where or lost[0].box}.",
         )
     return labels, told
 
@@ -159,4 +159,4 @@ def _rows(mark: TileMark, tiles: TileSet, number: int) -> NDArray[np.intp]:
         return np.zeros(0, np.intp)
     here = of[holds]
     nearest = int(np.square(tiles.centres[here] - middle).sum(axis=1).argmin())
-    return here[nearest : nearest + 1]
+    return np.asarray(here[nearest : nearest + 1], np.intp)

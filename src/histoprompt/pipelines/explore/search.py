@@ -1,0 +1,210 @@
+"""One search from slides and examples to answers: the whole of `histoprompt search`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.errors import ModelError, PromptError, Remedy
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.addresses import is_address
+from histoprompt.core.task import Task
+from histoprompt.pipelines.embedding.queries import TEMPLATES, Query, ensemble
+from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.explore.exact import Bank
+from histoprompt.pipelines.explore.examples import Example, look_at_box, look_at_picture
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.like import (
+    Answers,
+    LikeParams,
+    Question,
+    one_vector,
+    search,
+    stacked,
+)
+
+_TEMPLATES = "conch"
+
+
+@dataclass(frozen=True)
+class SearchParams(IndexParams, LikeParams):
+    """What is looked for, with which encoder, and how answers are chosen.
+
+    Attributes
+    ----------
+    like, unlike : tuple of str
+        Pictures, or boxes ``r0,c0,r1,c1`` on the first slide or ``SLIDE:r0,c0,r1,c1``.
+    texts : tuple of str
+        Words, for encoders that know any.
+    """
+
+    like: Annotated[
+        tuple[str, ...], Parameter("Like", "A picture, or a box r0,c0,r1,c1 of a slide.")
+    ] = ()
+    unlike: Annotated[tuple[str, ...], Parameter("Unlike", "The same, of what is not meant.")] = ()
+    texts: Annotated[
+        tuple[str, ...],
+        Parameter("Words", "What is looked for in words, a|b: synonyms.", option="text"),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def question(self) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+        """The examples and the counter-examples.
+
+        Raises
+        ------
+        PromptError
+            If one cannot be read, or nothing says what is looked for.
+        """
+        if not self.like and not self.texts:
+            raise PromptError("Nothing says what to look for: give an example, or words.")
+        return tuple(map(Example.parse, self.like)), tuple(map(Example.parse, self.unlike))
+
+
+@dataclass(frozen=True, eq=False)
+class Asker:
+    """Turns examples and words into questions about a bank.
+
+    Attributes
+    ----------
+    bank : Bank
+    job : EmbedJob
+        Of the encoder that the bank was made with.
+    open_slide : callable
+        Opens the slide of a name or path; it is closed when a question is ready.
+    open_picture : callable
+        Opens a picture; the pixel size it is taken to have is given to it.
+    texts : dict
+        Vectors of words that were asked before.
+    """
+
+    bank: Bank
+    job: EmbedJob
+    open_slide: Callable[[str], Slide]
+    open_picture: Callable[[str, float | None], Slide]
+    texts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        first = self.bank.index.slides[0]
+        if (first.encoder, first.digest) != (self.job.card.id, self.job.digest):
+            raise ModelError(
+                f"{first.name} was indexed with {first.encoder} ({first.digest[:23]}), and the "
+                f"examples are for {self.job.card.id} ({self.job.digest[:23]}). Index it again, or "
+                "choose that encoder."
+            )
+
+    def ask(
+        self,
+        like: Iterable[Example],
+        unlike: Iterable[Example],
+        texts: Sequence[str],
+        task: Task,
+    ) -> Question:
+        """A question of examples and words.
+
+        Raises
+        ------
+        PromptError
+            If an example names a slide that there is not, or words mean nothing to the encoder.
+        RegionError
+            If a box lies outside its slide.
+        ModelError
+            If there are words and the encoder knows none.
+        """
+        words = self._words(texts, task)
+        own: list[int] = []
+        with ExitStack() as opened:
+            slides: dict[str, Slide] = {}
+            sides = [
+                [self._vector(one, slides, opened, own, task) for one in side]
+                for side in (tuple(like), tuple(unlike))
+            ]
+        width = self.bank.index.width
+        return Question(
+            stacked(sides[0], width),
+            stacked(sides[1], width),
+            words,
+            np.unique(np.array(own, np.int32)),
+        )
+
+    def _vector(
+        self,
+        example: Example,
+        slides: dict[str, Slide],
+        opened: ExitStack,
+        own: list[int],
+        task: Task,
+    ) -> NDArray[np.float32]:
+        """The unit vector of one example."""
+        task.step(0, 0, f"Looking at the example {example}")
+        index = self.bank.index
+        if example.box is None:
+            first = index.slides[0]
+            picture = opened.enter_context(self.open_picture(example.place, first.mpp))
+            seen = look_at_picture(picture, first, self.job, task)
+            return one_vector(self.bank.space.unit(seen))
+        place = self._position(example.place)
+        part = index.slides[place or 0]
+        if example.place not in slides:
+            slides[example.place] = opened.enter_context(self.open_slide(example.place))
+        seen = look_at_box(example.box, slides[example.place], part, self.job, task)
+        if place is not None:
+            own.append(place)
+        return one_vector(self.bank.space.unit(seen))
+
+    def _position(self, name: str) -> int | None:
+        """Which slide of the index an example lies on; None if it is another slide's file."""
+        slides = self.bank.index.slides
+        found = [k for k, s in enumerate(slides) if name in ("", s.name, s.path, s.slide)]
+        if found:
+            return found[0]
+        if is_address(name) or Path(name).expanduser().exists():
+            return None
+        known = ", ".join(s.name for s in slides[:5]) + (" ..." if len(slides) > 5 else "")
+        raise PromptError(f"An example lies on {name}, which is none of the slides: {known}.")
+
+    def _words(self, texts: Sequence[str], task: Task) -> NDArray[np.float32]:
+        if not texts:
+            return np.zeros((0, self.bank.index.width), np.float32)
+        card = self.job.card
+        if card.role != "text":
+            raise ModelError(
+                f"{card.title} knows no words: leave them out, or take an encoder that compares "
+                "pictures with words.",
+                remedy=Remedy.MODELS,
+            )
+        new = [text for text in texts if text not in self.texts]
+        if new:
+            with self.job.manager.lease(card, task, self.job.weights) as model:
+                for text in new:
+                    self.texts[text] = ensemble(model, Query.parse(text), TEMPLATES[_TEMPLATES])
+        return np.stack([self.texts[text] for text in texts])
+
+
+def like_params(params: SearchParams) -> LikeParams:
+    """How answers are chosen, by itself."""
+    return LikeParams(
+        params.top, params.diversity, params.per_slide, params.against, params.word_weight
+    )
+
+
+def index_params(params: SearchParams) -> IndexParams:
+    """What looks at the tiles, by itself."""
+    return IndexParams(params.encoder, params.weights, params.mpp, params.overlap)
+
+
+def answered(asker: Asker, params: SearchParams, task: Task) -> Answers:
+    """Ask all that parameters say; raises as `Asker.ask` and `search` do."""
+    like, unlike = params.question
+    question = asker.ask(like, unlike, params.texts, task)
+    return search(asker.bank, question, like_params(params))

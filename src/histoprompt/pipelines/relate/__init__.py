@@ -1,0 +1,1 @@
+"""Findings that relate images to reports and patient data, and survive an honest test."""

@@ -1,0 +1,274 @@
+"""Sizes of effects with 95 % intervals, within sites, for many features at once.
+
+Each compares patients of one site with each other only and puts the sites together, so that what
+sites do to features is no effect. With one site they are the usual ones: Spearman's correlation,
+Cliff's delta (twice the area under the ROC curve less 1), Cramer's V, the odds ratio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from histoprompt.pipelines.relate.cox import hazards
+from histoprompt.pipelines.relate.permute import centred
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Per feature.
+
+    Attributes
+    ----------
+    size, low, high : (features,) float64
+        The effect and its 95 % interval; nan where there is none to estimate.
+    """
+
+    size: Floats
+    low: Floats
+    high: Floats
+
+
+def site_ranks(values: Floats, sites: Ints) -> Floats:
+    """Ranks within each site, less their mean, over the number of its patients plus 1.
+
+    Parameters
+    ----------
+    values : (n, ...) float64
+    sites : (n,) int
+
+    Returns
+    -------
+    (n, ...) float64
+        Between -0.5 and 0.5: a site with few patients and one with many have the same span.
+    """
+    out = np.empty(values.shape)
+    for site in np.unique(sites):
+        rows = sites == site
+        n = int(rows.sum())
+        out[rows] = stats.rankdata(values[rows], axis=0) / (n + 1) - 0.5
+    return out
+
+
+def spearman(values: Floats, column: Floats, sites: Ints) -> Effect:
+    """Correlation of ranks within sites; interval by Fisher's z, error of Bonett and Wright.
+
+    Parameters
+    ----------
+    values : (n, features) float64
+    column : (n,) float64
+    sites : (n,) int
+    """
+    x, y = site_ranks(values, sites), site_ranks(column, sites)
+    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
+    rho = np.divide(y @ x, scale, out=np.full(values.shape[1], np.nan), where=scale > 0)
+    rho = np.clip(rho, -1.0, 1.0)
+    # a site by itself says as much as a study of its size: one mean is taken off each
+    free = len(column) - len(np.unique(sites)) + 1 - 3
+    if free < 1:
+        end = np.where(np.isnan(rho), np.nan, 1.0)
+        return Effect(rho, -end, end)
+    held = np.clip(rho, -1 + 1e-9, 1 - 1e-9)
+    wide = _Z * np.sqrt((1 + held**2 / 2) / free)
+    z = np.arctanh(held)
+    return Effect(rho, np.tanh(z - wide), np.tanh(z + wide))
+
+
+def cliff(values: Floats, group: Floats, sites: Ints) -> Effect:
+    """How much more often a patient of group 1 has more than one of group 0, -1 to 1.
+
+    Sites are weighted as van Elteren's test weights them, ``n1 n0 / (n + 1)``; the error is that of
+    DeLong, no smaller than that of the nearest area that is not quite perfect.
+
+    Parameters
+    ----------
+    values : (n, features) float64
+    group : (n,) float64
+        0 or 1.
+    sites : (n,) int
+    """
+    total = np.zeros(values.shape[1])
+    variance, weight = np.zeros_like(total), 0.0
+    pairs = [(values[(sites == s) & (group > 0)], values[(sites == s) & (group <= 0)])
+             for s in np.unique(sites)]  # fmt: skip
+    pairs = [(one, none) for one, none in pairs if len(one) and len(none)]
+    like = sum(_like(len(one), len(none)) for one, none in pairs)
+    for one, none in pairs:
+        w = len(one) * len(none) / (len(one) + len(none) + 1)
+        delta, spread = _delong(one, none, like)
+        total += w * delta
+        variance += w**2 * spread
+        weight += w
+    if weight == 0:
+        nothing = np.full(values.shape[1], np.nan)
+        return Effect(nothing, nothing, nothing)
+    delta, error = total / weight, np.sqrt(variance) / weight
+    # where all say the same, half a patient is taken to say the other
+    most = like / (like + 1)
+    held = np.clip(delta, -most, most)
+    wide = _Z * error / (1 - held**2)
+    low, high = np.tanh(np.arctanh(held) - wide), np.tanh(np.arctanh(held) + wide)
+    return Effect(delta, np.minimum(low, delta), np.maximum(high, delta))
+
+
+def _like(n1: int, n0: int) -> float:
+    """The size of two groups of one size that tell as much as these."""
+    return 2 * n1 * n0 / (n1 + n0)
+
+
+def _delong(one: Floats, none: Floats, like: float) -> tuple[Floats, Floats]:
+    n1, n0 = len(one), len(none)
+    ranks = stats.rankdata(np.concatenate([one, none]), axis=0)
+    above = (ranks[:n1] - stats.rankdata(one, axis=0)) / n0
+    below = 1 - (ranks[n1:] - stats.rankdata(none, axis=0)) / n1
+    area = above.mean(axis=0)
+    spread = np.zeros_like(area)
+    if n1 > 1:
+        spread += above.var(axis=0, ddof=1) / n1
+    if n0 > 1:
+        spread += below.var(axis=0, ddof=1) / n0
+    # an area of 1 in few patients does not mean an area of 1 in all
+    near = (area * like + 0.5) / (like + 1)
+    more = np.maximum(near, 1 - near)
+    by_model = (
+        more * (1 - more)
+        + (n1 - 1) * (more / (2 - more) - more**2)
+        + (n0 - 1) * (2 * more**2 / (1 + more) - more**2)
+    ) / (n1 * n0)
+    perfect = (area <= 0.5 / (n1 * n0)) | (area >= 1 - 0.5 / (n1 * n0)) | (n1 == 1) | (n0 == 1)
+    spread = np.where(perfect, np.maximum(spread, by_model), spread)
+    return 2 * area - 1, 4 * spread
+
+
+def explained(statistic: Floats, freedom: Ints, n: int, sites: int) -> Effect:
+    """Share of the variance of ranks that groups explain within sites (eta squared of H).
+
+    The interval is of the noncentral chi-squared distribution.
+
+    Parameters
+    ----------
+    statistic : (features,) float64
+    freedom : (features,) int
+    n, sites : int
+    """
+    size = np.maximum(0.0, statistic - freedom) / max(n - sites, 1)
+    low, high = _noncentral(statistic, freedom)
+    low, high = (low / (low + n - sites), high / (high + n - sites))
+    nothing = freedom < 1
+    size, low, high = (np.where(nothing, np.nan, v) for v in (np.minimum(size, 1.0), low, high))
+    return Effect(size, np.minimum(low, size), np.maximum(high, size))
+
+
+def cramer(statistic: Floats, freedom: Ints, n: int, sites: int, groups: int) -> Effect:
+    """Cramer's V of two sets of groups within sites, 0 to 1; interval as `explained`.
+
+    Parameters
+    ----------
+    statistic, freedom : (features,)
+    n, sites : int
+    groups : int
+        The smaller number of groups.
+    """
+    scale = max((n - sites) * max(groups - 1, 1), 1)
+    low, high = _noncentral(statistic, freedom)
+    size = np.sqrt(np.maximum(0.0, statistic) / scale)
+    nothing = freedom < 1
+    size, low, high = (
+        np.where(nothing, np.nan, np.minimum(v, 1.0))
+        for v in (size, np.sqrt(low / scale), np.sqrt(high / scale))
+    )
+    return Effect(size, np.minimum(low, size), np.maximum(high, size))
+
+
+def _noncentral(statistic: Floats, freedom: Ints) -> tuple[Floats, Floats]:
+    """The noncentralities of which the statistic is the upper and the lower 2.5 %."""
+    free = np.maximum(freedom, 1).astype(float)
+    found = []
+    for share in (0.975, 0.025):
+        none = special.chdtr(free, statistic) <= share
+        with np.errstate(all="ignore"):
+            value = special.chndtrinc(statistic, free, share)
+        found.append(np.where(none, 0.0, np.nan_to_num(value)))
+    return found[0], found[1]
+
+
+def odds(values: Floats, group: Floats, sites: Ints) -> Effect:
+    """Log odds ratio of two groups within sites: Mantel-Haenszel, error of Robins and others.
+
+    Where one cell of all tables together is empty, half a patient is added to each.
+
+    Parameters
+    ----------
+    values : (n, features) float64
+        0 or 1.
+    group : (n,) float64
+        0 or 1.
+    sites : (n,) int
+    """
+    found = [_log_odds(column, group, sites) for column in values.T]
+    size, low, high = (np.array(v, float) for v in zip(*found, strict=True))
+    return Effect(size, low, high)
+
+
+def _log_odds(column: Floats, group: Floats, sites: Ints) -> tuple[float, float, float]:
+    tables = []
+    for site in np.unique(sites):
+        rows = sites == site
+        x, y = column[rows] > 0, group[rows] > 0
+        tables.append([(x & y).sum(), (x & ~y).sum(), (~x & y).sum(), (~x & ~y).sum()])
+    counts = np.array(tables, float)
+    tells = ((counts[:, 0] + counts[:, 1]) * (counts[:, 2] + counts[:, 3]) > 0) & (
+        (counts[:, 0] + counts[:, 2]) * (counts[:, 1] + counts[:, 3]) > 0
+    )
+    counts = counts[tells]
+    if not len(counts):
+        return (np.nan, np.nan, np.nan)
+    n = counts.sum(axis=1)
+    if not _all_sums(counts / n[:, None]):
+        counts = counts + 0.5
+        n = counts.sum(axis=1)
+    a, b, c, d = counts.T
+    r, s = a * d / n, b * c / n
+    p, q = (a + d) / n, (b + c) / n
+    size = np.log(r.sum() / s.sum())
+    variance = (
+        (p * r).sum() / (2 * r.sum() ** 2)
+        + (p * s + q * r).sum() / (2 * r.sum() * s.sum())
+        + (q * s).sum() / (2 * s.sum() ** 2)
+    )
+    wide = _Z * np.sqrt(variance)
+    return size, size - wide, size + wide
+
+
+def _all_sums(shares: Floats) -> bool:
+    a, b, c, d = shares.T
+    return bool((a * d).sum() > 0 and (b * c).sum() > 0)
+
+
+def hazard(values: Floats, time: Floats, event: Floats, sites: Ints) -> Effect:
+    """Log hazard ratio per standard deviation within sites (Cox, a baseline for each site; Wald).
+
+    Parameters
+    ----------
+    values : (n, features) float64
+    time, event : (n,) float64
+    sites : (n,) int
+    """
+    x = scaled(values, sites)
+    size, error = hazards(x, time, event, sites)
+    return Effect(size, size - _Z * error, size + _Z * error)
+
+
+def scaled(values: Floats, sites: Ints) -> Floats:
+    """Less the mean of the site, over the standard deviation within sites."""
+    x = centred(values, sites)
+    free = max(len(x) - len(np.unique(sites)), 1)
+    spread = np.sqrt((x**2).sum(axis=0) / free)
+    return np.asarray(x / np.where(spread > 0, spread, 1.0))

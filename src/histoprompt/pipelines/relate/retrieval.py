@@ -1,0 +1,218 @@
+"""Reports found by images and images by reports, for patients that were not learnt from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.task import Task
+from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.folds import folds_of
+from histoprompt.pipelines.relate.guard import standardised
+from histoprompt.pipelines.relate.negation import marked_words, pattern_of, said
+from histoprompt.pipelines.relate.one_column import Tested
+from histoprompt.pipelines.relate.params import FEWEST
+from histoprompt.pipelines.relate.permute import centred, shuffles
+from histoprompt.pipelines.relate.ridge import cross_validated, kernel_of
+from histoprompt.pipelines.relate.study import Study
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+REPORTS = "reports"
+DIRECTIONS = ("retrieval, image to report", "retrieval, report to image")
+# Dimensions of texts, and how many patients have a word that is looked at by itself.
+_WIDTH, _RARE, _COMMON = 8, 0.15, 0.85
+_AT_ONCE, _LEAST = 100, 1000
+_STOP = frozenset(
+    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "is",
+     "it", "of", "on", "or", "that", "the", "there", "this", "to", "was", "were", "with", "no_of",
+     "no_or", "no_and", "not", "no", "without", "seen", "shows", "show", "present", "no_seen")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How well reports and images of the same patient find each other.
+
+    Attributes
+    ----------
+    tested : tuple of Tested
+        Both directions, as lines of ``relate.csv``: 1 less twice the mean rank of the right one
+        among the patients of the site (0 first, 1 last); 0 is chance, 1 is always first.
+    recall : tuple of (int, float, float)
+        k, the share of patients whose report is among the first k, and the same of chance.
+    patients : tuple of int
+        Rows of the study.
+    """
+
+    tested: tuple[Tested, ...]
+    recall: tuple[tuple[int, float, float], ...]
+    patients: tuple[int, ...]
+
+
+def text_vectors(texts: Sequence[str]) -> Floats:
+    """TF-IDF of words, denied ones apart, in few dimensions: (n, width) float64 of unit length."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(
+        analyzer=lambda t: [w for w in marked_words(t) if w not in _STOP], sublinear_tf=True,
+        min_df=2,
+    )  # fmt: skip
+    try:
+        table = words.fit_transform(texts)
+    except ValueError:  # no word comes twice
+        return np.zeros((len(texts), 0))
+    width = min(_WIDTH, table.shape[1] - 1, len(texts) - 1)
+    if width < 1:
+        return np.zeros((len(texts), 0))
+    found = TruncatedSVD(width, random_state=0).fit_transform(table)
+    length = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(length, 1e-12))
+
+
+def retrieved(
+    study: Study, texts: Sequence[str], *, blocks: Ints, folds: int, permutations: int, seed: int,
+    task: Task,
+) -> Retrieval | None:  # fmt: skip
+    """Find reports by images and images by reports, among patients of the same site.
+
+    Parameters
+    ----------
+    study : Study
+    texts : sequence of str
+        Of each patient; those without are left out.
+    blocks : (patients,) int
+        In which reports change places for the null.
+    folds : int
+    permutations : int
+        At least 1,000 are made.
+    seed : int
+    task : Task
+
+    Returns
+    -------
+    Retrieval or None
+        None below 20 patients with reports, or where all reports say the same.
+    """
+    rows = np.array([i for i, t in enumerate(texts) if t], np.intp)
+    if len(rows) < FEWEST:
+        return None
+    vectors = text_vectors([texts[i] for i in rows])
+    sites = study.site[rows]
+    spread = centred(vectors, sites)
+    if not vectors.shape[1] or np.abs(spread).max() < 1e-9:
+        return None
+    rng = np.random.default_rng([seed, 11])
+    kernel = kernel_of(standardised(study)[rows], sites)
+    several = len(np.unique(sites)) > 1
+    ways = [folds_of(sites, folds, rng), *([sites] if several else [])]
+    own = np.arange(len(rows))[None]
+    seen = [_ranks(kernel, spread, sites, way, own)[:, 0] for way in ways]
+    many = max(_LEAST, permutations)
+    drawn: list[list[Floats]] = [[] for _ in ways]
+    for done in range(0, many, _AT_ONCE):
+        task.step(done, many, "Permuting reports", "permutation")
+        order = shuffles(blocks[rows], min(_AT_ONCE, many - done), rng)
+        for way, kept in zip(ways, drawn, strict=True):
+            kept.append(_ranks(kernel, spread, sites, way, order).mean(axis=2))
+    task.step(many, many, "Permuting reports", "permutation")
+    null = [np.concatenate(kept, axis=1) for kept in drawn]
+    tested = []
+    for d, name in enumerate(DIRECTIONS):
+        effect = 1 - 2 * float(seen[0][d].mean())
+        low, high = _interval(seen[0][d], sites, rng)
+        left = {}
+        if several:
+            apart = float(seen[1][d].mean())
+            left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
+        tested.append(Tested(
+            "(all features)", REPORTS, name, len(rows), len(np.unique(sites)),
+            tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
+            max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
+            transfer=True,
+        ))  # fmt: skip
+    return Retrieval(tuple(tested), _recall(seen[0][0], sites), tuple(rows.tolist()))
+
+
+def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Ints) -> Floats:
+    """Ranks of the right one in [0, 1]: (2 directions, orders, n)."""
+    k, n = order.shape
+    width = vectors.shape[1]
+    outcomes = vectors[order].transpose(1, 0, 2).reshape(n, k * width)
+    made = cross_validated(kernel, outcomes, sites, folds).reshape(n, k, width)
+    out = np.full((2, k, n), 0.5)
+    for i in range(k):
+        predicted, true = made[:, i], vectors[order[i]]
+        for site in np.unique(sites):
+            rows = np.flatnonzero(sites == site)
+            if len(rows) < 2:
+                continue
+            like = _cosines(predicted[rows], true[rows])
+            right = np.diag(like)
+            for d, (table, of) in enumerate(((like, right[:, None]), (like.T, right[:, None]))):
+                above = (table > of + 1e-12).sum(axis=1)
+                same = (np.abs(table - of) <= 1e-12).sum(axis=1) - 1
+                out[d, i, rows] = (above + same / 2) / (len(rows) - 1)
+    return out
+
+
+def _cosines(one: Floats, other: Floats) -> Floats:
+    lengths = [np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12) for v in (one, other)]
+    return np.asarray((one / lengths[0]) @ (other / lengths[1]).T)
+
+
+def _p(null: Floats, seen: float) -> float:
+    return float((1 + (null <= seen + 1e-12).sum()) / (1 + len(null)))
+
+
+def _interval(ranks: Floats, sites: Ints, rng: np.random.Generator) -> tuple[float, float]:
+    drawn = []
+    for _ in range(500):
+        rows = np.concatenate([rng.choice(np.flatnonzero(sites == s), int((sites == s).sum()))
+                               for s in np.unique(sites)])  # fmt: skip
+        drawn.append(1 - 2 * ranks[rows].mean())
+    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+
+
+def _recall(ranks: Floats, sites: Ints) -> tuple[tuple[int, float, float], ...]:
+    others = np.array([(sites == s).sum() - 1 for s in sites])
+    place = np.round(ranks * others)
+    return tuple(
+        (k, float((place < k).mean()), float(np.minimum(k / (others + 1), 1).mean()))
+        for k in (1, 5)
+    )
+
+
+def word_columns(texts: Sequence[str], most: int) -> tuple[Column, ...]:
+    """The words that neither few nor nearly all reports affirm, as columns of yes and no.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Of patients; empty where there is no report.
+    most : int
+        How many words, those nearest to half of the patients first.
+    """
+    known = [i for i, t in enumerate(texts) if t]
+    if not known or most < 1:
+        return ()
+    counts: dict[str, int] = {}
+    for i in known:
+        for word in {w for w in marked_words(texts[i]) if w not in _STOP and len(w) > 3}:
+            counts[word.removeprefix("no_")] = counts.get(word.removeprefix("no_"), 0) + 1
+    found = []
+    for word in sorted(counts, key=lambda w: (-counts[w], w))[:200]:
+        pattern = [pattern_of(re.sub(r"[*/]", "", word))]
+        values = np.full(len(texts), np.nan)
+        values[known] = [float(said(texts[i], pattern) is True) for i in known]
+        share = float(np.nanmean(values))
+        if _RARE <= share <= _COMMON:
+            found.append((abs(share - 0.5), word, values))
+    found.sort(key=lambda f: (f[0], f[1]))
+    return tuple(Column(f"word: {w}", "binary", v, ("no", "yes")) for _, w, v in found[:most])

@@ -1,0 +1,262 @@
+"""Relate the features of a project's slides to what is known of its patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.errors import StudyError
+from histoprompt.core.task import Task
+from histoprompt.pipelines.project.project import Project
+from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.relate.columns import Column, ColumnFault, said_kinds
+from histoprompt.pipelines.relate.features import at_slides
+from histoprompt.pipelines.relate.findings import Finding, findings
+from histoprompt.pipelines.relate.folds import named_folds
+from histoprompt.pipelines.relate.guard import Guard, guarded_study
+from histoprompt.pipelines.relate.many import Model, predicted_column
+from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
+from histoprompt.pipelines.relate.one_column import Tested, related
+from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.relate.retrieval import Retrieval, retrieved, word_columns
+from histoprompt.pipelines.relate.source import features_of
+from histoprompt.pipelines.relate.study import (
+    Study,
+    check_apart,
+    patient_cells,
+    study_column,
+    study_of,
+)
+from histoprompt.pipelines.relate.texts import (
+    REPORTS,
+    field_column,
+    patient_texts,
+    read_fields,
+)
+
+Ints = NDArray[np.intp]
+
+SCANNER_BLOCKS = "site and scanner"
+
+
+@dataclass(frozen=True)
+class Related:
+    """What came of relating.
+
+    Attributes
+    ----------
+    params : RelateParams
+    study : Study
+    columns : tuple of Column
+        That could be related to.
+    faults : tuple of ColumnFault
+        Columns that could not, and why.
+    guard : Guard
+        What site and scanner have to do with it.
+    findings : tuple of Finding
+        Every test that was made, the smallest p first.
+    mixed : tuple of Mixed
+    models : tuple of Model
+        Columns predicted from all features.
+    retrieval : Retrieval or None
+        Reports found by images and images by reports.
+    notes : tuple of str
+    """
+
+    params: RelateParams
+    study: Study
+    columns: tuple[Column, ...]
+    faults: tuple[ColumnFault, ...]
+    guard: Guard
+    findings: tuple[Finding, ...]
+    mixed: tuple[Mixed, ...] = ()
+    models: tuple[Model, ...] = ()
+    retrieval: Retrieval | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def surviving(self) -> tuple[Finding, ...]:
+        """The findings that survive."""
+        return tuple(f for f in self.findings if f.survives)
+
+
+def relate(project: Project, params: RelateParams, task: Task) -> Related:
+    """Relate features to columns.
+
+    Parameters
+    ----------
+    project : Project
+        Its table tells patient, site and scanner of each slide, and all else; slides need no file.
+    params : RelateParams
+    task : Task
+
+    Raises
+    ------
+    StudyError
+        If features or patients cannot be used, or no column can be related to.
+    """
+    if not params.against:
+        raise StudyError(
+            "Name at least one column to relate to. The project has "
+            f"{', '.join(_offered(project)) or 'none yet: add columns to its slides.csv'}."
+        )
+    study, slides = _study(project, params, task.part(0.0, 0.2))
+    columns, faults = _columns(project, params, study, slides)
+    texts = _texts(project, params, study)
+    if params.fields and texts:
+        more, bad = _fields(params, texts)
+        columns, faults = (*columns, *more), (*faults, *bad)
+    if not columns and (faults or not texts):
+        raise StudyError(" ".join(str(f) for f in faults))
+    guard = guarded_study(study, columns, params.seed, task.part(0.2, 0.3))
+    tested = _tested(study, columns, params, task.part(0.3, 0.7))
+    models = _models(project, study, columns, params, task.part(0.7, 1.0))
+    found_by, words = _of_texts(study, columns, texts, params, task.quiet())
+    models = (*models, *words)
+    tested += [m.tested for m in models] + list(found_by.tested if found_by else ())
+    finer = _finer(study, columns, guard, params, task.quiet())
+    found = findings(tested, params.level, finer)
+    mixed = mixed_models(study, columns, found)
+    return Related(
+        params, study, columns, faults, guard, tuple(found), mixed, models, found_by,
+        study.notes,
+    )  # fmt: skip
+
+
+def _offered(project: Project) -> list[str]:
+    """Columns of the table that are of patients."""
+    return [c for c in project.table.columns if c not in ("id", "path", "mpp", "key", "patient")]
+
+
+def _study(
+    project: Project, params: RelateParams, task: Task
+) -> tuple[Study, dict[str, ProjectSlide]]:
+    slides = {s.id: s for s in project.slides}
+    table = features_of(project, params, params.against, task)
+    table, lacking = at_slides(table, list(slides))
+    study = study_of([slides[s] for s in table.slides], table, params.pool)
+    if params.fold_column:
+        named = [slides[s] for s in table.slides]
+        project.table.column(params.fold_column)
+        folds = [s.cell(params.fold_column) for s in named]
+        check_apart([s.patient or s.id for s in named], folds, params.fold_column)
+    if lacking:
+        note = f"{len(lacking)} slides of the project have no features ({lacking[0]})."
+        study = replace(study, notes=(*study.notes, note))
+    return study, slides
+
+
+def _columns(
+    project: Project, params: RelateParams, study: Study, slides: Mapping[str, ProjectSlide]
+) -> tuple[tuple[Column, ...], tuple[ColumnFault, ...]]:
+    kinds = said_kinds(params.types)
+    held = project.table.columns
+    columns, faults = [], []
+    for name in dict.fromkeys(params.against):
+        if name == REPORTS and name not in held:
+            continue
+        try:
+            columns.append(study_column(slides, study, held, name, kinds))
+        except ColumnFault as fault:
+            faults.append(fault)
+    return tuple(columns), tuple(faults)
+
+
+def _texts(project: Project, params: RelateParams, study: Study) -> list[str]:
+    """Reports of patients, where they are asked for."""
+    if REPORTS not in params.against or REPORTS in project.table.columns:
+        return []
+    return patient_texts(project, study, params.reports)
+
+
+def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], list[ColumnFault]]:
+    columns, faults = [], []
+    for name, words in (read_fields(params.fields) if params.fields else {}).items():
+        try:
+            columns.append(field_column(name, words, texts, params.unmentioned))
+        except ColumnFault as fault:
+            faults.append(fault)
+    return columns, faults
+
+
+def _of_texts(
+    study: Study, columns: Sequence[Column], texts: Sequence[str], params: RelateParams, task: Task
+) -> tuple[Retrieval | None, tuple[Model, ...]]:
+    """Whole reports, and their words one by one where no fields were named."""
+    if not texts or len(study.names) < 2:
+        return None, ()
+    blocks = study.blocks(params.blocks)
+    found = retrieved(
+        study, texts, blocks=blocks, folds=params.folds, permutations=params.permutations,
+        seed=params.seed, task=task,
+    )  # fmt: skip
+    words = () if params.fields else word_columns(texts, params.words)
+    models = [
+        predicted_column(
+            study, word, blocks=blocks, folds=params.folds, permutations=params.permutations,
+            finest=params.level / max(len(words), 1), seed=params.seed, task=task,
+        )
+        for word in words
+    ]  # fmt: skip
+    return found, tuple(m for m in models if m)
+
+
+def _tested(
+    study: Study, columns: Sequence[Column], params: RelateParams, task: Task
+) -> list[Tested]:
+    """Every feature against every column."""
+    found: list[Tested] = []
+    for n, column in enumerate(columns):
+        part = task.part(n / len(columns), (n + 1) / len(columns))
+        found += related(
+            study, column, blocks=study.blocks(params.blocks), permutations=params.permutations,
+            finest=_finest(study, columns, params), seed=params.seed, task=part,
+        )  # fmt: skip
+    return found
+
+
+def _finest(study: Study, columns: Sequence[Column], params: RelateParams) -> float:
+    """The smallest p that matters: the level over the number of tests."""
+    return params.level / max(len(columns) * (len(study.names) + 1), 1)
+
+
+def _models(
+    project: Project, study: Study, columns: Sequence[Column], params: RelateParams, task: Task
+) -> tuple[Model, ...]:
+    """Every column predicted from all features; a single feature is no model."""
+    if not params.model or len(study.names) < 2:
+        return ()
+    folds: Ints | int = params.folds
+    if params.fold_column:
+        slides = {s.id: s for s in project.slides}
+        folds = named_folds(patient_cells(slides, study, params.fold_column))
+        if len(np.unique(folds)) < 2:
+            raise StudyError(f"All patients are in one fold of {params.fold_column}.")
+    found = []
+    for n, column in enumerate(columns):
+        found.append(predicted_column(
+            study, column, blocks=study.blocks(params.blocks), folds=folds,
+            permutations=params.permutations, finest=_finest(study, columns, params),
+            seed=params.seed, task=task.part(n / len(columns), (n + 1) / len(columns)),
+        ))  # fmt: skip
+    return tuple(m for m in found if m)
+
+
+def _finer(
+    study: Study, columns: Sequence[Column], guard: Guard, params: RelateParams, task: Task
+) -> dict[tuple[str, str], float]:
+    """The p within site and scanner, for columns that go with the scanner within sites."""
+    along = {c.column for c in guard.confounded if c.what == "scanner" and c.goes_along}
+    if params.blocks == SCANNER_BLOCKS:
+        return {}
+    found: dict[tuple[str, str], float] = {}
+    for column in (c for c in columns if c.name in along):
+        finer = related(
+            study, column, blocks=study.blocks(SCANNER_BLOCKS), permutations=params.permutations,
+            finest=1.0, seed=params.seed, task=task,
+        )  # fmt: skip
+        found |= {(t.feature, t.column): t.p for t in finer}
+    return found

@@ -1,0 +1,40 @@
+"""Relating as a step of a recipe: it works on a project, not on a slide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from histoprompt.core.errors import RecipeError
+from histoprompt.core.task import Task
+from histoprompt.pipelines.project.project import open_project
+from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+from histoprompt.pipelines.relate.methods import methods_sentence
+from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.relate.write import relate_into
+
+
+def _run(given: StepInput, params: RelateParams, folder: Path) -> StepOutput:
+    del params, folder
+    raise RecipeError(
+        f"Relating needs all slides of a project at once; {given.slide.name} alone tells "
+        "nothing. Give the project."
+    )
+
+
+def _of_project(project: Path, params: RelateParams, folder: Path, task: Task) -> StepOutput:
+    found, notes = relate_into(open_project(project), params, folder, task)
+    told = f"{len(found.surviving)} of {len(found.findings)} tests survive"
+    faults = tuple(str(f) for f in found.faults)
+    numbers = {"patients": float(len(found.study)), "survive": float(len(found.surviving))}
+    return StepOutput(told, True, (*found.notes, *found.guard.warnings, *faults, *notes), numbers)
+
+
+STEP = Step(
+    "relate",
+    "relates features of a project's slides to its patients' data",
+    RelateParams,
+    _run,
+    lambda _: (),
+    methods_sentence,
+    project=_of_project,
+)

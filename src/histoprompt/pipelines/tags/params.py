@@ -1,0 +1,130 @@
+"""How tags are proposed, filtered and picked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from histoprompt.core.errors import PromptError
+from histoprompt.core.parameters import Parameter, check
+from histoprompt.models import registry
+from histoprompt.pipelines.embedding.queries import TEMPLATES
+from histoprompt.pipelines.recipes.place import REGION, check_region
+
+Kind = Literal["cells", "tiles"]
+
+
+@dataclass(frozen=True)
+class TagParams:
+    """How tags are proposed, filtered and picked.
+
+    The filter is that of VLM-CPL (Zhong et al., TMI 2025): votes of augmented views, their entropy,
+    and the agreement of clusters with the votes.
+
+    Attributes
+    ----------
+    tags : Path or None
+        The file of tags.
+    kind : {"cells", "tiles"}
+        What gets a tag.
+    model : str
+        Id of the model that compares images with words.
+    weights : Path or None
+    segmenter : str
+        Id of the model that finds cells.
+    templates : str
+        A key of `queries.TEMPLATES`.
+    candidates : int
+        Most cells or tiles looked at in each slide.
+    entropy_share : float
+        Share of each tag's candidates, those of the lowest vote entropy, that is kept; those as low
+        as the last of them are kept too.
+    margin : float
+        Least difference between the two likeliest tags, in probability.
+    duplicate : float
+        Cosine from which two pictures are one.
+    per_slide, per_class : int
+        Most kept of a tag in each slide, and in all.
+    aim : float
+        Precision that the reviewer wants of each tag.
+    region : tuple of int
+    """
+
+    tags: Annotated[
+        Path | None, Parameter("Tags", "The file of tags, with wordings and attributes.")
+    ] = None
+    kind: Annotated[
+        Kind,
+        Parameter(
+            "Tag", "What gets a tag.", offers=(("cells", "cells"), ("tiles of tissue", "tiles"))
+        ),
+    ] = "cells"
+    model: Annotated[str, Parameter("Model", "What compares images with words.")] = (
+        registry.DEFAULT_WORDS
+    )
+    weights: Annotated[
+        Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
+    ] = None
+    segmenter: Annotated[str, Parameter("Cells found by", "What finds cells.", advanced=True)] = (
+        registry.DEFAULT_CELLS
+    )
+    templates: Annotated[
+        str,
+        Parameter(
+            "Word put as",
+            "Sentences that a text is put into, as published with these models.",
+            choices=tuple(TEMPLATES),
+            advanced=True,
+        ),
+    ] = "conch"
+    candidates: Annotated[
+        int,
+        Parameter(
+            "Most looked at", "Most cells or tiles looked at per slide.", low=1, high=100_000
+        ),
+    ] = 2000
+    entropy_share: Annotated[
+        float,
+        Parameter(
+            "Surest votes",
+            "Share of each tag's candidates with the lowest vote entropy that is kept.",
+            low=0.01,
+            high=1.0,
+        ),
+    ] = 0.3
+    margin: Annotated[
+        float,
+        Parameter(
+            "Least margin",
+            "Least difference in probability between the two likeliest tags.",
+            low=0.0,
+            high=0.9,
+            option="tag-margin",
+        ),
+    ] = 0.05
+    duplicate: Annotated[
+        float,
+        Parameter(
+            "Duplicates from",
+            "Cosine from which two pictures are one.",
+            low=0.5,
+            high=1.0,
+            advanced=True,
+        ),
+    ] = 0.98
+    per_slide: Annotated[
+        int, Parameter("Most per slide", "Most kept of each tag per slide.", low=1, high=100_000)
+    ] = 100
+    per_class: Annotated[
+        int, Parameter("Most per tag", "Most kept of each tag in all.", low=1, high=100_000)
+    ] = 500
+    aim: Annotated[
+        float,
+        Parameter("Aim", "Precision that is wanted of each tag.", low=0.5, high=0.99),
+    ] = 0.8
+    region: Annotated[tuple[int, ...], REGION] = ()
+
+    def __post_init__(self) -> None:
+        check(self, PromptError)
+        check_region(self.region)

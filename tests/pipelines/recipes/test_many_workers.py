@@ -1,0 +1,155 @@
+"""One, two and more workers, killed ones, full disks: the files of results are the same bytes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import shutil
+from dataclasses import replace
+
+import pytest
+
+import killing
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
+from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.count import store as count_store
+from histoprompt.pipelines.count.step import CountParams
+from histoprompt.pipelines.recipes.engines import Scheduler
+from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
+from histoprompt.pipelines.recipes.run import run_recipe
+from histoprompt.pipelines.recipes.shares import Signals
+from histoprompt.pipelines.recipes.unit import Unit, look_at_block, run_unit
+
+RECIPE = made_recipe((RecipeStep("count", CountParams(segmenter="classical-cells", tile=128)),))
+
+
+@pytest.fixture(autouse=True)
+def _one_moment(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    return killing.make_slides(tmp_path_factory.mktemp("slides"), 2)
+
+
+def units(slides, out, **more):
+    return [Unit(p.stem, str(p), str(out / p.stem), "", **more) for p in slides]
+
+
+@pytest.fixture(scope="module")
+def serial(slides, tmp_path_factory):
+    """What one process makes of the slides, and the digests of its files."""
+    out = tmp_path_factory.mktemp("serial")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        ran = run_recipe(RECIPE, units(slides, out), out, Scheduler("here"), Task())
+    assert [r.state for r in ran.results] == ["done", "done"], ran.results
+    found = killing.digests(out)
+    assert {"s0/count/cells.csv", "s1/count/cells.geojson", "s1/count/labels.tif"} <= set(found)
+    return found
+
+
+def test_blocks_of_one_slide_that_others_looked_at_give_the_same_bytes(
+    slides, serial, tmp_path, monkeypatch
+):
+    recipe = str(write_recipe(tmp_path, RECIPE))
+    (unit,) = [replace(u, recipe=recipe, blocks=2) for u in units(slides[:1], tmp_path)]
+    for block in (1, 0):
+        look_at_block(unit, block)
+    ahead = sorted((tmp_path / "s0" / "count" / ".ahead").glob("*/*.npz"))
+    assert len(ahead) == 2
+    ahead[1].write_bytes(ahead[1].read_bytes()[:-40])  # a damaged one is looked at again
+    looked, find = [], ModelCells.find
+
+    def counted(*args):
+        looked.append(1)
+        return find(*args)
+
+    monkeypatch.setattr(ModelCells, "find", counted)
+    assert run_unit(unit).state == "done"
+    assert len(looked) == 1
+    made = killing.digests(tmp_path)
+    assert {n: d for n, d in made.items() if n.startswith("s0/")} == {
+        n: d for n, d in serial.items() if n.startswith("s0/")
+    }
+    assert not (tmp_path / "s0" / "count" / ".ahead").exists()
+
+
+def test_a_killed_worker_and_a_killed_scheduler(slides, serial, tmp_path):
+    recipe, out = write_recipe(tmp_path / "r", RECIPE), tmp_path / "out"
+    dice, killed = random.Random(4), killing.Killed()
+    words = killing.command(recipe, slides, out, "--scheduler", "local:2", "--blocks", "2")
+    while not (killed.workers and killed.schedulers):
+        if not killing.run_and_kill(words, out, dice, killed, 1.0):
+            shutil.rmtree(out)
+    assert killing.finish(words) == 0
+    there = killing.digests(out)
+    there.pop("recipe.toml")
+    assert there == {n: d for n, d in serial.items() if n != "recipe.toml"}
+
+
+@pytest.mark.parametrize("what", ["disk", "mount"])
+def test_a_full_disk_or_a_lost_mount_sets_one_slide_aside(
+    slides, serial, tmp_path, monkeypatch, what
+):
+    """The others finish; once there is room the same command ends the work, byte for byte."""
+    bad = tmp_path / "s0"
+    fault = OSError(errno.ENOSPC if what == "disk" else errno.ESTALE, "gone", str(bad))
+    with monkeypatch.context() as patch:
+        if what == "disk":
+            whole = count_store.append
+
+            def append(path, data):
+                if bad in path.parents:
+                    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+                whole(path, data)
+
+            patch.setattr(count_store, "append", append)
+        else:
+            read = lost_reader(slides[0], fault)
+            patch.setattr("histoprompt.core.slides.slide.Slide.read", read)
+        ran = run_recipe(RECIPE, units(slides, tmp_path), tmp_path, Scheduler("here"), Task())
+    assert [r.state for r in ran.results] == ["failed", "done"]
+    assert ran.failed[0].fault
+    summary = (tmp_path / "summary.csv").read_text()
+    assert "failed" in summary
+    assert json.loads((tmp_path / "run.json").read_text())[0]["state"] == "failed"
+    ran = run_recipe(RECIPE, units(slides, tmp_path), tmp_path, Scheduler("here"), Task())
+    assert [r.state for r in ran.results] == ["done", "done"]
+    assert killing.digests(tmp_path) == serial
+
+
+def lost_reader(path, fault):
+    """`Slide.read`, which fails for one slide as a file on a lost disk does."""
+    whole = Slide.read
+
+    def read(slide, *args, **more):
+        if slide.path == str(path):
+            raise fault
+        return whole(slide, *args, **more)
+
+    return read
+
+
+def test_workers_tell_how_far_they_are_and_are_stopped(tmp_path):
+    signals = Signals(tmp_path, "x")
+    signals.begin()
+    task = signals.task("a")
+    task.step(1, 4)
+    assert signals.done("a") == 0.25
+    signals.task("b", 0).step(1, 2)
+    signals.task("b", 1).step(2, 2)
+    assert signals.done("b", 2) == pytest.approx(0.9 * 0.75)
+    signals.share("a").write_text("nonsense")
+    assert signals.done("a") == 0
+    signals.stop.touch()
+    stopped = signals.task("c")
+    stopped.step(0, 4)
+    assert stopped.cancelled
+    unit = Unit("u", "nowhere.svs", str(tmp_path / "u"), "", stop=str(signals.stop))
+    assert run_unit(unit).state == "stopped"
+    assert Signals.at("") is None
+    assert Signals.at(str(signals.stop)) == signals

@@ -1,0 +1,108 @@
+"""Effects and their intervals against other libraries, and against what was put in."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from histoprompt.pipelines.relate import effects
+from histoprompt.pipelines.relate.cox import hazards, log_rank_residuals
+
+RNG = np.random.default_rng(8)
+ONE = np.zeros(40, np.intp)
+
+
+def test_spearman_is_that_of_scipy_in_one_site():
+    x, y = RNG.normal(size=(40, 2)), RNG.normal(size=40)
+    found = effects.spearman(x, y, ONE)
+    assert found.size == pytest.approx([stats.spearmanr(v, y).statistic for v in x.T])
+
+
+def test_cliffs_delta_is_that_of_u_and_its_interval_that_of_delong():
+    group = np.repeat([0.0, 1.0], [22, 18])
+    x = RNG.normal(size=(40, 1)) + 0.8 * group[:, None]
+    found = effects.cliff(x, group, ONE)
+    one, none = x[group > 0, 0], x[group == 0, 0]
+    u = stats.mannwhitneyu(one, none).statistic
+    assert found.size == pytest.approx([2 * u / (22 * 18) - 1])
+    above = np.array([(none < v).mean() + (none == v).mean() / 2 for v in one])
+    below = np.array([(one > v).mean() + (one == v).mean() / 2 for v in none])
+    error = 2 * np.sqrt(above.var(ddof=1) / 18 + below.var(ddof=1) / 22)
+    wide = 1.959964 * error / (1 - found.size**2)
+    assert np.arctanh(found.high) - np.arctanh(found.size) == pytest.approx(wide, rel=1e-5)
+
+
+def test_perfectly_apart_still_has_an_interval():
+    group = np.repeat([0.0, 1.0], 20)
+    found = effects.cliff(np.arange(40.0)[:, None], group, ONE)
+    assert found.size == pytest.approx([1.0])
+    assert 0.5 < found.low[0] < 0.999
+
+
+def test_cox_is_that_of_statsmodels():
+    from statsmodels.duration.hazard_regression import PHReg
+
+    x, sites = RNG.normal(size=(80, 3)), RNG.integers(0, 3, 80)
+    time = np.round(RNG.exponential(np.exp(-0.6 * x[:, 0])), 1)  # with ties
+    event = (RNG.random(80) < 0.7).astype(float)
+    size, error = hazards(x, time, event, sites)
+    theirs = [PHReg(time, x[:, [j]], event, strata=sites, ties="breslow").fit() for j in range(3)]
+    assert size == pytest.approx([f.params[0] for f in theirs], abs=1e-6)
+    assert error == pytest.approx([f.bse[0] for f in theirs], abs=1e-6)
+
+
+def test_the_score_of_groups_is_the_log_rank_test():
+    from statsmodels.duration.survfunc import survdiff
+
+    group = RNG.integers(0, 2, 60).astype(float)
+    time, event = RNG.exponential(np.exp(group)), np.ones(60)
+    residuals = log_rank_residuals(time, event, np.zeros(60, np.intp))
+    assert residuals.sum() == pytest.approx(0)
+    chi2, _ = survdiff(time, event, group)
+    # observed less expected events of a group, by the definition
+    expected = sum(
+        (event[time == t].sum()) * (group[time >= t].mean()) for t in np.unique(time[event > 0])
+    )
+    assert residuals @ group == pytest.approx((event * group).sum() - expected)
+    variance = sum(group[time >= t].mean() * (1 - group[time >= t].mean()) for t in time)
+    assert (residuals @ group) ** 2 / variance == pytest.approx(chi2, rel=1e-6)
+
+
+def test_a_hazard_without_a_maximum_is_none():
+    x = np.arange(20.0)[:, None]
+    size, _ = hazards(x - x.mean(), 20 - np.arange(20.0), np.ones(20), np.zeros(20, np.intp))
+    assert np.isnan(size).all()
+
+
+def test_shares_of_variance_and_v_are_within_their_intervals():
+    q, free = np.array([0.5, 6.0, 30.0]), np.array([2, 2, 2])
+    share = effects.explained(q, free, 60, 1)
+    assert share.size == pytest.approx([0.0, 4 / 59, 28 / 59])
+    assert (share.low <= share.size).all()
+    assert (share.size <= share.high).all()
+    v = effects.cramer(q, free, 61, 1, 2)
+    assert v.size == pytest.approx(np.sqrt(q / 60))
+    # the interval's ends by scipy's noncentral chi-squared
+    assert stats.ncx2.cdf(30.0, 2, v.low[2] ** 2 * 60) == pytest.approx(0.975, abs=1e-6)
+    assert stats.ncx2.cdf(30.0, 2, v.high[2] ** 2 * 60) == pytest.approx(0.025, abs=1e-6)
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+def test_intervals_hold_the_truth_as_often_as_they_say(sites):
+    """300 features at once are 300 studies: rho and delta are known for the normal distribution."""
+    n, r = 60, 0.5
+    at = np.arange(n) % sites
+    y = RNG.normal(size=n)
+    inside_delta = []
+    rhos, truth = [], 6 / np.pi * np.arcsin(r / 2)
+    for _ in range(60):
+        y = RNG.normal(size=n)
+        x = r * y[:, None] + np.sqrt(1 - r**2) * RNG.normal(size=(n, 5)) + 3 * at[:, None]
+        found = effects.spearman(x, y, at)
+        rhos += ((found.low <= truth) & (truth <= found.high)).tolist()
+        group = (np.arange(n) // sites % 2).astype(float)
+        x = RNG.normal(size=(n, 5)) + group[:, None] + 3 * at[:, None]
+        found = effects.cliff(x, group, at)
+        true = 2 * stats.norm.cdf(1 / np.sqrt(2)) - 1
+        inside_delta += ((found.low <= true) & (true <= found.high)).tolist()
+    assert 0.91 <= np.mean(rhos) <= 0.985
+    assert 0.91 <= np.mean(inside_delta) <= 0.985
