@@ -133,11 +133,12 @@ def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     """The regions to count in; none where all of a place is meant."""
     from histoprompt.annotations.place import store_folder
     from histoprompt.annotations.store import LabelStore
+    from histoprompt.pipelines.count.region import countable
     from histoprompt.pipelines.formats.regions import read_regions, regions_document, regions_in
     from histoprompt.pipelines.regions.committed import committed_regions
 
     if args.regions:
-        return read_regions(args.regions, slide.shape)
+        return countable(read_regions(args.regions, slide.shape), slide.shape)
     if args.in_regions is None:
         return ()
     name = "" if args.in_regions == _ALL else args.in_regions

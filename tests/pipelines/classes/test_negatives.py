@@ -142,3 +142,41 @@ def test_a_slide_of_another_kind_is_told_before_its_classes_are_believed():
     assert far.outside
     assert far.shift > 1.0 > near.shift
     assert "is unlike" in str(far)
+
+
+def test_ignored_parts_of_a_slide_are_not_counted_nor_in_the_area():
+    import shapely
+
+    from histoprompt.pipelines.count.region import countable
+    from histoprompt.pipelines.formats.regions import Region
+
+    drawn = Region("tumour", shapely.box(0, 0, 100, 100))
+    fold = Region("a fold", shapely.box(50, 0, 200, 100), class_name="Ignore*")
+    (left,) = countable([drawn, fold], (300, 400))
+    assert left.polygon.area == 50 * 100
+    (rest,) = countable([fold], (300, 400))
+    assert rest.polygon.area == 300 * 400 - 150 * 100
+
+
+def test_ignored_cells_are_in_no_line_of_a_count():
+    from histoprompt.pipelines.count.tally import class_lines
+
+    lines = class_lines("all", ("tumour", "Ignore*", UNSURE), np.array([6, 3, 2]), (1.0, 1.0))
+    assert [(line.name, line.count) for line in lines] == [("all", 8), ("tumour", 6), (UNSURE, 2)]
+    assert lines[1].share == 6 / 8
+
+
+def test_each_family_of_features_gets_a_score_and_the_telling_one_the_best():
+    from histoprompt.pipelines.classes.feature_sets import MIX, feature_sets
+
+    rng = np.random.default_rng(0)
+    code = np.arange(60) % 2
+    telling = rng.normal(0, 1, (60, 3)) + 3 * code[:, None]
+    names = ("enc_0", "enc_1", "enc_2", "area", "round")
+    features = np.hstack([telling, rng.normal(0, 1, (60, 2))]).astype(np.float32)
+    zero = np.zeros(60)
+    cells = CellTable(np.arange(1, 61), zero, zero, zero, features=features, feature_names=names)
+    found = {s.name: s.score for s in feature_sets(cells, labels_of(code, 30), TrainParams())}
+    assert set(found) == {"enc", "measured", MIX}
+    assert found["enc"].balanced_accuracy > 0.9
+    assert found["measured"].balanced_accuracy < 0.75

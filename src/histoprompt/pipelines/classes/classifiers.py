@@ -59,10 +59,10 @@ class Scaling:
         centred = np.where(known, features - mean.astype(np.float32), 0)
         deviation = np.sqrt(np.square(centred).sum(axis=0, dtype=np.float64) / count)
         tells = deviation > 1e-5 * np.maximum(np.abs(mean), 1e-5)
-        families = np.array([_family(name) for name in names])
+        families = np.array([family(name) for name in names])
         share = np.zeros(len(names))
-        for family in np.unique(families):
-            members = tells & (families == family)
+        for one in np.unique(families):
+            members = tells & (families == one)
             share[members] = 1 / np.sqrt(max(1, members.sum()))
         deviation[~tells] = 1
         return cls(*(x.astype(np.float32) for x in (mean, deviation, share)))
@@ -76,7 +76,7 @@ class Scaling:
         return scaled
 
 
-def _family(name: str) -> str:
+def family(name: str) -> str:
     """Channels of an encoder, ``name_0``, ``name_1`` ..., are a family; all others are another."""
     stem, _, number = name.rpartition("_")
     return stem if number.isdigit() else ""

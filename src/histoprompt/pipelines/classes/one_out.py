@@ -11,7 +11,7 @@ from histoprompt.pipelines.classes.classifiers import Float, Forest, Linear, Met
 from histoprompt.pipelines.classes.few_shot import discriminant, logistic, prototypes
 
 # So many models are fitted at most: one per example while there are no more.
-MOST_MODELS, MOST_FORESTS = 60, 10
+MOST_MODELS, MOST_FORESTS = 30, 10
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.classes.classifiers import Float
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier, Float, chunks
 
 Float64 = NDArray[np.float64]
 _DRAWS = 400
@@ -83,6 +83,25 @@ def class_counts(
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     best = adjusted_shares(counted, mistakes(code, found, c)) * n
     return ClassCounts(names, counted, best, low, high, expected_shares(probability) * n)
+
+
+def counts_of(
+    classifier: FewShotClassifier, features: Float, feature_names: tuple[str, ...]
+) -> ClassCounts | None:
+    """Counts of classes among cells by their (n, k) features; None without held-out examples.
+
+    Raises
+    ------
+    LabelError
+        If features are missing.
+    """
+    if classifier.held_out is None:
+        return None
+    chosen = classifier.chosen(features, feature_names)
+    parts = [classifier.judge(classifier.scaling.apply(chosen[s]))[0] for s in chunks(len(chosen))]
+    return class_counts(
+        np.concatenate(parts), classifier.held_out, classifier.code, classifier.classes
+    )
 
 
 def mistakes(true: NDArray[np.int16], found: NDArray[np.intp], classes: int) -> Float64:
