@@ -108,7 +108,7 @@ def _say_how_far(classifier: FewShotClassifier, cells: CellTable) -> None:
     for name, counted, adjusted, low, high, expected in counts.rows():
         tell(
             f"{name}: {counted:.0f} counted; {adjusted:.0f} ({low:.0f} to {high:.0f}) with "
-            f"mistakes on held-out examples taken back; {expected:.0f} by expectation (an audit beats all)"
+            f"mistakes on held-out examples taken back; {expected:.0f} by expectation"
         )
 
 

@@ -9,7 +9,6 @@ from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.pipelines.classes.abstention import coverage, cuts, too_few
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.domain import domain_of
-from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.classes.prevalence import (
     adjusted_shares,
     class_counts,
@@ -126,9 +125,6 @@ def test_ignored_labels_teach_nothing_and_are_no_class_of_others():
     assert more.classifier.classes == plain.classifier.classes
     assert (more.classifier.model.weights == plain.classifier.model.weights).all()
     assert more.cells.counts()["Ignore*"] == more.ignored == 20
-    assert [is_ignored(n) for n in ("Ignore*", "ignore", "Artefact*", "tumour")] == [True] * 3 + [
-        False
-    ]
 
 
 def test_a_slide_of_another_kind_is_told_before_its_classes_are_believed():
@@ -142,20 +138,6 @@ def test_a_slide_of_another_kind_is_told_before_its_classes_are_believed():
     assert far.outside
     assert far.shift > 1.0 > near.shift
     assert "is unlike" in str(far)
-
-
-def test_ignored_parts_of_a_slide_are_not_counted_nor_in_the_area():
-    import shapely
-
-    from histoprompt.pipelines.count.region import countable
-    from histoprompt.pipelines.formats.regions import Region
-
-    drawn = Region("tumour", shapely.box(0, 0, 100, 100))
-    fold = Region("a fold", shapely.box(50, 0, 200, 100), class_name="Ignore*")
-    (left,) = countable([drawn, fold], (300, 400))
-    assert left.polygon.area == 50 * 100
-    (rest,) = countable([fold], (300, 400))
-    assert rest.polygon.area == 300 * 400 - 150 * 100
 
 
 def test_ignored_cells_are_in_no_line_of_a_count():

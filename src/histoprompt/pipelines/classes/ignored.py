@@ -1,29 +1,20 @@
 """Classes that say what must not count: drawn or labelled, never learnt and never counted.
 
-QuPath ignores classes whose name ends with a star, such as ``Ignore*``; so do we, and any spelling
-of that word.
+QuPath ignores classes whose name ends with a star, such as ``Ignore*``, and so do we.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 
-IGNORE: Final = "Ignore*"
+from histoprompt.annotations.class_list import is_ignored
+
 K = TypeVar("K")
 
-
-def is_ignored(name: str) -> bool:
-    """Whether a class is one of those that do not count."""
-    plain = name.strip()
-    return plain.endswith("*") or plain.lower() in ("ignore", "ignored")
+__all__ = ["is_ignored", "without_ignored"]
 
 
 def without_ignored(labels: Mapping[K, str]) -> dict[K, str]:
     """Labels without those of ignored classes."""
     return {key: name for key, name in labels.items() if not is_ignored(name)}
-
-
-def counting(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of those classes that count."""
-    return tuple(name for name in names if not is_ignored(name))

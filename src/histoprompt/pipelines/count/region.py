@@ -14,7 +14,6 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.contours import fill
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN, Tissue, find_tissue, holds_specks
-from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.formats.polygons import from_polygon
 from histoprompt.pipelines.formats.regions import Region
 
@@ -181,38 +180,6 @@ def count_region(
     if not (tissue.tissue.any() or (picture and holds_specks(slide))):
         raise RegionError(_nothing(slide, tissue), remedy=Remedy.REGION)
     return CountRegion(slide.box, tissue, user_drawn=picture)
-
-
-def countable(regions: Sequence[Region], size: tuple[int, int]) -> list[Region]:
-    """Drawn regions without the parts whose class is ignored, such as ``Ignore*``.
-
-    Their area is out of what densities are divided by. Where nothing else is drawn, all of the
-    slide is meant but for them.
-
-    Parameters
-    ----------
-    regions : sequence of Region
-    size : (rows, cols)
-        Of the slide.
-
-    Raises
-    ------
-    RegionError
-        If nothing is left.
-    """
-    out = [r for r in regions if is_ignored(r.class_name or r.name)]
-    kept = [r for r in regions if not is_ignored(r.class_name or r.name)]
-    if not out:
-        return kept
-    hole = shapely.union_all([r.polygon for r in out])
-    kept = kept or [Region("without ignored parts", shapely.box(0, 0, size[1], size[0]))]
-    left = [replace(r, polygon=shapely.difference(r.polygon, hole)) for r in kept]
-    left = [r for r in left if shapely.area(r.polygon) > 0]
-    if not left:
-        raise RegionError(
-            f"All {len(kept)} regions lie in ignored parts: nothing is left to count."
-        )
-    return left
 
 
 def _sentence(text: str) -> str:

@@ -17,7 +17,6 @@ from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.out_folders import claimed_folder, free_folder, unclaim
-from histoprompt.pipelines.count.region import countable
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import count_slide, look_at_share
 from histoprompt.pipelines.formats.json_files import write_json
@@ -118,9 +117,7 @@ def _ahead(given: StepInput, params: CountParams, folder: Path, share: tuple[int
 def _asked(given: StepInput, params: CountParams) -> tuple[Slide, CountJob, dict[str, Any]]:
     """The slide as it is counted, by what, and where."""
     slide = on_channel(given.slide, params.channel) if params.channel else given.slide
-    regions = (
-        countable(read_regions(params.regions, slide.shape), slide.shape) if params.regions else ()
-    )
+    regions = read_regions(params.regions, slide.shape) if params.regions else ()
     box = region_box(params.region, slide)
     where = {"box": box, "regions": regions, "stain": params.stain}
     return slide, count_job(params, given.manager), where

@@ -19,6 +19,7 @@ from histoprompt.core.errors import ModelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN, find_tissue
 from histoprompt.models import registry
@@ -175,6 +176,11 @@ class SlideIndex:
         return not self.step
 
     @property
+    def counted(self) -> str:
+        """How many it has, for people: "3 tiles"."""
+        return many(len(self), "cell" if self.of_cells else "tile")
+
+    @property
     def width(self) -> int:
         """Length of a vector."""
         return self.vectors.width
@@ -258,6 +264,23 @@ def open_index(
     if kept is None or vectors is None:
         return None
     return _index(key, laid, kept, vectors, words=job.card.role == "text")
+
+
+def tile_at(slide: Slide, params: IndexParams, row: float, col: float) -> Box | None:
+    """What the encoder sees of the tile at a level-0 place; None off the slide.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    """
+    card = registry.card(params.encoder)
+    laid = lay_tiles(slide, card, mpp=params.mpp or None, overlap=params.overlap)
+    tile = laid.grid.tile_of(row, col)
+    if tile is None:
+        return None
+    window = laid.window((tile.row, tile.col)).intersection(slide.box)
+    return None if window is None else window.to_pixels()
 
 
 def other_weights(
