@@ -106,8 +106,8 @@ def main() -> None:
     )
     tail = (
         f"\n\nOf {len(runs)} null runs (8 patients, 6 places each, images and sentences alike "
-        f"within a patient, nothing in common between them) {sum(runs)} were kept: {share:.1%}; 5 % "
-        "may be.\n"
+        f"within a patient, nothing in common between them) {sum(runs)} were kept: {share:.1%}; "
+        "5 % may be.\n"
     )
     (RESULTS / "align.md").write_text(text + "\n".join(lines) + tail, encoding="utf-8")
 

@@ -115,7 +115,7 @@ def main() -> None:
     text = (
         "# Tags of words on NuCLS\n\n"
         f"`python benchmarks/bench_tags.py`: NuCLS points (CC0), {len(slides)} tiles, each taken "
-        f"as a patient; {len(rows)} cells found, {sum(row.kept for row in rows)} kept by the filter "
+        f"as a patient; {len(rows)} cells, {sum(row.kept for row in rows)} kept by the filter "
         f"({', '.join(f'{v} {k}' for k, v in done.dropped.items())}). Mean F1 over three tags on "
         f"{n} points of {', '.join(truth.patients)}, of which nothing is learnt. Words: the list "
         "without weights. People are simulated; they answer what the gallery shows, those that "
