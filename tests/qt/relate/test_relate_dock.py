@@ -1,4 +1,4 @@
-"""The Relate dock in a real viewer: columns recognised, findings greyed, a point opens its slide."""
+"""The Relate dock in a real viewer: findings greyed, a point opens its slide."""
 
 import shutil
 
