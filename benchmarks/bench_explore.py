@@ -262,11 +262,11 @@ def main() -> None:
         "",
         f"`python benchmarks/bench_explore.py`: {len(vectors)} squares of {len(names)} "
         "osteosarcoma tiles (TCIA, CC BY 3.0) of four cases.",
-        "False alarms are on normal tissue that the reference lacks. One image or one case does "
-        "not show what normal tissue may be (here fat, muscle, bone, marrow, vessels): there the typed "
-        "rate does not hold, and no score tells tumour from tissue that was never shown. Counts "
-        "and abstention are simulated: probabilities are right there, which is the best case of the "
-        "expectation.",
+        "False alarms are on normal tissue that the reference lacks. One image or one case does",
+        "not show what normal tissue may be (here fat, muscle, bone, marrow, vessels): there the",
+        "typed rate does not hold, and no score tells tumour from tissue that was never shown.",
+        "Counts and abstention are simulated: probabilities are right there, which is the best",
+        "case of the expectation.",
     ]
     for title, rows in parts.items():
         lines += ["", f"## {title}", "", *rows]
