@@ -70,9 +70,10 @@ class ClusterParams(IndexParams):
         bool,
         Parameter("Smooth", "See tiles with their neighbours; lone tiles take the scene around."),
     ] = True
-    words: Annotated[tuple[str, ...], Parameter("Names", "Words that scenes may be named by.")] = (
-        WORDS
-    )
+    words: Annotated[
+        tuple[str, ...],
+        Parameter("Names", "Words that scenes may be named by.", option="names"),
+    ] = WORDS
     namer: Annotated[
         str, Parameter("Named by", "What compares tiles with words.", advanced=True)
     ] = "vocabulary"
@@ -84,6 +85,7 @@ class ClusterParams(IndexParams):
             low=0.0,
             high=1.0,
             advanced=True,
+            option="named-from",
         ),
     ] = 0.15
 
