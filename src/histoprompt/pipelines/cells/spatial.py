@@ -23,6 +23,8 @@ Codes = NDArray[np.integer]
 
 # Of the window in which cells lie, and how far around a cell there is tissue, in µm.
 _PIXEL, _AROUND = 20.0, 60.0
+# Of tissue beyond the outermost cells, µm.
+_OWN = 20.0
 # Pairs beyond this many are looked at in a random part of the cells.
 _MOST_PAIRS = 4_000_000
 
@@ -120,6 +122,8 @@ def window_of(points: Floats, around: float = _AROUND, pixel: float = _PIXEL) ->
     at = ((points - origin) / pixel).astype(int)
     seeds[at[:, 0], at[:, 1]] = True
     mask = ndimage.distance_transform_edt(~seeds) * pixel <= around
+    # gaps between cells are filled, and the outline is drawn back to the outermost cells
+    mask = ndimage.distance_transform_edt(mask) * pixel > around - _OWN
     return Window(np.asarray(mask, bool), (float(origin[0]), float(origin[1])), pixel)
 
 
