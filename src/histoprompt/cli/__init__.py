@@ -32,6 +32,7 @@ COMMANDS = {
     "cluster": "scenes: kinds of tissue, over all slides",
     "tiles": "classes of tiles from a few marked ones",
     "search": "more like this: tiles like examples, over slides and projects",
+    "words": "phrases understood, and wordings of tags drafted",
     "align": "a vocabulary of one's own from sentences about slides",
     "tag": "tags for cells or tiles by words, reviewed, as training data",
     "detect": "a detector learnt from reviewed tags",
