@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from histoprompt.core.errors import RecipeError
 from histoprompt.core.parameters import fields_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.step import CountParams
+from histoprompt.pipelines.recipes.emit import emit
 from histoprompt.pipelines.recipes.engines import Scheduler, parse_scheduler
 from histoprompt.pipelines.recipes.methods import methods_text
 from histoprompt.pipelines.recipes.recipe import (
@@ -210,3 +212,30 @@ def test_the_methods_name_versions_models_and_slides(recipe):
     assert "classical-cells" in text
     assert "15" not in text
     assert "2 random fields" in text
+
+
+def test_scripts_for_engines_can_be_run(tmp_path, sample_slide):
+    """The script for Slurm is run by a real shell, an array's task at a time."""
+    made = recipe_of(("count", COUNT))
+    out = tmp_path / "it's out"
+    names = ("a", "b c")
+    units = [Unit(n, str(sample_slide), str(out / n), "", 0.5 if n == "a" else None) for n in names]
+    write_recipe(out, made)
+    script = emit("slurm", units, out)
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    asked = tmp_path / "bin" / "histoprompt"
+    asked.parent.mkdir()
+    asked.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$ASKED"\n')
+    asked.chmod(0o755)
+    for task, more in ((1, ["--mpp", "0.5"]), (2, [])):
+        told = tmp_path / f"told-{task}"
+        env = {"PATH": f"{asked.parent}:/usr/bin:/bin", "ASKED": str(told)}
+        subprocess.run(
+            ["bash", str(script)], check=True, env={**env, "SLURM_ARRAY_TASK_ID": str(task)}
+        )
+        words = ["run", "recipe.toml", str(sample_slide), "--into", str(out / names[task - 1])]
+        assert told.read_text().split("\n")[:-1] == [*words, *more]
+    snakefile = emit("snakemake", units, out).read_text()
+    plain = re.sub(r"(?m)^rule (\w+):$", r"class \1:", snakefile)
+    assert "class slide:" in plain
+    assert "--into" in plain
