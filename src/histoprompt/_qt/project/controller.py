@@ -25,6 +25,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.check import Problem, check_project, filled
+from histoprompt.pipelines.project.classes import give_classes, keep_classes
 from histoprompt.pipelines.project.gather import gathered
 from histoprompt.pipelines.project.project import (
     Project,
@@ -252,6 +253,7 @@ class ProjectController:
 def _add(project: Project, places: tuple[Path, ...], *, task: Task) -> tuple[Project, list[str]]:
     found = gathered(places)
     project, notes = add_slides(project, found.slides, task)
+    keep_classes(project.folder, found.classes)
     return project, [*found.notes, *notes]
 
 
@@ -277,9 +279,11 @@ class _Opened:
 def _open(project: Project, line: ProjectSlide, trusted: bool, *, task: Task) -> _Opened:
     place = project.place(line)
     try:
-        return _Opened(line, place, project.open(line, trust_size=trusted), trusted)
+        slide = project.open(line, trust_size=trusted)
     except SlideTooLargeError as error:
         return _Opened(line, place, None, trusted, error)
+    give_classes(project.folder, slide)
+    return _Opened(line, place, slide, trusted)
 
 
 def _summarise(project: Project, *, task: Task) -> tuple[Path, int]:

@@ -181,7 +181,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
                 n_workers=scheduler.workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",
                 memory_limit=None,
             ) as cluster,
             dask.Client(cluster) as client,
