@@ -50,6 +50,7 @@ pictures: $(STAMP)
 
 sample: $(STAMP)
 	$(BIN)/python sample_data/make_sample.py
+	$(BIN)/python sample_data/make_cohort.py
 
 bench: $(STAMP)
 	for script in benchmarks/bench_*.py; do $(XVFB) $(BIN)/python "$$script" || exit 1; done

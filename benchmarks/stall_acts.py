@@ -83,12 +83,13 @@ def of_napari(viewer, watch: Watch) -> None:
     watch.act("napari: remove points", lambda: viewer.layers.remove(points))
 
     def prompting() -> None:
-        for _ in range(4):
+        for _ in range(5):
             viewer.add_layer(Labels(np.zeros((2000, 2000), np.uint8)))
-        viewer.add_layer(Shapes(ndim=2))
+        for _ in range(2):
+            viewer.add_layer(Shapes(ndim=2))
         viewer.add_layer(Points(ndim=2))
 
-    watch.act("napari: add the six layers of the Prompt dock", prompting)
+    watch.act("napari: add the eight layers of the Prompt dock", prompting)
     more = Points(rng.random((500, 2)) * 2000)
     watch.act("napari: add points once more", lambda: viewer.add_layer(more))
     viewer.layers.clear()

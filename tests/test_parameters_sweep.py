@@ -64,7 +64,10 @@ FIELDS = [(p, f) for p in PARAMS for f in fields_of(p)]
 
 
 # Parameters without arguments, and why.
-WITHOUT_OPTIONS = {"ReshapeParams": "a person sees what becomes of an object that was chosen"}
+WITHOUT_OPTIONS = {
+    "ReshapeParams": "a person sees what becomes of an object that was chosen",
+    "WandParams": "a person clicks a place in sight",
+}
 ARGUMENTS = [(p, f) for p, f in FIELDS if p.__name__ not in WITHOUT_OPTIONS]
 
 

@@ -26,12 +26,18 @@ def table() -> str:
             _weights(card),
             card.licence,
             _access(card),
-            card.description,
+            _short(card),
         ]
         for card in registry.all_cards()
     ]
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _short(card: ModelCard) -> str:
+    """What there is to say of it, with the robustness of an encoder where it is published."""
+    index = "" if card.robustness is None else f" Robustness index {card.robustness:.3f}."
+    return card.description + index
 
 
 def _purpose(card: ModelCard) -> str:

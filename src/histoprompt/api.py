@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
@@ -391,9 +390,7 @@ def open_store(slide: Slide, *, name: str = "labels", read_only: bool = False) -
     LabelStoreError
         If it is open for writing elsewhere, or cannot be read.
     """
-    return LabelStore.open(
-        store_folder(slide.key, name), slide.shape, slide.key, read_only=read_only
-    )
+    return LabelStore.of(slide, name, read_only=read_only)
 
 
 def _objects(prompts: str | Path | Sequence[ObjectPrompt | Prompt]) -> list[ObjectPrompt]:

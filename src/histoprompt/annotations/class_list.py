@@ -9,9 +9,8 @@ from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.labels.classes import Colour, cell_colours
 
 IGNORED = "*"
-"""Ends the name of a class whose objects are left out of exports, as QuPath writes it."""
+"""Ends the name of a class that is left out of exports and counts, as QuPath writes it: Ignore*."""
 
-IGNORE = "Ignore*"
 LONGEST = 100
 
 
@@ -22,7 +21,7 @@ class ObjectClass:
     Attributes
     ----------
     name : str
-        Ends with ``*`` if its objects are left out of exports.
+        Ends with ``*`` if its objects are left out of exports and counts.
     colour : (r, g, b)
         0 ... 255.
     """
@@ -32,7 +31,7 @@ class ObjectClass:
 
     @property
     def ignored(self) -> bool:
-        """Whether its objects are left out of exports."""
+        """Whether its objects are left out of exports and counts."""
         return is_ignored(self.name)
 
     def to_row(self) -> list[str]:
@@ -48,7 +47,7 @@ class ObjectClass:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether objects of a class are left out of exports."""
+    """Whether objects of a class are left out of exports and counts."""
     return name.endswith(IGNORED)
 
 
@@ -67,6 +66,14 @@ def full_list(chosen: Sequence[ObjectClass], used: Iterable[str]) -> tuple[Objec
         return tuple(chosen)
     palette = cell_colours(more, colours={item.name: item.colour for item in chosen})
     return (*chosen, *(ObjectClass(name, palette[name]) for name in more))
+
+
+def with_others(
+    new: Sequence[ObjectClass], there: Sequence[ObjectClass]
+) -> tuple[ObjectClass, ...]:
+    """A new list with those behind it that were there and that it does not name."""
+    names = {item.name for item in new}
+    return (*new, *(item for item in there if item.name not in names))
 
 
 def renamed(classes: Sequence[ObjectClass], old: str, new: str) -> tuple[ObjectClass, ...]:

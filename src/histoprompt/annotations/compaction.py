@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,20 +90,16 @@ def compact(engine: Engine, keep: int | None) -> Compaction:
     """
     path = engine.folder / NEW_JOURNAL
     path.unlink(missing_ok=True)
-    try:
-        new = Journal(path)
-        try:
+    with ExitStack() as failed:
+        failed.callback(path.unlink, missing_ok=True)
+        with closing(Journal(path)) as new:
             writing = _Writing(engine, new, keep)
             writing.run()
             new.sync()
             whole = [r is not None for r in new.salvage(0, new.end)]
-        finally:
-            new.close()
         if not all(whole):
             raise LabelStoreError(f"The disk did not keep {path} as it was written.")
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        failed.pop_all()
     before = engine.journal.end
     checkpoint = writing.checkpoint()
     engine.journal.close()

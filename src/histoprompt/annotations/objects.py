@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from histoprompt.annotations.chunks import Labels
 from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, union_of
+from histoprompt.core.labels.table import objects_in
 
 CELL = np.dtype(
     [(name, "<i4") for name in ("row", "col")]
@@ -29,7 +29,6 @@ CELL = np.dtype(
 Cells = NDArray[np.void]
 
 MAX_ID = 2**32 - 1
-_DENSE = 2**16
 
 
 @dataclass(frozen=True)
@@ -89,31 +88,14 @@ def measure(key: Key, chunk: Labels) -> Cells:
     """
     if not chunk.any():
         return np.zeros(0, CELL)
-    names, small = _compact(chunk)
-    areas = np.bincount(small.ravel())[1:]
-    boxes = ndimage.find_objects(small, len(areas))
-    present = np.flatnonzero(areas)
-    cells = np.zeros(len(present), CELL)
+    found = objects_in(chunk)
+    cells = np.zeros(len(found), CELL)
     _, cells["row"], cells["col"] = key
-    cells["id"], cells["area"] = names[present], areas[present]
+    cells["id"], cells["area"] = found[:, 0], found[:, 5]
     top, left = key[1] * chunk.shape[0], key[2] * chunk.shape[1]
-    sides = [(r.start, c.start, r.stop, c.stop) for r, c in (boxes[i] for i in present)]
-    at = np.add(sides, (top, left, top, left))
-    for n, side in enumerate(("r0", "c0", "r1", "c1")):
-        cells[side] = at[:, n]
+    for side, at, corner in (("r0", 1, top), ("c0", 2, left), ("r1", 3, top), ("c1", 4, left)):
+        cells[side] = found[:, at] + corner
     return cells
-
-
-def _compact(chunk: Labels) -> tuple[Labels, NDArray[np.int32]]:
-    """A chunk that is not empty with the small numbers 1, 2, ..., and the ids they stand for."""
-    one = np.uint32(1)
-    below = (chunk - one).min()  # 0 wraps round to the largest number, so this finds the rest
-    if chunk.max() - below <= _DENSE:
-        small = (np.maximum(chunk, below) - below).astype(np.int32)
-        return np.arange(_DENSE, dtype=np.uint32) + below + one, small
-    values, inverse = np.unique(chunk, return_inverse=True)
-    empty = int(values[0] == 0)
-    return values[empty:], (inverse.reshape(chunk.shape) + 1 - empty).astype(np.int32)
 
 
 class ObjectTable:

@@ -18,13 +18,14 @@ from histoprompt.annotations.edits import Rule, components, cover, paste, relabe
 from histoprompt.annotations.engine import Engine, Group
 from histoprompt.annotations.history import Change, HistoryEntry
 from histoprompt.annotations.moving import move
-from histoprompt.annotations.place import CHECKPOINT, StoreManifest
+from histoprompt.annotations.place import CHECKPOINT, StoreManifest, store_folder
 from histoprompt.annotations.planes import PLANES, Plane
 from histoprompt.annotations.reading import LabelReader
 from histoprompt.annotations.recovery import take_back
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
+from histoprompt.core.slides.slide import Slide
 
 __all__ = ["CHUNK", "SPLIT_LIMIT_PX", "Change", "HistoryEntry", "LabelStore"]
 
@@ -79,6 +80,23 @@ class LabelStore(LabelReader):
         """
         mark = StoreManifest(slide_key, (int(shape[0]), int(shape[1])), chunk)
         return cls(Engine.open(Path(folder), mark, read_only, rebuild))
+
+    @classmethod
+    def of(
+        cls, slide: Slide, name: str = "labels", *, read_only: bool = False, rebuild: bool = False
+    ) -> Self:
+        """Open the store of a slide where the stores of all slides lie; raises as `open` does.
+
+        Parameters
+        ----------
+        slide : Slide
+        name : str
+            Of the store, as for `store_folder`.
+        read_only, rebuild : bool
+            As for `open`.
+        """
+        folder = store_folder(slide.key, name)
+        return cls.open(folder, slide.shape, slide.key, read_only=read_only, rebuild=rebuild)
 
     # -- edits -----------------------------------------------------------------------------------
 

@@ -131,7 +131,6 @@ def _count_one(
 
 def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     """The regions to count in; none where all of a place is meant."""
-    from histoprompt.annotations.place import store_folder
     from histoprompt.annotations.store import LabelStore
     from histoprompt.pipelines.formats.regions import read_regions, regions_document, regions_in
     from histoprompt.pipelines.regions.committed import committed_regions
@@ -141,9 +140,8 @@ def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
     if args.in_regions is None:
         return ()
     name = "" if args.in_regions == _ALL else args.in_regions
-    folder = store_folder(slide.key)
-    with LabelStore.open(folder, slide.shape, slide.key, read_only=True) as store:
-        found = committed_regions(store, name)
+    with LabelStore.of(slide, read_only=True) as store:
+        found, folder = committed_regions(store, name), store.folder
     # as they are read back from the file that is kept of them, so that a replay is the same
     return regions_in(regions_document(found), slide.shape, folder)
 

@@ -63,13 +63,12 @@ def _import(args: argparse.Namespace) -> None:
 def _into_store(
     args: argparse.Namespace, slide: Slide, found: Sequence[Incoming], params: ImportParams
 ) -> None:
-    from histoprompt.annotations.place import store_folder
     from histoprompt.annotations.store import LabelStore
     from histoprompt.pipelines.exchange.import_labels import import_all, plan_import, plane_for
 
     if params.into == "prompts":
         found = [_refined(args, slide, one) for one in found]
-    with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as opened:
+    with LabelStore.of(slide) as opened:
         store = plane_for(opened, params.into)
         if args.dry_run:
             plans = tuple(plan_import(store, one, args.task, params.rule) for one in found)

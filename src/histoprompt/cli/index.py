@@ -34,6 +34,8 @@ def _index(args: argparse.Namespace) -> int:
     params = read_parameters(IndexParams, args)
     manager = ModelManager(device=args.device)
     job = params.job(manager)
+    if job.card.robustness_text:
+        say(f"note: {job.card.title}: {job.card.robustness_text}")
     slides = named_slides(args.slides, args.out, without_out=True)
     taken: list[Path] = []
 

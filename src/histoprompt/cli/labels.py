@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from histoprompt.annotations.place import store_folder
+from histoprompt.annotations.class_list import with_others
 from histoprompt.annotations.planes import PLANES
 from histoprompt.annotations.store import LabelStore
 from histoprompt.cli.options import whole
@@ -98,10 +98,7 @@ def _history(args: argparse.Namespace) -> None:
 def _classes(args: argparse.Namespace) -> None:
     with _open(args, read_only=args.read is None) as store:
         if args.read is not None:
-            new = read_class_list(args.read)
-            names = {item.name for item in new}
-            more = [item for item in store.class_list() if item.name not in names]
-            store.set_class_list((*new, *more))
+            store.set_class_list(with_others(read_class_list(args.read), store.class_list()))
         classes = store.class_list()
         used = [store.on(plane).classes() for plane in PLANES]
     for item in classes:
@@ -146,6 +143,7 @@ def _slide(args: argparse.Namespace) -> Slide:
     return slide_of(args)
 
 
-def _open(args: argparse.Namespace, **how: bool) -> LabelStore:
-    slide = _slide(args)
-    return LabelStore.open(store_folder(slide.key), slide.shape, slide.key, **how)
+def _open(
+    args: argparse.Namespace, *, read_only: bool = False, rebuild: bool = False
+) -> LabelStore:
+    return LabelStore.of(_slide(args), read_only=read_only, rebuild=rebuild)

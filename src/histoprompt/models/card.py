@@ -11,6 +11,10 @@ from histoprompt.core.prompts.prompt import PromptKind
 
 Role = Literal["prompt", "cells", "text", "encoder", "classifier"]
 
+# What the robustness index is about: among the nearest tiles, those of the same tissue from other
+# hospitals against those of other tissue from the same hospital.
+_HOSPITAL = "Features also encode the hospital: stain and scanner can pass for tissue."
+
 # Greatest difference that half precision may make to a model's output, as a share of its size.
 HALF_ERROR = 0.02
 
@@ -190,6 +194,9 @@ class ModelCard:
         First guess of weights + peak activations, until it has been measured.
     description : str
         One sentence on strengths and limits.
+    robustness : float or None
+        Of an encoder, the robustness index of PathoROB (2025), 0 to 1; None where
+        none is published.
     """
 
     id: str
@@ -220,6 +227,16 @@ class ModelCard:
     algorithm: int = 1
     memory_mib: int = 256
     description: str = ""
+    robustness: float | None = None
+
+    @property
+    def robustness_text(self) -> str:
+        """How far its features are of the tissue and not of the hospital; empty of no encoder."""
+        if self.role != "encoder":
+            return ""
+        if self.robustness is None:
+            return f"No robustness index is published. {_HOSPITAL}"
+        return f"Robustness index {self.robustness:.3f} of 1 (PathoROB). {_HOSPITAL}"
 
     @property
     def files(self) -> tuple[WeightsSpec, ...]:

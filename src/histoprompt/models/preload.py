@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import os
 import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+
+from histoprompt.core.garbage import collector_at_rest
 
 # Packages whose windows draw with OpenGL, and so bring Mesa's LLVM.
 _WINDOWS = {"vispy", "napari", "qtpy"}
@@ -32,20 +33,11 @@ _TORCH_LIBRARIES = ("libtorch_global_deps.so", "libtorch_cpu.so", "libtorch_cuda
 def smooth_import() -> Iterator[None]:
     """Within this, torch and what is built on it may be imported beside a living window.
 
-    The garbage collector rests meanwhile, and what was made then counts as old afterwards, so
-    that it is not looked through at once. Nothing is exempt from collection for good.
+    The garbage collector rests meanwhile; see `collector_at_rest`.
     """
     preload_torch()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with collector_at_rest():
         yield
-    finally:
-        # Together these move every object to the oldest generation, without a look at any.
-        gc.freeze()
-        gc.unfreeze()
-        if was_enabled:
-            gc.enable()
 
 
 def preload_torch() -> None:

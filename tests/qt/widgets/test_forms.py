@@ -9,6 +9,7 @@ from superqt import QCollapsible
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
+from histoprompt._qt.explore.dock import ExploreDock
 from histoprompt._qt.project.dock import ProjectDock
 from histoprompt._qt.prompts.dock import SHOWN_OTHERWISE as PLACED
 from histoprompt._qt.prompts.dock import PromptDock
@@ -98,16 +99,29 @@ WITHOUT_ROWS: dict[str, str] = {
     "ScoreStepParams": _STEP,
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
+    "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
+    "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
 }
 OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
-_DOCKS = (PromptDock, CountDock, TextDock, ExportDock, ImportDock, TrainDock, ProjectDock)
+_DOCKS = (
+    PromptDock,
+    CountDock,
+    TextDock,
+    ExploreDock,
+    ExportDock,
+    ImportDock,
+    TrainDock,
+    ProjectDock,
+)
 # Fields that a dock shows in another way.
 SHOWN_OTHERWISE = {
     **{("PromptParams", name): "a place of its own" for name in PLACED},
     ("ExportParams", "format"): "a row of the Export dock with the formats' titles",
     ("ScoreParams", "texts"): "the list of words of the Text dock",
     ("ScoreParams", "contrasts"): "the list of words of the Text dock",
+    ("IndexParams", "encoder"): "a list of the models there are",
+    ("IndexParams", "weights"): "a button beside the list of models",
     ("CountChoice", "segmenter"): "a list of the models there are",
     ("CountChoice", "weights"): "installed by the Models dock",
     ("CountChoice", "proposer"): "the project's own; another one by command",

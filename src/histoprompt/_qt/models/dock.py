@@ -155,6 +155,7 @@ class ModelsDock(Dock):
         card = self.card
         lines = [f"<b>{card.title}</b> ({card.id}). {card.description}"]
         lines.append(f"Licence: {card.licence or 'not stated'}. {card.citation}")
+        lines += filter(None, [card.robustness_text])
         if card.approx_bytes is not None:
             lines.append(f"Weights: {size_of(card)} from {source_of(card)}.")
         if card.missing:

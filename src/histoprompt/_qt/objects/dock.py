@@ -27,7 +27,7 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt.annotations import choosing
-from histoprompt.annotations.class_list import ObjectClass
+from histoprompt.annotations.class_list import ObjectClass, with_others
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.planes import Plane
 from histoprompt.annotations.roster import COLUMNS, Chosen, Roster
@@ -222,10 +222,8 @@ class ObjectsDock(Dock):
 
     def _on_read(self, path: str) -> None:
         def read(at: Annotator) -> Change | None:
-            new = read_class_list(Path(path))
-            kept = {item.name for item in new}
-            more = [item for item in at.store.class_list() if item.name not in kept]
-            return at.store.set_class_list((*new, *more))
+            new = with_others(read_class_list(Path(path)), at.store.class_list())
+            return at.store.set_class_list(new)
 
         self._do(read, "Read the classes of a file")
 

@@ -21,6 +21,7 @@ from histoprompt._qt.prompts.corrections import Corrections
 from histoprompt._qt.prompts.drawing import Drawing
 from histoprompt._qt.prompts.earlier import EarlierEdits
 from histoprompt._qt.prompts.following import Following
+from histoprompt._qt.prompts.freehand import Freehand
 from histoprompt._qt.prompts.halving import Halving
 from histoprompt._qt.prompts.hand import Unfinished
 from histoprompt._qt.prompts.in_hand import InHand
@@ -105,7 +106,8 @@ class Annotator:
             push=self._push,
             move_to=self.move_to,
         )
-        self.commits = Commits(self.hand, self.committed, steps, self._push)
+        self.commits = Commits(self.hand, self.planes, steps, self._push)
+        self.freehand = Freehand(self.planes, self.hand, jobs)
         self.drawing = Drawing(viewer, image)
         self.edits = ObjectEdits(self.committed, slide.mpp)
         self.halving = Halving(self.committed, self.hand)
@@ -129,7 +131,7 @@ class Annotator:
             hand=self.hand,
             drawing=self.drawing,
         )
-        self._tools = Tools(viewer, self.prompts, self.committed, self.corrections, self.drawing)
+        self._tools = Tools(viewer, self.prompts, self.planes, self.corrections, self.drawing)
         self._connect()
 
     def _connect(self) -> None:
@@ -138,13 +140,18 @@ class Annotator:
             plane.made.connect(self._on_edit)
             plane.failed.connect(self.failed.emit)
             plane.shown.connect(other.follow)
-        for part in (self.nuclei, self.commits, self.edits, self._retaking, self.halving):
+        for part in (
+            self.nuclei, self.commits, self.edits, self._retaking, self.halving, self.freehand
+        ):  # fmt: skip
             part.failed.connect(self.failed.emit)
-        for teller in (*self.planes, self.corrections, self.hand, self.commits, self.halving):
+        for teller in (
+            *self.planes, self.corrections, self.hand, self.commits, self.halving, self.freehand
+        ):  # fmt: skip
             teller.said.connect(self._say)
         self.hand.changed.connect(self.changed.emit)
         self.drawing.drawn.connect(self._on_drawn)
-        self.drawing.clicked.connect(self._on_halved)
+        self.drawing.clicked.connect(self._on_clicked)
+        self.freehand.progress.connect(self._on_progress)
         self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
         self.committed.layer.events.visible.connect(self._on_looks)
@@ -194,6 +201,8 @@ class Annotator:
         for plane in self.planes:
             plane.paint_with(params.rule, params.class_name)
         self.hand.each_box, self.edits.params = params.each_box, params
+        self.freehand.params = params
+        self._tools.paint_on(params.plane)
         if params.outline != before.outline:
             self.nuclei.outline(params.outline)
         if params.each_box != before.each_box:
@@ -263,6 +272,7 @@ class Annotator:
     def busy(self) -> bool:
         """Whether there is something to wait for, and to cancel."""
         asking = self.segmenting.active or self.nuclei.filling or self.halving.active
+        asking = asking or self.freehand.active
         return asking or bool(self.commits.waiting)
 
     def cancel(self) -> None:
@@ -272,6 +282,7 @@ class Annotator:
         self.segmenting.cancel()
         self.commits.cancel()
         self.halving.cancel()
+        self.freehand.cancel()
         self.nuclei.cancel()
 
     # -- labels ------------------------------------------------------------------------------
@@ -378,6 +389,7 @@ class Annotator:
         self.drawing.close()
         self.commits.close()
         self.halving.close()
+        self.freehand.close()
         self.steps.forget(self)
         self.cancel()
         for plane in self.planes:
@@ -392,8 +404,12 @@ class Annotator:
             self._tools.choose("click +")
         self._say(text)
 
-    def _on_halved(self, row: float, col: float) -> None:
-        if not self._closed:
+    def _on_clicked(self, tool: str, row: float, col: float) -> None:
+        if self._closed:
+            return
+        if tool == "wand":
+            self.freehand.wand(row, col)
+        else:
             self.halving.click(row, col)
 
     def _on_drawn(self, tool: str, corners: NDArray[np.float64]) -> None:
@@ -403,7 +419,7 @@ class Annotator:
         if tool == "split":
             self.edits.split(corners)
         elif tool == "draw":
-            self.edits.draw(corners)
+            self.freehand.outline(corners)
         elif not self.prompts.fill(corners, tool == "lasso +"):
             self._say("The lasso encloses nothing where the object is prompted: draw it larger.")
 

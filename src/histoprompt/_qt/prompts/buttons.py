@@ -35,7 +35,14 @@ CORRECTIONS: dict[str, Words] = {
         "Each stroke makes an object; Shift+click an object to extend it; [ and ] size the brush",
     ),
     "erase": ("Erase", "Erase from committed objects"),
-    "draw": ("Draw", "Drag around a new object, by hand and without a model (P: corner by corner)"),
+    "draw": (
+        "Draw",
+        "Drag around a new object or region, freehand and without a model (P: corner by corner)",
+    ),
+    "wand": (
+        "Wand",
+        "Click tissue: what looks like it around the place is taken; with a chosen region it grows",
+    ),
     "split": ("Split (K)", "Drag a line through an object to make two of it"),
     "refine": (
         "Refine",

@@ -8,7 +8,7 @@ from functools import partial
 
 from psygnal import Signal
 
-from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
+from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.hand import Hand, Waiting
 from histoprompt._qt.prompts.in_hand import InHand, Push, facts
 from histoprompt._qt.prompts.params import PromptParams
@@ -16,6 +16,7 @@ from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
+from histoprompt.annotations.planes import PLANES
 from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
@@ -30,7 +31,8 @@ class Commits:
     Parameters
     ----------
     hand : InHand
-    committed : CommittedObjects
+    planes : (CommittedObjects, CommittedObjects)
+        Objects and regions; the parameters say which of them what is in hand becomes.
     steps : UndoStack
     push : callable
         As for `InHand`.
@@ -49,9 +51,13 @@ class Commits:
     failed = Signal(str)
 
     def __init__(
-        self, hand: InHand, committed: CommittedObjects, steps: UndoStack, push: Push
+        self,
+        hand: InHand,
+        planes: tuple[CommittedObjects, CommittedObjects],
+        steps: UndoStack,
+        push: Push,
     ) -> None:
-        self._hand, self._committed = hand, committed
+        self._hand, self._committed, self._planes = hand, planes[0], planes
         self._steps, self._push = steps, push
         self._closed = False
         self._prompts: dict[int, tuple[Snapshot, int]] = {}
@@ -79,9 +85,9 @@ class Commits:
             return []
         held.put(held.nothing)
         if change is None:
-            self.said.emit(f"{objects_text(ids).capitalize()} is as it was.")
+            self.said.emit(f"{self._committed.text_of(ids).capitalize()} is as it was.")
         else:
-            self._show_commit(ids, change, hand)
+            self._show_commit(ids, change, hand, params)
         return ids
 
     def prompts_of(self, object_id: int) -> Snapshot | None:
@@ -133,7 +139,7 @@ class Commits:
             self._on_left(waiting, told(error))
             return
         if change is not None:
-            self._show_commit(ids, change, shown)
+            self._show_commit(ids, change, shown, waiting.params)
 
     def _on_not_waited(self, waiting: Waiting, text: str) -> None:
         if not self._closed and self._settle(waiting):
@@ -154,13 +160,20 @@ class Commits:
         ids: list[int]
         change: Change | None
         if refined is None or not store.area_of(refined.id):
-            ids, change = self._committed.commit(masks, params.rule, info, params.class_name)
+            plane = self._plane(params)
+            ids, change = plane.commit(masks, params.rule, info, params.class_name)
+            if plane is not self._committed:
+                return ids, change
         else:
             ids = [refined.id]
             change = replace_object(store, refined.id, masks[0], params.rule, info)
         if len(ids) == 1 and not hand.prompts.empty:
             self._prompts[ids[0]] = hand.prompts, store.area_of(ids[0])
         return ids, change
+
+    def _plane(self, params: PromptParams) -> CommittedObjects:
+        """What a new object becomes: an object, or a region."""
+        return self._planes[PLANES.index(params.plane)]
 
     def _settle(self, waiting: Waiting) -> bool:
         """A commit waits no more; False if it was withdrawn before."""
@@ -192,13 +205,16 @@ class Commits:
         self._hand.put(waiting.hand)
         return True
 
-    def _show_commit(self, ids: list[int], change: Change, hand: Hand) -> None:
+    def _show_commit(
+        self, ids: list[int], change: Change, hand: Hand, params: PromptParams
+    ) -> None:
         """Show what was committed; taking it back brings its prompts back."""
         again = hand.refined is not None and [hand.refined.id] == ids
-        text = f"{'refined' if again else 'committed'} {objects_text(ids)}"
+        plane = self._committed if again else self._plane(params)
+        text = f"{'refined' if again else 'committed'} {plane.text_of(ids)}"
         undo = partial(self._undo, change.edit, hand)
         self._push(text, undo, partial(self._redo, change.edit))
-        self._committed.show_change(change, capital(text), step=False)
+        plane.show_change(change, capital(text), step=False)
 
     def _undo(self, edit: int, hand: Hand) -> bool:
         if not self._committed.undo(edit):

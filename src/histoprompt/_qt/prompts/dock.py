@@ -262,7 +262,7 @@ class PromptDock(Dock):
         self.link(annotator.failed, self._on_failed)
         self.link(annotator.progress, self.report.show_share)
         self.link(annotator.changed, self._on_changed)
-        own = annotator.drawing.layer, annotator.committed.layer
+        own = annotator.drawing.layer, *(plane.layer for plane in annotator.planes)
         for layer in (*annotator.prompts.all, *own):
             self.link(layer.events.mode, self._on_active)
         for layer in annotator.own_layers:

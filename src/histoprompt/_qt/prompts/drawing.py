@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,14 @@ from histoprompt._qt.shell.gestures import click, held, is_right
 _CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
 _OPEN = ("add_line", "add_path", "add_polyline")
 _ROUND = 96
-MODES = {"lasso +": _CLOSED, "lasso -": _CLOSED, "draw": _CLOSED, "split": _OPEN}
+_CLICKED = ("pan_zoom",)
+MODES: Mapping[str, tuple[str, ...]] = {
+    "lasso +": _CLOSED,
+    "lasso -": _CLOSED,
+    "draw": _CLOSED,
+    "split": _OPEN,
+    "wand": _CLICKED,
+}
 
 
 class Drawing:
@@ -35,12 +42,13 @@ class Drawing:
         Empty but while something is drawn.
     drawn : Signal(str, object)
         A shape is done: the tool it was drawn with and its (n, 2) corners, level-0 (row, col).
-    clicked : Signal(float, float)
-        Level-0 (row, col) of a click where a cut might have been drawn.
+    clicked : Signal(str, float, float)
+        Level-0 (row, col) of a click where a cut might have been drawn, or of the wand; and the
+        tool.
     """
 
     drawn = Signal(str, object)
-    clicked = Signal(float, float)
+    clicked = Signal(str, float, float)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self._viewer, self._image = viewer, image
@@ -62,11 +70,11 @@ class Drawing:
         object: what napari's own tools draw on this layer is never left lying.
         """
         active, mode = self._viewer.layers.selection.active, str(self.layer.mode)
-        if active is not self.layer or mode not in (*_CLOSED, *_OPEN):
+        if active is not self.layer:
             return ""
         if mode in MODES[self._tool]:
             return self._tool
-        return "split" if mode in _OPEN else "draw"
+        return "split" if mode in _OPEN else "draw" if mode in _CLOSED else ""
 
     def choose(self, tool: str) -> None:
         """Draw with one of `MODES` from now on."""
@@ -87,7 +95,8 @@ class Drawing:
             self._done.start()  # napari is not through with the shape yet
 
     def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
-        if str(layer.mode) != "add_line" or held(event) or is_right(event):
+        clickable = str(layer.mode) == "add_line" or self.tool == "wand"
+        if not clickable or held(event) or is_right(event):
             return
         if (yield from click(event)):
             row, col = self._image.world_to_data(event.position)[-2:]
@@ -107,7 +116,7 @@ class Drawing:
         finally:
             self._taking = False
         if place is not None:  # napari made a line of no length of it
-            self.clicked.emit(*place)
+            self.clicked.emit(tool, *place)
             return
         for corners in shapes:
             self.drawn.emit(tool, corners)

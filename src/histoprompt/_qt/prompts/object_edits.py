@@ -1,4 +1,4 @@
-"""Edits of committed objects beyond their pixels: joined, removed, of another form, cut, drawn."""
+"""Edits of committed objects beyond their pixels: joined, removed, of another form, cut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError, LabelStoreError
-from histoprompt.core.geometry import Frame
-from histoprompt.core.labels.contours import Outline, bounds, enclosed
-from histoprompt.core.results import Mask
-from histoprompt.pipelines.prompts.correct import LIMIT_PX, split_along
+from histoprompt.pipelines.prompts.correct import split_along
 from histoprompt.pipelines.prompts.reshape import Form, ReshapeParams, reshape
 
 _DONE: dict[Form, str] = {
@@ -39,7 +36,7 @@ class ObjectEdits:
     Attributes
     ----------
     params : PromptParams
-        The overlap rule, the class of what is drawn, and how far objects grow or shrink.
+        How far objects grow or shrink.
     mpp : float or None
     failed : Signal(str)
         Why an edit was not made.
@@ -84,10 +81,6 @@ class ObjectEdits:
         """Cut the objects that a line crosses, (n, 2) level-0 (row, col)."""
         self._guarded(partial(self._split, line))
 
-    def draw(self, corners: NDArray[np.float64]) -> None:
-        """Make an object of an outline drawn by hand, (n, 2) level-0 (row, col)."""
-        self._guarded(partial(self._draw, corners))
-
     # -- inner -------------------------------------------------------------------------------
 
     def _reshape(self, form: Form, ids: Sequence[int]) -> None:
@@ -113,24 +106,6 @@ class ObjectEdits:
         told = [f"{objects_text([ids[0]])} into {len(ids)}" for ids in pieces[:4]]
         more = f" and {len(pieces) - 4} more" if len(pieces) > 4 else ""
         self._committed.show_change(change, f"Split {', '.join(told)}{more}")
-
-    def _draw(self, corners: NDArray[np.float64]) -> None:
-        store = self._committed.store
-        box = bounds([Outline(corners)]).intersection(store.box)
-        if box is None:
-            raise LabelStoreError("The outline lies beyond the slide: draw it on the slide.")
-        if box.area > LIMIT_PX:
-            raise LabelStoreError(
-                f"The outline spans {box.shape[0]} x {box.shape[1]} pixels; an object of at most "
-                f"{LIMIT_PX:,} pixels in its box can be drawn at once."
-            )
-        mask = Mask(enclosed(corners, box), Frame(box, box.shape))
-        if mask.empty:
-            raise LabelStoreError("The outline encloses no pixel: draw a larger one.")
-        info = {"model": "by hand", "prompts": ["outline"], "score": None}
-        params = self.params
-        ids, change = self._committed.commit([mask], params.rule, info, params.class_name)
-        self._committed.show_change(change, f"Drew {objects_text(ids)}")
 
     def _guarded(self, edit: Callable[[], object]) -> None:
         """Run an edit of labels; an error is shown, not raised."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from histoprompt.annotations.planes import Plane
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.prompts.reshape import AMOUNT
+from histoprompt.pipelines.prompts.wand import REACH, WandParams
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class PromptParams:
         Nuclei in view are outlined, and a click on one takes it.
     class_name : str
         Class given to committed objects; empty for none.
+    plane : "objects" or "regions"
+        What is committed, drawn and painted becomes one of these.
+    tolerance : float
+        How different tissue may look that the wand takes.
     amount : float
         How far objects are expanded, shrunk or smoothed: microns, or pixels where their size is
         unknown.
@@ -44,6 +50,10 @@ class PromptParams:
         Parameter("Outline nuclei", "Find the nuclei in view ahead; a click on one takes it."),
     ] = False
     class_name: Annotated[str, Parameter("Class", "Given to committed objects.")] = ""
+    plane: Annotated[
+        Plane, Parameter("Keep as", "What is committed, drawn and painted becomes one of these.")
+    ] = "objects"
+    tolerance: Annotated[float, REACH] = WandParams.tolerance
     amount: Annotated[float, AMOUNT] = 0.5
 
     def __post_init__(self) -> None:

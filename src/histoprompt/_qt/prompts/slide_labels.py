@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import StoreInUseError
 from histoprompt.core.slides.slide import Slide
@@ -13,11 +12,10 @@ def labels_of(slide: Slide) -> tuple[LabelStore, list[str]]:
 
     Where another window has them they are opened to look at, as they are at this moment.
     """
-    folder = store_folder(slide.key)
     try:
-        store = LabelStore.open(folder, slide.shape, slide.key)
+        store = LabelStore.of(slide)
     except StoreInUseError as error:
-        store = LabelStore.open(folder, slide.shape, slide.key, read_only=True)
+        store = LabelStore.of(slide, read_only=True)
         return store, [
             f"These labels are being edited in another window ({error.who}), so they can only be "
             "looked at here, as they are now. To edit them, close them there and choose the "

@@ -106,7 +106,7 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Alt-click", BOXES, "take a committed object up again, to change it"),
     Gesture("Alt-click", DRAWN, "take a committed object up again, to change it"),
     Gesture("drag", DRAWN, "a lasso, a new object or a cut, as the tool says"),
-    Gesture("click", DRAWN, "with Split: in each half of an object, which parts it"),
+    Gesture("click", DRAWN, "with Split: in each half of an object; with Wand: what looks like it"),
     Gesture("drag", SCRIBBLES, "a scribble inside or outside, as the tool says"),
     Gesture("drag", BOXES, "a box around the object"),
     Gesture("Control-click", COMMITTED, "delete the object"),

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.shell.docks import holder_of
 from histoprompt._qt.shell.session import Session, session_of
 from histoprompt._qt.widgets.recipe_menu import Made, RecipeMenu, Words
+from histoprompt.core.garbage import collector_at_rest
 
 
 class _Links:
@@ -124,6 +125,10 @@ class Dock(TabbedWidget):
         self._links = _Links(self.session)
         self.destroyed.connect(self._links.cut)
         self.content, self.foot = QWidget(), QVBoxLayout()
+        with collector_at_rest():
+            self._make()
+
+    def _make(self) -> None:
         self._build()
         self.page = Page(self.content)
         self.page.setFrameShape(QFrame.Shape.NoFrame)

@@ -109,7 +109,7 @@ class ModelPanel(QWidget):
     ----------
     jobs : Jobs
         Look at a file before it is chosen.
-    role : Role
+    role : Role, or several
     default : str
         Id of the model chosen first.
 
@@ -124,10 +124,13 @@ class ModelPanel(QWidget):
     chosen = Signal()
     refused = Signal(str)
 
-    def __init__(self, jobs: Jobs, role: Role = "prompt", default: str = registry.DEFAULT) -> None:
+    def __init__(
+        self, jobs: Jobs, role: Role | tuple[Role, ...] = "prompt", default: str = registry.DEFAULT
+    ) -> None:
         super().__init__()
         self._jobs = jobs
-        self._cards = [card for card in registry.all_cards() if card.role == role]
+        roles = (role,) if isinstance(role, str) else role
+        self._cards = [card for card in registry.all_cards() if card.role in roles]
         self._files: dict[str, Path] = {}
         self._combo, self._note = narrow_combo(), Note()
         # What a title says in brackets stands in the note below; here it would be cut off.
@@ -222,7 +225,7 @@ def _takes(card: ModelCard) -> str:
     if card.role == "text":
         return f"Knows {', '.join(card.words)}." if card.words else "Takes any words."
     if card.role != "prompt":
-        return card.description
+        return " ".join(filter(None, (card.description, card.robustness_text)))
     kinds = [name for kind, name in KIND_WORDS.items() if kind in card.accepts]
     takes = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
     if "point" in card.accepts:

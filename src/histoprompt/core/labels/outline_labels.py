@@ -138,11 +138,32 @@ class OutlineLabels:
         moved = (anchor[which] - (round(box.r0), round(box.c0)))[owner]
         begin, end, own = _spans(near[at] + moved, near[at + 1] + moved, owner, box.shape)
         values, lengths = ids[which][own], end - begin
+        if _laid(out, begin, end, values):
+            return
         flat, total = out.reshape(-1), np.cumsum(lengths)
         cuts = np.searchsorted(total, np.arange(_PIXELS, _last(total), _PIXELS))
         for some in np.split(np.arange(len(begin)), cuts):
             pixels, whose = _ranges(begin[some], lengths[some])
             flat[pixels] = values[some][whose]  # of several values for a pixel the last one stays
+
+
+def _laid(
+    out: NDArray[np.uint32],
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    values: NDArray[np.uint32],
+) -> bool:
+    """Write runs that do not overlap into labels without any, all in one pass; whether they did."""
+    order = np.argsort(begin, kind="stable")
+    begin, end = begin[order], end[order]
+    if not len(begin) or (begin[1:] < end[:-1]).any() or out.any():
+        return False
+    edges = np.empty(2 * len(begin) + 2, np.int64)
+    edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = 0, begin, end, out.size
+    runs = np.zeros(len(edges) - 1, np.uint32)
+    runs[1::2] = values[order]
+    out.reshape(-1)[:] = np.repeat(runs, np.diff(edges))
+    return True
 
 
 def _last(total: NDArray[Any]) -> int:

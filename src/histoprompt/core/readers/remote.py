@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from histoprompt.core.errors import SlideError
@@ -47,11 +48,11 @@ def open_address(address: str, limits: Limits) -> Slide:
 def _open_tiff(file: RemoteFile, limits: Limits) -> Slide:
     from histoprompt.core.readers.tiff import open_tiff
 
-    try:
-        return open_tiff(file, limits)
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as failed:
+        failed.callback(file.close)
+        slide = open_tiff(file, limits)
+        failed.pop_all()  # the slide closes it
+    return slide
 
 
 def _open_zarr(address: str, limits: Limits) -> Slide:

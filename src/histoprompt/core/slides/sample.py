@@ -18,6 +18,7 @@ LABELS: Final = "labels.tif"
 CLASSES: Final = "classes.csv"
 REGIONS: Final = "regions.tif"
 REGION_NAMES: Final = "regions.json"
+COHORT: Final = "cohort"
 # A place with well separated nuclei, level-0 (row, col).
 PLACE: Final = (1150, 900)
 # Level-0 pixels: how far around a place nuclei are looked for, and of how many pixels the smallest.

@@ -223,6 +223,7 @@ CARDS = (
         description="3.1 million slides at 5x to 40x; class token and mean of the patches.",
         terms=_NO_COMMERCE,
         mpp=0.5,
+        robustness=0.861,
         memory_mib=3400,
     ),
     _card(
@@ -234,6 +235,7 @@ CARDS = (
         description="The predecessor of Virchow2, free to use once access is given.",
         terms=_ACCESS,
         mpp=0.5,
+        robustness=0.815,
         memory_mib=3400,
     ),
     _card(
@@ -245,6 +247,7 @@ CARDS = (
         description="H&E and immunohistochemistry; class token.",
         terms=_NO_COMMERCE,
         mpp=0.5,
+        robustness=0.757,
         memory_mib=3600,
     ),
     _card(
@@ -256,6 +259,7 @@ CARDS = (
         description="The predecessor of UNI2-h, half its size.",
         terms=_NO_COMMERCE,
         mpp=0.5,
+        robustness=0.598,
         memory_mib=1800,
     ),
     _card(
@@ -266,6 +270,7 @@ CARDS = (
         citation="Saillard et al., bioptimus/releases (2024)",
         description="The largest free one: 1.1 billion values, wants a GPU; class token.",
         mpp=0.5,
+        robustness=0.812,
         memory_mib=5600,
     ),
     _card(
@@ -277,6 +282,7 @@ CARDS = (
         description="460 million public tiles; class token; no gate, research only.",
         terms=_OWKIN,
         mpp=0.5,
+        robustness=0.469,
         memory_mib=1800,
     ),
     _card(

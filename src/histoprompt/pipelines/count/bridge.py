@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
@@ -149,7 +150,7 @@ def from_labels(
         Of the same slide.
     task : Task
     ids : sequence of int, optional
-        Of objects; all of them if not given.
+        Of objects; all but those of ignored classes if not given.
 
     Returns
     -------
@@ -164,7 +165,11 @@ def from_labels(
         As `CorrectionLog.make` and `log_of`.
     """
     log, work = log_of(work), work.corrected()
-    wanted = store.ids().tolist() if ids is None else list(ids)
+    wanted = (
+        list(ids)
+        if ids is not None
+        else [record.id for record in store.objects() if not is_ignored(record.class_name)]
+    )
     if not wanted:
         raise LabelError("No object is committed on this slide: there is nothing to take.")
     masks, names = [], []

@@ -55,6 +55,8 @@ class ImportPlan:
         New objects that share a pixel with other objects of the store.
     known : frozenset of str
         Classes that the slide had, which keep their colours.
+    regions : ImportPlan or None
+        What becomes of the regions of the same file, on their plane.
     """
 
     incoming: Incoming
@@ -66,19 +68,32 @@ class ImportPlan:
     removed: tuple[int, ...] = ()
     overlapping: int = 0
     known: frozenset[str] = frozenset()
+    regions: ImportPlan | None = None
 
     def __str__(self) -> str:
         found = self.incoming
+        added, changed, removed = (
+            sum(len(ids) for ids in kind)
+            for kind in zip(*((p.added, p.changed, p.removed) for p in self.planes), strict=True)
+        )
         return (
-            f"added {len(self.added)} changed {len(self.changed)} removed {len(self.removed)} "
+            f"added {added} changed {changed} removed {removed} "
             f"outside {found.outside} repaired {found.repaired}"
         )
+
+    @property
+    def planes(self) -> tuple[ImportPlan, ...]:
+        """The plan of each plane."""
+        return (self,) if self.regions is None else (self, self.regions)
 
 
 def plan_import(
     store: LabelStore, incoming: Incoming, task: Task, rule: Rule = "keep"
 ) -> ImportPlan:
     """Work out what an import would change; the store stays as it is."""
+    regions = None
+    if incoming.regions is not None:
+        regions = plan_import(store.on("regions"), incoming.regions, task, rule)
     pairs = _overlaps(store, incoming, task)
     own = dict(zip(incoming.table.ids.tolist(), incoming.table.areas.tolist(), strict=True))
     areas = {i: store.area_of(i) for i in store.ids().tolist()}
@@ -101,6 +116,7 @@ def plan_import(
         tuple(sorted(lost)),
         len({i for i, _ in pairs if i in fresh}),
         frozenset(item.name for item in store.class_list()),
+        regions,
     )
 
 
@@ -121,10 +137,12 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     places = [*found.labels.filled_boxes(), *(store.box_of(i) for i in changed)]
     blocks = _blocks(store, [place for place in places if place is not None])
     table, free = Renumbering(ids), Renumbering(dict.fromkeys(changed, 1))
+    same = len(ids) == len(found.table) and all(i == j for i, j in ids.items())
     with store.group("import"):
         for done, box in enumerate(blocks):
             task.step(done, len(blocks), f"Importing {found.path.name}")
-            labels, incoming = store.read(box), table.of(_read(found.labels, box))
+            labels, incoming = store.read(box), _read(found.labels, box)
+            incoming = incoming if same else table.of(incoming)
             place, taken = incoming > 0, labels > 0
             if taken.any():
                 again = free.of(labels) > 0
@@ -133,6 +151,8 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
                 labels[again] = 0
             labels[place] = incoming[place]
             store.write(box, labels, "import", info)
+        if plan.regions is not None:
+            apply_import(store.on("regions"), plan.regions, task)
         _name(store, plan)
         _colour(store, plan)
         _tell_measured(store, plan, info)

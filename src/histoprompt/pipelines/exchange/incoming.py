@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.gathering import Gathering
 from histoprompt.pipelines.exchange.measured import MOST_NAMES, MOST_TOLD, Measured
 from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.exchange.sorting import Sorting
 from histoprompt.pipelines.formats.annotation import Reading
 from histoprompt.pipelines.formats.catalogue import FileFormat, file_format, format_of
 
@@ -51,6 +52,8 @@ class Incoming:
         What the file measured of objects.
     notes : tuple of str
         What a person should know of the file as a whole.
+    regions : Incoming or None
+        The regions of a file that has both, which go to a plane of their own.
     """
 
     path: Path
@@ -67,6 +70,7 @@ class Incoming:
     made_by: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
     notes: tuple[str, ...] = ()
+    regions: Incoming | None = None
 
     @property
     def points(self) -> int:
@@ -81,7 +85,7 @@ class Incoming:
         LabelError
             Then.
         """
-        if len(self.table):
+        if len(self.table) or (self.regions is not None and len(self.regions.table)):
             return
         if self.points:
             raise LabelError(
@@ -125,24 +129,40 @@ def read_incoming(
         nuclei=params.into == "count",
     )  # fmt: skip
     if kind.load is not None:
-        found = kind.load(reading)
-        _check_inside(found.labels, slide, path)
-        names = Classes(found.classes.names, found.classes.colours, "")
-        table = scan(found.labels, task)
+        loaded = kind.load(reading)
+        _check_inside(loaded.labels, slide, path)
+        names = Classes(loaded.classes.names, loaded.classes.colours, "")
+        table = scan(loaded.labels, task)
         if not len(table):
             raise LabelError(f"{path.name} holds no object.")
-        return Incoming(path, kind, found.labels, table, names)
+        return Incoming(path, kind, loaded.labels, table, names)
     if kind.read is None:
         raise LabelError(f"{kind.title} is written but not read here.")
-    gathering = Gathering(slide, reading, params.point_radius)
-    gathering.gather(kind.read(reading), task)
-    return _gathered(kind, gathering, reading, task)
+    gathering, sorting = Gathering(slide, reading, params.point_radius), Sorting(params.into)
+    gathering.gather(sorting.wanted(kind.read(reading), reading), task)
+    found = _gathered(kind, gathering, reading, task, alone=not sorting.regions)
+    if not sorting.regions:
+        return replace(found, notes=(*found.notes, *sorting.notes(path.name)))
+    areas = Gathering(slide, reading)
+    areas.gather(sorting.regions, task)
+    regions = _gathered(kind, areas, reading, task, alone=False)
+    return replace(
+        found,
+        outside=found.outside + regions.outside,
+        repaired=found.repaired + regions.repaired,
+        notes=(*found.notes, *sorting.notes(path.name)),
+        problems=regions.problems,  # of both: one reading notes them
+        remarks=regions.remarks,
+        regions=replace(regions, outside=0, repaired=0, notes=(), problems=(), remarks=()),
+    )
 
 
-def _gathered(kind: FileFormat, found: Gathering, reading: Reading, task: Task) -> Incoming:
+def _gathered(
+    kind: FileFormat, found: Gathering, reading: Reading, task: Task, *, alone: bool = True
+) -> Incoming:
     table = scan(found.labels, task)
     found.hidden(table.ids)
-    if not len(table) and not found.centres and not found.outside:
+    if alone and not len(table) and not found.centres and not found.outside:
         lines = "; ".join(reading.problems[:3])
         told = f"{reading.path.name} holds no object that can be used. {lines}"
         raise LabelError(told.strip())

@@ -127,7 +127,7 @@ def carry_out(store: LabelStore, preview: Preview, task: Task) -> Imported:
 
 def _rows(plans: Sequence[ImportPlan]) -> list[tuple[str, int]]:
     found: Counter[str] = Counter()
-    for plan in plans:
+    for plan in (plane for one in plans for plane in one.planes):
         found["Added"] += len(plan.added)
         found["Changed"] += len(plan.changed)
         found["Removed"] += len(plan.removed)
@@ -141,7 +141,8 @@ def _picture(slide: Slide, found: Sequence[Incoming]) -> tuple[NDArray[np.int32]
     step = max(1, -(-max(slide.shape) // _MOST_SIDE))
     rows, cols = (-(-n // step) for n in slide.shape)
     out = np.zeros((rows, cols), np.int32)
-    for number, one in enumerate(found):
+    both = [part for one in found for part in (one.regions, one) if part is not None]
+    for number, one in enumerate(both):
         for box in one.labels.filled_boxes():
             r0, c0 = (-(-int(v) // step) for v in (box.r0, box.c0))
             ids = one.labels.read(box)

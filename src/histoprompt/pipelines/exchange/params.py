@@ -41,7 +41,8 @@ class ImportParams:
         Into,
         Parameter(
             "Import into",
-            "Committed objects, a count of its own, regions, or boxes that a model outlines anew.",
+            "Committed objects (and regions, where the file has both), a count of its own, "
+            "regions, or boxes that a model outlines anew.",
         ),
     ] = "labels"
     rule: Annotated[

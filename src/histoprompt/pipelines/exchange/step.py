@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError, RecipeError, RegionError
@@ -109,9 +108,7 @@ def export_from(
     """
     plain = ExportParams(**{f.name: getattr(params, f.name) for f in fields(ExportParams)})
     if source is None:
-        with LabelStore.open(
-            store_folder(slide.key), slide.shape, slide.key, read_only=True
-        ) as store:
+        with LabelStore.of(slide, read_only=True) as store:
             return export_store(slide, store, out, plain, task)
     classes = read_classes(params.classes, params.default_class) if params.classes else None
     cells = None

@@ -260,6 +260,23 @@ def open_index(
     return _index(key, laid, kept, vectors, words=job.card.role == "text")
 
 
+def tile_at(slide: Slide, params: IndexParams, row: float, col: float) -> Box | None:
+    """What the encoder sees of the tile at a level-0 place; None off the slide.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    """
+    card = registry.card(params.encoder)
+    laid = lay_tiles(slide, card, mpp=params.mpp or None, overlap=params.overlap)
+    tile = laid.grid.tile_of(row, col)
+    if tile is None:
+        return None
+    window = laid.window((tile.row, tile.col)).intersection(slide.box)
+    return None if window is None else window.to_pixels()
+
+
 def other_weights(
     slide: Slide, params: IndexParams, manager: ModelManager, stores: Path | None = None
 ) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -90,7 +90,7 @@ class Asker:
 
     bank: Bank
     job: EmbedJob
-    open_slide: Callable[[str], Slide]
+    open_slide: Callable[[str], AbstractContextManager[Slide]]
     open_picture: Callable[[str, float | None], Slide]
     texts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 

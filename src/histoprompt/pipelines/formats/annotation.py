@@ -54,6 +54,8 @@ class Annotation:
     kind : {"annotation", "detection", "cell"}
     measurements : mapping of str to float
         What the file measured of it.
+    region : bool
+        Whether it is what others lie in, as QuPath's annotations are of detections.
     has_nucleus : bool
         Whether the file outlines both a cell and its nucleus; this is the one that was asked for.
     """
@@ -69,6 +71,7 @@ class Annotation:
     colour: Colour | None = None
     kind: Kind = "annotation"
     measurements: Mapping[str, float] = field(default_factory=dict)
+    region: bool = False
     has_nucleus: bool = False
 
     @property
@@ -153,6 +156,8 @@ class Reading:
         The slide's name.
     nuclei : bool
         Whether of a cell that is outlined with its nucleus the nucleus is read, not the cell.
+    sorts : bool
+        Whether the file has both regions and objects; its reader says so before it gives any.
     problems : list of str
         A line for each object that was left out.
     remarks : list of str
@@ -166,6 +171,7 @@ class Reading:
     strict: bool = False
     title: str = ""
     nuclei: bool = False
+    sorts: bool = False
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 

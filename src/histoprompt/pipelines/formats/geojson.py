@@ -34,7 +34,7 @@ from histoprompt.pipelines.formats.polygons import from_polygon, to_polygons
 GEOJSON_FILE = "objects.geojson"
 ID_KEY = "histoprompt_id"
 # Of a region, and of an object the number of the region it lies in.
-_PLANE, _PARENT = "histoprompt_plane", "histoprompt_region"
+PLANE_KEY, _PARENT = "histoprompt_plane", "histoprompt_region"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/objects")
 
 
@@ -46,7 +46,7 @@ def write(job: ExportJob) -> Written:
     )
     with JsonListFile(job.folder / GEOJSON_FILE, head, "features") as file:
         for feature in () if job.regions is None else _features(_as_job(job, job.regions)):
-            feature["properties"]["metadata"][_PLANE] = "regions"
+            feature["properties"]["metadata"][PLANE_KEY] = "regions"
             file.add({**feature, "id": _region_uuid(job, feature)})
         for feature in _features(job):
             told = feature["properties"]["metadata"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,20 @@ from histoprompt.core.files.json_stream import json_parts
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.formats.annotation import Annotation, Kind, Reading, numbers_of
-from histoprompt.pipelines.formats.geojson import ID_KEY, class_of, properties_of, table_of
+from histoprompt.pipelines.formats.geojson import (
+    ID_KEY,
+    PLANE_KEY,
+    class_of,
+    properties_of,
+    table_of,
+)
+
+_OBJECT_TYPE = rb'"object_?[tT]ype"\s*:\s*"'
+_HELD, _HOLDING = (
+    re.compile(_OBJECT_TYPE + rb'(detection|cell)"'),
+    re.compile(_OBJECT_TYPE + rb'annotation"'),
+)
+_MARKED = re.compile(rb'"' + PLANE_KEY.encode() + rb'"\s*:\s*"regions"')
 
 
 def read(reading: Reading) -> Iterator[Annotation]:
@@ -26,6 +41,8 @@ def read(reading: Reading) -> Iterator[Annotation]:
         If the file is no collection of features.
     """
     known: dict[str, tuple[str, Colour | None]] = {}
+    is_region = _sorting(reading.path)
+    reading.sorts = is_region is not None
     for number, feature in enumerate(_stream(reading.path), start=1):
         where = f"feature {number}"
         geometry, nucleus = feature.get("geometry"), _nucleus_of(feature)
@@ -36,7 +53,28 @@ def read(reading: Reading) -> Iterator[Annotation]:
             continue
         about = _about(reading, where, feature, known)
         about["has_nucleus"] = nucleus is not None
+        about["region"] = is_region is not None and is_region(properties_of(feature))
         yield from _of_geometry(reading, where, geometry, about)
+
+
+def _sorting(path: Path) -> Callable[[dict[str, Any]], bool] | None:
+    """What tells a region from an object by its properties; None if the file has but one kind.
+
+    This project's own files say of each region that it is one. In other files, annotations are
+    regions if there are detections or cells too.
+    """
+    if path.stat().st_size == 0:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if _MARKED.search(text):
+            return lambda told: table_of(told.get("metadata")).get(PLANE_KEY) == "regions"
+        if _HELD.search(text) and _HOLDING.search(text):
+            return lambda told: _kind_of(told) == "annotation"
+    return None
+
+
+def _kind_of(properties: dict[str, Any]) -> object:
+    return properties.get("objectType", properties.get("object_type"))
 
 
 def _nucleus_of(feature: dict[str, Any]) -> dict[str, Any] | None:
@@ -115,7 +153,7 @@ def _about(
     if spelt not in known:
         known[spelt] = class_of(feature, "")
     name, colour = known[spelt]
-    kind = properties.get("objectType", properties.get("object_type"))
+    kind = _kind_of(properties)
     found: dict[str, Any] = {
         "id": reading.identity(where, table_of(properties.get("metadata")).get(ID_KEY)),
         "class_name": name,

@@ -13,10 +13,12 @@ import shapely
 import shapely.geometry
 from numpy.typing import NDArray
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.core.errors import RegionError
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.geometry import Box
 from histoprompt.core.strings.names import tidy
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.formats.geojson import class_of, features_in, properties_of
 from histoprompt.pipelines.formats.outside_polygons import area_of
 
@@ -66,6 +68,7 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
     -------
     list of Region
         Named as in QuPath, else by class, else ``region``; a name that comes again gets a number.
+        What is of an ignored class (``Ignore*``) is no region, and is cut out of the others.
 
     Raises
     ------
@@ -99,14 +102,19 @@ def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]
     slide = shapely.box(0, 0, size[1], size[0])
     found: list[Region] = []
     left: list[int] = []
+    ignored: list[shapely.Geometry] = []
     for number, feature in enumerate(features_in(document, path), start=1):
         area = area_of(feature, f"{path}: feature {number}")
         if not area.polygons and feature["geometry"] is None:
             left.append(number)
         shape = shapely.union_all(area.polygons)
-        if shapely.area(shapely.intersection(shape, slide)) > 0:
+        if is_ignored(class_of(feature, "")[0]):
+            ignored.append(shape)
+        elif shapely.area(shapely.intersection(shape, slide)) > 0:
             name = free_name(_name(feature), {r.name for r in found})
             found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
+    if ignored:
+        found = _without(found, ignored)
     if found and left:
         found[0] = replace(found[0], notes=(*found[0].notes, _left_out(left)))
     if not found:
@@ -115,6 +123,20 @@ def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]
             "Regions are in level-0 pixels, (x, y), as QuPath exports them."
         )
     return found
+
+
+def _without(regions: list[Region], ignored: list[shapely.Geometry]) -> list[Region]:
+    """Regions less what is of an ignored class; those of which nothing is left are left out."""
+    cut, told = shapely.union_all(ignored), f"{many(len(ignored), 'area')} of ignored classes"
+    kept = []
+    for region in regions:
+        if shapely.area(shapely.intersection(region.polygon, cut)) > 0:
+            rest = shapely.difference(region.polygon, cut)
+            note = f"{told} cut out of the region {region.name}, with their cells."
+            region = replace(region, polygon=rest, notes=(*region.notes, note))  # noqa: PLW2901
+        if not shapely.is_empty(region.polygon):
+            kept.append(region)
+    return kept
 
 
 def _name(feature: dict[str, Any]) -> str:

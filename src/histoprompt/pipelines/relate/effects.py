@@ -95,17 +95,17 @@ def cliff(values: Floats, group: Floats, sites: Ints) -> Effect:
     sites : (n,) int
     """
     total = np.zeros(values.shape[1])
-    variance, weight, like = np.zeros_like(total), 0.0, 0.0
-    for site in np.unique(sites):
-        one, none = values[(sites == site) & (group > 0)], values[(sites == site) & (group <= 0)]
-        if not len(one) or not len(none):
-            continue
+    variance, weight = np.zeros_like(total), 0.0
+    pairs = [(values[(sites == s) & (group > 0)], values[(sites == s) & (group <= 0)])
+             for s in np.unique(sites)]  # fmt: skip
+    pairs = [(one, none) for one, none in pairs if len(one) and len(none)]
+    like = sum(_like(len(one), len(none)) for one, none in pairs)
+    for one, none in pairs:
         w = len(one) * len(none) / (len(one) + len(none) + 1)
-        delta, spread = _delong(one, none)
+        delta, spread = _delong(one, none, like)
         total += w * delta
         variance += w**2 * spread
         weight += w
-        like += _like(len(one), len(none))
     if weight == 0:
         nothing = np.full(values.shape[1], np.nan)
         return Effect(nothing, nothing, nothing)
@@ -123,7 +123,7 @@ def _like(n1: int, n0: int) -> float:
     return 2 * n1 * n0 / (n1 + n0)
 
 
-def _delong(one: Floats, none: Floats) -> tuple[Floats, Floats]:
+def _delong(one: Floats, none: Floats, like: float) -> tuple[Floats, Floats]:
     n1, n0 = len(one), len(none)
     ranks = stats.rankdata(np.concatenate([one, none]), axis=0)
     above = (ranks[:n1] - stats.rankdata(one, axis=0)) / n0
@@ -135,7 +135,6 @@ def _delong(one: Floats, none: Floats) -> tuple[Floats, Floats]:
     if n0 > 1:
         spread += below.var(axis=0, ddof=1) / n0
     # an area of 1 in few patients does not mean an area of 1 in all
-    like = _like(n1, n0)
     near = (area * like + 0.5) / (like + 1)
     more = np.maximum(near, 1 - near)
     by_model = (

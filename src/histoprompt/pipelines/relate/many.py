@@ -29,7 +29,7 @@ Ints = NDArray[np.intp]
 
 ALL_FEATURES = "(all features)"
 TEST = "cross-validated ridge"
-_LEAST, _ENOUGH, _MOST = 1000, 10, 10_000
+_LEAST, _ENOUGH, _MOST = 1000, 10, 5_000
 _AT_ONCE = 250
 _BOOTSTRAPS = 500
 _SIZES, _DRAWS = 5, 12
@@ -185,21 +185,22 @@ def _score(asked: _Asked, order: Ints, folds: Ints) -> tuple[Floats, Floats]:
     outcomes = asked.y[order].transpose(1, 0, 2).reshape(n, k * d)
     made = cross_validated(asked.kernel, outcomes, asked.sites, folds)
     predicted = made.reshape(n, k, d).transpose(1, 0, 2)
-    # predictions of two folds are on two scales, but for their sites' means
-    together = asked.sites[:, None] == asked.sites
+    # predictions for two sites are on two scales
+    one, other = np.nonzero(asked.sites[:, None] == asked.sites)
     scores = np.empty(k)
-    for i in range(k):
-        scores[i] = _concordance(asked.more[:, order[i]][:, :, order[i]] & together, predicted[i])
+    for i, turned in enumerate(order):
+        more = asked.more[:, turned[one], turned[other]]
+        scores[i] = _concordance(more, predicted[i][one] - predicted[i][other])
     return scores, predicted
 
 
-def _concordance(more: NDArray[np.bool_], predicted: Floats) -> float:
+def _concordance(more: NDArray[np.bool_], gaps: Floats) -> float:
+    """Of (d, pairs) where the first has more, how often (pairs, d) gaps say so; ties are half."""
     right = pairs = 0.0
-    for m, p in zip(more, predicted.T, strict=True):
-        at, other = np.nonzero(m)
-        gap = p[at] - p[other]
-        right += (gap > 1e-12).sum() + 0.5 * (np.abs(gap) <= 1e-12).sum()
-        pairs += len(at)
+    for m, gap in zip(more, gaps.T, strict=True):
+        told = gap[m]
+        right += (told > 1e-12).sum() + 0.5 * (np.abs(told) <= 1e-12).sum()
+        pairs += len(told)
     return float(right / pairs) if pairs else 0.5
 
 
@@ -250,7 +251,11 @@ def _interval(asked: _Asked, predicted: Floats, rng: np.random.Generator) -> tup
         total = weight @ pairs @ weight
         if total > 0:
             drawn.append(weight @ agrees @ weight / total)
-    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+    low, high = float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+    if high - low < 1e-9:  # all pairs are right: that of half as many patients, by Wilson
+        half = n / 2
+        low = min(low, half / (half + 1.959964**2))
+    return low, high
 
 
 def _curve(asked: _Asked, whole: float, p: float, rng: np.random.Generator, task: Task) -> Curve:

@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import StudyError
 from histoprompt.core.files.tables import read_table
 from histoprompt.core.task import Task
+from histoprompt.pipelines.cells.spatial_numbers import spatial_features
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV
+from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.project.status import COUNT
+from histoprompt.pipelines.project.status import COUNT, read_facts
+from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.features import FeatureTable
 
 SOURCE = "counts"
@@ -41,7 +45,8 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
         folder = project.results(slide) / COUNT
         if (folder / COUNTS_CSV).is_file():
             numbers, areas[slide.id] = _densities(folder / COUNTS_CSV)
-            found[slide.id] = numbers | _sizes(folder / CELLS_PARQUET)
+            cells = folder / CELLS_PARQUET
+            found[slide.id] = numbers | _sizes(cells) | _lie(cells, folder / MADE, slide, radius)
     task.step(len(project), len(project), "Reading counts", "slide")
     if not found:
         raise StudyError(
@@ -83,6 +88,20 @@ def _sizes(path: Path) -> dict[str, float]:
             numbers[f"{label} mean area um2"] = float(of.mean())
             numbers[f"{label} sd of area um2"] = float(of.std(ddof=1))
     return numbers
+
+
+def _lie(path: Path, made: Path, slide: ProjectSlide, radius: float) -> dict[str, float]:
+    """How cells lie to each other; nothing where no pixel size is known."""
+    mpp = slide.mpp or read_facts(made).get("mpp")
+    if not path.is_file() or not isinstance(mpp, (int, float)) or not mpp > 0:
+        return {}
+    table = pq.read_table(path, columns=["id", "row", "col", "area_um2", "class"])
+    names = [c or "" for c in table["class"].cast("string").to_pylist()]
+    classes = tuple(sorted(set(names)))
+    code = np.array([classes.index(n) for n in names], np.int16)
+    held = {c: table[c].to_numpy() for c in ("id", "row", "col", "area_um2")}
+    cells = CellTable(**held, code=code, classes=classes)
+    return spatial_features(cells, float(mpp), radius)
 
 
 def _number(text: str) -> float:

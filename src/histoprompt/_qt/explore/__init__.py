@@ -1,0 +1,1 @@
+"""The Explore dock: more like this, over slides."""

@@ -1,0 +1,206 @@
+"""The Explore dock: what an encoder sees, put to work. A page per job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+)
+
+from histoprompt._qt.explore.controller import ExploreController
+from histoprompt._qt.explore.like_page import LikePage
+from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.shell import messages
+from histoprompt._qt.shell.drawn_area import DrawnArea
+from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.forms import ParameterForm
+from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel, narrow_combo
+from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt.core.errors import HistopromptError
+from histoprompt.models import registry
+from histoprompt.pipelines.explore.index import IndexParams
+
+HINT = "Give an example, then press Find."
+_SCOPES = ("The open slide", "All slides of a project")
+
+
+class ExploreDock(Dock):
+    """Point at an example and find more like it, on this slide or in a whole project.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Given by napari.
+    """
+
+    def value(self) -> IndexParams:
+        """What looks at the tiles, as the rows say."""
+        shown = self.options.value()
+        return IndexParams(self.models.card.id, self.models.weights, shown.mpp, shown.overlap)
+
+    def set_value(self, params: IndexParams) -> None:
+        """Show these values in the rows."""
+        self.models.choose(params.encoder, params.weights)
+        self.options.set_value(params)
+
+    def index(self) -> None:
+        """Look at all tiles of the slides that are asked."""
+        if (params := self._params()) is not None:
+            self.control.index(params)
+
+    def find(self) -> None:
+        """Find what is like the examples."""
+        if not self.control.examples.side(True) and not self.like.texts:
+            self._say(HINT)
+        elif (params := self._params()) is not None:
+            self.control.find(params, self.like.options.value(), self.like.texts)
+
+    def use_project(self, folder: Path | None) -> None:
+        """Ask all slides of the project in a folder; the open slide alone if None."""
+        done = self.control.use_project(folder)
+        self._scope.setCurrentIndex(int(done and folder is not None))
+        project = self.control.project
+        self._which.setVisible(project is not None)
+        self._which.setText("" if project is None else f"{project.name}: {len(project)} slides")
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.annotating = self.session.part(Annotating)
+        self.control = ExploreController(self.session)
+        self.images = ImagePanel(self)
+        self._scope, self._which = narrow_combo(), QLabel()
+        self._scope.addItems(_SCOPES)
+        self._index = QPushButton("Index", toolTip="Look at all tiles now; Find does so by itself")
+        self.models = ModelPanel(self.session.jobs, ("encoder", "text"), registry.DEFAULT_TILES)
+        self.options = ParameterForm(IndexParams(), skip={"encoder", "weights"})
+        self.like, self.pages = LikePage(), QTabWidget()
+        self.pages.addTab(self.like, "Like")
+        form = QFormLayout()
+        form.addRow("Slides", row(self._scope, self._index))
+        column = QVBoxLayout(self.content)
+        column.addWidget(self.images)
+        column.addLayout(form)
+        for widget in (self._which, self.models, self.options, self.pages):
+            column.addWidget(widget)
+        self.report = WorkStrip(HINT, "Tiles that were seen so far are kept")
+        self.foot.addWidget(self.report)
+
+    def _connect(self) -> None:
+        self._scope.activated.connect(self._on_scope)
+        self._index.clicked.connect(self._on_index)
+        self.models.chosen.connect(self._on_model)
+        self.models.refused.connect(self._say)
+        self.options.changed.connect(self._on_options)
+        self.like.picking.connect(self._on_picking)
+        self.like.drawing.connect(self._on_drawing)
+        self.like.pictured.connect(self.control.add_picture)
+        self.like.removing.connect(self.control.examples.remove)
+        self.like.finding.connect(self.find)
+        self.like.cut_moved.connect(self.control.set_cut)
+        self.like.keeping.connect(self.control.commit)
+        self.like.picked.connect(self.control.fly_to)
+        self.like.left.connect(self.control.picking.stop)
+        self.report.cancelling.connect(self.control.batch.cancel)
+        control = self.control
+        self.link(control.examples.changed, self._on_examples)
+        self.link(control.picking_toggled, self.like.show_picking)
+        self.link(control.answered, self._on_answered)
+        self.link(control.cut_changed, self.like.show_regions)
+        self.link(control.failed, self._on_failed)
+        self.link(control.batch.status, self._say)
+        self.link(control.batch.progress, self.report.show_progress)
+        self.link(self.session.steps.told, self._say)
+        self.link(self.annotating.changed, self._on_slide)
+        self.link(self.session.slide.measured, self._on_slide)
+        self.link(self.session.failed, self._say)
+
+    def _start(self) -> None:
+        self._drawn_like = True
+        self._which.setVisible(False)
+        self._on_model()
+        self.annotating.start()
+        self._on_slide()
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def _params(self) -> IndexParams | None:
+        """What the rows say; None, and the person was told, if it cannot be."""
+        try:
+            return self.value()
+        except HistopromptError as error:
+            self._on_failed(messages.told(error))
+            return None
+
+    def _on_slide(self) -> None:
+        self.control.bind()
+        if self.session.slide.image is None:
+            self._say(self.annotating.reason or "Open a slide, or choose an image.")
+
+    def _on_scope(self, index: int) -> None:
+        if index == 0:
+            self.use_project(None)
+            return
+        name = QFileDialog.getExistingDirectory(self, "Open a project")
+        present = self.control.project
+        kept = None if present is None else present.folder
+        self.use_project(Path(name) if name else kept)
+
+    def _on_index(self) -> None:
+        self.index()
+
+    def _on_model(self) -> None:
+        self.like.offer_words(self.models.card.role == "text")
+
+    def _on_options(self) -> None:
+        self._say("Find looks at the tiles anew for this.")
+
+    def _on_picking(self, on: bool) -> None:
+        params = self._params()
+        if not on or params is None:
+            self.control.picking.stop()
+            return
+        self.control.take(self.like.takes, params)
+        self.control.pick()
+
+    def _on_drawing(self, like: bool) -> None:
+        image = self.session.slide.image
+        if image is None:
+            self._say("Open a slide first.")
+            return
+        self._drawn_like = like
+        DrawnArea(self.viewer, image).draw(self.session.modes, self, self._on_drawn)
+
+    def _on_drawn(self) -> None:
+        """Take the rectangle as an example."""
+        image, slide = self.session.slide.image, self.session.slide.slide
+        if image is None or slide is None:
+            return
+        area = DrawnArea(self.viewer, image)
+        box = area.box(slide.box)
+        if box is not None and area.layer is not None:
+            area.layer.data = []
+            self.control.add_box(box, self._drawn_like)
+
+    def _on_examples(self) -> None:
+        self.like.show_examples(self.control.examples.all)
+        self.control.show_examples()
+        count = len(self.control.examples.all)
+        self._say(f"{count} examples." if count > 1 else HINT)
+
+    def _on_answered(self) -> None:
+        self.like.show_found(self.control.found)
+
+    def _say(self, text: str) -> None:
+        self.report.say(text)
+        self.report.set_busy(self.control.batch.active)
+
+    def _on_failed(self, text: str) -> None:
+        self._say(text)
+        messages.show_error(text)
