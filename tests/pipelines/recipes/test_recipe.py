@@ -47,7 +47,10 @@ def recipe():
     export = replace(step("export").params(), format="geojson")
     audit = step("audit").params(fields=2, seed=1)
     score = ScoreStepParams(texts=("nuclei",), region=(1200, 1500, 1712, 2012))
-    return recipe_of(("score", score), ("count", COUNT), ("audit", audit), ("export", export))
+    report = step("report").params()
+    return recipe_of(
+        ("score", score), ("count", COUNT), ("audit", audit), ("report", report), ("export", export)
+    )
 
 
 def bytes_of(folder):
@@ -65,7 +68,7 @@ def bytes_of(folder):
 def test_every_step_is_written_and_read_back(name, tmp_path):
     params = {"score": lambda: ScoreStepParams(texts=("a", "b|c"))}.get(name, step(name).params)()
     first = {"audit": [("count", COUNT)], "classify": [("count", COUNT)]}
-    first["export"] = first["audit"]
+    first["export"] = first["report"] = first["audit"]
     made = recipe_of(*first.get(name, []), (name, params))
     path = write_recipe(tmp_path, made)
     assert read_recipe(path) == made
@@ -121,6 +124,8 @@ def test_a_replay_gives_the_same_bytes(tmp_path, sample_slide, recipe):
     first, second = bytes_of(tmp_path / "first"), bytes_of(tmp_path / "second")
     assert first == second
     assert {"a/count/cells.csv", "a/score/tiles.csv", "a/count/fields.csv"} <= set(first)
+    # without classes or an audit in between, the page is that of the count
+    assert first["a/report/report.html"] == first["a/count/report.html"]
 
 
 def test_what_is_done_is_not_done_again_and_what_changed_is(tmp_path, sample_slide):

@@ -23,6 +23,7 @@ from histoprompt._qt.widgets.pictures import pixmap_of
 from histoprompt.core.errors import HistopromptError, ParameterError, SlideTooLargeError
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.check import Problem, check_project, filled
 from histoprompt.pipelines.project.classes import give_classes, keep_classes
@@ -112,7 +113,7 @@ class ProjectController:
             _states, project, lane="files", key="project states",
             title="Looking at the project", on_done=self._on_states, aside=True,
         )  # fmt: skip
-        self.said.emit(f"{project.name}: {len(project):,} slides.")
+        self.said.emit(f"{project.name}: {many(len(project), 'slide')}.")
 
     def _on_added(self, found: tuple[Project, list[str]]) -> None:
         project, notes = found

@@ -19,6 +19,7 @@ STEPS: dict[str, str] = {
     "score": "histoprompt.pipelines.text.step",
     "classify": "histoprompt.pipelines.classes.step",
     "audit": "histoprompt.pipelines.count.audit_step",
+    "report": "histoprompt.pipelines.count.report_step",
     "export": "histoprompt.pipelines.exchange.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "search": "histoprompt.pipelines.explore.search_step",
