@@ -6,6 +6,7 @@ from pathlib import Path
 
 from histoprompt.pipelines.explore.index import IndexParams, build_index
 from histoprompt.pipelines.explore.tile_table import TILES, write_tiles
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -26,4 +27,5 @@ STEP = Step(
     _run,
     lambda params: (params.encoder,),
     _methods,
+    command=lambda params, slide, out: ["index", slide, *arguments(params), *option("out", out)],
 )

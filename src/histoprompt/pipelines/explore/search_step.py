@@ -10,6 +10,7 @@ from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gallery, write_hits
 from histoprompt.pipelines.explore.index import ProjectIndex, build_index
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -56,4 +57,9 @@ STEP = Step(
     _run,
     lambda params: (params.encoder,),
     _methods,
+    command=lambda params, slide, out: [
+        *("search", slide),
+        *arguments(params, apart=("like", "unlike", "texts")),
+        *option("out", out),
+    ],
 )
