@@ -14,7 +14,7 @@ from histoprompt.core.parameters import fields_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.step import CountParams
 from histoprompt.pipelines.recipes.emit import emit
-from histoprompt.pipelines.recipes.engines import Scheduler, parse_scheduler
+from histoprompt.pipelines.recipes.engines import Scheduler, _client, _slurm, parse_scheduler
 from histoprompt.pipelines.recipes.methods import methods_text
 from histoprompt.pipelines.recipes.recipe import (
     RecipeStep,
@@ -170,14 +170,38 @@ def test_a_cancelled_run_goes_on_and_equals_one_without(tmp_path, sample_slide):
     assert bytes_of(tmp_path / "x") == bytes_of(tmp_path / "y")
 
 
-def test_two_workers_of_a_real_dask_cluster_give_the_same_bytes(tmp_path, sample_slide):
+def test_four_workers_of_a_real_dask_cluster_give_the_same_bytes(tmp_path, sample_slide):
+    """By the address of a cluster that somebody started; two workers are killed elsewhere."""
     made = recipe_of(("count", COUNT))
-    for name, scheduler in (("one", Scheduler("here")), ("two", Scheduler("local", 2))):
-        units = [Unit(n, str(sample_slide), str(tmp_path / name / n), "") for n in "abc"]
-        ran = run_recipe(made, units, tmp_path / name, scheduler, Task())
-        assert [r.state for r in ran.results] == ["done"] * 3, ran.results
-        (tmp_path / name / "summary.csv").unlink()
-    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    with _client(Scheduler("local", 4)) as cluster:
+        address = parse_scheduler(cluster.scheduler.address)
+        assert address.kind == "address"
+        for name, scheduler in (("one", Scheduler("here")), ("four", address)):
+            units = [Unit(n, str(sample_slide), str(tmp_path / name / n), "") for n in "abcd"]
+            ran = run_recipe(made, units, tmp_path / name, scheduler, Task())
+            assert [r.state for r in ran.results] == ["done"] * 4, ran.results
+            (tmp_path / name / "summary.csv").unlink()
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "four")
+
+
+def test_the_script_for_slurm_of_dask_jobqueue(tmp_path):
+    """It is made by the package itself, and a shell takes it; no Slurm is needed for that."""
+    jobqueue = pytest.importorskip("dask_jobqueue")
+    dask = pytest.importorskip("dask")
+    profile = {"cores": 2, "memory": "8GB", "queue": "short", "walltime": "04:00:00"}
+    with dask.config.set({"jobqueue.histo": {**dask.config.get("jobqueue.slurm"), **profile}}):
+        with jobqueue.SLURMCluster(
+            config_name="histo", scheduler_options={"dashboard_address": ":0"}
+        ) as cluster:
+            script = cluster.job_script()
+        assert "#SBATCH -p short" in script
+        assert "#SBATCH --mem=8G" in script
+        assert "distributed.cli.dask_worker" in script or "dask worker" in script
+        (tmp_path / "job.sh").write_text(script)
+        asked = subprocess.run(["bash", "-n", str(tmp_path / "job.sh")], check=False)
+        assert asked.returncode == 0
+    with pytest.raises(RecipeError, match="no usable profile 'nowhere'"), _slurm("nowhere"):
+        pass
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path, sample_slide):
