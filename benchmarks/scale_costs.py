@@ -86,7 +86,8 @@ def cost(slides: int, given: Assumed, figures: dict[str, float]) -> Cost:
     per_mm2 = figures["CPU seconds per slide, two processes"] / figures["mm² of each slide"]
     scheduler = figures["CPU seconds of the scheduler per slide"]
     work = slides * (per_mm2 * given.tissue + scheduler) / 3600
-    results = slides * given.tissue * figures["bytes of results per mm²"] / 1e12
+    size = given.tissue * figures["bytes of labels, tables and outlines per mm²"]
+    results = slides * (size + figures["bytes of the page and its pictures per slide"]) / 1e12
     files = slides * given.gigabytes / 1e3
     hours, network = work / given.cores, slides * given.gigabytes * 8 / given.gigabit / 3600
     planning = slides * scheduler / 3600
