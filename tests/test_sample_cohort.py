@@ -1,5 +1,6 @@
 """The made cohort: a whole study to try things on, made again from its seed."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from histoprompt import cli
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import COHORT, sample_folder
 from histoprompt.core.task import Task
@@ -66,3 +68,23 @@ def test_what_was_planted_is_found_and_the_trap_is_not_stepped_into(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 12
     assert "images/P01.tif" in page
+
+
+def test_what_an_encoder_saw_is_related_once_slides_are_indexed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    study = shutil.copytree(FOLDER, tmp_path / "study")
+    relate = ["relate", str(study), "--against", "response", "--permutations", "300", "--out"]
+    assert cli.main([*relate, str(tmp_path / "no"), "--features", "embedding"]) == 1
+    assert "Index its slides first." in capsys.readouterr().err
+    assert cli.main(["index", str(study)]) == 0
+    for what, names in (("embedding", "embedding PC1"), ("tiles", "tiles PC1 sd")):
+        assert cli.main([*relate, str(tmp_path / what), "--features", what]) == 0
+        table = pd.read_csv(tmp_path / what / "relate.csv")
+        assert names in set(table["feature"])
+        assert (table["n"] == 20).all()
+    cases = pd.read_csv(tmp_path / "embedding" / "cases.csv")
+    parts = cases[[c for c in cases if c.startswith("embedding PC")]].to_numpy()
+    # components are not correlated, and the first tells most
+    together = np.corrcoef(parts.T) - np.eye(parts.shape[1])
+    assert np.abs(together).max() < 1e-3
+    assert (np.diff(parts.std(axis=0)) <= 1e-9).all()

@@ -11,6 +11,7 @@ _ROLES = {
     "cells": "all nuclei",
     "text": "images and words",
     "encoder": "features of tiles",
+    "sentence": "what phrases mean",
     "classifier": "classes of cells",
 }
 

@@ -21,6 +21,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.roles import (
     CellSegmenter,
     PromptSegmenter,
+    SentenceEncoder,
     TextScorer,
     TileEncoder,
     TokenScorer,
@@ -85,7 +86,7 @@ def tiles() -> np.ndarray:
 
 
 def test_every_role_is_swept() -> None:
-    assert {card.role for card in ALL} == {"prompt", "cells", "encoder", "text"}
+    assert {card.role for card in ALL} == {"prompt", "cells", "encoder", "text", "sentence"}
 
 
 # ---------------------------------------------------------------------- prompts
@@ -257,10 +258,28 @@ def test_an_empty_text_is_refused(scorer: Any, texts: list[str]) -> None:
         scorer.embed_texts(texts)
 
 
+# ---------------------------------------------------------------------- sentences
+
+
+sentence = of_role("sentence")
+
+
+def test_sentences_of_one_meaning_lie_close_together(sentence: Any) -> None:
+    assert isinstance(sentence, SentenceEncoder)
+    found = sentence.embed_texts(["lymphoid infiltrate", "immune cells", "a red bicycle"])
+    assert found.shape == (3, sentence.width)
+    assert np.abs(np.linalg.norm(found, axis=1) - 1).max() < 1e-5
+    assert found[0] @ found[1] > found[0] @ found[2] + 0.1
+    with pytest.raises(PromptError, match="empty"):
+        sentence.embed_texts(["tumour", " "])
+
+
 # ---------------------------------------------------------------------- wrong files
 
 
-@pytest.mark.parametrize("card", [c for c in ALL if needs_a_file(c)], ids=lambda c: c.id)
+@pytest.mark.parametrize(
+    "card", [c for c in ALL if needs_a_file(c) and not c.missing], ids=lambda c: c.id
+)
 def test_the_file_of_another_model_is_refused_in_one_line(card: ModelCard, tmp_path: Path) -> None:
     other = "plip" if card.role != "text" else "dinov2-vit-b"
     path = save_small(registry.card(other), tmp_path)

@@ -67,7 +67,7 @@ def test_every_card_says_what_people_need(card: registry.ModelCard) -> None:
     assert card.crop_px >= 32
     if card.weights is not None:
         assert card.weights.source.startswith("https://")
-        assert card.input_size > 0
+        assert card.input_size > 0 or card.role == "sentence"  # it sees no images
     for spec in card.files:
         assert spec.source.startswith("https://")
         lengths = {"sha256": 64, "md5": 32, "xxh128": 32}

@@ -29,6 +29,7 @@ COMMANDS = {
     "score": "words to heat maps, regions and counts",
     "index": "what an encoder sees in the tiles of slides",
     "search": "more like this: tiles like examples, over slides and projects",
+    "align": "a vocabulary of one's own from sentences about slides",
     "tag": "tags for cells or tiles by words, reviewed, as training data",
     "detect": "a detector learnt from reviewed tags",
     "train": "train the project's own heads on your exports",

@@ -14,7 +14,9 @@ from histoprompt.cli.speech import say, tell
 from histoprompt.core.stain.look import look_at
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.out_folders import free_folder
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex, build_index
+from histoprompt.pipelines.explore.cells import CellIndexParams
+from histoprompt.pipelines.explore.index import SlideIndex
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.tile_table import TILES, write_tiles
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
@@ -23,7 +25,7 @@ from histoprompt.pipelines.recipes.recipe import RecipeStep
 def add(index: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_slides(index, "tables of the tiles; default: in the project, else none")
-    add_parameters(index, IndexParams)
+    add_parameters(index, CellIndexParams)
     add_device(index)
     add_mpp(index)
     add_trust_size(index)
@@ -31,10 +33,10 @@ def add(index: argparse.ArgumentParser) -> None:
 
 
 def _index(args: argparse.Namespace) -> int:
-    params = read_parameters(IndexParams, args)
+    params = read_parameters(CellIndexParams, args)
     manager = ModelManager(device=args.device)
-    job = params.job(manager)
-    if job.card.robustness_text:
+    job = params.embed_job(manager)
+    if job is not None and job.card.robustness_text:
         say(f"note: {job.card.title}: {job.card.robustness_text}")
     slides = named_slides(args.slides, args.out, without_out=True)
     taken: list[Path] = []
@@ -43,8 +45,9 @@ def _index(args: argparse.Namespace) -> int:
         with named.open(args) as slide:
             for doubt in look_at(slide):
                 say(f"note: {slide.name}: {doubt}.")
-            index = build_index(slide, params, manager, args.task, name=named.name)
-            tell(f"{named.name}: {len(index)} tiles, kept in {job.stores / slide.key}")
+            index = index_slide(slide, params, manager, args.task, name=named.name)
+            kept = "" if job is None else f", kept in {job.stores}"
+            tell(f"{named.name}: {index.counted}{kept}")
             if args.out is None and named.folder is None:
                 return 0
             folder = args.out
@@ -58,10 +61,14 @@ def _index(args: argparse.Namespace) -> int:
     return each(slides, index_one, args.task, ("slide", "slides"))
 
 
-def _write(folder: Path, index: SlideIndex, params: IndexParams) -> None:
+def _write(folder: Path, index: SlideIndex, params: CellIndexParams) -> None:
     """The table of the tiles, and the recipe beside it."""
     write_tiles(folder / TILES, index)
-    if params.weights is not None:
-        params = replace(params, weights=params.weights.absolute())
+    placed = {
+        name: path.absolute()
+        for name in ("weights", "cells")
+        if (path := getattr(params, name)) is not None
+    }
+    params = replace(params, **placed)
     keep_recipe(folder, (RecipeStep("index", params),), {"slide": index.slide})
-    tell(f"{len(index)} tiles -> {folder / TILES}")
+    tell(f"{index.counted} -> {folder / TILES}")

@@ -29,6 +29,7 @@ from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
+from histoprompt.pipelines.text.phrases import understood_all
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import ScoredSlide, finish, write_scored
 from histoprompt.pipelines.text.score import score
@@ -60,6 +61,9 @@ def add(score: argparse.ArgumentParser) -> None:
     add_device(score)
     add_mpp(score)
     add_trust_size(score)
+    score.add_argument(
+        "--literal", action="store_true", help="refuse phrases that the model has no name for"
+    )
     _add_scoring(score)
     _add_counting(score)
     score.set_defaults(run=_score)
@@ -96,6 +100,8 @@ def _score(args: argparse.Namespace) -> int:
     if args.count:
         agree_to_program(args.segmenter, None, accepted=args.trust_program)
     job = ScoreJob(ModelManager(device=args.device), registry.card(args.model), args.weights)
+    if not args.literal:
+        _understand(args, job)
     params = read_parameters(
         ScoreParams, args, _TOLD, texts=tuple(args.text), contrasts=tuple(args.contrast)
     )
@@ -119,6 +125,15 @@ def _score(args: argparse.Namespace) -> int:
         return 0
 
     return each(slides, score_one, args.task, ("slide", "slides"))
+
+
+def _understand(args: argparse.Namespace, job: ScoreJob) -> None:
+    """Put free phrases as words that the model knows, and say so."""
+    for name in ("text", "contrast", "cell_text"):
+        said, told = understood_all(getattr(args, name), job.card, job.manager, args.task)
+        setattr(args, name, list(said))
+        for one in told:
+            say(f"note: {one.told}; --literal takes words as they stand.")
 
 
 def _keep_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:

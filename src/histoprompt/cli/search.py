@@ -22,10 +22,10 @@ from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gal
 from histoprompt.pipelines.explore.index import (
     ProjectIndex,
     SlideIndex,
-    build_index,
     open_index,
     other_weights,
 )
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
 from histoprompt.pipelines.explore.search_step import open_picture
 from histoprompt.pipelines.recipes.beside import keep_recipe
@@ -66,7 +66,7 @@ def _search(args: argparse.Namespace) -> int:
     params = read_parameters(SearchParams, args, _TOLD, **given)
     params.question  # noqa: B018 what cannot be read is refused before anything is looked at
     manager = ModelManager(device=args.device)
-    job = index_params(params).job(manager)
+    job = index_params(params).embed_job(manager)
     named = named_slides(args.slides, args.out)
     done: list[tuple[NamedSlide, SlideIndex]] = []
 
@@ -98,7 +98,8 @@ def _search(args: argparse.Namespace) -> int:
     _keep_recipe(args.out, params, done[0])
     for line in answers.told:
         tell(line)
-    tell(f"{len(hits)} hits among {len(bank)} tiles -> {args.out / HITS}")
+    what = "cells" if params.cells else "tiles"
+    tell(f"{len(hits)} hits among {len(bank)} {what} -> {args.out / HITS}")
     return status
 
 
@@ -108,16 +109,14 @@ def _indexed(
     """The index of a slide, as it is kept or made now."""
     indexed = index_params(params)
     with named.open(args) as slide:
-        kept = open_index(slide, indexed, manager)
-        if kept is not None:
-            return replace(kept, name=named.name, path=named.path)
-        if other := other_weights(slide, indexed, manager):
+        other = "" if indexed.cells else other_weights(slide, indexed, manager)
+        if other and open_index(slide, indexed, manager) is None:
             say(
                 f"note: {named.name} was indexed with other weights of {params.encoder} ({other}) "
                 "than those here. It is indexed anew."
             )
-        found = build_index(slide, indexed, manager, args.task, name=named.name)
-        return replace(found, path=named.path)
+        found = index_slide(slide, indexed, manager, args.task, name=named.name)
+        return replace(found, name=named.name, path=named.path)
 
 
 def _slide_of(place: str, slides: Sequence[NamedSlide], args: argparse.Namespace) -> Slide:
@@ -143,11 +142,12 @@ def _keep_recipe(out: Path, params: SearchParams, first: tuple[NamedSlide, Slide
             path = str(Path(path).absolute())
         return str(replace(one, place=path)) if one.box is not None else path
 
-    weights = None if params.weights is None else params.weights.absolute()
+    weights, cells = (None if p is None else p.absolute() for p in (params.weights, params.cells))
     kept = replace(
         params,
         like=tuple(map(placed, params.like)),
         unlike=tuple(map(placed, params.unlike)),
         weights=weights,
+        cells=cells,
     )
     keep_recipe(out, (RecipeStep("search", kept),), {"slide": part.slide})

@@ -169,6 +169,17 @@ def to_lite_encoder(state: State, blocks: Sequence[int]) -> State:
     return found
 
 
+def to_bert(state: State) -> State:
+    """Of transformers' ``BertModel`` by itself; its pooler is left out."""
+    inside = "text.transformer."
+    kept = {
+        f"{inside}{key}": value
+        for key, value in state.items()
+        if not key.startswith("pooler.") and not key.endswith(".position_ids")
+    }
+    return {key.removeprefix(inside): value for key, value in to_biomedclip(kept).items()}
+
+
 def _renamed(state: State, rules: Rules) -> State:
     return {_new_name(key, rules): value for key, value in state.items()}
 

@@ -38,6 +38,7 @@ _ZOO = (
     ("histoprompt.models.zoo.stardist", "CARD"),
     ("histoprompt.models.zoo.instanseg", "CARD"),
     ("histoprompt.models.zoo.vocabulary", "CARD"),
+    ("histoprompt.models.zoo.minilm", "CARD"),
     ("histoprompt.models.zoo.medsam", "CARD"),
     ("histoprompt.models.zoo.scribbleprompt", "CARDS"),
     ("histoprompt.models.zoo.sam", "CARDS"),
@@ -47,14 +48,19 @@ _ZOO = (
     ("histoprompt.models.zoo.vit", "CARDS"),
 )
 # Gives the cards of what was trained on this computer; there may be others the next time.
-_TRAINED = ("histoprompt.models.zoo.trained", "trained_cards")
+_TRAINED = (
+    ("histoprompt.models.zoo.trained", "trained_cards"),
+    ("histoprompt.models.zoo.aligned", "aligned_cards"),
+)
+# Files that may stand in place of an id: vocabularies of one's own.
+_OF_FILE, _SUFFIX = ("histoprompt.models.zoo.aligned", "card_of_file"), ".safetensors"
 
 
 def all_cards() -> tuple[ModelCard, ...]:
     """Every model known: this package's, those of other packages, those trained here."""
     known = _known_cards()
     taken = {card.id for card in known}
-    trained = getattr(import_module(_TRAINED[0]), _TRAINED[1])()
+    trained = [card for module, name in _TRAINED for card in getattr(import_module(module), name)()]
     return (*known, *(card for card in trained if card.id not in taken))
 
 
@@ -69,7 +75,7 @@ def _known_cards() -> tuple[ModelCard, ...]:
 
 
 def card(model_id: str) -> ModelCard:
-    """The card of this id.
+    """The card of this id, or of a vocabulary's file where one is named.
 
     Raises
     ------
@@ -79,6 +85,9 @@ def card(model_id: str) -> ModelCard:
     for found in all_cards():
         if found.id == model_id:
             return found
+    if model_id.endswith(_SUFFIX):
+        made: ModelCard = getattr(import_module(_OF_FILE[0]), _OF_FILE[1])(Path(model_id))
+        return made
     known = ", ".join(c.id for c in all_cards())
     raise ModelError(f"There is no model {model_id!r}. Known models: {known}.")
 

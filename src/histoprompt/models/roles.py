@@ -207,6 +207,24 @@ class TextScorer(Protocol):
 
 
 @runtime_checkable
+class SentenceEncoder(Protocol):
+    """Texts as vectors: what means the same lies close together. It sees no pictures."""
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors (m, d) of texts.
+
+        Raises
+        ------
+        PromptError
+            If there is no text, or one is empty.
+        """
+
+
+@runtime_checkable
 class TokenScorer(TextScorer, Protocol):
     """A text scorer that also tells what it sees in each part of a tile."""
 

@@ -153,6 +153,14 @@ def test_anndata_itself_reads_it(slide, array, tmp_path):
     assert data.obsm["spatial"].shape == (28, 2)
 
 
+def test_ome_zarr_itself_reads_labels(slide, array, tmp_path):
+    reader = pytest.importorskip("ome_zarr.reader", reason="ome-zarr is not installed")
+    parse_url = pytest.importorskip("ome_zarr.io").parse_url
+    out = exported(slide, array, tmp_path / "out", format="ome-zarr")
+    node = next(iter(reader.Reader(parse_url(out / "labels.zarr" / "objects"))()))
+    np.testing.assert_array_equal(np.asarray(node.data[0]).reshape(array.shape), array)
+
+
 def test_dicom_annotations_are_those_wsidicom_reads(slide, array, tmp_path):
     graphics = pytest.importorskip("wsidicom.graphical_annotations")
     out = exported(slide, array, tmp_path / "out", format="dicom-ann")

@@ -5,9 +5,9 @@ import pytest
 
 from simulated_studies import Made, judged, naive_q, study
 
-STUDIES = 100
-# Of 100 studies with 5 % false ones each, 11 or more in fewer than 1 of 100 runs.
-MOST = 10
+STUDIES = 60
+# Of 60 studies with 5 % false ones each, 9 or more in fewer than 1 of 100 runs.
+MOST = 8
 
 
 @pytest.mark.parametrize("kind", ["binary", "number", "survival"])
@@ -23,7 +23,7 @@ def test_studies_without_an_effect_have_false_findings_in_one_of_twenty(kind, co
         naive += bool((naive_q(one, column) <= 0.05).any())
     assert found <= MOST
     assert alive <= MOST
-    assert naive > 40  # what is guarded against is there
+    assert naive > 24  # what is guarded against is there
 
 
 def test_effects_that_are_there_are_found_with_their_direction():

@@ -75,8 +75,12 @@ def test_tools_delete_add_and_merge_and_all_of_it_is_told(counted, until):
     pointer = Pointer(counted._shown)
     places = {cell: counted.counting.place(cell) for cell in ids(counted)}
     counted.correct._tools["delete"].click()
+    recoloured: list[object] = []
+    counted._shown.cells.events.colormap.connect(recoloured.append)
     pointer.click(places[1])
     until(lambda: 1 not in ids(counted))
+    done(counted, until)
+    assert len(recoloured) == 1, "a correction colours cells once"
     counted.correct.choose("classical")
     counted.correct._tools["add"].click()
     assert not counted.correct._tools["delete"].isChecked()

@@ -8,7 +8,7 @@ from pointer import Pointer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from histoprompt._qt.objects.dock import ObjectsDock
+from histoprompt._qt.objects.dock import REFRESH_MS, ObjectsDock
 from histoprompt._qt.objects.model import RosterModel
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt.annotations.roster import COLUMNS, Roster
@@ -145,6 +145,14 @@ def test_a_class_is_added_renamed_and_read_from_a_file(objects, tmp_path, monkey
     panel.table.item(0, 1).setText("carcinoma")
     assert store.class_of(1) == "carcinoma"
     assert "carcinoma" in cells(objects, "class")
+    refreshed: list[object] = []
+    objects.model.modelReset.connect(lambda: refreshed.append(None))
+    QTest.qWait(2 * REFRESH_MS)  # what was asked for before
+    refreshed.clear()
+    panel.table.item(1, 1).setText("connective")
+    QTest.qWait(2 * REFRESH_MS)
+    assert len(refreshed) == 1, "an edit lists the objects once"
+    panel.table.item(1, 1).setText("stroma")
     path = tmp_path / "classes.json"
     path.write_text('{"pathClasses": [{"name": "stroma", "color": [1, 2, 3]}]}')
     dialog = "histoprompt._qt.objects.class_panel.QFileDialog.getOpenFileName"
@@ -153,7 +161,7 @@ def test_a_class_is_added_renamed_and_read_from_a_file(objects, tmp_path, monkey
     first, *others = store.class_list()
     assert (first.name, first.colour) == ("stroma", (1, 2, 3))
     assert [item.name for item in others] == ["carcinoma", "Ignore*"]
-    for _ in range(3):
+    for _ in range(5):
         objects.session.steps.undo()
     assert [item.name for item in store.class_list()] == ["tumour", "stroma"]
     assert store.class_of(1) == "tumour"

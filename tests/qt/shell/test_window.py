@@ -31,8 +31,8 @@ pytestmark = pytest.mark.gui
 
 PLUGIN = "napari-histoprompt"
 DOCKS = (
-    "Prompt", "Count", "Cells", "Objects", "Text", "Explore", "Models", "Import", "Export", "Train",
-    "Project",
+    "Prompt", "Count", "Cells", "Objects", "Text", "Explore", "Tags", "Models", "Import", "Export",
+    "Train", "Project", "Relate",
 )  # fmt: skip
 LAPTOP = (1366, 768)
 

@@ -99,6 +99,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "ScoreStepParams": _STEP,
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
+    "CellIndexParams": _STEP,
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
     "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",

@@ -6,6 +6,7 @@ from qtpy.QtCore import QModelIndex, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
@@ -18,10 +19,12 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.cell_model import CellModel
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.count.neighbour_columns import RADIUS, NeighbourColumns
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
+from histoprompt.core.cell_table import CellTable
 
 TABLE = "table"
 # Enough for a handful of rows.
@@ -49,6 +52,11 @@ class CellsDock(Dock):
         self.histogram, self.scatter = Histogram(), Scatter()
         self._x, self._y = narrow_combo(8), narrow_combo(8)
         self._hint = Note(_HINT)
+        self._near = NeighbourColumns(self.session)
+        self._neighbours = QCheckBox(
+            f"Neighbours within {RADIUS:g} µm",
+            toolTip="Add columns: cells of each class near each cell, and how far the nearest is",
+        )
         charts = QWidget()
         columns = QHBoxLayout(charts)
         columns.setContentsMargins(0, 0, 0, 0)
@@ -60,6 +68,7 @@ class CellsDock(Dock):
         split.setSizes([500, 500])
         layout = QVBoxLayout(self.content)
         layout.addWidget(self._hint)
+        layout.addWidget(self._neighbours)
         layout.addWidget(split, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -74,6 +83,9 @@ class CellsDock(Dock):
         selection.currentRowChanged.connect(self._on_row)
         self._x.currentIndexChanged.connect(self._draw)
         self._y.currentIndexChanged.connect(self._draw)
+        self._neighbours.toggled.connect(self._on_counted)
+        self.link(self._near.made, self._on_neighbours)
+        self.link(self._near.failed, self._on_no_neighbours)
         self.link(counting.counted, self._on_counted)
         self.link(counting.classes.classified, self._on_classified)
         self.link(counting.chosen, self._on_chosen)
@@ -81,23 +93,46 @@ class CellsDock(Dock):
     def _start(self) -> None:
         self._on_counted()
 
-    def _on_counted(self) -> None:
+    def _on_counted(self, *_: object) -> None:
         self._on_classified()
+        self._offer_columns()
+
+    def _offer_columns(self) -> None:
+        kept = self._x.currentText(), self._y.currentText()
         with signals_blocked(self._x), signals_blocked(self._y):
-            for combo, wanted in ((self._x, "area_um2"), (self._y, "haematoxylin_mean")):
+            for combo, before, wanted in zip(
+                (self._x, self._y), kept, ("area_um2", "haematoxylin_mean"), strict=True
+            ):
                 combo.clear()
                 combo.addItems([c for c in self.model.columns if c not in ("id", "class")])
                 combo.setCurrentText(wanted)
+                if before and combo.findText(before) >= 0:
+                    combo.setCurrentText(before)
         self._draw()
         self.table.resizeColumnsToContents()
 
     def _on_classified(self) -> None:
-        cells, counting = self.counting.cells, self.counting
+        cells = self.counting.cells
+        self._show(cells)
+        self._hint.setText(_HINT)
+        self._hint.setVisible(cells is None)
+        if self._neighbours.isChecked():
+            self._near.ask(cells)
+
+    def _on_neighbours(self, cells: CellTable) -> None:
+        if self._neighbours.isChecked():
+            self._show(cells)
+            self._offer_columns()
+
+    def _on_no_neighbours(self, why: str) -> None:
+        self._hint.setText(why)
+        self._hint.setVisible(True)
+
+    def _show(self, cells: CellTable | None) -> None:
         with signals_blocked(self.table.selectionModel()):
             self.model.show_cells(cells)
         self.table.resizeColumnToContents(self.model.columns.index("class"))
-        self._hint.setVisible(cells is None)
-        self._on_chosen(counting.cell)
+        self._on_chosen(self.counting.cell)
         self._draw()
 
     def _on_row(self, current: QModelIndex, _: QModelIndex) -> None:
@@ -115,7 +150,7 @@ class CellsDock(Dock):
 
     def _draw(self) -> None:
         cells, x, y = self.counting.cells, self._x.currentText(), self._y.currentText()
-        if cells is None or not x or not y:
+        if cells is None or not {x, y} <= set(self.model.columns):
             return
         self.histogram.show_values(x, self.model.values(x), cells.code, self.model.rgb)
         self.scatter.show_values((x, y), self.model.pairs(x, y), cells.code, self.model.rgb)

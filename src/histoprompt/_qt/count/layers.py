@@ -48,6 +48,7 @@ class CountLayers:
         self.viewer, self.image = viewer, image
         self._made: dict[str, Layer] = {}
         self._work: KeptCount | None = None
+        self._coloured: CellTable | None = None
         self._given: tuple[dict[int, str], tuple[str, ...]] = ({}, ())
         self.legend: dict[str, str] = {}
 
@@ -79,6 +80,7 @@ class CountLayers:
         layer.editable = False
         layer.features = _features(cells)
         self.add(layer)
+        self._coloured = None
         self.recolour(cells)
         self.viewer.layers.selection.active = layer
         return layer
@@ -100,10 +102,11 @@ class CountLayers:
         ]
 
     def recolour(self, cells: CellTable) -> None:
-        """Show the classes that cells have now."""
+        """Show the classes that cells have now; nothing is done where these are shown."""
         layer = self.cells
-        if layer is None:
+        if layer is None or cells is self._coloured:
             return
+        self._coloured = cells
         if not np.array_equal(layer.features["index"], cells.id):
             layer.features = _features(cells)
         features = layer.features

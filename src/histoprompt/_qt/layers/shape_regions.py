@@ -84,11 +84,16 @@ def _outlines(layer: Shapes) -> Iterator[tuple[int, NDArray[np.float64]]]:
         points = np.asarray(corners, float)[:, -2:]
         if kind not in _AREAS or len(points) < 3:
             continue
-        if kind == "ellipse":
-            middle, angle = points.mean(axis=0), np.linspace(0, 2 * np.pi, _CORNERS, False)
-            down, across = (points[3] - points[0]) / 2, (points[1] - points[0]) / 2
-            points = middle + np.outer(np.cos(angle), down) + np.outer(np.sin(angle), across)
-        yield number, points
+        yield number, corners_of(points, kind)
+
+
+def corners_of(points: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """The (n, 2) corners of a shape; napari keeps of an ellipse the corners of its box."""
+    if kind != "ellipse":
+        return points
+    middle, angle = points.mean(axis=0), np.linspace(0, 2 * np.pi, _CORNERS, False)
+    down, across = (points[3] - points[0]) / 2, (points[1] - points[0]) / 2
+    return middle + np.outer(np.cos(angle), down) + np.outer(np.sin(angle), across)
 
 
 def _on_slide(layer: Shapes, image: Image, points: NDArray[np.float64]) -> NDArray[np.float64]:

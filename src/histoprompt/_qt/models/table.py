@@ -30,6 +30,7 @@ ROLES: dict[Role, str] = {
     "cells": "All nuclei",
     "text": "Image and text",
     "encoder": "Tile features",
+    "sentence": "Phrases",
     "classifier": "Cell classes",
 }
 

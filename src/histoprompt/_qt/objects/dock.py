@@ -142,6 +142,7 @@ class ObjectsDock(Dock):
         if bound is None:
             return
         chosen = self.chosen
+        self._soon.stop()  # the edit that this shows has asked for it too
         self._seen = bound.store.journal_bytes
         roster, classes = Roster(bound.store, bound.slide.mpp), bound.store.class_list()
         with signals_blocked(self.table.selectionModel()):
@@ -217,8 +218,8 @@ class ObjectsDock(Dock):
         self, classes: tuple[ObjectClass, ...], renamed: dict[str, str], what: str
     ) -> None:
         told = capital(what)
-        self._do(lambda at: at.store.set_class_list(classes, renamed), told)
-        self._refresh()  # also after an error, which leaves what was typed in the table
+        if not self._do(lambda at: at.store.set_class_list(classes, renamed), told):
+            self._refresh()  # what was typed is in the table, and was not taken
 
     def _on_read(self, path: str) -> None:
         def read(at: Annotator) -> Change | None:
@@ -243,22 +244,23 @@ class ObjectsDock(Dock):
             self._say("Choose rows of the list first.")
         return chosen
 
-    def _do(self, act: Callable[[Annotator], Change | None], what: str) -> None:
-        """Make an edit, show it on the slide, and let it be taken back."""
+    def _do(self, act: Callable[[Annotator], Change | None], what: str) -> bool:
+        """Make an edit, show it on the slide, and let it be taken back; whether it was made."""
         bound = self._bound
         if bound is None:
-            return
+            return False
         try:
             change = act(bound)
         except HistopromptError as error:
             self._fail(messages.told(error))
-            return
+            return False
         if change is None:
             self._say("Nothing was changed: it is so already.")
-            return
+            return False
         bound.committed.show_change(change, what)
         self._refresh()
         self._say(f"{what}.")
+        return True
 
     def _fail(self, text: str) -> None:
         self._say(text)

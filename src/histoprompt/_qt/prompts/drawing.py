@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Shapes
-from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.shape_regions import corners_of
 from histoprompt._qt.shell.gestures import click, held, is_right
 
 _CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
 _OPEN = ("add_line", "add_path", "add_polyline")
-_ROUND = 96
 _CLICKED = ("pan_zoom",)
 MODES: Mapping[str, tuple[str, ...]] = {
     "lasso +": _CLOSED,
@@ -109,7 +108,10 @@ class Drawing:
         if not tool:
             return
         kinds = self.layer.shape_type
-        shapes = [_outline(*shape) for shape in zip(self.layer.data, kinds, strict=True)]
+        shapes = [
+            corners_of(np.asarray(data, float)[:, -2:], kind)
+            for data, kind in zip(self.layer.data, kinds, strict=True)
+        ]
         self._taking = True
         try:
             self.layer.data = []
@@ -120,13 +122,3 @@ class Drawing:
             return
         for corners in shapes:
             self.drawn.emit(tool, corners)
-
-
-def _outline(vertices: Any, kind: str) -> NDArray[np.float64]:
-    """The corners of a shape, (n, 2); napari keeps of an ellipse the corners of its box."""
-    corners = np.asarray(vertices, float)[:, -2:]
-    if kind != "ellipse":
-        return corners
-    turn = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)[:, None]
-    half, other = (corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2
-    return np.asarray(corners.mean(axis=0) + np.cos(turn) * half + np.sin(turn) * other)

@@ -62,8 +62,7 @@ def read_bytes(path: str | os.PathLike[str], error: Error, limit: int = FEW_BYTE
     """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise error(f"{path} is no file that can be read. Name a file.")
+        check_ordinary(path, error)
         with path.open("rb") as file:
             raw = file.read(limit + 1)
     except OSError as fault:
@@ -73,6 +72,20 @@ def read_bytes(path: str | os.PathLike[str], error: Error, limit: int = FEW_BYTE
     if len(raw) > limit:
         raise error(f"{path} has more than {limit >> 20} MB, the most that is read of such a file.")
     return raw
+
+
+def check_ordinary(path: Path, error: Error = LabelError) -> os.stat_result:
+    """Refuse what is no ordinary file: pipes and devices may never end; what the system says of it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be looked at.
+    """
+    told = path.stat()
+    if not stat.S_ISREG(told.st_mode):
+        raise error(f"{path} is no file that can be read. Name a file.")
+    return told
 
 
 def head_of(path: Path, size: int = 4096, suffixes: tuple[str, ...] = ()) -> bytes:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import codecs
 import json
-import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import parse_json, reason
+from histoprompt.core.files.documents import check_ordinary, parse_json, reason
 
 _PIECE = 1 << 22
 _decode = json.JSONDecoder().raw_decode
@@ -60,8 +59,7 @@ def json_parts(path: Path, long: Collection[str]) -> Iterator[Part]:
         If it cannot be read or is no JSON; parts before the fault have come by then.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise LabelError(f"{path} is no file that can be read. Name a file.")
+        check_ordinary(path)
         with path.open("rb") as file:
             yield from _Parser(file, str(path)).document(long)
     except OSError as fault:

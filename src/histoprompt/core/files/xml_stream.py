@@ -6,14 +6,13 @@ the names that are asked for come one after the other, and are forgotten again.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import MANY_BYTES, reason
+from histoprompt.core.files.documents import MANY_BYTES, check_ordinary, reason
 
 MOST_PARTS = 1_000_000
 """Elements in one that is asked for, such as the corners of an outline."""
@@ -95,11 +94,9 @@ class _Stream:
 
 def _check(path: Path, limit: int) -> None:
     try:
-        told = path.stat()
+        told = check_ordinary(path)
     except OSError as fault:
         raise LabelError(f"{path} cannot be read: {reason(fault)}.") from fault
-    if not stat.S_ISREG(told.st_mode):
-        raise LabelError(f"{path} is no file that can be read. Name a file.")
     if told.st_size > limit:
         raise LabelError(
             f"{path} has more than {limit >> 20} MB, the most that is read of such a file."

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage as ndi
-from skimage.draw import line as pixels_of_line
 
 from histoprompt.annotations.edits import components
+from histoprompt.core.labels.lines import staircase
 from histoprompt.core.labels.reshape import parted
 
 # A piece smaller than this share of the object is a crumb of its rim, and goes to the next piece.
@@ -66,11 +64,9 @@ def cut_between(
 
 
 def _drawn(line: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The pixels of a line, so thick that corners do not join what lies on both sides of it."""
-    thin = np.zeros(shape, bool)
-    corners = np.rint(line).astype(int)
-    for start, stop in pairwise(corners):
-        rows, cols = pixels_of_line(*start, *stop)
-        there = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
-        thin[rows[there], cols[there]] = True
-    return np.asarray(ndi.binary_dilation(thin))
+    """The pixels of a line on an array, so that diagonal neighbours on its sides are parted."""
+    drawn = np.zeros(shape, bool)
+    rows, cols = staircase(line).T
+    there = (rows >= 0) & (rows < shape[0]) & (cols >= 0) & (cols < shape[1])
+    drawn[rows[there], cols[there]] = True
+    return drawn

@@ -26,8 +26,9 @@ from histoprompt.pipelines.embedding.tile_plan import TilePlan
 _R = TypeVar("_R")
 
 BATCH = 32
-# Images that a processor is given at once: a cancel acts between them.
-AT_ONCE = 4
+# Images that a processor is given at once: a cancel acts between them. A model that takes little
+# memory (MiB) is done with a whole batch in a second, and slow with a few images at a time.
+AT_ONCE, SMALL_MIB = 4, 512
 _WHITE = 255
 
 
@@ -196,7 +197,8 @@ def run_parts(
         As for `ModelManager.run`.
     images : (n, h, w, 3) uint8
     """
-    size = AT_ONCE if job.manager.device == "cpu" else max(1, len(images))
+    small = job.card.role == "encoder" and job.card.memory_mib < SMALL_MIB
+    size = AT_ONCE if job.manager.device == "cpu" and not small else max(1, len(images))
     rows: list[_R] = []
     for start in range(0, len(images), size):
         task.repeat()

@@ -26,6 +26,7 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.renumber import Renumbering
+from histoprompt.core.labels.shared import shared_pixels
 from histoprompt.core.labels.sources import LabelSource, cells, extent
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import TileGrid
@@ -219,12 +220,9 @@ def _overlaps(store: LabelStore, incoming: Incoming, task: Task) -> dict[tuple[i
         old = store.read(box)
         if not old.any():
             continue
-        new = _read(incoming.labels, box)
-        both = (new > 0) & (old > 0)
-        keys = new[both].astype(np.uint64) << np.uint64(32) | old[both]
-        values, counts = np.unique(keys, return_counts=True)
-        for key, n in zip(values.tolist(), counts.tolist(), strict=True):
-            found[key >> 32, key & 0xFFFFFFFF] += n
+        shared = (part.tolist() for part in shared_pixels(_read(incoming.labels, box), old))
+        for new, there, pixels in zip(*shared, strict=True):
+            found[new, there] += pixels
     return found
 
 

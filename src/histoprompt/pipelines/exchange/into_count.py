@@ -12,6 +12,7 @@ from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.tables import table_writer
+from histoprompt.core.labels.shared import shared_pixels
 from histoprompt.core.labels.tiff import TiffLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -28,7 +29,6 @@ from histoprompt.pipelines.exchange.import_labels import provenance
 from histoprompt.pipelines.exchange.incoming import Incoming
 
 IDS_CSV = "imported_ids.csv"
-_LOW = 2**32 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +165,8 @@ def _write_ids(out: Path, plan: CountPlan, task: Task) -> None:
         for done, box in enumerate(boxes):
             task.step(done, len(boxes), "Noting the ids of the file")
             cells, ids = counted.read(box), found.labels.read(box)
-            both = (cells > 0) & (ids > 0)
-            keys = np.unique(cells[both].astype(np.uint64) << np.uint64(32) | ids[both])
-            pairs.update((key >> 32, key & _LOW) for key in keys.tolist())
+            own, imported, _ = shared_pixels(cells, ids)
+            pairs.update(zip(own.tolist(), imported.tolist(), strict=True))
     with (
         replacing_file(out / IDS_CSV) as part,
         part.open("w", newline="", encoding="utf-8") as file,

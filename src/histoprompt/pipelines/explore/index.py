@@ -19,6 +19,7 @@ from histoprompt.core.errors import ModelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN, find_tissue
 from histoprompt.models import registry
@@ -173,6 +174,11 @@ class SlideIndex:
     def of_cells(self) -> bool:
         """Whether it is of cells and not of tiles."""
         return not self.step
+
+    @property
+    def counted(self) -> str:
+        """How many it has, for people: "3 tiles"."""
+        return many(len(self), "cell" if self.of_cells else "tile")
 
     @property
     def width(self) -> int:

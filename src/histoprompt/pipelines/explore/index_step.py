@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from histoprompt.pipelines.explore.index import IndexParams, build_index
+from histoprompt.pipelines.explore.cells import CellIndexParams
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.tile_table import TILES, write_tiles
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
-def _run(given: StepInput, params: IndexParams, folder: Path) -> StepOutput:
-    index = build_index(given.slide, params, given.manager, given.task)
+def _run(given: StepInput, params: CellIndexParams, folder: Path) -> StepOutput:
+    index = index_slide(given.slide, params, given.manager, given.task)
     write_tiles(folder / TILES, index)
-    return StepOutput(f"{len(index)} tiles", numbers={"tiles": float(len(index))})
+    return StepOutput(f"{index.counted} indexed", numbers={"tiles": float(len(index))})
 
 
-def _methods(params: IndexParams) -> str:
-    return f"Tiles of tissue were described by the encoder {params.encoder}."
+def _methods(params: CellIndexParams) -> str:
+    what = "Cells" if params.cells else "Tiles of tissue"
+    return f"{what} were described by the encoder {params.encoder}."
 
 
 STEP = Step(
     "index",
     "keeps what an encoder sees in each tile of tissue",
-    IndexParams,
+    CellIndexParams,
     _run,
     lambda params: (params.encoder,),
     _methods,

@@ -18,9 +18,9 @@ from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.queries import TEMPLATES, Query, ensemble
 from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example, look_at_box, look_at_picture
-from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import (
     Answers,
     LikeParams,
@@ -34,7 +34,7 @@ _TEMPLATES = "conch"
 
 
 @dataclass(frozen=True)
-class SearchParams(IndexParams, LikeParams):
+class SearchParams(CellIndexParams, LikeParams):
     """What is looked for, with which encoder, and how answers are chosen.
 
     Attributes
@@ -110,8 +110,8 @@ class Asker:
     Attributes
     ----------
     bank : Bank
-    job : EmbedJob
-        Of the encoder that the bank was made with.
+    job : EmbedJob or None
+        Of the encoder that the bank was made with; None where it holds what a count left of cells.
     open_slide : callable
         Opens the slide of a name or path; it is closed when a question is ready.
     open_picture : callable
@@ -121,13 +121,15 @@ class Asker:
     """
 
     bank: Bank
-    job: EmbedJob
+    job: EmbedJob | None
     open_slide: Callable[[str], AbstractContextManager[Slide]]
     open_picture: Callable[[str, float | None], Slide]
     texts: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = self.bank.index.slides[0]
+        if self.job is None:
+            return
         if (first.encoder, first.digest) != (self.job.card.id, self.job.digest):
             raise ModelError(
                 f"{first.name} was indexed with {first.encoder} ({first.digest[:23]}), and the "
@@ -180,6 +182,8 @@ class Asker:
         """The unit vector of one example."""
         task.step(0, 0, f"Looking at the example {example}")
         index = self.bank.index
+        if self.job is None:
+            return self._of_cells(example, own)
         if example.box is None:
             first = index.slides[0]
             picture = opened.enter_context(self.open_picture(example.place, first.mpp))
@@ -193,6 +197,23 @@ class Asker:
         if place is not None:
             own.append(place)
         return one_vector(self.bank.space.unit(seen))
+
+    def _of_cells(self, example: Example, own: list[int]) -> NDArray[np.float32]:
+        """The unit vector of the counted cells in a box."""
+        place = None if example.box is None else self._position(example.place)
+        if place is None or example.box is None:
+            raise PromptError(
+                f"The example {example} is no place on a counted slide, and what a count left of "
+                "its cells can be compared with its own cells only. Give a box around some."
+            )
+        part, box = self.bank.index.slides[place], example.box
+        rows, cols = part.boxes[:, ::2].mean(axis=1), part.boxes[:, 1::2].mean(axis=1)
+        inside = (rows >= box.r0) & (rows <= box.r1) & (cols >= box.c0) & (cols <= box.c1)
+        here = np.flatnonzero(inside)
+        if not len(here):
+            raise PromptError(f"There is no counted cell in the example {example}.")
+        own.append(place)
+        return one_vector(self.bank.space.unit(part.vectors.take(here)))
 
     def _position(self, name: str) -> int | None:
         """Which slide of the index an example lies on; None if it is another slide's file."""
@@ -208,10 +229,11 @@ class Asker:
     def _words(self, texts: Sequence[str], task: Task) -> NDArray[np.float32]:
         if not texts:
             return np.zeros((0, self.bank.index.width), np.float32)
-        card = self.job.card
-        if card.role != "text":
+        card = None if self.job is None else self.job.card
+        if self.job is None or card is None or card.role != "text":
+            title = "What a count left of cells" if card is None else card.title
             raise ModelError(
-                f"{card.title} knows no words: leave them out, or take an encoder that compares "
+                f"{title} knows no words: leave them out, or take an encoder that compares "
                 "pictures with words.",
                 remedy=Remedy.MODELS,
             )
@@ -230,9 +252,9 @@ def like_params(params: SearchParams) -> LikeParams:
     )
 
 
-def index_params(params: SearchParams) -> IndexParams:
-    """What looks at the tiles, by itself."""
-    return IndexParams(params.encoder, params.weights, params.mpp, params.overlap)
+def index_params(params: SearchParams) -> CellIndexParams:
+    """What looks at the tiles or cells, by itself."""
+    return CellIndexParams(params.encoder, params.weights, params.mpp, params.overlap, params.cells)
 
 
 def answered(asker: Asker, params: SearchParams, task: Task) -> Answers:

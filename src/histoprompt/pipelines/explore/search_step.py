@@ -8,7 +8,8 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gallery, write_hits
-from histoprompt.pipelines.explore.index import ProjectIndex, build_index
+from histoprompt.pipelines.explore.index import ProjectIndex
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
@@ -16,13 +17,13 @@ from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 def _run(given: StepInput, params: SearchParams, folder: Path) -> StepOutput:
     indexed = index_params(params)
-    part = build_index(given.slide, indexed, given.manager, given.task)
+    part = index_slide(given.slide, indexed, given.manager, given.task)
     bank = Bank(ProjectIndex((part,)))
 
     def opened(place: str) -> Slide:
         return open_slide(place or given.slide.path or given.slide.name, given.slide.mpp)
 
-    asker = Asker(bank, indexed.job(given.manager), opened, open_picture)
+    asker = Asker(bank, indexed.embed_job(given.manager), opened, open_picture)
     answers = answered(asker, params, given.task)
     hits = hits_of(bank.index, answers)
     write_hits(folder / HITS, hits)

@@ -20,13 +20,8 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit, hits_of, picture_of
-from histoprompt.pipelines.explore.index import (
-    IndexParams,
-    ProjectIndex,
-    SlideIndex,
-    build_index,
-    open_index,
-)
+from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.like import Answers, LikeParams, search
 from histoprompt.pipelines.explore.search import Asker
 from histoprompt.pipelines.explore.search_step import open_picture
@@ -135,10 +130,8 @@ def _indexed(
     source: Source, params: IndexParams, manager: ModelManager, task: Task, first: Box | None
 ) -> SlideIndex:
     with source.open() as slide:
-        found = open_index(slide, params, manager)
-        if found is None:
-            seen = first if source.slide is not None else None
-            found = build_index(slide, params, manager, task, name=source.name, first=seen)
+        seen = first if source.slide is not None else None
+        found = index_slide(slide, params, manager, task, name=source.name, first=seen)
     return replace(found, name=source.name, path=source.path)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.draw import line as line_of
 
 from histoprompt.annotations.edits import Rule, components, stamp
 from histoprompt.annotations.store import Change, LabelStore
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, Frame
+from histoprompt.core.labels.lines import staircase
 from histoprompt.core.results import Mask
 
 LIMIT_PX = 2**24
@@ -148,7 +147,7 @@ def check_size(object_id: int, box: Box) -> None:
 
 def _cut(line: NDArray[np.float64], bounds: Box) -> Mask | None:
     """A line without diagonal steps, which diagonal neighbours cannot slip through."""
-    rows, cols = np.concatenate([_staircase(a, b) for a, b in pairwise(line)]).T
+    rows, cols = staircase(line).T
     inside = (rows >= 0) & (rows < bounds.r1) & (cols >= 0) & (cols < bounds.c1)
     if not inside.any():
         return None
@@ -157,16 +156,6 @@ def _cut(line: NDArray[np.float64], bounds: Box) -> Mask | None:
     out = np.zeros(box.shape, bool)
     out[rows - int(box.r0), cols - int(box.c0)] = True
     return Mask(out, Frame(box, box.shape))
-
-
-def _staircase(start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The pixels from one position to another, each sharing an edge with the next, (n, 2)."""
-    (r0, c0), (r1, c1) = np.rint(start).astype(int), np.rint(end).astype(int)
-    rows, cols = line_of(r0, c0, r1, c1)
-    path = np.stack([rows, cols], axis=1)
-    diagonal = np.abs(np.diff(path, axis=0)).sum(axis=1) == 2
-    corners = np.stack([path[1:][diagonal, 0], path[:-1][diagonal, 1]], axis=1)
-    return np.concatenate([path, corners])
 
 
 def _parts(store: LabelStore, object_id: int, cut: Mask | None) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.models import registry
 
 # Fewer patients than this are no basis for a finding.
 FEWEST = 20
@@ -20,6 +21,8 @@ class RelateParams:
     ----------
     features : str
         counts, scenes, tiles, embedding, or a CSV file.
+    encoder : str
+        Of tiles and embedding.
     against : tuple of str
         Columns of the project's table; ``reports`` for what report texts say.
     types : tuple of str
@@ -55,6 +58,12 @@ class RelateParams:
             "Features", "Counts, scenes, tiles, embedding, or a CSV file with a column slide."
         ),
     ] = "counts"
+    encoder: Annotated[
+        str,
+        Parameter(
+            "Encoder", "Of tiles and embedding: what slides were indexed with.", advanced=True
+        ),
+    ] = registry.DEFAULT_TILES
     against: Annotated[
         tuple[str, ...],
         Parameter("Against", "Columns of slides.csv, TIME:EVENT for survival, or reports."),

@@ -87,6 +87,9 @@ def scatter(study: Study, feature: str, column: Column, links: dict[str, str]) -
     points = [
         {
             "x": _LEFT + across(x[i]) * _WIDE,
+            "across": across(x[i]),
+            "up": up(y[i]),
+            "slides": study.slides[i],
             "y": _TOP + (1 - up(y[i])) * _TALL,
             "colour": site_colour(int(study.site[i])),
             "hollow": column.event is not None and not column.event[i] > 0,

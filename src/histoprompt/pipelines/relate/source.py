@@ -10,6 +10,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.features import FeatureTable, read_features
 from histoprompt.pipelines.relate.of_counts import count_features
+from histoprompt.pipelines.relate.of_index import index_features
 from histoprompt.pipelines.relate.of_scenes import scene_features
 from histoprompt.pipelines.relate.params import RelateParams
 
@@ -17,6 +18,10 @@ from histoprompt.pipelines.relate.params import RelateParams
 SOURCES: dict[str, Callable[[Project, RelateParams, Task], FeatureTable]] = {
     "counts": lambda project, params, task: count_features(project, params.radius, task),
     "scenes": lambda project, _p, _t: scene_features(project),
+    "tiles": lambda project, params, task: index_features(project, params.encoder, "tiles", task),
+    "embedding": lambda project, params, task: index_features(
+        project, params.encoder, "embedding", task
+    ),
 }
 
 

@@ -91,6 +91,7 @@ class TagParams:
             "Share of each tag's candidates with the lowest vote entropy that is kept.",
             low=0.01,
             high=1.0,
+            advanced=True,
         ),
     ] = 0.3
     margin: Annotated[
@@ -100,6 +101,7 @@ class TagParams:
             "Least difference in probability between the two likeliest tags.",
             low=0.0,
             high=0.9,
+            advanced=True,
             option="tag-margin",
         ),
     ] = 0.05
@@ -114,10 +116,16 @@ class TagParams:
         ),
     ] = 0.98
     per_slide: Annotated[
-        int, Parameter("Most per slide", "Most kept of each tag per slide.", low=1, high=100_000)
+        int,
+        Parameter(
+            "Most per slide", "Most kept of each tag per slide.", low=1, high=100_000, advanced=True
+        ),
     ] = 100
     per_class: Annotated[
-        int, Parameter("Most per tag", "Most kept of each tag in all.", low=1, high=100_000)
+        int,
+        Parameter(
+            "Most per tag", "Most kept of each tag in all.", low=1, high=100_000, advanced=True
+        ),
     ] = 500
     aim: Annotated[
         float,

@@ -21,7 +21,7 @@ _WORDS: Final[dict[str, Answer]] = {
     "a": "accept", "accept": "accept", "accepted": "accept", "yes": "accept",
     "f": "fix", "fix": "fix", "fixed": "fix",
     "r": "reject", "reject": "reject", "rejected": "reject", "no": "reject",
-    "u": "unsure", "unsure": "unsure",
+    "u": "unsure", "unsure": "unsure", "open": "",
 }  # fmt: skip
 Z: Final = 1.96
 
@@ -34,7 +34,7 @@ class Said:
     ----------
     id : int
     answer : str
-        accept, fix, reject or unsure.
+        accept, fix, reject or unsure; empty takes an earlier one back.
     tag : str
         The right tag, for fix.
     reviewer : str
@@ -207,7 +207,7 @@ def reviewed(
             raise RecordError(f"{one.id} has no tag that could be accepted. Fix or reject it.")
         out[place[one.id]] = replace(
             row, tag=one.tag if one.answer == "fix" else tag, reviewed=one.answer,
-            reviewer=one.reviewer,
+            reviewer=one.reviewer if one.answer else "",
         )  # fmt: skip
     return tuple(out)
 
@@ -226,5 +226,5 @@ def keep_answers(folder: Path, tags: Sequence[str], said: Sequence[Said]) -> Non
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, ("tag", "reviewer"))
     for one in (*read_kept(folder, tags), *said):
-        write([one.id, one.answer, one.tag, one.reviewer])
+        write([one.id, one.answer or "open", one.tag, one.reviewer])
     replace_file(folder / REVIEWS_CSV, text.getvalue())

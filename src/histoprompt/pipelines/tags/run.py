@@ -155,7 +155,9 @@ def tag_slides(
     )  # fmt: skip
 
 
-def review(out: Path, said: Sequence[Said], task: Task, opened: Opener | None = None) -> Tagged:
+def review(
+    out: Path, said: Sequence[Said], task: Task, opened: Opener | None = None, *, keep: bool = True
+) -> Tagged:
     """Take answers into the results of a folder, and write all files anew.
 
     Raises
@@ -168,8 +170,9 @@ def review(out: Path, said: Sequence[Said], task: Task, opened: Opener | None = 
     work, rows = read_work(out), read_rows(out / TAGS_CSV)
     proposed = dict(zip((row.id for row in rows), work.proposed, strict=True))
     after = reviewed(rows, said, proposed)
-    done = _write(out, work, after, dropped=_dropped(after), opened=opened or _reopened, task=task)
-    keep_answers(out, work.names, said)
+    done = _write(out, work, after, dropped=_dropped(after), opened=opened or reopened, task=task)
+    if keep:
+        keep_answers(out, work.names, said)
     return done
 
 
@@ -301,7 +304,7 @@ def _opener(slides: Sequence[SlideToTag]) -> Opener:
     return lambda tagged: known[tagged.id].open()
 
 
-def _reopened(tagged: TaggedSlide) -> AbstractContextManager[Slide]:
+def reopened(tagged: TaggedSlide) -> AbstractContextManager[Slide]:
     """A slide where it was; refused if another lies there now."""
     slide = open_slide(tagged.path, tagged.mpp)
     if slide.key != tagged.key:

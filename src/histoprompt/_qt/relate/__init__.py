@@ -1,0 +1,1 @@
+"""The Relate dock: features of a project's slides against its patients' data."""

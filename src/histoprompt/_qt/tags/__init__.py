@@ -1,0 +1,1 @@
+"""Tags in the window: proposals are made, looked at and answered."""

@@ -1,0 +1,1 @@
+"""Vocabularies of one's own: sentences about places on slides bring images and texts together."""

@@ -1,0 +1,124 @@
+"""Cells of a count are indexed by what their network left, or by crops around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bands import CARD, SIDE, Bands, manager_of, slide_of
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import LabelError, ModelError, PromptError
+from histoprompt.core.task import Task
+from histoprompt.pipelines.classes.cell_files import write_cells
+from histoprompt.pipelines.explore.cell_places import cell_box
+from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
+from histoprompt.pipelines.explore.exact import Bank
+from histoprompt.pipelines.explore.hits import hits_of
+from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, build_index
+from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
+from histoprompt.pipelines.explore.search_step import open_picture
+
+ROWS = (0, 0, 0, 1, 1, 1, 2, 2, 2)
+
+
+def cells_of(features: bool) -> CellTable:
+    """A cell every 12 pixels, whose features tell of its band."""
+    rows, cols = (a.ravel() for a in np.mgrid[6 : 9 * SIDE : 12, 6 : 9 * SIDE : 12])
+    band = np.array(ROWS)[rows // SIDE]
+    noise = np.random.default_rng(1).normal(0, 0.1, (len(rows), 4))
+    seen = np.concatenate([np.eye(3)[band], np.zeros((len(rows), 1))], axis=1) + noise
+    seen[0] = np.nan
+    names = ("area_px", "net_000", "net_001", "net_002") if features else ()
+    table = np.concatenate([np.full((len(rows), 1), 9.0), seen[:, :3]], axis=1)
+    return CellTable(
+        np.arange(1, len(rows) + 1),
+        rows.astype(float),
+        cols.astype(float),
+        np.full(len(rows), 20.0),
+        features=table.astype(np.float32) if features else np.zeros((len(rows), 0), np.float32),
+        feature_names=names,
+    )
+
+
+@pytest.fixture
+def counted(tmp_path) -> Path:
+    write_cells(tmp_path / "one" / "cells.csv", cells_of(features=True))
+    return tmp_path
+
+
+def asker_of(params: CellIndexParams, folder: Path) -> Asker:
+    slide = slide_of(ROWS, "one")
+    manager = manager_of(Bands())
+    index = index_cells(slide, params, manager, Task(), stores=folder)
+    job = params.embed_job(manager)
+    return Asker(Bank(ProjectIndex((index,))), job, lambda _: slide, open_picture)
+
+
+@pytest.mark.parametrize("encoder", ["histoprompt-cells", CARD.id])
+def test_cells_like_those_in_a_box_are_found(counted, tmp_path, encoder):
+    params = CellIndexParams(encoder=encoder, cells=counted)
+    asker = asker_of(params, tmp_path / "stores")
+    index = asker.bank.index.slides[0]
+    assert index.of_cells
+    assert len(index) == len(index.ids) == 24 * 24 - (encoder == "histoprompt-cells")
+    ask = SearchParams(encoder=encoder, cells=counted, like=("104,40,122,58",), top=60, diversity=0)
+    hits = hits_of(asker.bank.index, answered(asker, ask, Task()))
+    middle = [ROWS[int(hit.box.centre[0]) // SIDE] for hit in hits]
+    assert np.mean([band == 1 for band in middle]) > 0.7
+    assert all(hit.cell in index.ids for hit in hits)
+    assert all(4 < hit.box.height < 16 for hit in hits)
+
+
+def test_crops_are_looked_at_once(counted, tmp_path):
+    slide, model = slide_of(ROWS, "one"), Bands()
+    params = CellIndexParams(encoder=CARD.id, cells=counted)
+    for _ in range(2):
+        index_cells(slide, params, manager_of(model), Task(), stores=tmp_path / "stores")
+    assert model.seen == 24 * 24
+
+
+def test_what_a_count_lacks_is_said(tmp_path):
+    write_cells(tmp_path / "cells.csv", cells_of(features=False))
+    slide, manager = slide_of(ROWS, "one"), manager_of(Bands())
+    params = CellIndexParams(encoder="histoprompt-cells", cells=tmp_path)
+    with pytest.raises(LabelError, match="does not carry what its network saw"):
+        index_cells(slide, params, manager, Task())
+    nowhere = CellIndexParams(encoder=CARD.id, cells=tmp_path / "nowhere")
+    with pytest.raises(LabelError):
+        index_cells(slide, nowhere, manager, Task())
+
+
+def test_an_example_of_cells_is_a_box_with_some(counted, tmp_path):
+    params = CellIndexParams(encoder="histoprompt-cells", cells=counted)
+    asker = asker_of(params, tmp_path / "stores")
+
+    def ask(**more: tuple[str, ...]) -> object:
+        return answered(asker, SearchParams(encoder=params.encoder, cells=counted, **more), Task())
+
+    with pytest.raises(PromptError, match="no counted cell"):
+        ask(like=("0,330,10,350",))
+    with pytest.raises(PromptError, match="no place on a counted slide"):
+        ask(like=("picture.png",))
+    with pytest.raises(ModelError, match="knows no words"):
+        ask(like=("104,40,122,58",), texts=("tumour",))
+
+
+def test_cells_and_tiles_are_not_mixed(counted, tmp_path):
+    slide, manager = slide_of(ROWS, "one"), manager_of(Bands())
+    params = CellIndexParams(encoder=CARD.id, cells=counted)
+    of_cells = index_cells(slide, params, manager, Task(), stores=tmp_path)
+    tiles = build_index(slide, IndexParams(encoder=CARD.id), manager, Task(), stores=tmp_path)
+    with pytest.raises(ModelError, match="different kinds of things"):
+        ProjectIndex((of_cells, tiles))
+
+
+def test_the_cell_at_a_place():
+    cells = cells_of(features=False)
+    box = cell_box(cells, 19.0, 31.0, 0.5)
+    assert box is not None
+    assert box.contains(18, 30)
+    assert box.shape == (11, 11)
+    assert cell_box(cells, 19.0, 600.0, 0.5) is None
+    assert cell_box(CellTable.empty(), 1.0, 1.0, 0.5) is None
