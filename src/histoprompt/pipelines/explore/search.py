@@ -21,6 +21,7 @@ from histoprompt.pipelines.embedding.tiles import EmbedJob
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example, look_at_box, look_at_picture
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import (
     Answers,
     LikeParams,
