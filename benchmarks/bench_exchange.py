@@ -98,7 +98,7 @@ def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
         "Seconds on the clock, seconds of the processor (one thread), and the most memory the "
         "process had taken until then beyond what Python and the libraries take. An import "
         "keeps the corners of the outlines until they are labels, 0.8 kB per nucleus; exports "
-        "add nothing to that.",
+        "add little to that.",
         "",
         "| objects | step | seconds | CPU seconds | memory, MiB |",
         "|---|---|---|---|---|",

@@ -134,7 +134,9 @@ def words(text, watch: Watch) -> None:
 
 
 def cells(text, watch: Watch) -> None:
-    counting = text.session.counting
+    from histoprompt._qt.count.controller import Counting
+
+    counting = text.session.part(Counting)
     classing = counting.classes
     text.cells.choose("classical-cells")
     text.cells._words.setText("tumour, lymphocyte")

@@ -134,6 +134,8 @@ def test_the_recipe_gives_the_same_bytes(done, capsys):
         ("when", "when holds dates as text (2020-03-01)."),
         ("same", "same has one value (1) in all 48 patients"),
         ("nowhere", "There is no column nowhere to relate to."),
+        ("site", "site is what patients are compared within."),
+        ("", "Name at least one column to relate to."),
     ],
 )
 def test_a_column_that_cannot_be_is_one_line(done, capsys, column, said):
@@ -274,3 +276,15 @@ def test_a_column_of_folds_with_a_patient_in_two_is_refused(tmp_path, capsys):
     folder = make(tmp_path / "study", folds)
     assert run(folder, "--fold-column", "fold") == 1
     assert "The patient P1 is in two parts of fold: 1 and 2." in capsys.readouterr().err
+
+
+def test_numbers_that_are_none_are_missing_and_not_the_end_of_a_feature(tmp_path):
+    def spoil(slides, features):
+        for value, row in zip(("inf", "NA", ""), features[:6:2], strict=True):
+            row["f0"] = value
+
+    folder = make(tmp_path / "study", spoil)
+    assert run(folder, "--no-model", against="response,scanner") == 1  # one scanner: nothing there
+    table = pd.read_csv(folder / "out" / "relate.csv").set_index("feature")
+    assert table.loc["f0", "n"] == N - 1  # of two of three patients another slide is known
+    assert table.loc["f1", "n"] == N

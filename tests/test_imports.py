@@ -25,6 +25,7 @@ HEAVY = ("torch", "torchvision", "segment_anything", "open_clip", "timm")
 NETWORKS = (
     "histoprompt.models.networks.bert",
     "histoprompt.models.networks.efficientnet",
+    "histoprompt.models.networks.masked_autoencoder",
     "histoprompt.models.networks.scribble_unet",
     "histoprompt.models.networks.tiny_vit",
     "histoprompt.models.networks.unet",

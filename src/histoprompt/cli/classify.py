@@ -14,6 +14,9 @@ from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, i
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.domain import domain_of
+from histoprompt.pipelines.classes.feature_sets import feature_sets
+from histoprompt.pipelines.classes.prevalence import counts_of
 from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
@@ -48,7 +51,10 @@ def _fit(args: argparse.Namespace) -> None:
     cells = read_cells(args.cells)
     labels = read_cell_labels(args.labels, cells)
     wanted = [name.strip() for name in (args.classes or "").split(",") if name.strip()]
-    fit = Trainer(cells, read_parameters(TrainParams, args)).fit(labels, wanted)
+    params = read_parameters(TrainParams, args)
+    for one in feature_sets(cells, labels, params):
+        tell(str(one))
+    fit = Trainer(cells, params).fit(labels, wanted)
     write_classifier(args.out, fit.classifier)
     for warning in fit.warnings:
         say(f"Note: {warning}")
@@ -87,6 +93,23 @@ def _classify(cells: CellTable, classifier: FewShotClassifier | DabClassifier, o
     write_cells(out, classified)
     counts = ", ".join(f"{n} {name}" for name, n in classified.counts().items())
     tell(f"{counts} -> {out}")
+    if isinstance(classifier, FewShotClassifier) and len(cells):
+        _say_how_far(classifier, cells)
+
+
+def _say_how_far(classifier: FewShotClassifier, cells: CellTable) -> None:
+    """Counts that allow for mistakes, and whether the cells are of another kind."""
+    domain = domain_of(classifier, cells.features, cells.feature_names)
+    if domain.outside:
+        say(f"note: {domain} Do not believe its classes before you looked at some.")
+    counts = counts_of(classifier, cells.features, cells.feature_names)
+    if counts is None:
+        return
+    for name, counted, adjusted, low, high, expected in counts.rows():
+        tell(
+            f"{name}: {counted:.0f} counted; {adjusted:.0f} ({low:.0f} to {high:.0f}) with "
+            f"mistakes on held-out examples taken back; {expected:.0f} by expectation"
+        )
 
 
 def _keep_recipe(args: argparse.Namespace) -> None:

@@ -228,6 +228,18 @@ def test_rows_and_cells_choose_each_other(counted, until):
     dock.table.sortByColumn(3, Qt.SortOrder.DescendingOrder)
     areas = [float(dock.model.index(i, 3).data()) for i in range(5)]
     assert areas == sorted(areas, reverse=True)
+    # neighbours are columns once they are asked for, and no longer when they are not
+    before = dock.model.columns
+    dock._neighbours.click()
+    until(lambda: len(dock.model.columns) > len(before))
+    added = [c for c in dock.model.columns if c not in before]
+    assert len(added) == 2 * len(counted.counting.cells.counts())
+    places = np.stack([counted.counting.cells.row, counted.counting.cells.col], axis=1) * 0.25
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    assert dock.model.values(added[0]).tolist() == ((apart <= 30).sum(axis=1) - 1).tolist()
+    assert dock._x.findText(added[-1]) >= 0
+    dock._neighbours.click()
+    assert dock.model.columns == before
 
 
 def test_keys_answer_what_is_offered(counted, until):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,8 @@ class _Head(TypedDict):
     method: Method
     reach: float
     margin: Finite
+    usual_far: NotRequired[Finite | None]
+    about: NotRequired[dict[str, str]]
 
 
 # Far beyond what training makes; sums of products stay finite in float32.
@@ -46,10 +50,21 @@ _LARGEST, _SMALLEST = 1e12, 1e-12
 _SHAPE: Shape[_Head] = Shape(_Head)
 
 
-def write_classifier(path: str | os.PathLike[str], classifier: FewShotClassifier) -> None:
+def write_classifier(
+    path: str | os.PathLike[str],
+    classifier: FewShotClassifier,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Write a classifier as safetensors; the file appears whole or not at all.
 
     Besides the model it holds its examples, so it grows with them: 1 kB an example of 256 features.
+
+    Parameters
+    ----------
+    path : path
+    classifier : FewShotClassifier
+    about : mapping of str to str, optional
+        What else is told of it, such as what its features were made by.
 
     Raises
     ------
@@ -65,12 +80,17 @@ def write_classifier(path: str | os.PathLike[str], classifier: FewShotClassifier
     }
     if isinstance(classifier.model, Linear):
         tensors |= {"weights": classifier.model.weights, "bias": classifier.model.bias}
+    for name, tensor in (("held_out", classifier.held_out), ("cut", classifier.cut)):
+        if tensor is not None:
+            tensors[name] = tensor
     head = {
         "classes": classifier.classes,
         "feature_names": classifier.feature_names,
         "method": classifier.method,
         "reach": classifier.reach,
         "margin": classifier.margin,
+        "usual_far": classifier.usual_far if isfinite(classifier.usual_far) else None,
+        "about": dict(about or {}),
     }
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing_file(path) as part:
@@ -79,7 +99,14 @@ def write_classifier(path: str | os.PathLike[str], classifier: FewShotClassifier
 
 
 def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:
-    """Read what `write_classifier` wrote.
+    """Read what `write_classifier` wrote. Raises as `read_told_classifier` does."""
+    return read_told_classifier(path)[0]
+
+
+def read_told_classifier(
+    path: str | os.PathLike[str],
+) -> tuple[FewShotClassifier, dict[str, str]]:
+    """Read what `write_classifier` wrote, with what else is told of it.
 
     Raises
     ------
@@ -106,7 +133,7 @@ def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:
         _check(classifier)
     except (KeyError, ValueError) as error:
         raise LabelError(f"The classifier {path} is damaged ({error}). Train it again.") from error
-    return classifier
+    return classifier, dict(head.get("about") or {})
 
 
 def _check_kinds(tensors: dict[str, NDArray[Any]]) -> None:
@@ -137,6 +164,9 @@ def _classifier(head: _Head, tensors: dict[str, NDArray[Any]]) -> FewShotClassif
         code=code,
         reach=head["reach"],
         margin=head["margin"],
+        held_out=tensors.get("held_out"),
+        cut=tensors.get("cut"),
+        usual_far=float("nan") if (far := head.get("usual_far")) is None else far,
     )
 
 
@@ -149,6 +179,8 @@ def _check(classifier: FewShotClassifier) -> None:
     wanted += [(classifier.examples, (m, k)), (classifier.code, (m,))]
     if isinstance(classifier.model, Linear):
         wanted += [(classifier.model.weights, (c, k)), (classifier.model.bias, (c,))]
+    wanted += [(classifier.held_out, (m, c))] if classifier.held_out is not None else []
+    wanted += [(classifier.cut, (c,))] if classifier.cut is not None else []
     wrong = [(x.shape, shape) for x, shape in wanted if x.shape != shape]
     if len(set(classifier.classes)) < c or len(set(classifier.feature_names)) < k:
         raise ValueError("a class or a feature comes twice")

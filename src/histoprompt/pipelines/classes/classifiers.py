@@ -14,7 +14,7 @@ from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.errors import LabelError
 
 Float = NDArray[np.float32]
-Method = Literal["logistic", "prototype", "forest"]
+Method = Literal["logistic", "prototype", "forest", "discriminant"]
 
 # Features are cut at this many standard deviations: a smear must not outweigh everything else.
 _CUT = 5.0
@@ -59,10 +59,10 @@ class Scaling:
         centred = np.where(known, features - mean.astype(np.float32), 0)
         deviation = np.sqrt(np.square(centred).sum(axis=0, dtype=np.float64) / count)
         tells = deviation > 1e-5 * np.maximum(np.abs(mean), 1e-5)
-        families = np.array([_family(name) for name in names])
+        families = np.array([family(name) for name in names])
         share = np.zeros(len(names))
-        for family in np.unique(families):
-            members = tells & (families == family)
+        for one in np.unique(families):
+            members = tells & (families == one)
             share[members] = 1 / np.sqrt(max(1, members.sum()))
         deviation[~tells] = 1
         return cls(*(x.astype(np.float32) for x in (mean, deviation, share)))
@@ -76,7 +76,7 @@ class Scaling:
         return scaled
 
 
-def _family(name: str) -> str:
+def family(name: str) -> str:
     """Channels of an encoder, ``name_0``, ``name_1`` ..., are a family; all others are another."""
     stem, _, number = name.rpartition("_")
     return stem if number.isdigit() else ""
@@ -176,7 +176,7 @@ class FewShotClassifier:
         Without `UNSURE`.
     feature_names : tuple of str
     scaling : Scaling
-    method : {"logistic", "prototype", "forest"}
+    method : {"logistic", "prototype", "forest", "discriminant"}
     model : Linear or Forest
     examples : (m, k) float32
         What it was trained on, comparable features.
@@ -186,6 +186,13 @@ class FewShotClassifier:
         Distance to the nearest example beyond which a cell is like none of them.
     margin : float
         Least difference between the two largest probabilities of a cell that is not unsure.
+    held_out : (m, c) float32 or None
+        Probabilities of each example from a model that has not seen it.
+    cut : (c,) float32 or None
+        A cell may be of each class whose probability is at least this, and is unsure unless that is
+        one class; the margin does not count then. See `abstention.cuts`.
+    usual_far : float
+        Share of the cells at hand in training that were out of reach; NaN if not known.
     """
 
     classes: tuple[str, ...]
@@ -197,6 +204,9 @@ class FewShotClassifier:
     code: NDArray[np.int16]
     reach: float
     margin: float
+    held_out: Float | None = None
+    cut: Float | None = None
+    usual_far: float = float("nan")
     _squares: Float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -227,7 +237,7 @@ class FewShotClassifier:
         LabelError
             If features are missing.
         """
-        chosen = self._chosen(features, feature_names)
+        chosen = self.chosen(features, feature_names)
         parts = [self.judge(self.scaling.apply(chosen[s])) for s in chunks(len(chosen))]
         probability = np.concatenate([p for p, _ in parts])
         distance = np.concatenate([d for _, d in parts])
@@ -246,10 +256,16 @@ class FewShotClassifier:
         """Codes, with the number of classes for unsure cells, and scores."""
         code = probability.argmax(axis=1).astype(np.int16)
         score = probability.max(axis=1, initial=0)
-        code[(margins(probability) < self.margin) | (distance > self.reach)] = len(self.classes)
+        unsure = margins(probability) < self.margin
+        if self.cut is not None:
+            may_be = probability >= self.cut
+            code = may_be.argmax(axis=1).astype(np.int16)
+            unsure = may_be.sum(axis=1) != 1
+        code[unsure | (distance > self.reach)] = len(self.classes)
         return code, score
 
-    def _chosen(self, features: Float, names: tuple[str, ...]) -> Float:
+    def chosen(self, features: Float, names: tuple[str, ...]) -> Float:
+        """The (n, k) features that count, out of those there are; raises as `classify` does."""
         if names == self.feature_names:
             return features
         place = {name: i for i, name in enumerate(names)}

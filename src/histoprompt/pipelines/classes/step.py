@@ -10,6 +10,8 @@ from histoprompt.core.errors import ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier
+from histoprompt.pipelines.classes.domain import domain_of
+from histoprompt.pipelines.classes.prevalence import counts_of
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 _COUNT, _CELLS = "count", "cells.csv"
@@ -50,8 +52,15 @@ def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
     write_cells(folder / _CELLS, classified)
     counts = classified.counts()
+    domain = domain_of(classifier, cells.features, cells.feature_names)
+    notes = (str(domain),) if domain.outside else ()
     told = ", ".join(f"{n} {name}" for name, n in counts.items())
-    return StepOutput(told, numbers={f"{name} count": float(n) for name, n in counts.items()})
+    numbers = {f"{name} count": float(n) for name, n in counts.items()}
+    allowed = counts_of(classifier, cells.features, cells.feature_names)
+    if allowed is not None and len(cells):
+        for name, _, adjusted, _, _, expected in allowed.rows():
+            numbers[f"{name} adjusted"], numbers[f"{name} expected"] = adjusted, expected
+    return StepOutput(told, notes=notes, numbers=numbers)
 
 
 STEP = Step(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import PROBABILITY, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.pipelines.classes.abstention import cuts, too_few
 from histoprompt.pipelines.classes.classifiers import (
     FewShotClassifier,
     Float,
@@ -22,6 +23,7 @@ from histoprompt.pipelines.classes.classifiers import (
 )
 from histoprompt.pipelines.classes.exclusion import OTHER, Alike, alike_pairs, negatives
 from histoprompt.pipelines.classes.few_shot import fit_model
+from histoprompt.pipelines.classes.ignored import is_ignored, without_ignored
 
 # From this many examples of the rarest class on a regression beats prototypes.
 _LOGISTIC_FROM = 3
@@ -36,7 +38,7 @@ class TrainParams:
 
     Attributes
     ----------
-    method : {"auto", "logistic", "prototype", "forest"}
+    method : {"auto", "logistic", "prototype", "forest", "discriminant"}
         ``auto`` takes prototypes while a class has fewer than three examples, then logistic
         regression.
     strength : float
@@ -48,10 +50,13 @@ class TrainParams:
         are from their nearest other one; 95 to 99 is usual, 100 takes the farthest.
     alike : float
         Cosine from which two examples of different classes are pointed out.
+    error_rate : float
+        Share of each class that may be ruled out: cells of which one class alone stays possible get
+        it, others are unsure (conformal). 0 goes by the margin.
     """
 
     method: Annotated[
-        Literal["auto", "logistic", "prototype", "forest"],
+        Literal["auto", "logistic", "prototype", "forest", "discriminant"],
         Parameter(
             "Method",
             "How classes are learnt from the labelled cells.",
@@ -60,6 +65,7 @@ class TrainParams:
                 ("logistic regression", "logistic"),
                 ("the mean of each class", "prototype"),
                 ("random forest", "forest"),
+                ("linear discriminant", "discriminant"),
             ),
         ),
     ] = "auto"
@@ -103,6 +109,17 @@ class TrainParams:
             advanced=True,
         ),
     ] = 0.9
+    error_rate: Annotated[
+        float,
+        Parameter(
+            "Error rate per class",
+            "Share of each class that may be ruled out; the rest is unsure. 0 goes by the margin.",
+            low=0.0,
+            high=0.5,
+            special="by the margin",
+            advanced=True,
+        ),
+    ] = 0.0
 
     def __post_init__(self) -> None:
         check(self, LabelError)
@@ -128,6 +145,10 @@ class Fit:
     examples : dict of str to int
         Labels of each class.
     alike : tuple of Alike
+    ignored : int
+        Labels of classes that do not count (`Ignore*`); nothing was learnt from them.
+    never_out : tuple of str
+        Classes with too few examples for the typed error rate.
     """
 
     classifier: FewShotClassifier
@@ -138,6 +159,8 @@ class Fit:
     accuracy: float
     examples: dict[str, int]
     alike: tuple[Alike, ...] = ()
+    ignored: int = 0
+    never_out: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -145,6 +168,11 @@ class Fit:
         said = [str(pair) for pair in self.alike[:_WARNINGS]]
         if len(self.alike) > _WARNINGS:
             said.append(f"{len(self.alike) - _WARNINGS} more pairs of examples look alike.")
+        if self.never_out:
+            said.append(
+                f"{', '.join(self.never_out)} cannot be ruled out at this error rate with so few "
+                "examples, so more cells stay unsure. Label more of them, or type a larger rate."
+            )
         if OTHER in self.classifier.classes and OTHER not in self.examples:
             (name,) = self.examples
             said.append(
@@ -199,6 +227,7 @@ class Trainer:
             If there is no label, an id is unknown, a class is named `UNSURE` or empty or has no
             example, or all cells look like those of the only class.
         """
+        given_all, labels = labels, without_ignored(labels)
         names = self._names(labels, classes)
         rows = self.rows(np.array(list(labels), np.int64))
         given = np.array([labels[i] for i in labels])
@@ -212,20 +241,39 @@ class Trainer:
             trained_code = np.concatenate([code, np.ones(len(others), np.int16)])
         classifier, accuracy = self._train(trained, trained_code, tuple(names))
         probability, distance = self._judge(classifier)
+        far = float((distance > classifier.reach).mean())
+        classifier = replace(classifier, usual_far=far)
         found, score = classifier.decide(probability, distance)
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
-        cells = self.cells.classified((*names, UNSURE), found, score)
+        rate = self.params.error_rate
         return Fit(
-            classifier,
-            cells,
-            probability,
-            distance,
-            lambda: self._typical,
-            accuracy,
-            counts,
-            alike,
+            classifier=classifier,
+            cells=self._with_ignored((*names, UNSURE), found, score, given_all),
+            probability=probability,
+            distance=distance,
+            typical=lambda: self._typical,
+            accuracy=accuracy,
+            examples=counts,
+            alike=alike,
+            ignored=len(given_all) - len(labels),
+            never_out=too_few(trained_code, tuple(names), rate) if rate else (),
         )
+
+    def _with_ignored(
+        self,
+        names: tuple[str, ...],
+        code: NDArray[np.int16],
+        score: Float,
+        given: Mapping[int, str],
+    ) -> CellTable:
+        """All cells with their classes, those said to be ignored with that class."""
+        ignored = {i: name for i, name in given.items() if is_ignored(name)}
+        for name in sorted(set(ignored.values())):
+            rows = self.rows(np.array([i for i, n in ignored.items() if n == name], np.int64))
+            code[rows], score[rows] = len(names), 1
+            names = (*names, name)
+        return self.cells.classified(names, code, score)
 
     @cached_property
     def _typical(self) -> Float:
@@ -273,19 +321,24 @@ class Trainer:
         method: Method = "prototype" if params.method == "auto" else params.method
         if params.method == "auto" and np.bincount(code).min() >= _LOGISTIC_FROM:
             method = "logistic"
-        model, accuracy = fit_model(examples, code, len(names), method, params.strength)
+        fitted = fit_model(examples, code, len(names), method, params.strength)
+        cut = None
+        if params.error_rate and fitted.held_out is not None:
+            cut = cuts(fitted.held_out, code, params.error_rate)
         classifier = FewShotClassifier(
             classes=names,
             feature_names=self._learnt,
             scaling=self.scaling,
             method=method,
-            model=model,
+            model=fitted.model,
             examples=examples,
             code=code,
             reach=reach(examples, params.percentile),
             margin=params.margin,
+            held_out=fitted.held_out,
+            cut=cut,
         )
-        return classifier, accuracy
+        return classifier, fitted.accuracy
 
     def _judge(self, classifier: FewShotClassifier) -> tuple[Float, Float]:
         parts = [classifier.judge(self.scaled[s]) for s in chunks(len(self.scaled))]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.stain.ihc import DAB_MEAN, DabThresholds, IhcScore
+from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.count.region import ALL, CountRegion
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records
@@ -126,9 +127,16 @@ def _counts(records: Records, ground: CountRegion, shape: tuple[int, ...]) -> ND
 def class_lines(
     place: str, classes: tuple[str, ...], counts: NDArray[np.int64], mm2: tuple[float, float]
 ) -> list[Line]:
-    """All cells of a place, then those of each class, from their (c,) counts and its areas."""
-    total = int(counts.sum())
+    """All cells of a place, then those of each class, from their (c,) counts and its areas.
+
+    Cells of classes that are ignored do not count.
+    """
+    total = sum(int(n) for c, n in zip(classes, counts, strict=True) if not is_ignored(c))
     found = [(ALL, total)]
     if classes != (UNCLASSIFIED,):
-        found += [(c or "unclassified", int(n)) for c, n in zip(classes, counts, strict=True)]
+        found += [
+            (c or "unclassified", int(n))
+            for c, n in zip(classes, counts, strict=True)
+            if not is_ignored(c)
+        ]
     return [Line(place, c, n, n / total if total else float("nan"), *mm2) for c, n in found]

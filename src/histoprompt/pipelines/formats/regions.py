@@ -34,11 +34,14 @@ class Region:
         Polygon or several; (x, y) in level-0 pixels, the corner of the first pixel at (0, 0).
     notes : tuple of str
         What was mended or left out when it was read.
+    class_name : str
+        Its class in the file; empty if it has none.
     """
 
     name: str
     polygon: shapely.Geometry
     notes: tuple[str, ...] = ()
+    class_name: str = ""
 
 
 def inside_any(regions: Sequence[Region], at: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -112,7 +115,8 @@ def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]
             ignored.append(shape)
         elif shapely.area(shapely.intersection(shape, slide)) > 0:
             name = free_name(_name(feature), {r.name for r in found})
-            found.append(Region(name, shape, _mended(name, shape) if area.mended else ()))
+            notes = _mended(name, shape) if area.mended else ()
+            found.append(Region(name, shape, notes, class_of(feature, "")[0]))
     if ignored:
         found = _without(found, ignored)
     if found and left:

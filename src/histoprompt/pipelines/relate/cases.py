@@ -14,6 +14,8 @@ from histoprompt.pipelines.relate.columns import Column
 from histoprompt.pipelines.relate.run import Related
 
 CASES = "cases.h5ad"
+# Columns that the table of patients has of its own.
+_TAKEN = ("site", "scanner", "slides")
 
 
 def write_cases(folder: Path, found: Related) -> tuple[str, ...]:
@@ -58,13 +60,14 @@ def _fill(file: AnnDataFile, found: Related) -> None:
 
 
 def _column(obs: Any, column: Column) -> None:
+    name = f"{column.name} (related)" if column.name in _TAKEN else column.name
     if column.levels:
         codes = np.where(column.known, np.nan_to_num(column.values), -1).astype(np.int64)
-        obs.category(column.name, codes, column.levels, ordered=column.kind != "category")
+        obs.category(name, codes, column.levels, ordered=column.kind != "category")
         return
-    obs.numbers(column.name, column.values)
+    obs.numbers(name, column.values)
     if column.event is not None:
-        obs.numbers(f"{column.name} event", column.event)
+        obs.numbers(f"{name} event", column.event)
 
 
 def _plain(value: float) -> float | None:

@@ -12,7 +12,7 @@ MOST_LEVELS = 12
 
 _MISSING = frozenset(
     ("", "na", "n/a", "n.a.", "nan", "nd", "n.d.", "null", "missing", "unknown", "not_available",
-     "#n/a", "?", "-", "--", ".", "<na>", "tbd")
+     "#n/a", "?", "-", "--", ".", "<na>", "inf", "-inf", "tbd")
 )  # fmt: skip
 _DATE = re.compile(
     r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2})( .*)?"

@@ -26,6 +26,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 _FEW = 6
 _TIMES = ("time", "months", "days", "years", "weeks", "duration", "t")
 _EVENTS = ("event", "status", "death", "dead", "died", "deceased", "censored", "censor", "e")
+_TWO_WAYS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _SEEN = frozenset(
     ("1", "yes", "y", "true", "t", "event", "dead", "deceased", "died", "death", "relapse",
      "relapsed", "recurred", "recurrence", "progressed", "progression")
@@ -136,6 +137,11 @@ def column_of(name: str, cells: Sequence[str], said: str = "") -> Column:
         )  # fmt: skip
     if said == "number" or 2 * sum(n is not None for n in numbers) > len(numbers):
         odd = [c for c, n in zip(different, numbers, strict=True) if n is None]
+        if all(_TWO_WAYS.fullmatch(c) for c in odd):
+            raise ColumnFault(
+                name, f"has numbers that can be read in two ways ({odd[0]}). Write them with a "
+                "point."
+            )  # fmt: skip
         raise ColumnFault(
             name, f"mixes numbers and words ({', '.join(odd[:3])}). Mend these cells."
         )

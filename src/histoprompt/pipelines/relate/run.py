@@ -98,7 +98,7 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
     StudyError
         If features or patients cannot be used, or no column can be related to.
     """
-    if not params.against:
+    if not any(params.against):
         raise StudyError(
             "Name at least one column to relate to. The project has "
             f"{', '.join(_offered(project)) or 'none yet: add columns to its slides.csv'}."

@@ -248,6 +248,11 @@ def study_column(
     ColumnFault
         If nothing can be related to it.
     """
+    if name == "site":
+        raise ColumnFault(
+            name, "is what patients are compared within. The first page of every report tells how "
+            "well features tell it; relate them to another column."
+        )  # fmt: skip
     said = kinds.get(name, "")
     pair = event_partner(name, columns) if said in ("", "survival") else None
     named = pair or (name,)

@@ -20,7 +20,7 @@ ATTRIBUTES: Final = ("shape", "colour", "size", "place")
 # What is called otherwise by hands that write American, or shorter.
 _ALIKE: Final = {"color": "colour", "words": "wordings", "is_not": "not", "is not": "not"}
 _KEYS: Final = ("name", "wordings", "not", "attributes", "drafted")
-_FEWEST: Final = 2
+FEWEST: Final = 2
 # What a dropped candidate is called; no tag may be.
 NO_TAG: Final = "none"
 
@@ -49,13 +49,15 @@ class Tag:
     drafted: tuple[str, ...] = ()
 
 
-def read_tags(path: Path) -> tuple[Tag, ...]:
+def read_tags(path: Path, least: int = FEWEST) -> tuple[Tag, ...]:
     """Read a file of tags.
 
     Parameters
     ----------
     path : Path
         ``[[tags]]`` with name, wordings, attributes and not; or a table ``[tags.NAME]`` each.
+    least : int
+        Wordings that each must have.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def read_tags(path: Path) -> tuple[Tag, ...]:
         raise PromptError(
             f"{path} holds no tags. Write at least one: [[tags]] with a name and two wordings."
         )
-    tags = tuple(_tag(one, f"{path}, {where}") for where, one in _listed(found, path))
+    tags = tuple(_tag(one, f"{path}, {where}", least) for where, one in _listed(found, path))
     _check_names(tags, path)
     return tags
 
@@ -107,7 +109,7 @@ def _listed(found: Any, path: Path) -> list[tuple[str, dict[str, Any]]]:
     raise PromptError(f"{path}: tags must be a list of tables: [[tags]] before each of them.")
 
 
-def _tag(one: dict[str, Any], where: str) -> Tag:
+def _tag(one: dict[str, Any], where: str, least: int) -> Tag:
     row = {_ALIKE.get(key, key): value for key, value in one.items()}
     unknown = sorted(set(row) - {*_KEYS, *ATTRIBUTES})
     if unknown:
@@ -120,11 +122,11 @@ def _tag(one: dict[str, Any], where: str) -> Tag:
         raise PromptError(f"{where}: the name is {row.get('name')!r}; give it one of its own.")
     wordings = _words(row.get("wordings", []), f"{where}: wordings")
     drafted = _words(row.get("drafted", []), f"{where}: drafted")
-    if len(wordings) < _FEWEST:
+    if len(wordings) < least:
         ticked = f" {len(drafted)} drafted ones are not ticked yet." if drafted else ""
         raise PromptError(
             f"{where} has {len(wordings)} wording{'' if len(wordings) == 1 else 's'}; it needs "
-            f"{_FEWEST} or more, as votes of several wordings are compared.{ticked}"
+            f"{least} or more, as votes of several wordings are compared.{ticked}"
         )
     return Tag(name, wordings, _attributes(row, where), _words(row.get("not", []), where), drafted)
 

@@ -1,0 +1,1 @@
+"""Which tiles are unlike all of a reference that a person chose."""

@@ -1,0 +1,45 @@
+"""A few vectors that stand for many."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.vectors import unit_rows
+
+MOST = 20_000
+
+
+def coreset(vectors: NDArray[np.floating], most: int = MOST, seed: int = 0) -> NDArray[np.intp]:
+    """Rows that leave no vector far from one of them: greedy k-center on cosines.
+
+    T. Gonzalez, "Clustering to minimize the maximum intercluster distance", Theor. Comput. Sci. 38
+    (1985) 293-306; used for memory banks by K. Roth et al., "Towards total recall in industrial
+    anomaly detection", CVPR 2022. As there, distances are looked at in a random projection.
+
+    Parameters
+    ----------
+    vectors : (n, d)
+    most : int
+        Rows to keep; all of them, in their order, where there are no more.
+    seed : int
+        Of the projection.
+
+    Returns
+    -------
+    (min(n, most),) intp
+        Sorted.
+    """
+    n, d = vectors.shape
+    if n <= most:
+        return np.arange(n)
+    rng = np.random.default_rng(seed)
+    project = rng.standard_normal((d, min(d, 64))).astype(np.float32)
+    points = unit_rows(np.asarray(vectors, np.float32) @ project)
+    chosen = np.empty(most, np.intp)
+    chosen[0] = int(rng.integers(n))
+    nearest = points @ points[chosen[0]]
+    for i in range(1, most):
+        chosen[i] = int(nearest.argmin())
+        np.maximum(nearest, points @ points[chosen[i]], out=nearest)
+    return np.sort(chosen)

@@ -1,0 +1,1 @@
+"""Kinds of tissue that tiles fall into by themselves, over all slides."""

@@ -1,0 +1,1 @@
+"""Classes of tiles from a few marked ones."""

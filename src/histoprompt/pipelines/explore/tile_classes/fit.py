@@ -1,0 +1,202 @@
+"""Classes of tiles from a few marked ones, on any encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.cell_table import CellTable
+from histoprompt.core.errors import LabelError, ModelError
+from histoprompt.core.parameters import Parameter
+from histoprompt.pipelines.classes.classifier_file import (
+    read_told_classifier,
+    write_classifier,
+)
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.ignored import without_ignored
+from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
+from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.tile_set import TileSet
+
+KIND: Final = "tiles"
+_PAIR = 2
+# With fewer marks per class than this nobody can say how far from them a tile may be.
+_ENOUGH = 10
+
+
+@dataclass(frozen=True)
+class TileTrainParams(TrainParams):
+    """How to learn classes of tiles: as of cells, with what suits embeddings of tiles.
+
+    Embeddings have no few features that say it all, so a regression may follow its examples more
+    freely, and by itself a linear discriminant is taken, prototypes while a class has one mark.
+    """
+
+    strength: Annotated[
+        float,
+        Parameter(
+            "Strength",
+            "How freely a logistic regression may follow its examples.",
+            low=1e-3,
+            high=100.0,
+            advanced=True,
+        ),
+    ] = 10.0
+    margin: Annotated[
+        float,
+        Parameter(
+            "Unsure within",
+            "A tile is unsure if its two likeliest classes are closer than this.",
+            low=0.0,
+            high=0.9,
+        ),
+    ] = 0.0
+
+    def chosen(self, labels: Mapping[int, str]) -> TrainParams:
+        """With a method in the place of ``auto``."""
+        plain = {one.name: getattr(self, one.name) for one in fields(TrainParams)}
+        if self.method == "auto":
+            names = list(without_ignored(labels).values())
+            fewest = min((names.count(n) for n in set(names)), default=0)
+            plain["method"] = "discriminant" if fewest >= _PAIR else "prototype"
+        return TrainParams(**plain)
+
+
+@dataclass(frozen=True, eq=False)
+class TileFit:
+    """What came of it.
+
+    Attributes
+    ----------
+    fit : Fit
+        Its cells are the tiles: id is the row in the set and 1; `active_learning.next_cell` and
+        `Review` work on it.
+    one_out : OneOut or None
+        What it is worth on marks left out; None if a class has a single mark.
+    encoder, digest : str
+    seen_at : dict of str to str
+        How tiles were looked at.
+    """
+
+    fit: Fit
+    one_out: OneOut | None
+    encoder: str
+    digest: str
+    seen_at: dict[str, str]
+
+
+def table_of(tiles: TileSet) -> CellTable:
+    """Tiles as a table: ids are rows from 1, features are the vectors."""
+    vectors = np.asarray(tiles.vectors, np.float32)
+    at = tiles.centres
+    return CellTable(
+        id=np.arange(1, len(tiles) + 1),
+        row=at[:, 0],
+        col=at[:, 1],
+        area_um2=tiles.area_mm2 * 1e6,
+        features=vectors,
+        feature_names=tuple(f"{KIND}_{k}" for k in range(vectors.shape[1])),
+    )
+
+
+def fit_tiles(
+    tiles: TileSet,
+    labels: Mapping[int, str],
+    params: TileTrainParams,
+    seen: IndexParams,
+    groups: NDArray[np.integer] | None = None,
+) -> TileFit:
+    """Learn classes from marked tiles and classify all.
+
+    Parameters
+    ----------
+    tiles : TileSet
+    labels : mapping of int to str
+        Class by row; those of `Ignore*` teach nothing.
+    params : TileTrainParams
+    seen : IndexParams
+        How tiles were looked at; kept in the file.
+    groups : (n,) int, optional
+        Tiles of one group are left out together, such as those of one slide or case.
+
+    Raises
+    ------
+    LabelError
+        If fewer than two classes are marked.
+    """
+    names = sorted(set(without_ignored(labels).values()))
+    if len(names) < _PAIR:
+        raise LabelError(
+            f"The marks are of {'one class, ' + names[0] if names else 'no class that counts'}. "
+            "Mark tiles of at least two classes, such as the tissue that is meant and the rest."
+        )
+    chosen = params.chosen(labels)
+    fit = Trainer(table_of(tiles), chosen).fit({row + 1: name for row, name in labels.items()})
+    classifier = fit.classifier
+    rows = [row for row in labels if labels[row] in names]
+    apart = None if groups is None else np.asarray(groups)[rows]
+    one_out = leave_one_out(
+        classifier.examples, classifier.code, classifier.classes, classifier.method,
+        strength=chosen.strength, groups=apart,
+    )  # fmt: skip
+    if len(classifier.examples) < _ENOUGH * len(names):
+        classifier = replace(classifier, reach=float("inf"), usual_far=float("nan"))
+    if one_out is not None:
+        classifier = replace(classifier, held_out=one_out.probability)
+    found, score = classifier.decide(fit.probability, fit.distance)
+    given = {row + 1 for row in labels}
+    said = np.isin(fit.cells.id, np.array(sorted(given), np.int64))
+    found[said], score[said] = fit.cells.code[said], fit.cells.score[said]
+    cells = fit.cells.classified(fit.cells.classes, found, score)
+    fit = replace(fit, classifier=classifier, cells=cells)
+    about = {"mpp": f"{seen.mpp:g}", "overlap": str(seen.overlap)}
+    return TileFit(fit, one_out, tiles.encoder, tiles.digest, about)
+
+
+def save_tiles(path: Path, found: TileFit) -> None:
+    """Keep a classifier with the encoder it belongs to; no code is in the file.
+
+    Raises
+    ------
+    ExportError
+        If it cannot be written.
+    """
+    about = {"of": KIND, "encoder": found.encoder, "digest": found.digest, **found.seen_at}
+    write_classifier(path, found.fit.classifier, about)
+
+
+def load_tiles(path: Path) -> tuple[FewShotClassifier, dict[str, str]]:
+    """A classifier of tiles, and how its tiles were looked at.
+
+    Raises
+    ------
+    LabelError
+        If it cannot be read, or is one of cells.
+    """
+    classifier, about = read_told_classifier(path)
+    if about.get("of") != KIND:
+        raise LabelError(
+            f"{path} is a classifier of cells, not of tiles. Choose a file that `tiles fit` wrote."
+        )
+    return classifier, about
+
+
+def check_encoder(about: Mapping[str, str], tiles: TileSet) -> None:
+    """Refuse tiles that another encoder has seen.
+
+    Raises
+    ------
+    ModelError
+    """
+    if (tiles.encoder, tiles.digest) != (about.get("encoder"), about.get("digest")):
+        raise ModelError(
+            f"The classifier was learnt on {about.get('encoder')} "
+            f"({about.get('digest', '')[:19]}); the tiles were seen by {tiles.encoder} "
+            f"({tiles.digest[:19]}). Index with the weights of the classifier, or learn it again."
+        )

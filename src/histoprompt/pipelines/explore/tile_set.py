@@ -1,0 +1,143 @@
+"""Tiles of one or several slides with what an encoder saw in them: what the methods here take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.core.errors import ModelError
+from histoprompt.core.geometry import Box
+from histoprompt.core.tiling import TileGrid
+
+_USUAL_STEP = 256
+
+
+@dataclass(frozen=True)
+class TiledSlide:
+    """A slide, and the grid that was laid over it.
+
+    Attributes
+    ----------
+    name : str
+        For people and tables.
+    key : str
+        `Slide.key`.
+    path : str
+        Where the slide is, to read pictures of it.
+    mpp : float or None
+        Microns a level-0 pixel.
+    shape : (rows, cols)
+        Level-0 pixels.
+    step : int
+        Level-0 pixels from tile to tile.
+    """
+
+    name: str
+    key: str = ""
+    path: str = ""
+    mpp: float | None = None
+    shape: tuple[int, int] = (1, 1)
+    step: int = _USUAL_STEP
+
+    @property
+    def grid(self) -> TileGrid:
+        """Its inner boxes are the tiles."""
+        box = Box(0, 0, *self.shape)
+        return TileGrid(box, self.step, 0, box)
+
+
+@dataclass(frozen=True, eq=False)
+class TileSet:
+    """n tiles of some slides.
+
+    Attributes
+    ----------
+    slides : tuple of TiledSlide
+    slide : (n,) int32
+        Index into `slides`.
+    boxes : (n, 4) int64
+        row0, col0, row1, col1 of what was looked at, level-0 pixels, half open.
+    places : (n, 2) int32
+        Row and column of each tile in the grid of its slide.
+    vectors : (n, d) float32 or float16
+    area_mm2 : (n,) float64
+        Tissue of each tile; NaN without a pixel size.
+    encoder, digest : str
+        Of the model that made the vectors.
+    words : bool
+        Whether the vectors lie in a space of texts.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length.
+    """
+
+    slides: tuple[TiledSlide, ...]
+    slide: NDArray[np.int32]
+    boxes: NDArray[np.int64]
+    places: NDArray[np.int32]
+    vectors: NDArray[np.floating]
+    area_mm2: NDArray[np.float64]
+    encoder: str = ""
+    digest: str = ""
+    words: bool = False
+
+    def __post_init__(self) -> None:
+        lengths = {
+            len(x) for x in (self.slide, self.boxes, self.places, self.vectors, self.area_mm2)
+        }
+        if len(lengths) > 1:
+            raise ValueError(f"Columns of tiles differ in length: {sorted(lengths)}.")
+
+    def __len__(self) -> int:
+        return len(self.slide)
+
+    def __getitem__(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> TileSet:
+        """Some of the tiles; the slides stay as they are."""
+        columns = ("slide", "boxes", "places", "vectors", "area_mm2")
+        return replace(self, **{name: getattr(self, name)[index] for name in columns})
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """(n, 2) row and column of the middle of each tile, pixel centres on integers."""
+        return np.asarray((self.boxes[:, :2] + self.boxes[:, 2:] - 1) / 2)
+
+    def names(self) -> list[str]:
+        """The slide of each tile."""
+        return [self.slides[s].name for s in self.slide]
+
+    def of_slide(self, number: int) -> NDArray[np.bool_]:
+        """Which tiles are of one slide, (n,) bool."""
+        return np.asarray(self.slide == number)
+
+    def rows_of(self, number: int) -> NDArray[np.intp]:
+        """The tiles of one slide."""
+        return np.flatnonzero(self.slide == number)
+
+
+def joined(first: TileSet, second: TileSet) -> TileSet:
+    """Tiles of two sets, the slides of the second after those of the first.
+
+    Raises
+    ------
+    ModelError
+        If they were not seen by one encoder with the same weights.
+    """
+    if (first.encoder, first.digest) != (second.encoder, second.digest):
+        raise ModelError(
+            f"Some tiles were seen by {first.encoder} ({first.digest[:19]}) and others by "
+            f"{second.encoder} ({second.digest[:19]}), which cannot be compared. Index all with "
+            "one encoder."
+        )
+    return replace(
+        first,
+        slides=(*first.slides, *second.slides),
+        slide=np.concatenate([first.slide, second.slide + len(first.slides)]).astype(np.int32),
+        boxes=np.concatenate([first.boxes, second.boxes]),
+        places=np.concatenate([first.places, second.places]),
+        vectors=np.concatenate([first.vectors, second.vectors]),
+        area_mm2=np.concatenate([first.area_mm2, second.area_mm2]),
+    )

@@ -1,0 +1,127 @@
+"""Classes of tiles: learnt from marks, kept in a file without code, given to other slides."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from tile_sets import laid
+
+from histoprompt.core.errors import LabelError, ModelError
+from histoprompt.pipelines.classes.active_learning import Review, next_cell
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.tile_classes.apply import (
+    classify_tiles,
+    seen_as,
+    write_classified,
+)
+from histoprompt.pipelines.explore.tile_classes.fit import (
+    TileTrainParams,
+    fit_tiles,
+    load_tiles,
+    save_tiles,
+)
+from histoprompt.pipelines.explore.tile_classes.marks import (
+    TileMark,
+    marked_tiles,
+    read_marks,
+    write_marks,
+)
+
+NAMES = np.array(["fat", "gland", "muscle"])
+
+
+def tissue(seed: int, name: str = "S1"):
+    rng = np.random.default_rng(seed)
+    kind = np.arange(300) % 3
+    middles = np.random.default_rng(7).normal(0, 1, (3, 60))
+    return laid(middles[kind] + rng.normal(0, 1, (300, 60)), name=name), kind
+
+
+def fitted(labels=None, **params):
+    tiles, kind = tissue(0)
+    labels = labels or {row: str(NAMES[kind[row]]) for row in range(30)}
+    return fit_tiles(tiles, labels, TileTrainParams(**params), IndexParams(overlap=2))
+
+
+@pytest.mark.parametrize("method", ["auto", "logistic", "prototype", "forest"])
+def test_classes_are_learnt_kept_and_given_to_another_slide(method, tmp_path):
+    found = fitted(method=method)
+    path = tmp_path / "tiles.safetensors"
+    save_tiles(path, found)
+    classifier, about = load_tiles(path)
+    assert about["encoder"] == "enc"
+    assert seen_as({**about, "encoder": "efficientnet-lite0"}).overlap == 2
+    tiles, kind = tissue(1, "S2")
+    given = classify_tiles(tiles, classifier, about)
+    right = NAMES[kind] == np.array(given.names[:-1])[given.likeliest]
+    assert right.mean() > 0.8
+    assert found.one_out.balanced_accuracy > 0.7
+    write_classified(tmp_path / "out", given, about)
+    rows = list(csv.DictReader((tmp_path / "out" / "tiles.csv").open()))
+    assert [r["likeliest"] for r in rows] == [given.names[k] for k in given.likeliest]
+    counts = list(csv.DictReader((tmp_path / "out" / "classes.csv").open()))
+    assert sum(float(r["adjusted"] or 0) for r in counts) == pytest.approx(300, abs=0.5)
+
+
+def test_leaving_out_sees_no_example_twice():
+    # each example has a copy of another class: who saw it would be right, who did not is wrong
+    tiles, _ = tissue(3)
+    rng = np.random.default_rng(0)
+    labels = {
+        int(r): str(n)
+        for r, n in zip(range(60), rng.permutation(NAMES[np.arange(60) % 3]), strict=True)
+    }
+    found = fit_tiles(tiles, labels, TileTrainParams(method="logistic"), IndexParams())
+    assert found.one_out.balanced_accuracy < 0.6
+
+
+def test_ignored_marks_teach_nothing_and_are_no_class():
+    _, kind = tissue(0)
+    labels = {row: str(NAMES[kind[row]]) for row in range(30)}
+    ignored = dict.fromkeys(range(100, 110), "Ignore*")
+    plain, with_ignored = fitted(labels), fitted(labels | ignored)
+    assert with_ignored.fit.classifier.classes == plain.fit.classifier.classes
+    assert (with_ignored.fit.classifier.model.weights == plain.fit.classifier.model.weights).all()
+    assert with_ignored.fit.ignored == 10
+    counts = with_ignored.fit.cells.counts()
+    assert counts["Ignore*"] == 10
+
+
+def test_the_queue_of_cells_asks_about_tiles():
+    found = fitted()
+    review = Review({row + 1: str(NAMES[row % 3]) for row in range(30)})
+    asked = next_cell(found.fit, review)
+    assert asked is not None
+    assert asked.id > 30
+
+
+def test_other_encoders_and_single_classes_are_refused():
+    found = fitted()
+    tiles, _ = tissue(1)
+    other = laid(tiles.vectors, digest="sha256:2")
+    about = {"encoder": "enc", "digest": "sha256:1"}
+    with pytest.raises(ModelError, match="learnt on enc"):
+        classify_tiles(other, found.fit.classifier, about)
+    with pytest.raises(LabelError, match="one class, fat"):
+        fitted({0: "fat", 3: "fat", 5: "Ignore*"})
+
+
+def test_marks_are_points_or_boxes_and_find_their_tiles(tmp_path):
+    tiles, _ = tissue(0)
+    path = tmp_path / "marks.csv"
+    path.write_text("slide,row,col,class\nS1,150,250,fat\nS1,9999,0,gland\n")
+    labels, notes = marked_tiles(read_marks(path), tiles, lambda _: 0)
+    assert labels == {22: "fat"}  # row 1, column 2 of 20
+    assert "1 of 2 marks" in notes[0]
+    marks = (TileMark("S1", (0, 0, 100, 300), "fat"), TileMark("S1", (10, 10, 30, 30), "gland"))
+    write_marks(path, marks)
+    labels, _ = marked_tiles(read_marks(path), tiles, lambda _: 0)
+    assert labels == {1: "fat", 2: "fat", 0: "gland"}
+    path.write_text("slide,row,col,class\nS1,a,2,fat\n")
+    with pytest.raises(LabelError, match="line 2"):
+        read_marks(path)
+    path.write_text("slide,row,col,class\n")
+    with pytest.raises(LabelError, match="no marks"):
+        read_marks(path)
