@@ -248,7 +248,8 @@ def page(
 are parts of the sample slide of {args.side} x {args.side} pixels at 0.5 µm, counted with \
 `histoprompt-cells`, a thread per process. The files of one process and two were the same bytes. \
 Figures per slide are those of {args.slides} slides less those of {FEW}, so that what beginning \
-a run costs (processes, torch, the model) is not in them.
+a run costs (processes, torch, the model) is not in them. Wall time says something only where \
+the load average is near 0 before it begins; on a busy machine read the CPU seconds.
 
 | what | measured | aim |
 | --- | ---: | --- |
