@@ -96,6 +96,18 @@ def test_another_word_is_answered_from_what_was_seen(text, until, monkeypatch):
     assert heat("stroma") is None
 
 
+def test_a_phrase_is_understood_and_can_be_taken_out(text, until):
+    text.words._line.setText("TILs and lymphoid aggregates")
+    text.words._on_add()
+    until(lambda: text.understood.isVisibleTo(text))
+    assert "understood as lymphocyte" in text.understood.note.text()
+    assert text.words.texts == ("lymphocyte",)
+    until(lambda: text.control.work is not None)
+    text.understood.button.click()
+    assert text.words.texts == ()
+    assert not text.understood.isVisibleTo(text)
+
+
 def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     type_word(text, "giraffe")
     until(lambda: "giraffe" in text._status.text())

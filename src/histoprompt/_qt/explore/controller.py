@@ -278,10 +278,11 @@ class ExploreController:
             return
         self.batch.run(
             keep, annotator.store, scores, name,
-            title="Committing regions", done=partial(self._on_kept, name),
+            title="Committing regions", done=partial(self.kept, name),
         )  # fmt: skip
 
-    def _on_kept(self, name: str, found: tuple[list[int], Change | None]) -> None:
+    def kept(self, name: str, found: tuple[list[int], Change | None]) -> None:
+        """Show regions that were kept, as a step that can be taken back."""
         ids, change = found
         annotator = self._session.part(Annotating).annotator
         count = many(len(ids), "region")

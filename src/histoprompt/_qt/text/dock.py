@@ -17,6 +17,7 @@ from histoprompt._qt.text.controller import TextController
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
 from histoprompt._qt.text.results_panel import ResultsPanel
+from histoprompt._qt.text.understanding import UnderstoodRow, understand
 from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
@@ -27,6 +28,7 @@ from histoprompt.core.errors import HistopromptError, ParameterError, RegionErro
 from histoprompt.models import registry
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.recipe import RecipeStep
+from histoprompt.pipelines.text.phrases import Understood
 from histoprompt.pipelines.text.step import score_chosen
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
@@ -101,7 +103,11 @@ class TextDock(Dock):
         self.link(self.session.weights_changed, self.cells.refill)
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         column = QVBoxLayout(self.content)
-        asked = (self.images, self.models, self.words, self.area, self.options, self._go)
+        self.understood = UnderstoodRow()
+        asked = (
+            self.images, self.models, self.words, self.understood, self.area, self.options,
+            self._go,
+        )  # fmt: skip
         for widget in (*asked, QLabel("<b>Cells in the regions</b>"), self.cells):
             column.addWidget(widget)
         column.addWidget(self._results)
@@ -118,6 +124,7 @@ class TextDock(Dock):
         self.words.changed.connect(self._on_words)
         self.words.chosen.connect(self.control.choose)
         self.words.typed.connect(self._forget_error)
+        self.understood.refused.connect(self._on_not_this)
         self.options.changed.connect(self._on_options)
         self.area.drawing.connect(self._on_draw)
         self._go.clicked.connect(self.run)
@@ -226,9 +233,41 @@ class TextDock(Dock):
         return self.annotating.reason or "Open a slide, or choose an image."
 
     def _on_refused(self, text: str) -> None:
-        """The model cannot know a word: let it be typed otherwise."""
+        """The model cannot know a word: see what it means, or let it be typed otherwise."""
+        phrase, card = self.words.fresh, self.models.card
+        if not phrase or not card.words:
+            self._on_not_understood(text)
+            return
+        self.session.jobs.submit(
+            understand, phrase, card, self.session.manager, lane="interactive",
+            key="understanding a phrase", title="Reading the phrase",
+            on_done=self._on_understood, on_error=self._on_not_understood,
+        )  # fmt: skip
+
+    def _on_understood(self, found: tuple[str, tuple[Understood, ...]] | str) -> None:
+        """A phrase was read: show as what, and look for that."""
+        if isinstance(found, str):
+            self._on_not_understood(found)
+            return
+        (put, told), phrase = found, self.words.fresh
+        if not told or not phrase:
+            return
+        self.understood.show_understood(put, phrase, "; ".join(one.told for one in told))
+        if self.words.put(put):
+            self._on_words()
+        else:
+            self._say(f"{put} is looked for already.")
+
+    def _on_not_understood(self, text: str) -> None:
         self._on_failed(text)
         self.words.take_back()
+
+    def _on_not_this(self, put: str, phrase: str) -> None:
+        """What a phrase was understood as was not meant: it is looked for no more."""
+        left = [text for text in self.words.texts if text != put]
+        self.words.set_value(left, self.words.contrasts)
+        self._say(f"{put} was taken out. Type another word for '{phrase}'.")
+        self._on_words()
 
     def _on_growing(self, _: object) -> None:
         self.words.select(self.control.text)

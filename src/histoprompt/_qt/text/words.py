@@ -112,6 +112,19 @@ class WordsPanel(QWidget):
             self.changed.emit()
         return True
 
+    @property
+    def fresh(self) -> str:
+        """The text that was added last."""
+        return self._fresh if self._fresh in self.texts else ""
+
+    def put(self, text: str) -> bool:
+        """Put another text in place of the one added last; False if it is there already."""
+        others = [known for known in self.texts if known != self._fresh]
+        new = _name(text) not in [_name(known) for known in others]
+        self.set_value([*others, text] if new else others, self.contrasts)
+        self._fresh = text if new else ""
+        return new
+
     def take_back(self) -> None:
         """Put the text that was added last back into the line, selected: typing replaces it."""
         if self._fresh in self.texts:

@@ -23,6 +23,8 @@ Codes = NDArray[np.integer]
 
 # Of the window in which cells lie, and how far around a cell there is tissue, in µm.
 _PIXEL, _AROUND = 20.0, 60.0
+# Of tissue beyond the outermost cells, µm.
+_OWN = 20.0
 # Pairs beyond this many are looked at in a random part of the cells.
 _MOST_PAIRS = 4_000_000
 
@@ -120,6 +122,8 @@ def window_of(points: Floats, around: float = _AROUND, pixel: float = _PIXEL) ->
     at = ((points - origin) / pixel).astype(int)
     seeds[at[:, 0], at[:, 1]] = True
     mask = ndimage.distance_transform_edt(~seeds) * pixel <= around
+    # gaps between cells are filled, and the outline is drawn back to the outermost cells
+    mask = ndimage.distance_transform_edt(mask) * pixel > around - _OWN
     return Window(np.asarray(mask, bool), (float(origin[0]), float(origin[1])), pixel)
 
 
@@ -173,7 +177,7 @@ class CrossK:
 
 def cross_k(
     points: Floats, codes: Codes, pair: tuple[int, int], radii: Sequence[float], window: Window,
-    *, labellings: int = 199, seed: int = 0,
+    *, labellings: int = 199, seed: int = 0, pairs: Pairs | None = None,
 ) -> CrossK | None:  # fmt: skip
     """Ripley's cross-K, with translation correction at edges and an envelope of random labelling.
 
@@ -188,31 +192,37 @@ def cross_k(
         µm, rising.
     window : Window
     labellings : int
+        0 for K without envelope and p, which are nan then.
     seed : int
+    pairs : Pairs, optional
+        Of `pairs_within` with the same points, radii and window, where several K are asked for.
 
     Returns
     -------
     CrossK or None
-        None where a class has fewer than two cells, or all cells are of the two as one.
+        None where a class has fewer than two cells.
     """
     codes = np.asarray(codes)
     if min((codes == pair[0]).sum(), (codes == pair[1]).sum()) < 2:
         return None
     edges = np.asarray(radii, float)
-    pairs = _pairs(points, edges, window, seed)
+    pairs = pairs or pairs_within(points, edges, window, seed)
     rng = np.random.default_rng(seed)
     seen = _k_of(codes, pair, pairs, window.area)
+    excess = np.sqrt(seen / np.pi) - edges
+    if labellings < 1:
+        nothing = np.full(len(edges), np.nan)
+        return CrossK(edges, seen, excess, nothing, nothing, float("nan"))
     drawn = np.stack(
-        [_k_of(rng.permutation(codes), pair, pairs, window.area)
-         for _ in range(labellings)]
-    )  # fmt: skip
-    excess, curves = np.sqrt(seen / np.pi) - edges, np.sqrt(drawn / np.pi) - edges
+        [_k_of(rng.permutation(codes), pair, pairs, window.area) for _ in range(labellings)]
+    )
+    curves = np.sqrt(drawn / np.pi) - edges
     low, high = np.quantile(curves, [0.025, 0.975], axis=0)
     return CrossK(edges, seen, excess, low, high, _p_of_curves(excess, curves))
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """Pairs of cells: both, the first of the radii they are within, and their weight."""
 
     one: NDArray[np.intp]
@@ -222,7 +232,7 @@ class _Pairs:
     radii: int
 
 
-def _pairs(points: Floats, edges: Floats, window: Window, seed: int) -> _Pairs:
+def pairs_within(points: Floats, edges: Floats, window: Window, seed: int) -> Pairs:
     """All pairs within the largest radius; of very many, those of a random part of the cells."""
     tree = KDTree(points)
     many = int(tree.count_neighbors(tree, float(edges[-1])))
@@ -238,10 +248,10 @@ def _pairs(points: Floats, edges: Floats, window: Window, seed: int) -> _Pairs:
     ring = np.searchsorted(edges, np.linalg.norm(shifts, axis=1), side="left")
     # of a part of the cells, as many pairs as there would be of all
     scale = (len(points) / len(kept)) ** 2
-    return _Pairs(i, j, ring, scale / overlap(window, shifts), len(edges))
+    return Pairs(i, j, ring, scale / overlap(window, shifts), len(edges))
 
 
-def _k_of(codes: Codes, classes: tuple[int, int], pairs: _Pairs, area: float) -> Floats:
+def _k_of(codes: Codes, classes: tuple[int, int], pairs: Pairs, area: float) -> Floats:
     """K at each radius: both orders of each pair are looked at."""
     first, second = codes == classes[0], codes == classes[1]
     i, j = pairs.one, pairs.other

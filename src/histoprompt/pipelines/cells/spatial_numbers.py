@@ -15,6 +15,7 @@ from histoprompt.pipelines.cells.spatial import (
     cross_k,
     nearest,
     neighbours,
+    pairs_within,
     window_of,
 )
 
@@ -115,11 +116,12 @@ def pair_numbers(
     near, far = neighbours(points, codes, len(names), radius), nearest(points, codes, len(names))
     window = window or window_of(points)
     radii = np.linspace(radius / 5, radius, 5)
+    pairs = pairs_within(points, radii, window, seed)
     found = []
     for a, b in _pairs_of(chosen):
         here = codes == a
-        k = cross_k(points, codes, (a, b), radii.tolist(), window, labellings=max(labellings, 1),
-                    seed=seed)  # fmt: skip
+        k = cross_k(points, codes, (a, b), radii.tolist(), window, labellings=labellings,
+                    seed=seed, pairs=pairs)  # fmt: skip
         found.append(PairNumbers(
             names[a], names[b], int(counts[a]), int(counts[b]), float(near[here, b].mean()),
             float(np.nanmedian(far[here, b])), k,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,14 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
     """
     found: dict[str, dict[str, float]] = {}
     areas: dict[str, float] = {}
+    partial: list[str] = []
     for done, slide in enumerate(project.slides):
         task.step(done, len(project), "Reading counts", "slide")
         folder = project.results(slide) / COUNT
         if (folder / COUNTS_CSV).is_file():
+            if not read_facts(folder / MADE).get("complete", True):
+                partial.append(slide.id)
+                continue
             numbers, areas[slide.id] = _densities(folder / COUNTS_CSV)
             cells = folder / CELLS_PARQUET
             found[slide.id] = numbers | _sizes(cells) | _lie(cells, folder / MADE, slide, radius)
@@ -53,7 +58,10 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
             f"No slide of {project.name} was counted yet. Count first, or relate features of "
             "your own."
         )
-    return _table(found, areas)
+    left = (
+        f"{len(partial)} slides are counted in part only and left out ({', '.join(partial[:3])})."
+    )
+    return replace(_table(found, areas), notes=(left,) if partial else ())
 
 
 def _densities(path: Path) -> tuple[dict[str, float], float]:

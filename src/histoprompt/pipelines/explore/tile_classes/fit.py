@@ -26,7 +26,7 @@ from histoprompt.pipelines.explore.tile_set import TileSet
 
 KIND: Final = "tiles"
 _PAIR = 2
-# With fewer marks per class than this nobody can say how far from them a tile may be.
+# With fewer marks of a class than this nobody can say how far from them a tile may be.
 _ENOUGH = 10
 
 
@@ -145,7 +145,7 @@ def fit_tiles(
         classifier.examples, classifier.code, classifier.classes, classifier.method,
         strength=chosen.strength, groups=apart,
     )  # fmt: skip
-    if len(classifier.examples) < _ENOUGH * len(names):
+    if np.bincount(classifier.code).min() < _ENOUGH:
         classifier = replace(classifier, reach=float("inf"), usual_far=float("nan"))
     if one_out is not None:
         classifier = replace(classifier, held_out=one_out.probability)
