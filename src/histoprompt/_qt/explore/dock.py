@@ -29,6 +29,9 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.models import registry
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.search import search_chosen
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 HINT = "Give an example, then press Find."
 _SCOPES = ("The open slide", "All slides of a project")
@@ -97,6 +100,7 @@ class ExploreDock(Dock):
             column.addWidget(widget)
         self.report = WorkStrip(HINT, "Tiles that were seen so far are kept")
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
         self._scope.activated.connect(self._on_scope)
@@ -142,6 +146,17 @@ class ExploreDock(Dock):
         self._on_model()
         self.annotating.start()
         self._on_slide()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Find would do now, or Index where nothing says what to look for."""
+        words, examples = self.like.texts, self.control.examples
+        sides = examples.side(True), examples.side(False)
+        if not sides[0] and not words:
+            return [RecipeStep("index", self.value())]
+        chosen = search_chosen(
+            self.value(), self.like.options.value(), sides, words, self.control.here()
+        )
+        return [RecipeStep("search", chosen)]
 
     # -- what happens ------------------------------------------------------------------------
 
