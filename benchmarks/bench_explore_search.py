@@ -175,17 +175,19 @@ def quality(folder: Path, encoder: str, seen_at: float, pictures: int) -> list[s
 def precision(
     bank: Bank, label: np.ndarray, cases: np.ndarray, count: int, params: LikeParams
 ) -> float:
-    """Mean over 60 questions a tissue."""
+    """Mean over 60 questions a tissue; the examples of one are of one case."""
     rng, means = np.random.default_rng(count), []
     width = bank.index.width
     for tissue in range(3):
         found = []
         for _ in range(60):
-            rows = rng.choice(np.flatnonzero(label == tissue), count, replace=False)
+            first = rng.choice(np.flatnonzero(label == tissue))
+            near = np.flatnonzero((label == tissue) & (cases == cases[first]))
+            rows = rng.choice(near, min(count, len(near)), replace=False)
             like = bank.take(rows)
             none = stacked([], width)
             question = Question(like, none, none, np.zeros(0, np.int32))
-            answers = search(bank, question, replace(params, top=400))
+            answers = search(bank, question, replace(params, top=len(bank)))
             kept = [r for r in answers.rows if cases[r] not in cases[rows]][:10]
             found.append(float((label[kept] == tissue).mean()) if kept else 0.0)
         means.append(float(np.mean(found)))

@@ -8,6 +8,7 @@ page by hand.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import keys_table
 import models_table
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+
+import scale_costs  # noqa: E402
+
 RESULTS = ROOT / "benchmarks" / "results"
 PICTURES = ROOT / "docs" / "pictures"
 _PLACE = re.compile(r"^<!-- made: (\w+)(?: ([\w-]+))? -->$", re.MULTILINE)
@@ -42,6 +47,7 @@ def made(name: str, argument: str = "") -> str:
     makers: dict[str, Callable[[], str]] = {
         "cli": cli_page.commands,
         "columns": cell_columns.table,
+        "costs": scale_costs.table,
         "keys": keys_table.table,
         "models": models_table.table,
     }

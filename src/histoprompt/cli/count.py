@@ -14,7 +14,7 @@ from histoprompt.cli.ending import INTERRUPTED, each
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positive, region_numbers
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
-from histoprompt.cli.speech import say, tell
+from histoprompt.cli.speech import say, tell, tell_notes
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 
@@ -159,7 +159,7 @@ def _keep_recipe(
     from histoprompt.core.files.atomic import replacing_file
     from histoprompt.pipelines.formats.json_files import write_json
     from histoprompt.pipelines.formats.regions import regions_document
-    from histoprompt.pipelines.recipes.beside import keep_recipe
+    from histoprompt.pipelines.recipes.beside import keep_recipe, placed
     from histoprompt.pipelines.recipes.recipe import RecipeStep
 
     where = "typed" if params.region else "the tissue of the slide"
@@ -170,18 +170,12 @@ def _keep_recipe(
         where = f"committed regions, {args.in_regions}"
     elif params.regions:
         params, where = replace(params, regions=params.regions.absolute()), "a file"
-    placed = {
-        name: path.absolute()
-        for name in ("weights", "classifier")
-        if (path := getattr(params, name)) is not None
-    }
-    step = RecipeStep("count", replace(params, **placed))
+    step = RecipeStep("count", placed(params, ("regions",)))
     keep_recipe(folder, (step,), {"slide": slide.key, "region": where})
 
 
 def _tell(counted: CountResult) -> None:
-    for note in counted.notes:
-        say(f"note: {note}")
+    tell_notes(counted.notes)
     classes = [
         f"{line.count} {line.name}"
         for line in counted.tally.lines[1:]

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from histoprompt.cli.options import add_mpp, add_trust_size
-from histoprompt.cli.speech import say, tell
-from histoprompt.core.readers.open import open_slide
-
-if TYPE_CHECKING:
-    from histoprompt.core.slides.slide import Slide
+from histoprompt.cli.slides import NamedSlide, add_slide, add_some_slides, each_slide, slide_of
+from histoprompt.cli.speech import say, tell, tell_notes
 
 
 def add(counts: argparse.ArgumentParser) -> None:
@@ -19,10 +14,8 @@ def add(counts: argparse.ArgumentParser) -> None:
     actions = counts.add_subparsers(metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="what is kept of a slide, and what was corrected")
     written = actions.add_parser("export", help="the files of a count, with corrections by hand")
-    for action in (listed, written):
-        action.add_argument("slide", help="a slide file or folder")
-        add_mpp(action)
-        add_trust_size(action)
+    add_some_slides(listed)
+    add_slide(written)
     written.add_argument("--out", required=True, type=Path, metavar="DIR")
     written.add_argument("--count", default="", metavar="NAME", help="as `list` names it")
     written.add_argument(
@@ -32,10 +25,14 @@ def add(counts: argparse.ArgumentParser) -> None:
     written.set_defaults(run=_export)
 
 
-def _list(args: argparse.Namespace) -> None:
+def _list(args: argparse.Namespace) -> int:
+    return each_slide(args, lambda named, _: _list_of(named, args))
+
+
+def _list_of(named: NamedSlide, args: argparse.Namespace) -> None:
     from histoprompt.pipelines.count.stored import open_count, stored_counts
 
-    with _slide(args) as slide:
+    with named.open(args) as slide:
         found = stored_counts(slide)
         if not found:
             say(f"No count of {slide.name} is kept.")
@@ -52,18 +49,13 @@ def _export(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
     from histoprompt.pipelines.count.stored import find_count, open_count, with_given_classes
 
-    with _slide(args) as slide:
+    with slide_of(args) as slide:
         work = open_count(slide, find_count(slide, args.count), args.task)
         if args.as_found:
             work = work.as_found()
-        for note in work.notes:
-            say(f"note: {note}")
+        tell_notes(work.notes)
         cells, how = with_given_classes(work, args.task)
         counted = write_work(work, cells, args.out, Findings(how), task=args.task)
         keep_work_recipe(work, args.out, how)
     by_hand = f", {counted.by_hand}" if counted.by_hand.touched else ""
     tell(f"{counted.tally.total} cells{by_hand} -> {counted.folder}")
-
-
-def _slide(args: argparse.Namespace) -> Slide:
-    return open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)

@@ -14,7 +14,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.exchange.step import ExportStepParams, export_from
-from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed, recipe_beside
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 # The format must be chosen; there is no default for it here.
@@ -63,13 +63,6 @@ def _export(args: argparse.Namespace) -> None:
 def _keep_recipe(args: argparse.Namespace, params: ExportStepParams, slide: Slide) -> None:
     """The steps of the count that was exported, and the export; else the file it was made of."""
     before = recipe_beside(args.labels) if (args.labels / MADE).is_file() else None
-    given = {one: getattr(params, one) for one in ("classes", "regions", "labels")}
-    placed = {
-        name: path.absolute()
-        for name, path in given.items()
-        if path is not None and not (name == "labels" and params.from_store)
-    }
-    if before:
-        placed["labels"] = None
-    step = RecipeStep("export", replace(params, **placed))
+    made = placed(params, ("labels",) if params.from_store else ())
+    step = RecipeStep("export", replace(made, labels=None) if before else made)
     keep_recipe(args.out, (step,), {"slide": slide.key}, before)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.options import add_device
 from histoprompt.cli.parameters import add_parameters, read_parameters
-from histoprompt.cli.speech import say, tell
+from histoprompt.cli.slides import add_slide, slide_of
+from histoprompt.cli.speech import say, tell, tell_notes
 from histoprompt.core.errors import LabelError
 from histoprompt.models import registry
 from histoprompt.pipelines.exchange.params import ImportParams
@@ -24,7 +25,7 @@ _SHOWN = 20
 
 def add(imp: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    imp.add_argument("slide", metavar="SLIDE")
+    add_slide(imp)
     imp.add_argument("files", nargs="+", type=Path, metavar="FILE")
     readable = tuple(f.name for f in FORMATS if f.reads)
     imp.add_argument("--format", choices=readable, help="default: told by the content")
@@ -39,19 +40,16 @@ def add(imp: argparse.ArgumentParser) -> None:
     )
     imp.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     add_device(imp)
-    add_mpp(imp)
-    add_trust_size(imp)
     imp.set_defaults(run=_import)
 
 
 def _import(args: argparse.Namespace) -> None:
-    from histoprompt.core.readers.open import open_slide
     from histoprompt.pipelines.exchange.incoming import read_incoming
 
     params = read_parameters(ImportParams, args, format=args.format)
     if params.into == "count" and args.out is None and not args.dry_run:
         raise LabelError("Say with --out DIR where the count is to be written.")
-    with open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size) as slide:
+    with slide_of(args) as slide:
         # all are read before anything is changed, so that a bad file leaves everything as it was
         found = [read_incoming(slide, path, args.task, params) for path in args.files]
         for one in found:
@@ -103,8 +101,7 @@ def _into_count(args: argparse.Namespace, slide: Slide, found: Sequence[Incoming
     plan = plan_count(slide, stacked(found, slide.shape, args.task), args.out)
     if not args.dry_run:
         counted = write_imported_count(slide, plan, args.out, args.task)
-        for note in counted.notes:
-            say(f"note: {note}")
+        tell_notes(counted.notes)
     tell(str(plan))
 
 

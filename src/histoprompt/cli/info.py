@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.remedies import WAYS
+from histoprompt.cli.slides import NamedSlide, add_some_slides, each_slide
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import Remedy
-from histoprompt.core.readers.open import open_slide
 from histoprompt.core.readers.pixel_size import MISSING
 from histoprompt.core.slides.info import describe
 from histoprompt.core.stain.look import look_at
@@ -16,19 +15,22 @@ from histoprompt.core.stain.look import look_at
 
 def add(info: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    info.add_argument("slide", help="a slide file or folder")
-    add_mpp(info)
-    add_trust_size(info)
+    add_some_slides(info)
     info.set_defaults(run=_info)
 
 
-def _info(args: argparse.Namespace) -> None:
-    with open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size) as slide:
-        rows = [(name, _told(value)) for name, value in describe(slide)]
-        rows += [("check", doubt) for doubt in look_at(slide)]
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        tell(f"{name:<{width}}  {value}")
+def _info(args: argparse.Namespace) -> int:
+    def one(named: NamedSlide, several: bool) -> None:
+        with named.open(args) as slide:
+            rows = [(name, _told(value)) for name, value in describe(slide)]
+            rows += [("check", doubt) for doubt in look_at(slide)]
+        width = max(len(name) for name, _ in rows)
+        if several:
+            tell(f"== {named}")
+        for name, value in rows:
+            tell(f"{name:<{width}}  {value}")
+
+    return each_slide(args, one)
 
 
 def _told(note: str) -> str:

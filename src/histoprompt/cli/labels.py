@@ -9,10 +9,10 @@ from pathlib import Path
 from histoprompt.annotations.class_list import with_others
 from histoprompt.annotations.planes import PLANES
 from histoprompt.annotations.store import LabelStore
-from histoprompt.cli.options import add_mpp, add_trust_size, whole
+from histoprompt.cli.options import whole
 from histoprompt.cli.parameters import add_parameters, read_parameters
+from histoprompt.cli.slides import add_slide, slide_of
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.exchange.from_store import export_store
@@ -56,9 +56,7 @@ def _action(
     text: str,
 ) -> argparse.ArgumentParser:
     action = actions.add_parser(name, help=text)
-    action.add_argument("slide", help="a slide file or folder")
-    add_mpp(action)
-    add_trust_size(action)
+    add_slide(action)
     action.set_defaults(run=run)
     return action
 
@@ -142,7 +140,7 @@ def _restore(args: argparse.Namespace) -> None:
 
 
 def _slide(args: argparse.Namespace) -> Slide:
-    return open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
+    return slide_of(args)
 
 
 def _open(

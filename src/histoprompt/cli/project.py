@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import Commands as Actions
-from histoprompt.cli.speech import say, tell
+from histoprompt.cli.speech import say, tell, tell_notes
 
 if TYPE_CHECKING:
+    from histoprompt.pipelines.project.gather import Gathered
     from histoprompt.pipelines.project.project import Project
-    from histoprompt.pipelines.project.table import ProjectSlide
 
 _SHORT = 40
 
@@ -53,7 +53,7 @@ def _new(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.project.project import new_project
 
     found = gathered(args.slides)  # refused before anything is written
-    _added(new_project(args.project, args.name), found.slides, found.notes, args)
+    _added(new_project(args.project, args.name), found, args)
 
 
 def _add(args: argparse.Namespace) -> None:
@@ -61,21 +61,18 @@ def _add(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.project.project import open_project
 
     found = gathered(args.slides)
-    _added(open_project(args.project), found.slides, found.notes, args)
+    _added(open_project(args.project), found, args)
 
 
-def _added(
-    project: Project,
-    slides: tuple[ProjectSlide, ...],
-    notes: tuple[str, ...],
-    args: argparse.Namespace,
-) -> None:
+def _added(project: Project, found: Gathered, args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.project.classes import keep_classes
     from histoprompt.pipelines.project.project import add_slides
 
     before = len(project)
-    project, more = add_slides(project, slides, args.task)
-    for note in (*notes, *more):
-        say(f"note: {note}")
+    project, more = add_slides(project, found.slides, args.task)
+    tell_notes((*found.notes, *more))
+    if new := keep_classes(project.folder, found.classes):
+        tell(f"{new} classes taken over; slides that have none get them when they are opened")
     tell(f"{len(project) - before} slides added, {len(project)} in all -> {project.folder}")
 
 
@@ -144,13 +141,14 @@ def _counts(args: argparse.Namespace) -> None:
             datetime.fromtimestamp(c.made).strftime("%Y-%m-%d %H:%M"),
             "whole slide" if c.region is None else ",".join(map(str, c.region)),
             c.segmenter,
+            ", ".join(c.classes),
             "" if c.cells is None else str(c.cells),
             "audited" if c.audited else "",
             str(c.folder),
         ]
         for c in counts_of(project, project.slide(args.slide))
     ]
-    _table(["made", "region", "model", "cells", "audit", "folder"], rows)
+    _table(["made", "region", "model", "classes", "cells", "audit", "folder"], rows)
 
 
 def _summary(args: argparse.Namespace) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.ending import each
@@ -26,7 +25,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.embedding.embedding_store import folder_bytes
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
@@ -140,15 +139,10 @@ def _understand(args: argparse.Namespace, job: ScoreJob) -> None:
 def _keep_recipe(args: argparse.Namespace, folder: Path, slide: Slide) -> None:
     """What was done, beside its results, so that it can be done again."""
     params = score_params(args, region_numbers(args.region, slide))
-    placed = {
-        name: path.absolute()
-        for name in ("weights", "marks")
-        if (path := getattr(params, name)) is not None
-    }
     facts = {"slide": slide.key}
     if args.count:
         facts["left out"] = "the count of cells in the regions"
-    keep_recipe(folder, (RecipeStep("score", replace(params, **placed)),), facts)
+    keep_recipe(folder, (RecipeStep("score", placed(params)),), facts)
 
 
 def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import (
     add_device,
-    add_mpp,
-    add_trust_size,
     keep_inputs,
     region_numbers,
     region_of,
 )
-from histoprompt.cli.speech import say, tell
+from histoprompt.cli.slides import add_slide, slide_of
+from histoprompt.cli.speech import say, tell, tell_notes
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
@@ -24,15 +23,13 @@ if TYPE_CHECKING:
 
 def add(seg: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    seg.add_argument("slide", help="a slide file or folder")
+    add_slide(seg)
     seg.add_argument("--prompts", required=True, metavar="JSON", help="clicks, boxes, scribbles")
     seg.add_argument("--model", default=registry.DEFAULT, metavar="ID", help="default: %(default)s")
     seg.add_argument("--weights", type=Path, metavar="FILE", help="a weights file of your own")
     seg.add_argument("--out", required=True, type=Path, metavar="TIFF", help="labels, uint32")
     seg.add_argument("--region", metavar="r0,c0,r1,c1", help="write only this part of the slide")
     add_device(seg)
-    add_mpp(seg)
-    add_trust_size(seg)
     seg.set_defaults(run=_segment)
 
 
@@ -54,14 +51,13 @@ def segment_params(args: argparse.Namespace, region: tuple[int, ...] = ()) -> Se
 def _segment(args: argparse.Namespace) -> None:
     from histoprompt.core.labels.tiff import write_labels
     from histoprompt.core.prompts.file import read_prompts
-    from histoprompt.core.readers.open import open_slide
     from histoprompt.models.memory.embeddings import EmbeddingCache
     from histoprompt.models.memory.manager import ModelManager
     from histoprompt.pipelines.prompts.compose import ComposedLabels
     from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 
     keep_inputs(args.out, Path(args.slide), Path(args.prompts))
-    slide = open_slide(args.slide, mpp=args.mpp, trust_size=args.trust_size)
+    slide = slide_of(args)
     region = region_of(args.region, slide)
     objects = read_prompts(args.prompts)
     card = registry.card(args.model)
@@ -71,8 +67,7 @@ def _segment(args: argparse.Namespace) -> None:
     labels = ComposedLabels(region, [(item.id, item.masks[0]) for item in found])
     write_labels(args.out, labels, mpp=slide.mpp, task=args.task)
     _keep_recipe(args, slide)
-    for note in sorted({item.note for item in found if item.note}):
-        say(f"note: {note}")
+    tell_notes(sorted({item.note for item in found if item.note}))
     missing = sorted({item.id for item in found} - set(labels.ids))
     if missing:
         say(f"note: no pixels were found for object {', '.join(map(str, missing))}.")
@@ -81,12 +76,9 @@ def _segment(args: argparse.Namespace) -> None:
 
 def _keep_recipe(args: argparse.Namespace, slide: Slide) -> None:
     """What was done, beside its results, so that it can be done again."""
-    from dataclasses import replace
-
-    from histoprompt.pipelines.recipes.beside import keep_recipe
+    from histoprompt.pipelines.recipes.beside import keep_recipe, placed
     from histoprompt.pipelines.recipes.recipe import RecipeStep
 
     params = segment_params(args, region_numbers(args.region, slide))
-    weights = params.weights and params.weights.absolute()
-    placed = replace(params, prompts=Path(args.prompts).absolute(), weights=weights)
-    keep_recipe(args.out, (RecipeStep("segment", placed),), {"slide": slide.key})
+    step = RecipeStep("segment", placed(params))
+    keep_recipe(args.out, (step,), {"slide": slide.key})

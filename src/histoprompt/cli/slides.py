@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from histoprompt.cli.ending import each
+from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.core.errors import ExportError, ProjectError
 from histoprompt.core.readers.naming import result_name
 
@@ -66,6 +68,44 @@ def add_slides(
     """Add the argument SLIDE..., and ``--out``, which slides of a project do not need."""
     parser.add_argument("slides", nargs="+", metavar="SLIDE|PROJECT")
     parser.add_argument("--out", type=Path, metavar="DIR", help=out)
+
+
+def add_slide(parser: argparse.ArgumentParser) -> None:
+    """Add the argument SLIDE of a command that works on one, and how it is opened."""
+    parser.add_argument("slide", metavar="SLIDE", help="a slide file or folder")
+    add_mpp(parser)
+    add_trust_size(parser)
+
+
+def add_some_slides(parser: argparse.ArgumentParser) -> None:
+    """Add the argument SLIDE|PROJECT... of a command that writes nothing, and how to open them."""
+    parser.add_argument("slides", nargs="+", metavar="SLIDE|PROJECT", help="or all of a project")
+    add_mpp(parser)
+    add_trust_size(parser)
+
+
+def slide_of(args: argparse.Namespace) -> Slide:
+    """The slide of `add_slide`, opened; raises as `open_slide` does."""
+    return NamedSlide(args.slide, result_name(args.slide)).open(args)
+
+
+def each_slide(args: argparse.Namespace, work: Callable[[NamedSlide, bool], int | None]) -> int:
+    """Do something with each of `add_some_slides`; what fails does not keep the others from it.
+
+    Parameters
+    ----------
+    args : Namespace
+    work : callable
+        Given a slide, and whether it is one of several; gives 0, None or the exit status.
+    """
+    slides, status = named_slides(args.slides, None, without_out=True), 0
+
+    def one(slide: NamedSlide) -> int:
+        nonlocal status
+        status = max(status, work(slide, len(slides) > 1) or 0)
+        return 0
+
+    return max(each(slides, one, args.task, ("slide", "slides")), status)
 
 
 def named_slides(

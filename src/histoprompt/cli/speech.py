@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 from histoprompt.core.strings.printable import spelt
@@ -37,6 +38,12 @@ def say(text: str, *, page: bool = False) -> None:
     """Write a remark to the standard error; one that nobody reads is no fault."""
     with contextlib.suppress(OSError):
         _write(sys.stderr, (lines if page else printable)(text) + "\n")
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say what a person should know of results, a line each."""
+    for note in notes:
+        say(f"note: {note}")
 
 
 def agrees(question: str) -> bool:

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy import ndimage as ndi
 
 from histoprompt.cli import main
+from histoprompt.core.cell_schema import column_of, intensity_names, is_intensity
 from histoprompt.models import registry
 
 SIDE, MPP = 320, 0.5
@@ -64,8 +66,31 @@ def test_the_cells_of_the_channel_are_counted(image, tmp_path, channel, name, se
     area = np.pi * RADIUS**2 * MPP**2
     assert cells["area_um2"].median() == pytest.approx(area, rel=0.3)
     assert json.loads((folder / "count.json").read_text())["channel"] == name
+    check_intensities(cells, tifffile.imread(folder / "labels.tif"), tifffile.imread(image))
     # fields are drawn on the slide as it was counted
     assert main(["audit", "draw", str(folder), "--fields", "2"]) == 0
+
+
+def check_intensities(cells, labels, planes):
+    """Every cell is measured in every channel, in the values of the file."""
+    for plane, channel in zip(planes, PLACES, strict=True):
+        for ending, of in (
+            ("mean", ndi.mean),
+            ("max", ndi.maximum),
+            ("std", ndi.standard_deviation),
+        ):
+            expected = of(plane.astype(float), labels, cells["id"])
+            found = cells[f"{channel}_intensity_{ending}"]
+            np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=f"{channel} {ending}")
+
+
+def test_columns_of_channels_say_what_they_are():
+    names = intensity_names(["DAPI", "Ki-67"])
+    assert names[3:] == ("Ki-67_intensity_mean", "Ki-67_intensity_max", "Ki-67_intensity_std")
+    column = column_of(names[4])
+    assert (column.header, column.unit) == ("Ki-67 max", "values of the file")
+    assert all(map(is_intensity, names))
+    assert not is_intensity("density_mean")
 
 
 def test_a_channel_that_is_not_there(image, tmp_path, capsys):

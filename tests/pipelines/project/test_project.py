@@ -1,6 +1,7 @@
 """Projects: the table of slides in every spelling, states, moved files, bad input."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -10,9 +11,11 @@ import tifffile
 
 from histoprompt.annotations.place import store_folder
 from histoprompt.annotations.store import LabelStore
+from histoprompt.cli import main
 from histoprompt.core.errors import ProjectError
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.project.check import check_project, filled
+from histoprompt.pipelines.project.classes import give_classes, keep_classes, project_classes
 from histoprompt.pipelines.project.gather import gathered
 from histoprompt.pipelines.project.project import (
     PROJECT_TOML,
@@ -181,7 +184,54 @@ def test_the_images_of_a_qupath_project_are_taken_over(shared_data):
     assert len(found.slides) == 57
     assert found.slides[0].path.startswith("C:/Users/")
     assert found.slides[0].path.endswith("2A_cores_12 (1, x=918, y=1593, w=301, h=301).tif")
-    assert found.classes["Tumor"] == (200, 0, 0)
+    assert {one.name: one.colour for one in found.classes}["Tumor"] == (200, 0, 0)
+
+
+def test_classes_of_a_qupath_project_are_given_to_slides_that_have_none(project, tmp_path):
+    quiet = tmp_path / "qupath"
+    (quiet / "classifiers").mkdir(parents=True)
+    image = {"imageName": "s0", "serverBuilder": {"uri": (tmp_path / "slides" / "s0.tif").as_uri()}}
+    (quiet / "project.qpproj").write_text(json.dumps({"images": [image]}))
+    rows = [{"name": "Tumor", "color": [200, 0, 0]}, {"name": "Stroma", "colorRGB": -6895466}]
+    (quiet / "classifiers" / "classes.json").write_text(json.dumps({"pathClasses": rows}))
+    assert main(["project", "new", str(tmp_path / "other"), "--slides", str(quiet)]) == 0
+    kept = project_classes(tmp_path / "other")
+    assert [(c.name, c.colour) for c in kept] == [
+        ("Tumor", (200, 0, 0)),
+        ("Stroma", (150, 200, 150)),
+    ]
+    assert keep_classes(tmp_path / "other", kept) == 0
+    made = open_project(tmp_path / "other")
+    with made.open(made.slides[0]) as slide:
+        assert give_classes(made.folder, slide)
+        assert not give_classes(made.folder, slide)
+        with LabelStore.open(store_folder(slide.key), slide.shape, slide.key) as store:
+            assert [c.name for c in store.class_list()] == ["Tumor", "Stroma"]
+
+
+def test_bad_input_is_told_in_a_line_and_nothing_is_lost(project, tmp_path, capsys):
+    """One slide under two names, a missing file, a project that is none."""
+    table = project.folder / SLIDES_CSV
+    frame = pd.read_csv(table, dtype=str)
+    frame.loc[1, "path"] = frame.loc[0, "path"]
+    frame.loc[1, "key"] = ""
+    frame.loc[2, "path"] = "gone.tif"
+    frame.to_csv(table, index=False)
+    before = table.read_bytes()
+    assert main(["project", "check", str(project.folder)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "s1: is the same slide as s0. Keep one of them." in told
+    assert [line for line in told if line.startswith("s2:") and "does not exist" in line]
+    assert told[-1].startswith("3 slides, 2 problems")
+    assert main(["info", str(project.folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out.count("== s") == 2
+    assert "1 of 3 slides failed: s2." in err
+    assert main(["project", "summary", str(project.folder)]) == 1
+    assert "was counted yet" in capsys.readouterr().err
+    assert main(["count", str(tmp_path / "nowhere"), "--out", str(tmp_path / "o")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert table.read_bytes() == before
 
 
 def test_ten_thousand_slides_are_read_and_written(tmp_path):
@@ -189,3 +239,28 @@ def test_ten_thousand_slides_are_read_and_written(tmp_path):
     write_slides(tmp_path / SLIDES_CSV, SlideTable().with_slides(slides))
     again = read_slides(tmp_path / SLIDES_CSV)
     assert again.slides == tuple(slides)
+
+
+def test_one_table_over_all_slides(tmp_path, sample_slide):
+    made = new_project(tmp_path / "study")
+    slide = ProjectSlide("a", str(sample_slide), more={"grade": "3"})
+    made, _ = add_slides(made, [slide])
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        "[[steps]]\nstep = 'count'\n[steps.params]\nsegmenter = 'classical-cells'\n"
+        "region = [1200, 1500, 1328, 1628]\n"
+    )
+    assert main(["run", str(recipe), str(made.folder)]) == 0
+    (made.folder / "scenes").mkdir()
+    (made.folder / "scenes" / "scenes.csv").write_text(
+        "slide,scene,name,tiles,mm2\na,0,tumour,3,0.75\na,1,,1,0.25\n"
+    )
+    assert main(["project", "summary", str(made.folder)]) == 0
+    table = pd.read_csv(made.folder / "summary.csv")
+    first = table.iloc[0]
+    assert (first["id"], first["grade"], first["count"]) == ("a", 3, 3)
+    assert first["qc_tissue"] + first["qc_glass"] == pytest.approx(1, abs=0.2)
+    assert first["seconds"] > 0
+    assert (first["scene_mm2_tumour"], first["scene_mm2_1"]) == (0.75, 0.25)
+    other = pd.read_parquet(made.folder / "summary.parquet")
+    assert list(other.columns) == list(table.columns)

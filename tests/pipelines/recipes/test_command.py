@@ -12,13 +12,19 @@ import pytest
 from histoprompt.cli import build_parser
 from histoprompt.cli.count import count_params
 from histoprompt.cli.export import export_params
+from histoprompt.cli.parameters import read_parameters
 from histoprompt.cli.score import score_params
 from histoprompt.cli.segment import segment_params
 from histoprompt.core.errors import ParameterError
+from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.step import CountParams
 from histoprompt.pipelines.exchange.params import ImportParams, import_words
 from histoprompt.pipelines.exchange.step import ExportStepParams
+from histoprompt.pipelines.explore.examples import Example
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.like import LikeParams
+from histoprompt.pipelines.explore.search import SearchParams, search_chosen
 from histoprompt.pipelines.prompts.step import SegmentParams
 from histoprompt.pipelines.recipes.command import (
     CommandPlace,
@@ -149,3 +155,15 @@ def test_a_picture_that_is_no_file_has_no_command():
     slide = Slide.from_arrays("s", [np.zeros((8, 8, 3), "uint8")])
     with pytest.raises(ParameterError, match="no file"):
         CommandPlace.of(slide)
+
+
+def test_index_and_search():
+    index = IndexParams(mpp=1.0)
+    args = parsed("index", index)
+    assert read_parameters(IndexParams, args) == index
+    examples = ([Example("here", Box(0, 1, 2, 3)), Example("other:x", Box(4, 5, 6, 7))], [])
+    chosen = search_chosen(index, LikeParams(), examples, ("a,b", "c"), "here")
+    assert chosen.like == ("0,1,2,3", "other:x:4,5,6,7")
+    args = parsed("search", chosen)
+    given = {"like": tuple(args.like), "unlike": tuple(args.unlike), "texts": tuple(args.text)}
+    assert read_parameters(SearchParams, args, tuple(given), **given) == chosen

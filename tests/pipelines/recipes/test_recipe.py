@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,8 @@ from histoprompt.core.errors import RecipeError
 from histoprompt.core.parameters import fields_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.step import CountParams
-from histoprompt.pipelines.recipes.engines import Scheduler, parse_scheduler
+from histoprompt.pipelines.recipes.emit import emit
+from histoprompt.pipelines.recipes.engines import Scheduler, _client, _slurm, parse_scheduler
 from histoprompt.pipelines.recipes.methods import methods_text
 from histoprompt.pipelines.recipes.recipe import (
     RecipeStep,
@@ -45,7 +47,10 @@ def recipe():
     export = replace(step("export").params(), format="geojson")
     audit = step("audit").params(fields=2, seed=1)
     score = ScoreStepParams(texts=("nuclei",), region=(1200, 1500, 1712, 2012))
-    return recipe_of(("score", score), ("count", COUNT), ("audit", audit), ("export", export))
+    report = step("report").params()
+    return recipe_of(
+        ("score", score), ("count", COUNT), ("audit", audit), ("report", report), ("export", export)
+    )
 
 
 def bytes_of(folder):
@@ -63,7 +68,7 @@ def bytes_of(folder):
 def test_every_step_is_written_and_read_back(name, tmp_path):
     params = {"score": lambda: ScoreStepParams(texts=("a", "b|c"))}.get(name, step(name).params)()
     first = {"audit": [("count", COUNT)], "classify": [("count", COUNT)]}
-    first["export"] = first["audit"]
+    first["export"] = first["report"] = first["audit"]
     made = recipe_of(*first.get(name, []), (name, params))
     path = write_recipe(tmp_path, made)
     assert read_recipe(path) == made
@@ -119,6 +124,8 @@ def test_a_replay_gives_the_same_bytes(tmp_path, sample_slide, recipe):
     first, second = bytes_of(tmp_path / "first"), bytes_of(tmp_path / "second")
     assert first == second
     assert {"a/count/cells.csv", "a/score/tiles.csv", "a/count/fields.csv"} <= set(first)
+    # without classes or an audit in between, the page is that of the count
+    assert first["a/report/report.html"] == first["a/count/report.html"]
 
 
 def test_what_is_done_is_not_done_again_and_what_changed_is(tmp_path, sample_slide):
@@ -163,14 +170,38 @@ def test_a_cancelled_run_goes_on_and_equals_one_without(tmp_path, sample_slide):
     assert bytes_of(tmp_path / "x") == bytes_of(tmp_path / "y")
 
 
-def test_two_workers_of_a_real_dask_cluster_give_the_same_bytes(tmp_path, sample_slide):
+def test_four_workers_of_a_real_dask_cluster_give_the_same_bytes(tmp_path, sample_slide):
+    """By the address of a cluster that somebody started; two workers are killed elsewhere."""
     made = recipe_of(("count", COUNT))
-    for name, scheduler in (("one", Scheduler("here")), ("two", Scheduler("local", 2))):
-        units = [Unit(n, str(sample_slide), str(tmp_path / name / n), "") for n in "abc"]
-        ran = run_recipe(made, units, tmp_path / name, scheduler, Task())
-        assert [r.state for r in ran.results] == ["done"] * 3, ran.results
-        (tmp_path / name / "summary.csv").unlink()
-    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    with _client(Scheduler("local", 4)) as cluster:
+        address = parse_scheduler(cluster.scheduler.address)
+        assert address.kind == "address"
+        for name, scheduler in (("one", Scheduler("here")), ("four", address)):
+            units = [Unit(n, str(sample_slide), str(tmp_path / name / n), "") for n in "abcd"]
+            ran = run_recipe(made, units, tmp_path / name, scheduler, Task())
+            assert [r.state for r in ran.results] == ["done"] * 4, ran.results
+            (tmp_path / name / "summary.csv").unlink()
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "four")
+
+
+def test_the_script_for_slurm_of_dask_jobqueue(tmp_path):
+    """It is made by the package itself, and a shell takes it; no Slurm is needed for that."""
+    jobqueue = pytest.importorskip("dask_jobqueue")
+    dask = pytest.importorskip("dask")
+    profile = {"cores": 2, "memory": "8GB", "queue": "short", "walltime": "04:00:00"}
+    with dask.config.set({"jobqueue.histo": {**dask.config.get("jobqueue.slurm"), **profile}}):
+        with jobqueue.SLURMCluster(
+            config_name="histo", scheduler_options={"dashboard_address": ":0"}
+        ) as cluster:
+            script = cluster.job_script()
+        assert "#SBATCH -p short" in script
+        assert "#SBATCH --mem=8G" in script
+        assert "distributed.cli.dask_worker" in script or "dask worker" in script
+        (tmp_path / "job.sh").write_text(script)
+        asked = subprocess.run(["bash", "-n", str(tmp_path / "job.sh")], check=False)
+        assert asked.returncode == 0
+    with pytest.raises(RecipeError, match="no usable profile 'nowhere'"), _slurm("nowhere"):
+        pass
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path, sample_slide):
@@ -210,3 +241,30 @@ def test_the_methods_name_versions_models_and_slides(recipe):
     assert "classical-cells" in text
     assert "15" not in text
     assert "2 random fields" in text
+
+
+def test_scripts_for_engines_can_be_run(tmp_path, sample_slide):
+    """The script for Slurm is run by a real shell, an array's task at a time."""
+    made = recipe_of(("count", COUNT))
+    out = tmp_path / "it's out"
+    names = ("a", "b c")
+    units = [Unit(n, str(sample_slide), str(out / n), "", 0.5 if n == "a" else None) for n in names]
+    write_recipe(out, made)
+    script = emit("slurm", units, out)
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    asked = tmp_path / "bin" / "histoprompt"
+    asked.parent.mkdir()
+    asked.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$ASKED"\n')
+    asked.chmod(0o755)
+    for task, more in ((1, ["--mpp", "0.5"]), (2, [])):
+        told = tmp_path / f"told-{task}"
+        env = {"PATH": f"{asked.parent}:/usr/bin:/bin", "ASKED": str(told)}
+        subprocess.run(
+            ["bash", str(script)], check=True, env={**env, "SLURM_ARRAY_TASK_ID": str(task)}
+        )
+        words = ["run", "recipe.toml", str(sample_slide), "--into", str(out / names[task - 1])]
+        assert told.read_text().split("\n")[:-1] == [*words, *more]
+    snakefile = emit("snakemake", units, out).read_text()
+    plain = re.sub(r"(?m)^rule (\w+):$", r"class \1:", snakefile)
+    assert "class slide:" in plain
+    assert "--into" in plain

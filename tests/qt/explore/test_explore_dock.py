@@ -144,3 +144,25 @@ def test_a_drawn_box_an_object_and_nothing_there(explore, until):
     explore.like.examples.setCurrentRow(0)
     explore.like._remove.click()
     assert control.examples.all == ()
+
+
+def test_what_is_unlike_drawn_normal_tissue_is_mapped(explore, until):
+    explore.options.row("overlap").setValue(4)
+    explore.pages.setCurrentWidget(explore.unlike)
+    explore.unlike.find.click()
+    until(lambda: "Draw a box of normal tissue" in explore.report.status.text())
+    explore.unlike._draw.click()
+    area = DrawnArea(explore.viewer, explore.session.slide.image)
+    until(lambda: area.layer is not None)
+    area.layer.add_rectangles([box_vertices(Box(0, 400, 700, 1800))])
+    explore.session.modes.end(explore)
+    until(lambda: explore.unlike.reference.count() == 1)
+    explore.unlike.options.row("rate").setValue(0.1)
+    explore.unlike.find.click()
+    until(lambda: explore.normal.found is not None and not explore.control.batch.active)
+    found = explore.normal.found
+    assert "reference tiles" in explore.unlike.told.text()
+    heat = explore.viewer.layers["score: unlike normal"]
+    assert np.isfinite(heat.data).sum() == len(found.unlike.tiles)
+    scores = found.score_map(explore.session.slide.slide.key, "x")
+    assert scores.inside("x").sum() == found.unlike.hit.sum()

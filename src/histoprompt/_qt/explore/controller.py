@@ -121,7 +121,7 @@ class ExploreController:
             found.append(known or Source(one.id, self.project.place(one), one.mpp))
         return found
 
-    def _here(self) -> str:
+    def here(self) -> str:
         """The name of the open slide among those that are asked; its path if it is none."""
         slide = self._session.slide.slide
         if slide is None:
@@ -145,7 +145,7 @@ class ExploreController:
 
     def add_box(self, box: Box, like: bool, what: str = "box") -> None:
         """A box of the open slide is an example."""
-        self.examples.add(Given(Example(self._here(), box), like, what))
+        self.examples.add(Given(Example(self.here(), box), like, what))
 
     def add_picture(self, path: Path, like: bool) -> None:
         """A picture is an example."""
@@ -155,7 +155,7 @@ class ExploreController:
         """Mark those that lie on the open slide."""
         if self._marks is None:
             return
-        here = self._here()
+        here = self.here()
         given = [one for one in self.examples.all if one.example.place in ("", here)]
         shown = [(one.example.box, one.like) for one in given if one.example.box is not None]
         self._marks.show_examples([box for box, _ in shown], [like for _, like in shown])
@@ -278,10 +278,11 @@ class ExploreController:
             return
         self.batch.run(
             keep, annotator.store, scores, name,
-            title="Committing regions", done=partial(self._on_kept, name),
+            title="Committing regions", done=partial(self.kept, name),
         )  # fmt: skip
 
-    def _on_kept(self, name: str, found: tuple[list[int], Change | None]) -> None:
+    def kept(self, name: str, found: tuple[list[int], Change | None]) -> None:
+        """Show regions that were kept, as a step that can be taken back."""
         ids, change = found
         annotator = self._session.part(Annotating).annotator
         count = many(len(ids), "region")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from qtpy.QtWidgets import (
@@ -15,6 +16,8 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.like_page import LikePage
+from histoprompt._qt.explore.unlike import UnlikeController
+from histoprompt._qt.explore.unlike_page import UnlikePage
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.drawn_area import DrawnArea
@@ -23,8 +26,12 @@ from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel, narrow_combo
 from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
+from histoprompt.core.geometry import Box
 from histoprompt.models import registry
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.search import search_chosen
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 HINT = "Give an example, then press Find."
 _SCOPES = ("The open slide", "All slides of a project")
@@ -81,7 +88,9 @@ class ExploreDock(Dock):
         self.models = ModelPanel(self.session.jobs, ("encoder", "text"), registry.DEFAULT_TILES)
         self.options = ParameterForm(IndexParams(), skip={"encoder", "weights"})
         self.like, self.pages = LikePage(), QTabWidget()
+        self.unlike, self.normal = UnlikePage(), UnlikeController(self.session, self.control)
         self.pages.addTab(self.like, "Like")
+        self.pages.addTab(self.unlike, "Unlike")
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -91,6 +100,7 @@ class ExploreDock(Dock):
             column.addWidget(widget)
         self.report = WorkStrip(HINT, "Tiles that were seen so far are kept")
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
         self._scope.activated.connect(self._on_scope)
@@ -108,6 +118,7 @@ class ExploreDock(Dock):
         self.like.picked.connect(self.control.fly_to)
         self.like.left.connect(self.control.picking.stop)
         self.report.cancelling.connect(self.control.batch.cancel)
+        self._connect_unlike()
         control = self.control
         self.link(control.examples.changed, self._on_examples)
         self.link(control.picking_toggled, self.like.show_picking)
@@ -121,12 +132,31 @@ class ExploreDock(Dock):
         self.link(self.session.slide.measured, self._on_slide)
         self.link(self.session.failed, self._say)
 
+    def _connect_unlike(self) -> None:
+        self.unlike.drawing.connect(self._on_normal)
+        self.unlike.forgetting.connect(self.normal.forget)
+        self.unlike.finding.connect(self._on_unlike)
+        self.unlike.keeping.connect(self.normal.commit)
+        self.link(self.normal.changed, self._on_reference)
+        self.link(self.normal.answered, self.unlike.show_found)
+
     def _start(self) -> None:
-        self._drawn_like = True
+        self._drawn: Callable[[Box], object] = self._add_like
         self._which.setVisible(False)
         self._on_model()
         self.annotating.start()
         self._on_slide()
+
+    def _steps(self, needs: Needs) -> list[RecipeStep]:
+        """What Find would do now, or Index where nothing says what to look for."""
+        words, examples = self.like.texts, self.control.examples
+        sides = examples.side(True), examples.side(False)
+        if not sides[0] and not words:
+            return [RecipeStep("index", self.value())]
+        chosen = search_chosen(
+            self.value(), self.like.options.value(), sides, words, self.control.here()
+        )
+        return [RecipeStep("search", chosen)]
 
     # -- what happens ------------------------------------------------------------------------
 
@@ -140,6 +170,7 @@ class ExploreDock(Dock):
 
     def _on_slide(self) -> None:
         self.control.bind()
+        self.normal.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 
@@ -170,15 +201,21 @@ class ExploreDock(Dock):
         self.control.pick()
 
     def _on_drawing(self, like: bool) -> None:
+        self._draw(self._add_like if like else self._add_unlike)
+
+    def _on_normal(self) -> None:
+        self._draw(self.normal.add)
+
+    def _draw(self, then: Callable[[Box], object]) -> None:
+        """Let a rectangle be drawn, and do something with it."""
         image = self.session.slide.image
         if image is None:
             self._say("Open a slide first.")
             return
-        self._drawn_like = like
+        self._drawn = then
         DrawnArea(self.viewer, image).draw(self.session.modes, self, self._on_drawn)
 
     def _on_drawn(self) -> None:
-        """Take the rectangle as an example."""
         image, slide = self.session.slide.image, self.session.slide.slide
         if image is None or slide is None:
             return
@@ -186,7 +223,20 @@ class ExploreDock(Dock):
         box = area.box(slide.box)
         if box is not None and area.layer is not None:
             area.layer.data = []
-            self.control.add_box(box, self._drawn_like)
+            self._drawn(box)
+
+    def _add_like(self, box: Box) -> None:
+        self.control.add_box(box, True)
+
+    def _add_unlike(self, box: Box) -> None:
+        self.control.add_box(box, False)
+
+    def _on_reference(self) -> None:
+        self.unlike.show_reference(self.normal.boxes)
+
+    def _on_unlike(self) -> None:
+        if (params := self._params()) is not None:
+            self.normal.find(params, self.unlike.options.value())
 
     def _on_examples(self) -> None:
         self.like.show_examples(self.control.examples.all)

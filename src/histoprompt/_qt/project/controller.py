@@ -23,8 +23,10 @@ from histoprompt._qt.widgets.pictures import pixmap_of
 from histoprompt.core.errors import HistopromptError, ParameterError, SlideTooLargeError
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.check import Problem, check_project, filled
+from histoprompt.pipelines.project.classes import give_classes, keep_classes
 from histoprompt.pipelines.project.gather import gathered
 from histoprompt.pipelines.project.project import (
     Project,
@@ -111,7 +113,7 @@ class ProjectController:
             _states, project, lane="files", key="project states",
             title="Looking at the project", on_done=self._on_states, aside=True,
         )  # fmt: skip
-        self.said.emit(f"{project.name}: {len(project):,} slides.")
+        self.said.emit(f"{project.name}: {many(len(project), 'slide')}.")
 
     def _on_added(self, found: tuple[Project, list[str]]) -> None:
         project, notes = found
@@ -252,6 +254,7 @@ class ProjectController:
 def _add(project: Project, places: tuple[Path, ...], *, task: Task) -> tuple[Project, list[str]]:
     found = gathered(places)
     project, notes = add_slides(project, found.slides, task)
+    keep_classes(project.folder, found.classes)
     return project, [*found.notes, *notes]
 
 
@@ -277,9 +280,11 @@ class _Opened:
 def _open(project: Project, line: ProjectSlide, trusted: bool, *, task: Task) -> _Opened:
     place = project.place(line)
     try:
-        return _Opened(line, place, project.open(line, trust_size=trusted), trusted)
+        slide = project.open(line, trust_size=trusted)
     except SlideTooLargeError as error:
         return _Opened(line, place, None, trusted, error)
+    give_classes(project.folder, slide)
+    return _Opened(line, place, slide, trusted)
 
 
 def _summarise(project: Project, *, task: Task) -> tuple[Path, int]:

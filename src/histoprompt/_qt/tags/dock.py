@@ -112,6 +112,7 @@ class TagsDock(Dock):
         column.addStretch(1)
         self.report = WorkStrip(HINT, "Answers are kept as they are given")
         self.foot.addWidget(self.report)
+        self.offer_recipe(lambda _: [RecipeStep("tag", self.value())], self.report.say)
         self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:

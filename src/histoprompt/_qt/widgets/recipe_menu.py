@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton
 
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -31,7 +31,7 @@ _FILTER = "Recipes (*.toml)"
 _COPIED = "The command is copied: paste it into a terminal."
 
 
-class RecipeMenu(QToolButton):
+class RecipeMenu(QPushButton):
     """A button with *Save recipe...* and *Copy as command*.
 
     Parameters
@@ -53,9 +53,8 @@ class RecipeMenu(QToolButton):
         made: Made | None = None,
         words: Words | None = None,
     ) -> None:
-        super().__init__(text="Recipe" if made else "Command")
+        super().__init__("Recipe" if made else "Command")
         self.setToolTip("Do the same with other slides, or from a terminal")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._session, self._made, self._words, self._say = session, made, words, say
         menu = QMenu(self)
         self.saving = menu.addAction("Save recipe...")

@@ -26,7 +26,7 @@ from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.stain.ihc import IhcScore
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.count.picture import Picture
-from histoprompt.pipelines.count.tally import AREA_BIN, Tally
+from histoprompt.pipelines.count.tally import AREA_BIN, Line, Tally
 
 REPORT = "report.html"
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
@@ -112,23 +112,38 @@ def result_facts(
         "classes": list(tally.classes),
         "palette": list(tally.palette),
         "colours": {name: list(colour) for name, colour in tally.colours.items()},
-        "lines": [
-            {
-                "region": line.region,
-                "class": line.name,
-                "count": line.count,
-                "share": _known(line.share),
-                "per_mm2": _known(line.per_mm2),
-                "analysed_mm2": line.analysed_mm2,
-            }
-            for line in tally.lines
-        ],
+        "lines": [line_facts(line) for line in tally.lines],
         "area_bin_um2": AREA_BIN,
         "areas": tally.areas.tolist(),
         "dab_grades": tally.grades.tolist(),
         "warnings": list(warnings),
         "pictures": {"overview": _address(overview), "detail": _address(detail)},
     }
+
+
+def line_facts(line: Line) -> dict[str, Any]:
+    """A line of the counts, as JSON."""
+    return {
+        "region": line.region,
+        "class": line.name,
+        "count": line.count,
+        "share": _known(line.share),
+        "per_mm2": _known(line.per_mm2),
+        "analysed_mm2": line.analysed_mm2,
+    }
+
+
+def report_facts(made: Path) -> dict[str, Any]:
+    """The content of a ``count.json``.
+
+    Raises
+    ------
+    LabelError
+        If it is damaged, or by a version that did not keep what the page shows.
+    """
+    raw = read_json(made, LabelError, FEW_BYTES)
+    advice = "Count the slide again to have the audit in its report."
+    return {**raw, **_SHAPE.of(raw, str(made), advice=advice)}
 
 
 def write_report(path: Path, facts: Mapping[str, Any], corrected: Sequence[Corrected] = ()) -> None:
@@ -170,9 +185,7 @@ def renew_report(path: Path, made: Path, corrected: Sequence[Corrected]) -> None
         If ``count.json`` is damaged, or by a version that did not keep what the page shows.
     """
     if path.is_file():
-        raw = read_json(made, LabelError, FEW_BYTES)
-        advice = "Count the slide again to have the audit in its report."
-        write_report(path, {**raw, **_SHAPE.of(raw, str(made), advice=advice)}, corrected)
+        write_report(path, report_facts(made), corrected)
 
 
 def _derived(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -303,6 +303,7 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
         "by_hand": asdict(counted.by_hand) | {"told": str(counted.by_hand)},
         "denominator": ground.denominator,
         "analysed_mm2": ground.analysed_mm2(),
+        "shares": {k: round(v, 6) for k, v in ground.tissue.shares(ground.box).items()},
         "notes": list(counted.lasting),
         "result": result_facts(
             slide.name,

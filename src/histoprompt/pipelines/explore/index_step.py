@@ -7,6 +7,7 @@ from pathlib import Path
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.tile_table import TILES, write_tiles
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -28,4 +29,5 @@ STEP = Step(
     _run,
     lambda params: (params.encoder,),
     _methods,
+    command=lambda params, slide, out: ["index", slide, *arguments(params), *option("out", out)],
 )

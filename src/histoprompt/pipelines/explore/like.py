@@ -1,9 +1,9 @@
 """More like this: examples, counter-examples and words as one question, and its best answers.
 
 A question is one vector (Rocchio 1971): the mean of the examples, less a share of the mean of the
-counter-examples, plus the words. On 60 pictures of osteosarcoma, case by case, this did better than
-the nearest example, than soft maxima and than a linear classifier on three or five examples: see
-the page of measurements.
+counter-examples, plus the words. In a first trial on 60 pictures of osteosarcoma, tiles of the
+example's own picture left out, no other rule that was tried (nearest example, soft maxima, a linear
+classifier) found more on average.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError, PromptError, Remedy
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.parameters import Parameter, check, fields_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
@@ -21,6 +21,7 @@ from histoprompt.pipelines.embedding.tiles import EmbedJob
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example, look_at_box, look_at_picture
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import (
     Answers,
     LikeParams,
@@ -69,6 +70,38 @@ class SearchParams(CellIndexParams, LikeParams):
         if not self.like and not self.texts:
             raise PromptError("Nothing says what to look for: give an example, or words.")
         return tuple(map(Example.parse, self.like)), tuple(map(Example.parse, self.unlike))
+
+
+def search_chosen(
+    index: IndexParams,
+    liking: LikeParams,
+    examples: tuple[Sequence[Example], Sequence[Example]],
+    words: Sequence[str],
+    here: str,
+) -> SearchParams:
+    """What a person chose in a window as parameters that a recipe holds.
+
+    Parameters
+    ----------
+    index : IndexParams
+    liking : LikeParams
+    examples : (sequence, sequence) of Example
+        What is meant, and what is not.
+    words : sequence of str
+    here : str
+        The place of the slide that is worked on: boxes on it name no slide.
+    """
+    plain = {one.name: getattr(index, one.name) for one in fields_of(IndexParams)}
+    plain |= {one.name: getattr(liking, one.name) for one in fields_of(LikeParams)}
+    like, unlike = (tuple(_told(one, here) for one in side) for side in examples)
+    return SearchParams(**plain, like=like, unlike=unlike, texts=tuple(words))
+
+
+def _told(one: Example, here: str) -> str:
+    """An example as `Example.parse` reads it."""
+    if one.box is None:
+        return str(Path(one.place).absolute())
+    return str(replace(one, place="" if one.place == here else one.place))
 
 
 @dataclass(frozen=True, eq=False)

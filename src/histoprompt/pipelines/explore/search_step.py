@@ -11,6 +11,7 @@ from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gal
 from histoprompt.pipelines.explore.index import ProjectIndex
 from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -57,4 +58,9 @@ STEP = Step(
     _run,
     lambda params: (params.encoder,),
     _methods,
+    command=lambda params, slide, out: [
+        *("search", slide),
+        *arguments(params, apart=("like", "unlike", "texts")),
+        *option("out", out),
+    ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from histoprompt.annotations.class_list import ObjectClass
 from histoprompt.core.errors import ProjectError
 from histoprompt.core.readers.open import is_dicom, is_zarr
 from histoprompt.core.strings.addresses import is_address
@@ -25,10 +26,13 @@ class Gathered:
     slides : tuple of ProjectSlide
     notes : tuple of str
         What was left out.
+    classes : tuple of ObjectClass
+        Of a QuPath project.
     """
 
     slides: tuple[ProjectSlide, ...]
     notes: tuple[str, ...] = ()
+    classes: tuple[ObjectClass, ...] = ()
 
 
 def gathered(places: Sequence[Path]) -> Gathered:
@@ -46,11 +50,13 @@ def gathered(places: Sequence[Path]) -> Gathered:
     """
     slides: list[ProjectSlide] = []
     notes: list[str] = []
+    classes: list[ObjectClass] = []
     for place in places:
         found = _gathered(place)
         slides += found.slides
         notes += found.notes
-    return Gathered(tuple(slides), tuple(notes))
+        classes += found.classes
+    return Gathered(tuple(slides), tuple(notes), tuple(classes))
 
 
 def _gathered(place: Path) -> Gathered:
@@ -63,7 +69,7 @@ def _gathered(place: Path) -> Gathered:
         return Gathered(tuple(_from_table(place, s) for s in read_slides(place).slides))
     if place.name == QPPROJ or (place / QPPROJ).is_file():
         found = read_qupath(place)
-        return Gathered(found.slides, found.notes)
+        return Gathered(found.slides, found.notes, found.classes)
     if place.is_dir() and not is_zarr(place) and not _is_dicom_slide(place):
         slides = tuple(_slide(str(path)) for path in slide_files(place))
         if not slides:

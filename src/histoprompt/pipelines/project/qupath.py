@@ -9,8 +9,10 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from histoprompt.core.errors import ProjectError
+from histoprompt.annotations.class_list import ObjectClass
+from histoprompt.core.errors import LabelError, ProjectError
 from histoprompt.core.files.documents import read_json
+from histoprompt.pipelines.formats.qupath_classes import read_class_list
 from histoprompt.pipelines.project.table import COLUMNS, ProjectSlide, id_of
 
 QPPROJ = "project.qpproj"
@@ -27,13 +29,13 @@ class QuPathProject:
     ----------
     slides : tuple of ProjectSlide
         Paths are those of QuPath, or where the same file lies beside the project now.
-    classes : dict of str to (r, g, b)
+    classes : tuple of ObjectClass
     notes : tuple of str
         Images that were left out, and why.
     """
 
     slides: tuple[ProjectSlide, ...]
-    classes: dict[str, tuple[int, int, int]]
+    classes: tuple[ObjectClass, ...]
     notes: tuple[str, ...]
 
 
@@ -139,15 +141,10 @@ def _more(image: Mapping[str, Any]) -> dict[str, str]:
     return {f"{k}_" if k.lower() in COLUMNS else k: " ".join(v.split()) for k, v in found.items()}
 
 
-def _classes(path: Path) -> dict[str, tuple[int, int, int]]:
+def _classes(path: Path) -> tuple[ObjectClass, ...]:
     if not path.is_file():
-        return {}
-    data = read_json(path, ProjectError)
-    found = data.get("pathClasses") if isinstance(data, Mapping) else None
-    classes = {}
-    for one in found if isinstance(found, list) else []:
-        name = one.get("name") if isinstance(one, Mapping) else None
-        colour = one.get("color") if isinstance(one, Mapping) else None
-        if isinstance(name, str) and isinstance(colour, int):
-            classes[name] = ((colour >> 16) & 255, (colour >> 8) & 255, colour & 255)
-    return classes
+        return ()
+    try:
+        return read_class_list(path)
+    except LabelError as error:
+        raise ProjectError(str(error)) from error

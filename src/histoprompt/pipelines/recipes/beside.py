@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from histoprompt.core import settings
 from histoprompt.core.errors import RecipeError
@@ -24,6 +24,11 @@ from histoprompt.pipelines.recipes.recipe import (
     read_recipe,
     recipe_text,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+P = TypeVar("P", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,21 @@ def save_recipe(path: Path, steps: Sequence[RecipeStep], slide: Slide | None) ->
     facts = {} if slide is None else {"slide": slide.key}
     replace_file(path, recipe_text(made_recipe(near, facts)))
     return path
+
+
+def placed(params: P, but: Container[str] = ()) -> P:
+    """The same parameters with paths that hold wherever the recipe lies.
+
+    `but` are fields that stay as they are: what lies beside the recipe, and words for other things.
+    """
+    paths = {
+        one.name: value.absolute()
+        for one in fields_of(type(params))
+        if one.kind is Path
+        and one.name not in but
+        and isinstance(value := getattr(params, one.name), Path)
+    }
+    return replace(params, **paths)
 
 
 def _near(params: Any, folder: Path) -> Any:

@@ -21,6 +21,7 @@ _NEEDS = (
     "Runs on several processes or machines need the packages distributed and dask-jobqueue: "
     "pip install 'napari-histoprompt[scale]'."
 )
+_TRIM = "MALLOC_TRIM_THRESHOLD_"
 _TIMES = 2  # a slide that fails so often is set aside
 
 
@@ -177,11 +178,12 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
     dask = _package("distributed")
     if scheduler.kind == "local":
         with (
+            _memory_kept(),
             dask.LocalCluster(
                 n_workers=scheduler.workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",
                 memory_limit=None,
             ) as cluster,
             dask.Client(cluster) as client,
@@ -202,6 +204,19 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
         ) from error
     with client:
         yield client
+
+
+@contextmanager
+def _memory_kept() -> Iterator[None]:
+    """Let workers give memory back as other programs do.
+
+    Dask has theirs given back at every chance, and a model that asks for the same large arrays for
+    every tile then spends most of its time on getting them anew.
+    """
+    config, name = _package("dask").config, "distributed.nanny.pre-spawn-environ"
+    there = config.get(name, {})
+    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}}):
+        yield
 
 
 def _a_gpu_each() -> Any:

@@ -25,6 +25,8 @@ from histoprompt.pipelines.recipes.unit import Unit
 _TIMED_PX = 1024
 # What a count keeps of a square millimetre: labels, tables, outlines; measured on dense tissue.
 _BYTES_PER_MM2 = 6e6
+# Of its page and facts, whose pictures are as large for any slide.
+_BYTES_PER_SLIDE = 5e6
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def preflight(
         seconds = _seconds_per_pixel(finder, tile, units[0].device)
         hours = seconds * pixels / 3600 / scheduler.workers
     free = free_bytes(out) / 1e6
-    return Preflight(tuple(faults), mm2, hours, mm2 * _BYTES_PER_MM2 / 1e6, free)
+    room = mm2 * _BYTES_PER_MM2 + (len(units) - len(faults)) * _BYTES_PER_SLIDE
+    return Preflight(tuple(faults), mm2, hours, room / 1e6, free)
 
 
 def _middle(slide: Slide) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ STEPS: dict[str, str] = {
     "score": "histoprompt.pipelines.text.step",
     "classify": "histoprompt.pipelines.classes.step",
     "audit": "histoprompt.pipelines.count.audit_step",
+    "report": "histoprompt.pipelines.count.report_step",
     "export": "histoprompt.pipelines.exchange.step",
     "anomaly": "histoprompt.pipelines.explore.normal.step",
     "cluster": "histoprompt.pipelines.explore.scenes.step",

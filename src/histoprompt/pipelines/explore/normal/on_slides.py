@@ -1,0 +1,109 @@
+"""Tiles unlike a reference over slides that are indexed now, and as a map of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from histoprompt.core.geometry import Box
+from histoprompt.core.scores.map import ScoreMap, Threshold
+from histoprompt.core.task import Task
+from histoprompt.core.tiling import TileGrid
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.explore.from_index import clean, tiles_of
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.normal.find import Unlike, UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.reference import Named, in_reference
+from histoprompt.pipelines.explore.study import Source, Study, make_study
+
+_INDEXING = 0.8
+# No tile reaches it.
+_NONE = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class UnlikeFound:
+    """What came of it.
+
+    Attributes
+    ----------
+    study : Study
+    unlike : Unlike
+    """
+
+    study: Study
+    unlike: Unlike
+
+    @property
+    def told(self) -> str:
+        """How many hits there are, what held-out reference gives, and what to know of it."""
+        found = self.unlike
+        rates = found.decides.held_out_rates(found.share)
+        counts = f"{int(found.hit.sum())} of {len(found.tiles)} tiles are unlike the reference."
+        held = (
+            f"{len(found.reference)} reference tiles; of those held out {rates.mean():.1%} are "
+            f"false alarms at {found.share:.1%} typed."
+        )
+        return " ".join((counts, held, *found.notes, *self.study.faults))
+
+    def score_map(self, key: str, text: str) -> ScoreMap | None:
+        """1 - p of one slide's tiles, with a threshold that its hits reach; None of another."""
+        place = self.study.part_of(key)
+        if place is None:
+            return None
+        part, starts = self.study.bank.index.slides[place], self.study.bank.index.starts
+        rows = slice(int(starts[place]), int(starts[place + 1]))
+        scores = 1 - self.unlike.p_of(self.unlike.params.score)[rows]
+        hits = scores[self.unlike.hit[rows]]
+        box = Box.of_shape(part.shape)
+        told = f"a false-alarm rate of {self.unlike.share:.2%}"
+        return ScoreMap(
+            (text,),
+            np.clip(scores[:, None], 0, 1).astype(np.float32),
+            part.places,
+            TileGrid(box, part.step, 0, box),
+            part.mpp,
+            key,
+            {text: Threshold(float(np.float32(hits.min(initial=_NONE))), told)},
+            {"model": part.encoder, "weights": part.digest, "score": self.unlike.params.score},
+        )
+
+
+def unlike_on(
+    sources: Sequence[Source],
+    params: tuple[IndexParams, UnlikeParams],
+    reference: tuple[str, Sequence[Box]],
+    manager: ModelManager,
+    *,
+    before: Study | None = None,
+    task: Task,
+) -> UnlikeFound:
+    """Index slides, and find tiles unlike boxes of normal tissue on one of them.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    params : (IndexParams, UnlikeParams)
+    reference : (key, boxes)
+        The slide that the boxes lie on, by its key.
+    manager : ModelManager
+    before : Study, optional
+        Is taken if it serves.
+    task : Task
+
+    Raises
+    ------
+    HistopromptError
+        As `make_study`, `in_reference` and `find_unlike` do.
+    """
+    indexing, wanted = params
+    study = before if before is not None and before.serves(sources, indexing) else None
+    if study is None:
+        study = make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
+    key, boxes = reference
+    place = study.part_of(key) or 0
+    tiles = tiles_of(study.bank.index)
+    inside = in_reference(tiles, place, Named(boxes=tuple(boxes)), "") & clean(study.bank.index)
+    return UnlikeFound(study, find_unlike(tiles, inside, wanted, task))
