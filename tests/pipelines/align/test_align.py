@@ -67,7 +67,7 @@ def align(study, name, *more, pairs="pairs.csv"):
         str(study / pairs),
         "--image",
         "vocabulary",
-        "--folds",
+        "--patient-folds",
         "3",
         "--device",
         "cpu",

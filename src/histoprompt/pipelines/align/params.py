@@ -71,7 +71,10 @@ class AlignParams:
         ),
     ] = "auto"
     folds: Annotated[
-        int, Parameter("Folds", "Parts that patients are split into.", low=2, high=20)
+        int,
+        Parameter(
+            "Folds", "Parts that patients are split into.", low=2, high=20, option="patient-folds"
+        ),
     ] = 5
     shuffles: Annotated[
         int,
