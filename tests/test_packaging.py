@@ -57,8 +57,8 @@ def test_contributions_have_titles_that_tell_them_apart() -> None:
     contributions = PluginManifest.from_file(MANIFEST).contributions
     titles = [command.title for command in contributions.commands]
     assert len(set(titles)) == len(titles)
-    docks = "Prompt Count Cells Objects Text Models Import Export Train Project Keys"
-    assert {w.display_name for w in contributions.widgets} == set(docks.split())
+    docks = "Prompt Count Cells Objects Text Explore Tags Models Import Export Train Project"
+    assert {w.display_name for w in contributions.widgets} == {*docks.split(), "Relate", "Keys"}
     assert {s.key for s in contributions.sample_data} == {"slide", "ihc"}
 
 

@@ -14,6 +14,8 @@ from histoprompt._qt.project.dock import ProjectDock
 from histoprompt._qt.prompts.dock import SHOWN_OTHERWISE as PLACED
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.prompts.params import PromptParams
+from histoprompt._qt.relate.dock import RelateDock
+from histoprompt._qt.tags.dock import TagsDock
 from histoprompt._qt.text.dock import TextDock
 from histoprompt._qt.training.dock import TrainDock
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -92,6 +94,7 @@ def test_a_list_that_is_no_list_of_numbers_is_refused_in_words(form):
 
 # Parameters without rows of their own, and why.
 _STEP = "a step of a recipe, which is written in a file; docks show the use case itself"
+_COMMAND = "a command; the window takes what it makes"
 WITHOUT_ROWS: dict[str, str] = {
     "AuditParams": _STEP,
     "ClassifyParams": _STEP,
@@ -100,6 +103,12 @@ WITHOUT_ROWS: dict[str, str] = {
     "SegmentParams": _STEP,
     "ExportStepParams": _STEP,
     "CellIndexParams": _STEP,
+    "AlignParams": _COMMAND,
+    "ClusterParams": _COMMAND,
+    "DetectParams": _COMMAND,
+    "TilesParams": _COMMAND,
+    "TileTrainParams": _COMMAND,
+    "AnomalyParams": "its parts have rows: IndexParams, UnlikeParams and the list of references",
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
     "WandParams": "a box for how far, in the Prompt dock",
     "ReshapeParams": "a button for each form and a box for how far, in the Prompt dock",
@@ -114,6 +123,8 @@ _DOCKS = (
     ImportDock,
     TrainDock,
     ProjectDock,
+    TagsDock,
+    RelateDock,
 )
 # Fields that a dock shows in another way.
 SHOWN_OTHERWISE = {
@@ -121,6 +132,10 @@ SHOWN_OTHERWISE = {
     ("ExportParams", "format"): "a row of the Export dock with the formats' titles",
     ("ScoreParams", "texts"): "the list of words of the Text dock",
     ("ScoreParams", "contrasts"): "the list of words of the Text dock",
+    ("TagParams", "tags"): "a button that opens a file",
+    ("TagParams", "region"): "what is in view, or the whole slide",
+    ("RelateParams", "against"): "a table of the columns",
+    ("RelateParams", "types"): "a table of the columns",
     ("IndexParams", "encoder"): "a list of the models there are",
     ("IndexParams", "weights"): "a button beside the list of models",
     ("CountChoice", "segmenter"): "a list of the models there are",
