@@ -111,8 +111,10 @@ def test_scenes_are_renamed_and_no_name_is_given_twice(found):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(LabelError, match="29 tiles"):
-        find_scenes(laid(np.zeros((29, 3))), ClusterParams(), Task())
+    with pytest.raises(LabelError, match="11 tiles"):
+        find_scenes(laid(np.zeros((11, 3))), ClusterParams(), Task())
+    with pytest.raises(LabelError, match="20 tiles; 7 scenes need at least 21"):
+        find_scenes(laid(np.zeros((20, 3))), ClusterParams(scenes=7), Task())
     with pytest.raises(ParameterError, match="at least 2"):
         ClusterParams(scenes=1)
 

@@ -24,7 +24,8 @@ from histoprompt.pipelines.explore.scenes.names import WORDS, SceneName, number_
 from histoprompt.pipelines.explore.scenes.space import neighbours, scene_space
 from histoprompt.pipelines.explore.tile_set import TileSet
 
-FEWEST = 30
+# Fewer tiles than this, or fewer per scene, are refused; below `FEW` what is found may be chance.
+FEWEST, EACH, FEW = 12, 3, 30
 _NEIGHBOURS, _PROBED = 20, 2000
 
 
@@ -162,14 +163,15 @@ def find_scenes(tiles: TileSet, params: ClusterParams, task: Task) -> Scenes:
     Raises
     ------
     LabelError
-        If there are fewer than 30 tiles, or fewer than the scenes wanted need.
+        If there are fewer than 12 tiles, or fewer than three per scene.
     Cancelled
         If the task is cancelled.
     """
-    if len(tiles) < max(FEWEST, 5 * params.scenes):
+    least = max(FEWEST, EACH * params.scenes)
+    if len(tiles) < least:
         raise LabelError(
-            f"There are {len(tiles)} tiles; {max(params.scenes, 2)} scenes need at least "
-            f"{max(FEWEST, 5 * params.scenes)}. Add slides, or lay a finer grid."
+            f"There are {len(tiles)} tiles; {max(params.scenes, 2)} scenes need at least {least}. "
+            "Add slides, or lay a finer grid."
         )
     if not np.isfinite(tiles.vectors).all():
         raise LabelError(
@@ -246,6 +248,12 @@ def _notes(found: Scenes) -> tuple[str, ...]:
         notes = [
             f"Scenes are mostly slides (adjusted Rand index {found.slide_agreement:.2f}): stain or "
             "scanner, not tissue, may part them."
+        ]
+    if len(found.code) < FEW:
+        notes = [
+            *notes,
+            f"{len(found.code)} tiles are few: the scenes may be chance. Add slides, or lay a "
+            "finer grid.",
         ]
     left = int((found.code < 0).sum())
     if left:
