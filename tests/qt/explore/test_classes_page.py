@@ -45,6 +45,7 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
     page.mark.click()
     assert "Type the name of a class" in explore.report.status.text()
     assert not page.mark.isChecked()
+    assert not page.keep.isEnabled()
 
     # clicks are marks of the class that is typed; each is a step; Control takes one away
     for name, places in (("tumour", TUMOUR), ("rest", REST)):

@@ -11,7 +11,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Colour
 
 MARKS = "tile_class_marks"
-_BORDER = 0.08
+_BORDER = 0.04
 
 
 class ClassMarks(ExploreLayers):

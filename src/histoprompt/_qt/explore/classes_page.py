@@ -30,7 +30,10 @@ from histoprompt.pipelines.explore.tile_classes.on_slides import ClassLine
 
 _HEADS = ("Class", "Marks", "Tiles", "mm²", "mm² here")
 _HERE = _HEADS.index("mm² here")
-_HINT = "Type a class, press Mark tiles and click some; then another class. Ignore* is not learnt."
+_HINT = (
+    "Type a class, press Mark tiles and click some; then another class. "
+    "Tiles of one named Ignore* are not learnt."
+)
 _FILES = "Classifiers (*.safetensors)"
 
 
@@ -73,6 +76,7 @@ class ClassesPage(Panel):
         self._lay_out()
         self._connect(link)
         self._on_changed()
+        self._on_chosen(0)
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
