@@ -113,15 +113,20 @@ def _report(found: ConceptModel, out: Path) -> None:
     for number, name in enumerate(found.classes):
         told = ", ".join(f"{one} {weight:+.2f}" for one, weight in found.strongest(number))
         tell(f"{name}: {told}")
-    if found.struck and found.held_out is not None and found.with_struck is not None:
-        it = "it" if len(found.struck) == 1 else "them"
-        tell(
-            f"{', '.join(found.struck)} struck out: balanced accuracy "
-            f"{found.with_struck.balanced_accuracy:.2f} with {it}, "
-            f"{found.held_out.balanced_accuracy:.2f} without"
-        )
+    if found.struck:
+        tell(f"{', '.join(found.struck)} struck out: {_cost(found)}")
     examples = ", ".join(f"{n} {name}" for name, n in found.examples.items())
     tell(f"{len(found.concepts)} concepts from {examples}; {_score(found.held_out)} -> {out}")
+
+
+def _cost(found: ConceptModel) -> str:
+    if found.held_out is None or found.with_struck is None:
+        return "too few marks to test what that costs"
+    it = "it" if len(found.struck) == 1 else "them"
+    return (
+        f"balanced accuracy {found.with_struck.balanced_accuracy:.2f} with {it}, "
+        f"{found.held_out.balanced_accuracy:.2f} without"
+    )
 
 
 def _score(found: HeldOut | None) -> str:
