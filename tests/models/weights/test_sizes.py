@@ -12,6 +12,8 @@ from histoprompt.models.zoo import clip, sam
 
 ALL = registry.all_cards()
 FILES = [(card, card.weights) for card in ALL if card.weights is not None and card.blueprint]
+# Networks of which the first layers are used, with the published number of values of the whole.
+IN_PART = {"efficientnet-lite0": 4_652_008}
 
 
 def test_every_model_with_weights_shows_a_size() -> None:
@@ -33,7 +35,10 @@ def test_a_size_is_that_of_the_network(card: ModelCard, spec: WeightsSpec) -> No
     blueprint = registry.blueprint_of(card, spec)
     assert blueprint is not None
     each, beside = (2, 0.05) if card.id.startswith("histoprompt-") else (4, 0.01)
-    assert spec.approx_bytes == pytest.approx(each * blueprint.values, rel=beside)
+    values = IN_PART.get(card.id, blueprint.values)
+    assert values >= blueprint.values
+    beside = 0.015 if card.id in IN_PART else beside  # batch statistics are no parameters
+    assert spec.approx_bytes == pytest.approx(each * values, rel=beside)
 
 
 def test_an_instance_decoder_is_one_of_two() -> None:

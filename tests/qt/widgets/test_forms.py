@@ -10,6 +10,7 @@ from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
 from histoprompt._qt.explore.dock import ExploreDock
+from histoprompt._qt.explore.scenes_page import ABOVE
 from histoprompt._qt.project.dock import ProjectDock
 from histoprompt._qt.prompts.dock import SHOWN_OTHERWISE as PLACED
 from histoprompt._qt.prompts.dock import PromptDock
@@ -104,7 +105,6 @@ WITHOUT_ROWS: dict[str, str] = {
     "ExportStepParams": _STEP,
     "CellIndexParams": _STEP,
     "AlignParams": _COMMAND,
-    "ClusterParams": _COMMAND,
     "DetectParams": _COMMAND,
     "TilesParams": _COMMAND,
     "TileTrainParams": _COMMAND,
@@ -138,6 +138,7 @@ SHOWN_OTHERWISE = {
     ("TagParams", "region"): "what is in view, or the whole slide",
     ("RelateParams", "against"): "a table of the columns",
     ("RelateParams", "types"): "a table of the columns",
+    **{("ClusterParams", name): "rows above the pages of the Explore dock" for name in ABOVE},
     ("IndexParams", "encoder"): "a list of the models there are",
     ("IndexParams", "weights"): "a button beside the list of models",
     ("CountChoice", "segmenter"): "a list of the models there are",

@@ -250,11 +250,13 @@ class ExploreController:
 
     def fly_to(self, number: int) -> None:
         """Go to a hit; its slide is opened if another one is open."""
-        if self.found is None or number >= len(self.found.hits):
-            return
-        hit = self.found.hits[number]
-        source = self.found.study.sources[hit.slide]
-        key = self.found.study.bank.index.slides[hit.slide].slide
+        if self.found is not None and number < len(self.found.hits):
+            self.go_to(self.found.study, self.found.hits[number])
+
+    def go_to(self, study: Study, hit: Hit) -> None:
+        """Go to a tile of a study; its slide is opened if another one is open."""
+        source = study.sources[hit.slide]
+        key = study.bank.index.slides[hit.slide].slide
         slide, image = self._session.slide.slide, self._session.slide.image
         if slide is not None and image is not None and slide.key == key:
             fly_to(self._session.viewer, image, hit.box)

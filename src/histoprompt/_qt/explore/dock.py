@@ -16,6 +16,8 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.like_page import LikePage
+from histoprompt._qt.explore.scenes import ScenesController
+from histoprompt._qt.explore.scenes_page import ScenesPage
 from histoprompt._qt.explore.unlike import UnlikeController
 from histoprompt._qt.explore.unlike_page import UnlikePage
 from histoprompt._qt.prompts.annotating import Annotating
@@ -89,8 +91,10 @@ class ExploreDock(Dock):
         self.options = ParameterForm(IndexParams(), skip={"encoder", "weights"})
         self.like, self.pages = LikePage(), QTabWidget()
         self.unlike, self.normal = UnlikePage(), UnlikeController(self.session, self.control)
+        self.scenes, self.typing = ScenesPage(), ScenesController(self.session, self.control)
         self.pages.addTab(self.like, "Like")
         self.pages.addTab(self.unlike, "Unlike")
+        self.pages.addTab(self.scenes, "Scenes")
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -119,6 +123,7 @@ class ExploreDock(Dock):
         self.like.left.connect(self.control.picking.stop)
         self.report.cancelling.connect(self.control.batch.cancel)
         self._connect_unlike()
+        self._connect_scenes()
         control = self.control
         self.link(control.examples.changed, self._on_examples)
         self.link(control.picking_toggled, self.like.show_picking)
@@ -140,6 +145,16 @@ class ExploreDock(Dock):
         self.link(self.normal.changed, self._on_reference)
         self.link(self.normal.answered, self.unlike.show_found)
 
+    def _connect_scenes(self) -> None:
+        self.scenes.finding.connect(self._on_scenes)
+        self.scenes.chosen.connect(self.typing.choose)
+        self.scenes.renaming.connect(self.typing.rename)
+        self.scenes.keeping.connect(self.typing.commit)
+        self.scenes.saving.connect(self.typing.save)
+        self.scenes.picked.connect(self.typing.go_to)
+        self.link(self.typing.answered, self._on_typed)
+        self.link(self.typing.chosen, self._on_scene)
+
     def _start(self) -> None:
         self._drawn: Callable[[Box], object] = self._add_like
         self._which.setVisible(False)
@@ -149,6 +164,8 @@ class ExploreDock(Dock):
 
     def _steps(self, needs: Needs) -> list[RecipeStep]:
         """What Find would do now, or Index where nothing says what to look for."""
+        if self.pages.currentWidget() is self.scenes:
+            return [RecipeStep("cluster", self.scenes.value(self.value()))]
         words, examples = self.like.texts, self.control.examples
         sides = examples.side(True), examples.side(False)
         if not sides[0] and not words:
@@ -171,6 +188,7 @@ class ExploreDock(Dock):
     def _on_slide(self) -> None:
         self.control.bind()
         self.normal.bind()
+        self.typing.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 
@@ -237,6 +255,23 @@ class ExploreDock(Dock):
     def _on_unlike(self) -> None:
         if (params := self._params()) is not None:
             self.normal.find(params, self.unlike.options.value())
+
+    def _on_scenes(self) -> None:
+        try:
+            params = self.scenes.value(self.value())
+        except HistopromptError as error:
+            self._on_failed(messages.told(error))
+        else:
+            self.typing.find(params)
+
+    def _on_typed(self) -> None:
+        found = self.typing.found
+        several = found is not None and len(found.study.sources) > 1
+        told = "" if found is None else found.told
+        self.scenes.show_found(told, self.typing.lines(), several)
+
+    def _on_scene(self, regions: int) -> None:
+        self.scenes.show_chosen(self.typing.number, regions, self.typing.typical())
 
     def _on_examples(self) -> None:
         self.like.show_examples(self.control.examples.all)

@@ -228,7 +228,7 @@ def _folded(form: QFormLayout) -> QCollapsible:
 
 def _shown(field: ParameterField, value: Any) -> Any:
     """A value as its row shows it."""
-    if field.about.offers:
+    if field.about.offers or _is_number(field):
         return value
     word = next((word for word, meant in field.about.words if meant == value), None)
     if word is not None:

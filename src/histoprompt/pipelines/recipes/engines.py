@@ -237,16 +237,23 @@ def _a_gpu_each() -> Any:
 def _slurm(profile: str) -> Iterator[Any]:
     """A cluster by dask-jobqueue, as its configuration file describes it under `profile`."""
     jobqueue = _package("dask_jobqueue")
+    # Looked for first: a cluster that fails while it is being made is never closed.
+    if _package("dask.config").get(f"jobqueue.{profile}", None) is None:
+        raise _no_profile(profile, "it is not there")
     try:
         cluster = jobqueue.SLURMCluster(config_name=profile)
     except (KeyError, ValueError, TypeError) as error:
-        raise RecipeError(
-            f"dask-jobqueue has no usable profile {profile!r} ({error}). Describe it under "
-            "jobqueue in ~/.config/dask/jobqueue.yaml."
-        ) from error
+        raise _no_profile(profile, error) from error
     with cluster:
         cluster.adapt(minimum=1, maximum_jobs=100)
         yield cluster
+
+
+def _no_profile(profile: str, why: object) -> RecipeError:
+    return RecipeError(
+        f"dask-jobqueue has no usable profile {profile!r} ({why}). Describe it under jobqueue in "
+        "~/.config/dask/jobqueue.yaml."
+    )
 
 
 def _package(name: str) -> Any:

@@ -1,0 +1,75 @@
+"""The layer of scenes: each tile in the colour of the scene it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from napari.utils import DirectLabelColormap
+
+from histoprompt._qt.layers import make as layers
+from histoprompt._qt.layers.removing import take_away
+from histoprompt.core.scores.map import ScoreMap
+from histoprompt.pipelines.explore.scenes.on_slides import SceneLine
+
+SCENES = "scenes"
+_OPACITY = 0.45
+
+
+class SceneLayer:
+    """Shows the scenes of one slide; made again when it is needed and the user removed it.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        The slide.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self._viewer, self.image = viewer, image
+        self._layer: Labels | None = None
+
+    def show(self, tiles: ScoreMap, lines: Sequence[SceneLine]) -> None:
+        """Show the number of each tile's scene, from 1, in the colours of their lines."""
+        numbers = np.nan_to_num(tiles.raster(tiles.texts[0])).astype(np.int32)
+        layer = self._layer
+        if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
+            self.clear()
+            layer = self._layer = self._make(tiles)
+        layer.data = numbers
+        layers.move(layer, self.image, tiles.frame)
+        colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+        for number, line in enumerate(lines, 1):
+            colours[number] = np.append(line.colour, 255) / 255
+        layer.colormap = DirectLabelColormap(color_dict=colours)
+        layer.features = {
+            "index": range(1, len(lines) + 1),
+            "scene": [line.name for line in lines],
+            "mm2": [round(line.here, 4) for line in lines],
+        }
+        layer.metadata.update(layers.provenance(kind="scenes", **tiles.facts))
+
+    def clear(self) -> None:
+        """Take the layer away."""
+        if self._layer is not None:
+            take_away(self._viewer, [self._layer])
+        self._layer = None
+
+    def _make(self, tiles: ScoreMap) -> Labels:
+        layer = Labels(
+            np.zeros(tiles.grid.shape, np.int32),
+            name=SCENES,
+            opacity=_OPACITY,
+            metadata=layers.provenance(kind="scenes"),
+            **layers.transform_of(self.image, tiles.frame),
+        )
+        layer.editable = False
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
+        if active is not None:
+            self._viewer.layers.selection.active = active
+        return layer
