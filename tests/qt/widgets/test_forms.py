@@ -108,6 +108,8 @@ WITHOUT_ROWS: dict[str, str] = {
     "DetectParams": _COMMAND,
     "TilesParams": _COMMAND,
     "TileTrainParams": _COMMAND,
+    "ConceptParams": _COMMAND,
+    "ConceptApplyParams": _COMMAND,
     "AnomalyParams": "its parts have rows: IndexParams, UnlikeParams and the list of references",
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
     "WandParams": "a box for how far, in the Prompt dock",
