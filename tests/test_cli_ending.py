@@ -190,7 +190,7 @@ def test_nothing_a_terminal_obeys_is_printed(capsys):
     said = capsys.readouterr()
     assert not set(said.out + said.err) & set("\x1b\x07\x9b\u202e\r\u2028")
     assert "\\x1b[31mred" in said.out
-    assert said.err.count("\\x1b[31mred") == 2
+    assert said.err.count("\\x1b[31mred") == 3
 
 
 # -- as a process ----------------------------------------------------------------------------------

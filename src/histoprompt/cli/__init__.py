@@ -31,6 +31,7 @@ COMMANDS = {
     "anomaly": "tiles that are unlike normal tissue",
     "cluster": "scenes: kinds of tissue, over all slides",
     "tiles": "classes of tiles from a few marked ones",
+    "concepts": "classes of tiles told by phrases and measures, and which decided",
     "search": "more like this: tiles like examples, over slides and projects",
     "words": "phrases understood, and wordings of tags drafted",
     "align": "a vocabulary of one's own from sentences about slides",

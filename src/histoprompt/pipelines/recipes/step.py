@@ -24,6 +24,7 @@ STEPS: dict[str, str] = {
     "anomaly": "histoprompt.pipelines.explore.normal.step",
     "cluster": "histoprompt.pipelines.explore.scenes.step",
     "tiles": "histoprompt.pipelines.explore.tile_classes.step",
+    "concepts": "histoprompt.pipelines.explore.concepts.step",
     "segment": "histoprompt.pipelines.prompts.step",
     "search": "histoprompt.pipelines.explore.search_step",
     "relate": "histoprompt.pipelines.relate.step",
