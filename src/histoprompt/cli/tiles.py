@@ -12,7 +12,6 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_in
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
-from histoprompt.core.cell_table import UNSURE
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
@@ -23,9 +22,8 @@ from histoprompt.pipelines.explore.tile_classes.apply import (
     write_classified,
 )
 from histoprompt.pipelines.explore.tile_classes.fit import (
-    TileFit,
     TileTrainParams,
-    fit_tiles,
+    fit_marked,
     load_tiles,
     save_tiles,
 )
@@ -61,31 +59,12 @@ def _fit(args: argparse.Namespace) -> int:
     done = index_all(slides, seen, ModelManager(device=args.device), args)
     tiles = tiles_of(done.indexes)
     labels, notes = marked_tiles(marks, tiles, lambda mark: slide_of(mark, done, args.marks))
-    several = len({tiles.slide[row] for row in labels}) > 2
-    found = fit_tiles(tiles, labels, params, seen, tiles.slide if several else None)
-    if several and found.one_out is None:
-        found = fit_tiles(tiles, labels, params, seen)
+    found = fit_marked(tiles, labels, params, seen)
     save_tiles(args.out, found)
     for note in (*notes, *found.fit.warnings):
         say(f"note: {note}")
-    tell(f"{_report(found)} -> {args.out}")
+    tell(f"{found.told} -> {args.out}")
     return done.status
-
-
-def _report(found: TileFit) -> str:
-    examples = ", ".join(f"{n} {name}" for name, n in found.fit.examples.items())
-    score = "too few marks to test"
-    if found.one_out is not None:
-        score = (
-            f"balanced accuracy {found.one_out.balanced_accuracy:.2f}, macro F1 "
-            f"{found.one_out.macro_f1:.2f} on marks left out"
-        )
-    ignored = f"; {found.fit.ignored} ignored" if found.fit.ignored else ""
-    unsure = found.fit.cells.counts()[UNSURE]
-    return (
-        f"{found.fit.classifier.method} from {examples}{ignored}; {score}; {unsure} of "
-        f"{len(found.fit.cells)} tiles unsure"
-    )
 
 
 def _apply(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from histoprompt._qt.explore.dock import ExploreDock
-from histoprompt._qt.explore.scene_layer import SCENES
+from histoprompt._qt.explore.scenes import SCENES
 from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
@@ -83,7 +83,7 @@ def test_scenes_are_found_chosen_named_kept_and_saved(explore, until, qtbot, tmp
     page.name.setEditText("bone")
     qtbot.keyClick(page.name.lineEdit(), Qt.Key.Key_Return)
     assert page.table.item(1, 0).text() == "bone"
-    assert explore.viewer.layers[SCENES].features["scene"].tolist()[1] == "bone"
+    assert explore.viewer.layers[SCENES].features["name"].tolist()[1] == "bone"
     explore.session.steps.undo()
     assert page.table.item(1, 0).text() == names[1]
     explore.session.steps.redo()

@@ -106,8 +106,6 @@ WITHOUT_ROWS: dict[str, str] = {
     "CellIndexParams": _STEP,
     "AlignParams": _COMMAND,
     "DetectParams": _COMMAND,
-    "TilesParams": _COMMAND,
-    "TileTrainParams": _COMMAND,
     "ConceptParams": _COMMAND,
     "ConceptApplyParams": _COMMAND,
     "AnomalyParams": "its parts have rows: IndexParams, UnlikeParams and the list of references",

@@ -14,6 +14,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from histoprompt._qt.explore.classes import ClassesController
+from histoprompt._qt.explore.classes_page import ClassesPage
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
@@ -95,6 +97,9 @@ class ExploreDock(Dock):
         self.pages.addTab(self.like, "Like")
         self.pages.addTab(self.unlike, "Unlike")
         self.pages.addTab(self.scenes, "Scenes")
+        self.teaching = ClassesController(self.session, self.control)
+        self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
+        self.pages.addTab(self.classes, "Classes")
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -166,6 +171,8 @@ class ExploreDock(Dock):
         """What Find would do now, or Index where nothing says what to look for."""
         if self.pages.currentWidget() is self.scenes:
             return [RecipeStep("cluster", self.scenes.value(self.value()))]
+        if self.pages.currentWidget() is self.classes and self.classes.file.value().classifier:
+            return [RecipeStep("tiles", self.classes.file.value())]
         words, examples = self.like.texts, self.control.examples
         sides = examples.side(True), examples.side(False)
         if not sides[0] and not words:
@@ -189,6 +196,7 @@ class ExploreDock(Dock):
         self.control.bind()
         self.normal.bind()
         self.typing.bind()
+        self.teaching.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 

@@ -23,6 +23,8 @@ class Picking:
         Given the level-0 row and column, and whether it is one of what is meant.
     toggled : callable
         Told whether clicks give examples.
+    text : str
+        What the status bar says of the mode.
     """
 
     def __init__(
@@ -30,7 +32,9 @@ class Picking:
         modes: Modes,
         picked: Callable[[float, float, bool], object],
         toggled: Callable[[bool], object],
+        text: str = _TEXT,
     ) -> None:
+        self._text = text
         self._modes, self._picked, self._toggled = modes, picked, toggled
         self._image: Image | None = None
 
@@ -46,7 +50,7 @@ class Picking:
     def begin(self, layer: Points, image: Image) -> None:
         """Let clicks on the layer of examples give examples of the image."""
         self._image = image
-        self._modes.begin(self, layer, _TEXT, self._ended)
+        self._modes.begin(self, layer, self._text, self._ended)
         self._toggled(True)
 
     def stop(self) -> None:

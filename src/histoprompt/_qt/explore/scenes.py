@@ -8,7 +8,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.explore.controller import ExploreController
-from histoprompt._qt.explore.scene_layer import SceneLayer
+from histoprompt._qt.explore.kind_layer import KindLayer
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -25,6 +25,8 @@ from histoprompt.pipelines.explore.scenes.on_slides import (
 )
 from histoprompt.pipelines.explore.study import Picture
 from histoprompt.pipelines.regions.steps import keep
+
+SCENES = "scenes"
 
 
 class ScenesController:
@@ -47,7 +49,7 @@ class ScenesController:
         self._session, self._explore = session, explore
         self.found: ScenesFound | None = None
         self.number = -1
-        self._layer: SceneLayer | None = None
+        self._layer: KindLayer | None = None
         self._outlines: ScoreLayers | None = None
 
     def bind(self) -> None:
@@ -61,7 +63,7 @@ class ScenesController:
         self._layer = self._outlines = None
         if image is not None:
             viewer = self._session.viewer
-            self._layer = SceneLayer(viewer, image)
+            self._layer = KindLayer(viewer, image, SCENES)
             self._outlines = ScoreLayers(viewer, image, lambda *_: None)
             if self.found is not None:
                 self._show()

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes, Colour
-from histoprompt.core.scores.map import ScoreMap, Threshold
+from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import index_part
 from histoprompt.pipelines.explore.hits import Hit
+from histoprompt.pipelines.explore.kind_map import kind_map
 from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.explore.pictures import Picture as Pixels
 from histoprompt.pipelines.explore.scenes.files import SHOWN, write_scenes
@@ -27,7 +28,6 @@ from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 _INDEXING = 0.8
-_IN = Threshold(0.5, "the scene of its tiles")
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,7 @@ class ScenesFound:
 
     def _map(self, key: str, text: str, values: NDArray[np.generic]) -> ScoreMap:
         place = self.study.part_of(key) or 0
-        slide, tiles = self.scenes.tiles.slides[place], self.scenes.tiles
-        return ScoreMap(
-            (text,),
-            values[:, None].astype(np.float32),
-            tiles.places[tiles.rows_of(place)],
-            slide.grid,
-            slide.mpp,
-            key,
-            {text: _IN},
-            {**facts_of(self.params), "weights": tiles.digest},
-        )
+        return kind_map(self.scenes.tiles, place, text, values, facts_of(self.params))
 
 
 def scenes_on(

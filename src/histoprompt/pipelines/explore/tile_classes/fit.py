@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.cell_table import CellTable
+from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError, ModelError
 from histoprompt.core.parameters import Parameter
 from histoprompt.pipelines.classes.classifier_file import (
@@ -90,6 +90,24 @@ class TileFit:
     digest: str
     seen_at: dict[str, str]
 
+    @property
+    def told(self) -> str:
+        """From which marks, what it is worth on those left out, and how many tiles are unsure."""
+        fit = self.fit
+        examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
+        score = "too few marks to test"
+        if self.one_out is not None:
+            score = (
+                f"balanced accuracy {self.one_out.balanced_accuracy:.2f}, macro F1 "
+                f"{self.one_out.macro_f1:.2f} on marks left out"
+            )
+        ignored = f"; {fit.ignored} ignored" if fit.ignored else ""
+        unsure = fit.cells.counts()[UNSURE]
+        return (
+            f"{fit.classifier.method} from {examples}{ignored}; {score}; {unsure} of "
+            f"{len(fit.cells)} tiles unsure"
+        )
+
 
 def table_of(tiles: TileSet) -> CellTable:
     """Tiles as a table: ids are rows from 1, features are the vectors."""
@@ -157,6 +175,17 @@ def fit_tiles(
     fit = replace(fit, classifier=classifier, cells=cells)
     about = {"mpp": f"{seen.mpp:g}", "overlap": str(seen.overlap)}
     return TileFit(fit, one_out, tiles.encoder, tiles.digest, about)
+
+
+def fit_marked(
+    tiles: TileSet, labels: Mapping[int, str], params: TileTrainParams, seen: IndexParams
+) -> TileFit:
+    """As `fit_tiles`; marks of more than two slides are left out slide by slide where it can be."""
+    if len({int(tiles.slide[row]) for row in labels}) > _PAIR:
+        found = fit_tiles(tiles, labels, params, seen, tiles.slide)
+        if found.one_out is not None:
+            return found
+    return fit_tiles(tiles, labels, params, seen)
 
 
 def save_tiles(path: Path, found: TileFit) -> None:

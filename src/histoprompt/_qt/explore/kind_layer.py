@@ -1,9 +1,9 @@
-"""The layer of scenes: each tile in the colour of the scene it is of."""
+"""A layer of kinds of tissue, scenes or classes: each tile in the colour of its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from napari.components import ViewerModel
@@ -12,29 +12,43 @@ from napari.utils import DirectLabelColormap
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.removing import take_away
+from histoprompt.core.labels.classes import Colour
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.pipelines.explore.scenes.on_slides import SceneLine
 
-SCENES = "scenes"
 _OPACITY = 0.45
 
 
-class SceneLayer:
-    """Shows the scenes of one slide; made again when it is needed and the user removed it.
+class Kind(Protocol):
+    """What a list says of a kind of tissue: its name, colour, and mm² on the open slide."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def colour(self) -> Colour: ...
+
+    @property
+    def here(self) -> float: ...
+
+
+class KindLayer:
+    """Shows the kinds of tissue on one slide; made again when it is needed and the user removed it.
 
     Parameters
     ----------
     viewer : ViewerModel
     image : Image
         The slide.
+    name : str
+        Of the layer, and of what it shows.
     """
 
-    def __init__(self, viewer: ViewerModel, image: Image) -> None:
-        self._viewer, self.image = viewer, image
+    def __init__(self, viewer: ViewerModel, image: Image, name: str) -> None:
+        self._viewer, self.image, self._name = viewer, image, name
         self._layer: Labels | None = None
 
-    def show(self, tiles: ScoreMap, lines: Sequence[SceneLine]) -> None:
-        """Show the number of each tile's scene, from 1, in the colours of their lines."""
+    def show(self, tiles: ScoreMap, lines: Sequence[Kind]) -> None:
+        """Show the number of each tile's kind, from 1, in the colours of their lines."""
         numbers = np.nan_to_num(tiles.raster(tiles.texts[0])).astype(np.int32)
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
@@ -48,10 +62,10 @@ class SceneLayer:
         layer.colormap = DirectLabelColormap(color_dict=colours)
         layer.features = {
             "index": range(1, len(lines) + 1),
-            "scene": [line.name for line in lines],
+            "name": [line.name for line in lines],
             "mm2": [round(line.here, 4) for line in lines],
         }
-        layer.metadata.update(layers.provenance(kind="scenes", **tiles.facts))
+        layer.metadata.update(layers.provenance(kind=self._name, **tiles.facts))
 
     def clear(self) -> None:
         """Take the layer away."""
@@ -62,9 +76,9 @@ class SceneLayer:
     def _make(self, tiles: ScoreMap) -> Labels:
         layer = Labels(
             np.zeros(tiles.grid.shape, np.int32),
-            name=SCENES,
+            name=self._name,
             opacity=_OPACITY,
-            metadata=layers.provenance(kind="scenes"),
+            metadata=layers.provenance(kind=self._name),
             **layers.transform_of(self.image, tiles.frame),
         )
         layer.editable = False
