@@ -35,6 +35,7 @@ from histoprompt.pipelines.cells.find import ModelCells, find_cells
 from histoprompt.pipelines.cells.prompted import PromptedCells
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import open_or_run
+from histoprompt.pipelines.embedding.tiles import AT_ONCE
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import
 from histoprompt.pipelines.exchange.incoming import read_incoming
@@ -43,7 +44,6 @@ from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
 from histoprompt.pipelines.regions.count import count_regions
 from histoprompt.pipelines.regions.steps import fit_all
-from histoprompt.pipelines.text import tiles
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tiles import ScoreJob
@@ -159,7 +159,7 @@ def test_tiles_of_a_text(stop, tmp_path):
     model = Colours()
     model.embed_images = stop.within(model.embed_images)  # type: ignore[method-assign]
     scores, _ = score(two_colours(), ASKED, job_of(model, tmp_path), stop.task)
-    assert 0 < len(scores) <= model.seen <= 2 * tiles.AT_ONCE  # what was seen until then
+    assert 0 < len(scores) <= model.seen <= 2 * AT_ONCE  # what was seen until then
 
 
 def test_texts_of_a_search(stop, tmp_path):
@@ -176,7 +176,7 @@ def test_cells_of_a_text(stop, tmp_path, way):
     texts = CellTexts(("purple cells", "pink cells"), "plain", way=way, least_um=8)
     with pytest.raises(Cancelled):
         score_cells(two_colours(), cells_on_a_grid(12), texts, job_of(model, tmp_path), stop.task)
-    assert model.seen <= 2 * tiles.AT_ONCE
+    assert model.seen <= 2 * AT_ONCE
 
 
 def test_calibrations(stop):

@@ -19,8 +19,8 @@ from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.scores.files import read_scores
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.embedding.tile_plan import plan_tiles
+from histoprompt.pipelines.embedding.tiles import EmbedJob
 from histoprompt.pipelines.text import partial_map as growing_map
-from histoprompt.pipelines.text import tiles as score_tiles
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
@@ -311,8 +311,8 @@ def slowly(monkeypatch, until_seen: int) -> threading.Event:
         assert len(batches) <= until_seen or goes_on.wait()
         return embed_batch(*given)
 
-    embed_batch = score_tiles._embed
-    monkeypatch.setattr(score_tiles, "_embed", embed)
+    embed_batch = EmbedJob.embed
+    monkeypatch.setattr(EmbedJob, "embed", embed)
     monkeypatch.setattr(growing_map, "EVERY_S", 0.0)
     return goes_on
 
