@@ -23,7 +23,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.pipelines.cells import find as find_cells
 from histoprompt.pipelines.classes.cell_files import read_cells
-from histoprompt.pipelines.text import tiles as score_tiles
+from histoprompt.pipelines.embedding.tiles import EmbedJob
 
 pytestmark = pytest.mark.gui
 
@@ -102,7 +102,7 @@ def test_another_threshold_counts_anew_without_looking_again(text, until, monkey
     text.calibration._slider.setValue(0.97)
     assert "Changed since for stroma" in text.cells._note.text()
     assert rows(text) == first
-    monkeypatch.setattr(score_tiles, "_embed", None)
+    monkeypatch.setattr(EmbedJob, "embed", None)
     press(text, until)
     assert rows(text) != first
     assert "stroma 0.97" in text.cells._note.text()
