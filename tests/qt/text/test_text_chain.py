@@ -199,7 +199,7 @@ def test_cancel_while_counting_keeps_regions_and_cells(text, until, monkeypatch)
 
 
 def test_cancel_while_looking_keeps_the_map_and_counts_nothing(text, until, monkeypatch):
-    monkeypatch.setattr(score_tiles, "_embed", lambda *_: time.sleep(0.01) or text._cancel.click())
+    monkeypatch.setattr(EmbedJob, "embed", lambda *_: time.sleep(0.01) or text._cancel.click())
     text.cells._all.click()
     until(lambda: idle(text))
     assert text.control.cells.counts is None
