@@ -24,7 +24,7 @@ def _commit(dock, nucleus: int, class_name: str = "") -> int:
     change = plane.store.write(place, labels)
     plane.show_change(change, "Made a region")
     if class_name:
-        plane.set_class([made], class_name)
+        plane.show_change(plane.store.set_class([made], class_name), "Gave a class")
     return made
 
 
