@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QImage, QKeyEvent, QPixmap
-from qtpy.QtWidgets import QListView, QListWidget, QListWidgetItem
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent
 
+from histoprompt._qt.widgets.picture_list import PictureList
 from histoprompt.pipelines.tags.proposals import Proposal
 from histoprompt.pipelines.tags.review import Said
 
 _SIDE, _HEIGHT = 64, 300
-_PLACE = Qt.ItemDataRole.UserRole
 _COLOURS = {"accept": "#48bb78", "reject": "#fc8181", "fix": "#b794f4", "unsure": "#a0a0a0"}
 _NUMBERS = "123456789"
 
 
-class ProposalGallery(QListWidget):
+class ProposalGallery(PictureList):
     """Pictures, those that disagree first; keys answer the one in hand, and the next comes.
 
     Attributes
@@ -26,30 +25,21 @@ class ProposalGallery(QListWidget):
         Place of a proposal, and the key: a, r, u or a number.
     chosen : Signal(int)
         Place of the proposal in hand; -1 for none.
-    picked : Signal(int)
-        One was clicked.
     """
 
-    answered, chosen, picked = Signal(int, str), Signal(int), Signal(int)
+    answered, chosen = Signal(int, str), Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setViewMode(QListView.ViewMode.IconMode)
-        self.setIconSize(QSize(_SIDE, _SIDE))
-        self.setMovement(QListView.Movement.Static)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
-        self.setSpacing(3)
+        super().__init__(_SIDE, spacing=3)
         self.setMinimumHeight(_HEIGHT)
         self.setToolTip("A accepts, R rejects, U leaves open, a number gives another tag")
         self.currentRowChanged.connect(self.chosen)
-        self.itemClicked.connect(self._on_clicked)
 
     def show_proposals(self, found: Sequence[Proposal], answers: Mapping[int, Said]) -> None:
         """Show these, the first one that was not answered in hand."""
         self.clear()
         for place, one in enumerate(found):
-            item = QListWidgetItem(QIcon(_pixmap(one)), "", self)
-            item.setData(_PLACE, place)
+            item = self.add(one.picture, "", place)
             item.setToolTip("\n".join((one.header, *one.doubts)))
             self.show_answer(place, one, answers.get(one.id))
         todo = (i for i, one in enumerate(found) if one.id not in answers)
@@ -75,13 +65,3 @@ class ProposalGallery(QListWidget):
                 self.setCurrentRow(place + 1)
             return
         super().keyPressEvent(event)
-
-    def _on_clicked(self, item: QListWidgetItem) -> None:
-        self.picked.emit(item.data(_PLACE))
-
-
-def _pixmap(one: Proposal) -> QPixmap:
-    height, width = one.picture.shape[:2]
-    data = one.picture.tobytes()
-    image = QImage(data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QPixmap.fromImage(image.copy())

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import MissingMppError, RegionError
 from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.tiling import TileGrid
 from histoprompt.core.tissue.find import Tissue, find_tissue
@@ -20,6 +21,17 @@ USUAL_MPP = 0.5
 # Share of a cell that must be tissue for its tile to be looked at: of one that is mostly glass a
 # model says what it says of glass, such as fat with certainty.
 LEAST_TISSUE = 0.5
+# What a person says of the scale of tiles, whatever they are looked at for.
+SEEN_AT = Parameter(
+    "Seen at",
+    "Microns per pixel at which tiles are seen.",
+    low=0.0,
+    high=16.0,
+    unit="µm/px",
+    special="as the model says",
+    advanced=True,
+    option="seen-at",
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,15 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from shapely.geometry import mapping
 
-from histoprompt.core.cell_schema import AREA
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.ome_uuid import UNKNOWN, settle_uuid
-from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.classes import Classes, Colour
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.scores.regions import ScoredRegion, find_regions
 from histoprompt.pipelines.explore.tile_set import TiledSlide
-from histoprompt.pipelines.formats.geojson import plain_coordinates
 from histoprompt.pipelines.formats.json_files import JsonListFile
-from histoprompt.pipelines.formats.polygons import to_polygons
+from histoprompt.pipelines.formats.region_features import region_feature
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "histoprompt/explore")
 _IN = Threshold(0.5, "its tiles")
@@ -93,29 +90,11 @@ def write_areas(path: Path, parts: Iterable[SlideAreas], facts: Mapping[str, str
 
 
 def _feature(
-    region: ScoredRegion, areas: SlideAreas, colour: Sequence[int], facts: Mapping[str, str]
+    region: ScoredRegion, areas: SlideAreas, colour: Colour, facts: Mapping[str, str]
 ) -> dict[str, Any]:
-    geometry = mapping(to_polygons([region.outline])[0])
-    measured: dict[str, float] = {"Tiles": region.tiles}
-    if region.area_um2 is not None:
-        measured[AREA.measurement] = region.area_um2
     key = f"{areas.slide.key}/{areas.slide.name}/{region.text}/{region.id}"
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, key)),
-        "geometry": {
-            "type": geometry["type"],
-            "coordinates": plain_coordinates(geometry["coordinates"]),
-        },
-        "properties": {
-            "objectType": "annotation",
-            "name": f"{region.text} {region.id}",
-            "classification": {"name": region.text, "color": list(colour)},
-            "isLocked": False,
-            "measurements": measured,
-            "metadata": {"slide": areas.slide.name, **facts},
-        },
-    }
+    metadata = {"slide": areas.slide.name, **facts}
+    return region_feature(region, uuid.uuid5(_NAMESPACE, key), colour, {}, metadata)
 
 
 def write_raster(

@@ -32,6 +32,7 @@ from histoprompt.pipelines.embedding.embedding_store import (
 )
 from histoprompt.pipelines.embedding.tile_plan import (
     LEAST_TISSUE,
+    SEEN_AT,
     TilePlan,
     cell_shares,
     lay_tiles,
@@ -67,19 +68,7 @@ class IndexParams:
     weights: Annotated[
         Path | None, Parameter("Weights", "A weights file of your own.", advanced=True)
     ] = None
-    mpp: Annotated[
-        float,
-        Parameter(
-            "Seen at",
-            "Microns per pixel at which tiles are seen.",
-            low=0.0,
-            high=16.0,
-            unit="µm/px",
-            special="as the model says",
-            advanced=True,
-            option="seen-at",
-        ),
-    ] = 0.0
+    mpp: Annotated[float, SEEN_AT] = 0.0
     overlap: Annotated[
         int,
         Parameter(

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry import mapping
-
-from histoprompt.core.cell_schema import AREA
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.labels.classes import Classes, Colour
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import ScoredRegion
-from histoprompt.pipelines.formats.geojson import plain_coordinates
 from histoprompt.pipelines.formats.json_files import JsonListFile
 from histoprompt.pipelines.formats.polygons import to_polygons
+from histoprompt.pipelines.formats.region_features import name_of, region_feature
 from histoprompt.pipelines.formats.regions import Region
 
 REGIONS_FILE = "regions.geojson"
@@ -51,36 +48,14 @@ def named(regions: Sequence[ScoredRegion]) -> list[Region]:
     return [Region(name_of(r), to_polygons([r.outline])[0]) for r in regions]
 
 
-def name_of(region: ScoredRegion) -> str:
-    """What a region is called: its text and its number."""
-    return f"{region.text} {region.id}"
-
-
 def _feature(region: ScoredRegion, scores: ScoreMap, colour: Colour) -> dict[str, Any]:
-    geometry = mapping(to_polygons([region.outline])[0])
     cut = scores.thresholds[region.text]
-    measured: dict[str, float] = {"Score": region.score, "Tiles": region.tiles}
-    if region.area_um2 is not None:
-        measured[AREA.measurement] = region.area_um2
     key = f"{scores.slide_key}/{region.text}/{region.id}"
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, key)),
-        "geometry": {
-            "type": geometry["type"],
-            "coordinates": plain_coordinates(geometry["coordinates"]),
-        },
-        "properties": {
-            "objectType": "annotation",
-            "name": name_of(region),
-            "classification": {"name": region.text, "color": list(colour)},
-            "isLocked": False,
-            "measurements": measured,
-            "metadata": {
-                "histoprompt_id": str(region.id),
-                "threshold": f"{cut.value:.4f}",
-                "threshold from": cut.origin,
-                **scores.facts,
-            },
-        },
+    metadata = {
+        "histoprompt_id": str(region.id),
+        "threshold": f"{cut.value:.4f}",
+        "threshold from": cut.origin,
+        **scores.facts,
     }
+    measured = {"Score": region.score}
+    return region_feature(region, uuid.uuid5(_NAMESPACE, key), colour, measured, metadata)

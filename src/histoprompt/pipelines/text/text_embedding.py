@@ -24,7 +24,7 @@ from histoprompt.pipelines.embedding.queries import (
     probabilities,
     queries,
 )
-from histoprompt.pipelines.embedding.tile_plan import TilePlan
+from histoprompt.pipelines.embedding.tile_plan import SEEN_AT, TilePlan
 from histoprompt.pipelines.text.tiles import ScoreJob
 
 EVEN = 0.5
@@ -101,19 +101,7 @@ class ScoreParams:
             advanced=True,
         ),
     ] = 1
-    mpp: Annotated[
-        float,
-        Parameter(
-            "Seen at",
-            "Microns per pixel at which tiles are seen.",
-            low=0.0,
-            high=16.0,
-            unit="µm/px",
-            special="as the model says",
-            advanced=True,
-            option="seen-at",
-        ),
-    ] = 0.0
+    mpp: Annotated[float, SEEN_AT] = 0.0
 
     def check(self) -> None:
         """Refuse what cannot be.
