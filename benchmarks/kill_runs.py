@@ -25,13 +25,14 @@ sys.path.append(str(ROOT / "tests"))
 import killing  # noqa: E402
 
 SLIDES, LONGEST = 3, 6.0
-RECIPE = """format = 1
+RECIPE = f"""format = 1
 
 [[steps]]
 step = "count"
 [steps.params]
 segmenter = "classical-cells"
-tile = 128
+tile = {killing.TILE}
+region = {list(killing.REGION)}
 
 [[steps]]
 step = "audit"

@@ -26,14 +26,18 @@ _OF_THE_RUN = {"run.json", "summary.csv"}
 _OF_WRITERS = {"writer.json", "writer.lock"}
 
 
-def make_slides(folder: Path, count: int, shape: tuple[int, int] = (128, 256)) -> list[Path]:
+# What is counted of a small slide: two tiles, of which the classical model sees one window each.
+REGION, TILE = (144, 144, 240, 336), 96
+
+
+def make_slides(folder: Path, count: int, shape: tuple[int, int] = (352, 448)) -> list[Path]:
     """Small slides: parts of the sample slide, each another."""
     with tifffile.TiffFile(ROOT / "sample_data" / "slide.ome.tif") as tiff:
         pixels = tiff.series[0].levels[0].asarray()
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for n in range(count):
-        row, col = 900 + 150 * n, 1300 + 110 * n
+        row, col = 700 + 150 * n, 1100 + 110 * n
         made.append(folder / f"s{n}.tif")
         tifffile.imwrite(
             made[-1], np.ascontiguousarray(pixels[row : row + shape[0], col : col + shape[1]]),

@@ -33,7 +33,7 @@ from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import read_marks
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.text.phrases import understood_all
 
@@ -196,8 +196,7 @@ def _apply(args: argparse.Namespace) -> int:
     args.task.repeat()  # files tell of all tiles or are not written
     folder = args.out or in_project(slides, "concepts")
     write_told(folder, found)
-    placed = replace(params, concepts=params.file().absolute())
-    keep_recipe(folder, (RecipeStep("concepts", placed),), slide_facts(done.indexes))
+    keep_recipe(folder, (RecipeStep("concepts", placed(params)),), slide_facts(done.indexes))
     for name, mm2 in zip(model.classes, found.mm2(), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     decided = ", ".join(f"{name} {count}" for name, count in found.often()[:_MOST_TOLD])

@@ -12,7 +12,7 @@ from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import ExportError, ParameterError
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.project.project import is_project, open_project
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TAGS_CSV
@@ -20,7 +20,6 @@ from histoprompt.pipelines.tags.review import read_review
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
-    placed,
     review,
     tag_slides,
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.indexed import in_project, index_all, slide_facts
@@ -28,7 +27,7 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     save_tiles,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import marked_tiles, read_marks
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
@@ -76,8 +75,7 @@ def _apply(args: argparse.Namespace) -> int:
     args.task.repeat()  # files tell of all tiles or are not written
     folder = args.out or in_project(slides, "tiles")
     write_classified(folder, found, about)
-    placed = replace(params, classifier=params.file().absolute())
-    keep_recipe(folder, (RecipeStep("tiles", placed),), slide_facts(done.indexes))
+    keep_recipe(folder, (RecipeStep("tiles", placed(params)),), slide_facts(done.indexes))
     for note in found.notes():
         say(f"note: {note}")
     for name, mm2 in zip(found.names, found.mm2().sum(axis=0), strict=True):

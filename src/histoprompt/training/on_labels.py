@@ -67,20 +67,43 @@ class LabelTrainingParams:
         int, Parameter("Steps", "More steps fit closer and take longer.", low=10, high=20_000)
     ] = 150
     batch: Annotated[
-        int, Parameter("Fields a step", "Fewer are faster.", low=1, high=32, advanced=True)
+        int,
+        Parameter(
+            "Fields per step",
+            "Fewer are faster.",
+            low=1,
+            high=32,
+            advanced=True,
+            option="fields-per-step",
+        ),
     ] = 4
     tile: Annotated[
-        int, Parameter("Side of a tile", unit="px", low=64, high=1024, advanced=True)
+        int,
+        Parameter(
+            "Side of a tile", unit="px", low=64, high=1024, advanced=True, option="tile-side"
+        ),
     ] = 256
     variants: Annotated[
         int,
         Parameter(
-            "Looks at each tile", "With other dyes and sizes each.", low=1, high=64, advanced=True
+            "Looks at each tile",
+            "With other dyes and sizes each.",
+            low=1,
+            high=64,
+            advanced=True,
+            option="looks",
         ),
     ] = 12
     rate: Annotated[
         float,
-        Parameter("Rate", "How much a step changes.", low=1e-6, high=0.1, advanced=True),
+        Parameter(
+            "Rate",
+            "How much a step changes.",
+            low=1e-6,
+            high=0.1,
+            advanced=True,
+            option="learning-rate",
+        ),
     ] = 1e-3
     keep: Annotated[
         float,
@@ -90,9 +113,12 @@ class LabelTrainingParams:
             low=0.0,
             high=1.0,
             advanced=True,
+            option="keep-share",
         ),
     ] = 0.3
-    seed: Annotated[int, Parameter("Seed", low=0, high=2**31, advanced=True)] = 0
+    seed: Annotated[
+        int, Parameter("Seed", low=0, high=2**31, advanced=True, option="training-seed")
+    ] = 0
 
     def __post_init__(self) -> None:
         check(self, LabelError)

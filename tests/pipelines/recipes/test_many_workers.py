@@ -22,7 +22,8 @@ from histoprompt.pipelines.recipes.run import run_recipe
 from histoprompt.pipelines.recipes.shares import Signals
 from histoprompt.pipelines.recipes.unit import Unit, look_at_block, run_unit
 
-RECIPE = made_recipe((RecipeStep("count", CountParams(segmenter="classical-cells", tile=128)),))
+COUNT = CountParams(segmenter="classical-cells", tile=killing.TILE, region=killing.REGION)
+RECIPE = made_recipe((RecipeStep("count", COUNT),))
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,8 @@ def serial(slides, tmp_path_factory):
     assert [r.state for r in ran.results] == ["done", "done"], ran.results
     found = killing.digests(out)
     assert {"s0/count/cells.csv", "s1/count/cells.geojson", "s1/count/labels.tif"} <= set(found)
+    tables = (out / slide.stem / "count" / "cells.csv" for slide in slides)
+    assert all(len(table.read_text().splitlines()) > 4 for table in tables)
     return found
 
 

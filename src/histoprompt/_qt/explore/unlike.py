@@ -10,12 +10,14 @@ from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
+from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.normal.find import UnlikeParams
 from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_on
+from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomaly_chosen
 from histoprompt.pipelines.regions.steps import keep
 
 SHOWN = "unlike normal"
@@ -66,6 +68,24 @@ class UnlikeController:
         """Begin the reference anew."""
         self.boxes = ()
         self.changed.emit()
+
+    def chosen(self, indexing: IndexParams, params: UnlikeParams) -> AnomalyParams:
+        """What `find` would look for, as parameters that a recipe holds.
+
+        Raises
+        ------
+        RegionError
+            If there is no box on the open slide, or all slides of a project are asked: the boxes
+            of a recipe lie on the slide that it is run on.
+        """
+        slide = self._session.slide.slide
+        if self._explore.project is not None:
+            raise RegionError(
+                "Boxes of normal tissue lie on one slide, and a recipe of them is for that slide. "
+                "Choose The open slide above."
+            )
+        here = slide is not None and slide.key == self._key
+        return anomaly_chosen(indexing, params, self.boxes if here else ())
 
     def find(self, indexing: IndexParams, params: UnlikeParams) -> None:
         """Look for tiles unlike the reference."""

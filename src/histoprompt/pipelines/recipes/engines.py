@@ -68,7 +68,8 @@ def parse_scheduler(text: str) -> Scheduler:
 def work_through(units: Sequence[Unit], scheduler: Scheduler) -> Iterator[UnitResult]:
     """Do all units, and give each result as it comes.
 
-    A unit that fails is tried once more; one whose worker dies twice is given back as failed.
+    A unit that fails is tried once more, on another worker where there is one: the disk of the
+    first may be full. One whose worker dies twice is given back as failed.
 
     Raises
     ------
@@ -154,13 +155,19 @@ class _Work:
         else:
             result = UnitResult(unit.name, "failed", fault=_why(future))
         if result.state == "failed" and times < _TIMES:
-            return None, [self._submit(unit, times + 1, 0)]
+            return None, [self._submit(unit, times + 1, 0, self._others(future))]
         return result, []
 
-    def _submit(self, unit: Unit, times: int, priority: int) -> Any:
+    def _others(self, future: Any) -> list[str]:
+        """The workers that did not do something; none if nobody knows who did."""
+        did = {worker for found in self._client.who_has([future]).values() for worker in found}
+        return [worker for worker in self._client.nthreads() if did and worker not in did]
+
+    def _submit(self, unit: Unit, times: int, priority: int, preferred: Sequence[str] = ()) -> Any:
         future = self._client.submit(
             run_unit, unit, pure=False, retries=1 if times == 1 else 0,
             key=f"{unit.name}-{times}-{len(self._units)}-{uuid4().hex[:8]}", priority=priority,
+            workers=list(preferred) or None, allow_other_workers=bool(preferred),
         )  # fmt: skip
         self._units[future] = (unit, times)
         return future

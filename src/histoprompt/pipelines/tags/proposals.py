@@ -14,14 +14,13 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.review import Said, keep_answers, read_kept
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
-    placed,
     read_tagged,
     reopened,
     review,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -311,13 +311,3 @@ def reopened(tagged: TaggedSlide) -> AbstractContextManager[Slide]:
         slide.close()
         raise SlideError(f"{tagged.path} is another slide than the one that was tagged.")
     return slide
-
-
-def placed(params: TagParams) -> TagParams:
-    """The parameters with paths that hold anywhere, for a recipe."""
-    paths = {
-        name: path.absolute()
-        for name in ("tags", "weights")
-        if (path := getattr(params, name)) is not None
-    }
-    return replace(params, **paths)

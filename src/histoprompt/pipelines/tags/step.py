@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.run import SlideToTag, tag_slides
@@ -42,4 +43,9 @@ STEP = Step(
         *((params.segmenter,) if params.kind == "cells" else ()),
     ),
     _methods,
+    command=lambda params, slide, out: [
+        *("tag", slide),
+        *arguments(params),
+        *option("out", out),
+    ],
 )

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import numpy as np
 
-from histoprompt.core.parameters import Parameter
+from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter, fields_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.from_index import clean, index_part, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
@@ -61,6 +62,31 @@ class AnomalyParams(UnlikeParams, IndexParams):
     def plain(self) -> UnlikeParams:
         """What decides, without where the reference is."""
         return UnlikeParams(**{f.name: getattr(self, f.name) for f in fields(UnlikeParams)})
+
+
+def anomaly_chosen(
+    indexing: IndexParams, unlike: UnlikeParams, boxes: Sequence[Box]
+) -> AnomalyParams:
+    """What a person chose in a window as parameters that a recipe holds.
+
+    Parameters
+    ----------
+    indexing : IndexParams
+    unlike : UnlikeParams
+    boxes : sequence of Box
+        Normal tissue of the slide that is worked on, integer level-0 pixels.
+
+    Raises
+    ------
+    RegionError
+        If there is none.
+    """
+    reference = tuple(",".join(f"{v:.0f}" for v in box) for box in boxes)
+    parse_reference(reference)
+    plain = {
+        f.name: getattr(one, f.name) for one in (indexing, unlike) for f in fields_of(type(one))
+    }
+    return AnomalyParams(**plain, reference=reference)
 
 
 def anomalies(
