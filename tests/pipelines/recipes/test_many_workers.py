@@ -209,7 +209,7 @@ def test_a_full_disk_and_a_lost_mount_on_workers_of_a_cluster(slides, serial, tm
         ran = run_recipe(RECIPE, [*asked, far], tmp_path, address, Task())
         assert [r.state for r in ran.results] == ["done"] * 4 + ["failed"], ran.results
         told = [note for r in ran.results for note in r.notes if "second time" in note]
-        assert [("too large" in note) for note in told] == [True], ran.results
+        assert [("no room to write" in note) for note in told] == [True], ran.results
         assert far.path in ran.failed[0].fault
         assert "failed" in (tmp_path / "summary.csv").read_text()
         remote.cuts = []
