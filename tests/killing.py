@@ -26,6 +26,8 @@ _OF_THE_RUN = {"run.json", "summary.csv"}
 _OF_WRITERS = {"writer.json", "writer.lock"}
 
 
+# How often it is the scheduler that is killed, and not a worker.
+SCHEDULER = 0.3
 # What is counted of a small slide: two tiles, of which the classical model sees one window each.
 REGION, TILE = (144, 144, 240, 336), 96
 
@@ -107,30 +109,44 @@ def _running(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
 def run_and_kill(
     words: Sequence[str], out: Path, dice: random.Random, killed: Killed, longest: float
 ) -> bool:
-    """One run, of which one process is killed; whether that came before its end.
+    """One run, whose processes are killed until it ends; whether any was before its end.
 
-    A killed scheduler ends it; after a killed worker it goes on to its end.
+    A killed scheduler ends it; after a killed worker it goes on with a new one.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The command.
+    out : Path
+        Of its results.
+    dice : random.Random
+    killed : Killed
+        Is added to.
+    longest : float
+        Seconds between two kills, at most.
     """
     killed.runs += 1
+    before = killed.workers + killed.schedulers
     for left in (out / ".run").glob("share-*"):
         left.unlink(missing_ok=True)
     with _running(words) as process:
         while process.poll() is None and not any((out / ".run").glob("share-*")):
             time.sleep(0.05)
-        time.sleep(dice.uniform(0, longest))
-        children = _children(process.pid)
-        if process.poll() is not None or not children:
-            return False
-        if dice.random() < 0.5:
-            killed.schedulers += 1
-            process.kill()
-            psutil.wait_procs(children)  # they end by themselves, and hold their slide until then
-        else:
+        while True:
+            time.sleep(dice.uniform(0, longest))
+            children = _children(process.pid)
+            if process.poll() is not None or not children:
+                return killed.workers + killed.schedulers > before
+            if dice.random() < SCHEDULER:
+                killed.schedulers += 1
+                process.kill()
+                psutil.wait_procs(
+                    children
+                )  # they end by themselves, and hold their slide till then
+                return True
             killed.workers += 1
             with contextlib.suppress(psutil.NoSuchProcess):
                 dice.choice(_workers(children)).kill()
-        process.wait()
-    return True
 
 
 def finish(words: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from histoprompt import __version__
 from histoprompt.core.errors import RecipeError
 from histoprompt.core.parameters import fields_of
 from histoprompt.core.task import Task
@@ -18,6 +19,7 @@ from histoprompt.pipelines.recipes.engines import Scheduler, _slurm, parse_sched
 from histoprompt.pipelines.recipes.methods import methods_text
 from histoprompt.pipelines.recipes.recipe import (
     RecipeStep,
+    completed,
     made_recipe,
     read_recipe,
     recipe_text,
@@ -113,6 +115,18 @@ def test_other_weights_than_those_of_the_recipe_are_refused(tmp_path, sample_sli
     unit = Unit("a", str(sample_slide), str(tmp_path / "a"), "")
     ran = run_recipe(changed, [unit], tmp_path, Scheduler("here"), Task())
     assert "other weights of histoprompt-cells" in ran.failed[0].fault
+
+
+def test_a_recipe_by_hand_is_completed_by_what_did_it(tmp_path):
+    (tmp_path / "r.toml").write_text("[[steps]]\nstep = 'count'\n")
+    read = read_recipe(tmp_path / "r.toml")
+    assert (read.version, read.models) == ("", {})
+    done = completed(read)
+    assert done.models["histoprompt-cells"].startswith("sha256:")
+    text = methods_text(done)
+    assert f"version {__version__}." in text
+    assert "weights sha256:" in text
+    assert completed(done) == done
 
 
 def test_what_is_done_is_not_done_again_and_what_changed_is(tmp_path, sample_slide):
