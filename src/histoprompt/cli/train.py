@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import tell
 from histoprompt.core.errors import ExportError, LabelError
-from histoprompt.core.labels.classes import Classes
-from histoprompt.core.labels.sources import LabelSource
-from histoprompt.training.on_labels import LabelTrainingParams, train_on_labels
+from histoprompt.training.label_params import LabelTrainingParams
+
+if TYPE_CHECKING:
+    from histoprompt.core.labels.classes import Classes
+    from histoprompt.core.labels.sources import LabelSource
 
 _STORE = "store"
 
@@ -71,6 +74,7 @@ def _train_on_slide(args: argparse.Namespace) -> None:
     from histoprompt.core.readers.open import open_slide
     from histoprompt.pipelines.exchange.from_store import shown_labels
     from histoprompt.pipelines.exchange.step import labels_at
+    from histoprompt.training.on_labels import train_on_labels
 
     if args.data or args.config or args.out or args.start:
         raise ExportError("Train on exports (--data, --config) or on a slide (--image), not both.")

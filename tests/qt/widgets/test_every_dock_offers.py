@@ -38,7 +38,7 @@ from histoprompt.pipelines.recipes.recipe import made_recipe, read_recipe, write
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.training.on_labels import LabelTrainingParams
+from histoprompt.training.label_params import LabelTrainingParams
 
 pytestmark = pytest.mark.gui
 

@@ -18,13 +18,8 @@ from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.exchange.step import STORE
 from histoprompt.pipelines.recipes.command import CommandPlace, arguments, option
-from histoprompt.training.on_labels import (
-    LabelTraining,
-    LabelTrainingParams,
-    can_resume,
-    curve_of,
-    train_on_labels,
-)
+from histoprompt.training.label_params import LabelTrainingParams
+from histoprompt.training.on_labels import LabelTraining, can_resume, curve_of, train_on_labels
 
 HINT = "Choose labels and press Train."
 _WHY = (
