@@ -32,6 +32,7 @@ SCALES = {
     "Fisher": "log odds ratio",
     "chi-squared": "Cramér's V",
     "Cox": "log hazard ratio per SD",
+    "Cox, two groups": "log hazard ratio",
     "log-rank": "eta²",
     "retrieval, image to report": "1 less twice the mean rank",
     "retrieval, report to image": "1 less twice the mean rank",
