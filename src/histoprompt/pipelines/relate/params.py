@@ -44,6 +44,8 @@ class RelateParams:
         False findings that are taken into the bargain.
     model : bool
         Whether all features together are related too.
+    method : str
+        What predicts from all features.
     folds : int
     fold_column : str
         Folds of the user's own.
@@ -110,6 +112,15 @@ class RelateParams:
     model: Annotated[
         bool, Parameter("All features at once", "Also predict each column from all features.")
     ] = True
+    method: Annotated[
+        Literal["ridge", "logistic", "PLS"],
+        Parameter(
+            "Predicted by",
+            "Ridge regression, logistic regression (two groups; others by ridge), partial least "
+            "squares.",
+            advanced=True,
+        ),
+    ] = "ridge"
     folds: Annotated[
         int,
         Parameter(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from histoprompt import __version__
 from histoprompt.core.files.atomic import replacing_file
@@ -15,7 +16,7 @@ from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.findings import Finding
-from histoprompt.pipelines.relate.many import Model
+from histoprompt.pipelines.relate.many import LOGISTIC, METHODS, Model
 from histoprompt.pipelines.relate.methods import methods_paragraph
 from histoprompt.pipelines.relate.one_column import effects_by_site
 from histoprompt.pipelines.relate.pictures import Pictures
@@ -36,7 +37,15 @@ SCALES = {
     "log-rank": "eta²",
     "retrieval, image to report": "1 less twice the mean rank",
     "retrieval, report to image": "1 less twice the mean rank",
-    "cross-validated ridge": "Somers' D (twice the concordance less 1)",
+    **dict.fromkeys(
+        (m.test for m in METHODS.values()), "Somers' D (twice the concordance less 1)"
+    ),
+}
+# What predicts, and what is chosen inside of each fold.
+_HOW = {
+    "ridge": "ridge regression, its strength chosen inside",
+    "logistic": "two groups by logistic regression, its strength chosen inside",
+    "PLS": "partial least squares, the number of components chosen inside",
 }
 
 
@@ -87,6 +96,7 @@ def write_report(path: Path, found: Related, project: Project, task: Task) -> No
             if m.tested.column.startswith("word: ")
         ],
         "models": [_model(found, m) for m in found.models],
+        "hows": list(dict.fromkeys(_HOW[m.how.name] for m in found.models)),
         "sites": _sites(found),
         "methods": methods_paragraph(found.params, found),
         "version": __version__,
@@ -180,7 +190,11 @@ def _model(found: Related, one: Model) -> dict[str, Any]:
         seen = column.values[rows]
         sites = found.study.site[rows]
         base = np.array([seen[sites == s].mean() for s in sites])
-        shown["calibration"] = calibration(np.clip(one.predicted + base, 0, 1), seen)
+        if one.how is LOGISTIC:
+            share = expit(one.predicted + logit(base))
+        else:
+            share = np.clip(one.predicted + base, 0, 1)
+        shown["calibration"] = calibration(share, seen)
     if one.curve:
         shown["curve"] = curve(one.curve.sizes, one.curve.scores, one.curve.errors)
     return shown

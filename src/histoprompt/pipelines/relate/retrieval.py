@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.guard import standardised
 from histoprompt.pipelines.relate.negation import marked_words, pattern_of, said
 from histoprompt.pipelines.relate.one_column import Tested
 from histoprompt.pipelines.relate.params import FEWEST
 from histoprompt.pipelines.relate.permute import centred, shuffles
-from histoprompt.pipelines.relate.ridge import cross_validated, kernel_of
+from histoprompt.pipelines.relate.ridge import ridge
 from histoprompt.pipelines.relate.study import Study
 
 Floats = NDArray[np.float64]
@@ -145,7 +146,7 @@ def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Int
     k, n = order.shape
     width = vectors.shape[1]
     outcomes = vectors[order].transpose(1, 0, 2).reshape(n, k * width)
-    made = cross_validated(kernel, outcomes, sites, folds).reshape(n, k, width)
+    made = cross_validated(kernel, outcomes, sites, folds, ridge).reshape(n, k, width)
     out = np.full((2, k, n), 0.5)
     for i in range(k):
         predicted, true = made[:, i], vectors[order[i]]

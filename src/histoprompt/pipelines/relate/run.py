@@ -198,6 +198,7 @@ def _of_texts(
         predicted_column(
             study, word, blocks=blocks, folds=params.folds, permutations=params.permutations,
             finest=params.level / max(len(words), 1), seed=params.seed, task=task,
+            method=params.method,
         )
         for word in words
     ]  # fmt: skip
@@ -241,6 +242,7 @@ def _models(
             study, column, blocks=study.blocks(params.blocks), folds=folds,
             permutations=params.permutations, finest=_finest(study, columns, params),
             seed=params.seed, task=task.part(n / len(columns), (n + 1) / len(columns)),
+            method=params.method,
         ))  # fmt: skip
     return tuple(m for m in found if m)
 
