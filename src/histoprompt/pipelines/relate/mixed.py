@@ -14,7 +14,7 @@ from histoprompt.pipelines.relate.study import Study
 
 FEWEST_SITES = 3
 # Models beside findings that do not survive, per column.
-_MOST = 20
+MOST = 40
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def mixed_models(
         The smallest p first.
     """
     by_name = {c.name: c for c in columns if c.kind in ("number", "ordinal", "binary")}
-    left = dict.fromkeys(by_name, _MOST)
+    left = dict.fromkeys(by_name, MOST)
     out = []
     for one in found:
         name = one.tested.column

@@ -18,6 +18,7 @@ from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.findings import Finding
 from histoprompt.pipelines.relate.many import LOGISTIC, METHODS, Model
 from histoprompt.pipelines.relate.methods import methods_paragraph
+from histoprompt.pipelines.relate.mixed import MOST
 from histoprompt.pipelines.relate.one_column import effects_by_site
 from histoprompt.pipelines.relate.pictures import Pictures
 from histoprompt.pipelines.relate.plots import calibration, curve, forest, scatter, site_colour
@@ -79,11 +80,12 @@ def write_report(path: Path, found: Related, project: Project, task: Task) -> No
         "study": found.study,
         "params": found.params,
         "guard": found.guard,
-        "lines": [_line(f) for f in found.findings[:_LINES]],
+        "lines": [_line(f) | {"mixed": found.mixed_of(f)} for f in found.findings[:_LINES]],
         "left": max(0, len(found.findings) - _LINES),
         "cards": cards,
         "forests": _forests(found),
-        "mixed": found.mixed,
+        "mixed": bool(found.mixed),
+        "most_mixed": MOST,
         "retrieval": found.retrieval,
         "retrieved": [
             _line(f)
@@ -149,7 +151,7 @@ def _card(
     column = next((c for c in found.columns if c.name == t.column), None)
     if column is None or t.feature not in found.study.names:
         return {"line": _line(one), "told": effect_told(one), "forest": None, "scatter": None,
-                "sides": [], "column": None}  # fmt: skip
+                "sides": [], "column": None, "mixed": None}  # fmt: skip
     rows = [("all", t.n, t.effect, t.low, t.high, True, not one.survives)]
     for name, n, effect in effects_by_site(found.study, column, t.feature):
         ends = (float(effect.size[0]), float(effect.low[0]), float(effect.high[0]))
@@ -162,6 +164,7 @@ def _card(
         "scatter": scatter(found.study, t.feature, column, links),
         "sides": sides if any(e.address for side in sides for e in side) else [],
         "column": column,
+        "mixed": found.mixed_of(one),
     }
 
 

@@ -82,6 +82,11 @@ class Related:
         """The findings that survive."""
         return tuple(f for f in self.findings if f.survives)
 
+    def mixed_of(self, one: Finding) -> Mixed | None:
+        """The mixed model beside a finding."""
+        asked = (one.tested.feature, one.tested.column)
+        return next((m for m in self.mixed if (m.feature, m.column) == asked), None)
+
 
 def relate(project: Project, params: RelateParams, task: Task) -> Related:
     """Relate features to columns.
