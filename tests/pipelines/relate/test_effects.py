@@ -118,7 +118,9 @@ def test_sites_that_cannot_tell_do_not_thin_out_an_effect():
     sites = np.repeat([0, 1, 2], [40, 15, 15])
     more_x = np.concatenate([x, RNG.normal(size=(15, 1)), np.ones((15, 1))])
     more_y = np.concatenate([y, np.ones(15), RNG.normal(size=15)])
-    for one, other in zip(_ends(alone), _ends(effects.spearman(more_x, more_y, sites)), strict=True):
+    for one, other in zip(
+        _ends(alone), _ends(effects.spearman(more_x, more_y, sites)), strict=True
+    ):
         assert other == pytest.approx(one)
     assert effects.telling(more_x, more_y, sites).tolist() == [39]
 

@@ -26,7 +26,8 @@ def test_components_are_those_of_scikit_learn():
     made = by_components(X @ X.T, Z @ X.T, Y)
     for count in (1, 2, 4):
         theirs = [PLSRegression(count, scale=False).fit(X, y).predict(Z).ravel() for y in Y.T]
-        assert made[count - 1].T == pytest.approx(np.array(theirs))
+        ours = made[count - 1].T
+        assert ours == pytest.approx(np.array(theirs))
 
 
 def test_log_odds_are_those_of_scikit_learn():

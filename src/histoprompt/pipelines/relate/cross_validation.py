@@ -15,8 +15,8 @@ from histoprompt.pipelines.relate.permute import centred
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-# Products of those learnt from (m, m), of those predicted with them (t, m), outcomes (m, k) of those
-# learnt from and their sites (m,) -> predictions (t, k).
+# Products of those learnt from (m, m), of those predicted with them (t, m), outcomes (m, k) of
+# those learnt from and their sites (m,) -> predictions (t, k).
 Fit = Callable[[Floats, Floats, Floats, Ints], Floats]
 
 
@@ -29,9 +29,7 @@ def kernel_of(x: Floats, sites: Ints) -> Floats:
     return np.asarray(x @ x.T / max(x.shape[1], 1))
 
 
-def cross_validated(
-    kernel: Floats, outcomes: Floats, sites: Ints, folds: Ints, fit: Fit
-) -> Floats:
+def cross_validated(kernel: Floats, outcomes: Floats, sites: Ints, folds: Ints, fit: Fit) -> Floats:
     """Predict each patient from the patients of all other folds.
 
     Parameters

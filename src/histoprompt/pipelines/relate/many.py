@@ -136,7 +136,7 @@ def predicted_column(
     sites = study.site[rows]
     drawn = folds_of(sites, folds, rng) if isinstance(folds, int) else folds[rows]
     how = method_for(method, column)
-    asked = _asked(study, column, rows, blocks[rows], drawn, how.fit)
+    asked = _asked(study, column, rows, (blocks[rows], drawn), how.fit)
     if not (asked.more & (sites[:, None] == sites)).any():
         return None
     seen, predicted = scored(asked, np.arange(len(rows))[None], asked.folds)
@@ -163,10 +163,8 @@ def predicted_column(
     )  # fmt: skip
 
 
-def _asked(
-    study: Study, column: Column, rows: Ints, blocks: Ints, folds: Ints, fit: Fit
-) -> Asked:
-    sites, y = study.site[rows], column.values[rows]
+def _asked(study: Study, column: Column, rows: Ints, parts: tuple[Ints, Ints], fit: Fit) -> Asked:
+    sites, y, (blocks, folds) = study.site[rows], column.values[rows], parts
     kernel = kernel_of(standardised(study)[rows], sites)
     if column.event is not None:
         event = column.event[rows]
@@ -209,5 +207,3 @@ def _null(
 
 def _p(null: Floats, seen: float) -> float:
     return float((1 + (null >= seen - 1e-12).sum()) / (1 + len(null)))
-
-

@@ -38,9 +38,7 @@ SCALES = {
     "log-rank": "eta²",
     "retrieval, image to report": "1 less twice the mean rank",
     "retrieval, report to image": "1 less twice the mean rank",
-    **dict.fromkeys(
-        (m.test for m in METHODS.values()), "Somers' D (twice the concordance less 1)"
-    ),
+    **dict.fromkeys((m.test for m in METHODS.values()), "Somers' D (twice the concordance less 1)"),
 }
 # What predicts, and what is chosen inside of each fold.
 _HOW = {

@@ -135,9 +135,7 @@ CHI_SQUARED = Method(
 COX = Method(
     "Cox",
     lambda p: _made(p, effects.scaled(p.values, p.blocks), _residuals(p)),
-    lambda p, _q, _f: effects.hazard(
-        effects.scaled(p.values, p.blocks), p.y, p.event, p.blocks
-    ),
+    lambda p, _q, _f: effects.hazard(effects.scaled(p.values, p.blocks), p.y, p.event, p.blocks),
 )
 COX_GROUPS = Method(
     "Cox, two groups",
