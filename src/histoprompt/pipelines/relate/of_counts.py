@@ -27,7 +27,7 @@ from histoprompt.pipelines.relate.features import FeatureTable
 
 SOURCE = "counts"
 # Between the name of a region and that of a number.
-_OF_REGION = " | "
+OF_REGION = " | "
 
 
 def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
@@ -90,7 +90,7 @@ def _densities(path: Path) -> tuple[dict[str, float], float]:
 
 
 def _placed(region: str, name: str) -> str:
-    return name if region == ALL else f"{region}{_OF_REGION}{name}"
+    return name if region == ALL else f"{region}{OF_REGION}{name}"
 
 
 def _of_cells(folder: Path, slide: ProjectSlide, radius: float) -> dict[str, float]:
@@ -125,11 +125,11 @@ def _common_regions(
     found: dict[str, dict[str, float]],
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Without the numbers of regions that few slides have, and the names of these."""
-    regions = [{n.split(_OF_REGION)[0] for n in of if _OF_REGION in n} for of in found.values()]
+    regions = [{n.split(OF_REGION)[0] for n in of if OF_REGION in n} for of in found.values()]
     many = Counter(name for names in regions for name in names)
     rare = sorted(name for name, n in many.items() if 2 * n < len(found))
     kept = {
-        slide: {n: v for n, v in of.items() if n.split(_OF_REGION)[0] not in rare}
+        slide: {n: v for n, v in of.items() if n.split(OF_REGION)[0] not in rare}
         for slide, of in found.items()
     }
     return kept, rare
@@ -149,8 +149,8 @@ def _table(found: dict[str, dict[str, float]], areas: dict[str, float]) -> Featu
         for j, name in enumerate(names):
             # no cell of a class in a place that was counted is a density of 0; its size is not
             # known
-            place = name.rpartition(_OF_REGION)[0]
-            counted = not place or any(n.startswith(place + _OF_REGION) for n in numbers)
+            place = name.rpartition(OF_REGION)[0]
+            counted = not place or any(n.startswith(place + OF_REGION) for n in numbers)
             none = counted and name.endswith((" per mm2", " share"))
             absent = 0.0 if none else np.nan
             values[i, j] = numbers.get(name, absent)

@@ -33,6 +33,8 @@ class RelateParams:
         TOML: what to look for in reports.
     unmentioned : str
         What a report says of what it does not mention.
+    compared : str
+        By what reports are found.
     words : int
         Of reports, that are predicted by themselves.
     pool : str
@@ -88,6 +90,14 @@ class RelateParams:
             "Not mentioned means", "Of a field that a report does not mention.", advanced=True
         ),
     ] = "no"
+    compared: Annotated[
+        Literal["words", "sentences", "both"],
+        Parameter(
+            "Reports compared by",
+            "Their words, or what a sentence encoder makes of them (a package of its own).",
+            advanced=True,
+        ),
+    ] = "words"
     words: Annotated[
         int,
         Parameter("Words", "Of reports: how many are predicted by themselves.", low=0, high=50,

@@ -51,7 +51,10 @@ def by_components(within: Floats, across: Floats, y: Floats, most: int = _MOST) 
     (most, t, k) float64
     """
     k = y.shape[1]
-    left, scores, turned, ahead = y.copy(), [], [], []
+    left = y.copy()
+    scores: list[Floats] = []
+    turned: list[Floats] = []
+    ahead: list[Floats] = []
     system, right = np.tile(np.eye(most), (k, 1, 1)), np.zeros((k, most))
     out = np.zeros((most, len(across), k))
     floor = _NONE * max(float(np.trace(within)), _NONE) * np.sqrt((y**2).sum(axis=0))

@@ -49,6 +49,8 @@ class Study:
     levels : mapping of str to tuple of str
         The words of features that are no numbers.
     notes : tuple of str
+    one_unit : bool
+        Whether features are of one unit, as components are.
     """
 
     patients: tuple[str, ...]
@@ -61,6 +63,7 @@ class Study:
     values: Floats
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    one_unit: bool = False
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -117,6 +120,7 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
     return Study(
         patients, tuple(tuple(features.slides[i] for i in groups[p]) for p in patients),
         at, sites, by, scanners, features.names, values, features.levels, tuple(notes),
+        features.one_unit,
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ COLUMNS = (
     "feature", "column", "test", "n", "sites", "effect", "low", "high", "p", "q",
     "p_leave_site_out", "survives", "why",
 )  # fmt: skip
+# Sums that are 0 come out this near to it.
+_NONE = 1e-12
 # Beside each, where a model with the site as a random effect was fitted.
 MIXED_COLUMNS = ("mixed_effect", "mixed_low", "mixed_high", "mixed_p", "mixed_site_share")
 
@@ -126,7 +128,8 @@ def write_table(
 
 
 def number(value: float) -> str:
-    """A number of a table; empty where there is none."""
+    """A number of a table; empty where there is none, and 0 for what rounding leaves of it."""
+    value = 0.0 if abs(value) < _NONE else value
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
