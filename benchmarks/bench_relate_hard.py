@@ -118,19 +118,19 @@ def judged(hard: Hard, seed: int, permutations: int = 300) -> list[Finding]:
 
 def null_lines(studies: int) -> Iterator[str]:
     """False findings where nothing is to be found."""
-    for kind in KINDS:
-        for patients in (24, 60):
-            for model in (False, True):
-                many = studies // 4 if model else studies
-                found = alive = 0
-                for seed in range(many):
-                    all_ = judged(Hard(kind, patients, model=model), seed)
-                    found += any(f.q <= 0.05 for f in all_)
-                    alive += any(f.survives for f in all_)
-                line = (kind, str(patients), "yes" if model else "no", str(many),
-                        f"{found / many:.1%}", f"{alive / many:.1%}")  # fmt: skip
-                print(*line, flush=True)
-                yield f"| {' | '.join(line)} |"
+    asked = [(k, n, False) for k in KINDS for n in (24, 60)]
+    asked += [(k, 60, True) for k in ("binary", "survival", "number")]
+    for kind, patients, model in asked:
+        many = studies // 3 if model else studies
+        found = alive = 0
+        for seed in range(many):
+            all_ = judged(Hard(kind, patients, model=model), seed)
+            found += any(f.q <= 0.05 for f in all_)
+            alive += any(f.survives for f in all_)
+        line = (kind, str(patients), "yes" if model else "no", str(many),
+                f"{found / many:.1%}", f"{alive / many:.1%}")  # fmt: skip
+        print(*line, flush=True)
+        yield f"| {' | '.join(line)} |"
 
 
 def power_lines(studies: int) -> Iterator[str]:
@@ -159,7 +159,7 @@ def main() -> None:
     start = time.process_time()
     null, power = list(null_lines(args.studies)), list(power_lines(args.power))
     error = 1.96 * np.sqrt(0.05 * 0.95 / args.studies)
-    few = 1.96 * np.sqrt(0.05 * 0.95 / (args.studies // 4))
+    few = 1.96 * np.sqrt(0.05 * 0.95 / (args.studies // 3))
     text = (
         "# Relating: nasty studies\n\n"
         f"`python benchmarks/bench_relate_hard.py --studies {args.studies} --power {args.power}`: "

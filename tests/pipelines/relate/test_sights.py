@@ -136,9 +136,7 @@ def test_the_tile_of_a_feature_lies_along_what_patients_tell_and_is_not_learnt_f
     assert slide == study.slides[3][0]
     along = tiles.direction(values, 3)
     part = tiles.parts[slide]
-    scores = (
-        (part.vectors.take(np.arange(len(part))) - tiles.space.mean) * tiles.space.scale
-    ) @ along
+    scores = tiles_in(part, tiles.space) @ along
     assert tuple(part.boxes[int(scores.argmax())]) == tuple(box)
     assert vector @ along == pytest.approx(scores.max(), rel=1e-4)
     changed = values.copy()

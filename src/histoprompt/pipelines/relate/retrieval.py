@@ -112,7 +112,7 @@ def retrieved(
     task.step(many, many, "Permuting reports", "permutation")
     null = [np.concatenate(kept, axis=1) for kept in drawn]
     tested = []
-    for d, way in enumerate(WAYS):
+    for d, direction in enumerate(WAYS):
         effect = 1 - 2 * float(seen[0][d].mean())
         low, high = _interval(seen[0][d], sites, rng)
         left = {}
@@ -120,7 +120,7 @@ def retrieved(
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
         tested.append(Tested(
-            "(all features)", REPORTS, f"{BY[by]}, {way}", len(rows), len(np.unique(sites)),
+            "(all features)", REPORTS, f"{BY[by]}, {direction}", len(rows), len(np.unique(sites)),
             tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
             max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
             transfer=True,

@@ -70,7 +70,8 @@ class Sights:
     ) -> None:  # fmt: skip
         self.study = study
         self._project, self._params, self._words = project, params, words
-        self._looked, self._tiles = False, None
+        self._looked = False
+        self._tiles: TileSight | None = None
         self._counted: dict[str, CountedFolder | None] = {}
 
     def of_feature(self, patient: int, feature: str, task: Task, *, highest: bool) -> Spot | None:

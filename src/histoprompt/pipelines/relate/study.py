@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import StudyError
 from histoprompt.pipelines.project.table import ProjectSlide
-from histoprompt.pipelines.relate.cells_of_text import missing
+from histoprompt.pipelines.relate.cells_of_text import missing, number_or_none
 from histoprompt.pipelines.relate.columns import (
     Column,
     ColumnFault,
@@ -215,7 +215,8 @@ def patient_cells(slides: Mapping[str, ProjectSlide], study: Study, column: str)
     cells = []
     for patient, ids in zip(study.patients, study.slides, strict=True):
         said = list(dict.fromkeys(c for i in ids if not missing(c := slides[i].cell(column))))
-        if len(said) > 1:
+        # 60 and 60.0 are the same
+        if len({number_or_none(c) if number_or_none(c) is not None else c for c in said}) > 1:
             raise ColumnFault(
                 column, f"differs between slides of the patient {patient}: {', '.join(said[:3])}. "
                 "Say the same in all lines of a patient."

@@ -27,8 +27,8 @@ COLUMNS = (
     "feature", "column", "test", "n", "sites", "effect", "low", "high", "p", "q",
     "p_leave_site_out", "survives", "why",
 )  # fmt: skip
-# Sums that are 0 come out this near to it.
-_NONE = 1e-12
+# Effects are sums that are 0 to so many digits.
+_DIGITS = 12
 # Beside each, where a model with the site as a random effect was fitted.
 MIXED_COLUMNS = ("mixed_effect", "mixed_low", "mixed_high", "mixed_p", "mixed_site_share")
 
@@ -102,8 +102,8 @@ def write_findings(path: Path, found: Related) -> None:
     rows = (
         [
             f.tested.feature, f.tested.column, f.tested.test, f.tested.n, f.tested.sites,
-            *map(number, (f.tested.effect, f.tested.low, f.tested.high, f.tested.p, f.q,
-                          f.p_left_out)),
+            *(number(round(v, _DIGITS)) for v in (f.tested.effect, f.tested.low, f.tested.high)),
+            *map(number, (f.tested.p, f.q, f.p_left_out)),
             "yes" if f.survives else "no", f.why, *_mixed(found.mixed_of(f)),
         ]
         for f in found.findings
@@ -128,8 +128,7 @@ def write_table(
 
 
 def number(value: float) -> str:
-    """A number of a table; empty where there is none, and 0 for what rounding leaves of it."""
-    value = 0.0 if abs(value) < _NONE else value
+    """A number of a table; empty where there is none."""
     return f"{value:.6g}" if np.isfinite(value) else ""
 
 
