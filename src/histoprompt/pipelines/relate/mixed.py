@@ -43,6 +43,15 @@ class Mixed:
     p: float
     site_share: float
 
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        return (
+            f"With the site as a random effect {self.effect:.2f} standard deviations "
+            f"({self.low:.2f} to {self.high:.2f}), p = {self.p:.2g}, n = {self.n}, "
+            f"{self.sites} sites."
+        )
+
 
 def mixed_models(
     study: Study, columns: Sequence[Column], found: Sequence[Finding]
