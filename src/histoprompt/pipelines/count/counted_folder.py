@@ -63,8 +63,8 @@ def read_counted(folder: Path) -> CountedFolder:
     made = read_settings(folder / MADE)
     if not isinstance(made, dict) or not (folder / CELLS_PARQUET).is_file():
         raise LabelError(
-            f"{folder} holds no count: it needs {MADE} and {CELLS_PARQUET}, as `histoprompt count` "
-            "writes them."
+            f"{folder} holds no count: it needs {MADE} and {CELLS_PARQUET}. Give the folder that "
+            "the files of a count were written into."
         )
     try:
         table = pq.read_table(folder / CELLS_PARQUET, columns=_COLUMNS)
