@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,19 +14,18 @@ from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.files.documents import read_text
-from histoprompt.core.task import Task
-from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.concepts.apply import tell_tiles, write_told
 from histoprompt.pipelines.explore.concepts.concept_file import read_concepts, write_concepts
 from histoprompt.pipelines.explore.concepts.fit import (
     ConceptModel,
-    HeldOut,
     fit_concepts,
     kept_concepts,
+    looked_at,
     marked_rows,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
+from histoprompt.pipelines.explore.concepts.phrases import known_phrases
 from histoprompt.pipelines.explore.concepts.values import concepts_of, values_of
 from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
@@ -35,7 +33,6 @@ from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import read_marks
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
-from histoprompt.pipelines.text.phrases import understood_all
 
 # Given with semicolons between or one after the other: a phrase may hold a comma.
 _LISTS = ("phrases", "strike")
@@ -75,7 +72,9 @@ def _fit(args: argparse.Namespace) -> int:
     inputs = [args.marks] if args.phrases_file is None else [args.marks, args.phrases_file]
     keep_inputs(args.out, *inputs)
     marks, manager = read_marks(args.marks), ModelManager(device=args.device)
-    phrases = _known(_phrases(args), args.encoder, manager, args.task)
+    phrases, notes = known_phrases(_phrases(args), args.encoder, manager, args.task)
+    for note in notes:
+        say(f"note: {note}")
     params = read_parameters(
         ConceptParams, args, _LISTS, phrases=phrases, strike=tuple(args.strike)
     )
@@ -87,21 +86,10 @@ def _fit(args: argparse.Namespace) -> int:
     marked = marked_rows(marks, tiles, lambda mark: slide_of(mark, done, args.marks))
     taught = tiles[marked.rows]
     values = values_of(taught, concepts, seen.job(manager), done.open, args.task)
-    about = {
-        "encoder": tiles.encoder,
-        "digest": tiles.digest,
-        "mpp": f"{seen.mpp:g}",
-        "overlap": str(seen.overlap),
-    }
     found = fit_concepts(
-        values,
-        marked,
-        taught.slide,
-        concepts,
-        strike=params.strike,
-        strength=params.strength,
-        about=about,
-    )
+        values, marked, taught.slide, concepts,
+        strike=params.strike, strength=params.strength, about=looked_at(seen, tiles),
+    )  # fmt: skip
     write_concepts(args.out, found)
     for note in marked.notes:
         say(f"note: {note}")
@@ -114,28 +102,9 @@ def _report(found: ConceptModel, out: Path) -> None:
         told = ", ".join(f"{one} {weight:+.2f}" for one, weight in found.strongest(number))
         tell(f"{name}: {told}")
     if found.struck:
-        tell(f"{', '.join(found.struck)} struck out: {_cost(found)}")
+        tell(f"{', '.join(found.struck)} struck out: {found.cost}")
     examples = ", ".join(f"{n} {name}" for name, n in found.examples.items())
-    tell(f"{len(found.concepts)} concepts from {examples}; {_score(found.held_out)} -> {out}")
-
-
-def _cost(found: ConceptModel) -> str:
-    if found.held_out is None or found.with_struck is None:
-        return "too few marks to test what that costs"
-    it = "it" if len(found.struck) == 1 else "them"
-    return (
-        f"balanced accuracy {found.with_struck.balanced_accuracy:.2f} with {it}, "
-        f"{found.held_out.balanced_accuracy:.2f} without"
-    )
-
-
-def _score(found: HeldOut | None) -> str:
-    if found is None:
-        return "too few marks to test"
-    return (
-        f"balanced accuracy {found.balanced_accuracy:.2f}, macro F1 {found.macro_f1:.2f} on "
-        f"{found.by}s left out"
-    )
+    tell(f"{len(found.concepts)} concepts from {examples}; {found.score} -> {out}")
 
 
 def _split(text: str) -> list[str]:
@@ -151,35 +120,6 @@ def _phrases(args: argparse.Namespace) -> list[str]:
     if not read:
         raise PromptError(f"{args.phrases_file} holds no phrase. Write one per line.")
     return [*args.phrases, *read]
-
-
-def _known(
-    phrases: Sequence[str], encoder: str, manager: ModelManager, task: Task
-) -> tuple[str, ...]:
-    """Phrases as the model knows them; those it does not know are told and left out.
-
-    Raises
-    ------
-    PromptError
-        If phrases are given and none is known.
-    """
-    card = registry.card(encoder)
-    found: dict[str, None] = {}
-    why = ""
-    for phrase in phrases:
-        try:
-            (text,), told = understood_all((phrase,), card, manager, task)
-        except PromptError as error:
-            why = why or error.fact
-            if len(phrases) > 1:
-                say(f"note: {phrase!r} is left out: {error.fact}")
-            continue
-        for one in told:
-            say(f"note: {one.told}")
-        found[text] = None
-    if phrases and not found:
-        raise PromptError(f"No phrase is known, of {len(phrases)}. {why}")
-    return tuple(found)
 
 
 def _apply(args: argparse.Namespace) -> int:
