@@ -157,7 +157,7 @@ def stages(done: Tagged, truth: Truth) -> Iterator[list[str]]:
             model, made = rounds_of(work, labels, DetectParams(rounds=number))
             figures = compared(work, after, truth, predicted(work, model)[0])
             f1 = [f"{line.f1:.3f}" for line in figures if line.tag == "all"]
-            found = f1[:3] if not found else found
+            found = found or f1[:3]
             found.append(f1[3] if len(made) == number else "")
         yield [told, str(len(said)), *found]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from pointer import Pointer, show_with_margin
 from qtpy.QtCore import Qt
@@ -85,9 +83,6 @@ def test_concepts_are_learnt_asked_struck_out_and_applied(
     assert page.answer.text().startswith("tumour (")
     name = page.answer.text().split("decided by ")[1].split(",")[0]
     assert name in [one.name for one in control.found.model.concepts]
-    if picture := os.environ.get("HISTOPROMPT_SCREENSHOT"):
-        qtbot.wait(500)
-        explore.viewer.window.screenshot(picture, canvas_only=False)
 
     # struck out: it decides no more, and that can be taken back, and done again
     whole = control.found

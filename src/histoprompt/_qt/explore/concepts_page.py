@@ -92,8 +92,8 @@ class ConceptsPage(Panel):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)
         for widget in (
-            self.options, self.learn, self.told, self.table,
-            row(self.ask, self.strike, self.save), self.answer, self.file, self.apply,
+            self.options, self.learn, self.told, row(self.ask, self.strike, self.save),
+            self.answer, self.table, self.file, self.apply,
         ):  # fmt: skip
             column.addWidget(widget)
         column.addStretch(1)

@@ -2,8 +2,9 @@
 
 The filter of votes and clusters follows VLM-CPL (Zhong et al., "VLM-CPL: consensus pseudo-labels
 from vision-language models for annotation-free pathological image classification", TMI 2025), with
-several clusters per tag in place of one, as a tag may look in more ways than one; the diverse pick is the greedy k-center of Sener and Savarese, "Active learning for convolutional neural
-networks: a core-set approach", ICLR 2018.
+several clusters per tag in place of one, as a tag may look in more ways than one. The diverse pick
+is the greedy k-center of Sener and Savarese, "Active learning for convolutional neural networks: a
+core-set approach", ICLR 2018.
 """
 
 from __future__ import annotations
@@ -108,9 +109,7 @@ def lowest(entropy: NDArray[np.float64], code: NDArray[np.int64], share: float) 
     return keep
 
 
-def consensus(
-    vectors: Float, code: NDArray[np.int64], clusters: int = 1, none: int = -1
-) -> Bool:
+def consensus(vectors: Float, code: NDArray[np.int64], clusters: int = 1, none: int = -1) -> Bool:
     """Whether each candidate's cluster stands for the tag it got by votes.
 
     Each tag has at least one cluster, by the assignment with most candidates in agreement

@@ -92,7 +92,6 @@ class ConceptModel:
         order = np.argsort(-np.abs(weights), kind="stable")[:most]
         return [(self.concepts[k].name, float(weights[k])) for k in order]
 
-
     @property
     def score(self) -> str:
         """What it is worth on marks that were left out."""
