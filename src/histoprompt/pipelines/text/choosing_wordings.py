@@ -53,14 +53,13 @@ def choose_wordings(
     seen: SeenTiles,
     text: str,
     marks: Mapping[int, bool],
-    params: ScoreParams,
-    job: ScoreJob,
+    how: tuple[ScoreParams, ScoreJob],
     task: Task,
 ) -> tuple[Wording, ...]:
     """Choose among the wordings of a text by marked tiles.
 
-    The best wording is taken, then the one that adds most to the mean score of those taken, until
-    none adds anything.
+    The first wording is the name of the text and stays. Then the one that adds most to the mean
+    score of those taken is taken, until none adds anything.
 
     Parameters
     ----------
@@ -69,9 +68,8 @@ def choose_wordings(
         Wordings with bars between.
     marks : mapping of int to bool
         By tile.
-    params : ScoreParams
-        How texts are asked; its own texts are not.
-    job : ScoreJob
+    how : (ScoreParams, ScoreJob)
+        How texts are asked, and of what; the parameters' own texts are not.
     task : Task
 
     Raises
@@ -90,7 +88,7 @@ def choose_wordings(
             f"{many(len(marks), 'tile')} marked, {int(yes.sum())} of them yes. To choose among "
             f"wordings mark {FEWEST} tiles yes and {FEWEST} no, or more."
         )
-    rows = np.array(list(marks), np.intp)
+    rows, (params, job) = np.array(list(marks), np.intp), how
     columns = []
     for number, word in enumerate(wordings):
         task.step(number, len(wordings), f"Asking {word}")
@@ -102,7 +100,7 @@ def choose_wordings(
 def judged(
     scores: NDArray[np.floating], yes: NDArray[np.bool_], wordings: Sequence[str]
 ) -> tuple[Wording, ...]:
-    """What marks say of scores (n, w) of n marked tiles, best wording first."""
+    """What marks say of scores (n, w) of n marked tiles: the first wording, then the best ones."""
     from sklearn.metrics import roc_auc_score
 
     def auroc(values: NDArray[np.floating]) -> float:
@@ -110,8 +108,8 @@ def judged(
 
     ranks = np.stack([rankdata(column) for column in scores.T], axis=1) / len(scores)
     alone = [auroc(column) for column in ranks.T]
-    order = np.argsort(-np.array(alone), kind="stable").tolist()
-    kept, best = [order[0]], alone[order[0]]
+    order = [0, *(1 + np.argsort(-np.array(alone[1:]), kind="stable")).tolist()]
+    kept, best = [0], alone[0]
     while len(kept) < len(order):
         tried = {w: auroc(ranks[:, [*kept, w]].mean(axis=1)) for w in order if w not in kept}
         word = max(tried, key=lambda w: tried[w])
