@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from histoprompt.cli import main
 from histoprompt.core.errors import PromptError
+from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.core.task import Task
+from histoprompt.pipelines.tags.tag_file import read_tags
 from histoprompt.pipelines.text import choosing_wordings as choosing
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
@@ -52,3 +55,18 @@ def test_each_wording_is_asked_of_the_marked_tiles(monkeypatch):
     del marks[1]
     with pytest.raises(PromptError, match="5 tiles marked, 3 of them yes"):
         choosing.choose_wordings(None, "tumour | stroma", marks, how, Task())
+
+
+def test_from_a_terminal_the_wordings_that_are_left_out_stay_drafted(tmp_path, capsys):
+    marks, out = tmp_path / "marks.csv", tmp_path / "tags.toml"
+    places = ("1120,224,yes", "1120,672,yes", "672,672,yes", "224,672,no", "224,1120,no",
+              "672,1568,no")  # fmt: skip
+    marks.write_text("row,col,mark\n" + "\n".join(places) + "\n")
+    out.write_text('[[tags]]\nname = "tumour"\nwordings = ["tumour"]\nnot = ["necrosis"]\n')
+    line = ["words", "choose", str(sample_file(SLIDE)), "--text", "tumour | stroma"]
+    assert main([*line, "--marks", str(marks), "--out", str(out), "--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    assert "stroma" in told
+    assert "kept: tumour\n" in told
+    (tag,) = read_tags(out, least=1)
+    assert (tag.wordings, tag.drafted, tag.is_not) == (("tumour",), ("stroma",), ("necrosis",))
