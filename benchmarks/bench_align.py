@@ -20,9 +20,10 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.align.figures import Data, judged
 from histoprompt.pipelines.align.pairs import Pair
 from histoprompt.pipelines.align.params import AlignParams
-from histoprompt.pipelines.align.run import ALIGN_CSV, Data, align, judged
+from histoprompt.pipelines.align.run import ALIGN_CSV, align
 from histoprompt.pipelines.align.texts import Texts
 
 ROOT = Path(__file__).resolve().parents[1]

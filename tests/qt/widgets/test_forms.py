@@ -107,6 +107,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "CellIndexParams": _STEP,
     "AlignParams": _COMMAND,
     "DetectParams": _COMMAND,
+    "DetectApplyParams": _COMMAND,
     "AnomalyParams": "its parts have rows: IndexParams, UnlikeParams and the list of references",
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
     "WandParams": "a box for how far, in the Prompt dock",
