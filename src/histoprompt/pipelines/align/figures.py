@@ -119,7 +119,7 @@ def _figures(data: Data, order: Int, folds: Sequence[Int], fit: Fit | None) -> l
 
 
 def fitted(data: Data, rows: Int, texts: Double, fit: Fit | None) -> Adapter:
-    """What maps images of some rows and their texts: ridge regression where nothing else is given."""
+    """What maps images and texts of some rows: ridge regression where nothing else is given."""
     if fit is None:
         return ridge(data.half(rows), texts)
     return fit(data.images[rows], texts)
