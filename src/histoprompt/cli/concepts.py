@@ -6,11 +6,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from histoprompt.cli.indexed import in_project, index_all, slide_facts
-from histoprompt.cli.marked import add_marks, marked_slides, slide_of
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
+from histoprompt.cli.indexed import index_all
+from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
-from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.files.documents import read_text
@@ -31,8 +30,6 @@ from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import read_marks
-from histoprompt.pipelines.recipes.beside import keep_recipe
-from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 # Given with semicolons between or one after the other: a phrase may hold a comma.
 _LISTS = ("phrases", "strike")
@@ -41,9 +38,13 @@ _MOST_TOLD = 5
 
 def add(concepts: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    actions = concepts.add_subparsers(metavar="ACTION", required=True)
-    fit = actions.add_parser("fit", help="learn from marked tiles how concepts tell classes")
-    add_marks(fit)
+    fit, apply = fit_and_apply(
+        concepts,
+        (
+            "learn from marked tiles how concepts tell classes",
+            "the class of each tile, and the concept that decided",
+        ),
+    )
     fit.add_argument(
         "--phrases", action="extend", type=_split, default=[], metavar="WORDS;WORDS",
         help="what may be seen in a tile; a|b: synonyms",
@@ -55,15 +56,8 @@ def add(concepts: argparse.ArgumentParser) -> None:
         "--strike", action="extend", nargs="+", default=[], metavar="NAME",
         help="concepts that must not decide; what that costs is told",
     )  # fmt: skip
-    fit.add_argument("--out", required=True, type=Path, metavar="FILE", help="JSON")
     add_parameters(fit, ConceptParams, _LISTS)
-    apply = actions.add_parser("apply", help="the class of each tile, and the concept that decided")
-    add_slides(apply, "the results; default: in the project")
     add_parameters(apply, ConceptApplyParams)
-    for action in (fit, apply):
-        add_device(action)
-        add_mpp(action)
-        add_trust_size(action)
     fit.set_defaults(run=_fit)
     apply.set_defaults(run=_apply)
 
@@ -127,19 +121,17 @@ def _apply(args: argparse.Namespace) -> int:
     model = read_concepts(params.file())
     seen = replace(seen_as(model.about), weights=params.weights)
     manager = ModelManager(device=args.device)
-    slides = named_slides(args.slides, args.out)
-    done = index_all(slides, seen, manager, args)
-    tiles = tiles_of(done.indexes)
-    check_encoder(model.about, tiles)
-    values = values_of(tiles, model.concepts, seen.job(manager), done.open, args.task)
-    found = tell_tiles(tiles, values, model)
+    asked = Asked.of(args, seen, manager)
+    check_encoder(model.about, asked.tiles)
+    job = seen.job(manager)
+    values = values_of(asked.tiles, model.concepts, job, asked.done.open, args.task)
+    found = tell_tiles(asked.tiles, values, model)
     args.task.repeat()  # files tell of all tiles or are not written
-    folder = args.out or in_project(slides, "concepts")
+    folder = asked.folder(args, "concepts")
     write_told(folder, found)
-    placed = replace(params, concepts=params.file().absolute())
-    keep_recipe(folder, (RecipeStep("concepts", placed),), slide_facts(done.indexes))
+    asked.keep(folder, "concepts", params)
     for name, mm2 in zip(model.classes, found.mm2(), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     decided = ", ".join(f"{name} {count}" for name, count in found.often()[:_MOST_TOLD])
-    tell(f"{len(tiles)} tiles, decided by {decided or 'no concept'} -> {folder}")
-    return done.status
+    tell(f"{len(asked.tiles)} tiles, decided by {decided or 'no concept'} -> {folder}")
+    return asked.done.status
