@@ -12,7 +12,7 @@ from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import ExportError, ParameterError
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.project.project import is_project, open_project
-from histoprompt.pipelines.recipes.beside import keep_recipe, placed
+from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TAGS_CSV
@@ -20,6 +20,7 @@ from histoprompt.pipelines.tags.review import read_review
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
+    kept_params,
     review,
     tag_slides,
 )
@@ -66,7 +67,7 @@ def _tag_slides(args: argparse.Namespace) -> Tagged:
             numbers = region_numbers(args.region, first)
     params = read_parameters(TagParams, args, _SKIP, region=numbers)
     done = tag_slides(slides, params, ModelManager(device=args.device), args.out, args.task)
-    keep_recipe(args.out, (RecipeStep("tag", placed(params)),))
+    keep_recipe(args.out, (RecipeStep("tag", kept_params(params)),))
     return done
 
 

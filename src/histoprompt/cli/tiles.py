@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from histoprompt.cli.indexed import in_project, index_all, slide_facts
-from histoprompt.cli.marked import add_marks, marked_slides, slide_of
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
+from histoprompt.cli.indexed import index_all
+from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
-from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
@@ -27,25 +25,16 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     save_tiles,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import marked_tiles, read_marks
-from histoprompt.pipelines.recipes.beside import keep_recipe, placed
-from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
 def add(tiles: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    actions = tiles.add_subparsers(metavar="ACTION", required=True)
-    fit = actions.add_parser("fit", help="train a classifier on marked tiles")
-    add_marks(fit)
-    fit.add_argument("--out", required=True, type=Path, metavar="FILE")
+    fit, apply = fit_and_apply(
+        tiles, ("train a classifier on marked tiles", "give tiles their classes")
+    )
     add_parameters(fit, IndexParams)
     add_parameters(fit, TileTrainParams)
-    apply = actions.add_parser("apply", help="give tiles their classes")
-    add_slides(apply, "the results; default: in the project")
     add_parameters(apply, TilesParams)
-    for action in (fit, apply):
-        add_device(action)
-        add_mpp(action)
-        add_trust_size(action)
     fit.set_defaults(run=_fit)
     apply.set_defaults(run=_apply)
 
@@ -69,16 +58,15 @@ def _fit(args: argparse.Namespace) -> int:
 def _apply(args: argparse.Namespace) -> int:
     params = read_parameters(TilesParams, args)
     classifier, about = load_tiles(params.file())
-    slides = named_slides(args.slides, args.out)
-    done = index_all(slides, seen_as(about), ModelManager(device=args.device), args)
-    found = classify_tiles(tiles_of(done.indexes), classifier, about)
+    asked = Asked.of(args, seen_as(about), ModelManager(device=args.device))
+    found = classify_tiles(asked.tiles, classifier, about)
     args.task.repeat()  # files tell of all tiles or are not written
-    folder = args.out or in_project(slides, "tiles")
+    folder = asked.folder(args, "tiles")
     write_classified(folder, found, about)
-    keep_recipe(folder, (RecipeStep("tiles", placed(params)),), slide_facts(done.indexes))
+    asked.keep(folder, "tiles", params)
     for note in found.notes():
         say(f"note: {note}")
     for name, mm2 in zip(found.names, found.mm2().sum(axis=0), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     tell(f"{len(found.tiles)} tiles -> {folder}")
-    return done.status
+    return asked.done.status

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import killing
 from histoprompt.core.errors import Cancelled
@@ -22,6 +23,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.classifier_file import write_classifier
 from histoprompt.pipelines.classes.train import Trainer, TrainParams
@@ -42,9 +44,11 @@ from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_
 from histoprompt.pipelines.prompts.step import SegmentParams
 from histoprompt.pipelines.recipes.recipe import Recipe, RecipeStep, made_recipe
 from histoprompt.pipelines.recipes.run import run_on_project
-from histoprompt.pipelines.recipes.step import STEPS, StepInput, step
+from histoprompt.pipelines.recipes.step import STEPS, ProjectInput, StepInput, step
 from histoprompt.pipelines.recipes.unit import do_step
 from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.tags.detect import DetectApplyParams, fit
+from histoprompt.pipelines.tags.detector import DetectParams
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.text.step import ScoreStepParams
 from two_colours import WORDS, Colours
@@ -150,6 +154,37 @@ def tagged(place: Place) -> list[RecipeStep]:
     return [RecipeStep("tag", replace(params, candidates=40, region=(0, 0, 256, 256)))]
 
 
+def detected(place: Place) -> list[RecipeStep]:
+    """By a detector that was learnt from the tags of the same slide."""
+    (tags,) = tagged(place)
+    do_step(tags, place.given(place.folder), Recipe((tags,)))
+    path = place.folder / "detector.safetensors"
+    fit(place.folder / "tag", path, DetectParams())
+    return [RecipeStep("detect", DetectApplyParams(file=path))]
+
+
+def aligned(place: Place) -> list[RecipeStep]:
+    """Places of four slides, a patient each, with the colour that they have in words."""
+    project, dice = new_project(place.folder / "study").folder, np.random.default_rng(3)
+    lines, slides = ["slide,box,patient,site,sentences"], []
+    for patient in range(4):
+        pixels = np.full((64, 256, 3), 245, np.uint8)
+        for n, (word, rgb) in enumerate([*WORDS.items()] * 2):
+            shade = np.asarray(rgb) + dice.integers(-9, 10, (64, 32, 3))
+            pixels[:, 32 * n : 32 * (n + 1)] = shade.clip(0, 255)
+            box = f'"0,{32 * n},64,{32 * (n + 1)}"'
+            lines.append(f"s{patient},{box},p{patient},a,tissue that is {word} here")
+        path = place.folder / f"s{patient}.tif"
+        tifffile.imwrite(
+            path, pixels, photometric="rgb", resolution=(2e4, 2e4), resolutionunit="CENTIMETER"
+        )
+        slides.append(ProjectSlide(f"s{patient}", str(path), patient=f"p{patient}"))
+    write_slides(project / "slides.csv", SlideTable().with_slides(slides))
+    pairs = place.file("pairs.csv", "\n".join(lines) + "\n")
+    params = AlignParams(pairs=pairs, image="colours", text="tfidf", folds=2, shuffles=19)
+    return [RecipeStep("align", replace(params, plain="colours"))]
+
+
 def related(place: Place) -> list[RecipeStep]:
     """To the patients of a project whose slides have no files."""
     dice = np.random.default_rng(3)
@@ -188,6 +223,8 @@ CASES: dict[str, Callable[[Place], list[RecipeStep]]] = {
     "relate": related,
     "index": one("index", CellIndexParams(encoder="bands")),
     "tag": tagged,
+    "detect": detected,
+    "align": aligned,
 }
 
 
@@ -225,8 +262,9 @@ def test_a_replay_gives_the_same_bytes(case, picture, tmp_path, monkeypatch):
         for time in (1, 2):
             monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / f"home-{time}"))
             out = tmp_path / f"out-{time}"
-            if recipe.steps[0].step.project is not None:
-                run_on_project(recipe, own / "study", out, Task())
+            if not recipe.steps[0].step.slides:
+                manager = ModelManager(device="cpu")
+                run_on_project(recipe, ProjectInput(own / "study", out, manager, Task()))
             else:
                 given = Place(own, slide).given(out)
                 for one in recipe.steps:

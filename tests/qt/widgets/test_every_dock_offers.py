@@ -29,6 +29,7 @@ from histoprompt.cli.parameters import read_parameters
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import fields_of
 from histoprompt.pipelines.exchange.export import ExportParams
+from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.normal.find import UnlikeParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
@@ -116,6 +117,11 @@ def tile_classes(dock: ExploreDock, folder: Path) -> None:
     dock.classes.file.set_value(TilesParams(classifier=folder / "t.safetensors"))
 
 
+def concepts(dock: ExploreDock, folder: Path) -> None:
+    dock.pages.setCurrentWidget(dock.concepts)
+    dock.concepts.file.set_value(ConceptApplyParams(concepts=folder / "c.json"))
+
+
 RECIPES = (
     (CountDock, count, "count"),
     (PromptDock, prompt, "segment"),
@@ -126,6 +132,7 @@ RECIPES = (
     (ExploreDock, unlike, "anomaly"),
     (ExploreDock, scenes, "cluster"),
     (ExploreDock, tile_classes, "tiles"),
+    (ExploreDock, concepts, "concepts"),
     (TagsDock, tags, "tag"),
     (RelateDock, relate, "relate"),
 )

@@ -16,6 +16,8 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.classes import ClassesController
 from histoprompt._qt.explore.classes_page import ClassesPage
+from histoprompt._qt.explore.concepts import ConceptsController
+from histoprompt._qt.explore.concepts_page import ConceptsPage
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
@@ -102,6 +104,11 @@ class ExploreDock(Dock):
         self.teaching = ClassesController(self.session, self.control)
         self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
         self.pages.addTab(self.classes, "Classes")
+        self.deciding = ConceptsController(self.session, self.control)
+        self.concepts = ConceptsPage(
+            self.deciding, lambda: self.teaching.marks, self._params, self.link, self._on_failed
+        )
+        self.pages.addTab(self.concepts, "Concepts")
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -177,10 +184,11 @@ class ExploreDock(Dock):
         if page is self.unlike:
             chosen = self.normal.chosen(above, self.unlike.options.value())
             return [RecipeStep("anomaly", placed(chosen))]
-        if page is self.classes:
-            params = self.classes.file.value()
-            params.file()  # what was learnt here has to be saved first
-            return [RecipeStep("tiles", placed(params))]
+        for one, name in ((self.classes, "tiles"), (self.concepts, "concepts")):
+            if page is one:
+                params = one.file.value()
+                params.file()  # what was learnt here has to be saved first
+                return [RecipeStep(name, placed(params))]
         words, sides = self.like.texts, self.control.sides()
         if not sides[0] and not words:
             plain = CellIndexParams(above.encoder, above.weights, above.mpp, above.overlap)
@@ -209,6 +217,7 @@ class ExploreDock(Dock):
         self.normal.bind()
         self.typing.bind()
         self.teaching.bind()
+        self.deciding.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 

@@ -14,13 +14,14 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.recipes.beside import keep_recipe, placed
+from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.review import Said, keep_answers, read_kept
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
+    kept_params,
     read_tagged,
     reopened,
     review,
@@ -94,7 +95,7 @@ def propose(
     path = "" if slide.path is None else str(slide.path)
     one = SlideToTag(slide.name, path, lambda: nullcontext(slide))
     done = tag_slides([one], params, manager, out, task)
-    keep_recipe(out, (RecipeStep("tag", placed(params)),))
+    keep_recipe(out, (RecipeStep("tag", kept_params(params)),))
     return done
 
 

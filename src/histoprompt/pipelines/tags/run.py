@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import known_mpp
+from histoprompt.pipelines.recipes.beside import placed
 from histoprompt.pipelines.tags.candidates import Candidates, find_candidates, together
 from histoprompt.pipelines.tags.choosing import REASONS, Choice, choose
 from histoprompt.pipelines.tags.gallery import write_gallery
@@ -32,7 +33,7 @@ from histoprompt.pipelines.tags.review import (
     reviewed,
 )
 from histoprompt.pipelines.tags.scoring import Votes, Words, read_words, vote
-from histoprompt.pipelines.tags.tag_file import read_tags
+from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
 from histoprompt.pipelines.tags.training_set import Opener, write_training_set
 from histoprompt.pipelines.tags.work import (
     TaggedSlide,
@@ -46,6 +47,8 @@ from histoprompt.pipelines.text.tiles import ScoreJob
 # Dropped candidates that are shown beside those that are kept, so that the filter can be checked.
 CHECKED = 60
 _SEED = 7
+# The tags as they were, with the wordings that were ticked and those that were only drafted.
+USED = "tags_used.toml"
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def tag_slides(
     job = ScoreJob(manager, registry.card(params.model), params.weights)
     words = read_words(tags, params, job, task)
     seen, notes = _look_at_all(slides, words, params, job, task)
+    write_tags(out / USED, tags)
     of = np.repeat(np.arange(len(seen)), [len(one.votes) for one in seen])
     votes = _joined([one.votes for one in seen])
     choice = choose(votes, of, params)
@@ -311,3 +315,8 @@ def reopened(tagged: TaggedSlide) -> AbstractContextManager[Slide]:
         slide.close()
         raise SlideError(f"{tagged.path} is another slide than the one that was tagged.")
     return slide
+
+
+def kept_params(params: TagParams) -> TagParams:
+    """The parameters for a recipe beside the results, which hold the tags that were used."""
+    return replace(placed(params, ("tags",)), tags=Path(USED))
