@@ -6,6 +6,7 @@ import pytest
 from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel
 from superqt import QCollapsible
 
+from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
@@ -117,6 +118,7 @@ OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
 _DOCKS = (
     PromptDock,
     CountDock,
+    CellsDock,
     TextDock,
     ExploreDock,
     ExportDock,
