@@ -28,14 +28,11 @@ from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
 from histoprompt.pipelines.embedding.tiles import read_square
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.exact import Bank, best
-from histoprompt.pipelines.explore.index import (
-    IndexParams,
-    ProjectIndex,
-    SlideIndex,
-    build_index,
-)
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.like import LikeParams, Question, search, stacked
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 
 CLASSES = ("Non-Tumor", "Non-Viable-Tumor", "Viable")
 WIDTH = 512

@@ -14,7 +14,8 @@ from histoprompt.cli.slides import NamedSlide
 from histoprompt.core.errors import RegionError
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex, build_index
+from histoprompt.pipelines.explore.building import build_index
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 
 if TYPE_CHECKING:
     from histoprompt.core.slides.slide import Slide

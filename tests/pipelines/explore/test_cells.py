@@ -12,11 +12,13 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.cell_files import write_cells
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.hits import hits_of
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, build_index
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
 

@@ -16,9 +16,10 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
 from histoprompt.pipelines.explore.normal.coreset import coreset
 from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
-from histoprompt.pipelines.explore.normal.find import UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import find_unlike
 from histoprompt.pipelines.explore.normal.folds import blocks_of, folds_of
 from histoprompt.pipelines.explore.normal.guard import looks, told_apart
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
 from histoprompt.pipelines.explore.normal.run import explained
 from histoprompt.pipelines.explore.normal.scores import SCORES

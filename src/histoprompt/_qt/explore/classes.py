@@ -19,7 +19,8 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.explore.index import IndexParams, tile_at
+from histoprompt.pipelines.explore.building import tile_at
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams, save_tiles
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark

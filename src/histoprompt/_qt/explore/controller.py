@@ -29,10 +29,11 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
+from histoprompt.pipelines.explore.building import tile_at
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit
-from histoprompt.pipelines.explore.index import IndexParams, tile_at
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import LikeParams
 from histoprompt.pipelines.explore.study import Found, Source, Study, find_like, make_study
 from histoprompt.pipelines.project.project import Project, open_project

@@ -14,8 +14,8 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.find import UnlikeParams
 from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_on
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.regions.steps import keep
 
 SHOWN = "unlike normal"

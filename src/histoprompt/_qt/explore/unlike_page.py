@@ -11,7 +11,7 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.explore.normal.find import UnlikeParams
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 
 _LIST_HEIGHT = 66
 _HINT = "Draw boxes around normal tissue: at least 30 tiles, better 200."

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.explore.index import ProjectIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 
 # Bytes of unit vectors that are kept in memory: two million of 512 numbers.

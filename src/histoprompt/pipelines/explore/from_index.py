@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError
 from histoprompt.core.tissue.find import BLUR, PEN
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 
 # A tile with more pen or blur than this does not stand for normal tissue.

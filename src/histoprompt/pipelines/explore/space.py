@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
-from histoprompt.pipelines.explore.index import ProjectIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 
 # So many vectors tell mean and spread of each channel.
 ENOUGH = 20_000

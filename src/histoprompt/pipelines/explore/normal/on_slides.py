@@ -14,7 +14,8 @@ from histoprompt.core.tiling import TileGrid
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import clean, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.find import Unlike, UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.reference import Named, in_reference
 from histoprompt.pipelines.explore.study import Source, Study, make_study
 

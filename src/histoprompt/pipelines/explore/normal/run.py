@@ -13,8 +13,9 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.from_index import clean, index_part, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.normal.files import SHOWN, Shown
-from histoprompt.pipelines.explore.normal.find import Unlike, UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.rebuild import rebuilt_hits
 from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of

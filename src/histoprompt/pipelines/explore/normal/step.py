@@ -6,7 +6,8 @@ from pathlib import Path
 
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.explore.index import SlideIndex, build_index
+from histoprompt.pipelines.explore.building import build_index
+from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.normal.files import write_unlike
 from histoprompt.pipelines.explore.normal.reference import parse_reference
 from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.from_index import tiles_of
-from histoprompt.pipelines.explore.index import build_index
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
     classify_tiles,
