@@ -1,4 +1,4 @@
-"""`histoprompt anomaly`: tiles that are unlike normal tissue, at a false-alarm rate."""
+"""`histoprompt anomaly`: tiles or cells that are unlike normal tissue, at a false-alarm rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RegionError
-from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
 from histoprompt.pipelines.explore.normal.find import Unlike
@@ -98,7 +97,7 @@ def _keep_recipe(
     placed = replace(
         params,
         reference=tuple(files.get(t.strip(), t.strip()) for t in params.reference),
-        weights=None if params.weights is None else params.weights.absolute(),
+        **{n: p.absolute() for n in ("weights", "cells") if (p := getattr(params, n)) is not None},
     )
     keep_recipe(folder, (RecipeStep("anomaly", placed),), slide_facts(done.indexes))
 
@@ -108,9 +107,10 @@ def _tell(folder: Path, found: Unlike, shown: Shown) -> None:
         say(f"note: {note}")
     rates = found.decides.held_out_rates(found.share)
     tell(
-        f"{len(found.reference)} reference tiles; {len(rates)} {found.parted_by} held out in turn: "
-        f"{rates.mean():.2%} false alarms ({rates.min():.1%} to {rates.max():.1%}) at a typed "
+        f"{found.reference.many(len(found.reference))} of reference; {len(rates)} "
+        f"{found.parted_by} held out in turn: {rates.mean():.2%} false alarms "
+        f"({rates.min():.1%} to {rates.max():.1%}) at a typed "
         f"{found.share:.2%}"
     )
-    hits = many(int(found.hit.sum()), "tile")
+    hits = found.tiles.many(int(found.hit.sum()))
     tell(f"{hits} of {len(found.tiles)} unlike the reference -> {folder}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +12,19 @@ import pytest
 
 from bands import CARD, SIDE, Bands, manager_of, slide_of
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import LabelError, ModelError, PromptError
+from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.cell_files import write_cells
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
 from histoprompt.pipelines.explore.exact import Bank
+from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.hits import hits_of
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.normal.files import write_unlike
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
+from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
@@ -124,3 +131,36 @@ def test_the_cell_at_a_place():
     assert box.shape == (11, 11)
     assert cell_box(cells, 19.0, 600.0, 0.5) is None
     assert cell_box(CellTable.empty(), 1.0, 1.0, 0.5) is None
+
+
+def test_cells_unlike_those_of_a_reference_are_found(counted, tmp_path):
+    slide, manager = slide_of(ROWS, "one"), manager_of(Bands())
+    params = AnomalyParams(
+        encoder="histoprompt-cells", cells=counted, reference=("0,0,192,288",), rate=0.05
+    )
+    index = index_cells(slide, params.index, manager, Task())
+    opener = lambda _: nullcontext(slide)  # noqa: E731
+    found, shown = anomalies([index], [], lambda _: False, params, opener=opener, task=Task())
+    band = np.array(ROWS)[found.tiles.centres[:, 0].astype(int) // SIDE]
+    strange, normal = band == 2, (band < 2) & ~found.inside
+    assert found.hit[strange].mean() > 0.9
+    assert not normal.any()  # bands 0 and 1 are the reference
+    assert found.hit[found.inside].mean() < 0.1
+    write_unlike(tmp_path / "out", found, shown)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "cells.csv", "cells.geojson", "report.html",
+    ]  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "out" / "cells.csv").open()))
+    assert [int(r["id"]) for r in rows] == index.ids.tolist()
+    points = json.loads((tmp_path / "out" / "cells.geojson").read_text())["features"]
+    assert {int(f["properties"]["metadata"]["cell"]) for f in points} == {
+        int(r["id"]) for r in rows if r["hit"] == "1"
+    }
+    worst = rows[found.hits()[0]]
+    assert points[0]["geometry"]["coordinates"] == [
+        float(worst["col"]) + 0.5, float(worst["row"]) + 0.5,
+    ]  # fmt: skip
+    with pytest.raises(ParameterError, match="share of cells"):
+        UnlikeParams(rate=1, rate_per="mm2").share(found.tiles)
+    with pytest.raises(ModelError, match="is of cells"):
+        tiles_of([index])

@@ -236,6 +236,6 @@ def test_files_hold_what_was_found(found, tmp_path):
     assert heat.shape == (4, 26, 20)
     assert heat[0][tuple(found.tiles.places[0])] == pytest.approx(found.p_of("knn")[0])
     page = (tmp_path / "report.html").read_text()
-    assert page.count('alt="nearest reference tile"') == 3 * min(24, found.hit.sum())
+    assert page.count('alt="nearest of the reference"') == 3 * min(24, found.hit.sum())
     write_unlike(tmp_path / "again", found, Shown({}, {}, {}))
     assert (tmp_path / "again" / "tiles.csv").read_bytes() == (tmp_path / "tiles.csv").read_bytes()

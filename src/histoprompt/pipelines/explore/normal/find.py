@@ -154,8 +154,8 @@ def find_unlike(
     return replace(found, nearest=learnt.bank[rows], nearest_far=far, notes=notes_of(found))
 
 
-def check_reference(count: int) -> None:
-    """Refuse a reference of too few tiles.
+def check_reference(count: int, things: str = "tiles") -> None:
+    """Refuse a reference of too few tiles or cells.
 
     Raises
     ------
@@ -163,23 +163,23 @@ def check_reference(count: int) -> None:
     """
     if not count:
         raise LabelError(
-            "The reference is empty: no tile of tissue lies in it. Choose normal tissue that was "
-            "indexed."
+            "The reference is empty: nothing that was indexed lies in it. Choose normal tissue "
+            "that was indexed."
         )
     if count < FEWEST:
         raise LabelError(
-            f"The reference has {count} tiles. At least {FEWEST} are needed to say what is unlike "
-            f"it, and {FEW} to say it well. Choose a larger one, or add slides."
+            f"The reference has {count} {things}. At least {FEWEST} are needed to say what is "
+            f"unlike it, and {FEW} to say it well. Choose a larger one, or add slides."
         )
 
 
 def _check(tiles: TileSet, normal: TileSet) -> None:
     if not len(tiles):
-        raise LabelError("There are no tiles to compare with the reference.")
-    check_reference(len(normal))
-    for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "reference tiles")):
+        raise LabelError("There is nothing to compare with the reference.")
+    check_reference(len(normal), "cells" if tiles.of_cells else "tiles")
+    for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "the reference")):
         if not np.isfinite(vectors).all():
-            raise LabelError(f"Vectors of the {what} hold values that are no numbers. Index again.")
+            raise LabelError(f"Vectors of {what} hold values that are no numbers. Index again.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,15 +254,15 @@ def notes_of(found: Unlike) -> tuple[str, ...]:
     low, high = calibration.expected(share)
     if n < FEW:
         notes.append(
-            f"The reference has {n} tiles, fewer than {FEW}: the threshold is uncertain. A typed "
-            f"rate of {share:.2%} may really be {low:.2%} to {high:.2%}."
+            f"The reference has {found.reference.many(n)}, fewer than {FEW}: the threshold is "
+            f"uncertain. A typed rate of {share:.2%} may really be {low:.2%} to {high:.2%}."
         )
     if calibration.least > share:
         wanted = int(np.ceil(1 / share)) - 1
         notes.append(
-            f"With these {n} reference tiles the smallest p-value is {calibration.least:.2%}, so "
-            f"nothing can be a hit at {share:.2%}. Add reference tiles (at least {wanted} in all, "
-            "from more places), or type a larger rate."
+            f"With a reference of {found.reference.many(n)} the smallest p-value is "
+            f"{calibration.least:.2%}, so nothing can be a hit at {share:.2%}. Enlarge the "
+            f"reference (at least {wanted} in all, from more places), or type a larger rate."
         )
     if len(np.unique(found.reference.slide)) < 2 and len(found.tiles.slides) > 1:
         notes.append(

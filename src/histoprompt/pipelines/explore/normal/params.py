@@ -80,6 +80,11 @@ class UnlikeParams:
         """
         if self.rate_per == "tile":
             return self.rate
+        if tiles.of_cells:
+            raise ParameterError(
+                "The false-alarm rate is per mm², and cells have no tissue of their own. Give the "
+                "rate as a share of cells."
+            )
         size = float(np.median(tiles.area_mm2)) if len(tiles) else float("nan")
         if not np.isfinite(size):
             raise ParameterError(

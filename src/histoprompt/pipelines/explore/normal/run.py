@@ -1,4 +1,4 @@
-"""From indexes and a typed reference to tiles that are unlike it, with the pictures of a report."""
+"""From indexes and a typed reference to what is unlike it, with the pictures of a report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from histoprompt.core.parameters import Parameter
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.from_index import clean, index_part, tiles_of
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
+from histoprompt.pipelines.explore.cells import CellIndexParams
+from histoprompt.pipelines.explore.from_index import clean, entries_of
+from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.normal.files import SHOWN, Shown
 from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
@@ -24,8 +25,8 @@ _PIXELS = 128
 
 
 @dataclass(frozen=True)
-class AnomalyParams(UnlikeParams, IndexParams):
-    """What is normal, what looks, and when a tile is unlike it.
+class AnomalyParams(UnlikeParams, CellIndexParams):
+    """What is normal, what looks, and when a tile or a cell is unlike it.
 
     Attributes
     ----------
@@ -54,9 +55,9 @@ class AnomalyParams(UnlikeParams, IndexParams):
     ] = False
 
     @property
-    def index(self) -> IndexParams:
+    def index(self) -> CellIndexParams:
         """How slides are looked at."""
-        return index_part(self)
+        return CellIndexParams(**{f.name: getattr(self, f.name) for f in fields(CellIndexParams)})
 
     @property
     def plain(self) -> UnlikeParams:
@@ -93,11 +94,11 @@ def anomalies(
     HistopromptError
         As `find_unlike`, `in_reference` and readers of slides do.
     """
-    tiles, named = tiles_of(looked_at), parse_reference(params.reference)
+    tiles, named = entries_of(looked_at), parse_reference(params.reference)
     inside = in_reference(tiles, 0, named, params.reference_class)
     whole = np.array([normal(index) for index in looked_at], bool)
     inside = (inside | whole[tiles.slide]) & clean(looked_at)
-    beyond = tiles_of(others)[clean(others)] if others else None
+    beyond = entries_of(others)[clean(others)] if others else None
     found = find_unlike(tiles, inside, params.plain, task, beyond)
     return found, explained(found, opener, task, rebuild=params.rebuild)
 
