@@ -403,6 +403,11 @@ class Classing:
             return
         self.status.emit(f"The classifier is in {path}.")
 
+    @property
+    def classifier(self) -> FewShotClassifier | None:
+        """What gave the cells their classes, if that was learnt."""
+        return self._classifier if self.how else None
+
     def _show(self, cells: CellTable, how: str) -> None:
         self.cells, self.how = cells, how
         self._colour()
