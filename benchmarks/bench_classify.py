@@ -24,7 +24,8 @@ from sklearn.metrics import f1_score
 import nucls
 from histoprompt.core.cell_table import CellTable
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

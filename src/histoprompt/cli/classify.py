@@ -18,7 +18,8 @@ from histoprompt.pipelines.classes.domain import domain_of
 from histoprompt.pipelines.classes.feature_sets import feature_sets
 from histoprompt.pipelines.classes.prevalence import counts_of
 from histoprompt.pipelines.classes.step import ClassifyParams
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
 from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
 from histoprompt.pipelines.recipes.recipe import RecipeStep

@@ -12,7 +12,7 @@ from histoprompt.core.cell_table import PROBABILITY, CellTable
 from histoprompt.pipelines.classes.classifiers import Method, Scaling, family
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 MEASURED, MIX = "measured", "all together"
 _ENOUGH = 3

@@ -127,6 +127,19 @@ def make_study(
     return Study(tuple(s for s, _ in kept), params, bank, tuple(e.fact for e in faults))
 
 
+def study_for(
+    sources: Sequence[Source],
+    params: IndexParams,
+    manager: ModelManager,
+    before: Study | None,
+    task: Task,
+) -> Study:
+    """The study there was if it serves, else another one; raises as `make_study` does."""
+    if before is not None and before.serves(sources, params):
+        return before
+    return make_study(sources, params, manager, task)
+
+
 def _indexed(
     source: Source, params: IndexParams, manager: ModelManager, task: Task, first: Box | None
 ) -> SlideIndex:

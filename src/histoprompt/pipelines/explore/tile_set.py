@@ -133,6 +133,15 @@ class TileSet:
         """The tiles of one slide."""
         return np.flatnonzero(self.slide == number)
 
+    def holding(self, number: int, row: float, col: float) -> int | None:
+        """The tile of one slide that holds a level-0 position; of several the nearest; or none."""
+        of = self.rows_of(number)
+        at, boxes = np.array([row, col]), self.boxes[of]
+        here = of[((boxes[:, :2] - 0.5 <= at) & (at < boxes[:, 2:] - 0.5)).all(axis=1)]
+        if not len(here):
+            return None
+        return int(here[np.square(self.centres[here] - at).sum(axis=1).argmin()])
+
 
 def joined(first: TileSet, second: TileSet) -> TileSet:
     """Tiles of two sets, the slides of the second after those of the first.

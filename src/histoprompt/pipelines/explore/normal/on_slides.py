@@ -10,14 +10,14 @@ import numpy as np
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
-from histoprompt.core.tiling import TileGrid
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import clean, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.kind_map import kind_map
 from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.reference import Named, in_reference
-from histoprompt.pipelines.explore.study import Source, Study, make_study
+from histoprompt.pipelines.explore.study import Source, Study, study_for
 
 _INDEXING = 0.8
 # No tile reaches it.
@@ -54,22 +54,13 @@ class UnlikeFound:
         place = self.study.part_of(key)
         if place is None:
             return None
-        part, starts = self.study.bank.index.slides[place], self.study.bank.index.starts
-        rows = slice(int(starts[place]), int(starts[place + 1]))
-        scores = 1 - self.unlike.p_of(self.unlike.params.score)[rows]
-        hits = scores[self.unlike.hit[rows]]
-        box = Box.of_shape(part.shape)
-        told = f"a false-alarm rate of {self.unlike.share:.2%}"
-        return ScoreMap(
-            (text,),
-            np.clip(scores[:, None], 0, 1).astype(np.float32),
-            part.places,
-            TileGrid(box, part.step, 0, box),
-            part.mpp,
-            key,
-            {text: Threshold(float(np.float32(hits.min(initial=_NONE))), told)},
-            {"model": part.encoder, "weights": part.digest, "score": self.unlike.params.score},
-        )
+        tiles = self.unlike.tiles
+        rows = tiles.rows_of(place)
+        scores = np.clip(1 - self.unlike.p_of(self.unlike.params.score)[rows], 0, 1)
+        least = float(np.float32(scores[self.unlike.hit[rows]].min(initial=_NONE)))
+        cut = Threshold(least, f"a false-alarm rate of {self.unlike.share:.2%}")
+        facts = {"model": tiles.encoder, "score": self.unlike.params.score}
+        return kind_map(tiles, place, text, scores, facts=facts, cut=cut)
 
 
 def unlike_on(
@@ -100,9 +91,7 @@ def unlike_on(
         As `make_study`, `in_reference` and `find_unlike` do.
     """
     indexing, wanted = params
-    study = before if before is not None and before.serves(sources, indexing) else None
-    if study is None:
-        study = make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
     key, boxes = reference
     place = study.part_of(key) or 0
     tiles = tiles_of(study.bank.index)

@@ -23,7 +23,7 @@ from histoprompt.pipelines.explore.pictures import Picture as Pixels
 from histoprompt.pipelines.explore.scenes.files import SHOWN, write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, Scenes, areas
 from histoprompt.pipelines.explore.scenes.run import facts_of, scenes_of
-from histoprompt.pipelines.explore.study import Picture, Source, Study, make_study
+from histoprompt.pipelines.explore.study import Picture, Source, Study, study_for
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
@@ -153,7 +153,7 @@ class ScenesFound:
 
     def _map(self, key: str, text: str, values: NDArray[np.generic]) -> ScoreMap:
         place = self.study.part_of(key) or 0
-        return kind_map(self.scenes.tiles, place, text, values, facts_of(self.params))
+        return kind_map(self.scenes.tiles, place, text, values, facts=facts_of(self.params))
 
 
 def scenes_on(
@@ -181,10 +181,8 @@ def scenes_on(
         As `make_study` and `scenes_of` do.
     """
     indexing = index_part(params)
-    study = before if before is not None and before.serves(sources, indexing) else None
-    if study is None:
-        study = make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
-        task = task.part(_INDEXING, 1.0)
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
+    task = task.part(_INDEXING, 1.0)
     opener = opener_of(*(source.slide for source in sources if source.slide is not None))
     found, pictures = scenes_of(
         study.bank.index.slides, params, manager=manager, opener=opener, task=task

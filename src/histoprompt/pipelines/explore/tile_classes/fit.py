@@ -20,7 +20,8 @@ from histoprompt.pipelines.classes.classifier_file import (
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_set import TileSet
 

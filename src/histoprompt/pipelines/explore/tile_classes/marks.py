@@ -148,15 +148,11 @@ def marked_tiles(
 
 def _rows(mark: TileMark, tiles: TileSet, number: int) -> NDArray[np.intp]:
     of = tiles.rows_of(number)
-    at, boxes = tiles.centres[of], tiles.boxes[of]
+    at = tiles.centres[of]
     low, high = np.array(mark.box[:2]), np.array(mark.box[2:])
     inside = ((at >= low - 0.5) & (at < high - 0.5)).all(axis=1)
     if inside.any():
         return np.asarray(of[inside], np.intp)
-    middle = (low + high - 1) / 2
-    holds = ((boxes[:, :2] - 0.5 <= middle) & (middle < boxes[:, 2:] - 0.5)).all(axis=1)
-    if not holds.any():
-        return np.zeros(0, np.intp)
-    here = of[holds]
-    nearest = int(np.square(tiles.centres[here] - middle).sum(axis=1).argmin())
-    return np.asarray(here[nearest : nearest + 1], np.intp)
+    row, col = (low + high - 1) / 2
+    found = tiles.holding(number, float(row), float(col))
+    return np.array([] if found is None else [found], np.intp)

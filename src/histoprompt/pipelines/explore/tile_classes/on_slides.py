@@ -16,7 +16,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.study import Source, Study, make_study
+from histoprompt.pipelines.explore.study import Source, Study, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
     classify_tiles,
@@ -87,7 +87,7 @@ class ClassesFound:
             return None
         numbers = np.array([*(order.index(name) + 1 for name in self.names), 0])
         values = numbers[self.code[self.tiles.rows_of(place)]]  # code -1 is the last
-        return kind_map(self.tiles, place, "tile classes", values, self._facts)
+        return kind_map(self.tiles, place, "tile classes", values, facts=self._facts)
 
     def score_map(self, key: str, name: str) -> ScoreMap | None:
         """1 for the tiles of a class on one slide and 0 for others; None without either."""
@@ -95,7 +95,7 @@ class ClassesFound:
         if place is None or name not in self.names:
             return None
         inside = self.code[self.tiles.rows_of(place)] == self.names.index(name)
-        return kind_map(self.tiles, place, name, inside, self._facts)
+        return kind_map(self.tiles, place, name, inside, facts=self._facts)
 
     def areas(self, place: int | None = None) -> dict[str, tuple[int, float]]:
         """Tiles and mm² of each class, on all slides or on one."""
@@ -159,7 +159,7 @@ def learn_on(
         As `make_study`, `marked_tiles` and `fit_tiles` do.
     """
     indexing, wanted = params
-    study = _study(sources, indexing, manager, before, task)
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
     tiles = tiles_of(study.bank.index)
     task.step(0, 0, "Learning classes")
     labels, notes = marked_tiles(marks, tiles, lambda mark: study.part_of(mark.slide))
@@ -185,7 +185,8 @@ def classes_on(
         As `load_tiles`, `make_study` and `classify_tiles` do.
     """
     classifier, about = load_tiles(params.file())
-    study = _study(sources, seen_as(about), manager, before, task)
+    indexing = task.part(0.0, _INDEXING)
+    study = study_for(sources, seen_as(about), manager, before, indexing)
     tiles = tiles_of(study.bank.index)
     task.step(0, 0, "Giving tiles their classes")
     found = classify_tiles(tiles, classifier, about)
@@ -194,18 +195,6 @@ def classes_on(
     counted = f"{len(tiles)} tiles classified by {params.file().name}, {unsure} of them unsure."
     told = " ".join((counted, *found.notes(), *study.faults))
     return ClassesFound(study, tiles, names, code, told)
-
-
-def _study(
-    sources: Sequence[Source],
-    indexing: IndexParams,
-    manager: ModelManager,
-    before: Study | None,
-    task: Task,
-) -> Study:
-    if before is not None and before.serves(sources, indexing):
-        return before
-    return make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
 
 
 def _without_unsure(
