@@ -12,6 +12,7 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_in
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
+from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
@@ -28,8 +29,16 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     save_tiles,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import marked_tiles, read_marks
+from histoprompt.pipelines.explore.tile_classes.queue import (
+    learning_curve,
+    queue_of,
+    write_worth_marking,
+)
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
+
+# Tiles that are offered for marks at once.
+_ASKED = 20
 
 
 def add(tiles: argparse.ArgumentParser) -> None:
@@ -40,6 +49,12 @@ def add(tiles: argparse.ArgumentParser) -> None:
     fit.add_argument("--out", required=True, type=Path, metavar="FILE")
     add_parameters(fit, IndexParams)
     add_parameters(fit, TileTrainParams)
+    fit.add_argument(
+        "--ask",
+        type=Path,
+        metavar="CSV",
+        help="write the tiles most worth a mark, with what they seem to be",
+    )
     apply = actions.add_parser("apply", help="give tiles their classes")
     add_slides(apply, "the results; default: in the project")
     add_parameters(apply, TilesParams)
@@ -53,6 +68,8 @@ def add(tiles: argparse.ArgumentParser) -> None:
 
 def _fit(args: argparse.Namespace) -> int:
     keep_inputs(args.out, args.marks)
+    if args.ask is not None:
+        keep_inputs(args.ask, args.marks)
     marks = read_marks(args.marks)
     seen, params = read_parameters(IndexParams, args), read_parameters(TileTrainParams, args)
     slides = marked_slides(args, marks)
@@ -64,6 +81,16 @@ def _fit(args: argparse.Namespace) -> int:
     for note in (*notes, *found.fit.warnings):
         say(f"note: {note}")
     tell(f"{found.told} -> {args.out}")
+    queue = queue_of(tiles, found, labels)
+    curve = learning_curve(tiles, labels, params, seen)
+    if len(curve) > 1:
+        points = ", ".join(f"{p.accuracy:.2f} with {p.labels}" for p in curve)
+        tell(f"balanced accuracy on marks left out, by number of marks: {points}")
+    queue = replace(queue, review=replace(queue.review, curve=curve))
+    tell(queue.hint)
+    if args.ask is not None:
+        count = write_worth_marking(args.ask, queue, _ASKED)
+        tell(f"{many(count, 'tile')} worth a mark -> {args.ask}")
     return done.status
 
 

@@ -37,7 +37,7 @@ from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import LikeParams
 from histoprompt.pipelines.explore.study import Found, Source, Study, find_like, make_study
 from histoprompt.pipelines.project.project import Project, open_project
-from histoprompt.pipelines.regions.steps import keep
+from histoprompt.pipelines.regions.steps import keep as keep_regions
 
 SHOWN = "like the examples"
 _KEPT = "Cancelled. Tiles that were seen are kept, and layers are as they were."
@@ -121,6 +121,12 @@ class ExploreController:
             known = _source(slide, one.id) if here and slide is not None else None
             found.append(known or Source(one.id, self.project.place(one), one.mpp))
         return found
+
+    @property
+    def key(self) -> str:
+        """The key of the open slide; empty if there is none."""
+        slide = self._session.slide.slide
+        return "" if slide is None else slide.key
 
     def here(self) -> str:
         """The name of the open slide among those that are asked; its path if it is none."""
@@ -275,12 +281,16 @@ class ExploreController:
 
     def commit(self, name: str) -> None:
         """Keep the regions of this slide in its label store, of a class of this name."""
-        annotator, scores = self._session.part(Annotating).annotator, self.scores(name)
+        self.keep(self.scores(name), name, "Nothing was found on this slide yet.")
+
+    def keep(self, scores: ScoreMap | None, name: str, missing: str) -> None:
+        """Keep the regions of a map of the open slide; `missing` is told where there is none."""
+        annotator = self._session.part(Annotating).annotator
         if annotator is None or scores is None:
-            self.failed.emit("Nothing was found on this slide yet.")
+            self.failed.emit(missing)
             return
         self.batch.run(
-            keep, annotator.store, scores, name,
+            keep_regions, annotator.store, scores, name,
             title="Committing regions", done=partial(self.kept, name),
         )  # fmt: skip
 

@@ -9,7 +9,6 @@ from psygnal import Signal
 
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.kind_layer import KindLayer
-from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
@@ -24,7 +23,6 @@ from histoprompt.pipelines.explore.scenes.on_slides import (
     scenes_on,
 )
 from histoprompt.pipelines.explore.study import Picture
-from histoprompt.pipelines.regions.steps import keep
 
 SCENES = "scenes"
 
@@ -84,7 +82,7 @@ class ScenesController:
 
     def lines(self) -> tuple[SceneLine, ...]:
         """A line per scene, with its area on the open slide."""
-        return () if self.found is None else self.found.lines(self._key)
+        return () if self.found is None else self.found.lines(self._explore.key)
 
     def typical(self) -> tuple[Picture, ...]:
         """Typical tiles of the chosen scene."""
@@ -123,15 +121,9 @@ class ScenesController:
 
     def commit(self) -> None:
         """Keep the regions of the chosen scene on the open slide, of a class of its name."""
-        annotator, scores = self._session.part(Annotating).annotator, self._chosen_map()
-        if annotator is None or scores is None:
-            self._explore.failed.emit("Choose a scene that lies on the open slide first.")
-            return
-        name = scores.texts[0]
-        self._explore.batch.run(
-            keep, annotator.store, scores, name,
-            title="Committing regions", done=partial(self._explore.kept, name),
-        )  # fmt: skip
+        scores = self._chosen_map()
+        name = "" if scores is None else scores.texts[0]
+        self._explore.keep(scores, name, "Choose a scene that lies on the open slide first.")
 
     def save(self, folder: Path) -> None:
         """Write tables, outlines, maps and a report, with the names of now."""
@@ -140,16 +132,11 @@ class ScenesController:
                 save_found, self.found, folder, title="Saving scenes", done=self._on_saved
             )
 
-    @property
-    def _key(self) -> str:
-        slide = self._session.slide.slide
-        return "" if slide is None else slide.key
-
     def _chosen_map(self) -> ScoreMap | None:
         """The chosen scene on the open slide, if it is among those that were asked."""
         if self.found is None or self.number < 0:
             return None
-        return self.found.score_map(self._key, self.number)
+        return self.found.score_map(self._explore.key, self.number)
 
     def _name(self, number: int, name: str) -> bool:
         if self.found is None:
@@ -171,7 +158,7 @@ class ScenesController:
     def _show(self) -> None:
         if self.found is None:
             return
-        tiles = self.found.label_map(self._key)
+        tiles = self.found.label_map(self._explore.key)
         if self._layer is not None and tiles is None:
             self._layer.clear()
         elif self._layer is not None and tiles is not None:

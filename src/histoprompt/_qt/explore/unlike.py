@@ -7,7 +7,6 @@ from functools import partial
 from psygnal import Signal
 
 from histoprompt._qt.explore.controller import ExploreController
-from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt.core.geometry import Box
@@ -16,7 +15,6 @@ from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_on
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.regions.steps import keep
 
 SHOWN = "unlike normal"
 
@@ -81,12 +79,7 @@ class UnlikeController:
 
     def commit(self) -> None:
         """Keep the regions of the open slide as objects."""
-        annotator, scores = self._session.part(Annotating).annotator, self._scores()
-        if annotator is not None and scores is not None:
-            self._explore.batch.run(
-                keep, annotator.store, scores, SHOWN,
-                title="Committing regions", done=partial(self._explore.kept, SHOWN),
-            )  # fmt: skip
+        self._explore.keep(self._scores(), SHOWN, "Nothing was found on the open slide yet.")
 
     def _scores(self) -> ScoreMap | None:
         slide = self._session.slide.slide

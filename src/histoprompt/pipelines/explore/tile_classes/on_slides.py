@@ -29,6 +29,7 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     load_tiles,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark, marked_tiles
+from histoprompt.pipelines.explore.tile_classes.queue import Queue, queue_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 _INDEXING = 0.8
@@ -71,6 +72,8 @@ class ClassesFound:
         What it was learnt from and is worth, and what to know of it.
     fit : TileFit or None
         None where a classifier file was used.
+    queue : Queue or None
+        What to ask about next; None where a classifier file was used.
     """
 
     study: Study
@@ -79,6 +82,7 @@ class ClassesFound:
     code: NDArray[np.int64]
     told: str
     fit: TileFit | None = None
+    queue: Queue | None = None
 
     def label_map(self, key: str, order: Sequence[str]) -> ScoreMap | None:
         """Each tile's place in `order`, from 1, as a map; 0 is unsure; None of another slide."""
@@ -138,6 +142,8 @@ def learn_on(
     manager: ModelManager,
     *,
     before: Study | None = None,
+    queue: Queue | None = None,
+    like: str = "",
     task: Task,
 ) -> ClassesFound:
     """Index slides, learn classes from marks, and give all tiles theirs.
@@ -151,6 +157,10 @@ def learn_on(
     manager : ModelManager
     before : Study, optional
         Is taken if it serves.
+    queue : Queue, optional
+        Of the training before.
+    like : str
+        The class whose look-alikes are asked about; empty for what is most useful.
     task : Task
 
     Raises
@@ -166,7 +176,8 @@ def learn_on(
     fit = fit_marked(tiles, labels, wanted, indexing)
     names, code = _without_unsure(fit.fit.cells.classes, fit.fit.cells.code)
     told = " ".join((f"{fit.told}.", *notes, *fit.fit.warnings, *study.faults))
-    return ClassesFound(study, tiles, names, code, told[:1].upper() + told[1:], fit)
+    asked = queue_of(tiles, fit, labels, queue if study is before else None, like)
+    return ClassesFound(study, tiles, names, code, told[:1].upper() + told[1:], fit, asked)
 
 
 def classes_on(
