@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,10 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.cell_files import write_cells
+from histoprompt.pipelines.classes.feature_sets import feature_sets
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.explore.building import build_index
+from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
 from histoprompt.pipelines.explore.exact import Bank
@@ -164,3 +168,22 @@ def test_cells_unlike_those_of_a_reference_are_found(counted, tmp_path):
         UnlikeParams(rate=1, rate_per="mm2").share(found.tiles)
     with pytest.raises(ModelError, match="is of cells"):
         tiles_of([index])
+
+
+def test_what_an_encoder_sees_of_cells_stands_beside_what_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    cells, slide, model = cells_of(features=True), slide_of(ROWS, "one"), Bands()
+    cells = replace(cells, row=np.where(cells.id == 5, -9.0, cells.row))
+    joined = with_encoders(cells, slide, [CARD.id], manager_of(model), Task())
+    assert joined.feature_names == (*cells.feature_names, *(f"{CARD.id}_{k}" for k in range(6)))
+    seen = joined.features[:, 4:]
+    assert np.isnan(seen[4]).all()  # off the slide
+    assert np.isfinite(np.delete(seen, 4, axis=0)).all()
+    assert encoders_of(joined.feature_names) == (CARD.id,)
+    assert encoders_of(cells.feature_names) == ()
+    band = np.array(ROWS)[cells_of(features=True).row.astype(int) // SIDE]
+    labels = {int(i): str(band[i - 1]) for i in cells.id[10::40]}
+    sets = feature_sets(joined, labels, TrainParams())
+    assert [one.name for one in sets] == [CARD.id, "measured", "net", "all together"]
+    score = {one.name: one.score.balanced_accuracy for one in sets}
+    assert score[CARD.id] > 0.9 > score["measured"]

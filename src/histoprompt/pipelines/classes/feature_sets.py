@@ -59,7 +59,7 @@ def feature_sets(
     given = without_ignored(labels)
     names = tuple(sorted(set(given.values())))
     learnt = [n for n in cells.feature_names if n != PROBABILITY]
-    families = {n: family(n) or MEASURED for n in learnt}
+    families = {n: kind_of(n) for n in learnt}
     kinds = sorted(set(families.values()))
     if len(names) < 2 or len(kinds) < 2:
         return ()
@@ -76,6 +76,11 @@ def feature_sets(
         if score is not None:
             found.append(FeatureSet(kind, chosen, score))
     return tuple(found)
+
+
+def kind_of(name: str) -> str:
+    """The family of a feature: an encoder's, or those that were measured."""
+    return family(name) or MEASURED
 
 
 def _method(params: TrainParams, code: NDArray[np.int16]) -> Method:
