@@ -29,8 +29,8 @@ def add(anomaly: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         required=True,
-        metavar="r0,c0,r1,c1|GEOJSON|SLIDE",
-        help="normal tissue: boxes or drawn regions on the first slide, or whole slides",
+        metavar="[SLIDE:]r0,c0,r1,c1|[SLIDE:]GEOJSON|SLIDE",
+        help="normal tissue: boxes or drawn regions, on the first slide if none is named, or slides",
     )
     add_parameters(anomaly, AnomalyParams, ("reference",))
     add_device(anomaly)
@@ -46,10 +46,9 @@ def _anomaly(args: argparse.Namespace) -> int:
     normal, beyond = _reference_slides(named.slides, slides)
     manager = ModelManager(device=args.device)
     done = index_all(slides, params.index, manager, args)
-    on_first = bool(named.boxes or named.files)
-    if on_first and done.indexes[0].path != slides[0].path:
+    if named.on_first and done.indexes[0].path != slides[0].path:
         raise RegionError(f"The reference lies on {slides[0]}, which could not be indexed.")
-    if on_first and len(slides) > 1:
+    if named.on_first and len(slides) > 1:
         say(f"note: the reference lies on {slides[0].name}, the first slide.")
     others = index_all(beyond, params.index, manager, args) if beyond else None
     if others is not None:

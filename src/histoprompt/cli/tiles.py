@@ -27,6 +27,7 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     fit_marked,
     load_tiles,
     save_tiles,
+    with_looks,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import marked_tiles, read_marks
 from histoprompt.pipelines.explore.tile_classes.queue import (
@@ -77,6 +78,7 @@ def _fit(args: argparse.Namespace) -> int:
     tiles = tiles_of(done.indexes)
     labels, notes = marked_tiles(marks, tiles, lambda mark: slide_of(mark, done, args.marks))
     found = fit_marked(tiles, labels, params, seen)
+    found = with_looks(found, tiles, labels, done.open, args.task)
     save_tiles(args.out, found)
     for note in (*notes, *found.fit.warnings):
         say(f"note: {note}")
@@ -99,7 +101,7 @@ def _apply(args: argparse.Namespace) -> int:
     classifier, about = load_tiles(params.file())
     slides = named_slides(args.slides, args.out)
     done = index_all(slides, seen_as(about), ModelManager(device=args.device), args)
-    found = classify_tiles(tiles_of(done.indexes), classifier, about)
+    found = classify_tiles(tiles_of(done.indexes), classifier, about, done.open, args.task)
     args.task.repeat()  # files tell of all tiles or are not written
     folder = args.out or in_project(slides, "tiles")
     write_classified(folder, found, about)

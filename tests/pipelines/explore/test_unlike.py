@@ -20,7 +20,11 @@ from histoprompt.pipelines.explore.normal.find import find_unlike
 from histoprompt.pipelines.explore.normal.folds import blocks_of, folds_of
 from histoprompt.pipelines.explore.normal.guard import looks, told_apart
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
+from histoprompt.pipelines.explore.normal.reference import (
+    in_reference,
+    parse_reference,
+    reference_tiles,
+)
 from histoprompt.pipelines.explore.normal.run import explained
 from histoprompt.pipelines.explore.normal.scores import SCORES
 from histoprompt.pipelines.explore.tile_set import joined
@@ -194,6 +198,18 @@ def test_a_reference_is_a_box_or_regions_of_a_class(tmp_path):
         in_reference(tiles, 0, parse_reference(["0,0,2000,300"]), "")
     with pytest.raises(RegionError, match="empty"):
         parse_reference([" "])
+
+
+def test_a_reference_lies_on_the_slide_that_it_names():
+    both = joined(laid(np.zeros((40, 2)), 8), laid(np.zeros((40, 2)), 8, name="S2"))
+    named = parse_reference(["0,0,100,200", "S2:100,0,300,100", "normal.svs"])
+    assert named.slides == ("normal.svs",)
+    inside = reference_tiles(both, named, "")
+    assert np.flatnonzero(inside).tolist() == [0, 1, 48, 56]
+    with pytest.raises(RegionError, match="names S9, which is none of the slides"):
+        reference_tiles(both, parse_reference(["S9:0,0,100,200"]), "")
+    with pytest.raises(RegionError, match="reaches outside S2"):
+        reference_tiles(both, parse_reference(["S2:0,0,100,2000"]), "")
 
 
 def test_colour_tells_another_stain_but_not_other_places():

@@ -18,7 +18,7 @@ from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.rebuild import rebuilt_hits
-from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
+from histoprompt.pipelines.explore.normal.reference import parse_reference, reference_tiles
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of
 
 _PIXELS = 128
@@ -31,7 +31,8 @@ class AnomalyParams(UnlikeParams, CellIndexParams):
     Attributes
     ----------
     reference : tuple of str
-        Boxes ``r0,c0,r1,c1`` and GeoJSON files of regions on the first slide, and paths of slides.
+        Boxes ``r0,c0,r1,c1`` and GeoJSON files of regions on the first slide, or on the one that is
+        named before them and a colon; and paths of slides.
     reference_class : str
         Only regions of this name or class.
     rebuild : bool
@@ -41,7 +42,7 @@ class AnomalyParams(UnlikeParams, CellIndexParams):
 
     reference: Annotated[
         tuple[str, ...],
-        Parameter("Reference", "Normal tissue: r0,c0,r1,c1 or GeoJSON on the first slide; slides."),
+        Parameter("Reference", "Normal tissue: [SLIDE:]r0,c0,r1,c1, [SLIDE:]GeoJSON, or slides."),
     ] = ()
     reference_class: Annotated[
         str, Parameter("Class of the reference", "Only drawn regions of this name or class.")
@@ -79,7 +80,7 @@ def anomalies(
     Parameters
     ----------
     looked_at : sequence of SlideIndex
-        Boxes and files of the reference lie on the first.
+        Boxes and files of the reference lie on the first, if they name no other.
     others : sequence of SlideIndex
         Slides of the reference that are not looked at.
     normal : callable
@@ -92,10 +93,10 @@ def anomalies(
     Raises
     ------
     HistopromptError
-        As `find_unlike`, `in_reference` and readers of slides do.
+        As `find_unlike`, `reference_tiles` and readers of slides do.
     """
     tiles, named = entries_of(looked_at), parse_reference(params.reference)
-    inside = in_reference(tiles, 0, named, params.reference_class)
+    inside = reference_tiles(tiles, named, params.reference_class)
     whole = np.array([normal(index) for index in looked_at], bool)
     inside = (inside | whole[tiles.slide]) & clean(looked_at)
     beyond = entries_of(others)[clean(others)] if others else None
