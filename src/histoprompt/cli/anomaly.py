@@ -30,7 +30,7 @@ def add(anomaly: argparse.ArgumentParser) -> None:
         action="extend",
         required=True,
         metavar="[SLIDE:]r0,c0,r1,c1|[SLIDE:]GEOJSON|SLIDE",
-        help="normal tissue: boxes or drawn regions, on the first slide if none is named, or slides",
+        help="normal tissue: boxes, drawn regions (on the first slide if none is named), slides",
     )
     add_parameters(anomaly, AnomalyParams, ("reference",))
     add_device(anomaly)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtWidgets import (
@@ -21,7 +22,7 @@ from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
 from histoprompt._qt.explore.scenes_page import ScenesPage
 from histoprompt._qt.explore.unlike import UnlikeController
-from histoprompt._qt.explore.unlike_page import UnlikePage
+from histoprompt._qt.explore.unlike_page import NETWORK, TILES, UnlikePage
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.drawn_area import DrawnArea
@@ -261,8 +262,15 @@ class ExploreDock(Dock):
         self.unlike.show_reference(self.normal.boxes)
 
     def _on_unlike(self) -> None:
-        if (params := self._params()) is not None:
+        params, of = self._params(), self.unlike.looks_at.currentData()
+        if params is None:
+            return
+        if of == TILES:
             self.normal.find(params, self.unlike.options.value())
+            return
+        if of == NETWORK:
+            params = replace(params, encoder=registry.DEFAULT_CELLS, weights=None)
+        self.normal.find_cells(params, self.unlike.options.value())
 
     def _on_scenes(self) -> None:
         try:

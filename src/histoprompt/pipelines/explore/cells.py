@@ -93,12 +93,28 @@ def index_cells(
     ModelError, ExportError, Cancelled
         As for `build_index`.
     """
+    name = name or slide.name
+    cells = read_cells(_table(params.cells or Path(), name))
+    return index_table(slide, cells, params, manager, task, name=name, stores=stores)
+
+
+def index_table(
+    slide: Slide,
+    cells: CellTable,
+    params: IndexParams,
+    manager: ModelManager,
+    task: Task,
+    *,
+    name: str = "",
+    stores: Path | None = None,
+) -> SlideIndex:
+    """As `index_cells`, of cells that are at hand."""
     if slide.mpp is None:
         raise MissingMppError(f"{slide.name} does not state its pixel size.")
     name = name or slide.name
-    cells = read_cells(_table(params.cells or Path(), name))
+    from_table = registry.card(params.encoder).role == "cells"
     cells = cells[on_slide(cells, slide)]
-    if params.from_table:
+    if from_table:
         cells, vectors = _network_features(cells, name)
         side, pixels, digest = 0, 0, ""
     else:
@@ -115,7 +131,7 @@ def index_cells(
         shape=slide.shape,
         encoder=params.encoder,
         digest=digest,
-        words=not params.from_table and registry.card(params.encoder).role == "text",
+        words=not from_table and registry.card(params.encoder).role == "text",
         boxes=cell_boxes(cells, slide.mpp, slide.shape),
         vectors=vectors,
         flags={},

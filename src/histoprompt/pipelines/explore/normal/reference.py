@@ -163,8 +163,7 @@ def reference_tiles(tiles: TileSet, named: Named, class_name: str) -> NDArray[np
     if unknown:
         known = ", ".join(slide.name for slide in tiles.slides[:5])
         raise RegionError(
-            f"The reference names {', '.join(unknown)}, which is none of the slides that are looked "
-            f"at: {known}."
+            f"The reference names {', '.join(unknown)}, which is none of the slides: {known}."
         )
     found = np.zeros(len(tiles), bool)
     for number, slide in enumerate(tiles.slides):
