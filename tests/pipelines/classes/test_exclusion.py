@@ -58,7 +58,7 @@ def test_only_opposite_labels_that_look_alike_are_named():
 
 
 def test_look_alikes_of_a_single_class_stay_unsure():
-    cells, truth = clusters({"tumour": 150, "stroma": 150}, apart=1.0)
+    cells, truth = clusters({"tumour": 150, "stroma": 150}, apart=2.5)
     labels = dict(list(some_labels(cells, truth, 8).items()))
     only = {cell: name for cell, name in labels.items() if name == "tumour"}
     trainer = Trainer(cells)

@@ -144,7 +144,7 @@ def test_a_queue_asks_learns_and_says_when_to_stop(tmp_path):
     for _ in range(3):  # who answers as the truth is, gains a mark each time it is right
         row = queue.question.suggestion.id - 1
         assert row not in labels
-        assert queue.question.box.to_pixels() == tuple(tiles.boxes[row])
+        assert [*queue.question.box] == tiles.boxes[row].tolist()
         right = queue.question.suggestion.proposed == NAMES[kind[row]]
         queue, mark = queue.answered("a" if right else "u")
         assert (mark is not None) == right
@@ -172,7 +172,7 @@ def test_a_learning_curve_is_drawn_from_marks_given_at_once():
     labels = {row: str(NAMES[kind[row]]) for row in sorted(range(48), key=lambda r: kind[r])}
     curve = learning_curve(tiles, labels, TileTrainParams(), IndexParams())
     assert [point.labels for point in curve] == [6, 12, 18, 24, 30, 36, 42, 48]
-    assert curve[-1].accuracy > curve[0].accuracy
+    assert curve[-1].accuracy > 0.8
     assert curve[-1].changed < curve[1].changed
 
 

@@ -133,7 +133,8 @@ def queue_of(
 
 def worth_marking(queue: Queue, count: int) -> list[Question]:
     """The tiles most worth a mark, the most useful first."""
-    review, found = queue.review, []
+    review = queue.review
+    found: list[Question] = []
     while len(found) < count and (offered := next_cell(queue.fit.fit, review)) is not None:
         found.append(_question(queue.tiles, offered))
         review = review.answered(offered, UNSURE_KEY, ())
