@@ -106,7 +106,7 @@ def _tell(folder: Path, found: Unlike, shown: Shown) -> None:
         say(f"note: {note}")
     rates = found.decides.held_out_rates(found.share)
     tell(
-        f"{found.reference.many(len(found.reference))} of reference; {len(rates)} "
+        f"the reference has {found.reference.many(len(found.reference))}; {len(rates)} "
         f"{found.parted_by} held out in turn: {rates.mean():.2%} false alarms "
         f"({rates.min():.1%} to {rates.max():.1%}) at a typed "
         f"{found.share:.2%}"

@@ -160,6 +160,12 @@ class ExploreDock(Dock):
         self.scenes.picked.connect(self.typing.go_to)
         self.link(self.typing.answered, self._on_typed)
         self.link(self.typing.chosen, self._on_scene)
+        self.scenes.map.lassoed.connect(self.typing.show_tiles)
+        self.scenes.map.pointed.connect(self.typing.point_at)
+        self.scenes.pick.clicked.connect(self.typing.pick)
+        self.scenes.left.connect(self.typing.picking.stop)
+        self.link(self.typing.marked, self.scenes.map.mark)
+        self.link(self.typing.toggled, self.scenes.pick.setChecked)
 
     def _start(self) -> None:
         self._drawn: Callable[[Box], object] = self._add_like
@@ -285,6 +291,7 @@ class ExploreDock(Dock):
         several = found is not None and len(found.study.sources) > 1
         told = "" if found is None else found.told
         self.scenes.show_found(told, self.typing.lines(), several)
+        self.scenes.show_map(found)
 
     def _on_scene(self, regions: int) -> None:
         self.scenes.show_chosen(self.typing.number, regions, self.typing.typical())

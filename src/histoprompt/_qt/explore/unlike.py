@@ -8,7 +8,7 @@ from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.controller import ExploreController
-from histoprompt._qt.explore.unlike_cells import UnlikeCells
+from histoprompt._qt.explore.squares import Squares
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt.core.geometry import Box
@@ -17,7 +17,7 @@ from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_cells_on, unlike_on
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
 
-SHOWN = "unlike normal"
+SHOWN, CELLS = "unlike normal", "unlike_cells"
 
 
 class UnlikeController:
@@ -41,7 +41,7 @@ class UnlikeController:
         self.found: UnlikeFound | None = None
         self._key = ""
         self._maps: ScoreLayers | None = None
-        self._cells: UnlikeCells | None = None
+        self._cells: Squares | None = None
 
     def bind(self) -> None:
         """Follow the session to another slide: what was found is shown there too."""
@@ -51,7 +51,7 @@ class UnlikeController:
         image = self._session.slide.image
         viewer = self._session.viewer
         self._maps = None if image is None else ScoreLayers(viewer, image, lambda *_: None)
-        self._cells = None if image is None else UnlikeCells(viewer, image, lambda _: None)
+        self._cells = None if image is None else Squares(viewer, image, CELLS)
         if self.found is not None:
             self._show()
 
@@ -127,7 +127,7 @@ class UnlikeController:
     def _show(self) -> None:
         scores, regions = self._scores(), 0
         if self._cells is not None and self.found is not None:
-            self._cells.show_cells(self.found.hit_boxes(self._explore.key))
+            self._cells.show(self.found.hit_boxes(self._explore.key))
         if scores is None and self._maps is not None:
             self._maps.clear()
         if scores is not None and self._maps is not None:

@@ -49,7 +49,7 @@ class UnlikeFound:
         all_of = found.tiles.many(len(found.tiles))
         counts = f"{int(found.hit.sum())} of {all_of} are unlike the reference."
         held = (
-            f"{found.reference.many(len(found.reference))} of reference; of those held out "
+            f"The reference has {found.reference.many(len(found.reference))}; of those held out "
             f"{rates.mean():.1%} are false alarms at {found.share:.1%} typed."
         )
         return " ".join((counts, held, *found.notes, *self.study.faults))
