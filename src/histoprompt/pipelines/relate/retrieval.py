@@ -125,19 +125,29 @@ def retrieved(
     null = [np.concatenate(kept, axis=1) for kept in drawn]
     tested = []
     for d, name in enumerate(DIRECTIONS):
-        effect = 1 - 2 * float(seen[0][d].mean())
         low, high = _interval(seen[0][d], sites, rng)
         left = {}
         if several:
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
-        tested.append(Tested(
-            "(all features)", REPORTS, name, len(rows), len(np.unique(sites)),
-            tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
-            max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
-            transfer=True,
-        ))  # fmt: skip
+        p = _p(null[0][d], float(seen[0][d].mean()))
+        told = _tested(study, name, sites, seen[0][d], (low, high), p=p, many=many, left=left)
+        tested.append(told)
     return Retrieval(tuple(tested), _recall(seen[0][0], sites), tuple(rows.tolist()))
+
+
+def _tested(
+    study: Study, name: str, sites: Ints, ranks: Floats, interval: tuple[float, float], *,
+    p: float, many: int, left: dict[str, tuple[float, float]],
+) -> Tested:  # fmt: skip
+    """One direction of finding, as a line of the findings."""
+    effect = 1 - 2 * float(ranks.mean())
+    there = np.unique(sites)
+    return Tested(
+        "(all features)", REPORTS, name, len(sites), len(there),
+        tuple(study.sites[s] for s in there), effect, min(interval[0], effect),
+        max(interval[1], effect), p, many, left, True, transfer=True,
+    )  # fmt: skip
 
 
 def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Ints) -> Floats:
