@@ -138,7 +138,7 @@ def test_dab_thresholds_that_cannot_be_are_refused(tmp_path, capsys, limits, say
 def test_sets_of_features_are_chosen_and_encoders_need_the_slide(files, capsys):
     folder, *_ = files
     assert fit(folder, "--features", "net") == 1
-    assert "There are no features 'net'; there are measured." in capsys.readouterr().err
+    assert "There are no features 'net'; there are measured, seen." in capsys.readouterr().err
     assert fit(folder, "--features", "measured") == 0
     assert fit(folder, "--encoder", "efficientnet-lite0") == 1
     assert "name it with --slide" in capsys.readouterr().err

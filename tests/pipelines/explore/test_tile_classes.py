@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from tile_sets import laid
 
 from histoprompt.core.errors import LabelError, ModelError
+from histoprompt.core.geometry import Box
+from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import (
@@ -21,6 +24,7 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     fit_tiles,
     load_tiles,
     save_tiles,
+    with_looks,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import (
     Place,
@@ -183,3 +187,34 @@ def test_marks_of_a_table_find_their_slides(tmp_path):
     found, lost = on_places(marks, places, tmp_path, "here")
     assert [mark.slide for mark in found] == ["k1", "k1", "k1", "k2", "here"]
     assert lost == 1
+
+
+class Stained:
+    """A slide of one stain, with some grain."""
+
+    def __init__(self, colour, shape):
+        self.box, self._colour = Box(0, 0, *shape), colour
+
+    def read(self, box, shape):
+        rng = np.random.default_rng([int(v) for v in box])
+        noise = rng.normal(0, 12, (*shape, 3)) + rng.normal(0, 10, 3)
+        return (np.array(self._colour) + noise).clip(0, 255).astype(np.uint8), None
+
+
+def test_another_stain_is_told_before_classes_are_believed(tmp_path):
+    tiles, _ = tissue(0)
+    labels = {row: str(NAMES[tissue(0)[1][row]]) for row in range(30)}
+    shape = tiles.slides[0].shape
+    pink, blue = Stained((205, 150, 190), shape), Stained((150, 120, 200), shape)
+    found = fit_tiles(tiles, labels, TileTrainParams(), IndexParams())
+    found = with_looks(found, tiles, labels, lambda _: nullcontext(pink), Task())
+    save_tiles(tmp_path / "tiles.safetensors", found)
+    classifier, about = load_tiles(tmp_path / "tiles.safetensors")
+    other, _ = tissue(1, "S2")
+    for slide, outside in ((pink, False), (blue, True)):
+        opener = lambda _, slide=slide: nullcontext(slide)  # noqa: E731
+        given = classify_tiles(other, classifier, about, opener, Task())
+        assert given.domains[0].outside == outside
+        assert bool(given.notes()) == outside
+    assert "colour and sharpness by" in given.notes()[0]
+    assert np.isnan(classify_tiles(other, classifier, about).domains[0].look)
