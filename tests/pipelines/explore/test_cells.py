@@ -16,7 +16,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.cell_files import write_cells
-from histoprompt.pipelines.classes.feature_sets import feature_sets
+from histoprompt.pipelines.classes.feature_sets import compared, feature_sets
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
@@ -187,3 +187,5 @@ def test_what_an_encoder_sees_of_cells_stands_beside_what_was_measured(tmp_path,
     assert [one.name for one in sets] == [CARD.id, "measured", "net", "all together"]
     score = {one.name: one.score.balanced_accuracy for one in sets}
     assert score[CARD.id] > 0.9 > score["measured"]
+    assert compared(joined, labels, TrainParams()).startswith(f"Features {CARD.id} (6): balanced")
+    assert "one set of features" in compared(joined, {}, TrainParams())

@@ -23,6 +23,7 @@ from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.carry import carried
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.feature_sets import compared
 from histoprompt.pipelines.classes.labelling import History, Labelling
 from histoprompt.pipelines.classes.lesson import Lesson, hint, learn
 from histoprompt.pipelines.classes.named_cells import NamedCells
@@ -202,6 +203,22 @@ class Classing:
         """Learn in this way from now on."""
         self.params = params
         self.relearn()
+
+    def compare_features(self) -> None:
+        """Say how well each set of features alone tells labelled cells that were left out."""
+        if self._work is None or not self.labelling.review.labels:
+            self.status.emit("Label a few cells of two classes first.")
+            return
+        cells, labels, params = self._work.cells, dict(self.labelling.review.labels), self.params
+
+        def run(task: Task) -> str:
+            task.step(0, 0, "Comparing features")
+            return compared(cells, labels, params)
+
+        self._jobs.submit(
+            run, lane="batch", key="compare features", title="Comparing features",
+            on_done=self.status.emit, on_error=self.status.emit,
+        )  # fmt: skip
 
     def ask_alike(self, name: str) -> None:
         """Ask about cells most like a class from now on; about the most useful ones if empty."""

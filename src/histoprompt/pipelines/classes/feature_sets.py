@@ -78,6 +78,14 @@ def feature_sets(
     return tuple(found)
 
 
+def compared(cells: CellTable, labels: Mapping[int, str], params: TrainParams) -> str:
+    """What each set of features is worth, in words."""
+    found = feature_sets(cells, labels, params)
+    if not found:
+        return "There is one set of features, or too few labels of each class to compare sets."
+    return ". ".join(str(one)[:1].upper() + str(one)[1:] for one in found) + "."
+
+
 def kind_of(name: str) -> str:
     """The family of a feature: an encoder's, or those that were measured."""
     return family(name) or MEASURED
