@@ -173,7 +173,8 @@ def test_what_is_unlike_drawn_normal_tissue_is_mapped(explore, until):
 
 def test_cells_unlike_those_of_drawn_normal_tissue_are_marked(explore, until, monkeypatch):
     rng, at = np.random.default_rng(0), np.argwhere(np.ones((20, 30))) * 40.0 + 20
-    seen = rng.normal(0, 1, (600, 6)) + 8 * (at[:, :1] > 600)
+    usual = rng.normal(0, 1, (600, 2)) @ rng.normal(0, 1, (2, 6)) + rng.normal(0, 0.2, (600, 6))
+    seen = usual + 6 * np.array([0, 1, 0, 0, -1, 0]) * (at[:, :1] > 600) + 5
     names = tuple(f"net_{k:03d}" for k in range(6))
     cells = CellTable(
         np.arange(1, 601), *at.T, np.full(600, 30.0), features=np.float32(seen), feature_names=names

@@ -165,7 +165,7 @@ class ExploreDock(Dock):
         self.scenes.pick.clicked.connect(self.typing.pick)
         self.scenes.left.connect(self.typing.picking.stop)
         self.link(self.typing.marked, self.scenes.map.mark)
-        self.link(self.typing.toggled, self.scenes.pick.setChecked)
+        self.link(self.typing.toggled, self.scenes.show_picking)
 
     def _start(self) -> None:
         self._drawn: Callable[[Box], object] = self._add_like

@@ -125,6 +125,10 @@ class ScenesPage(Panel):
         if found is not None:
             self.map.show_values(found.plane_axes, found.plane, found.codes, found.colours)
 
+    def show_picking(self, on: bool) -> None:
+        """Show whether clicks on the slide choose tiles."""
+        self.pick.setChecked(on)
+
     def show_chosen(self, number: int, regions: int, typical: Sequence[Picture]) -> None:
         """Show which scene is chosen, its typical tiles, and whether it has regions here."""
         if number != self.table.currentRow():
