@@ -6,11 +6,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from histoprompt.cli.indexed import in_project, index_all, slide_facts
-from histoprompt.cli.marked import add_marks, marked_slides, slide_of
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
+from histoprompt.cli.indexed import index_all
+from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
-from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
@@ -35,8 +34,6 @@ from histoprompt.pipelines.explore.tile_classes.queue import (
     queue_of,
     write_worth_marking,
 )
-from histoprompt.pipelines.recipes.beside import keep_recipe
-from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 # Tiles that are offered for marks at once.
 _ASKED = 20
@@ -44,10 +41,9 @@ _ASKED = 20
 
 def add(tiles: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    actions = tiles.add_subparsers(metavar="ACTION", required=True)
-    fit = actions.add_parser("fit", help="train a classifier on marked tiles")
-    add_marks(fit)
-    fit.add_argument("--out", required=True, type=Path, metavar="FILE")
+    fit, apply = fit_and_apply(
+        tiles, ("train a classifier on marked tiles", "give tiles their classes")
+    )
     add_parameters(fit, IndexParams)
     add_parameters(fit, TileTrainParams)
     fit.add_argument(
@@ -56,13 +52,7 @@ def add(tiles: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="write the tiles most worth a mark, with what they seem to be",
     )
-    apply = actions.add_parser("apply", help="give tiles their classes")
-    add_slides(apply, "the results; default: in the project")
     add_parameters(apply, TilesParams)
-    for action in (fit, apply):
-        add_device(action)
-        add_mpp(action)
-        add_trust_size(action)
     fit.set_defaults(run=_fit)
     apply.set_defaults(run=_apply)
 
@@ -99,17 +89,15 @@ def _fit(args: argparse.Namespace) -> int:
 def _apply(args: argparse.Namespace) -> int:
     params = read_parameters(TilesParams, args)
     classifier, about = load_tiles(params.file())
-    slides = named_slides(args.slides, args.out)
-    done = index_all(slides, seen_as(about), ModelManager(device=args.device), args)
-    found = classify_tiles(tiles_of(done.indexes), classifier, about, done.open, args.task)
+    asked = Asked.of(args, seen_as(about), ModelManager(device=args.device))
+    found = classify_tiles(asked.tiles, classifier, about, asked.done.open, args.task)
     args.task.repeat()  # files tell of all tiles or are not written
-    folder = args.out or in_project(slides, "tiles")
+    folder = asked.folder(args, "tiles")
     write_classified(folder, found, about)
-    placed = replace(params, classifier=params.file().absolute())
-    keep_recipe(folder, (RecipeStep("tiles", placed),), slide_facts(done.indexes))
+    asked.keep(folder, "tiles", params)
     for note in found.notes():
         say(f"note: {note}")
     for name, mm2 in zip(found.names, found.mm2().sum(axis=0), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     tell(f"{len(found.tiles)} tiles -> {folder}")
-    return done.status
+    return asked.done.status

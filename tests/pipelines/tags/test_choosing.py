@@ -98,6 +98,18 @@ def test_ties_of_entropy_are_kept_together():
     assert lowest(entropy, code, 0.3).tolist() == [True] * 3 + [False] * 2
 
 
+def test_a_tag_that_looks_in_several_ways_keeps_all_of_them():
+    heap = np.repeat(np.arange(4), 20)  # the first three are one tag, the last is another
+    vectors = np.eye(8)[2 * heap] + 0.05 * RNG.standard_normal((80, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    code = (heap == 3).astype(np.int64)
+    wrong = code.copy()
+    wrong[[0, 79]] = 1 - wrong[[0, 79]]
+    agrees = consensus(vectors, wrong, clusters=4)
+    assert np.flatnonzero(~agrees).tolist() == [0, 79]
+    assert (~consensus(vectors, wrong, clusters=1)).sum() > 15  # two heaps cannot be three
+
+
 def test_one_tag_needs_no_clusters():
     assert consensus(np.eye(5, dtype=np.float32), np.zeros(5, np.int64)).all()
 

@@ -124,7 +124,7 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
         explore.session.steps.undo()
     assert control.marks == ()
     page.apply.click()
-    until(lambda: "Classifier is not given" in explore.report.status.text())
+    until(lambda: "Classifier: no file is given" in explore.report.status.text())
     page.file.set_value(TilesParams(path))
     page.apply.click()
     until(lambda: control.found is not found and not explore.control.batch.active)

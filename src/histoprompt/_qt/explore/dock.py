@@ -17,6 +17,8 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.classes import ClassesController
 from histoprompt._qt.explore.classes_page import ClassesPage
+from histoprompt._qt.explore.concepts import ConceptsController
+from histoprompt._qt.explore.concepts_page import ConceptsPage
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
@@ -101,6 +103,11 @@ class ExploreDock(Dock):
         self.teaching = ClassesController(self.session, self.control)
         self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
         self.pages.addTab(self.classes, "Classes")
+        self.deciding = ConceptsController(self.session, self.control)
+        self.concepts = ConceptsPage(
+            self.deciding, lambda: self.teaching.marks, self._params, self.link, self._on_failed
+        )
+        self.pages.addTab(self.concepts, "Concepts")
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -180,6 +187,8 @@ class ExploreDock(Dock):
             return [RecipeStep("cluster", self.scenes.value(self.value()))]
         if self.pages.currentWidget() is self.classes and self.classes.file.value().classifier:
             return [RecipeStep("tiles", self.classes.file.value())]
+        if self.pages.currentWidget() is self.concepts and self.concepts.file.value().concepts:
+            return [RecipeStep("concepts", self.concepts.file.value())]
         words, examples = self.like.texts, self.control.examples
         sides = examples.side(True), examples.side(False)
         if not sides[0] and not words:
@@ -204,6 +213,7 @@ class ExploreDock(Dock):
         self.normal.bind()
         self.typing.bind()
         self.teaching.bind()
+        self.deciding.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 

@@ -23,12 +23,11 @@ from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress
-from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.beside import Needs, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.detect import Fitted
 from histoprompt.pipelines.tags.detector import DetectParams
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.run import placed
 
 HINT = "Choose a file of tags and press Propose, or open a folder of proposals."
 _KEYS = "A accept, R reject, U leave open"
@@ -112,7 +111,6 @@ class TagsDock(Dock):
         column.addStretch(1)
         self.report = WorkStrip(HINT, "Answers are kept as they are given")
         self.foot.addWidget(self.report)
-        self.offer_recipe(lambda _: [RecipeStep("tag", self.value())], self.report.say)
         self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:

@@ -21,7 +21,7 @@ from histoprompt.pipelines.tags.review import Said, keep_answers, read_kept
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
-    placed,
+    kept_params,
     read_tagged,
     reopened,
     review,
@@ -95,7 +95,7 @@ def propose(
     path = "" if slide.path is None else str(slide.path)
     one = SlideToTag(slide.name, path, lambda: nullcontext(slide))
     done = tag_slides([one], params, manager, out, task)
-    keep_recipe(out, (RecipeStep("tag", placed(params)),))
+    keep_recipe(out, (RecipeStep("tag", kept_params(params)),))
     return done
 
 

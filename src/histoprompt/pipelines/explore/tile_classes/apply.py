@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.core.errors import LabelError, ParameterError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.errors import LabelError
+from histoprompt.core.parameters import Parameter, check, given_file
 from histoprompt.core.strings.names import guarded
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier, chunks
@@ -55,9 +55,7 @@ class TilesParams:
         ParameterError
             If none is given.
         """
-        if self.classifier is None:
-            raise ParameterError("Classifier is not given; name a file that was saved.")
-        return self.classifier
+        return given_file(self, "classifier", "saved")
 
 
 @dataclass(frozen=True, eq=False)
