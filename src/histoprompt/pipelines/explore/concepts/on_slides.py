@@ -174,7 +174,7 @@ class ConceptsFound:
         if place is None:
             return None, lines
         facts = {"encoder": tiles.encoder}
-        return kind_map(tiles, place, "concept classes", code + 1, facts), lines
+        return kind_map(tiles, place, "concept classes", code + 1, facts=facts), lines
 
     def struck(self, name: str, *, out: bool) -> ConceptsFound:
         """Learnt anew without a concept, or with one that was struck out.
