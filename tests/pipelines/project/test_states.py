@@ -15,7 +15,8 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.pipelines.count.step import CountParams
-from histoprompt.pipelines.explore.index import IndexParams, build_index
+from histoprompt.pipelines.explore.building import build_index
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.project.check import filled
 from histoprompt.pipelines.project.project import add_slides, new_project, open_project
 from histoprompt.pipelines.project.status import states

@@ -31,7 +31,7 @@ from histoprompt.core.parameters import fields_of
 from histoprompt.pipelines.exchange.export import ExportParams
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.find import UnlikeParams
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.project.project import new_project
 from histoprompt.pipelines.recipes.beside import Needs
@@ -78,6 +78,8 @@ def export(dock: ExportDock, _: Path) -> None:
 
 
 def tags(dock: TagsDock, folder: Path) -> None:
+    text = (f'[[tags]]\nname = "{n}"\nwordings = ["{n}", "{n} tissue"]\n' for n in ("a", "b"))
+    (folder / "tags.toml").write_text("".join(text))
     dock.set_value(TagParams(tags=folder / "tags.toml", candidates=12))
 
 
@@ -203,7 +205,7 @@ _TOLD_OTHERWISE = {
     "score": ("region", "texts", "contrasts"),
     "search": ("like", "unlike", "texts"),
     "anomaly": ("reference",),
-    "tag": ("region",),
+    "tag": ("region", "tags"),
     "export": ("region",),
     "segment": ("region", "prompts"),
 }
