@@ -22,6 +22,13 @@ _NEEDS = (
     "pip install 'napari-histoprompt[scale]'."
 )
 _TRIM = "MALLOC_TRIM_THRESHOLD_"
+# Dask looks at the stack of every thread a hundred times a second, and at itself fifty times. It
+# takes 3 % of each process's time, whether that works or waits for its turn.
+_UNWATCHED = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 _TIMES = 2  # a slide that fails so often is set aside
 
 
@@ -196,7 +203,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
     dask = _package("distributed")
     if scheduler.kind == "local":
         with (
-            _memory_kept(),
+            _unhindered(),
             dask.LocalCluster(
                 n_workers=scheduler.workers,
                 threads_per_worker=1,
@@ -225,15 +232,15 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
 
 
 @contextmanager
-def _memory_kept() -> Iterator[None]:
-    """Let workers give memory back as other programs do.
+def _unhindered() -> Iterator[None]:
+    """Let workers give memory back as other programs do, and spare them most of Dask's watching.
 
-    Dask has theirs given back at every chance, and a model that asks for the same large arrays for
+    Dask has memory given back at every chance, and a model that asks for the same large arrays for
     every tile then spends most of its time on getting them anew.
     """
     config, name = _package("dask").config, "distributed.nanny.pre-spawn-environ"
     there = config.get(name, {})
-    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}}):
+    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}, **_UNWATCHED}):
         yield
 
 
