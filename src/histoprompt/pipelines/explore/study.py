@@ -20,9 +20,10 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit, hits_of, picture_of
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.like import Answers, LikeParams, search
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker
 from histoprompt.pipelines.explore.search_step import open_picture
 

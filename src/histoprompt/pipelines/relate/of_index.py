@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import HistopromptError, StudyError
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.index import (
-    TISSUE,
-    IndexParams,
-    ProjectIndex,
-    SlideIndex,
-    open_index,
-)
+from histoprompt.pipelines.explore.building import open_index
+from histoprompt.pipelines.explore.index import TISSUE, IndexParams, SlideIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.features import FeatureTable

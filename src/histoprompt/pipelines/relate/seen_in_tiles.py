@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.index import TISSUE, ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.index import TISSUE, SlideIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.of_index import open_indexes, tiles_in, tissue_of
