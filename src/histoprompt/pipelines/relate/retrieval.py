@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.concordance import OF_MODELS, Z
 from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.guard import standardised
@@ -115,14 +116,18 @@ def retrieved(
     for d, direction in enumerate(WAYS):
         effect = 1 - 2 * float(seen[0][d].mean())
         low, high = _interval(seen[0][d], sites, rng)
+        # as of the concordance: models learnt from other patients differ
+        more = Z * np.sqrt(OF_MODELS) * 2 * float(null[0][d].std())
+        low = effect - float(np.hypot(effect - low, more))
+        high = effect + float(np.hypot(high - effect, more))
         left = {}
         if several:
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
         tested.append(Tested(
             "(all features)", REPORTS, f"{BY[by]}, {direction}", len(rows), len(np.unique(sites)),
-            tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
-            max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
+            tuple(study.sites[s] for s in np.unique(sites)), effect, max(low, -1.0),
+            min(high, 1.0), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
             transfer=True,
         ))  # fmt: skip
     return Retrieval(tuple(tested), by, _recall(seen[0][0], sites), tuple(rows.tolist()))
