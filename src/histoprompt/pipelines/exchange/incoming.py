@@ -172,7 +172,7 @@ def _gathered(
         format=kind,
         labels=found.labels,
         table=table,
-        classes=Classes(found.names, found.colours, ""),
+        classes=Classes(found.roll.names(), found.colours, ""),
         titles=found.titles,
         outside=found.outside,
         repaired=found.repaired,
@@ -195,9 +195,9 @@ def _notes(found: Gathering, reading: Reading, measured: Measured) -> Iterator[s
             f"{reading.path.name} has {MOST_NAMES + left} measurements of its objects; the first "
             f"{MOST_NAMES} are kept"
         )
-    if measured.size > MOST_TOLD and not reading.nuclei:
+    if found.measuring.size > MOST_TOLD and not reading.nuclei:
         yield (
-            f"{reading.path.name} has {measured.size:,} measurements; committed objects keep at "
+            f"{reading.path.name} has {found.measuring.size:,} measurements; committed objects keep at "
             f"most {MOST_TOLD:,} of a file, so these are left out. A count keeps all of them"
         )
 

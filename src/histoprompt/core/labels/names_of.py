@@ -1,0 +1,49 @@
+"""Names of very many objects, few of them different, as numbers in an array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class NamesOf(Mapping[int, str]):
+    """A name for each of some objects, in eight bytes each.
+
+    Parameters
+    ----------
+    ids : (n,) integers
+        Each once, in any order.
+    codes : (n,) integers
+        Number of each object's name.
+    names : sequence of str
+    """
+
+    def __init__(
+        self, ids: NDArray[np.integer], codes: NDArray[np.integer], names: Sequence[str]
+    ) -> None:
+        order = np.argsort(ids, kind="stable")
+        self._ids = np.asarray(ids, np.uint32)[order]
+        self._codes = np.asarray(codes, np.uint32)[order]
+        self._names = tuple(names)
+
+    def __getitem__(self, label: int) -> str:
+        row = int(np.searchsorted(self._ids, np.uint32(label)))
+        if row == len(self._ids) or self._ids[row] != label:
+            raise KeyError(label)
+        return self._names[self._codes[row]]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids.tolist())
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def coded(self, ids: NDArray[np.uint32]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """The number of the name of each of some objects, -1 where it has none, and the names."""
+        if not len(self._ids):
+            return np.full(len(ids), -1, np.int64), self._names
+        rows = np.searchsorted(self._ids, ids).clip(max=len(self._ids) - 1)
+        found = self._codes[rows].astype(np.int64)
+        return np.where(self._ids[rows] == ids, found, -1), self._names
