@@ -28,6 +28,15 @@ class NamesOf(Mapping[int, str]):
         self._codes = np.asarray(codes, np.uint32)[order]
         self._names = tuple(names)
 
+    @classmethod
+    def of(cls, names: Mapping[int, str]) -> NamesOf:
+        """The same names."""
+        if isinstance(names, NamesOf):
+            return names
+        number = {name: n for n, name in enumerate(dict.fromkeys(names.values()))}
+        ids = np.array(list(names), np.uint32)
+        return cls(ids, np.array([number[n] for n in names.values()], np.uint32), tuple(number))
+
     def __getitem__(self, label: int) -> str:
         row = int(np.searchsorted(self._ids, np.uint32(label)))
         if row == len(self._ids) or self._ids[row] != label:
