@@ -25,7 +25,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.prompts.refine import refining
 from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
-Push = Callable[[str, Act, Act], Step]
+Push = Callable[..., Step]
 
 
 class InHand:
