@@ -328,4 +328,7 @@ def _place(slide: Slide, ground: CountRegion) -> dict[str, Any]:
     """What of the slide a resumed count must share."""
     regions = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.regions]
     place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
-    return {**place, "regions": regions, "chosen": ground.user_drawn}
+    place |= {"regions": regions, "chosen": ground.user_drawn}
+    if ground.without:
+        place["without"] = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.without]
+    return place

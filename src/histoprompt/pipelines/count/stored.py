@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import shapely
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from histoprompt.core import settings
 from histoprompt.core.cell_table import CellTable
@@ -55,6 +55,7 @@ class _Settings(TypedDict):
     regions: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     chosen: bool
     segmenter: str
+    without: NotRequired[list[Annotated[list[str], Field(min_length=2, max_length=2)]]]
 
 
 _SHAPE: Shape[_Settings] = Shape(_Settings)
@@ -207,7 +208,8 @@ def _ground(slide: Slide, raw: _Settings) -> CountRegion:
     if not slide.box.covers(box):
         raise RegionError(f"What was counted, {tuple(box)}, is not on {slide.name}.")
     regions = [Region(name, shapely.from_wkt(text)) for name, text in raw["regions"]]
-    return count_region(slide, box if raw["chosen"] else None, regions)
+    without = [Region(name, shapely.from_wkt(text)) for name, text in raw.get("without", ())]
+    return count_region(slide, box if raw["chosen"] else None, regions, without=without)
 
 
 def _progress(slide: Slide, ground: CountRegion, store: CountStore, tile: float | None) -> Progress:
