@@ -145,5 +145,3 @@ def _packed(value: object) -> NDArray[np.uint8]:
 
 def _unpacked(array: NDArray[Any]) -> Any:
     return json.loads(array.tobytes())
-
-

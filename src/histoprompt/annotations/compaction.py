@@ -153,9 +153,7 @@ class _Writing:
         """The state of the store as it is, with its records where they lie now."""
         engine = self.engine
         planes = tuple(
-            Objects(
-                table.next_id, table.cells(), table.meta.moved(self._moved)
-            )
+            Objects(table.next_id, table.cells(), table.meta.moved(self._moved))
             for table in engine.state.tables
         )
         return Checkpoint(

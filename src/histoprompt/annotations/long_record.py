@@ -19,7 +19,7 @@ _IN_MEMORY, _PIECE = 1 << 24, 1 << 20
 
 
 class Body:
-    """The bytes of a record's body as they come, some 16 MB in memory and the rest beside the labels.
+    """The bytes of a record's body as they come: 16 MB in memory, the rest beside the labels.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is known of very many objects, in arrays: a few bytes each, where dictionaries take hundreds.
+"""What is known of very many objects, in arrays: a few bytes each.
 
 What changed last lies in a small dictionary and goes over into the arrays when it has grown.
 """
@@ -207,7 +207,7 @@ class Column(Sequence[Meta | None]):
     def __getitem__(self, at: int) -> Meta | None: ...
     @overload
     def __getitem__(self, at: slice) -> list[Meta | None]: ...
-    def __getitem__(self, at: int | slice) -> Meta | None | list[Meta | None]:
+    def __getitem__(self, at: int | slice) -> Meta | list[Meta | None] | None:
         if isinstance(at, slice):
             return self._known.meta_of(self._rows[at])
         return self._known.meta_of(self._rows[at : at + 1 or None])[0]

@@ -23,6 +23,7 @@ from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.count.stored import open_count, stored_counts
 from histoprompt.pipelines.formats.regions import Region, read_areas
+
 SIDE, MPP = 400, 0.5
 # Cells of 4 x 4 pixels, one every 20: of 400 in all, 20 a row.
 STEP = 20

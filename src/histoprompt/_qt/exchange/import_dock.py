@@ -222,8 +222,13 @@ class ImportDock(Dock):
         self._enable(True)
 
     def _submit(
-        self, run: Callable[..., Any], about: tuple[Any, ...], done: Callable[..., None], doing: str,
-        *, edits: bool = False,
+        self,
+        run: Callable[..., Any],
+        about: tuple[Any, ...],
+        done: Callable[..., None],
+        doing: str,
+        *,
+        edits: bool = False,
     ) -> None:
         self._enable(False)
         self.report.set_busy(True)

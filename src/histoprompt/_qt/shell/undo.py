@@ -120,9 +120,7 @@ class UndoStack:
         """What can be taken back, oldest first."""
         return tuple(step.title for step in self._done)
 
-    def push(
-        self, title: str, undo: Act, redo: Act, owner: object = None, place: int = -1
-    ) -> Step:
+    def push(self, title: str, undo: Act, redo: Act, owner: object = None, place: int = -1) -> Step:
         """Keep a step that was just made; what had been taken back cannot be done again.
 
         With a `place` it comes before the steps of its owner that have a later one: an edit of the
@@ -168,7 +166,9 @@ class UndoStack:
         doing = "" if self._background is None else self._background.editing
         if doing:
             self._asked.append(act)
-            self.told.emit(f"{name} waits for this to end: {doing}. Cancel that, and it is at once.")
+            self.told.emit(
+                f"{name} waits for this to end: {doing}. Cancel that, and it is at once."
+            )
         return bool(doing)
 
     def _on_edited(self) -> None:

@@ -35,10 +35,10 @@ from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
 from histoprompt.pipelines.count.hand_work import HandTally
+from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
-from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.slide import CountResult, write_count

@@ -25,10 +25,10 @@ from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
+from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
-from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells, look_ahead

@@ -1,4 +1,4 @@
-"""Labels of other programs into a slide's label store, as one edit; see `planning` for the rules."""
+"""Labels of other programs into a slide's label store, as one edit; `planning` has the rules."""
 
 from __future__ import annotations
 

@@ -197,8 +197,8 @@ def _notes(found: Gathering, reading: Reading, measured: Measured) -> Iterator[s
         )
     if found.measuring.size > MOST_TOLD and not reading.nuclei:
         yield (
-            f"{reading.path.name} has {found.measuring.size:,} measurements; committed objects keep at "
-            f"most {MOST_TOLD:,} of a file, so these are left out. A count keeps all of them"
+            f"{reading.path.name} has {found.measuring.size:,} measurements; committed objects "
+            f"keep at most {MOST_TOLD:,} of a file, so these are left out. A count keeps them all"
         )
 
 

@@ -214,8 +214,8 @@ def _free_ids(wanted: _Ids, own: _Ids, taken: _Ids) -> _Ids:
         free = np.setdiff1d(free, used, assume_unique=True)[:few]
         if free[-1] > MOST_ID:
             raise LabelError(
-                f"The largest label in use is {first - 1}, and {few} new objects need numbers above "
-                f"it, but {MOST_ID} is the last. Give that object a smaller number first."
+                f"The largest label in use is {first - 1}, and {few} new objects need numbers "
+                f"above it, but {MOST_ID} is the last. Give that object a smaller number first."
             )
         ids[clash] = free
     return ids

@@ -61,4 +61,3 @@ def committed_regions(
             "on its layer, or commit regions of a text."
         )
     return found
-

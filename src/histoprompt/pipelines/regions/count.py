@@ -170,9 +170,7 @@ def in_regions(work: KeptCount, regions: Sequence[Region]) -> RegionCounts:
         One at least.
     """
     before = work.ground
-    ground = count_region(
-        work.slide, regions=regions, tissue=before.tissue, without=before.without
-    )
+    ground = count_region(work.slide, regions=regions, tissue=before.tissue, without=before.without)
     ground = replace(ground, parts=before.parts)
     cells = work.cells[ground.counts(_places(work.cells))]
     names = tuple(region.name for region in ground.regions)
