@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
+from histoprompt.core.labels.edges import ranges
 
 _IN_MEMORY = 1 << 24
 # Outlines nearer to each other in the file are read at once, with what lies between.
@@ -90,7 +91,7 @@ class CornerFile:
             found = self._run(int(at[first]), int(ends[stop - 1]), bool(wide[first]))
             offset = (at[first:stop] - at[first]) // sizes[first]
             if stop - first > 1:
-                found = found[_joined(offset, counts[first:stop])]
+                found = found[ranges(offset, counts[first:stop].astype(np.int64))[0]]
             near[row : row + len(found)], last[row : row + len(found)] = (
                 found["near"],
                 found["last"],
@@ -103,9 +104,3 @@ class CornerFile:
             self._file.seek(start)
             data = self._file.read(stop - start)
         return np.frombuffer(data, _WIDTHS[wide])
-
-
-def _joined(starts: NDArray[np.int64], counts: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The numbers of ranges one after the other."""
-    ends = np.cumsum(counts, dtype=np.int64)
-    return np.arange(int(ends[-1])) + np.repeat(starts - (ends - counts), counts)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.corner_file import CornerFile
+from histoprompt.core.labels.edges import crossings, ranges
 from histoprompt.core.labels.growing import GrowingRows
 from histoprompt.core.labels.sources import BLOCK, check_inside, extent
 from histoprompt.core.tiling import TileGrid
@@ -156,7 +157,7 @@ class OutlineLabels:
         flat, total = out.reshape(-1), np.cumsum(lengths)
         cuts = np.searchsorted(total, np.arange(_PIXELS, _last(total), _PIXELS))
         for part in np.split(np.arange(len(begin)), cuts):
-            pixels, whose = _ranges(begin[part], lengths[part])
+            pixels, whose = ranges(begin[part], lengths[part])
             flat[pixels] = values[part][whose]  # of several values for a pixel the last one stays
 
 
@@ -192,15 +193,6 @@ def _last(total: NDArray[Any]) -> int:
     return int(total[-1]) if len(total) else 0
 
 
-def _ranges(
-    starts: NDArray[Any], counts: NDArray[Any]
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """The numbers of ranges one after the other, and which range each belongs to."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    shift = starts - (np.cumsum(counts) - counts)
-    return np.arange(len(owner)) + np.repeat(shift, counts), owner
-
-
 def _spans(
     start: NDArray[Any], end: NDArray[Any], owner: NDArray[np.intp], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -223,14 +215,9 @@ def _spans(
         Ascending.
     """
     h, w = shape
-    low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    first = np.clip(np.ceil(low), 0, h).astype(np.int64)
-    counts = np.clip(np.ceil(high), 0, h).astype(np.int64) - first  # rows each edge passes
-    row, edge = _ranges(first, counts)
-    (r0, c0), (r1, c1) = start[edge].T, end[edge].T
-    col = np.clip(np.ceil(c0 + (row - r0) * (c1 - c0) / (r1 - r0)), 0, w).astype(np.int64)
-    crossings = np.sort((owner[edge] * h + row) * (w + 1) + col)
-    enter, leave = crossings[0::2], crossings[1::2]
+    edge, row, col = crossings(start, end, shape)
+    passed = np.sort((owner[edge] * h + row) * (w + 1) + col)
+    enter, leave = passed[0::2], passed[1::2]
     some = leave > enter
     line, col = np.divmod(enter[some], w + 1)
     own, row = np.divmod(line, h)
