@@ -22,7 +22,7 @@ import numpy as np
 import psutil
 
 STEP, CORNERS = 50, 32
-FORMATS = ("geojson", "geoparquet", "labels")
+FORMATS = ("geoparquet", "labels", "ome-zarr", "geojson")
 
 
 def nuclei_file(path: Path, number: int) -> None:
