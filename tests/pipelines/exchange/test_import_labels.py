@@ -184,3 +184,25 @@ def test_a_file_of_nothing_useful_ends_with_one_line(tmp_path, monkeypatch, caps
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature"}]}))
     assert main(["import", str(sample_file(SLIDE)), str(path)]) == 1
     assert "feature 1" in capsys.readouterr().err
+
+
+def test_a_number_that_the_file_does_not_state_is_no_sign_of_the_same_object(
+    slide, store, tmp_path
+):
+    """Its first object lies on the store's object 1, and is another one."""
+    ring = [[10, 10], [30, 10], [30, 30], [10, 30], [10, 10]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {},
+    }
+    store.clear()
+    store.write(Box(0, 0, 20, 20), np.full((20, 20), 1))
+    (tmp_path / "other.geojson").write_text(json.dumps(feature))
+    plan = plan_of(slide, store, tmp_path / "other.geojson")
+    assert (plan.added.tolist(), plan.changed.tolist(), plan.ids.tolist()) == ([1], [], [2])
+    apply_import(store, plan, Task())
+    assert (store.area_of(1), store.area_of(2)) == (400, 300)
+    feature["properties"] = {"metadata": {"histoprompt_id": "1"}}
+    (tmp_path / "ours.geojson").write_text(json.dumps(feature))
+    assert plan_of(slide, store, tmp_path / "ours.geojson").changed.tolist() == [1]

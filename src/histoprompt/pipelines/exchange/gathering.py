@@ -139,7 +139,7 @@ class Gathering:
         label = self._free_id(item)
         if item.part_of:
             self._parts[item.part_of] = label
-        self.roll.add(label, item.class_name, item.where)
+        self.roll.add(label, item.class_name, item.where, own=label == item.id)
         self.nuclei += item.has_nucleus
         self.measuring.add(label, item.measurements)
         if item.name:

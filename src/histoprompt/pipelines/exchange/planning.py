@@ -1,10 +1,10 @@
 """What an import would change, worked out before anything is.
 
-An object of the file is the same as one of the store if it has its id and they share a pixel, or if
-both cover exactly the same pixels; then the store's object takes the file's outline and class. All
-others are added under ids that are free. Of objects of one file that overlap, the later one keeps
-the pixels; between the file and the store the rule ``keep`` or ``overwrite`` decides, as it does
-for every commit.
+An object of the file is the same as one of the store if the file states its id and they share a
+pixel, or if both cover exactly the same pixels; then the store's object takes the file's outline
+and class. All others are added under ids that are free. Of objects of one file that overlap, the
+later one keeps the pixels; between the file and the store the rule ``keep`` or ``overwrite``
+decides, as it does for every commit.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def plan_import(
         regions = plan_import(store.on("regions"), incoming.regions, task, rule)
     there, table = store.listed(), incoming.table
     pairs = _overlaps(store, there, incoming, task)
-    partner = _partners(pairs, table.ids, table.areas, there)
+    partner = _partners(pairs, incoming, there)
     fresh = partner < 0
     ids = np.where(fresh, 0, there.ids[partner] if len(there) else 0).astype(np.uint32)
     ids[fresh] = _free_ids(table.ids[fresh], table.ids, there.ids)
@@ -172,12 +172,12 @@ def _overlaps(store: LabelStore, there: ObjectColumns, incoming: Incoming, task:
     return _Pairs(new, own, total)
 
 
-def _partners(
-    pairs: _Pairs, ids: _Ids, areas: NDArray[np.int64], there: ObjectColumns
-) -> NDArray[np.intp]:
+def _partners(pairs: _Pairs, incoming: Incoming, there: ObjectColumns) -> NDArray[np.intp]:
     """The store's row that each of the file's is, by id or by the same pixels; -1 for none."""
+    ids, areas = incoming.table.ids, incoming.table.areas
     partner = np.full(len(ids), -1, np.intp)
     named = ids[pairs.new] == there.ids[pairs.there]
+    named &= ~np.isin(ids[pairs.new], incoming.given)
     partner[pairs.new[named]] = pairs.there[named]
     used = np.zeros(len(there), bool)
     used[pairs.there[named]] = True

@@ -20,7 +20,7 @@ class Roll:
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
-        self._rows = GrowingRows([("id", "<u4"), ("code", "<u4"), ("where", "<i8")])
+        self._rows = GrowingRows([("id", "<u4"), ("code", "<u4"), ("where", "<i8"), ("own", "?")])
         self._places = bytearray()
         # the rows of ids: the last of them in a table, all others sorted
         self._recent: dict[int, int] = {}
@@ -33,13 +33,13 @@ class Roll:
     def __contains__(self, label: int) -> bool:
         return self._row(label) is not None
 
-    def add(self, label: int, name: str, where: str) -> None:
-        """Note an object, the class it has, and its place in the file."""
+    def add(self, label: int, name: str, where: str, *, own: bool) -> None:
+        """Note an object: its class, its place in the file, and whether the file states its id."""
         if len(self._recent) >= _RECENT:
             self._sort()
         self._recent[label] = len(self._rows)
         code = self._codes.setdefault(name, len(self._codes))
-        row = np.array([(label, code, len(self._places))], self._rows.rows.dtype)
+        row = np.array([(label, code, len(self._places), own)], self._rows.rows.dtype)
         self._rows.add(row)
         self._places += where.encode() + b"\n"
 
@@ -60,6 +60,11 @@ class Roll:
         if self._hidden:
             rows = rows[~np.isin(rows["id"], np.array(sorted(self._hidden), np.uint32))]
         return NamesOf(rows["id"], rows["code"], tuple(self._codes))
+
+    def given(self) -> NDArray[np.uint32]:
+        """The ids that the file does not state, ascending."""
+        rows = self._rows.rows
+        return np.sort(rows["id"][~rows["own"]])
 
     def _row(self, label: int) -> int | None:
         if label in self._recent:
