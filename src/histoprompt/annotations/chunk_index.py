@@ -31,9 +31,9 @@ class ChunkIndex:
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, object_id: object) -> bool:
+    def __contains__(self, object_id: int) -> bool:
         if object_id in self._recent:
-            return bool(self._recent[object_id])  # type: ignore[index]
+            return bool(self._recent[object_id])
         low, high = self._span(object_id)
         return high > low
 
@@ -77,8 +77,8 @@ class ChunkIndex:
             self._recent[object_id] = self.of(object_id)
         return self._recent[object_id]
 
-    def _span(self, object_id: object) -> tuple[int, int]:
-        wanted = np.uint32(object_id)  # type: ignore[call-overload]
+    def _span(self, object_id: int) -> tuple[int, int]:
+        wanted = np.uint32(object_id)
         ids = self._rows["id"]
         return int(np.searchsorted(ids, wanted)), int(np.searchsorted(ids, wanted, "right"))
 

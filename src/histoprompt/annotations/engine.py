@@ -284,7 +284,7 @@ class Engine:
             "patches": rows,
             "sums": sums,
         }
-        return Record(header, body)
+        return Record(header, long=body)
 
     # -- undo ------------------------------------------------------------------------------------
 

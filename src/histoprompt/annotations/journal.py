@@ -28,15 +28,18 @@ class Record:
     ----------
     header : dict
         What was done, as plain JSON.
-    body : bytes or Body
-        Compressed labels, cut up as the header says; bytes if it was read.
+    body : bytes
+        Compressed labels, cut up as the header says.
     body_at : int
         Where the body lies in the file.
+    long : Body or None
+        The body of a record to write, in place of `body`.
     """
 
     header: dict[str, Any]
-    body: bytes | Body = b""
+    body: bytes = b""
     body_at: int = field(default=0, compare=False)
+    long: Body | None = field(default=None, compare=False)
 
 
 class Journal:
@@ -81,20 +84,16 @@ class Journal:
             If it cannot be written; the journal is then as it was.
         """
         header, offset = packed_json(record.header), self.end
-        size, crc = (
-            (len(record.body), zlib.crc32(record.body))
-            if isinstance(record.body, bytes)
-            else (record.body.size, record.body.crc)
-        )
+        body = record.long
+        size, crc = len(record.body), zlib.crc32(record.body)
+        if body is not None:
+            size, crc = body.size, body.crc
         head = _HEAD.pack(MAGIC, len(header), size, zlib.crc32(header), crc)
         try:
             self._file.seek(offset)
-            if isinstance(record.body, bytes):
-                self._write_all(head + header + record.body)
-            else:
-                self._write_all(head + header)
-                for piece in record.body.pieces():
-                    self._write_all(piece)
+            self._write_all(head + header + record.body)
+            for piece in () if body is None else body.pieces():
+                self._write_all(piece)
             if through:
                 os.fsync(self._file.fileno())
         except OSError as error:

@@ -34,7 +34,7 @@ class Body:
 
     def __init__(self, folder: Path) -> None:
         self.size = self.crc = 0
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115
         weakref.finalize(self, self._file.close)
 
     def add(self, data: bytes) -> None:

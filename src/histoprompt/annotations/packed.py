@@ -155,9 +155,9 @@ class MetaMap(MutableMapping[int, Meta | None]):
         return [self._meta(*rest) for _, *rest in row.tolist()]
 
     def _row(self, label: object) -> tuple[int, int, int] | None:
-        if not len(self._rows) or label in self._gone:
+        if not isinstance(label, int | np.integer) or not len(self._rows) or label in self._gone:
             return None
-        at = int(np.searchsorted(self._rows["id"], np.uint32(label)))  # type: ignore[call-overload]
+        at = int(np.searchsorted(self._rows["id"], np.uint32(label)))
         if at == len(self._rows) or self._rows["id"][at] != label:
             return None
         return self._rows[at].tolist()[1:]  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations import codec
 from histoprompt.annotations.chunks import Labels
-from histoprompt.annotations.long_record import Body
 from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
@@ -72,12 +71,12 @@ class Patch:
         return [row, col, *(int(v) for v in self.box), len(self.data), *([plane] * (plane > 0))]
 
 
-def split_body(rows: list[list[int]], body: bytes | Body) -> Iterator[Patch]:
+def split_body(rows: list[list[int]], body: bytes) -> Iterator[Patch]:
     """The patches of a record from their rows and the bytes that follow one another."""
     start = 0
     for row in rows:
         key, box, size = read_row(row)
-        yield Patch(key, Box(*box), body[start : start + size] if isinstance(body, bytes) else b"")
+        yield Patch(key, Box(*box), body[start : start + size])
         start += size
 
 

@@ -26,7 +26,7 @@ class NamesOf(Mapping[int, str]):
         order = np.argsort(ids, kind="stable")
         self._ids = np.asarray(ids, np.uint32)[order]
         self._codes = np.asarray(codes, np.uint32)[order]
-        self._names = tuple(names)
+        self._names: tuple[str, ...] = tuple(names)
 
     @classmethod
     def of(cls, names: Mapping[int, str]) -> NamesOf:
@@ -41,7 +41,7 @@ class NamesOf(Mapping[int, str]):
         row = int(np.searchsorted(self._ids, np.uint32(label)))
         if row == len(self._ids) or self._ids[row] != label:
             raise KeyError(label)
-        return self._names[self._codes[row]]
+        return self._names[int(self._codes[row])]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._ids.tolist())

@@ -51,7 +51,7 @@ class OutlineLabels:
         self._outlines = GrowingRows(_OUTLINE)
         self._corners = CornerFile()
         self._places: set[tuple[int, int]] = set()
-        self._order: tuple[NDArray[np.intp], NDArray[np.int32], int] | None = None
+        self._order: tuple[NDArray[np.int32], NDArray[np.int32], int] | None = None
 
     def add(self, polygons: NDArray[Any], ids: NDArray[np.uint32]) -> None:
         """Put polygons on top of the others.
@@ -117,14 +117,15 @@ class OutlineLabels:
         self._draw(out, found, box)
         return int(np.count_nonzero(out))
 
-    def _meeting(self, box: Box) -> NDArray[np.intp]:
+    def _meeting(self, box: Box) -> NDArray[np.int32]:
         """The outlines whose boxes meet a box, in the order they were added."""
         rows = self._outlines.rows
         if self._order is None:
             order = np.argsort(rows["r0"], kind="stable").astype(np.int32)
-            tallest = int((rows["r1"] - rows["r0"]).max(initial=0))
-            self._order = order, rows["r0"][order], tallest
-        order, tops, tallest = self._order
+            tops, tallest = rows["r0"][order], int((rows["r1"] - rows["r0"]).max(initial=0))
+            self._order = order, tops, tallest
+        else:
+            order, tops, tallest = self._order
         low, high = np.searchsorted(tops, [round(box.r0) - tallest, round(box.r1)])
         near = np.sort(order[low:high])
         meet = rows["r0"][near] < box.r1

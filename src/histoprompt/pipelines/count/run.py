@@ -329,7 +329,11 @@ def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.i
 def _place(slide: Slide, ground: CountRegion) -> dict[str, Any]:
     """What of the slide a resumed count must share."""
     regions = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.regions]
-    place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
+    place: dict[str, Any] = {
+        "slide": slide.key,
+        "mpp": slide.mpp,
+        "region": [int(v) for v in ground.box],
+    }
     place |= {"regions": regions, "chosen": ground.user_drawn}
     if ground.without:
         place["without"] = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.without]

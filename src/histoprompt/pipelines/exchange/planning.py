@@ -87,17 +87,20 @@ class ImportPlan:
     @property
     def added(self) -> _Ids:
         """Ids of the file that are new."""
-        return self.incoming.table.ids[self.fate == _ADDED]
+        return self._of(_ADDED)
 
     @property
     def changed(self) -> _Ids:
         """Ids of the file that change an object of the store."""
-        return self.incoming.table.ids[self.fate == _CHANGED]
+        return self._of(_CHANGED)
 
     @property
     def same(self) -> _Ids:
         """Ids of the file whose objects are in the store already."""
-        return self.incoming.table.ids[self.fate == _SAME]
+        return self._of(_SAME)
+
+    def _of(self, fate: int) -> _Ids:
+        return np.asarray(self.incoming.table.ids[self.fate == fate])
 
     @property
     def written(self) -> NDArray[np.intp]:
@@ -169,7 +172,7 @@ def _overlaps(store: LabelStore, there: ObjectColumns, incoming: Incoming, task:
     code, place = np.unique(new * max(1, len(there)) + own, return_inverse=True)
     new, own = np.divmod(code, max(1, len(there)))
     total = np.bincount(place, pixels, minlength=len(code)).astype(np.int64)
-    return _Pairs(new, own, total)
+    return _Pairs(new.astype(np.intp), own.astype(np.intp), total)
 
 
 def _partners(pairs: _Pairs, incoming: Incoming, there: ObjectColumns) -> NDArray[np.intp]:
