@@ -272,6 +272,9 @@ def test_a_file_that_breaks_off_is_refused(slide, tmp_path, name):
     path.write_bytes(data[: len(data) - 9])
     if name == "points":
         pytest.skip("a table may end anywhere")
+    if name == "contour-table":  # it may end anywhere, but the lists of a row are of one length
+        assert len(read(slide, path, name).problems) == 1
+        return
     with pytest.raises(LabelError):
         read(slide, path, name)
 
