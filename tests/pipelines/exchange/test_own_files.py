@@ -48,7 +48,7 @@ def forged(out, *names, **more):
 
 
 def everything(folder):
-    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "seal.key"}
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "seal_key"}
 
 
 def test_an_export_that_was_left_alone_is_replaced(out):
@@ -96,7 +96,7 @@ FORGERIES = {
     ),
     "a recipe of one's own": lambda out: (out / "notes.txt").rename(out / "recipe.toml"),
     "a folder that is linked": with_folder,
-    "another account": lambda out: (out.parent / "home" / "seal.key").write_bytes(b"k" * 32),
+    "another account": lambda out: (out.parent / "home" / "seal_key").write_bytes(b"k" * 32),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from histoprompt.core import settings
 
-_NAME, _BYTES = "seal.key", 32
+_NAME, _BYTES = "seal_key", 32
 
 
 def seal_of(content: bytes) -> str:
