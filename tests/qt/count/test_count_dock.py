@@ -213,7 +213,7 @@ def test_the_next_viewer_finds_the_labels(counted, until):
     until(lambda: counted.counting.classes.fit is not None)
 
 
-def test_rows_and_cells_choose_each_other(counted, until):
+def test_rows_and_cells_choose_each_other(counted, until, tmp_path):
     dock = CellsDock(counted.viewer)
     counted.viewer.window.add_dock_widget(dock, name="Cells", area="bottom")
     camera = counted.viewer.scene.camera
@@ -238,8 +238,17 @@ def test_rows_and_cells_choose_each_other(counted, until):
     apart = np.linalg.norm(places[:, None] - places, axis=2)
     assert dock.model.values(added[0]).tolist() == ((apart <= 30).sum(axis=1) - 1).tolist()
     assert dock._x.findText(added[-1]) >= 0
+    # within another radius they are others
+    dock.lying.rows.row("radius").setValue(20)
+    until(lambda: any("20 um" in c for c in dock.model.columns))
     dock._neighbours.click()
     assert dock.model.columns == before
+    # how cells lie is written as files
+    dock.lying.rows.row("labellings").setValue(19)
+    dock.lying.write(tmp_path / "lying")
+    until(lambda: "measured" in dock.lying.strip.status.text())
+    assert (tmp_path / "lying" / "spatial.html").is_file()
+    assert (tmp_path / "lying" / "density_all.tif").is_file()
 
 
 def test_keys_answer_what_is_offered(counted, until):

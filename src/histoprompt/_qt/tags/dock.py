@@ -28,7 +28,7 @@ from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.detect import Fitted
 from histoprompt.pipelines.tags.detector import DetectParams
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.run import placed
+from histoprompt.pipelines.tags.proposals import tag_chosen
 
 HINT = "Choose a file of tags and press Propose, or open a folder of proposals."
 _KEYS = "A accept, R reject, U leave open"
@@ -112,7 +112,6 @@ class TagsDock(Dock):
         column.addStretch(1)
         self.report = WorkStrip(HINT, "Answers are kept as they are given")
         self.foot.addWidget(self.report)
-        self.offer_recipe(lambda _: [RecipeStep("tag", self.value())], self.report.say)
         self.offer_recipe(self._steps, self._say)
 
     def _connect(self) -> None:
@@ -143,7 +142,7 @@ class TagsDock(Dock):
     # -- what happens ------------------------------------------------------------------------
 
     def _steps(self, needs: Needs) -> Sequence[RecipeStep]:
-        return (RecipeStep("tag", placed(self.value())),)
+        return (RecipeStep("tag", tag_chosen(self.value(), needs)),)
 
     def _on_browse(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Tags", "", "Tags (*.toml)")
