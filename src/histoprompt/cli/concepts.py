@@ -24,12 +24,12 @@ from histoprompt.pipelines.explore.concepts.fit import (
     marked_rows,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
-from histoprompt.pipelines.explore.concepts.phrases import known_phrases
 from histoprompt.pipelines.explore.concepts.values import concepts_of, values_of
 from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import read_marks
+from histoprompt.pipelines.text.phrases import known_phrases
 
 # Given with semicolons between or one after the other: a phrase may hold a comma.
 _LISTS = ("phrases", "strike")

@@ -17,7 +17,7 @@ from histoprompt.pipelines.tags.choosing import (
     lowest,
 )
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.review import wilson
+from histoprompt.pipelines.tags.review import Precision, wilson
 from histoprompt.pipelines.tags.scoring import Votes, Words, counted
 from histoprompt.pipelines.tags.tag_file import Tag
 from histoprompt.pipelines.tags.views import VIEWS, seen, views
@@ -151,3 +151,15 @@ def test_wilson_is_that_of_statsmodels():
     assert wilson(15, 28) == pytest.approx((0.3581, 0.7047), abs=2e-3)
     assert wilson(0, 0) == (0, 1)
     assert wilson(10, 10)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "looked", "left", "said"),
+    [
+        (0, 0, 9, "nobody"), (1, 3, 9, "go on"), (1, 3, 0, "stop"), (3, 12, 9, "stop"),
+        (30, 30, 9, "enough"), (9, 10, 0, "all"),
+    ],
+)  # fmt: skip
+def test_a_few_that_disagree_do_not_condemn_a_tag(right, looked, left, said):
+    found = Precision("a", right, looked, *wilson(right, looked), left)
+    assert found.hint(0.8).startswith(said)

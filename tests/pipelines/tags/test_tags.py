@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from histoprompt.cli import main
-from histoprompt.core.errors import PromptError, RecordError
+from histoprompt.core.errors import ParameterError, PromptError, RecordError
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.tiles import read_tiles
+from histoprompt.pipelines.recipes.beside import Needs, save_recipe
 from histoprompt.pipelines.recipes.recipe import (
     RecipeStep,
     made_recipe,
@@ -21,6 +22,8 @@ from histoprompt.pipelines.recipes.recipe import (
 )
 from histoprompt.pipelines.tags.choosing import DUPLICATE, REASONS, SPLIT
 from histoprompt.pipelines.tags.compare import FILTERED, stage_codes
+from histoprompt.pipelines.tags.params import TagParams
+from histoprompt.pipelines.tags.proposals import tag_chosen
 from histoprompt.pipelines.tags.records import COLUMNS, TAGS_CSV, read_rows
 from histoprompt.pipelines.tags.run import read_tagged
 from histoprompt.pipelines.tags.tag_file import read_tags
@@ -272,6 +275,21 @@ def test_a_folder_without_tags_is_told(tmp_path, capsys):
     assert "Tag slides into it first" in capsys.readouterr().err
     with pytest.raises(RecordError):
         read_work(tmp_path)
+
+
+def test_tags_lie_beside_a_recipe_of_the_window(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[tags]]\nname = "a"\nwordings = ["tumour", "cancer"]\ndrafted = ["mass"]\n')
+    path = tmp_path / "there" / "many.toml"
+    path.parent.mkdir()
+    chosen = tag_chosen(TagParams(tags=mine), Needs.of(path))
+    save_recipe(path, (RecipeStep("tag", chosen),), None)
+    mine.unlink()
+    (step,) = read_recipe(path).steps
+    assert step.params.tags == path.parent / "many.tags.toml"
+    assert read_tags(step.params.tags)[0].drafted == ("mass",)
+    with pytest.raises(ParameterError, match="not given"):
+        tag_chosen(TagParams(), Needs.of(path))
 
 
 def test_an_error_of_words_is_a_prompt_error(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.concepts.concept_file import write_concepts
 from histoprompt.pipelines.explore.concepts.on_slides import (
     ConceptLine,
@@ -24,7 +26,9 @@ from histoprompt.pipelines.explore.concepts.on_slides import (
     learn_concepts,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
+from histoprompt.pipelines.explore.study import Source, Study
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark
+from histoprompt.pipelines.text.phrases import known_phrases
 
 CONCEPTS, ASKED = "concept_classes", "asked_tiles"
 _TEXT = "Click a tile to see which concept decided"
@@ -91,7 +95,7 @@ class ConceptsController:
             self._explore.failed.emit("Mark tiles of two classes on the page Classes first.")
             return
         self._explore.batch.run(
-            partial(learn_concepts, before=self._explore.study),
+            partial(_learnt, before=self._explore.study),
             sources, params, marks, self._session.manager,
             title="Learning concepts", done=self._on_found,
         )  # fmt: skip
@@ -171,6 +175,21 @@ class ConceptsController:
             else:
                 self._layer.show(tiles, lines)
         self.changed.emit()
+
+
+def _learnt(
+    sources: list[Source],
+    params: ConceptParams,
+    marks: tuple[TileMark, ...],
+    manager: ModelManager,
+    *,
+    before: Study | None,
+    task: Task,
+) -> ConceptsFound:
+    phrases, notes = known_phrases(params.phrases, params.encoder, manager, task)
+    known = replace(params, phrases=phrases)
+    found = learn_concepts(sources, known, marks, manager, before=before, task=task)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _struck(found: ConceptsFound, name: str, out: bool, *, task: Task) -> ConceptsFound:

@@ -150,6 +150,8 @@ def _word_figure(
     data: Data, order: Int, folds: Sequence[Int], how: tuple[Fit | None, bool]
 ) -> float:
     fit, held = how
+    if not data.texts.words:
+        return math.nan
     texts, holds = data.texts.vectors[order], data.texts.holds[order]
     found = []
     for test in folds:

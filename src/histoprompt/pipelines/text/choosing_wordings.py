@@ -45,8 +45,17 @@ class Wording:
 
 
 def wordings_of(text: str) -> tuple[str, ...]:
-    """The wordings of a text, which stand between bars."""
-    return Query.parse(text).synonyms
+    """The wordings of a text, which stand between bars.
+
+    Raises
+    ------
+    PromptError
+        If there is one only: nothing can be chosen.
+    """
+    found = Query.parse(text).synonyms
+    if len(found) < 2:
+        raise PromptError(f"{text} has one wording. Put bars between several: tumour | carcinoma.")
+    return found
 
 
 def choose_wordings(
@@ -79,8 +88,6 @@ def choose_wordings(
         wording.
     """
     wordings = wordings_of(text)
-    if len(wordings) < 2:
-        raise PromptError(f"{text} has one wording. Put bars between several: tumour | carcinoma.")
     yes = np.array(list(marks.values()), bool)
     short = min(int(yes.sum()), int((~yes).sum()))
     if short < FEWEST:

@@ -26,7 +26,6 @@ from histoprompt.pipelines.explore.concepts.fit import (
     marked_rows,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
-from histoprompt.pipelines.explore.concepts.phrases import known_phrases
 from histoprompt.pipelines.explore.concepts.values import (
     Concept,
     Float,
@@ -211,6 +210,7 @@ def learn_concepts(
     ----------
     sources : sequence of Source
     params : ConceptParams
+        Its phrases are those that the model knows.
     marks : sequence of TileMark
         Each names its slide by `Slide.key`.
     manager : ModelManager
@@ -221,11 +221,9 @@ def learn_concepts(
     Raises
     ------
     HistopromptError
-        As `known_phrases`, `make_study`, `marked_rows`, `values_of` and `fit_concepts` do.
+        As `make_study`, `marked_rows`, `values_of` and `fit_concepts` do.
     """
-    phrases, notes = known_phrases(params.phrases, params.encoder, manager, task)
-    params = replace(params, phrases=phrases)
-    concepts = concepts_of(phrases, measured=params.measured)
+    concepts = concepts_of(params.phrases, measured=params.measured)
     kept_concepts(concepts, params.strike)  # refused before anything is looked at
     seen = index_part(params)
     study = study_for(sources, seen, manager, before, task.part(0.0, _INDEXING))
@@ -234,7 +232,7 @@ def learn_concepts(
     part = task.part(_INDEXING, _VALUES)
     values = values_of(tiles, concepts, seen.job(manager), _opener(study), part)
     lesson = Lesson(values, concepts, marked, params)
-    return _learnt(study, lesson, (*notes, *marked.notes, *study.faults))
+    return _learnt(study, lesson, (*marked.notes, *study.faults))
 
 
 def concepts_on(
