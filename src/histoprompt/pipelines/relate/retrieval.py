@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,19 +113,28 @@ def retrieved(
     null = [np.concatenate(kept, axis=1) for kept in drawn]
     tested = []
     for d, direction in enumerate(WAYS):
-        effect = 1 - 2 * float(seen[0][d].mean())
-        low, high = _interval(seen[0][d], sites, rng)
         left = {}
         if several:
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
-        tested.append(Tested(
-            "(all features)", REPORTS, f"{BY[by]}, {direction}", len(rows), len(np.unique(sites)),
-            tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
-            max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
-            transfer=True,
-        ))  # fmt: skip
+        said = _interval(seen[0][d], sites, rng), _p(null[0][d], float(seen[0][d].mean())), many
+        line = _line(study, f"{BY[by]}, {direction}", sites, seen[0][d], said)
+        tested.append(replace(line, left_out=left))
     return Retrieval(tuple(tested), by, _recall(seen[0][0], sites), tuple(rows.tolist()))
+
+
+def _line(
+    study: Study, name: str, sites: Ints, ranks: Floats,
+    said: tuple[tuple[float, float], float, int],
+) -> Tested:  # fmt: skip
+    """One direction of finding: `said` is its interval, p, and the permutations made."""
+    (low, high), p, many = said
+    effect, there = 1 - 2 * float(ranks.mean()), np.unique(sites)
+    return Tested(
+        "(all features)", REPORTS, name, len(sites), len(there),
+        tuple(study.sites[s] for s in there), effect, min(low, effect), max(high, effect),
+        p, many, {}, True, transfer=True,
+    )  # fmt: skip
 
 
 def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Ints) -> Floats:
