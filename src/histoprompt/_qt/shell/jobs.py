@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from psygnal import Signal as Edited
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
@@ -56,9 +57,15 @@ class Jobs(QObject):
     parent : QObject, optional
     notify : callable
         Shows an error text to the user; called on the GUI thread.
+
+    Attributes
+    ----------
+    edited : Signal
+        The last job that makes an edit has ended, and its handler was called.
     """
 
     _message = Signal(object)
+    edited = Edited()
 
     def __init__(
         self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
@@ -94,6 +101,7 @@ class Jobs(QObject):
         on_progress: Handler | None = None,
         abandon: bool = False,
         aside: bool = False,
+        edits: bool = False,
     ) -> Job:
         """Call ``fn(*args, task=task)`` in a lane.
 
@@ -132,6 +140,8 @@ class Jobs(QObject):
         aside : bool
             It only looks at something: nobody misses it, so it is not work that a person is asked
             about.
+        edits : bool
+            It makes an edit that can be taken back once its handler has told of it.
         """
         handlers = {
             "done": on_done,
@@ -141,7 +151,7 @@ class Jobs(QObject):
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
-        job._abandon, job.aside = abandon, aside
+        job._abandon, job.aside, job.edits = abandon, aside, edits
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
@@ -165,6 +175,12 @@ class Jobs(QObject):
         with self._ready:
             for job in list(self._active):
                 job.cancel()
+
+    @property
+    def editing(self) -> str:
+        """Title of the first job that makes an edit, until its handler was called; else empty."""
+        with self._ready:
+            return next((job.title for job in self._active if job.edits), "")
 
     @property
     def at_work(self) -> list[str]:
@@ -272,6 +288,8 @@ class Jobs(QObject):
             self._notify(payload)
         if handler is not None:
             self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
+        if job.edits and not self.editing:
+            self.edited.emit()
 
     def _show_progress(self, job: Job) -> None:
         """Hand on the newest progress, and look again after a while until there is none."""

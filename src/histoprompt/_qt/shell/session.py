@@ -52,7 +52,7 @@ class Session:
         self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
         self.cache = EmbeddingCache()
-        self.steps = UndoStack()
+        self.steps = UndoStack(self.jobs)
         self.steps.failed.connect(self.failed.emit)
         self._parts: dict[type[Part], Part] = {}
         self._users: set[object] = set()
