@@ -15,6 +15,7 @@ from histoprompt._qt.count.classes_panel import ClassesPanel
 from histoprompt._qt.count.controller import Counting, Regions
 from histoprompt._qt.count.correct_panel import CorrectPanel
 from histoprompt._qt.count.exchange import CellExchange
+from histoprompt._qt.count.growing import Growing
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.layers.camera import focus_canvas
@@ -72,6 +73,7 @@ class CountDock(Dock):
 
     def _build(self) -> None:
         self.counting = self.session.part(Counting)
+        self.session.part(Growing)
         self._shown: CountLayers | None = None
         self._pointer: CellPointer | None = None
         self._audited: AuditLayers | None = None
@@ -125,6 +127,7 @@ class CountDock(Dock):
         self.link(counting.status, self._say)
         self.link(self.session.steps.told, self._say)
         self.link(self.session.failed, self._say)
+        self.link(self.session.noted, self.report.warn)
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
         self.link(counting.audited, self.audit.refresh)

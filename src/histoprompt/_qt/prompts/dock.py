@@ -156,6 +156,7 @@ class PromptDock(Dock):
         self.link(self.annotating.changed, self._bind)
         self.link(self.session.slide.measured, self._on_measured)
         self.link(self.session.failed, self._say)
+        self.link(self.session.noted, self.report.warn)
         self.link(self.session.weights_changed, self.models.refresh)
         self.link(self.viewer.scene.camera.events, self._on_camera)
         self.link(self.viewer.layers.selection.events.active, self._on_active)

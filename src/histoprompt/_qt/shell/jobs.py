@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import psygnal
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
@@ -56,9 +57,18 @@ class Jobs(QObject):
     parent : QObject, optional
     notify : callable
         Shows an error text to the user; called on the GUI thread.
+
+    Attributes
+    ----------
+    heard : Signal(Job, object)
+        What a running job tells before its end, by `Task.tell`.
+    ended : Signal(Job)
+        A job ended in whatever way, after its handlers were called.
     """
 
     _message = Signal(object)
+    # held weakly, unlike the slots of Qt: a session that listens is not kept alive
+    heard, ended = psygnal.Signal(Job, object), psygnal.Signal(Job)
 
     def __init__(
         self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
@@ -145,6 +155,7 @@ class Jobs(QObject):
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
+        job._task.hear = partial(self._hear, job)
         with self._ready:
             if self._closed:
                 raise HistopromptError("The viewer is closing: no new jobs are taken.")
@@ -272,6 +283,11 @@ class Jobs(QObject):
             self._notify(payload)
         if handler is not None:
             self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
+        self.ended.emit(job)
+
+    def _tell(self, job: Job, news: object) -> None:
+        if job.active and not job._task.cancelled:
+            self.heard.emit(job, news)
 
     def _show_progress(self, job: Job) -> None:
         """Hand on the newest progress, and look again after a while until there is none."""
@@ -331,6 +347,9 @@ class Jobs(QObject):
     def _report(self, job: Job, progress: Progress) -> None:
         if job._progress.put(progress):
             self._emit(partial(self._show_progress, job))
+
+    def _hear(self, job: Job, news: object) -> None:
+        self._emit(partial(self._tell, job, news))
 
     def _emit(self, thunk: Callable[[], None]) -> None:
         """Queue a call for the GUI thread; nobody is there to hear it once this object is gone."""

@@ -10,12 +10,13 @@ from psygnal import Signal
 
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.current_slide import CurrentSlide
-from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.messages import show_error, show_warning
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.parts import LabelKeeper, Part
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt._qt.shell.warming import warm_soon
+from histoprompt.core.task import Note
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 
@@ -39,10 +40,12 @@ class Session:
         Weights files came or went.
     failed : Signal(str)
         Something went wrong that the person should read.
+    noted : Signal(str)
+        What a running job found that the person should know before it ends.
     """
 
     weights_changed = Signal()
-    failed = Signal(str)
+    failed, noted = Signal(str), Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:
         warm_soon()
@@ -60,6 +63,8 @@ class Session:
         self.slide.failed.connect(self.failed.emit)
         # Here and not in the docks, each of which would show it once more.
         self.failed.connect(show_error)
+        self.noted.connect(show_warning)
+        self.jobs.heard.connect(self._on_heard)
 
     def part(self, kind: type[AnyPart]) -> AnyPart:
         """What a subject keeps for this viewer, by its class; made when first asked for."""
@@ -77,6 +82,10 @@ class Session:
     def engaged(self) -> bool:
         """Whether a person would lose sight of something if another slide took this one's place."""
         return any(part.engaged for part in self._parts.values()) or bool(self.jobs.at_work)
+
+    def _on_heard(self, _: Job, news: object) -> None:
+        if isinstance(news, Note):
+            self.noted.emit(news.text)
 
     def attach(self, user: object) -> None:
         """A dock uses this session."""
