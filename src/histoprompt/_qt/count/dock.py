@@ -21,7 +21,8 @@ from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import CELLS, NUMBERS, bind_keys
+from histoprompt._qt.shell.keys import CELLS, NUMBERS
+from histoprompt._qt.shell.shortcuts import bind_keys
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
@@ -255,7 +256,10 @@ class CountDock(Dock):
 
     def _key_acts(self) -> dict[str, Callable[[], object]]:
         steps = self.session.steps
-        answers = {key: partial(self._on_key, key) for key in (ACCEPT, REJECT, UNSURE_KEY)}
+        answers = {
+            act: partial(self._on_key, key)
+            for act, key in (("answer yes", ACCEPT), ("answer no", REJECT), ("unsure", UNSURE_KEY))
+        }
         numbers = {f"class {n}": partial(self._on_number, n) for n in NUMBERS}
         return {**answers, **numbers, "undo": steps.undo, "redo": steps.redo}
 

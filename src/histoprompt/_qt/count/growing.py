@@ -83,7 +83,7 @@ class Growing:
             multiscale=several,
             name=SO_FAR,
             opacity=0.55,
-            metadata=provenance(kind="preview"),
+            metadata=provenance(kind="so far"),
             **transform_of(image, Frame(so_far.box, so_far.box.shape)),
         )
         layer.editable = False

@@ -32,7 +32,7 @@ from histoprompt.pipelines.explore.tile_classes.on_slides import (
 )
 from histoprompt.pipelines.regions.steps import keep
 
-CLASSES = "tile_classes"
+CLASSES, _REGIONS = "tile_classes", "regions_of_class"
 _TEXT = "Click tiles of the class; with Control, take a mark away"
 
 
@@ -80,9 +80,15 @@ class ClassesController:
             viewer = self._session.viewer
             self._shown = ClassMarks(viewer, image, self.picking.attach)
             self._layer = KindLayer(viewer, image, CLASSES)
-            self._outlines = ScoreLayers(viewer, image, lambda *_: None)
+            self._outlines = ScoreLayers(viewer, image, regions=_REGIONS)
             if self.marks or self.found is not None:
                 self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        for shown in (self._shown, self._layer, self._outlines):
+            if shown is not None:
+                shown.bring(on)
 
     # -- marks -----------------------------------------------------------------------------------
 

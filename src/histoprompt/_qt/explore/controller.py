@@ -38,7 +38,7 @@ from histoprompt.pipelines.explore.study import Found, Source, Study, find_like,
 from histoprompt.pipelines.project.project import Project, open_project
 from histoprompt.pipelines.regions.steps import keep
 
-SHOWN = "like the examples"
+SHOWN, _REGIONS = "like the examples", "regions_like"
 _KEPT = "Cancelled. Tiles that were seen are kept, and layers are as they were."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 
@@ -91,9 +91,15 @@ class ExploreController:
         if image is not None:
             viewer = self._session.viewer
             self._marks = ExploreLayers(viewer, image, self.picking.attach)
-            self._maps = ScoreLayers(viewer, image, lambda *_: None)
+            self._maps = ScoreLayers(viewer, image, regions=_REGIONS)
             self.show_examples()
             self._show_found()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        for shown in (self._marks, self._maps):
+            if shown is not None:
+                shown.bring(on)
 
     def close(self) -> None:
         """The dock is gone: its layers go too."""

@@ -100,6 +100,7 @@ class ExploreDock(Dock):
         self.teaching = ClassesController(self.session, self.control)
         self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
         self.pages.addTab(self.classes, "Classes")
+        self._controls = (self.control, self.normal, self.typing, self.teaching)
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -127,6 +128,7 @@ class ExploreDock(Dock):
         self.like.picked.connect(self.control.fly_to)
         self.like.left.connect(self.control.picking.stop)
         self.report.cancelling.connect(self.control.batch.cancel)
+        self.pages.currentChanged.connect(self._on_page)
         self._connect_unlike()
         self._connect_scenes()
         control = self.control
@@ -191,6 +193,11 @@ class ExploreDock(Dock):
         except HistopromptError as error:
             self._on_failed(messages.told(error))
             return None
+
+    def _on_page(self, number: int) -> None:
+        """Show what the page in front has to show, and nothing of the others."""
+        for at, control in enumerate(self._controls):
+            control.bring(at == number)
 
     def _on_slide(self) -> None:
         self.control.bind()

@@ -65,6 +65,11 @@ class ExploreLayers:
         layer = self._present(HITS)
         self._fill(self._add(HITS) if layer is None else layer, boxes)
 
+    def bring(self, on: bool) -> None:
+        """Show the layers, or hide them while something else is looked at."""
+        for layer in self._own.values():
+            layer.visible = on
+
     def clear(self) -> None:
         """Take the layers away."""
         take_away(self._viewer, [one for one in self._own.values() if one in self._viewer.layers])

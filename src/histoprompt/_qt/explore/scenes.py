@@ -26,7 +26,7 @@ from histoprompt.pipelines.explore.scenes.on_slides import (
 from histoprompt.pipelines.explore.study import Picture
 from histoprompt.pipelines.regions.steps import keep
 
-SCENES = "scenes"
+SCENES, _REGIONS = "scenes", "regions_of_scene"
 
 
 class ScenesController:
@@ -64,9 +64,15 @@ class ScenesController:
         if image is not None:
             viewer = self._session.viewer
             self._layer = KindLayer(viewer, image, SCENES)
-            self._outlines = ScoreLayers(viewer, image, lambda *_: None)
+            self._outlines = ScoreLayers(viewer, image, regions=_REGIONS)
             if self.found is not None:
                 self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        for shown in (self._layer, self._outlines):
+            if shown is not None:
+                shown.bring(on)
 
     def find(self, params: ClusterParams) -> None:
         """Bring the tiles of the slides that are asked into scenes."""

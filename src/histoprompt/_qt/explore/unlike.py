@@ -19,6 +19,7 @@ from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_o
 from histoprompt.pipelines.regions.steps import keep
 
 SHOWN = "unlike normal"
+_REGIONS = "regions_unlike"
 
 
 class UnlikeController:
@@ -49,9 +50,14 @@ class UnlikeController:
             self._maps.clear()
         image = self._session.slide.image
         viewer = self._session.viewer
-        self._maps = None if image is None else ScoreLayers(viewer, image, lambda *_: None)
+        self._maps = None if image is None else ScoreLayers(viewer, image, regions=_REGIONS)
         if self.found is not None:
             self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        if self._maps is not None:
+            self._maps.bring(on)
 
     def add(self, box: Box) -> None:
         """A box on the open slide is normal; boxes of another slide are let go."""

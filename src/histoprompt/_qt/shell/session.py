@@ -11,6 +11,7 @@ from psygnal import Signal
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.layer_list import LayerList
 from histoprompt._qt.shell.messages import show_error, show_warning
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.parts import LabelKeeper, Part
@@ -34,6 +35,8 @@ class Session:
         The slide that all docks work on.
     modes : Modes
         What clicks on the canvas do for a dock.
+    listed : LayerList
+        Which layers napari's list shows.
     steps : UndoStack
         Everything that can be taken back in this viewer.
     weights_changed : Signal
@@ -54,6 +57,7 @@ class Session:
         self.jobs = Jobs()
         self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
+        self.listed = LayerList(viewer)
         self.cache = EmbeddingCache()
         self.steps = UndoStack()
         self.steps.failed.connect(self.failed.emit)
@@ -102,6 +106,7 @@ class Session:
         self._closing.stop()
         self.jobs.shutdown()
         self.modes.close()
+        self.listed.close()
         self.slide.close()
         for part in self._parts.values():
             part.close()
