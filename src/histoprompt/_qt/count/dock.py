@@ -22,7 +22,7 @@ from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CELLS, NUMBERS
-from histoprompt._qt.shell.shortcuts import bind_keys
+from histoprompt._qt.shell.shortcuts import bind_keys, spelled
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
@@ -43,6 +43,7 @@ from histoprompt.pipelines.regions.committed import committed_regions
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _OFFER = "offer"
+_ANSWER = "This is the cell that is offered. Answer it now: {answer_yes}, {answer_no} or {unsure}."
 _CLASSES = 1  # number of their tab
 
 
@@ -270,7 +271,7 @@ class CountDock(Dock):
         else:
             self.show_classes()
             open_dock(self.viewer, "Count")
-            self._say("This is the cell that is offered. Answer it now: A, R or U.")
+            self._say(spelled(_ANSWER))
 
     def _on_answered(self, key: str) -> None:
         self._reviewing = True

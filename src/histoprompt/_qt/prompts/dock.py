@@ -149,7 +149,7 @@ class PromptDock(Dock):
         self._lines.clicked.connect(self._on_lines)
         self._hidden.clicked.connect(self._on_hidden)
         self._helpers.toggled.connect(self.session.listed.show_helpers)
-        self.link(self.session.listed.switched, self._helpers.setChecked)
+        self.link(self.session.listed.switched, self._on_helpers)
         self._keys.clicked.connect(self._on_keys)
         self._wake.timeout.connect(self._on_wake)
         self.report.cancelling.connect(self._on_cancel)
@@ -208,6 +208,9 @@ class PromptDock(Dock):
     def _on_hidden(self) -> None:
         if self._bound is not None:
             self._bound.hide()
+
+    def _on_helpers(self, on: bool) -> None:
+        self._helpers.setChecked(on)
 
     def _on_keys(self) -> None:
         open_dock(self.viewer, "Keys")

@@ -32,6 +32,13 @@ def box_of(text: str, tip: str = "") -> QCheckBox:
     return box
 
 
+def browse_button(tip: str) -> QPushButton:
+    """The button beside a row for a file or a folder."""
+    button = QPushButton("...", toolTip=tip)
+    button.setAccessibleName(tip)
+    return button
+
+
 def _name(button: QAbstractButton, text: str, tip: str) -> None:
     def write(_: object = None) -> None:
         if isalive(button):
