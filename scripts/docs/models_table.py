@@ -44,8 +44,7 @@ def _short(card: ModelCard) -> str:
 def _purpose(card: ModelCard) -> str:
     """Its role, or the prompts it takes."""
     if card.role == "prompt":
-        kinds = ("point", "scribble", "box")
-        return "prompts: " + ", ".join(KIND_WORDS[k] for k in kinds if k in card.accepts)
+        return "prompts: " + ", ".join(w for k, w in KIND_WORDS.items() if k in card.accepts)
     return _ROLES[card.role]
 
 

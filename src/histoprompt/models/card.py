@@ -9,7 +9,7 @@ from typing import Literal
 
 from histoprompt.core.prompts.prompt import PromptKind
 
-Role = Literal["prompt", "cells", "text", "encoder", "classifier", "sentence"]
+Role = Literal["prompt", "cells", "text", "encoder", "sentence"]
 
 # What the robustness index is about: among the nearest tiles, those of the same tissue from other
 # hospitals against those of other tissue from the same hospital.

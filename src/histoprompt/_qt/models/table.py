@@ -31,7 +31,6 @@ ROLES: dict[Role, str] = {
     "text": "Image and text",
     "encoder": "Tile features",
     "sentence": "Phrases",
-    "classifier": "Cell classes",
 }
 
 

@@ -19,7 +19,9 @@ from histoprompt.models.card import ModelCard
 
 # Raise it when segmenters are shown other pixels of the same tile: counts do not go on then.
 ALGORITHM = 1
-# Microns around a tile within which the cells it owns lie.
+# The halo: microns around a tile within which the cells it owns lie. It is part of the key of a
+# count (`count/key.py`), so nothing needs raising with it. Prompted cells and nuclei under a click
+# use it too.
 HALO_UM = 24.0
 # A scale this near to the model's is left as it is.
 TOLERANCE = 0.05
