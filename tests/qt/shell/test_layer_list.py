@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts.dock import PromptDock
+from histoprompt._qt.shell.session import session_of
 
 pytestmark = pytest.mark.gui
 
@@ -115,3 +116,13 @@ def test_layers_deleted_together_are_told_of_together(dock, until):
     assert "so is what was in hand" in told
     dock.session.slide.choose(dock.session.slide.image)
     assert not dock.annotator.prompts.empty
+
+
+def test_a_sample_that_is_opened_second_takes_the_place_of_the_first_slide(make_napari_viewer):
+    viewer = make_napari_viewer()
+    slide = session_of(viewer).slide
+    (first,) = viewer.open_sample("napari-histoprompt", "slide")
+    (second,) = viewer.open_sample("napari-histoprompt", "ihc")
+    assert slide.image is second
+    assert not first.visible
+    session_of(viewer).close()

@@ -100,7 +100,6 @@ class ExploreDock(Dock):
         self.teaching = ClassesController(self.session, self.control)
         self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
         self.pages.addTab(self.classes, "Classes")
-        self._controls = (self.control, self.normal, self.typing, self.teaching)
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -196,8 +195,10 @@ class ExploreDock(Dock):
 
     def _on_page(self, number: int) -> None:
         """Show what the page in front has to show, and nothing of the others."""
-        for at, control in enumerate(self._controls):
-            control.bring(at == number)
+        like, unlike = self.control.bring, self.normal.bring
+        scenes, classes = self.typing.bring, self.teaching.bring
+        for at, bring in enumerate((like, unlike, scenes, classes)):
+            bring(at == number)
 
     def _on_slide(self) -> None:
         self.control.bind()
