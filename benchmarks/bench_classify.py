@@ -24,7 +24,8 @@ from sklearn.metrics import f1_score
 import nucls
 from histoprompt.core.cell_table import CellTable
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,6 +50,14 @@ def kinds(nuclei: nucls.Nuclei) -> dict[str, CellTable]:
         "hand-made": table_of(nuclei.made, nuclei.made_names),
         "embedding": table_of(nuclei.seen, nuclei.seen_names),
         "both": table_of(both, nuclei.made_names + nuclei.seen_names),
+        "crops": table_of(nuclei.around, nuclei.around_names),
+        "hand-made and crops": table_of(
+            np.hstack([nuclei.made, nuclei.around]), nuclei.made_names + nuclei.around_names
+        ),
+        "all": table_of(
+            np.hstack([both, nuclei.around]),
+            nuclei.made_names + nuclei.seen_names + nuclei.around_names,
+        ),
     }
 
 
@@ -77,7 +86,7 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
         "| features | labels a class | accuracy | macro F1 | sure | right when sure |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for kind in ("hand-made", "embedding", "both"):
+    for kind in kinds(train):
         cells, others = kinds(train)[kind], kinds(test)[kind]
         trainer = Trainer(cells)
         for each in SHOTS:
@@ -100,7 +109,8 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
         f"mean ± standard deviation over {draws} draws. Masks: what `histoprompt-cells` finds "
         f"at the point ({train.found:.0%} and {test.found:.0%} of them), else a disc of 3 um. "
         f"Hand-made: {train.made.shape[1]} features; embedding: {train.seen.shape[1]} "
-        "channels under the mask. Accuracy and F1 without `unsure`; the last two columns with it: "
+        f"channels under the mask; crops: {train.around.shape[1]} numbers of EfficientNet-Lite0 "
+        "around the point (32 um). Accuracy and F1 without `unsure`; the last two columns with it: "
         "share of cells that are sure, and how many of those are right. The strength of the "
         "regularisation was chosen on these figures."
     )

@@ -26,7 +26,8 @@ from histoprompt.pipelines.classes.classifiers import Scaling
 from histoprompt.pipelines.classes.few_shot import fit_model
 from histoprompt.pipelines.classes.prevalence import class_counts
 from histoprompt.pipelines.embedding.tiles import EmbedJob
-from histoprompt.pipelines.explore.normal.find import UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import find_unlike
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.scores import SCORES
 from histoprompt.pipelines.explore.scenes.clusters import k_means
 from histoprompt.pipelines.explore.scenes.space import scene_space

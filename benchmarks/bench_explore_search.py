@@ -28,14 +28,11 @@ from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
 from histoprompt.pipelines.embedding.tiles import read_square
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.exact import Bank, best
-from histoprompt.pipelines.explore.index import (
-    IndexParams,
-    ProjectIndex,
-    SlideIndex,
-    build_index,
-)
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.like import LikeParams, Question, search, stacked
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 
 CLASSES = ("Non-Tumor", "Non-Viable-Tumor", "Viable")
 WIDTH = 512
@@ -92,7 +89,7 @@ def latency(sizes: list[int]) -> list[str]:
     for rows in sizes:
         bank = Bank(ProjectIndex((made_index(rows),)))
         query = bank.take(np.array([7]))[0]
-        nothing = np.zeros((0, WIDTH), np.float32)
+        nothing = np.zeros((0, bank.width), np.float32)
         question = Question(query[None], nothing, nothing, np.zeros(1, np.int32))
         wall, busy = timed(lambda b=bank, q=query: best(b.scores(q), 50))
         whole, _ = timed(lambda b=bank, q=question: search(b, q, LikeParams()))
@@ -177,7 +174,7 @@ def precision(
 ) -> float:
     """Mean over 60 questions a tissue; the examples of one are of one case."""
     rng, means = np.random.default_rng(count), []
-    width = bank.index.width
+    width = bank.width
     for tissue in range(3):
         found = []
         for _ in range(60):

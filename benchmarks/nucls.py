@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histoprompt.core.stain.fit import fit_dyes
+from histoprompt.core.task import Task
+from histoprompt.models import registry
 from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.pooling import pool
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.networks.lite_networks import STEP, Networks
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
+from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.explore.cells import CROP_UM
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")
-MPP = 0.25
+MPP, ENCODER = 0.25, "efficientnet-lite0"
 # Pixels: how far from its point a nucleus may begin, and the disc where there is none.
 NEAR, RADIUS = 8, 12
 
@@ -33,6 +38,8 @@ class Nuclei:
     tile : (n,) int
     made, seen : (n, k) float32
         Hand-made features; the network's coarse features under the mask.
+    around : (n, d) float32
+        What EfficientNet-Lite0 sees of a crop of 32 µm around each point.
     found : float
         Share of the points that had a segmented nucleus.
     """
@@ -41,6 +48,7 @@ class Nuclei:
     tile: NDArray[np.intp]
     made: NDArray[np.float32]
     seen: NDArray[np.float32]
+    around: NDArray[np.float32]
     found: float
 
     @property
@@ -51,11 +59,17 @@ class Nuclei:
     def seen_names(self) -> tuple[str, ...]:
         return tuple(f"net_{i:03d}" for i in range(self.seen.shape[1]))
 
+    @property
+    def around_names(self) -> tuple[str, ...]:
+        return tuple(f"{ENCODER}_{i}" for i in range(self.around.shape[1]))
+
 
 def read(folder: Path, device: str = "cpu") -> Nuclei:
     """Measure the nuclei under all points of ``folder/images`` and ``folder/labels``."""
     networks = Networks.load(None, device)
+    job = EmbedJob(ModelManager(device=device), registry.card(ENCODER))
     parts: list[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32], int]] = []
+    around = []
     for path in sorted((folder / "labels").glob("*.csv")):
         picture = next((folder / "images").glob(f"{path.stem}.*"))
         image = np.asarray(Image.open(picture).convert("RGB"))
@@ -65,12 +79,14 @@ def read(folder: Path, device: str = "cpu") -> Nuclei:
         seen = pool(features, labels, STEP)
         made = measure(image, labels, MPP, fit_dyes(image))
         parts.append((code, made, seen, found))
+        around.append(job.embed(Task(), _crops(image, points)))
     code = np.concatenate([p[0] for p in parts])
     return Nuclei(
         code=code,
         tile=np.repeat(np.arange(len(parts)), [len(p[0]) for p in parts]),
         made=np.concatenate([p[1] for p in parts]),
         seen=np.concatenate([p[2] for p in parts]),
+        around=np.concatenate(around),
         found=sum(p[3] for p in parts) / len(code),
     )
 
@@ -98,6 +114,13 @@ def at_points(
             disc[r, c] = True
             out[disc] = i + 1
     return out, len(owner)
+
+
+def _crops(image: NDArray[np.uint8], points: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """(n, side, side, 3) around each point; beyond the image its mirror image."""
+    half = round(CROP_UM / MPP / 2)
+    wide = np.pad(image, ((half, half), (half, half), (0, 0)), mode="symmetric")
+    return np.stack([wide[r : r + 2 * half, c : c + 2 * half] for r, c in points.tolist()])
 
 
 def _points(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

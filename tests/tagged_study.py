@@ -20,6 +20,7 @@ TAGS = """
 [[tags]]
 name = "tumour"
 wordings = ["tumour", "carcinoma"]
+drafted = ["neoplasm"]
 attributes = { size = ["large"], shape = ["round"] }
 [[tags]]
 name = "lymphocyte"

@@ -133,3 +133,12 @@ def test_dab_thresholds_that_cannot_be_are_refused(tmp_path, capsys, limits, say
     assert status == owed  # 2 of a single argument, 1 of the work
     assert says in capsys.readouterr().err
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_sets_of_features_are_chosen_and_encoders_need_the_slide(files, capsys):
+    folder, *_ = files
+    assert fit(folder, "--features", "net") == 1
+    assert "There are no features 'net'; there are measured, seen." in capsys.readouterr().err
+    assert fit(folder, "--features", "measured") == 0
+    assert fit(folder, "--encoder", "efficientnet-lite0") == 1
+    assert "name it with --slide" in capsys.readouterr().err

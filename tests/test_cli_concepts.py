@@ -103,4 +103,4 @@ def test_faults_are_one_line(more, names, told, tmp_path, capsys):
     assert told in said
     assert not (tmp_path / "c.json").exists()
     assert run("apply", SLIDE, "--out", tmp_path / "out") == 1
-    assert "Concepts are not given" in capsys.readouterr().err
+    assert "Concepts: no file is given" in capsys.readouterr().err

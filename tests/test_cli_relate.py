@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from histoprompt import cli
-from histoprompt.pipelines.relate.write import COLUMNS
+from histoprompt.pipelines.relate.write import COLUMNS, MIXED_COLUMNS
 
 N = 48
 
@@ -65,7 +65,7 @@ def done(tmp_path_factory):
 
 def test_the_table_has_a_line_per_test_and_every_number_its_n(done):
     table = pd.read_csv(done / "out" / "relate.csv")
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == (*COLUMNS, *MIXED_COLUMNS)
     assert len(table) == 5 * 5  # four features, and all of them together
     assert (table["n"] == N).all()
     assert (table["sites"] == 3).all()
@@ -81,6 +81,26 @@ def test_the_table_has_a_line_per_test_and_every_number_its_n(done):
     }  # fmt: skip
     assert (alive["low"] > 0).all()
     assert table["why"].notna().all()
+
+
+def test_beside_each_is_the_mixed_model_of_statsmodels(done):
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    table = pd.read_csv(done / "out" / "relate.csv").set_index(["feature", "column"])
+    line = table.loc[("f0", "response")]
+    cases = pd.read_csv(done / "out" / "cases.csv")
+    x, yes = cases["f0"] - cases["f0"].mean(), (cases["response"] == "yes").astype(float)
+    design = np.stack([np.ones(N), yes - yes.mean()], axis=1)
+    fit = MixedLM(x / x.std(ddof=0), design, groups=cases["site"]).fit()
+    assert line["mixed_effect"] == pytest.approx(fit.params.iloc[1], rel=1e-3)
+    assert line["mixed_p"] == pytest.approx(fit.pvalues.iloc[1], rel=0.05)
+    assert 0.5 < line["mixed_site_share"] < 1  # sites are far apart
+    # of time to event, and of all features together, there is none
+    assert np.isnan(table.loc[("f0", "os_months"), "mixed_p"])
+    assert np.isnan(table.loc[("(all features)", "response"), "mixed_p"])
+    told = f"{line['mixed_effect']:.2f} ({line['mixed_low']:.2f} to {line['mixed_high']:.2f})"
+    page = (done / "out" / "report.html").read_text()
+    assert page.count(told) >= 2  # in the table, and beside the plots of the finding
 
 
 def test_q_is_of_all_tests_of_the_run(done):
@@ -120,7 +140,7 @@ def test_cases_open_as_anndata(done):
 def test_the_recipe_gives_the_same_bytes(done, capsys):
     assert cli.main(["run", str(done / "out" / "recipe.toml"), str(done), "--out",
                      str(done / "again")]) == 0  # fmt: skip
-    for name in ("relate.csv", "report.html", "cases.csv", "mixed_models.csv", "recipe.toml"):
+    for name in ("relate.csv", "report.html", "cases.csv", "recipe.toml"):
         assert (done / "again" / name).read_bytes() == (done / "out" / name).read_bytes(), name
     capsys.readouterr()
     assert cli.main(["methods", str(done / "out")]) == 0

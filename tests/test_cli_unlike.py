@@ -15,7 +15,7 @@ BOX = "0,0,1024,512"
         (["anomaly", "s.svs", "--reference", " "], "reference is empty"),
         (["anomaly", "s.svs", "--reference", BOX, "--rate", "2"], "below 1"),
         (["cluster", "s.svs", "--scenes", "1"], "at least 2"),
-        (["tiles", "apply", "s.svs"], "Classifier is not given"),
+        (["tiles", "apply", "s.svs"], "Classifier: no file is given"),
     ],
     ids=["empty reference", "rate", "one scene", "no classifier"],
 )

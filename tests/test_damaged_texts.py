@@ -34,7 +34,8 @@ from histoprompt.pipelines.audit.plan import field_boxes, plan_audit
 from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.labelling import read_labelling
-from histoprompt.pipelines.classes.train import Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
 from histoprompt.pipelines.count.audit_table import _by_place, _made
 from histoprompt.pipelines.count.out_folders import free_folder

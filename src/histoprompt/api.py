@@ -28,7 +28,8 @@ from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import Cell
 from histoprompt.pipelines.cells.find import find_cells as cells_of_region
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import tell
-from histoprompt.core.errors import ParameterError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.zoo.aligned import place_of
-from histoprompt.pipelines.align.pairs import Pair, read_pairs
+from histoprompt.pipelines.align.pairs import Pair, project_slides, read_pairs
 from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.align.run import align
-from histoprompt.pipelines.project.project import open_project
-from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 if TYPE_CHECKING:
     from histoprompt.core.slides.slide import Slide
@@ -44,10 +43,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def _align(args: argparse.Namespace) -> None:
     params = read_parameters(AlignParams, args)
-    if params.pairs is None:
-        raise ParameterError("Name the table of pairs with --pairs.")
-    keep_inputs(args.out, params.pairs)
-    pairs = read_pairs(params.pairs, _known(args.project))
+    keep_inputs(args.out, params.file())
+    pairs = read_pairs(params.file(), project_slides(args.project))
     network = None
     if params.method_for(len(pairs)) == "adapter":
         from histoprompt.training.contrastive import contrastive
@@ -64,6 +61,7 @@ def _align(args: argparse.Namespace) -> None:
     done = align(
         pairs, params, args.out, opened=opened, manager=manager, task=args.task, network=network
     )
+    keep_recipe(args.out, (RecipeStep("align", placed(params)),))
     for line in done.told:
         tell(line)
     if not args.no_keep:
@@ -72,13 +70,3 @@ def _align(args: argparse.Namespace) -> None:
             shutil.copyfile(args.out, part)
         tell(f"offered by the docks and by --model as aligned-{kept.stem}")
     tell(f"-> {args.out}")
-
-
-def _known(project: Path | None) -> dict[str, ProjectSlide]:
-    """The slides of a project by id, with paths that hold anywhere."""
-    if project is None:
-        return {}
-    from dataclasses import replace
-
-    found = open_project(project)
-    return {slide.id: replace(slide, path=found.place(slide)) for slide in found.slides}

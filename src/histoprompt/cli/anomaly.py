@@ -1,4 +1,4 @@
-"""`histoprompt anomaly`: tiles that are unlike normal tissue, at a false-alarm rate."""
+"""`histoprompt anomaly`: tiles or cells that are unlike normal tissue, at a false-alarm rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RegionError
-from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
 from histoprompt.pipelines.explore.normal.find import Unlike
@@ -30,8 +29,8 @@ def add(anomaly: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         required=True,
-        metavar="r0,c0,r1,c1|GEOJSON|SLIDE",
-        help="normal tissue: boxes or drawn regions on the first slide, or whole slides",
+        metavar="[SLIDE:]r0,c0,r1,c1|[SLIDE:]GEOJSON|SLIDE",
+        help="normal tissue: boxes, drawn regions (on the first slide if none is named), slides",
     )
     add_parameters(anomaly, AnomalyParams, ("reference",))
     add_device(anomaly)
@@ -47,10 +46,9 @@ def _anomaly(args: argparse.Namespace) -> int:
     normal, beyond = _reference_slides(named.slides, slides)
     manager = ModelManager(device=args.device)
     done = index_all(slides, params.index, manager, args)
-    on_first = bool(named.boxes or named.files)
-    if on_first and done.indexes[0].path != slides[0].path:
+    if named.on_first and done.indexes[0].path != slides[0].path:
         raise RegionError(f"The reference lies on {slides[0]}, which could not be indexed.")
-    if on_first and len(slides) > 1:
+    if named.on_first and len(slides) > 1:
         say(f"note: the reference lies on {slides[0].name}, the first slide.")
     others = index_all(beyond, params.index, manager, args) if beyond else None
     if others is not None:
@@ -98,7 +96,7 @@ def _keep_recipe(
     placed = replace(
         params,
         reference=tuple(files.get(t.strip(), t.strip()) for t in params.reference),
-        weights=None if params.weights is None else params.weights.absolute(),
+        **{n: p.absolute() for n in ("weights", "cells") if (p := getattr(params, n)) is not None},
     )
     keep_recipe(folder, (RecipeStep("anomaly", placed),), slide_facts(done.indexes))
 
@@ -108,9 +106,10 @@ def _tell(folder: Path, found: Unlike, shown: Shown) -> None:
         say(f"note: {note}")
     rates = found.decides.held_out_rates(found.share)
     tell(
-        f"{len(found.reference)} reference tiles; {len(rates)} {found.parted_by} held out in turn: "
-        f"{rates.mean():.2%} false alarms ({rates.min():.1%} to {rates.max():.1%}) at a typed "
+        f"the reference has {found.reference.many(len(found.reference))}; {len(rates)} "
+        f"{found.parted_by} held out in turn: {rates.mean():.2%} false alarms "
+        f"({rates.min():.1%} to {rates.max():.1%}) at a typed "
         f"{found.share:.2%}"
     )
-    hits = many(int(found.hit.sum()), "tile")
+    hits = found.tiles.many(int(found.hit.sum()))
     tell(f"{hits} of {len(found.tiles)} unlike the reference -> {folder}")

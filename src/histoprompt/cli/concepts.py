@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from histoprompt.cli.indexed import in_project, index_all, slide_facts
-from histoprompt.cli.marked import add_marks, marked_slides, slide_of
-from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
+from histoprompt.cli.indexed import index_all
+from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
-from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.files.documents import read_text
-from histoprompt.core.task import Task
-from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.concepts.apply import tell_tiles, write_told
 from histoprompt.pipelines.explore.concepts.concept_file import read_concepts, write_concepts
 from histoprompt.pipelines.explore.concepts.fit import (
     ConceptModel,
-    HeldOut,
     fit_concepts,
     kept_concepts,
+    looked_at,
     marked_rows,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
@@ -33,9 +29,7 @@ from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import read_marks
-from histoprompt.pipelines.recipes.beside import keep_recipe
-from histoprompt.pipelines.recipes.recipe import RecipeStep
-from histoprompt.pipelines.text.phrases import understood_all
+from histoprompt.pipelines.text.phrases import known_phrases
 
 # Given with semicolons between or one after the other: a phrase may hold a comma.
 _LISTS = ("phrases", "strike")
@@ -44,9 +38,13 @@ _MOST_TOLD = 5
 
 def add(concepts: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    actions = concepts.add_subparsers(metavar="ACTION", required=True)
-    fit = actions.add_parser("fit", help="learn from marked tiles how concepts tell classes")
-    add_marks(fit)
+    fit, apply = fit_and_apply(
+        concepts,
+        (
+            "learn from marked tiles how concepts tell classes",
+            "the class of each tile, and the concept that decided",
+        ),
+    )
     fit.add_argument(
         "--phrases", action="extend", type=_split, default=[], metavar="WORDS;WORDS",
         help="what may be seen in a tile; a|b: synonyms",
@@ -58,15 +56,8 @@ def add(concepts: argparse.ArgumentParser) -> None:
         "--strike", action="extend", nargs="+", default=[], metavar="NAME",
         help="concepts that must not decide; what that costs is told",
     )  # fmt: skip
-    fit.add_argument("--out", required=True, type=Path, metavar="FILE", help="JSON")
     add_parameters(fit, ConceptParams, _LISTS)
-    apply = actions.add_parser("apply", help="the class of each tile, and the concept that decided")
-    add_slides(apply, "the results; default: in the project")
     add_parameters(apply, ConceptApplyParams)
-    for action in (fit, apply):
-        add_device(action)
-        add_mpp(action)
-        add_trust_size(action)
     fit.set_defaults(run=_fit)
     apply.set_defaults(run=_apply)
 
@@ -75,7 +66,9 @@ def _fit(args: argparse.Namespace) -> int:
     inputs = [args.marks] if args.phrases_file is None else [args.marks, args.phrases_file]
     keep_inputs(args.out, *inputs)
     marks, manager = read_marks(args.marks), ModelManager(device=args.device)
-    phrases = _known(_phrases(args), args.encoder, manager, args.task)
+    phrases, notes = known_phrases(_phrases(args), args.encoder, manager, args.task)
+    for note in notes:
+        say(f"note: {note}")
     params = read_parameters(
         ConceptParams, args, _LISTS, phrases=phrases, strike=tuple(args.strike)
     )
@@ -87,21 +80,10 @@ def _fit(args: argparse.Namespace) -> int:
     marked = marked_rows(marks, tiles, lambda mark: slide_of(mark, done, args.marks))
     taught = tiles[marked.rows]
     values = values_of(taught, concepts, seen.job(manager), done.open, args.task)
-    about = {
-        "encoder": tiles.encoder,
-        "digest": tiles.digest,
-        "mpp": f"{seen.mpp:g}",
-        "overlap": str(seen.overlap),
-    }
     found = fit_concepts(
-        values,
-        marked,
-        taught.slide,
-        concepts,
-        strike=params.strike,
-        strength=params.strength,
-        about=about,
-    )
+        values, marked, taught.slide, concepts,
+        strike=params.strike, strength=params.strength, about=looked_at(seen, tiles),
+    )  # fmt: skip
     write_concepts(args.out, found)
     for note in marked.notes:
         say(f"note: {note}")
@@ -114,28 +96,9 @@ def _report(found: ConceptModel, out: Path) -> None:
         told = ", ".join(f"{one} {weight:+.2f}" for one, weight in found.strongest(number))
         tell(f"{name}: {told}")
     if found.struck:
-        tell(f"{', '.join(found.struck)} struck out: {_cost(found)}")
+        tell(f"{', '.join(found.struck)} struck out: {found.cost}")
     examples = ", ".join(f"{n} {name}" for name, n in found.examples.items())
-    tell(f"{len(found.concepts)} concepts from {examples}; {_score(found.held_out)} -> {out}")
-
-
-def _cost(found: ConceptModel) -> str:
-    if found.held_out is None or found.with_struck is None:
-        return "too few marks to test what that costs"
-    it = "it" if len(found.struck) == 1 else "them"
-    return (
-        f"balanced accuracy {found.with_struck.balanced_accuracy:.2f} with {it}, "
-        f"{found.held_out.balanced_accuracy:.2f} without"
-    )
-
-
-def _score(found: HeldOut | None) -> str:
-    if found is None:
-        return "too few marks to test"
-    return (
-        f"balanced accuracy {found.balanced_accuracy:.2f}, macro F1 {found.macro_f1:.2f} on "
-        f"{found.by}s left out"
-    )
+    tell(f"{len(found.concepts)} concepts from {examples}; {found.score} -> {out}")
 
 
 def _split(text: str) -> list[str]:
@@ -153,53 +116,22 @@ def _phrases(args: argparse.Namespace) -> list[str]:
     return [*args.phrases, *read]
 
 
-def _known(
-    phrases: Sequence[str], encoder: str, manager: ModelManager, task: Task
-) -> tuple[str, ...]:
-    """Phrases as the model knows them; those it does not know are told and left out.
-
-    Raises
-    ------
-    PromptError
-        If phrases are given and none is known.
-    """
-    card = registry.card(encoder)
-    found: dict[str, None] = {}
-    why = ""
-    for phrase in phrases:
-        try:
-            (text,), told = understood_all((phrase,), card, manager, task)
-        except PromptError as error:
-            why = why or error.fact
-            if len(phrases) > 1:
-                say(f"note: {phrase!r} is left out: {error.fact}")
-            continue
-        for one in told:
-            say(f"note: {one.told}")
-        found[text] = None
-    if phrases and not found:
-        raise PromptError(f"No phrase is known, of {len(phrases)}. {why}")
-    return tuple(found)
-
-
 def _apply(args: argparse.Namespace) -> int:
     params = read_parameters(ConceptApplyParams, args)
     model = read_concepts(params.file())
     seen = replace(seen_as(model.about), weights=params.weights)
     manager = ModelManager(device=args.device)
-    slides = named_slides(args.slides, args.out)
-    done = index_all(slides, seen, manager, args)
-    tiles = tiles_of(done.indexes)
-    check_encoder(model.about, tiles)
-    values = values_of(tiles, model.concepts, seen.job(manager), done.open, args.task)
-    found = tell_tiles(tiles, values, model)
+    asked = Asked.of(args, seen, manager)
+    check_encoder(model.about, asked.tiles)
+    job = seen.job(manager)
+    values = values_of(asked.tiles, model.concepts, job, asked.done.open, args.task)
+    found = tell_tiles(asked.tiles, values, model)
     args.task.repeat()  # files tell of all tiles or are not written
-    folder = args.out or in_project(slides, "concepts")
+    folder = asked.folder(args, "concepts")
     write_told(folder, found)
-    placed = replace(params, concepts=params.file().absolute())
-    keep_recipe(folder, (RecipeStep("concepts", placed),), slide_facts(done.indexes))
+    asked.keep(folder, "concepts", params)
     for name, mm2 in zip(model.classes, found.mm2(), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     decided = ", ".join(f"{name} {count}" for name, count in found.often()[:_MOST_TOLD])
-    tell(f"{len(tiles)} tiles, decided by {decided or 'no concept'} -> {folder}")
-    return done.status
+    tell(f"{len(asked.tiles)} tiles, decided by {decided or 'no concept'} -> {folder}")
+    return asked.done.status

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from histoprompt.cli.ending import each
+from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slide, add_some_slides, each_slide, slide_of
 from histoprompt.cli.speech import say, tell, tell_notes
+from histoprompt.pipelines.cells.spatial_places import SpatialParams
 
 
 def add(counts: argparse.ArgumentParser) -> None:
@@ -21,7 +25,19 @@ def add(counts: argparse.ArgumentParser) -> None:
     written.add_argument(
         "--as-found", action="store_true", help="what the program found, without corrections"
     )
+    lying = actions.add_parser(
+        "spatial", help="how cells lie to each other: per region, with cross-K and density maps"
+    )
+    lying.add_argument(
+        "counts", nargs="+", type=Path, metavar="COUNT",
+        help="folders that `histoprompt count` wrote, or a project",
+    )  # fmt: skip
+    lying.add_argument(
+        "--out", type=Path, metavar="DIR", help="a folder per count; else `spatial` in each"
+    )
+    add_parameters(lying, SpatialParams)
     listed.set_defaults(run=_list)
+    lying.set_defaults(run=_spatial)
     written.set_defaults(run=_export)
 
 
@@ -59,3 +75,51 @@ def _export(args: argparse.Namespace) -> None:
         keep_work_recipe(work, args.out, how)
     by_hand = f", {counted.by_hand}" if counted.by_hand.touched else ""
     tell(f"{counted.tally.total} cells{by_hand} -> {counted.folder}")
+
+
+def _spatial(args: argparse.Namespace) -> int:
+    from histoprompt.pipelines.count.counted_folder import read_counted
+    from histoprompt.pipelines.count.spatial_files import write_spatial
+
+    params = read_parameters(SpatialParams, args)
+    folders = _folders(args.counts, args.out)
+
+    def measure(one: tuple[Path, Path]) -> int:
+        folder, out = one
+        found = write_spatial(read_counted(folder), out, params, args.task)
+        for note in found.notes:
+            say(f"note: {note}")
+        pairs = sum(len(place.pairs) for place in found.places)
+        tell(f"{len(found.places)} places, {pairs} pairs of classes -> {out}")
+        return 0
+
+    return each(folders, measure, args.task, ("count", "counts"))
+
+
+def _folders(named: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
+    """The folder of each count, and where its files go."""
+    from histoprompt.core.errors import LabelError
+    from histoprompt.pipelines.count.out_folders import MADE
+    from histoprompt.pipelines.project.project import is_project, open_project
+    from histoprompt.pipelines.project.status import COUNT
+
+    found: list[tuple[Path, str]] = []
+    for path in named:
+        if not is_project(path):
+            found.append((path, path.absolute().name))
+            continue
+        project = open_project(path)
+        of = [(project.results(s) / COUNT, s.id) for s in project.slides]
+        counted = [(folder, name) for folder, name in of if (folder / MADE).is_file()]
+        if not counted:
+            raise LabelError(f"No slide of {project.name} was counted yet. Count first.")
+        found += counted
+    if out is None:
+        return [(folder, folder / "spatial") for folder, _ in found]
+    if len(found) == 1:
+        return [(found[0][0], out)]
+    names = [name for _, name in found]
+    twice = next((n for n in names if names.count(n) > 1), None)
+    if twice is not None:
+        raise LabelError(f"Two counts are named {twice}: give each an --out of its own.")
+    return [(folder, out / name) for folder, name in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from histoprompt.cli.ending import each
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size
@@ -12,8 +13,13 @@ from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import tell
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.out_folders import free_folder
-from histoprompt.pipelines.tags.detect import apply_head, fit, write_detections
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
+from histoprompt.pipelines.recipes.recipe import RecipeStep
+from histoprompt.pipelines.tags.detect import DetectApplyParams, apply_head, fit, write_detections
 from histoprompt.pipelines.tags.detector import DetectParams
+
+if TYPE_CHECKING:
+    from histoprompt.training.box_detector import BoxDetector
 
 _NETWORK = "fasterrcnn"
 
@@ -35,7 +41,7 @@ def add(detect: argparse.ArgumentParser) -> None:
     one.set_defaults(run=_fit)
     two = actions.add_parser("apply", help="find what a detector learnt, in slides")
     add_slides(two)
-    two.add_argument("--file", required=True, type=Path, metavar="FILE", help="of `detect fit`")
+    add_parameters(two, DetectApplyParams)
     add_device(two)
     add_mpp(two)
     add_trust_size(two)
@@ -56,7 +62,9 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    manager = ModelManager(device=args.device)
+    params = read_parameters(DetectApplyParams, args)
+    path, manager = params.detector(), ModelManager(device=args.device)
+    network = _network(path, args.device)
     slides = named_slides(args.slides, args.out)
     taken: list[Path] = []
 
@@ -66,11 +74,11 @@ def _apply(args: argparse.Namespace) -> int:
             if folder is None or len(slides) > 1:
                 folder = free_folder(*named.place(args.out, "detect"), slide.key, taken)
             taken.append(folder)
-            network = _network(args)
             if network is None:
                 counts = apply_head(
-                    slide, named.name, args.file, folder=folder, manager=manager, task=args.task
+                    slide, named.name, path, folder=folder, manager=manager, task=args.task
                 )
+                keep_recipe(folder, (RecipeStep("detect", placed(params)),), {"slide": slide.key})
             else:
                 found = network.find(slide, args.task)
                 counts = write_detections(folder, named.name, found, network.classes)
@@ -81,12 +89,12 @@ def _apply(args: argparse.Namespace) -> int:
     return each(slides, apply, args.task, ("slide", "slides"))
 
 
-def _network(args: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _network(path: Path, device: str) -> BoxDetector | None:
     """The network in a file; None if it holds a class head."""
     from histoprompt.pipelines.tags.network_file import is_network
 
-    if not is_network(args.file):
+    if not is_network(path):
         return None
     from histoprompt.training.box_detector import BoxDetector
 
-    return BoxDetector.load(args.file, args.device)
+    return BoxDetector.load(path, device)

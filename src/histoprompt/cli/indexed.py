@@ -14,7 +14,8 @@ from histoprompt.cli.slides import NamedSlide
 from histoprompt.core.errors import RegionError
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex, build_index
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
+from histoprompt.pipelines.explore.indexing import index_slide
 
 if TYPE_CHECKING:
     from histoprompt.core.slides.slide import Slide
@@ -63,7 +64,7 @@ def index_all(
 
     def index_one(one: NamedSlide) -> int:
         with one.open(args) as slide:
-            found = build_index(slide, params, manager, args.task, name=one.name)
+            found = index_slide(slide, params, manager, args.task, name=one.name)
         done.append(replace(found, path=one.path))
         named[one.path] = one
         return 0

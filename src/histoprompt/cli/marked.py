@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from histoprompt.cli.indexed import Indexed, whole_path
-from histoprompt.cli.slides import NamedSlide, named_slides
+from histoprompt.cli.indexed import Indexed, in_project, index_all, slide_facts, whole_path
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size
+from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.core.errors import LabelError
 from histoprompt.core.readers.naming import result_name
 from histoprompt.core.strings.addresses import is_address
+from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.explore.from_index import tiles_of
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark
+from histoprompt.pipelines.explore.tile_set import TileSet
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
-def add_marks(fit: argparse.ArgumentParser) -> None:
+def _add_marks(fit: argparse.ArgumentParser) -> None:
     """Add the arguments SLIDE... and ``--marks``."""
     fit.add_argument(
         "slides", nargs="*", metavar="SLIDE|PROJECT", help="default: those that the marks name"
@@ -23,6 +32,56 @@ def add_marks(fit: argparse.ArgumentParser) -> None:
         "--marks", required=True, type=Path, metavar="CSV",
         help="slide,row0,col0,row1,col1,class or slide,row,col,class",
     )  # fmt: skip
+
+
+def fit_and_apply(
+    parser: argparse.ArgumentParser, helps: tuple[str, str]
+) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """The actions ``fit`` and ``apply`` of a command that learns from marked tiles."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    fit, apply = (
+        actions.add_parser(name, help=told)
+        for name, told in zip(("fit", "apply"), helps, strict=True)
+    )
+    _add_marks(fit)
+    fit.add_argument("--out", required=True, type=Path, metavar="FILE")
+    add_slides(apply, "the results; default: in the project")
+    for action in (fit, apply):
+        add_device(action)
+        add_mpp(action)
+        add_trust_size(action)
+    return fit, apply
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Slides whose tiles something that was learnt is asked of.
+
+    Attributes
+    ----------
+    slides : list of NamedSlide
+    done : Indexed
+    tiles : TileSet
+    """
+
+    slides: list[NamedSlide]
+    done: Indexed
+    tiles: TileSet
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, seen: IndexParams, manager: ModelManager) -> Asked:
+        """Index the slides of a command as what was learnt wants them."""
+        slides = named_slides(args.slides, args.out)
+        done = index_all(slides, seen, manager, args)
+        return cls(slides, done, tiles_of(done.indexes))
+
+    def folder(self, args: argparse.Namespace, step: str) -> Path:
+        """Where the results go."""
+        return Path(args.out or in_project(self.slides, step))
+
+    def keep(self, folder: Path, step: str, params: Any) -> None:
+        """Leave a recipe beside results that are written."""
+        keep_recipe(folder, (RecipeStep(step, placed(params)),), slide_facts(self.done.indexes))
 
 
 def marked_slides(args: argparse.Namespace, marks: Sequence[TileMark]) -> list[NamedSlide]:

@@ -47,10 +47,10 @@ def _run(args: argparse.Namespace) -> int:
     from histoprompt.pipelines.recipes.emit import emit
     from histoprompt.pipelines.recipes.engines import parse_scheduler
     from histoprompt.pipelines.recipes.recipe import read_recipe, write_recipe
-    from histoprompt.pipelines.recipes.run import run_recipe
+    from histoprompt.pipelines.recipes.run import run_recipe, takes_project
 
     recipe, scheduler = read_recipe(args.recipe), parse_scheduler(args.scheduler)
-    if any(one.step.project for one in recipe.steps):
+    if takes_project(recipe, given=_is_one_project(args)):
         return _run_on_project(recipe, args)
     slides = named_slides(args.slides, args.out or args.into)
     units = [_unit(slide, args) for slide in slides]
@@ -85,17 +85,26 @@ def _blocks(text: str) -> int:
     return value
 
 
+def _is_one_project(args: argparse.Namespace) -> bool:
+    from histoprompt.pipelines.project.project import is_project
+
+    return len(args.slides) == 1 and is_project(args.slides[0])
+
+
 def _run_on_project(recipe: Recipe, args: argparse.Namespace) -> int:
     """A step that needs all slides of a project at once."""
-    from histoprompt.pipelines.project.project import is_project, open_project
+    from histoprompt.models.memory.manager import ModelManager
+    from histoprompt.pipelines.project.project import open_project
     from histoprompt.pipelines.recipes.run import run_on_project
+    from histoprompt.pipelines.recipes.step import ProjectInput
 
     step = recipe.steps[0]
-    if len(args.slides) != 1 or not is_project(args.slides[0]):
+    if not _is_one_project(args):
         raise RecipeError(f"The step {step.name} works on a project: give one project's folder.")
     folder = open_project(args.slides[0]).folder
     out = args.into or args.out or folder / step.name
-    made = run_on_project(recipe, folder, out, args.task)
+    given = ProjectInput(folder, out, ModelManager(device=args.device), args.task)
+    made = run_on_project(recipe, given)
     for note in made.notes:
         say(f"note: {note}")
     tell(f"{step.name}: {made.told}")

@@ -16,16 +16,13 @@ from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.explore.building import open_index, other_weights
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gallery, write_hits
-from histoprompt.pipelines.explore.index import (
-    ProjectIndex,
-    SlideIndex,
-    open_index,
-    other_weights,
-)
+from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
 from histoprompt.pipelines.explore.search_step import open_picture
 from histoprompt.pipelines.recipes.beside import keep_recipe

@@ -20,7 +20,7 @@ from histoprompt.pipelines.tags.review import read_review
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
-    placed,
+    kept_params,
     review,
     tag_slides,
 )
@@ -67,7 +67,7 @@ def _tag_slides(args: argparse.Namespace) -> Tagged:
             numbers = region_numbers(args.region, first)
     params = read_parameters(TagParams, args, _SKIP, region=numbers)
     done = tag_slides(slides, params, ModelManager(device=args.device), args.out, args.task)
-    keep_recipe(args.out, (RecipeStep("tag", placed(params)),))
+    keep_recipe(args.out, (RecipeStep("tag", kept_params(params)),))
     return done
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histoprompt.cli.options import keep_inputs
+from histoprompt.cli.options import add_device, add_mpp, add_trust_size, keep_inputs
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import ParameterError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.tags.tag_file import Tag, read_tags, write_tags
+from histoprompt.pipelines.tags.tag_file import Tag, add_tag
 from histoprompt.pipelines.text.drafting import Draft, draft, draft_from_file
 from histoprompt.pipelines.text.phrases import Phrases, Understood, understood_all
 
@@ -33,6 +33,16 @@ def add(words: argparse.ArgumentParser) -> None:
     two.add_argument("--tick", metavar="1,3|all", help="which wordings to use; none if not given")
     two.add_argument("--out", type=Path, metavar="TOML", help="tags to add the class to")
     two.set_defaults(run=_draft)
+    three = actions.add_parser("choose", help="wordings of a text, by tiles marked yes and no")
+    three.add_argument("slide", metavar="SLIDE")
+    three.add_argument("--text", required=True, metavar="WORDS", help="a|b|c; the first stays")
+    three.add_argument("--marks", required=True, type=Path, metavar="CSV", help="row,col,mark")
+    three.add_argument("--model", default=registry.DEFAULT_WORDS, metavar="ID")
+    three.add_argument("--out", type=Path, metavar="TOML", help="tags to add the text to")
+    add_device(three)
+    add_mpp(three)
+    add_trust_size(three)
+    three.set_defaults(run=_choose)
 
 
 def _understand(args: argparse.Namespace) -> int:
@@ -77,14 +87,40 @@ def _draft(args: argparse.Namespace) -> None:
         tell(f"{len(ticked.wordings)} of {len(found.wordings)} wordings ticked -> {args.out}")
 
 
+def _choose(args: argparse.Namespace) -> None:
+    from histoprompt.core.readers.open import open_slide
+    from histoprompt.pipelines.text.choosing_wordings import (
+        choose_wordings,
+        kept_text,
+        wordings_of,
+    )
+    from histoprompt.pipelines.text.score import score
+    from histoprompt.pipelines.text.text_embedding import ScoreParams
+    from histoprompt.pipelines.text.tile_label_file import read_marks
+    from histoprompt.pipelines.text.tiles import ScoreJob
+
+    if args.out is not None:
+        keep_inputs(args.out, args.marks)
+    name = wordings_of(args.text)[0]
+    params = ScoreParams(texts=(name,))
+    job = ScoreJob(ModelManager(device=args.device), registry.card(args.model))
+    with open_slide(args.slide, args.mpp, trust_size=args.trust_size) as slide:
+        scores, seen = score(slide, params, job, args.task)
+    marks = read_marks(args.marks, scores)[scores.texts[0]]
+    found = choose_wordings(seen, args.text, marks, (params, job), args.task)
+    for one in found:
+        tell(one.told)
+    tell(f"kept: {kept_text(found)}")
+    if args.out is not None:
+        kept = tuple(one.text for one in found if one.kept)
+        left = tuple(one.text for one in found if not one.kept)
+        add_tag(args.out, Tag(name, kept, drafted=left))
+
+
 def _write(out: Path, found: Draft, ticked: Draft) -> None:
     """Add a class to a file of tags; what was not ticked is kept beside, and not used."""
-    before = [
-        tag for tag in (read_tags(out, least=0) if out.exists() else ()) if tag.name != found.name
-    ]
     left = tuple(word for word in found.wordings if word not in ticked.wordings)
-    tag = Tag(found.name, ticked.wordings, found.attributes, found.is_not, left)
-    write_tags(out, [*before, tag])
+    add_tag(out, Tag(found.name, ticked.wordings, found.attributes, found.is_not, left))
 
 
 def _numbers(text: str | None, count: int) -> list[int]:

@@ -224,6 +224,29 @@ def check(params: Any, error: type[HistopromptError] = ParameterError) -> None:
             raise error(f"{one.about.label} is {fault}.")
 
 
+def given_file(params: Any, name: str, made: str) -> Path:
+    """The file that a field of parameters names.
+
+    Parameters
+    ----------
+    params : dataclass instance
+    name : str
+        Of the field.
+    made : str
+        How such a file comes about, such as "saved".
+
+    Raises
+    ------
+    ParameterError
+        If none is given.
+    """
+    value = getattr(params, name)
+    if value is None:
+        label = field_of(type(params), name).about.label
+        raise ParameterError(f"{label}: no file is given; name one that was {made}.")
+    return Path(value)
+
+
 def to_table(params: Any) -> dict[str, Any]:
     """All parameters as a TOML file holds them; what is None is left out.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.models.zoo.aligned import Adapter
+from histoprompt.models.zoo.aligned_file import Adapter
 from histoprompt.pipelines.align.maps import Fit
 
 Double = NDArray[np.float64]

@@ -12,13 +12,21 @@ from histoprompt.core.errors import PromptError, WeightsError
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.zoo.aligned import TfIdf, read_aligned
+from histoprompt.models.zoo.aligned_file import TfIdf, read_aligned
+from histoprompt.pipelines.align.figures import Data, judged
 from histoprompt.pipelines.align.judge import MATCH, recalls
 from histoprompt.pipelines.align.maps import Half, cca, ridge, scores
 from histoprompt.pipelines.align.params import AlignParams
-from histoprompt.pipelines.align.run import Data, judged
 from histoprompt.pipelines.align.shuffling import folds_of, shuffled
 from histoprompt.pipelines.align.texts import Texts
+from histoprompt.pipelines.project.project import add_slides, new_project
+from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.recipes.recipe import (
+    RecipeStep,
+    made_recipe,
+    read_recipe,
+    write_recipe,
+)
 
 KINDS = {
     "pink fibrous tissue with collagen": (235, 150, 190),
@@ -83,6 +91,8 @@ def table(path):
 def test_a_vocabulary_is_made_and_takes_new_words(study, capsys):
     assert align(study, "own.safetensors", "--text", "tfidf", "--name", "colours") == 0
     assert "against shuffled pairs" in capsys.readouterr().out
+    (step,) = read_recipe(study / "recipe.toml").steps
+    assert (step.name, step.params.pairs) == ("align", study / "pairs.csv")
     rows = table(study / "align.csv")
     assert list(rows[0]) == ["split", "measure", "value", "plain", "shuffled"]
     assert {"patients", "fold 1", "site a", "site b"} <= {row["split"] for row in rows}
@@ -103,6 +113,19 @@ def test_a_vocabulary_is_made_and_takes_new_words(study, capsys):
                 model.embed_texts(["zebra"])
     argv = ["score", str(study / "s0.tif"), "--model", str(study / "own.safetensors"), "--text"]
     assert main([*argv, "erythrocytes", "--contrast", "collagen", "--out", str(study / "sc")]) == 0
+
+
+def test_a_recipe_makes_it_of_a_project(study, tmp_path, capsys):
+    few = AlignParams(study / "pairs.csv", "vocabulary", "tfidf", folds=3, shuffles=19)
+    write_recipe(tmp_path, made_recipe((RecipeStep("align", few),)))
+    slides = [ProjectSlide(f"s{n}", str(study / f"s{n}.tif"), patient=f"p{n}") for n in (0, 1)]
+    project, _ = add_slides(new_project(tmp_path / "study"), slides)
+    recipe = str(tmp_path / "recipe.toml")
+    assert main(["run", recipe, str(study / "s0.tif"), "--out", str(tmp_path / "x")]) == 1
+    assert "works on a project" in capsys.readouterr().err
+    assert main(["run", recipe, str(project.folder)]) == 0
+    assert "48 pairs of 6 patients" in capsys.readouterr().out
+    assert (project.folder / "align" / "vocabulary.safetensors").is_file()
 
 
 def test_with_a_sentence_encoder_words_it_never_saw_are_found(study):

@@ -136,3 +136,19 @@ def test_one_may_stop_when_labels_change_nothing():
 )
 def test_one_goes_on_while_labels_help_or_are_too_few(curve):
     assert stop_hint(Review(curve=curve)) is None
+
+
+def test_in_a_round_of_hard_negatives_look_alikes_of_the_class_are_offered():
+    trainer, review, fit, _ = started()
+    seen = []
+    for key in (REJECT, ACCEPT, UNSURE_KEY, REJECT):
+        offered = next_cell(fit, review, like="tumour")
+        assert offered.proposed == "tumour"
+        assert "most like your tumour" in offered.why
+        assert offered.id not in seen
+        seen.append(offered.id)
+        review = review.answered(offered, key, fit.classifier.classes)
+    column = fit.classifier.classes.index("tumour")
+    rows = trainer.rows(np.array(seen))
+    assert (fit.probability[rows, column] > np.percentile(fit.probability[:, column], 50)).all()
+    assert next_cell(fit, review, like="no such class").why != "most like your tumour: is it one?"

@@ -12,7 +12,8 @@ from safetensors.numpy import save_file
 from cells_of_classes import NAMES, clusters, some_labels
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
-from histoprompt.pipelines.classes.train import Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 
 @pytest.fixture(params=["logistic", "prototype", "forest"])

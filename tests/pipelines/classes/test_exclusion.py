@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cells_of_classes import clusters, some_labels
+from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classes.exclusion import alike_pairs, negatives
+from histoprompt.pipelines.classes.exclusion import OTHER, alike_pairs, band, negatives
+from histoprompt.pipelines.classes.train import Trainer
 
 
 def sides(seed: int = 0) -> np.ndarray:
@@ -52,3 +55,21 @@ def test_only_opposite_labels_that_look_alike_are_named():
     assert [p.ids for p in pairs] == [(8, 9), (7, 9)]
     assert all(p.classes == ("a", "b") for p in pairs)
     assert "Cell 8 (a) and cell 9 (b)" in str(pairs[0])
+
+
+def test_look_alikes_of_a_single_class_stay_unsure():
+    cells, truth = clusters({"tumour": 150, "stroma": 150}, apart=2.5)
+    labels = dict(list(some_labels(cells, truth, 8).items()))
+    only = {cell: name for cell, name in labels.items() if name == "tumour"}
+    trainer = Trainer(cells)
+    fit = trainer.fit(only)
+    rows = trainer.rows(np.array(list(only)))
+    between = band(trainer.scaled, rows)
+    assert fit.look_alikes > 0
+    assert not between[rows].any()
+    assert not between[negatives(trainer.scaled, rows)].any()
+    names = np.array(fit.cells.classes)[fit.cells.code]
+    assert not (between & (names == OTHER)).any()
+    assert (names == UNSURE).sum() >= fit.look_alikes
+    assert any("stay unsure, in grey" in told for told in fit.warnings)
+    assert trainer.fit(labels).look_alikes == 0

@@ -15,7 +15,8 @@ from histoprompt.pipelines.classes.prevalence import (
     expected_shares,
     mistakes,
 )
-from histoprompt.pipelines.classes.train import Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 NAMES = ("rare", "usual")
 

@@ -8,7 +8,8 @@ import pytest
 from cells_of_classes import NAMES, clusters, some_labels
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classes.train import Trainer, TrainParams, reach, typicality
+from histoprompt.pipelines.classes.train import Trainer, reach, typicality
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 THREE = {"tumour": 300, "stroma": 150, "lymphocyte": 60}
 

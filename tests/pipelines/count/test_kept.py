@@ -21,15 +21,9 @@ from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.cell_files import read_cells
-from histoprompt.pipelines.classes.labelling import (
-    FILE,
-    History,
-    Labelling,
-    hint,
-    learn,
-    read_labelling,
-)
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.labelling import FILE, History, Labelling, read_labelling
+from histoprompt.pipelines.classes.lesson import hint, learn
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import (
@@ -140,13 +134,20 @@ def test_files_hold_the_classes_of_now(work, home):
     review = given_labels(labels).review
     lesson = learn(work.cells, None, TrainParams(), review, task=Task())
     cells = lesson.fit.cells
-    counted = write_work(work, cells, home / "out", Findings("learnt"), task=Task())
+    findings = Findings("learnt", classifier=lesson.fit.classifier)
+    counted = write_work(work, cells, home / "out", findings, task=Task())
     table = read_cells(home / "out" / "cells.csv")
     assert table.class_names == cells.class_names
     assert counted.tally.total == len(cells)
     made = json.loads((home / "out" / "count.json").read_text())
     assert made["classifier"] == "learnt"
-    assert "learnt" in (home / "out" / "report.html").read_text()
+    page = (home / "out" / "report.html").read_text()
+    assert "learnt" in page
+    assert page.index("Counts that allow for mistakes") > page.index('id="audit"')
+    methods = made["result"]["methods"]
+    assert {m["name"] for m in methods} == set(lesson.fit.classifier.classes)
+    for way in ("counted", "adjusted", "expected"):
+        assert sum(m[way] for m in methods) == pytest.approx(len(cells), abs=0.1)
     image = tifffile.imread(home / "out" / "labels.tif")
     assert set(np.unique(image)) == {0, *cells.id.tolist()}
     with (home / "out" / "counts.csv").open() as file:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import json
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +13,23 @@ import pytest
 
 from bands import CARD, SIDE, Bands, manager_of, slide_of
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import LabelError, ModelError, PromptError
+from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.cell_files import write_cells
+from histoprompt.pipelines.classes.feature_sets import compared, feature_sets
+from histoprompt.pipelines.classes.train_params import TrainParams
+from histoprompt.pipelines.explore.building import build_index
+from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
 from histoprompt.pipelines.explore.exact import Bank
+from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.hits import hits_of
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, build_index
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.normal.files import write_unlike
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
+from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
 
@@ -122,3 +135,57 @@ def test_the_cell_at_a_place():
     assert box.shape == (11, 11)
     assert cell_box(cells, 19.0, 600.0, 0.5) is None
     assert cell_box(CellTable.empty(), 1.0, 1.0, 0.5) is None
+
+
+def test_cells_unlike_those_of_a_reference_are_found(counted, tmp_path):
+    slide, manager = slide_of(ROWS, "one"), manager_of(Bands())
+    params = AnomalyParams(
+        encoder="histoprompt-cells", cells=counted, reference=("0,0,192,288",), rate=0.05
+    )
+    index = index_cells(slide, params.index, manager, Task())
+    opener = lambda _: nullcontext(slide)  # noqa: E731
+    found, shown = anomalies([index], [], lambda _: False, params, opener=opener, task=Task())
+    band = np.array(ROWS)[found.tiles.centres[:, 0].astype(int) // SIDE]
+    strange, normal = band == 2, (band < 2) & ~found.inside
+    assert found.hit[strange].mean() > 0.9
+    assert not normal.any()  # bands 0 and 1 are the reference
+    assert found.hit[found.inside].mean() < 0.1
+    write_unlike(tmp_path / "out", found, shown)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "cells.csv", "cells.geojson", "report.html",
+    ]  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "out" / "cells.csv").open()))
+    assert [int(r["id"]) for r in rows] == index.ids.tolist()
+    points = json.loads((tmp_path / "out" / "cells.geojson").read_text())["features"]
+    assert {int(f["properties"]["metadata"]["cell"]) for f in points} == {
+        int(r["id"]) for r in rows if r["hit"] == "1"
+    }
+    worst = rows[found.hits()[0]]
+    assert points[0]["geometry"]["coordinates"] == [
+        float(worst["col"]) + 0.5, float(worst["row"]) + 0.5,
+    ]  # fmt: skip
+    with pytest.raises(ParameterError, match="share of cells"):
+        UnlikeParams(rate=1, rate_per="mm2").share(found.tiles)
+    with pytest.raises(ModelError, match="is of cells"):
+        tiles_of([index])
+
+
+def test_what_an_encoder_sees_of_cells_stands_beside_what_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    cells, slide, model = cells_of(features=True), slide_of(ROWS, "one"), Bands()
+    cells = replace(cells, row=np.where(cells.id == 5, -9.0, cells.row))
+    joined = with_encoders(cells, slide, [CARD.id], manager_of(model), Task())
+    assert joined.feature_names == (*cells.feature_names, *(f"{CARD.id}_{k}" for k in range(6)))
+    seen = joined.features[:, 4:]
+    assert np.isnan(seen[4]).all()  # off the slide
+    assert np.isfinite(np.delete(seen, 4, axis=0)).all()
+    assert encoders_of(joined.feature_names) == (CARD.id,)
+    assert encoders_of(cells.feature_names) == ()
+    band = np.array(ROWS)[cells_of(features=True).row.astype(int) // SIDE]
+    labels = {int(i): str(band[i - 1]) for i in cells.id[10::40]}
+    sets = feature_sets(joined, labels, TrainParams())
+    assert [one.name for one in sets] == [CARD.id, "measured", "net", "all together"]
+    score = {one.name: one.score.balanced_accuracy for one in sets}
+    assert score[CARD.id] > 0.9 > score["measured"]
+    assert compared(joined, labels, TrainParams()).startswith(f"Features {CARD.id} (6): balanced")
+    assert "one set of features" in compared(joined, {}, TrainParams())

@@ -17,12 +17,9 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Cancelled, Task
 from histoprompt.pipelines.explore import kept
-from histoprompt.pipelines.explore.index import (
-    IndexParams,
-    ProjectIndex,
-    build_index,
-    open_index,
-)
+from histoprompt.pipelines.explore.building import build_index, open_index
+from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 
 PARAMS = IndexParams(encoder=CARD.id)
@@ -98,7 +95,8 @@ def test_a_killed_process_loses_at_most_what_was_in_hand(tmp_path):
         import bands
         from histoprompt.core.task import Task
         from histoprompt.models import registry
-        from histoprompt.pipelines.explore.index import IndexParams, build_index
+        from histoprompt.pipelines.explore.building import build_index
+        from histoprompt.pipelines.explore.index import IndexParams
         registry._ZOO = (("bands", "CARD"),)
         model = bands.Bands()
         plain = model.encode

@@ -13,11 +13,13 @@ from histoprompt.core.errors import ModelError, PromptError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.exact import Bank, best
 from histoprompt.pipelines.explore.examples import Example, windows_of
 from histoprompt.pipelines.explore.hits import hits_of, write_gallery, write_hits
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, build_index
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import LikeParams, Question, threshold
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from tile_sets import laid
 
 from histoprompt.core.errors import LabelError, ModelError
+from histoprompt.core.geometry import Box
+from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import (
@@ -21,12 +24,21 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     fit_tiles,
     load_tiles,
     save_tiles,
+    with_looks,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import (
+    Place,
     TileMark,
     marked_tiles,
+    on_places,
     read_marks,
     write_marks,
+)
+from histoprompt.pipelines.explore.tile_classes.queue import (
+    learning_curve,
+    queue_of,
+    worth_marking,
+    write_worth_marking,
 )
 
 NAMES = np.array(["fat", "gland", "muscle"])
@@ -125,3 +137,84 @@ def test_marks_are_points_or_boxes_and_find_their_tiles(tmp_path):
     path.write_text("slide,row,col,class\n")
     with pytest.raises(LabelError, match="no marks"):
         read_marks(path)
+
+
+def test_a_queue_asks_learns_and_says_when_to_stop(tmp_path):
+    tiles, kind = tissue(0)
+    labels = {row: str(NAMES[kind[row]]) for row in range(9)}
+    params = TileTrainParams()
+    queue = queue_of(tiles, fit_tiles(tiles, labels, params, IndexParams()), labels)
+    assert "More labels" in queue.hint
+    for _ in range(3):  # who answers as the truth is, gains a mark each time it is right
+        row = queue.question.suggestion.id - 1
+        assert row not in labels
+        assert [*queue.question.box] == tiles.boxes[row].tolist()
+        right = queue.question.suggestion.proposed == NAMES[kind[row]]
+        queue, mark = queue.answered("a" if right else "u")
+        assert (mark is not None) == right
+        assert mark is None or mark.slide == "key of S1"
+        labels |= {row: mark.name} if mark else {}
+        queue = queue_of(tiles, fit_tiles(tiles, labels, params, IndexParams()), labels, queue)
+        assert queue.question.suggestion.id - 1 != row
+    assert queue.points[:, 0].tolist() == sorted({9, *queue.points[:, 0].astype(int)})
+    alike = queue_of(tiles, queue.fit, labels, queue, like="fat").question.suggestion
+    assert alike.proposed == "fat"
+    assert "is it one?" in alike.why
+    assert kind[alike.id - 1] == 0
+    asked = worth_marking(queue, 5)
+    assert len({one.suggestion.id for one in asked} - {row + 1 for row in labels}) == 5
+    assert write_worth_marking(tmp_path / "ask.csv", queue, 5) == 5
+    read, lost = on_places(read_marks(tmp_path / "ask.csv"), [Place("k", "S1")], tmp_path, "")
+    assert (len(read), lost) == (5, 0)
+    assert marked_tiles(read, tiles, lambda _: 0)[0] == {
+        one.suggestion.id - 1: one.suggestion.proposed for one in asked
+    }
+
+
+def test_a_learning_curve_is_drawn_from_marks_given_at_once():
+    tiles, kind = tissue(0)
+    labels = {row: str(NAMES[kind[row]]) for row in sorted(range(48), key=lambda r: kind[r])}
+    curve = learning_curve(tiles, labels, TileTrainParams(), IndexParams())
+    assert [point.labels for point in curve] == [6, 12, 18, 24, 30, 36, 42, 48]
+    assert curve[-1].accuracy > 0.8
+    assert curve[-1].changed < curve[1].changed
+
+
+def test_marks_of_a_table_find_their_slides(tmp_path):
+    places = [Place("k1", "A7", str(tmp_path / "a7.svs")), Place("k2", "B")]
+    said = ["A7", "a7.svs", str(tmp_path / "a7.svs"), "B", "", "elsewhere"]
+    marks = [TileMark(name, (0, 0, 1, 1), "fat") for name in said]
+    found, lost = on_places(marks, places, tmp_path, "here")
+    assert [mark.slide for mark in found] == ["k1", "k1", "k1", "k2", "here"]
+    assert lost == 1
+
+
+class Stained:
+    """A slide of one stain, with some grain."""
+
+    def __init__(self, colour, shape):
+        self.box, self._colour = Box(0, 0, *shape), colour
+
+    def read(self, box, shape):
+        rng = np.random.default_rng([int(v) for v in box])
+        noise = rng.normal(0, 12, (*shape, 3)) + rng.normal(0, 10, 3)
+        return (np.array(self._colour) + noise).clip(0, 255).astype(np.uint8), None
+
+
+def test_another_stain_is_told_before_classes_are_believed(tmp_path):
+    tiles, _ = tissue(0)
+    labels = {row: str(NAMES[tissue(0)[1][row]]) for row in range(30)}
+    shape = tiles.slides[0].shape
+    pink, blue = Stained((205, 150, 190), shape), Stained((150, 120, 200), shape)
+    found = fit_tiles(tiles, labels, TileTrainParams(), IndexParams())
+    found = with_looks(found, tiles, labels, lambda _: nullcontext(pink), Task())
+    save_tiles(tmp_path / "tiles.safetensors", found)
+    classifier, about = load_tiles(tmp_path / "tiles.safetensors")
+    other, _ = tissue(1, "S2")
+    for slide, outside in ((pink, False), (blue, True)):
+        opener = lambda _, slide=slide: nullcontext(slide)  # noqa: E731
+        given = classify_tiles(other, classifier, about, opener, Task())
+        assert given.domains[0].outside == outside
+        assert bool(given.notes()) == outside
+    assert "colour and sharpness by" in given.notes()[0]
+    assert np.isnan(classify_tiles(other, classifier, about).domains[0].look)

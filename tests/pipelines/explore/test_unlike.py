@@ -16,10 +16,15 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
 from histoprompt.pipelines.explore.normal.coreset import coreset
 from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
-from histoprompt.pipelines.explore.normal.find import UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import find_unlike
 from histoprompt.pipelines.explore.normal.folds import blocks_of, folds_of
 from histoprompt.pipelines.explore.normal.guard import looks, told_apart
-from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
+from histoprompt.pipelines.explore.normal.reference import (
+    in_reference,
+    parse_reference,
+    reference_tiles,
+)
 from histoprompt.pipelines.explore.normal.run import explained
 from histoprompt.pipelines.explore.normal.scores import SCORES
 from histoprompt.pipelines.explore.tile_set import joined
@@ -195,6 +200,18 @@ def test_a_reference_is_a_box_or_regions_of_a_class(tmp_path):
         parse_reference([" "])
 
 
+def test_a_reference_lies_on_the_slide_that_it_names():
+    both = joined(laid(np.zeros((40, 2)), 8), laid(np.zeros((40, 2)), 8, name="S2"))
+    named = parse_reference(["0,0,100,200", "S2:100,0,300,100", "normal.svs"])
+    assert named.slides == ("normal.svs",)
+    inside = reference_tiles(both, named, "")
+    assert np.flatnonzero(inside).tolist() == [0, 1, 48, 56]
+    with pytest.raises(RegionError, match="names S9, which is none of the slides"):
+        reference_tiles(both, parse_reference(["S9:0,0,100,200"]), "")
+    with pytest.raises(RegionError, match="reaches outside S2"):
+        reference_tiles(both, parse_reference(["S2:0,0,100,2000"]), "")
+
+
 def test_colour_tells_another_stain_but_not_other_places():
     rng = np.random.default_rng(3)
 
@@ -235,6 +252,6 @@ def test_files_hold_what_was_found(found, tmp_path):
     assert heat.shape == (4, 26, 20)
     assert heat[0][tuple(found.tiles.places[0])] == pytest.approx(found.p_of("knn")[0])
     page = (tmp_path / "report.html").read_text()
-    assert page.count('alt="nearest reference tile"') == 3 * min(24, found.hit.sum())
+    assert page.count('alt="nearest of the reference"') == 3 * min(24, found.hit.sum())
     write_unlike(tmp_path / "again", found, Shown({}, {}, {}))
     assert (tmp_path / "again" / "tiles.csv").read_bytes() == (tmp_path / "tiles.csv").read_bytes()

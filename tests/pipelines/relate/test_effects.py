@@ -45,7 +45,7 @@ def test_cox_is_that_of_statsmodels():
     time = np.round(RNG.exponential(np.exp(-0.6 * x[:, 0])), 1)  # with ties
     event = (RNG.random(80) < 0.7).astype(float)
     size, error = hazards(x, time, event, sites)
-    theirs = [PHReg(time, x[:, [j]], event, strata=sites, ties="breslow").fit() for j in range(3)]
+    theirs = [PHReg(time, x[:, [j]], event, strata=sites, ties="efron").fit() for j in range(3)]
     assert size == pytest.approx([f.params[0] for f in theirs], abs=1e-6)
     assert error == pytest.approx([f.bse[0] for f in theirs], abs=1e-6)
 
@@ -67,23 +67,66 @@ def test_the_score_of_groups_is_the_log_rank_test():
     assert (residuals @ group) ** 2 / variance == pytest.approx(chi2, rel=1e-6)
 
 
-def test_a_hazard_without_a_maximum_is_none():
-    x = np.arange(20.0)[:, None]
-    size, _ = hazards(x - x.mean(), 20 - np.arange(20.0), np.ones(20), np.zeros(20, np.intp))
+def test_a_hazard_without_a_maximum_is_that_of_the_penalised_likelihood():
+    from scipy.optimize import minimize_scalar
+    from statsmodels.duration.hazard_regression import PHReg
+
+    # two groups, events in one of them only, with ties
+    x = np.repeat([0.0, 1.0], 10)[:, None]
+    time = np.concatenate([np.full(10, 9.0), [1, 2, 2, 3, 4, 5, 5, 6, 7, 8]])
+    event = np.repeat([0.0, 1.0], 10)
+    size, error = hazards(x, time, event, np.zeros(20, np.intp))
+    model = PHReg(time, x, event, ties="efron")
+
+    def less_likely(b):
+        information = -model.hessian(np.array([b]))[0, 0]
+        return -model.loglike(np.array([b])) - np.log(information) / 2
+
+    best = minimize_scalar(less_likely, bounds=(-2, 12), method="bounded", options={"xatol": 1e-8})
+    assert size == pytest.approx([best.x], abs=1e-4)
+    assert error == pytest.approx([1 / np.sqrt(-model.hessian(size)[0, 0])], rel=1e-5)
+    # a feature that is the same in all has none
+    size, _ = hazards(np.zeros((20, 1)), time, event, np.zeros(20, np.intp))
     assert np.isnan(size).all()
 
 
 def test_shares_of_variance_and_v_are_within_their_intervals():
     q, free = np.array([0.5, 6.0, 30.0]), np.array([2, 2, 2])
-    share = effects.explained(q, free, 60, 1)
-    assert share.size == pytest.approx([0.0, 4 / 59, 28 / 59])
+    share = effects.explained(q, free, np.full(3, 59.0))
+    assert share.size == pytest.approx([0.0, 4 / 57, 28 / 57])
     assert (share.low <= share.size).all()
     assert (share.size <= share.high).all()
-    v = effects.cramer(q, free, 61, 1, 2)
+    # the interval's ends by scipy's noncentral F: 30 of 59 is an F of 30 / 2 over 29 / 57; on
+    # the scale of z they are farther off by what drawn groups add
+    z = np.arctanh(np.sqrt(share.size[2]))
+    for end, p in ((share.low[2], 0.975), (share.high[2], 0.025)):
+        far = np.arctanh(np.sqrt(end)) - z
+        near = np.tanh(z + far * np.sqrt(1 - share.size[2] / 2)) ** 2
+        assert stats.ncf.cdf(15 / (29 / 57), 2, 57, 60 * near / (1 - near)) == pytest.approx(p)
+    v = effects.cramer(q, free, np.full(3, 60.0), 2)
     assert v.size == pytest.approx(np.sqrt(q / 60))
     # the interval's ends by scipy's noncentral chi-squared
     assert stats.ncx2.cdf(30.0, 2, v.low[2] ** 2 * 60) == pytest.approx(0.975, abs=1e-6)
     assert stats.ncx2.cdf(30.0, 2, v.high[2] ** 2 * 60) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_sites_that_cannot_tell_do_not_thin_out_an_effect():
+    """A site in which the column, or the feature, is the same in all patients."""
+    x, y = RNG.normal(size=(40, 1)), RNG.normal(size=40)
+    y += x[:, 0]
+    alone = effects.spearman(x, y, ONE)
+    sites = np.repeat([0, 1, 2], [40, 15, 15])
+    more_x = np.concatenate([x, RNG.normal(size=(15, 1)), np.ones((15, 1))])
+    more_y = np.concatenate([y, np.ones(15), RNG.normal(size=15)])
+    for one, other in zip(
+        _ends(alone), _ends(effects.spearman(more_x, more_y, sites)), strict=True
+    ):
+        assert other == pytest.approx(one)
+    assert effects.telling(more_x, more_y, sites).tolist() == [39]
+
+
+def _ends(found):
+    return found.size, found.low, found.high
 
 
 @pytest.mark.parametrize("sites", [1, 3])

@@ -17,7 +17,7 @@ from histoprompt.pipelines.tags.choosing import (
     lowest,
 )
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.review import wilson
+from histoprompt.pipelines.tags.review import Precision, wilson
 from histoprompt.pipelines.tags.scoring import Votes, Words, counted
 from histoprompt.pipelines.tags.tag_file import Tag
 from histoprompt.pipelines.tags.views import VIEWS, seen, views
@@ -98,6 +98,18 @@ def test_ties_of_entropy_are_kept_together():
     assert lowest(entropy, code, 0.3).tolist() == [True] * 3 + [False] * 2
 
 
+def test_a_tag_that_looks_in_several_ways_keeps_all_of_them():
+    heap = np.repeat(np.arange(4), 20)  # the first three are one tag, the last is another
+    vectors = np.eye(8)[2 * heap] + 0.05 * RNG.standard_normal((80, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    code = (heap == 3).astype(np.int64)
+    wrong = code.copy()
+    wrong[[0, 79]] = 1 - wrong[[0, 79]]
+    agrees = consensus(vectors, wrong, clusters=4)
+    assert np.flatnonzero(~agrees).tolist() == [0, 79]
+    assert (~consensus(vectors, wrong, clusters=1)).sum() > 15  # two heaps cannot be three
+
+
 def test_one_tag_needs_no_clusters():
     assert consensus(np.eye(5, dtype=np.float32), np.zeros(5, np.int64)).all()
 
@@ -139,3 +151,15 @@ def test_wilson_is_that_of_statsmodels():
     assert wilson(15, 28) == pytest.approx((0.3581, 0.7047), abs=2e-3)
     assert wilson(0, 0) == (0, 1)
     assert wilson(10, 10)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "looked", "left", "said"),
+    [
+        (0, 0, 9, "nobody"), (1, 3, 9, "go on"), (1, 3, 0, "stop"), (3, 12, 9, "stop"),
+        (30, 30, 9, "enough"), (9, 10, 0, "all"),
+    ],
+)  # fmt: skip
+def test_a_few_that_disagree_do_not_condemn_a_tag(right, looked, left, said):
+    found = Precision("a", right, looked, *wilson(right, looked), left)
+    assert found.hint(0.8).startswith(said)

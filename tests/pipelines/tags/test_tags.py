@@ -3,18 +3,30 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from histoprompt.cli import main
-from histoprompt.core.errors import PromptError, RecordError
+from histoprompt.core.errors import ParameterError, PromptError, RecordError
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.tiles import read_tiles
-from histoprompt.pipelines.tags.choosing import REASONS
+from histoprompt.pipelines.recipes.beside import Needs, save_recipe
+from histoprompt.pipelines.recipes.recipe import (
+    RecipeStep,
+    made_recipe,
+    read_recipe,
+    write_recipe,
+)
+from histoprompt.pipelines.tags.choosing import DUPLICATE, REASONS, SPLIT
+from histoprompt.pipelines.tags.compare import FILTERED, stage_codes
+from histoprompt.pipelines.tags.params import TagParams
+from histoprompt.pipelines.tags.proposals import tag_chosen
 from histoprompt.pipelines.tags.records import COLUMNS, TAGS_CSV, read_rows
 from histoprompt.pipelines.tags.run import read_tagged
+from histoprompt.pipelines.tags.tag_file import read_tags
 from histoprompt.pipelines.tags.work import read_work
 from tagged_study import make_study
 
@@ -172,6 +184,32 @@ def test_a_review_is_taken_in_and_compared_with_what_is_really_there(study, caps
     detections = table(found / "detections.csv")
     assert {row["tag"] for row in detections} <= set(work.names)
     assert len(detections) > 10
+    (step,) = read_recipe(found / "recipe.toml").steps
+    assert (step.name, step.params.file) == ("detect", file)
+
+
+def test_a_recipe_tags_all_slides_of_a_project_together(study, tmp_path, capsys):
+    (step,) = read_recipe(study / "out" / "recipe.toml").steps
+    assert step.params.tags == study / "out" / "tags_used.toml"  # with what was only drafted
+    assert read_tags(step.params.tags)[0].drafted == ("neoplasm",)
+    few = replace(step.params, kind="tiles", candidates=3)
+    write_recipe(tmp_path, made_recipe((RecipeStep("tag", few),)))
+    recipe = str(tmp_path / "recipe.toml")
+    assert main(["run", recipe, str(study / "study"), "--out", str(tmp_path / "all")]) == 0
+    work = read_work(tmp_path / "all")
+    assert [slide.patient for slide in work.slides] == ["p0", "p1", "p2"]
+    assert len(work.frozen) == 1
+    assert main(["run", recipe, str(study / "part0.tif"), "--out", str(tmp_path / "one")]) == 0
+    assert len(read_work(tmp_path / "one" / "part0" / "tag").slides) == 1
+
+
+def test_compared_is_what_the_filter_doubts_not_what_it_has_enough_of(study):
+    work, rows = read_work(study / "out"), read_rows(study / "out" / TAGS_CSV)
+    kept = next(i for i, row in enumerate(rows) if row.kept)
+    for reason, tag in ((SPLIT, len(work.names)), (DUPLICATE, work.code[kept])):
+        dropped = [replace(r, kept=False, reason=reason) if i == kept else r
+                   for i, r in enumerate(rows)]  # fmt: skip
+        assert stage_codes(work, dropped)[FILTERED][kept] == tag
 
 
 @pytest.mark.parametrize(
@@ -237,6 +275,21 @@ def test_a_folder_without_tags_is_told(tmp_path, capsys):
     assert "Tag slides into it first" in capsys.readouterr().err
     with pytest.raises(RecordError):
         read_work(tmp_path)
+
+
+def test_tags_lie_beside_a_recipe_of_the_window(tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[tags]]\nname = "a"\nwordings = ["tumour", "cancer"]\ndrafted = ["mass"]\n')
+    path = tmp_path / "there" / "many.toml"
+    path.parent.mkdir()
+    chosen = tag_chosen(TagParams(tags=mine), Needs.of(path))
+    save_recipe(path, (RecipeStep("tag", chosen),), None)
+    mine.unlink()
+    (step,) = read_recipe(path).steps
+    assert step.params.tags == path.parent / "many.tags.toml"
+    assert read_tags(step.params.tags)[0].drafted == ("mass",)
+    with pytest.raises(ParameterError, match="not given"):
+        tag_chosen(TagParams(), Needs.of(path))
 
 
 def test_an_error_of_words_is_a_prompt_error(tmp_path):

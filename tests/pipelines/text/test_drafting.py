@@ -1,11 +1,9 @@
-"""A language model on loopback, as a small server: good answers, nonsense, nobody there."""
+"""Wordings drafted by a language model on loopback, or from a file."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -13,51 +11,13 @@ from histoprompt.cli import main
 from histoprompt.core.errors import PromptError
 from histoprompt.pipelines.tags.tag_file import read_tags
 from histoprompt.pipelines.text.drafting import draft, draft_from_file
-
-GOOD = {
-    "wordings": ["lymphocyte", "lymphoid tissue", "inflammation", 7, "lymphocyte"],
-    "shape": ["round"], "colour": ["dark"], "size": ["small"], "place": ["stroma"],
-    "not": ["plasma cell"], "danger": ["rm -rf"],
-}  # fmt: skip
-
-
-class Server(HTTPServer):
-    """Answers everything with `answer`."""
-
-    status, answer = 200, b""
-    asked: list[dict]
-
-    def speak(self, content: str) -> None:
-        self.answer = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append({"path": self.path, **json.loads(body)})
-        self.send_response(self.server.status)
-        self.send_header("Location", "http://example.org/")
-        self.end_headers()
-        self.wfile.write(self.server.answer)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+from language_server import GOOD, Server, language_server, url
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server(("127.0.0.1", 0), Handler)
-    found.asked = []
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.shutdown()
-    found.server_close()
-    thread.join()
-
-
-def url(server: Server) -> str:
-    return f"http://127.0.0.1:{server.server_port}/v1"
+    with language_server() as found:
+        yield found
 
 
 def test_a_draft_is_shown_and_only_what_is_ticked_is_used(server, tmp_path, capsys):

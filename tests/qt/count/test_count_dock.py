@@ -210,7 +210,7 @@ def test_a_count_that_was_let_go_does_not_come_back(counter, until, monkeypatch)
     until(lambda: counter._bar.value() >= 1)
     job = counter.counting._job
     counter.viewer.layers.remove("picture")
-    until(lambda: not job.active)
+    until(lambda: counter.session.slide.image is None and not job.active)
     assert counter.counting.work is None
     assert not counter._busy.isVisibleTo(counter)
 
@@ -261,7 +261,7 @@ def test_the_next_viewer_finds_the_labels(counted, until):
     until(lambda: counted.counting.classes.fit is not None)
 
 
-def test_rows_and_cells_choose_each_other(counted, until):
+def test_rows_and_cells_choose_each_other(counted, until, tmp_path):
     dock = CellsDock(counted.viewer)
     counted.viewer.window.add_dock_widget(dock, name="Cells", area="bottom")
     camera = counted.viewer.scene.camera
@@ -286,8 +286,17 @@ def test_rows_and_cells_choose_each_other(counted, until):
     apart = np.linalg.norm(places[:, None] - places, axis=2)
     assert dock.model.values(added[0]).tolist() == ((apart <= 30).sum(axis=1) - 1).tolist()
     assert dock._x.findText(added[-1]) >= 0
+    # within another radius they are others
+    dock.lying.rows.row("radius").setValue(20)
+    until(lambda: any("20 um" in c for c in dock.model.columns))
     dock._neighbours.click()
     assert dock.model.columns == before
+    # how cells lie is written as files
+    dock.lying.rows.row("labellings").setValue(19)
+    dock.lying.write(tmp_path / "lying")
+    until(lambda: "measured" in dock.lying.strip.status.text())
+    assert (tmp_path / "lying" / "spatial.html").is_file()
+    assert (tmp_path / "lying" / "density_all.tif").is_file()
 
 
 def test_keys_answer_what_is_offered(counted, until):
@@ -421,7 +430,7 @@ def test_a_missing_pixel_size_is_asked_for(
     until(lambda: dock.counting.work is not None)
     assert len(dock.counting.cells) == 5
     viewer.layers.remove("picture")
-    assert dock.counting.work is None
+    until(lambda: dock.counting.work is None)
     session_of(viewer).close()
 
 

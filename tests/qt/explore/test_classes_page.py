@@ -86,6 +86,26 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
     assert {int(shown[r // 448, c // 448]) for r, c in TUMOUR} == {1}
     assert {int(shown[r // 448, c // 448]) for r, c in REST} == {2}
 
+    # a tile is offered: an answer is a mark, and what it teaches is learnt
+    asked = found.queue.question
+    assert f"<b>{asked.suggestion.proposed}</b>" in page.question.question.text()
+    page.question.answers["a"].click()
+    until(lambda: control.found.queue.question not in (None, asked))
+    assert [mark.name for mark in control.marks[6:]] == [asked.suggestion.proposed]
+    assert len(page.question.curve._points) == 2
+    table = tmp_path / "marks.csv"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(table), ""))
+    page.write.click()
+    explore.session.steps.undo()
+    assert len(control.marks) == 6
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(table), ""))
+    page.read.click()
+    assert {(m.box, m.name) for m in control.marks[6:]} == {
+        ((*asked.box.centre, *(v + 1 for v in asked.box.centre)), asked.suggestion.proposed)
+    }
+    explore.session.steps.undo()
+    until(lambda: not explore.control.batch.active)
+
     # a click on the list chooses a class, which is kept as regions
     middle = page.table.visualItemRect(page.table.item(0, 0)).center()
     qtbot.mouseClick(page.table.viewport(), Qt.MouseButton.LeftButton, pos=middle)
@@ -104,7 +124,7 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
         explore.session.steps.undo()
     assert control.marks == ()
     page.apply.click()
-    until(lambda: "Classifier is not given" in explore.report.status.text())
+    until(lambda: "Classifier: no file is given" in explore.report.status.text())
     page.file.set_value(TilesParams(path))
     page.apply.click()
     until(lambda: control.found is not found and not explore.control.batch.active)

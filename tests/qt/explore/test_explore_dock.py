@@ -9,12 +9,15 @@ import pytest
 from PIL import Image as Picture
 from pointer import Pointer, show_with_margin
 
+from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.controller import SHOWN
 from histoprompt._qt.explore.dock import HINT, ExploreDock
 from histoprompt._qt.explore.layers import EXAMPLES, HITS
+from histoprompt._qt.explore.unlike import CELLS
 from histoprompt._qt.layers.make import box_vertices
 from histoprompt._qt.shell.drawn_area import DrawnArea
 from histoprompt._qt.shell.session import session_of
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import SLIDE, sample_file
@@ -161,8 +164,31 @@ def test_what_is_unlike_drawn_normal_tissue_is_mapped(explore, until):
     explore.unlike.find.click()
     until(lambda: explore.normal.found is not None and not explore.control.batch.active)
     found = explore.normal.found
-    assert "reference tiles" in explore.unlike.told.text()
+    assert "The reference has" in explore.unlike.told.text()
     heat = explore.viewer.layers["score: unlike normal"]
     assert np.isfinite(heat.data).sum() == len(found.unlike.tiles)
     scores = found.score_map(explore.session.slide.slide.key, "x")
     assert scores.inside("x").sum() == found.unlike.hit.sum()
+
+
+def test_cells_unlike_those_of_drawn_normal_tissue_are_marked(explore, until, monkeypatch):
+    rng, at = np.random.default_rng(0), np.argwhere(np.ones((20, 30))) * 40.0 + 20
+    usual = rng.normal(0, 1, (600, 2)) @ rng.normal(0, 1, (2, 6)) + rng.normal(0, 0.2, (600, 6))
+    seen = usual + 6 * np.array([0, 1, 0, 0, -1, 0]) * (at[:, :1] > 600) + 5
+    names = tuple(f"net_{k:03d}" for k in range(6))
+    cells = CellTable(
+        np.arange(1, 601), *at.T, np.full(600, 30.0), features=np.float32(seen), feature_names=names
+    )
+    explore.pages.setCurrentWidget(explore.unlike)
+    explore.unlike.looks_at.setCurrentIndex(2)
+    explore.normal.add(Box(0, 0, 600, 1200))
+    explore.unlike.find.click()
+    until(lambda: "No cells are counted" in explore.report.status.text())
+    monkeypatch.setattr(Counting, "cells", cells)
+    explore.unlike.options.row("rate").setValue(0.05)
+    explore.unlike.find.click()
+    until(lambda: explore.normal.found is not None and not explore.control.batch.active)
+    hits = explore.normal.found.unlike.hit
+    assert hits[at[:, 0] > 600].all()
+    assert len(layer(explore, CELLS).data) == hits.sum()
+    assert "600 cells are unlike" in explore.unlike.told.text()

@@ -7,11 +7,11 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog
 
 from histoprompt._qt.explore.dock import ExploreDock
-from histoprompt._qt.explore.scenes import SCENES
+from histoprompt._qt.explore.scenes import SCENES, TILES
 from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
@@ -71,12 +71,42 @@ def test_scenes_are_found_chosen_named_kept_and_saved(explore, until, qtbot, tmp
     outlined = explore.viewer.layers["regions_of_scene"].data > 0
     fine = outlined.shape[0] // shown.data.shape[0]
     assert np.array_equal(outlined[::fine, ::fine], shown.data == 2)
+
+    # another page has other layers: what this one shows is there again when it is turned to
+    assert len(explore._shows) == explore.pages.count()
+    explore.pages.setCurrentWidget(explore.like)
+    assert not shown.visible
+    assert not explore.viewer.layers["regions_of_scene"].visible
+    explore.pages.setCurrentWidget(explore.scenes)
+    assert shown.visible
     assert page.gallery.count() == min(8, int((found.code == 1).sum()))
     page.gallery.picked.emit(0)
     middle = explore.session.slide.image.data_to_world(control.typical()[0].hit.box.centre)
     assert explore.viewer.scene.camera.center[-2:] == pytest.approx(middle[-2:])
 
+    # the map: a lasso shows its tiles on the slide, a click goes to one, a tile has its dot
+    right, low = page.map.width() - 2, page.map.height() - 2
+    ends = [QPoint(2, 2), QPoint(right, 2), QPoint(right, low), QPoint(2, low)]
+    qtbot.mousePress(page.map, Qt.MouseButton.LeftButton, pos=ends[0])
+    for end in ends[1:]:
+        qtbot.mouseMove(page.map, end)
+    qtbot.mouseRelease(page.map, Qt.MouseButton.LeftButton, pos=ends[3])
+    assert len(explore.viewer.layers[TILES].data) == len(found.tiles)
+    dot = page.map._dots_at()[5]
+    qtbot.mouseClick(page.map, Qt.MouseButton.LeftButton, pos=QPointF(*dot).toPoint())
+    tile = page.map._marked
+    assert np.allclose(page.map._dots_at()[tile], dot, atol=2)
+    assert np.allclose(explore.viewer.layers[TILES].data, [found.tiles.centres[tile] + 0.5], atol=1)
+    page.pick.click()
+    assert control.picking.active
+    control._on_picked(*found.tiles.centres[9], True)
+    assert found.tiles.centres[page.map._marked].tolist() == found.tiles.centres[9].tolist()
+    assert control.number == found.code[9]
+    page.pick.click()
+    assert not control.picking.active
+
     # a name that is typed or chosen, refused where it is taken, taken back
+    page.table.selectRow(1)
     page.name.setEditText(names[0])
     page._rename.click()
     assert "cannot be the name" in explore.report.status.text()

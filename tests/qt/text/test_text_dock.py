@@ -20,6 +20,7 @@ from histoprompt.core.scores.files import read_scores
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.embedding.tile_plan import plan_tiles
 from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
@@ -106,6 +107,30 @@ def test_a_phrase_is_understood_and_can_be_taken_out(text, until):
     text.understood.button.click()
     assert text.words.texts == ()
     assert not text.understood.isVisibleTo(text)
+    text.session.steps.undo()
+    assert text.words.texts == ("lymphocyte",)
+    text.session.steps.undo()  # what it was understood as, too
+    assert text.words.texts == ()
+
+
+def test_marks_choose_among_ticked_wordings(text, until, tmp_path):
+    text.draft.ticked.emit("tumour | carcinoma | stroma")
+    until(lambda: text.control.work is not None and not text.control.batch.active)
+    work = text.control.work
+    best = work.scores.top("tumour", 10**6).tolist()
+    text.calibration._wordings.click()
+    until(lambda: "mark 3 tiles yes and 3 no" in text._status.text())
+    for tile in best[:3]:
+        text.control.mark_at(*middle(text, tile), True)
+    for tile in best[-3:]:
+        text.control.mark_at(*middle(text, tile), False)
+    text.calibration._wordings.click()
+    until(lambda: "left out" in text._status.text())
+    assert "stroma" not in text.words.texts[0]
+    (step,) = text._steps(Needs.of(tmp_path / "recipe.toml"))
+    assert step.params.texts == text.words.texts
+    text.session.steps.undo()
+    assert text.words.texts == ("tumour | carcinoma | stroma",)
 
 
 def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
@@ -352,6 +377,6 @@ def test_cancel_answers_from_what_was_seen_and_find_goes_on(text, until, monkeyp
 def test_removing_the_slide_takes_the_results_away(text, until):
     find(text, until, "tumour")
     text.viewer.layers.remove(text.annotator.image)
-    assert text.control.work is None
+    until(lambda: text.control.work is None)
     assert not [la for la in text.viewer.layers if la.name.startswith("score")]
     assert not text._results.isVisibleTo(text)

@@ -6,9 +6,11 @@ import pytest
 from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel
 from superqt import QCollapsible
 
+from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
+from histoprompt._qt.explore.concepts_page import OTHERWISE
 from histoprompt._qt.explore.dock import ExploreDock
 from histoprompt._qt.explore.scenes_page import ABOVE
 from histoprompt._qt.project.dock import ProjectDock
@@ -118,8 +120,7 @@ WITHOUT_ROWS: dict[str, str] = {
     "CellIndexParams": _STEP,
     "AlignParams": _COMMAND,
     "DetectParams": _COMMAND,
-    "ConceptParams": _COMMAND,
-    "ConceptApplyParams": _COMMAND,
+    "DetectApplyParams": _COMMAND,
     "AnomalyParams": "its parts have rows: IndexParams, UnlikeParams and the list of references",
     "SearchParams": "its parts have rows: IndexParams, LikeParams and the list of examples",
     "WandParams": "a box for how far, in the Prompt dock",
@@ -129,6 +130,7 @@ OF_DOCKS = (LabelTrainingParams, DabThresholds, PromptParams)
 _DOCKS = (
     PromptDock,
     CountDock,
+    CellsDock,
     TextDock,
     ExploreDock,
     ExportDock,
@@ -149,6 +151,7 @@ SHOWN_OTHERWISE = {
     ("RelateParams", "against"): "a table of the columns",
     ("RelateParams", "types"): "a table of the columns",
     **{("ClusterParams", name): "rows above the pages of the Explore dock" for name in ABOVE},
+    **{("ConceptParams", name): "rows above the pages, and the table" for name in OTHERWISE},
     ("IndexParams", "encoder"): "a list of the models there are",
     ("IndexParams", "weights"): "a button beside the list of models",
     ("CountChoice", "segmenter"): "a list of the models there are",

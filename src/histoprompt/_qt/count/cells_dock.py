@@ -19,7 +19,8 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.cell_model import CellModel
 from histoprompt._qt.count.controller import Counting
-from histoprompt._qt.count.neighbour_columns import RADIUS, NeighbourColumns
+from histoprompt._qt.count.lying import LyingPanel
+from histoprompt._qt.count.neighbour_columns import NeighbourColumns
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -53,8 +54,9 @@ class CellsDock(Dock):
         self._x, self._y = narrow_combo(8), narrow_combo(8)
         self._hint = Note(_HINT)
         self._near = NeighbourColumns(self.session)
+        self.lying = LyingPanel(self.session)
         self._neighbours = QCheckBox(
-            f"Neighbours within {RADIUS:g} µm",
+            "Columns of neighbours",
             toolTip="Add columns: cells of each class near each cell, and how far the nearest is",
         )
         charts = QWidget()
@@ -69,6 +71,7 @@ class CellsDock(Dock):
         layout = QVBoxLayout(self.content)
         layout.addWidget(self._hint)
         layout.addWidget(self._neighbours)
+        layout.addWidget(self.lying)
         layout.addWidget(split, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -84,6 +87,9 @@ class CellsDock(Dock):
         self._x.currentIndexChanged.connect(self._draw)
         self._y.currentIndexChanged.connect(self._draw)
         self._neighbours.toggled.connect(self._on_counted)
+        self.lying.changed.connect(self._on_radius)
+        self.link(self.lying.work.status, self.lying.say)
+        self.link(self.lying.work.progress, self.lying.strip.show_progress)
         self.link(self._near.made, self._on_neighbours)
         self.link(self._near.failed, self._on_no_neighbours)
         self.link(counting.counted, self._on_counted)
@@ -117,7 +123,12 @@ class CellsDock(Dock):
         self._hint.setText(_HINT)
         self._hint.setVisible(cells is None)
         if self._neighbours.isChecked():
-            self._near.ask(cells)
+            self._near.ask(cells, self.lying.radius)
+
+    def _on_radius(self) -> None:
+        """Neighbours within another radius are other columns."""
+        if self._neighbours.isChecked():
+            self._on_counted()
 
     def _on_neighbours(self, cells: CellTable) -> None:
         if self._neighbours.isChecked():

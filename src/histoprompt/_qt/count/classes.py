@@ -23,9 +23,12 @@ from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.carry import carried
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
-from histoprompt.pipelines.classes.labelling import History, Labelling, Lesson, hint, learn
+from histoprompt.pipelines.classes.feature_sets import compared
+from histoprompt.pipelines.classes.labelling import History, Labelling
+from histoprompt.pipelines.classes.lesson import Lesson, hint, learn
 from histoprompt.pipelines.classes.named_cells import NamedCells
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.count.listed import ListedCount, taught_classifier, taught_counts
@@ -44,6 +47,8 @@ class Classing:
         With the classes they have now.
     how : str
         By what they got them; empty if they have none.
+    like : str
+        The class whose look-alikes are asked about; empty for the most useful cells.
     fit, suggestion : Fit, Suggestion or None
         Of the last training.
     thresholds, ihc : DabThresholds, IhcScore or None
@@ -64,7 +69,7 @@ class Classing:
 
     def __init__(self, jobs: Jobs, steps: UndoStack) -> None:
         self._jobs, self._steps = jobs, steps
-        self.params = TrainParams()
+        self.params, self.like = TrainParams(), ""
         self.open(None)
 
     def open(self, work: KeptCount | None) -> None:
@@ -199,6 +204,28 @@ class Classing:
         self.params = params
         self.relearn()
 
+    def compare_features(self) -> None:
+        """Say how well each set of features alone tells labelled cells that were left out."""
+        if self._work is None or not self.labelling.review.labels:
+            self.status.emit("Label a few cells of two classes first.")
+            return
+        cells, labels, params = self._work.cells, dict(self.labelling.review.labels), self.params
+
+        def run(task: Task) -> str:
+            task.step(0, 0, "Comparing features")
+            return compared(cells, labels, params)
+
+        self._jobs.submit(
+            run, lane="batch", key="compare features", title="Comparing features",
+            on_done=self.status.emit, on_error=self.status.emit,
+        )  # fmt: skip
+
+    def ask_alike(self, name: str) -> None:
+        """Ask about cells most like a class from now on; about the most useful ones if empty."""
+        if name != self.like:
+            self.like = name
+            self.relearn()
+
     def _back(self) -> bool:
         return self._walked(self._history is not None and self._history.undo())
 
@@ -242,12 +269,12 @@ class Classing:
         if not labels:
             return
         given = self._work.cells, self._trainer, self.params, replace(review, labels=labels)
-        first = self._named.unsure if self._named is not None else None
+        first, like = self._named.unsure if self._named is not None else None, self.like
 
         def run(task: Task) -> Lesson | str:
             # Labels that are too few to learn from are on the way to enough: no error to show.
             try:
-                return learn(*given, task=task, first=first)
+                return learn(*given, task=task, first=first, like=like)
             except LabelError as error:
                 return told(error)
 
@@ -402,6 +429,11 @@ class Classing:
             self.failed.emit(told(error))
             return
         self.status.emit(f"The classifier is in {path}.")
+
+    @property
+    def classifier(self) -> FewShotClassifier | None:
+        """What gave the cells their classes, if that was learnt."""
+        return self._classifier if self.how else None
 
     def _show(self, cells: CellTable, how: str) -> None:
         self.cells, self.how = cells, how

@@ -37,7 +37,7 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.listed import ListedCount
 
 _ANSWERS = {
@@ -155,6 +155,10 @@ class ClassesPanel(Panel):
         self.question = Note()
         self._answers = {key: button_of(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
+        self.alike = QPushButton("Ask about look-alikes", checkable=True)
+        self.alike.setToolTip("Offer cells most like the class picked above: is it one?")
+        self.compare = QPushButton("Compare features")
+        self.compare.setToolTip("How well each set of features tells cells that were left out")
         self._advice, self.curve = Note(), Curve()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -165,6 +169,7 @@ class ClassesPanel(Panel):
         layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
         layout.addWidget(self.question)
         layout.addLayout(grid_of((*self._answers.values(), self._look)))
+        layout.addWidget(row(self.alike, self.compare))
         layout.addWidget(self.curve, 1)
         layout.addWidget(self._advice)
         return page
@@ -228,6 +233,9 @@ class ClassesPanel(Panel):
         for button in self._answers.values():
             button.clicked.connect(self._on_answer)
         self._look.clicked.connect(self.look)
+        self.alike.toggled.connect(self._on_alike)
+        self.compare.clicked.connect(self._classing.compare_features)
+        self._list.currentRowChanged.connect(self._on_alike)
         self._grade.clicked.connect(self._on_grade)
         self.limits.changed.connect(self._on_regrade)
         self._load.clicked.connect(self._on_load)
@@ -258,6 +266,9 @@ class ClassesPanel(Panel):
 
     def _on_labelling(self) -> None:
         self.labelling.emit(self.current if self._label.isChecked() else "")
+
+    def _on_alike(self) -> None:
+        self._classing.ask_alike(self.current if self.alike.isChecked() else "")
 
     def _on_undo(self) -> None:
         self._classing.undo()

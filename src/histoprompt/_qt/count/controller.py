@@ -330,7 +330,7 @@ class Counting:
             audit = None
         thresholds = self.classes.thresholds or QUPATH
         corrected = audit.corrected() if audit is not None else ()
-        findings = Findings(self.classes.how, thresholds, corrected)
+        findings = Findings(self.classes.how, thresholds, corrected, self.classes.classifier)
 
         def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)

@@ -9,8 +9,6 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.spatial_numbers import with_spatial
 
-# Of neighbours, µm.
-RADIUS = 30.0
 _NO_SIZE = "Neighbours are counted in µm: this slide states no pixel size."
 
 
@@ -30,8 +28,8 @@ class NeighbourColumns:
         self._session = session
         self._of: CellTable | None = None
 
-    def ask(self, cells: CellTable | None) -> None:
-        """Make the columns of these cells; older questions are not answered any more."""
+    def ask(self, cells: CellTable | None, radius: float) -> None:
+        """Make the columns of these cells, within µm; older questions are not answered any more."""
         self._of = cells
         slide = self._session.slide.slide
         if cells is None or slide is None:
@@ -40,7 +38,7 @@ class NeighbourColumns:
             self.failed.emit(_NO_SIZE)
             return
         self._session.jobs.submit(
-            _made, cells, slide.mpp, lane="files", key="neighbour columns",
+            _made, cells, slide.mpp, radius, lane="files", key="neighbour columns",
             title="Counting neighbours", on_done=self._on_done, on_error=self.failed.emit,
             aside=True,
         )  # fmt: skip
@@ -51,6 +49,8 @@ class NeighbourColumns:
             self.made.emit(cells)
 
 
-def _made(cells: CellTable, mpp: float, *, task: Task) -> tuple[CellTable, CellTable]:
+def _made(
+    cells: CellTable, mpp: float, radius: float, *, task: Task
+) -> tuple[CellTable, CellTable]:
     task.repeat()
-    return cells, with_spatial(cells, mpp, RADIUS)
+    return cells, with_spatial(cells, mpp, radius)

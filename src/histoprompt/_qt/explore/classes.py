@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from psygnal import Signal
 from histoprompt._qt.explore.class_marks import ClassMarks
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.kind_layer import KindLayer
+from histoprompt._qt.explore.layers import bring_all
 from histoprompt._qt.explore.picking import Picking
-from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
@@ -19,10 +20,19 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.explore.index import IndexParams, tile_at
+from histoprompt.core.strings.wording import many
+from histoprompt.pipelines.explore.building import tile_at
+from histoprompt.pipelines.explore.hits import Hit
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams, save_tiles
-from histoprompt.pipelines.explore.tile_classes.marks import TileMark
+from histoprompt.pipelines.explore.tile_classes.marks import (
+    Place,
+    TileMark,
+    on_places,
+    read_marks,
+    write_marks,
+)
 from histoprompt.pipelines.explore.tile_classes.on_slides import (
     ClassesFound,
     ClassLine,
@@ -30,7 +40,6 @@ from histoprompt.pipelines.explore.tile_classes.on_slides import (
     classes_on,
     learn_on,
 )
-from histoprompt.pipelines.regions.steps import keep
 
 CLASSES, _REGIONS = "tile_classes", "regions_of_class"
 _TEXT = "Click tiles of the class; with Control, take a mark away"
@@ -63,6 +72,8 @@ class ClassesController:
         self.found: ClassesFound | None = None
         self.name = ""
         self._tiles = IndexParams()
+        self._learnt_by: tuple[IndexParams, TileTrainParams] | None = None
+        self._alike = False
         self._shown: ClassMarks | None = None
         self._layer: KindLayer | None = None
         self._outlines: ScoreLayers | None = None
@@ -86,9 +97,7 @@ class ClassesController:
 
     def bring(self, on: bool) -> None:
         """Show the layers of this page, or hide them while another one is in front."""
-        for shown in (self._shown, self._layer, self._outlines):
-            if shown is not None:
-                shown.bring(on)
+        bring_all((self._shown, self._layer, self._outlines), on)
 
     # -- marks -----------------------------------------------------------------------------------
 
@@ -104,7 +113,7 @@ class ClassesController:
 
     def lines(self) -> tuple[ClassLine, ...]:
         """A line per class, with its area on the open slide."""
-        return class_lines(self.marks, self.found, self._key)
+        return class_lines(self.marks, self.found, self._explore.key)
 
     def choose(self, name: str) -> None:
         """Choose the class that clicks give; its regions on the open slide are outlined."""
@@ -129,11 +138,16 @@ class ClassesController:
             return
         r, c = tile.centre
         place = (r, c, r + 1, c + 1)
-        kept = tuple(m for m in self.marks if (m.slide, m.box) != (slide.key, place))
+        mark = TileMark(slide.key, place, self.name)
+        kept = self._but(mark)
         if like:
-            self._change((*kept, TileMark(slide.key, place, self.name)), f"a tile of {self.name}")
+            self._change((*kept, mark), f"a tile of {self.name}")
         elif kept != self.marks:
             self._change(kept, "a mark taken away")
+
+    def _but(self, mark: TileMark) -> tuple[TileMark, ...]:
+        """The marks that lie elsewhere."""
+        return tuple(m for m in self.marks if (m.slide, m.box) != (mark.slide, mark.box))
 
     def _change(self, after: tuple[TileMark, ...], title: str) -> None:
         undo, redo = partial(self._set, self.marks), partial(self._set, after)
@@ -153,11 +167,91 @@ class ClassesController:
         if not sources or not self.marks:
             self._explore.failed.emit("Mark tiles of two classes on the slide first.")
             return
+        self._learnt_by = indexing, params
+        queue = None if self.found is None else self.found.queue
+        like = self.name if self._alike else ""
         self._explore.batch.run(
-            partial(learn_on, before=self._explore.study),
+            partial(learn_on, before=self._explore.study, queue=queue, like=like),
             sources, (indexing, params), self.marks, self._session.manager,
             title="Learning classes of tiles", done=self._on_found,
         )  # fmt: skip
+
+    # -- what is asked ---------------------------------------------------------------------------
+
+    def answer(self, key: str) -> None:
+        """Answer what is asked of the offered tile, a, r or u; what that teaches is learnt."""
+        queue = None if self.found is None else self.found.queue
+        if self.found is None or queue is None or queue.question is None:
+            self._explore.batch.status.emit("No tile is offered. Press Learn first.")
+            return
+        after, mark = queue.answered(key)
+        self.found = replace(self.found, queue=after)
+        if mark is not None:
+            self._change((*self._but(mark), mark), f"a tile of {mark.name}")
+        self._learn_again()
+
+    def ask_alike(self, on: bool) -> None:
+        """Ask about tiles most like the chosen class, or about the most useful ones."""
+        self._alike = on
+        self._learn_again()
+
+    def look(self) -> None:
+        """Go to the tile that is offered; its slide is opened if another one is open."""
+        queue = None if self.found is None else self.found.queue
+        if self.found is None or queue is None or queue.question is None:
+            return
+        asked = queue.question
+        place = self.found.study.part_of(asked.slide) or 0
+        name = self.found.study.sources[place].name
+        hit = Hit(asked.suggestion.id - 1, place, name, asked.box, 1.0, 1)
+        self._explore.go_to(self.found.study, hit)
+
+    def _learn_again(self) -> None:
+        if self._learnt_by is not None and self.marks and not self._explore.batch.active:
+            self.learn(*self._learnt_by)
+
+    # -- marks in a table ------------------------------------------------------------------------
+
+    def save_marks(self, path: Path) -> None:
+        """Write the marks as a table that the command line reads."""
+        places = {one.key: one.path or one.name for one in self._places()}
+        marks = [replace(mark, slide=places.get(mark.slide, mark.slide)) for mark in self.marks]
+        try:
+            write_marks(path, marks)
+        except HistopromptError as error:
+            self._explore.failed.emit(told(error))
+        else:
+            self._explore.batch.status.emit(f"{many(len(marks), 'mark')} saved: {path}.")
+
+    def load_marks(self, path: Path) -> None:
+        """Add the marks of a table, as one step that can be taken back."""
+        try:
+            read, lost = on_places(read_marks(path), self._places(), path.parent, self._explore.key)
+        except HistopromptError as error:
+            self._explore.failed.emit(told(error))
+            return
+        left = f" {many(lost, 'mark')} lie on slides that are not asked." if lost else ""
+        if not read:
+            self._explore.failed.emit(f"No mark of {path.name} can be used.{left}")
+            return
+        places = {(mark.slide, mark.box) for mark in read}
+        kept = tuple(m for m in self.marks if (m.slide, m.box) not in places)
+        self.name = self.name or read[0].name
+        self._change((*kept, *read), f"{many(len(read), 'mark')} of {path.name}")
+        self._explore.batch.status.emit(f"{many(len(read), 'mark')} loaded.{left}")
+
+    def _places(self) -> list[Place]:
+        """The slides that marks may lie on, as far as their keys are known."""
+        slide, project = self._session.slide.slide, self._explore.project
+        found = [] if slide is None else [Place(slide.key, slide.name, slide.path or "")]
+        if project is not None:
+            found += [Place(one.key, one.id, project.place(one)) for one in project.slides]
+        if self._explore.study is not None:
+            parts = self._explore.study.bank.index.slides
+            found += [Place(part.slide, part.name, part.path) for part in parts]
+        return found
+
+    # -- classes of a file -----------------------------------------------------------------------
 
     def classify(self, params: TilesParams) -> None:
         """Give all tiles the classes of a classifier file."""
@@ -185,14 +279,8 @@ class ClassesController:
 
     def commit(self) -> None:
         """Keep the regions of the chosen class on the open slide."""
-        annotator, scores = self._session.part(Annotating).annotator, self._chosen_map()
-        if annotator is None or scores is None:
-            self._explore.failed.emit("Choose a class that was found on the open slide first.")
-            return
-        self._explore.batch.run(
-            keep, annotator.store, scores, self.name,
-            title="Committing regions", done=partial(self._explore.kept, self.name),
-        )  # fmt: skip
+        missing = "Choose a class that was found on the open slide first."
+        self._explore.keep(self._chosen_map(), self.name, missing)
 
     def _on_found(self, found: ClassesFound) -> None:
         self.found, self._explore.study = found, found.study
@@ -203,13 +291,8 @@ class ClassesController:
 
     # -- on the slide ----------------------------------------------------------------------------
 
-    @property
-    def _key(self) -> str:
-        slide = self._session.slide.slide
-        return "" if slide is None else slide.key
-
     def _chosen_map(self) -> ScoreMap | None:
-        return None if self.found is None else self.found.score_map(self._key, self.name)
+        return None if self.found is None else self.found.score_map(self._explore.key, self.name)
 
     def _show(self) -> None:
         """Show marks, map and outlines on the open slide."""
@@ -220,7 +303,7 @@ class ClassesController:
             boxes = [(self._box(slide, m), colours[m.name]) for m in marked]
             self._shown.show_marks([box for box, _ in boxes], [colour for _, colour in boxes])
         order = [line.name for line in lines]
-        tiles = None if self.found is None else self.found.label_map(self._key, order)
+        tiles = None if self.found is None else self.found.label_map(self._explore.key, order)
         if self._layer is not None and tiles is None:
             self._layer.clear()
         elif self._layer is not None and tiles is not None:
@@ -229,5 +312,8 @@ class ClassesController:
         self.choose(self.name)
 
     def _box(self, slide: Slide, mark: TileMark) -> Box:
-        """The tile of a mark."""
+        """The tile of a mark, or the box that was marked."""
+        r0, c0, r1, c1 = mark.box
+        if r1 - r0 > 1 or c1 - c0 > 1:
+            return Box(*mark.box)
         return tile_at(slide, self._tiles, *mark.box[:2]) or Box(*mark.box)

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.explore.classes import ClassesController
+from histoprompt._qt.explore.tile_question import TileQuestion
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -34,7 +35,7 @@ _HINT = (
     "Type a class, press Mark tiles and click some; then another class. "
     "Tiles of one named Ignore* are not learnt."
 )
-_FILES = "Classifiers (*.safetensors)"
+_FILES, _TABLES = "Classifiers (*.safetensors)", "Tables of marks (*.csv)"
 
 
 class ClassesPage(Panel):
@@ -71,6 +72,9 @@ class ClassesPage(Panel):
         self.learn = QPushButton("Learn", toolTip="Learn from the marks, and classify all tiles")
         self.keep = QPushButton("Keep as regions", toolTip="Of the chosen class, as objects")
         self.save = QPushButton("Save...", toolTip="What was learnt, for other slides")
+        self.question = TileQuestion()
+        self.read = QPushButton("Load marks...", toolTip="Add those of a table to what is marked")
+        self.write = QPushButton("Save marks...", toolTip="As a table, for the command line too")
         self.file = ParameterForm(TilesParams())
         self.apply = QPushButton("Apply", toolTip="Give all tiles the classes of the file")
         self._lay_out()
@@ -85,8 +89,8 @@ class ClassesPage(Panel):
         form.addRow("Class", row(self.name, self.mark))
         column.addLayout(form)
         for widget in (
-            self.table, self.options, self.learn, self.told, row(self.keep, self.save),
-            self.file, self.apply,
+            self.table, row(self.read, self.write), self.options, self.learn, self.told,
+            row(self.keep, self.save), self.question, self.file, self.apply,
         ):  # fmt: skip
             column.addWidget(widget)
         column.addStretch(1)
@@ -100,6 +104,11 @@ class ClassesPage(Panel):
         self.keep.clicked.connect(self.control.commit)
         self.save.clicked.connect(self._on_save)
         self.left.connect(self.control.picking.stop)
+        self.read.clicked.connect(self._on_read)
+        self.write.clicked.connect(self._on_write)
+        self.question.answered.connect(self.control.answer)
+        self.question.look.connect(self.control.look)
+        self.question.alike.toggled.connect(self.control.ask_alike)
         link(self.control.changed, self._on_changed)
         link(self.control.chosen, self._on_chosen)
         link(self.control.toggled, self._on_toggled)
@@ -136,6 +145,16 @@ class ClassesPage(Panel):
         if name:
             self.control.save(Path(name))
 
+    def _on_read(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load marks", "", _TABLES)
+        if name:
+            self.control.load_marks(Path(name))
+
+    def _on_write(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save marks", "marks.csv", _TABLES)
+        if name:
+            self.control.save_marks(Path(name))
+
     def _on_selected(self) -> None:
         rows = self.table.selectionModel().selectedRows()
         if rows:
@@ -147,6 +166,8 @@ class ClassesPage(Panel):
         found, lines = self.control.found, self.control.lines()
         self.told.setText(_HINT if found is None else found.told)
         self.save.setEnabled(found is not None and found.fit is not None)
+        self.write.setEnabled(bool(self.control.marks))
+        self.question.show_queue(None if found is None else found.queue)
         self.table.blockSignals(True)
         self.table.setRowCount(len(lines))
         for place, line in enumerate(lines):

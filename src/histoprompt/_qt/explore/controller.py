@@ -5,18 +5,15 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from napari.layers import Image
 from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.examples import Given, GivenExamples
-from histoprompt._qt.explore.layers import ExploreLayers
+from histoprompt._qt.explore.going import Going
+from histoprompt._qt.explore.layers import ExploreLayers, bring_all
 from histoprompt._qt.explore.picking import Picking
-from histoprompt._qt.layers import make as layers
-from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.layers.work_area import view_box
 from histoprompt._qt.prompts.annotating import Annotating
-from histoprompt._qt.reader import layer_data
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -24,19 +21,18 @@ from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt.annotations.history import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
-from histoprompt.core.readers.open import open_slide
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.wording import many
-from histoprompt.core.task import Task
+from histoprompt.pipelines.explore.building import tile_at
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit
-from histoprompt.pipelines.explore.index import IndexParams, tile_at
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import LikeParams
 from histoprompt.pipelines.explore.study import Found, Source, Study, find_like, make_study
 from histoprompt.pipelines.project.project import Project, open_project
-from histoprompt.pipelines.regions.steps import keep
+from histoprompt.pipelines.regions.steps import keep as keep_regions
 
 SHOWN, _REGIONS = "like the examples", "regions_like"
 _KEPT = "Cancelled. Tiles that were seen are kept, and layers are as they were."
@@ -78,7 +74,7 @@ class ExploreController:
         self._takes, self._tiles = "tile", IndexParams()
         self._marks: ExploreLayers | None = None
         self._maps: ScoreLayers | None = None
-        self._flying: Hit | None = None
+        self._going = Going(session, self.failed.emit)
 
     # -- slides ----------------------------------------------------------------------------------
 
@@ -97,9 +93,7 @@ class ExploreController:
 
     def bring(self, on: bool) -> None:
         """Show the layers of this page, or hide them while another one is in front."""
-        for shown in (self._marks, self._maps):
-            if shown is not None:
-                shown.bring(on)
+        bring_all((self._marks, self._maps), on)
 
     def close(self) -> None:
         """The dock is gone: its layers go too."""
@@ -126,6 +120,12 @@ class ExploreController:
             known = _source(slide, one.id) if here and slide is not None else None
             found.append(known or Source(one.id, self.project.place(one), one.mpp))
         return found
+
+    @property
+    def key(self) -> str:
+        """The key of the open slide; empty if there is none."""
+        slide = self._session.slide.slide
+        return "" if slide is None else slide.key
 
     def here(self) -> str:
         """The name of the open slide among those that are asked; its path if it is none."""
@@ -261,31 +261,20 @@ class ExploreController:
 
     def go_to(self, study: Study, hit: Hit) -> None:
         """Go to a tile of a study; its slide is opened if another one is open."""
-        source = study.sources[hit.slide]
-        key = study.bank.index.slides[hit.slide].slide
-        slide, image = self._session.slide.slide, self._session.slide.image
-        if slide is not None and image is not None and slide.key == key:
-            fly_to(self._session.viewer, image, hit.box)
-            return
-        self._flying = hit
-        there = self._open_layer(source)
-        if there is not None:
-            self._session.slide.choose(there)
-            self._arrive(there)
-            return
-        self._session.jobs.submit(
-            _open, source, lane="files", key="slide of a hit", title=f"Opening {source.name}",
-            on_done=self._on_opened, on_error=self.failed.emit, aside=True,
-        )  # fmt: skip
+        self._going.go_to(study, hit)
 
     def commit(self, name: str) -> None:
         """Keep the regions of this slide in its label store, of a class of this name."""
-        annotator, scores = self._session.part(Annotating).annotator, self.scores(name)
+        self.keep(self.scores(name), name, "Nothing was found on this slide yet.")
+
+    def keep(self, scores: ScoreMap | None, name: str, missing: str) -> None:
+        """Keep the regions of a map of the open slide; `missing` is told where there is none."""
+        annotator = self._session.part(Annotating).annotator
         if annotator is None or scores is None:
-            self.failed.emit("Nothing was found on this slide yet.")
+            self.failed.emit(missing)
             return
         self.batch.run(
-            keep, annotator.store, scores, name,
+            keep_regions, annotator.store, scores, name,
             title="Committing regions", done=partial(self.kept, name),
         )  # fmt: skip
 
@@ -297,23 +286,6 @@ class ExploreController:
         if annotator is not None:
             annotator.regions.show_change(change, f"Committed {count}")
         self.batch.status.emit(f"{count} committed, of the class {name!r}, saved.")
-
-    def _open_layer(self, source: Source) -> Image | None:
-        """The layer of a slide that is open already, if it is."""
-        for image in self._session.slide.images:
-            facts = image.metadata.get("histoprompt", layers.NONE_GIVEN)
-            if source.path and str(facts.get("path", "")) == source.path:
-                return image
-        return None
-
-    def _on_opened(self, slide: Slide) -> None:
-        data, arguments, _ = layer_data(slide)
-        self._arrive(self._session.viewer.add_image(data, **arguments))
-
-    def _arrive(self, image: Image) -> None:
-        hit, self._flying = self._flying, None
-        if hit is not None and self._session.slide.image is image:
-            fly_to(self._session.viewer, image, hit.box)
 
     def _show_found(self) -> None:
         """Show heat map, regions and hits on the open slide."""
@@ -347,7 +319,3 @@ class ExploreController:
 def _source(slide: Slide, name: str) -> Source:
     typed = slide.mpp if slide.mpp_source == "typed" else None
     return Source(name, slide.path or "", typed, slide)
-
-
-def _open(source: Source, *, task: Task) -> Slide:
-    return open_slide(source.path, source.mpp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtWidgets import (
@@ -16,12 +17,15 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.classes import ClassesController
 from histoprompt._qt.explore.classes_page import ClassesPage
+from histoprompt._qt.explore.concepts import ConceptsController
+from histoprompt._qt.explore.concepts_page import ConceptsPage
 from histoprompt._qt.explore.controller import ExploreController
+from histoprompt._qt.explore.layers import Shows
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
 from histoprompt._qt.explore.scenes_page import ScenesPage
 from histoprompt._qt.explore.unlike import UnlikeController
-from histoprompt._qt.explore.unlike_page import UnlikePage
+from histoprompt._qt.explore.unlike_page import NETWORK, TILES, UnlikePage
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.drawn_area import DrawnArea
@@ -100,6 +104,15 @@ class ExploreDock(Dock):
         self.teaching = ClassesController(self.session, self.control)
         self.classes = ClassesPage(self.teaching, self._params, self.link, self._on_failed)
         self.pages.addTab(self.classes, "Classes")
+        self.deciding = ConceptsController(self.session, self.control)
+        self.concepts = ConceptsPage(
+            self.deciding, lambda: self.teaching.marks, self._params, self.link, self._on_failed
+        )
+        self.pages.addTab(self.concepts, "Concepts")
+        # in the order of the pages
+        self._shows: tuple[Shows, ...] = (
+            self.control, self.normal, self.typing, self.teaching, self.deciding
+        )  # fmt: skip
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -160,6 +173,12 @@ class ExploreDock(Dock):
         self.scenes.picked.connect(self.typing.go_to)
         self.link(self.typing.answered, self._on_typed)
         self.link(self.typing.chosen, self._on_scene)
+        self.scenes.map.lassoed.connect(self.typing.show_tiles)
+        self.scenes.map.pointed.connect(self.typing.point_at)
+        self.scenes.pick.clicked.connect(self.typing.pick)
+        self.scenes.left.connect(self.typing.picking.stop)
+        self.link(self.typing.marked, self.scenes.map.mark)
+        self.link(self.typing.toggled, self.scenes.show_picking)
 
     def _start(self) -> None:
         self._drawn: Callable[[Box], object] = self._add_like
@@ -174,6 +193,8 @@ class ExploreDock(Dock):
             return [RecipeStep("cluster", self.scenes.value(self.value()))]
         if self.pages.currentWidget() is self.classes and self.classes.file.value().classifier:
             return [RecipeStep("tiles", self.classes.file.value())]
+        if self.pages.currentWidget() is self.concepts and self.concepts.file.value().concepts:
+            return [RecipeStep("concepts", self.concepts.file.value())]
         words, examples = self.like.texts, self.control.examples
         sides = examples.side(True), examples.side(False)
         if not sides[0] and not words:
@@ -195,16 +216,15 @@ class ExploreDock(Dock):
 
     def _on_page(self, number: int) -> None:
         """Show what the page in front has to show, and nothing of the others."""
-        like, unlike = self.control.bring, self.normal.bring
-        scenes, classes = self.typing.bring, self.teaching.bring
-        for at, bring in enumerate((like, unlike, scenes, classes)):
-            bring(at == number)
+        for at, shows in enumerate(self._shows):
+            shows.bring(at == number)
 
     def _on_slide(self) -> None:
         self.control.bind()
         self.normal.bind()
         self.typing.bind()
         self.teaching.bind()
+        self.deciding.bind()
         if self.session.slide.image is None:
             self._say(self.annotating.reason or "Open a slide, or choose an image.")
 
@@ -269,8 +289,15 @@ class ExploreDock(Dock):
         self.unlike.show_reference(self.normal.boxes)
 
     def _on_unlike(self) -> None:
-        if (params := self._params()) is not None:
+        params, of = self._params(), self.unlike.looks_at.currentData()
+        if params is None:
+            return
+        if of == TILES:
             self.normal.find(params, self.unlike.options.value())
+            return
+        if of == NETWORK:
+            params = replace(params, encoder=registry.DEFAULT_CELLS, weights=None)
+        self.normal.find_cells(params, self.unlike.options.value())
 
     def _on_scenes(self) -> None:
         try:
@@ -285,6 +312,7 @@ class ExploreDock(Dock):
         several = found is not None and len(found.study.sources) > 1
         told = "" if found is None else found.told
         self.scenes.show_found(told, self.typing.lines(), several)
+        self.scenes.show_map(found)
 
     def _on_scene(self, regions: int) -> None:
         self.scenes.show_chosen(self.typing.number, regions, self.typing.typical())

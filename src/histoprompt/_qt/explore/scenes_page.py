@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.explore.gallery import HitGallery
+from histoprompt._qt.explore.tile_map import TileMap
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -27,7 +28,7 @@ from histoprompt._qt.widgets.report import Note
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.scenes.names import WORDS
-from histoprompt.pipelines.explore.scenes.on_slides import SceneLine
+from histoprompt.pipelines.explore.scenes.on_slides import SceneLine, ScenesFound
 from histoprompt.pipelines.explore.study import Picture
 
 # Rows of the dock above the pages.
@@ -84,6 +85,9 @@ class ScenesPage(Panel):
         self.gallery = HitGallery()
         self.gallery.setFixedHeight(_GALLERY_HEIGHT)
         self.gallery.setToolTip("Typical tiles of the chosen scene; click one to go there")
+        self.map = TileMap()
+        self.pick = QPushButton("Pick a tile", checkable=True)
+        self.pick.setToolTip("Click tiles on the slide to see their dots on the map")
         self.name = _Names(editable=True, toolTip="Choose a name, or type one and press Enter")
         self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self._rename = QPushButton("Rename", toolTip="Give the chosen scene this name")
@@ -114,6 +118,16 @@ class ScenesPage(Panel):
         self.table.setColumnHidden(_HERE, not several)
         self.table.fit()
         self.table.blockSignals(False)
+
+    def show_map(self, found: ScenesFound | None) -> None:
+        """Show all tiles as dots in the colours of their scenes."""
+        self.map.mark(-1)
+        if found is not None:
+            self.map.show_values(found.plane_axes, found.plane, found.codes, found.colours)
+
+    def show_picking(self, on: bool) -> None:
+        """Show whether clicks on the slide choose tiles."""
+        self.pick.setChecked(on)
 
     def show_chosen(self, number: int, regions: int, typical: Sequence[Picture]) -> None:
         """Show which scene is chosen, its typical tiles, and whether it has regions here."""
@@ -162,6 +176,8 @@ class ScenesPage(Panel):
         result.addLayout(form)
         result.addWidget(row(self.keep, self._save))
         result.addWidget(self.gallery)
+        result.addWidget(self.map)
+        result.addWidget(self.pick)
         column.addWidget(self._result)
         column.addStretch(1)
 

@@ -6,20 +6,19 @@ from functools import partial
 
 from psygnal import Signal
 
+from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.controller import ExploreController
-from histoprompt._qt.prompts.annotating import Annotating
+from histoprompt._qt.explore.layers import bring_all
+from histoprompt._qt.explore.squares import Squares
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.find import UnlikeParams
-from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_on
-from histoprompt.pipelines.regions.steps import keep
+from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_cells_on, unlike_on
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 
-SHOWN = "unlike normal"
-_REGIONS = "regions_unlike"
+SHOWN, CELLS, _REGIONS = "unlike normal", "unlike_cells", "regions_unlike"
 
 
 class UnlikeController:
@@ -43,21 +42,23 @@ class UnlikeController:
         self.found: UnlikeFound | None = None
         self._key = ""
         self._maps: ScoreLayers | None = None
+        self._cells: Squares | None = None
 
     def bind(self) -> None:
         """Follow the session to another slide: what was found is shown there too."""
-        if self._maps is not None:
-            self._maps.clear()
+        for shown in (self._maps, self._cells):
+            if shown is not None:
+                shown.clear()
         image = self._session.slide.image
         viewer = self._session.viewer
         self._maps = None if image is None else ScoreLayers(viewer, image, regions=_REGIONS)
+        self._cells = None if image is None else Squares(viewer, image, CELLS)
         if self.found is not None:
             self._show()
 
     def bring(self, on: bool) -> None:
         """Show the layers of this page, or hide them while another one is in front."""
-        if self._maps is not None:
-            self._maps.bring(on)
+        bring_all((self._maps, self._cells), on)
 
     def add(self, box: Box) -> None:
         """A box on the open slide is normal; boxes of another slide are let go."""
@@ -85,14 +86,26 @@ class UnlikeController:
             title="Looking for what is unlike normal", done=self._on_found,
         )  # fmt: skip
 
+    def find_cells(self, indexing: IndexParams, params: UnlikeParams) -> None:
+        """Look for counted cells of the open slide unlike those of the reference."""
+        cells, slide = self._session.part(Counting).cells, self._session.slide.slide
+        sources = [
+            one for one in self._explore.sources() if slide is not None and one.slide is slide
+        ]
+        if cells is None or not len(cells) or not sources:
+            self._explore.failed.emit("No cells are counted on the open slide. Count some first.")
+        elif not self.boxes or self._key != self._explore.key:
+            self._explore.failed.emit("Draw a box of normal tissue on the open slide first.")
+        else:
+            self._explore.batch.run(
+                unlike_cells_on, sources[0], cells, (indexing, params), self.boxes,
+                self._session.manager,
+                title="Looking for cells unlike normal ones", done=self._on_found_cells,
+            )  # fmt: skip
+
     def commit(self) -> None:
         """Keep the regions of the open slide as objects."""
-        annotator, scores = self._session.part(Annotating).annotator, self._scores()
-        if annotator is not None and scores is not None:
-            self._explore.batch.run(
-                keep, annotator.store, scores, SHOWN,
-                title="Committing regions", done=partial(self._explore.kept, SHOWN),
-            )  # fmt: skip
+        self._explore.keep(self._scores(), SHOWN, "Nothing was found on the open slide yet.")
 
     def _scores(self) -> ScoreMap | None:
         slide = self._session.slide.slide
@@ -103,11 +116,25 @@ class UnlikeController:
     def _on_found(self, found: UnlikeFound) -> None:
         self.found, self._explore.study = found, found.study
         self._show()
-        hits = many(int(found.unlike.hit.sum()), "tile")
+        self._say()
+
+    def _on_found_cells(self, found: UnlikeFound) -> None:
+        self.found = found  # the study of tiles is kept for what else is asked
+        self._show()
+        self._say()
+
+    def _say(self) -> None:
+        if self.found is None:
+            return
+        hits = self.found.unlike.tiles.many(int(self.found.unlike.hit.sum()))
         self._explore.batch.status.emit(f"{hits} unlike the reference.")
 
     def _show(self) -> None:
         scores, regions = self._scores(), 0
+        if self._cells is not None and self.found is not None:
+            self._cells.show(self.found.hit_boxes(self._explore.key))
+        if scores is None and self._maps is not None:
+            self._maps.clear()
         if scores is not None and self._maps is not None:
             self._maps.show_maps(scores, SHOWN)
             regions = self._maps.show_regions(scores, SHOWN)

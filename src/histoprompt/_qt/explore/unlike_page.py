@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QListWidget, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFormLayout, QListWidget, QPushButton, QVBoxLayout
 
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
+from histoprompt._qt.widgets.panels import narrow_combo
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.explore.normal.find import UnlikeParams
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 
 _LIST_HEIGHT = 66
-_HINT = "Draw boxes around normal tissue: at least 30 tiles, better 200."
+# What is compared with the reference.
+TILES, CROPS, NETWORK = "tiles", "crops", "network"
+_LOOKS_AT = (
+    ("tiles of tissue", TILES),
+    ("counted cells, by pictures of them", CROPS),
+    ("counted cells, by their network", NETWORK),
+)
+_HINT = "Draw boxes around normal tissue: at least 30 tiles or cells, better 200."
 
 
 class UnlikePage(Panel):
@@ -39,6 +47,9 @@ class UnlikePage(Panel):
         self.reference.setFixedHeight(_LIST_HEIGHT)
         self._draw = QPushButton("Draw normal tissue", toolTip="Drag a rectangle on the slide")
         self._clear = QPushButton("Clear", toolTip="Begin the reference anew")
+        self.looks_at = narrow_combo()
+        for text, data in _LOOKS_AT:
+            self.looks_at.addItem(text, data)
         self.options = ParameterForm(UnlikeParams())
         self.find = QPushButton("Find", toolTip="Look for tiles unlike the reference")
         self.told = Note(_HINT)
@@ -47,6 +58,9 @@ class UnlikePage(Panel):
         column.setContentsMargins(0, 6, 0, 0)
         column.addWidget(self.reference)
         column.addWidget(row(self._draw, self._clear))
+        form = QFormLayout()
+        form.addRow("Looks at", self.looks_at)
+        column.addLayout(form)
         for widget in (self.options, self.find, self.told, self._keep):
             column.addWidget(widget)
         column.addStretch(1)

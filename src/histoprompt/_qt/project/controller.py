@@ -25,6 +25,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.slides.thumbnail import thumbnail
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.project.check import Problem, check_project, filled
 from histoprompt.pipelines.project.classes import give_classes, keep_classes
 from histoprompt.pipelines.project.gather import gathered
@@ -40,8 +41,8 @@ from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.engines import Scheduler
 from histoprompt.pipelines.recipes.recipe import Recipe, read_recipe
-from histoprompt.pipelines.recipes.run import Ran, run_on_project, run_recipe
-from histoprompt.pipelines.recipes.step import StepOutput
+from histoprompt.pipelines.recipes.run import Ran, run_on_project, run_recipe, takes_project
+from histoprompt.pipelines.recipes.step import ProjectInput, StepOutput
 from histoprompt.pipelines.recipes.unit import Unit
 
 
@@ -208,10 +209,11 @@ class ProjectController:
             self.said.emit(told(error))
             return
         self.recipe = recipe
-        if any(one.step.project for one in read.steps):
+        if takes_project(read, given=True):
             self.work.run(
-                _run_whole, self.project, read, title="Running the recipe", done=self._on_whole
-            )
+                _run_whole, self.project, read, self._session.manager,
+                title="Running the recipe", done=self._on_whole,
+            )  # fmt: skip
             return
         where = Scheduler("here") if processes == 1 else Scheduler("local", processes)
         self.work.run(
@@ -313,5 +315,8 @@ def _run(project: Project, recipe: Recipe, where: Scheduler, *, task: Task) -> R
     return run_recipe(recipe, units, project.folder / "run", where, task)
 
 
-def _run_whole(project: Project, recipe: Recipe, *, task: Task) -> StepOutput:
-    return run_on_project(recipe, project.folder, project.folder / recipe.steps[0].name, task)
+def _run_whole(
+    project: Project, recipe: Recipe, manager: ModelManager, *, task: Task
+) -> StepOutput:
+    out = project.folder / recipe.steps[0].name
+    return run_on_project(recipe, ProjectInput(project.folder, out, manager, task))

@@ -149,7 +149,9 @@ class RelateDock(Dock):
         one = found.findings[row]
         verdict = "survives" if one.survives else "does not survive"
         names = f"<b>{one.tested.feature}</b> and <b>{one.tested.column}</b>"
-        self.why.setText(f"{names}: {verdict}; {one.why}.")
+        mixed = found.mixed_of(one)
+        beside = "" if mixed is None else f" {mixed.told}"
+        self.why.setText(f"{names}: {verdict}; {one.why}.{beside}")
         self.points.show_points(self.relating.points(row))
 
     def _show_results(self, *, shown: bool) -> None:

@@ -29,7 +29,7 @@ from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.detect import Fitted
 from histoprompt.pipelines.tags.detector import DetectParams
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.run import placed
+from histoprompt.pipelines.tags.proposals import tag_chosen
 
 HINT = "Choose a file of tags and press Propose, or open a folder of proposals."
 _KEYS = "A accept, R reject, U leave open"
@@ -143,7 +143,7 @@ class TagsDock(Dock):
     # -- what happens ------------------------------------------------------------------------
 
     def _steps(self, needs: Needs) -> Sequence[RecipeStep]:
-        return (RecipeStep("tag", placed(self.value())),)
+        return (RecipeStep("tag", tag_chosen(self.value(), needs)),)
 
     def _on_browse(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Tags", "", "Tags (*.toml)")

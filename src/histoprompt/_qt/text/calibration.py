@@ -55,12 +55,12 @@ class CalibrationPanel(Panel):
         The user wants it where text and marks put it.
     answering : Signal(bool)
         Clicks on tiles say yes, or no.
-    asked_next, asked_undo : Signal
-        The tile whose mark would teach most; the last step back.
+    asked_next, asked_undo, asked_wordings : Signal
+        The tile whose mark would teach most; the last step back; that marks choose wordings.
     """
 
     moved, released, answering = Signal(float), Signal(), Signal(bool)
-    asked_next, asked_undo = Signal(), Signal()
+    asked_next, asked_undo, asked_wordings = Signal(), Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,6 +76,10 @@ class CalibrationPanel(Panel):
         self._no = button_of("Mark no", _NO, checkable=True)
         self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")
         self._undo = button_of("Undo", "{undo}: what was done last, in any dock")
+        self._wordings = QPushButton("Choose wordings")
+        self._wordings.setToolTip(
+            "Keep the wordings of the text that tell tiles marked yes from those marked no"
+        )
         self._group = QButtonGroup(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -83,6 +87,7 @@ class CalibrationPanel(Panel):
         layout.addWidget(self._origin)
         layout.addLayout(grid_of((self._yes, self._no, self._next, self._undo)))
         layout.addWidget(self._trust)
+        layout.addWidget(self._wordings)
         self._connect()
 
     def _connect(self) -> None:
@@ -93,6 +98,7 @@ class CalibrationPanel(Panel):
         self._reset.clicked.connect(self.released)
         self._next.clicked.connect(self.asked_next)
         self._undo.clicked.connect(self.asked_undo)
+        self._wordings.clicked.connect(self.asked_wordings)
 
     def show_threshold(self, cut: Threshold, origin: str, *, by_hand: bool, regions: int) -> None:
         """Show where regions are cut, who says so, and how many there are."""

@@ -98,6 +98,11 @@ class TextController:
         return None if self._work is None else self._work.session
 
     @property
+    def shown_work(self) -> TextWork | None:
+        """What is worked on, with how it was looked for; None until something was found."""
+        return self._work
+
+    @property
     def layers(self) -> ScoreLayers | None:
         """On the slide; None where there is none."""
         return None if self._view is None else self._view.layers

@@ -14,10 +14,12 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.controller import TextController
+from histoprompt._qt.text.drafting import DraftDialog
+from histoprompt._qt.text.phrasing import Phrasing
 from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
 from histoprompt._qt.text.results_panel import ResultsPanel
-from histoprompt._qt.text.understanding import UnderstoodRow, understand
+from histoprompt._qt.text.understanding import UnderstoodRow
 from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
@@ -28,7 +30,6 @@ from histoprompt.core.errors import HistopromptError, ParameterError, RegionErro
 from histoprompt.models import registry
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.recipe import RecipeStep
-from histoprompt.pipelines.text.phrases import Understood
 from histoprompt.pipelines.text.step import score_chosen
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
@@ -104,6 +105,10 @@ class TextDock(Dock):
         self._go = QPushButton("Find", toolTip="Look at the tiles of this part of the slide")
         column = QVBoxLayout(self.content)
         self.understood = UnderstoodRow()
+        self.draft = DraftDialog(self.session.jobs, self)
+        self.phrasing = Phrasing(
+            self.session, self.words, self.understood, lambda: self.models.card
+        )
         asked = (
             self.images, self.models, self.words, self.understood, self.area, self.options,
             self._go,
@@ -124,7 +129,10 @@ class TextDock(Dock):
         self.words.changed.connect(self._on_words)
         self.words.chosen.connect(self.control.choose)
         self.words.typed.connect(self._forget_error)
-        self.understood.refused.connect(self._on_not_this)
+        self.understood.refused.connect(self.phrasing.not_meant)
+        self.words.drafting.connect(self.draft.start)
+        self.draft.ticked.connect(self.phrasing.add)
+        self.calibration.asked_wordings.connect(self._on_wordings)
         self.options.changed.connect(self._on_options)
         self.area.drawing.connect(self._on_draw)
         self._go.clicked.connect(self.run)
@@ -154,7 +162,10 @@ class TextDock(Dock):
         self.link(control.changed, self._on_changed)
         self.link(control.best.read, self.gallery.show_pictures)
         self.link(control.failed, self._on_failed)
-        self.link(control.refused, self._on_refused)
+        self.link(control.refused, self.phrasing.refused)
+        self.link(self.phrasing.changed, self._on_words)
+        self.link(self.phrasing.said, self._say)
+        self.link(self.phrasing.failed, self._on_failed)
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
@@ -209,6 +220,11 @@ class TextDock(Dock):
         if annotator is not None:
             self.area.draw(annotator.viewer, annotator.image, self.session.modes)
 
+    def _on_wordings(self) -> None:
+        work = self.control.shown_work
+        if work is not None:
+            self.phrasing.choose(work, self.control.text, self.value())
+
     def _on_released(self) -> None:
         self.control.set_threshold(None)
 
@@ -232,43 +248,6 @@ class TextDock(Dock):
 
     def _no_image(self) -> str:
         return self.annotating.reason or "Open a slide, or choose an image."
-
-    def _on_refused(self, text: str) -> None:
-        """The model cannot know a word: see what it means, or let it be typed otherwise."""
-        phrase, card = self.words.fresh, self.models.card
-        if not phrase or not card.words:
-            self._on_not_understood(text)
-            return
-        self.session.jobs.submit(
-            understand, phrase, card, self.session.manager, lane="interactive",
-            key="understanding a phrase", title="Reading the phrase",
-            on_done=self._on_understood, on_error=self._on_not_understood,
-        )  # fmt: skip
-
-    def _on_understood(self, found: tuple[str, tuple[Understood, ...]] | str) -> None:
-        """A phrase was read: show as what, and look for that."""
-        if isinstance(found, str):
-            self._on_not_understood(found)
-            return
-        (put, told), phrase = found, self.words.fresh
-        if not told or not phrase:
-            return
-        self.understood.show_understood(put, phrase, "; ".join(one.told for one in told))
-        if self.words.put(put):
-            self._on_words()
-        else:
-            self._say(f"{put} is looked for already.")
-
-    def _on_not_understood(self, text: str) -> None:
-        self._on_failed(text)
-        self.words.take_back()
-
-    def _on_not_this(self, put: str, phrase: str) -> None:
-        """What a phrase was understood as was not meant: it is looked for no more."""
-        left = [text for text in self.words.texts if text != put]
-        self.words.set_value(left, self.words.contrasts)
-        self._say(f"{put} was taken out. Type another word for '{phrase}'.")
-        self._on_words()
 
     def _on_growing(self, _: object) -> None:
         self.words.select(self.control.text)

@@ -33,11 +33,14 @@ class WordsPanel(QWidget):
         The name of the text to show.
     typed : Signal
         A person types a word.
+    drafting : Signal(str)
+        Wordings are wanted of a class: the word that is typed, or the text that is selected.
     """
 
     changed = Signal()
     chosen = Signal(str)
     typed = Signal()
+    drafting = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +50,7 @@ class WordsPanel(QWidget):
         self._contrasts.setPlaceholderText("the usual tissues")
         self._contrasts.setToolTip("What the texts are held against, with commas between")
         self._add = QPushButton("Add", toolTip="Look for this text too (Enter)")
+        self._draft = QPushButton("Draft...", toolTip="Other wordings of it, to tick")
         self._remove = QPushButton("Remove", toolTip="Look no more for the text that is selected")
         self._list = QListWidget()
         self._list.setFixedHeight(_LIST_HEIGHT)
@@ -54,7 +58,7 @@ class WordsPanel(QWidget):
         form = QFormLayout()
         form.addRow("Words", row(self._line, self._add))
         form.addRow("Texts", row(self._list, self._remove))
-        form.addRow("Against", self._contrasts)
+        form.addRow("Against", row(self._contrasts, self._draft))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
@@ -62,6 +66,7 @@ class WordsPanel(QWidget):
         self._line.textEdited.connect(self.typed)
         self._add.clicked.connect(self._on_add)
         self._remove.clicked.connect(self._on_remove)
+        self._draft.clicked.connect(self._on_draft)
         self._contrasts.editingFinished.connect(self._on_contrasts)
         self._list.currentRowChanged.connect(self._on_row)
         self._said, self._fresh = self.contrasts, ""
@@ -142,6 +147,12 @@ class WordsPanel(QWidget):
         left = [text for i, text in enumerate(self.texts) if i != self._list.currentRow()]
         self.set_value(left, self.contrasts)
         self.changed.emit()
+
+    def _on_draft(self) -> None:
+        item = self._list.currentItem()
+        self.drafting.emit(
+            self._line.text().strip() or ("" if item is None else _name(item.text()))
+        )
 
     def _on_contrasts(self) -> None:
         if self.contrasts != self._said:

@@ -1,6 +1,7 @@
 """HTML pages from templates that lie beside the code that fills them.
 
-Texts are escaped by the template engine, and a fact that is missing is an error, never a gap.
+Texts are escaped by the template engine, and a fact that is missing is an error, never a gap. What
+all reports look like is told once, in ``templates/report.css`` here, which their templates include.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ def page(template: Path, facts: Mapping[str, Any]) -> str:
     return _environment(template.parent).get_template(template.name).render(facts)
 
 
+_SHARED = Path(__file__).parent / "templates"
+
+
 @cache
 def _environment(folder: Path) -> Environment:
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader([folder, _SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -122,7 +122,9 @@ def load(card: ModelCard, weights: Path, device: str) -> SentenceModel:
     path = companion(card, _TOKENS.filename, beside=weights)
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers package raises nothing narrower
+    except Exception as error:
+        if type(error) is not Exception:  # the tokenizers package raises nothing narrower
+            raise
         raise WeightsError(f"{path} cannot be read as a tokenizer: {error}.") from error
     tokenizer.enable_truncation(_LONGEST)
     tokenizer.enable_padding()

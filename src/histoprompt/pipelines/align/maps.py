@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
-from histoprompt.models.zoo.aligned import Adapter
+from histoprompt.models.zoo.aligned_file import Adapter
 
 Float = NDArray[np.float32]
 Double = NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from histoprompt.core.files.tables import Row, TextTable, one_line, read_table
 from histoprompt.core.geometry import Box
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.strings.typed_numbers import parse_number
+from histoprompt.pipelines.project.project import open_project
 from histoprompt.pipelines.project.table import ProjectSlide
 
 _SENTENCES: Final = ("sentences", "sentence", "text", "texts", "caption", "captions")
@@ -86,6 +87,14 @@ def read_pairs(path: Path, known: Mapping[str, ProjectSlide] | None = None) -> t
     _check_slides(pairs, path)
     _check_patients(pairs, path, table)
     return pairs
+
+
+def project_slides(project: Path | None) -> dict[str, ProjectSlide]:
+    """The slides of a project by id, with paths that hold anywhere; none without a project."""
+    if project is None:
+        return {}
+    found = open_project(project)
+    return {slide.id: replace(slide, path=found.place(slide)) for slide in found.slides}
 
 
 def _pair(

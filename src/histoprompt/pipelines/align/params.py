@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.parameters import Parameter, check, given_file
 
 Text = Literal["minilm", "biomedclip", "tfidf"]
 Method = Literal["auto", "ridge", "cca", "adapter"]
@@ -88,6 +88,16 @@ class AlignParams:
 
     def __post_init__(self) -> None:
         check(self, LabelError)
+
+    def file(self) -> Path:
+        """The table of pairs.
+
+        Raises
+        ------
+        ParameterError
+            If none is given.
+        """
+        return given_file(self, "pairs", "written")
 
     def method_for(self, pairs: int) -> Method:
         """What brings so many pairs together."""

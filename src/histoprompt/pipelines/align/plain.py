@@ -15,7 +15,7 @@ from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import TextScorer
-from histoprompt.models.zoo.aligned import words_of
+from histoprompt.models.zoo.aligned_file import words_of
 from histoprompt.pipelines.align.pairs import Pair
 from histoprompt.pipelines.align.params import AlignParams
 

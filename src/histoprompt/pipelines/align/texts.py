@@ -13,7 +13,7 @@ from histoprompt.core.errors import LabelError, ModelError
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.zoo.aligned import Adapter, TfIdf, words_of
+from histoprompt.models.zoo.aligned_file import Adapter, TfIdf, words_of
 from histoprompt.pipelines.align.pairs import Pair
 from histoprompt.pipelines.align.params import Text
 

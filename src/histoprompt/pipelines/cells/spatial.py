@@ -203,33 +203,69 @@ def cross_k(
         None where a class has fewer than two cells.
     """
     codes = np.asarray(codes)
-    if min((codes == pair[0]).sum(), (codes == pair[1]).sum()) < 2:
-        return None
     edges = np.asarray(radii, float)
     pairs = pairs or pairs_within(points, edges, window, seed)
+    return cross_ks(codes, [pair], pairs, labellings, seed).get(pair)
+
+
+def cross_ks(
+    codes: Codes, asked: Sequence[tuple[int, int]], pairs: Pairs, labellings: int, seed: int = 0
+) -> dict[tuple[int, int], CrossK]:
+    """`cross_k` of several pairs of classes: one labelling serves all.
+
+    Parameters
+    ----------
+    codes : (n,) int
+    asked : sequence of (int, int)
+    pairs : Pairs
+        Of `pairs_within`.
+    labellings, seed : int
+
+    Returns
+    -------
+    dict of (int, int) to CrossK
+        Without the pairs of which a class has fewer than two cells.
+    """
+    many = np.bincount(codes, minlength=2)
+    told = [p for p in asked if max(p) < len(many) and min(many[p[0]], many[p[1]]) > 1]
+    if not told:
+        return {}
+    one, other = (np.array(side) for side in zip(*told, strict=True))
     rng = np.random.default_rng(seed)
-    seen = _k_of(codes, pair, pairs, window.area)
-    excess = np.sqrt(seen / np.pi) - edges
-    if labellings < 1:
-        nothing = np.full(len(edges), np.nan)
-        return CrossK(edges, seen, excess, nothing, nothing, float("nan"))
-    drawn = np.stack(
-        [_k_of(rng.permutation(codes), pair, pairs, window.area) for _ in range(labellings)]
-    )
-    curves = np.sqrt(drawn / np.pi) - edges
-    low, high = np.quantile(curves, [0.025, 0.975], axis=0)
-    return CrossK(edges, seen, excess, low, high, _p_of_curves(excess, curves))
+    edges, seen = pairs.edges, _tables(codes, pairs)[:, one, other]
+    drawn = [_tables(rng.permutation(codes), pairs)[:, one, other] for _ in range(labellings)]
+    curves = np.sqrt(np.array([seen, *drawn]) / np.pi) - edges[:, None]
+    found = {}
+    for at, pair in enumerate(told):
+        excess, null = curves[0, :, at], curves[1:, :, at]
+        low = high = np.full(len(edges), np.nan)
+        if labellings:
+            low, high = np.quantile(null, [0.025, 0.975], axis=0)
+        p = _p_of_curves(excess, null) if labellings else float("nan")
+        found[pair] = CrossK(edges, seen[:, at], excess, low, high, p)
+    return found
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of cells: both, the first of the radii they are within, and their weight."""
+    """Pairs of cells: both, the first of the radii they are within, and their weight.
+
+    Attributes
+    ----------
+    one, other, ring : (k,) int
+    weight : (k,) float64
+    edges : (r,) float64
+        The radii, µm.
+    area : float
+        Of the window, µm².
+    """
 
     one: NDArray[np.intp]
     other: NDArray[np.intp]
     ring: NDArray[np.intp]
     weight: Floats
-    radii: int
+    edges: Floats
+    area: float
 
 
 def pairs_within(points: Floats, edges: Floats, window: Window, seed: int) -> Pairs:
@@ -248,18 +284,19 @@ def pairs_within(points: Floats, edges: Floats, window: Window, seed: int) -> Pa
     ring = np.searchsorted(edges, np.linalg.norm(shifts, axis=1), side="left")
     # of a part of the cells, as many pairs as there would be of all
     scale = (len(points) / len(kept)) ** 2
-    return Pairs(i, j, ring, scale / overlap(window, shifts), len(edges))
+    return Pairs(i, j, ring, scale / overlap(window, shifts), edges, window.area)
 
 
-def _k_of(codes: Codes, classes: tuple[int, int], pairs: Pairs, area: float) -> Floats:
-    """K at each radius: both orders of each pair are looked at."""
-    first, second = codes == classes[0], codes == classes[1]
-    i, j = pairs.one, pairs.other
-    times = (first[i] & second[j]).astype(float) + (first[j] & second[i])
-    sums = np.bincount(pairs.ring, times * pairs.weight, minlength=pairs.radii)[: pairs.radii]
-    n1, n2 = int(first.sum()), int(second.sum())
-    ordered = n1 * (n2 - 1) if classes[0] == classes[1] else n1 * n2
-    return np.asarray(np.cumsum(sums) * area**2 / ordered)
+def _tables(codes: Codes, pairs: Pairs) -> Floats:
+    """K at each radius for each two classes (radii, classes, classes): both orders of each pair."""
+    many = np.bincount(codes, minlength=2)
+    c, radii = len(many), len(pairs.edges)
+    cell = (pairs.ring * c + codes[pairs.one]) * c + codes[pairs.other]
+    sums = np.bincount(cell, pairs.weight, minlength=(radii + 1) * c * c)
+    sums = sums[: radii * c * c].reshape(radii, c, c)
+    ordered = np.outer(many, many) - np.diag(many)
+    both = np.cumsum(sums + sums.transpose(0, 2, 1), axis=0)
+    return np.asarray(both * pairs.area**2 / np.maximum(ordered, 1))
 
 
 def _p_of_curves(seen: Floats, drawn: Floats) -> float:

@@ -12,7 +12,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.pipelines.cells.spatial import (
     CrossK,
     Window,
-    cross_k,
+    cross_ks,
     nearest,
     neighbours,
     pairs_within,
@@ -23,6 +23,8 @@ from histoprompt.pipelines.cells.spatial import (
 FEWEST = 10
 # Classes beyond the most frequent are left out of pairs.
 _MOST_CLASSES = 6
+# Of K.
+_RADII = 10
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def with_spatial(cells: CellTable, mpp: float, radius: float) -> CellTable:
 
 
 def pair_numbers(
-    cells: CellTable, mpp: float, radius: float, *, window: Window | None = None,
-    labellings: int = 0, seed: int = 0,
+    cells: CellTable, mpp: float, radius: float, *, reach: float = 0.0,
+    window: Window | None = None, labellings: int = 0, seed: int = 0,
 ) -> tuple[PairNumbers, ...]:  # fmt: skip
     """Each pair of classes with enough cells.
 
@@ -99,7 +101,9 @@ def pair_numbers(
     cells : CellTable
     mpp : float
     radius : float
-        Of neighbours, and the largest of K, µm.
+        Of neighbours, µm.
+    reach : float
+        The largest of K, µm; that of neighbours if 0.
     window : Window, optional
         Where cells can lie; what is near a cell if not given.
     labellings : int
@@ -115,31 +119,20 @@ def pair_numbers(
     points = places(cells, mpp)
     near, far = neighbours(points, codes, len(names), radius), nearest(points, codes, len(names))
     window = window or window_of(points)
-    radii = np.linspace(radius / 5, radius, 5)
+    reach = reach or radius
+    radii = np.linspace(reach / _RADII, reach, _RADII)
+    asked = list(_pairs_of(chosen))
     pairs = pairs_within(points, radii, window, seed)
+    ks = cross_ks(codes, asked, pairs, labellings, seed)
     found = []
-    for a, b in _pairs_of(chosen):
+    for a, b in asked:
         here = codes == a
-        k = cross_k(points, codes, (a, b), radii.tolist(), window, labellings=labellings,
-                    seed=seed, pairs=pairs)  # fmt: skip
         found.append(PairNumbers(
             names[a], names[b], int(counts[a]), int(counts[b]), float(near[here, b].mean()),
-            float(np.nanmedian(far[here, b])), k,
+            float(np.nanmedian(far[here, b])), ks.get((a, b)),
         ))  # fmt: skip
     return tuple(found)
 
 
 def _pairs_of(classes: list[int]) -> Iterable[tuple[int, int]]:
     return ((a, b) for a in classes for b in classes)
-
-
-def spatial_features(cells: CellTable, mpp: float, radius: float) -> dict[str, float]:
-    """The numbers of a slide by their names, to be related."""
-    found = {}
-    for pair in pair_numbers(cells, mpp, radius):
-        between = f"{pair.first} to {pair.second}"
-        found[f"{between}: within {radius:g} um"] = pair.neighbours
-        found[f"{between}: nearest um"] = pair.nearest_um
-        if pair.k is not None and pair.first <= pair.second:  # K is the same both ways
-            found[f"{between}: L - r at {radius:g} um"] = float(pair.k.excess[-1])
-    return found

@@ -158,12 +158,13 @@ class Review:
 
 
 def next_cell(
-    fit: Fit, review: Review, first: NDArray[np.int64] | None = None
+    fit: Fit, review: Review, first: NDArray[np.int64] | None = None, like: str = ""
 ) -> Suggestion | None:
     """The most useful cell to ask about; None when everything was asked.
 
     The classifier is torn about it, it is unlike the labelled ones but like many others, and it
-    seems to be of a class with few labels.
+    seems to be of a class with few labels. In a round of hard negatives it is the one most like a
+    class that nobody has labelled: who says that it is none tells where the class ends.
 
     Parameters
     ----------
@@ -171,6 +172,8 @@ def next_cell(
     review : Review
     first : (k,) int64, optional
         Ids of cells that are asked about before all others.
+    like : str
+        The class whose look-alikes are asked about; empty for what is most useful.
     """
     done = [*review.labels, *review.unsure]
     asked = np.isin(fit.cells.id, np.array(done, np.int64))
@@ -180,17 +183,34 @@ def next_cell(
         later = ~np.isin(fit.cells.id, first)
         asked = asked if (asked | later).all() else asked | later
     probability = _left(fit, review)
+    if like in fit.classifier.classes:
+        return _look_alike(fit, probability[:, fit.classifier.classes.index(like)], asked, like)
     use = usefulness(fit, probability)
     use[asked] = -1
     best = int(use.argmax())
     name = fit.classifier.classes[int(probability[best].argmax())]
+    return _offered(fit, best, name, float(fit.probability[best].max()), _why(fit, best, name))
+
+
+def _look_alike(
+    fit: Fit, probability: Float, asked: NDArray[np.bool_], like: str
+) -> Suggestion | None:
+    """The cell most like a class that was not asked about; None if all were said not to be."""
+    use = np.where(asked | (probability <= 0), -1, probability * _unlike_labelled(fit))
+    best = int(use.argmax())
+    if use[best] < 0:
+        return None
+    return _offered(fit, best, like, float(probability[best]), f"most like your {like}: is it one?")
+
+
+def _offered(fit: Fit, best: int, name: str, probability: float, why: str) -> Suggestion:
     return Suggestion(
         id=int(fit.cells.id[best]),
         row=float(fit.cells.row[best]),
         col=float(fit.cells.col[best]),
         proposed=name,
-        probability=float(fit.probability[best].max()),
-        why=_why(fit, best, name),
+        probability=probability,
+        why=why,
     )
 
 
@@ -205,13 +225,20 @@ def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
     """
     top = np.partition(probability, -2, axis=1)
     torn = 1 - (top[:, -1] - top[:, -2])
-    middle = float(np.median(fit.distance))
-    # What resembles a labelled cell brings little; being farther than usual earns nothing more,
-    # because what is farthest is debris.
-    new = np.clip(fit.distance / max(middle, 1e-9), 0, 1)
+    new = _unlike_labelled(fit)
     given = np.array([fit.examples.get(name, 0) for name in fit.classifier.classes], float)
     rarer = np.clip(given.max() / np.maximum(given, 1), 1, _RARER)
     return np.asarray(torn * new * fit.typical() * rarer[probability.argmax(axis=1)], np.float64)
+
+
+def _unlike_labelled(fit: Fit) -> Float:
+    """How far (n,) cells are from labelled ones, from 0 to 1.
+
+    What resembles a labelled cell brings little; being farther than usual earns nothing more,
+    because what is farthest is debris.
+    """
+    middle = float(np.median(fit.distance))
+    return np.asarray(np.clip(fit.distance / max(middle, 1e-9), 0, 1), np.float32)
 
 
 def stop_hint(review: Review) -> str | None:

@@ -11,6 +11,8 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier, Float, 
 # A slide is another kind if its cells are shifted by this many standard deviations of those learnt
 # from, as a root mean square over the features, or if so many more are unlike every example.
 _SHIFT, _FAR, _TIMES = 1.0, 0.25, 4.0
+# Colour and sharpness are spread less, so more is needed to call them another kind.
+_LOOK = 1.5
 _FEWEST = 30
 
 
@@ -27,27 +29,35 @@ class Domain:
         Share of cells that are unlike every example.
     usual_far : float
         That share where it was trained; NaN if not known.
+    look : float
+        By how many standard deviations colour and sharpness of the slide are shifted; NaN if that
+        was not looked at.
     """
 
     cells: int
     shift: float
     far: float
     usual_far: float
+    look: float = float("nan")
 
     @property
     def outside(self) -> bool:
         """Whether the classes of this slide are not to be believed."""
         if self.cells < _FEWEST:
             return False
+        if self.look > _LOOK:
+            return True
         usual = 0.0 if np.isnan(self.usual_far) else self.usual_far
         return self.shift > _SHIFT or self.far > max(_FAR, _TIMES * usual)
 
     def __str__(self) -> str:
         usual = "" if np.isnan(self.usual_far) else f" ({self.usual_far:.0%} where it was trained)"
         said = "is unlike" if self.outside else "is like"
+        look = "" if np.isnan(self.look) else f"colour and sharpness by {self.look:.2f}, "
         return (
             f"The slide {said} what the classifier learnt from: features are shifted by "
-            f"{self.shift:.2f} standard deviations, {self.far:.0%} are unlike every example{usual}."
+            f"{self.shift:.2f} standard deviations, {look}"
+            f"{self.far:.0%} are unlike every example{usual}."
         )
 
 

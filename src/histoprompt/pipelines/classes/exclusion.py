@@ -74,13 +74,7 @@ def negatives(scaled: Float, rows: NDArray[np.intp], seed: int = 0) -> NDArray[n
     LabelError
         If all cells look like the examples.
     """
-    unit = unit_rows(scaled)
-    similar = (unit @ unit[rows].T).max(axis=1)
-    own = unit_rows(scaled[rows]) @ unit_rows(scaled[rows]).T
-    pairs = own[np.triu_indices(len(rows), 1)]
-    cut = float(np.percentile(similar, _LEAST_ALIKE))
-    if len(rows) >= _FEW:
-        cut = min(float(np.percentile(pairs, _BAND)), float(np.median(similar)))
+    similar, cut = _likeness(scaled, rows)
     size = np.einsum("ij,ij->i", scaled, scaled)
     candidate = (similar < cut) & (size <= np.percentile(size, _OUTLIERS))
     candidate[rows] = False
@@ -92,6 +86,37 @@ def negatives(scaled: Float, rows: NDArray[np.intp], seed: int = 0) -> NDArray[n
         )
     wanted = min(len(found), max(_FEWEST_NEGATIVES, _NEGATIVES_EACH * len(rows)))
     return np.sort(np.random.default_rng(seed).choice(found, wanted, replace=False))
+
+
+def band(scaled: Float, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Cells that look too much like the examples of a single class to stand for what it is not.
+
+    Parameters
+    ----------
+    scaled : (n, k) float32
+        Comparable features of all cells.
+    rows : (m,) intp
+        The examples, which are not among them.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    similar, cut = _likeness(scaled, rows)
+    inside = similar >= cut
+    inside[rows] = False
+    return np.asarray(inside, bool)
+
+
+def _likeness(scaled: Float, rows: NDArray[np.intp]) -> tuple[Float, float]:
+    """Cosine (n,) of each cell with the example it is most like, and the lower edge of the band."""
+    unit = unit_rows(scaled)
+    similar = (unit @ unit[rows].T).max(axis=1)
+    pairs = (unit[rows] @ unit[rows].T)[np.triu_indices(len(rows), 1)]
+    cut = float(np.percentile(similar, _LEAST_ALIKE))
+    if len(rows) >= _FEW:
+        cut = min(float(np.percentile(pairs, _BAND)), float(np.median(similar)))
+    return similar, cut
 
 
 def alike_pairs(

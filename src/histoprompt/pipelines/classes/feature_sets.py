@@ -12,7 +12,7 @@ from histoprompt.core.cell_table import PROBABILITY, CellTable
 from histoprompt.pipelines.classes.classifiers import Method, Scaling, family
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 MEASURED, MIX = "measured", "all together"
 _ENOUGH = 3
@@ -59,7 +59,7 @@ def feature_sets(
     given = without_ignored(labels)
     names = tuple(sorted(set(given.values())))
     learnt = [n for n in cells.feature_names if n != PROBABILITY]
-    families = {n: family(n) or MEASURED for n in learnt}
+    families = {n: kind_of(n) for n in learnt}
     kinds = sorted(set(families.values()))
     if len(names) < 2 or len(kinds) < 2:
         return ()
@@ -76,6 +76,19 @@ def feature_sets(
         if score is not None:
             found.append(FeatureSet(kind, chosen, score))
     return tuple(found)
+
+
+def compared(cells: CellTable, labels: Mapping[int, str], params: TrainParams) -> str:
+    """What each set of features is worth, in words."""
+    found = feature_sets(cells, labels, params)
+    if not found:
+        return "There is one set of features, or too few labels of each class to compare sets."
+    return ". ".join(str(one)[:1].upper() + str(one)[1:] for one in found) + "."
+
+
+def kind_of(name: str) -> str:
+    """The family of a feature: an encoder's, or those that were measured."""
+    return family(name) or MEASURED
 
 
 def _method(params: TrainParams, code: NDArray[np.int16]) -> Method:

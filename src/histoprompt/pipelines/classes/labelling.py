@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -17,15 +16,11 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import explained, replace_file
 from histoprompt.core.files.documents import Count, Finite, Shape, read_json
 from histoprompt.core.files.locks import alone_at
-from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.active_learning import (
     CurvePoint,
     Review,
     Suggestion,
-    next_cell,
-    stop_hint,
 )
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
 from histoprompt.pipelines.formats.json_files import json_text
 
 FILE = "labels_given.json"
@@ -230,70 +225,6 @@ def _moved(old: Mapping[int, T], new: Mapping[int, T], there: Mapping[int, T]) -
     """Entries after the changes from `old` to `new`."""
     out = {i: v for i, v in there.items() if i not in old or i in new}
     return out | {i: v for i, v in new.items() if old.get(i) != v}
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """What came of learning from labels.
-
-    Attributes
-    ----------
-    trainer : Trainer
-        Ready for the next time.
-    fit : Fit
-    suggestion : Suggestion or None
-        The most useful cell to look at next.
-    """
-
-    trainer: Trainer
-    fit: Fit
-    suggestion: Suggestion | None
-
-
-def learn(
-    cells: CellTable,
-    trainer: Trainer | None,
-    params: TrainParams,
-    review: Review,
-    *,
-    task: Task,
-    first: NDArray[np.int64] | None = None,
-) -> Lesson:
-    """Train on the labels given so far and classify all cells.
-
-    Parameters
-    ----------
-    cells : CellTable
-    trainer : Trainer or None
-        Of an earlier lesson on the same cells.
-    params : TrainParams
-    review : Review
-    task : Task
-    first : (k,) int64, optional
-        Ids of cells to ask about before all others.
-
-    Raises
-    ------
-    LabelError
-        If nothing can be learnt from them.
-    """
-    task.step(0, 0, "Learning classes")
-    trainer = trainer or Trainer(cells, params)
-    trainer.params = params
-    fit = trainer.fit(review.labels)
-    task.step(0, 0, "Looking for the next cell to ask about")
-    return Lesson(trainer, fit, next_cell(fit, review, first))
-
-
-def hint(review: Review, fit: Fit) -> str:
-    """Whether to go on labelling, in words."""
-    stop = stop_hint(review)
-    if stop:
-        return f"You may stop: {stop}"
-    few = [name for name, count in fit.examples.items() if count < 3]
-    if few:
-        return f"Label at least 3 cells of {', '.join(few)}."
-    return "More labels still help."
 
 
 def read_labelling(path: Path, cells: CellTable, ever: int = 0) -> Labelling:

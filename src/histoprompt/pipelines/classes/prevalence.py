@@ -6,6 +6,7 @@ What held-out examples say of its mistakes is taken back out of the counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,12 @@ class ClassCounts:
         """Name, counted, adjusted, low, high, expected of each class."""
         columns = (self.counted, self.adjusted, self.low, self.high, self.expected)
         return [(n, *(float(x[i]) for x in columns)) for i, n in enumerate(self.names)]  # type: ignore[misc]
+
+    @property
+    def facts(self) -> dict[str, list[dict[str, str | float]]]:
+        """The rows as JSON, called ``methods``."""
+        heads = ("name", "counted", "adjusted", "low", "high", "expected")
+        return {"methods": [dict(zip(heads, row, strict=True)) for row in self.rows()]}
 
 
 def class_counts(
@@ -97,11 +104,24 @@ def counts_of(
     """
     if classifier.held_out is None:
         return None
-    chosen = classifier.chosen(features, feature_names)
-    parts = [classifier.judge(classifier.scaling.apply(chosen[s]))[0] for s in chunks(len(chosen))]
-    return class_counts(
-        np.concatenate(parts), classifier.held_out, classifier.code, classifier.classes
-    )
+    return counts_over(classifier, [features], feature_names)
+
+
+def counts_over(
+    classifier: FewShotClassifier, features: Iterable[Float], feature_names: tuple[str, ...]
+) -> ClassCounts | None:
+    """As `counts_of`, of cells that come some at a time."""
+    if classifier.held_out is None:
+        return None
+    parts = [np.zeros((0, len(classifier.classes)), np.float32)]
+    for some in features:
+        chosen = classifier.chosen(some, feature_names)
+        scaled = (classifier.scaling.apply(chosen[s]) for s in chunks(len(chosen)))
+        parts += [classifier.judge(one)[0] for one in scaled]
+    probability = np.concatenate(parts)
+    if not len(probability):
+        return None
+    return class_counts(probability, classifier.held_out, classifier.code, classifier.classes)
 
 
 def mistakes(true: NDArray[np.int16], found: NDArray[np.intp], classes: int) -> Float64:

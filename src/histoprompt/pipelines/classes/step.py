@@ -12,9 +12,12 @@ from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier
 from histoprompt.pipelines.classes.domain import domain_of
 from histoprompt.pipelines.classes.prevalence import counts_of
+from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 _COUNT, _CELLS = "count", "cells.csv"
+# Counts that allow for mistakes, for the step that reports.
+ALLOWED = "class_counts.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     told = ", ".join(f"{n} {name}" for name, n in counts.items())
     numbers = {f"{name} count": float(n) for name, n in counts.items()}
     allowed = counts_of(classifier, cells.features, cells.feature_names)
-    if allowed is not None and len(cells):
+    if allowed is not None:
+        write_json(folder / ALLOWED, allowed.facts)
         for name, _, adjusted, _, _, expected in allowed.rows():
             numbers[f"{name} adjusted"], numbers[f"{name} expected"] = adjusted, expected
     return StepOutput(told, notes=notes, numbers=numbers)

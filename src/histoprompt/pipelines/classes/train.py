@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import PROBABILITY, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.classes.abstention import cuts, too_few
 from histoprompt.pipelines.classes.classifiers import (
     FewShotClassifier,
@@ -21,108 +20,17 @@ from histoprompt.pipelines.classes.classifiers import (
     Scaling,
     chunks,
 )
-from histoprompt.pipelines.classes.exclusion import OTHER, Alike, alike_pairs, negatives
+from histoprompt.pipelines.classes.exclusion import OTHER, Alike, alike_pairs, band, negatives
 from histoprompt.pipelines.classes.few_shot import fit_model
 from histoprompt.pipelines.classes.ignored import is_ignored, without_ignored
+from histoprompt.pipelines.classes.train_params import TrainParams
 
 # From this many examples of the rarest class on a regression beats prototypes.
 _LOGISTIC_FROM = 3
 _WARNINGS = 3
+_USUAL = TrainParams()
 # A cell is typical by its distance to so many neighbours among so many cells of the table.
 _NEIGHBOURS, _SAMPLE = 10, 400
-
-
-@dataclass(frozen=True)
-class TrainParams:
-    """How to learn from labelled cells.
-
-    Attributes
-    ----------
-    method : {"auto", "logistic", "prototype", "forest", "discriminant"}
-        ``auto`` takes prototypes while a class has fewer than three examples, then logistic
-        regression.
-    strength : float
-        How freely a logistic regression may follow its examples (scikit-learn's C).
-    margin : float
-        A cell is unsure if its two likeliest classes are closer than this.
-    percentile : float
-        A cell is unsure if it is farther from the nearest example than this share of the examples
-        are from their nearest other one; 95 to 99 is usual, 100 takes the farthest.
-    alike : float
-        Cosine from which two examples of different classes are pointed out.
-    error_rate : float
-        Share of each class that may be ruled out: cells of which one class alone stays possible get
-        it, others are unsure (conformal). 0 goes by the margin.
-    """
-
-    method: Annotated[
-        Literal["auto", "logistic", "prototype", "forest", "discriminant"],
-        Parameter(
-            "Method",
-            "How classes are learnt from the labelled cells.",
-            offers=(
-                ("as suits the labels", "auto"),
-                ("logistic regression", "logistic"),
-                ("the mean of each class", "prototype"),
-                ("random forest", "forest"),
-                ("linear discriminant", "discriminant"),
-            ),
-        ),
-    ] = "auto"
-    strength: Annotated[
-        float,
-        Parameter(
-            "Strength",
-            "How freely a logistic regression may follow its examples.",
-            low=1e-3,
-            high=100.0,
-            advanced=True,
-        ),
-    ] = 0.05
-    margin: Annotated[
-        float,
-        Parameter(
-            "Unsure within",
-            "A cell is unsure if its two likeliest classes are closer than this.",
-            low=0.0,
-            high=0.9,
-        ),
-    ] = 0.1
-    percentile: Annotated[
-        float,
-        Parameter(
-            "Unlike all examples beyond",
-            "Per cent of the examples that are nearer to their nearest other one.",
-            low=50.0,
-            high=100.0,
-            unit="%",
-            advanced=True,
-        ),
-    ] = 99.0
-    alike: Annotated[
-        float,
-        Parameter(
-            "Examples too alike from",
-            "Cosine from which two examples of different classes are pointed out.",
-            low=0.0,
-            high=1.0,
-            advanced=True,
-        ),
-    ] = 0.9
-    error_rate: Annotated[
-        float,
-        Parameter(
-            "Error rate per class",
-            "Share of each class that may be ruled out; the rest is unsure. 0 goes by the margin.",
-            low=0.0,
-            high=0.5,
-            special="by the margin",
-            advanced=True,
-        ),
-    ] = 0.0
-
-    def __post_init__(self) -> None:
-        check(self, LabelError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +57,9 @@ class Fit:
         Labels of classes that do not count (`Ignore*`); nothing was learnt from them.
     never_out : tuple of str
         Classes with too few examples for the typed error rate.
+    look_alikes : int
+        Cells that look like the examples of the only class and not enough like it to be of it; they
+        are unsure.
     """
 
     classifier: FewShotClassifier
@@ -161,6 +72,7 @@ class Fit:
     alike: tuple[Alike, ...] = ()
     ignored: int = 0
     never_out: tuple[str, ...] = ()
+    look_alikes: int = 0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -178,6 +90,11 @@ class Fit:
             said.append(
                 f"Only {name} has examples: cells that look unlike all of them were taken as "
                 f"{OTHER}. Label some other cells for a better border."
+            )
+        if self.look_alikes:
+            said.append(
+                f"{many(self.look_alikes, 'cell')} between the examples and {OTHER} stay unsure, "
+                "in grey: nobody has said what they are."
             )
         return tuple(said)
 
@@ -197,7 +114,7 @@ class Trainer:
         If the table has no cells or no features.
     """
 
-    def __init__(self, cells: CellTable, params: TrainParams = TrainParams()) -> None:
+    def __init__(self, cells: CellTable, params: TrainParams = _USUAL) -> None:
         self._learnt = tuple(n for n in cells.feature_names if n != PROBABILITY)
         if not len(cells) or not self._learnt:
             raise LabelError(
@@ -244,6 +161,10 @@ class Trainer:
         far = float((distance > classifier.reach).mean())
         classifier = replace(classifier, usual_far=far)
         found, score = classifier.decide(probability, distance)
+        between = np.zeros(len(found), bool)
+        if OTHER in names and OTHER not in given:
+            between = band(self.scaled, rows) & (found == names.index(OTHER))
+            found[between] = len(names)
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
         rate = self.params.error_rate
@@ -258,6 +179,7 @@ class Trainer:
             alike=alike,
             ignored=len(given_all) - len(labels),
             never_out=too_few(trained_code, tuple(names), rate) if rate else (),
+            look_alikes=int(between.sum()),
         )
 
     def _with_ignored(

@@ -33,6 +33,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.cells.intensities import measured_names
 from histoprompt.pipelines.cells.stains import stain_notes, stains_of
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
 from histoprompt.pipelines.count.hand_work import HandTally
@@ -309,11 +310,14 @@ class Findings:
         Of the score of an immunostain.
     corrected : tuple of Corrected
         Results of an audit.
+    classifier : FewShotClassifier or None
+        What gave the classes, if that was learnt.
     """
 
     how: str = ""
     thresholds: DabThresholds = QUPATH
     corrected: tuple[Corrected, ...] = ()
+    classifier: FewShotClassifier | None = None
 
 
 def write_work(
@@ -337,7 +341,8 @@ def write_work(
         If the disk is full.
     """
     progress = replace(work.progress, store=work.progress.store.classified(cells))
-    job = replace(work.job, settings={**work.job.settings, "classifier": findings.how or None})
+    settings = {**work.job.settings, "classifier": findings.how or None}
+    job = replace(work.job, settings=settings, classifier=findings.classifier)
     return write_count(
         work.slide,
         job,

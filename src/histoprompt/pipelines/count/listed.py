@@ -16,8 +16,9 @@ from histoprompt.core.files.documents import FEW_BYTES, read_json
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.labelling import FILE as LABELS
-from histoprompt.pipelines.classes.labelling import learn, read_labelling
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.labelling import read_labelling
+from histoprompt.pipelines.classes.lesson import learn
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.audit import FILE as AUDIT
 from histoprompt.pipelines.count.run import UNFINISHED
 from histoprompt.pipelines.count.store import CountStore

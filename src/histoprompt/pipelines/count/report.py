@@ -55,6 +55,17 @@ class _ClassLine(_Line, _Lines):
     """With the name of its class."""
 
 
+class MethodsLine(TypedDict):
+    """Counts of a class that allow for mistakes of its classifier."""
+
+    name: str
+    counted: Finite
+    adjusted: Finite
+    low: Finite
+    high: Finite
+    expected: Finite
+
+
 class _Pictures(TypedDict):
     """Pictures as ``data:`` addresses."""
 
@@ -73,6 +84,7 @@ class _Result(TypedDict):
     area_bin_um2: Finite
     areas: list[list[Count]]
     dab_grades: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    methods: NotRequired[list[MethodsLine]]
     warnings: list[str]
     pictures: _Pictures
 

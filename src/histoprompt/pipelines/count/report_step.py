@@ -10,19 +10,36 @@ from typing import Any
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import RecipeError
+from histoprompt.core.errors import LabelError, RecipeError
+from histoprompt.core.files.documents import FEW_BYTES, Shape, read_json
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.step import ALLOWED
 from histoprompt.pipelines.count.audit import load_audit
 from histoprompt.pipelines.count.files import CELLS_CSV
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL
-from histoprompt.pipelines.count.report import REPORT, line_facts, report_facts, write_report
+from histoprompt.pipelines.count.report import (
+    REPORT,
+    MethodsLine,
+    line_facts,
+    report_facts,
+    write_report,
+)
 from histoprompt.pipelines.count.tally import AREA_BIN, AREA_BINS, class_lines
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
+
+class _Allowed(TypedDict):
+    """What the step before says of mistakes of the classifier."""
+
+    methods: list[MethodsLine]
+
+
+_METHODS: Shape[_Allowed] = Shape(_Allowed)
 _OTHER_CELLS = "The audit is left out: it was of cells with other classes."
 
 
@@ -38,10 +55,19 @@ def _run(given: StepInput, params: ReportParams, folder: Path) -> StepOutput:
     facts = report_facts(counted / MADE)
     cells = read_cells(classified if classified.is_file() else counted / CELLS_CSV)
     if classified.is_file():
-        facts = {**facts, "classifier": "of the step classify", **_classes(facts, cells)}
+        told = _classes(facts, cells)
+        told["result"] |= _allowed(classified.parent / ALLOWED)
+        facts = {**facts, "classifier": "of the step classify", **told}
     corrected, notes = _audited(counted, cells)
     write_report(folder / REPORT, facts, corrected)
     return StepOutput(f"{len(cells)} cells in {REPORT}", notes=notes)
+
+
+def _allowed(path: Path) -> dict[str, Any]:
+    """Counts that allow for mistakes, as the step before left them."""
+    if not path.is_file():
+        return {}
+    return dict(_METHODS.of(read_json(path, LabelError, FEW_BYTES), str(path)))
 
 
 def _classes(facts: Mapping[str, Any], cells: CellTable) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import shapely
 
 from histoprompt.core.cell_schema import BY_HAND
+from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import write_labels
@@ -23,6 +24,8 @@ from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.intensities import measured_names
 from histoprompt.pipelines.cells.stains import stain_notes, stains_of
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.prevalence import counts_over
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
@@ -30,8 +33,13 @@ from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
-from histoprompt.pipelines.count.report import REPORT, result_facts, write_report
+from histoprompt.pipelines.count.report import (
+    REPORT,
+    result_facts,
+    write_report,
+)
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells, look_ahead
+from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
 from histoprompt.pipelines.formats.cell_tables import (
     AT_ONCE,
@@ -313,5 +321,18 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
             (*slide.notes, *counted.lasting),
             count_picture.overview(slide, progress.store, ground),
             count_picture.detail(slide, progress.store),
-        ),
+        )
+        | _allowed(job, progress.store),
     }
+
+
+def _allowed(job: CountJob, store: CountStore) -> dict[str, Any]:
+    """Counts with the mistakes of the classifier taken back, as JSON; empty if it cannot be."""
+    if not isinstance(job.classifier, FewShotClassifier):
+        return {}
+    features = (table.features for table in store.tables(AT_ONCE))
+    try:
+        found = counts_over(job.classifier, features, store.head.names)
+    except LabelError:  # cells that were made by hand may lack what the network saw
+        return {}
+    return {} if found is None else found.facts

@@ -20,8 +20,9 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.classes.labelling import FILE as LABELS
-from histoprompt.pipelines.classes.labelling import learn, read_labelling
-from histoprompt.pipelines.classes.train import TrainParams
+from histoprompt.pipelines.classes.labelling import read_labelling
+from histoprompt.pipelines.classes.lesson import learn
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.kept import KeptCount, correction_log
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import CountRegion, count_region

@@ -93,21 +93,34 @@ def index_cells(
     ModelError, ExportError, Cancelled
         As for `build_index`.
     """
+    name = name or slide.name
+    cells = read_cells(_table(params.cells or Path(), name))
+    return index_table(slide, cells, params, manager, task, name=name, stores=stores)
+
+
+def index_table(
+    slide: Slide,
+    cells: CellTable,
+    params: IndexParams,
+    manager: ModelManager,
+    task: Task,
+    *,
+    name: str = "",
+    stores: Path | None = None,
+) -> SlideIndex:
+    """As `index_cells`, of cells that are at hand."""
     if slide.mpp is None:
         raise MissingMppError(f"{slide.name} does not state its pixel size.")
     name = name or slide.name
-    cells = read_cells(_table(params.cells or Path(), name))
-    cells = cells[_on(cells, slide)]
-    if params.from_table:
+    from_table = registry.card(params.encoder).role == "cells"
+    cells = cells[on_slide(cells, slide)]
+    if from_table:
         cells, vectors = _network_features(cells, name)
-        side = pixels = 0
-        digest = ""
+        side, pixels, digest = 0, 0, ""
     else:
         job = params.job(manager, stores)
-        side, pixels = max(1, round(CROP_UM / slide.mpp)), job.card.input_size or 224
-        vectors = _crops(slide, cells, StoreKey(_key(slide, cells), job.card.id, job.digest, 1,
-                                                side, pixels), job, task)  # fmt: skip
-        digest = job.digest
+        (side, pixels), digest = _crop_size(slide, job), job.digest
+        vectors = crops_of(slide, cells, job, task)
     if not len(cells):
         raise LabelError(f"The count of {name} has no cell on the slide.")
     return SlideIndex(
@@ -118,7 +131,7 @@ def index_cells(
         shape=slide.shape,
         encoder=params.encoder,
         digest=digest,
-        words=not params.from_table and registry.card(params.encoder).role == "text",
+        words=not from_table and registry.card(params.encoder).role == "text",
         boxes=cell_boxes(cells, slide.mpp, slide.shape),
         vectors=vectors,
         flags={},
@@ -139,7 +152,8 @@ def _table(folder: Path, name: str) -> Path:
     return folder / CELLS_CSV
 
 
-def _on(cells: CellTable, slide: Slide) -> NDArray[np.bool_]:
+def on_slide(cells: CellTable, slide: Slide) -> NDArray[np.bool_]:
+    """Which cells have their middle on a slide, (n,) bool."""
     rows, cols = slide.shape
     return np.asarray(
         (cells.row > -0.5) & (cells.row < rows) & (cells.col > -0.5) & (cells.col < cols)
@@ -167,8 +181,25 @@ def _key(slide: Slide, cells: CellTable) -> str:
     return f"{slide.key}-cells-{digest}"
 
 
-def _crops(slide: Slide, cells: CellTable, key: StoreKey, job: EmbedJob, task: Task) -> TileVectors:
-    """Vectors of crops around cells; those made before are not made again."""
+def _crop_size(slide: Slide, job: EmbedJob) -> tuple[int, int]:
+    """Level-0 pixels and array pixels a side of the crop around a cell."""
+    if slide.mpp is None:
+        raise MissingMppError(f"{slide.name} does not state its pixel size.")
+    return max(1, round(CROP_UM / slide.mpp)), job.card.input_size or 224
+
+
+def crops_of(slide: Slide, cells: CellTable, job: EmbedJob, task: Task) -> TileVectors:
+    """Vectors of crops around cells on a slide; those made before are not made again.
+
+    Raises
+    ------
+    MissingMppError
+        If the slide has no pixel size.
+    ModelError, ExportError, Cancelled
+        As for `build_index`.
+    """
+    side, pixels = _crop_size(slide, job)
+    key = StoreKey(_key(slide, cells), job.card.id, job.digest, 1, side, pixels)
     places = np.stack([np.arange(len(cells)), np.zeros(len(cells))], axis=1).astype(np.int32)
     with EmbeddingStore(job.stores, key, (max(1, len(cells)), 1)) as store:
         todo = np.flatnonzero(store.missing(places))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.explore.index import ProjectIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 
 # Bytes of unit vectors that are kept in memory: two million of 512 numbers.
@@ -38,13 +38,18 @@ class Bank:
         self.index = index
         self.space = Space.of(index) if space is None else space
         self._unit: NDArray[np.float32] | None = None
-        if len(index) * index.width * 4 <= largest:
-            self._unit = np.empty((len(index), index.width), np.float32)
+        if len(index) * self.width * 4 <= largest:
+            self._unit = np.empty((len(index), self.width), np.float32)
             for start, block in self._read():
                 self._unit[start : start + len(block)] = block
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def width(self) -> int:
+        """Length of a vector that is compared."""
+        return self.space.width
 
     def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n,) float32 cosines of all rows with a (d,) unit vector."""

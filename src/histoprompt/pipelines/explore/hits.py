@@ -21,8 +21,8 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.tiles import read_square
-from histoprompt.pipelines.explore.index import ProjectIndex
 from histoprompt.pipelines.explore.like import Answers
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.tile_table import BOX, SLIDE, write_rows
 
 HITS, GALLERY = "hits.csv", "gallery.html"

@@ -8,8 +8,9 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.explore.building import build_index, open_index
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex, build_index, open_index
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 
 
 def index_slide(

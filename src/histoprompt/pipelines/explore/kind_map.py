@@ -1,4 +1,4 @@
-"""Kinds of tissue that tiles were brought into, as a map of one slide."""
+"""What was found of tiles, a kind or a score, as a map of one slide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ _IN = Threshold(0.5, "the kind of its tiles")
 
 
 def kind_map(
-    tiles: TileSet, number: int, text: str, values: NDArray[np.generic], facts: Mapping[str, str]
+    tiles: TileSet,
+    number: int,
+    text: str,
+    values: NDArray[np.generic],
+    *,
+    facts: Mapping[str, str],
+    cut: Threshold = _IN,
 ) -> ScoreMap:
     """A value of each tile of one slide as a map.
 
@@ -26,9 +32,12 @@ def kind_map(
     text : str
         What the values are of.
     values : (n,) of the slide's tiles
-        1 in a kind and 0 out of it, from which regions are made; or numbers of kinds, to show.
+        1 in a kind and 0 out of it, from which regions are made; scores; or numbers of kinds, to
+        show.
     facts : mapping of str to str
         What made them.
+    cut : Threshold
+        From which value on a tile is in a region.
     """
     slide = tiles.slides[number]
     return ScoreMap(
@@ -38,6 +47,6 @@ def kind_map(
         slide.grid,
         slide.mpp,
         slide.key,
-        {text: _IN},
+        {text: cut},
         {**facts, "weights": tiles.digest},
     )

@@ -17,6 +17,9 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.tiles import read_square
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 
+# Sides of the square around a cell that is shown, in sides of the cell.
+_AROUND = 3
+
 Opener = Callable[[TiledSlide], AbstractContextManager[Slide]]
 Picture = NDArray[np.uint8]
 
@@ -24,7 +27,9 @@ Picture = NDArray[np.uint8]
 def pictures_of(
     tiles: TileSet, rows: Sequence[int] | NDArray[np.intp], pixels: int, opener: Opener, task: Task
 ) -> dict[int, Picture]:
-    """Pictures (pixels, pixels, 3) of some tiles, by row; each slide is opened once.
+    """Pictures (pixels, pixels, 3) of some tiles, or of cells with what is around them, by row.
+
+    Each slide is opened once.
 
     Raises
     ------
@@ -39,8 +44,16 @@ def pictures_of(
         with opener(tiles.slides[number]) as slide:
             for row in wanted[tiles.slide[wanted] == number].tolist():
                 task.step(len(found), len(wanted), "Reading pictures of tiles")
-                found[row] = read_square(slide, Box(*tiles.boxes[row].tolist()), pixels)
+                found[row] = read_square(slide, _shown(tiles, row), pixels)
     return found
+
+
+def _shown(tiles: TileSet, row: int) -> Box:
+    """What is shown of a tile or a cell."""
+    box = Box(*tiles.boxes[row].tolist())
+    if not tiles.of_cells:
+        return box
+    return Box.around(*box.centre, _AROUND * max(box.shape)).to_pixels()
 
 
 def spread_out(count: int, most: int) -> NDArray[np.intp]:

@@ -164,7 +164,7 @@ class Asker:
                 [self._vector(one, slides, opened, own, task) for one in side]
                 for side in (tuple(like), tuple(unlike))
             ]
-        width = self.bank.index.width
+        width = self.bank.width
         return Question(
             stacked(sides[0], width),
             stacked(sides[1], width),
@@ -229,7 +229,7 @@ class Asker:
 
     def _words(self, texts: Sequence[str], task: Task) -> NDArray[np.float32]:
         if not texts:
-            return np.zeros((0, self.bank.index.width), np.float32)
+            return np.zeros((0, self.bank.width), np.float32)
         card = None if self.job is None else self.job.card
         if self.job is None or card is None or card.role != "text":
             title = "What a count left of cells" if card is None else card.title

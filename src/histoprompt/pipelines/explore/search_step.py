@@ -8,8 +8,8 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.hits import GALLERY, HITS, hits_of, write_gallery, write_hits
-from histoprompt.pipelines.explore.index import ProjectIndex
 from histoprompt.pipelines.explore.indexing import index_slide
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput

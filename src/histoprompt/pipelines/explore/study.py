@@ -20,9 +20,10 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit, hits_of, picture_of
-from histoprompt.pipelines.explore.index import IndexParams, ProjectIndex, SlideIndex
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.like import Answers, LikeParams, search
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker
 from histoprompt.pipelines.explore.search_step import open_picture
 
@@ -124,6 +125,19 @@ def make_study(
         raise faults[0] if faults else RegionError("No slide is open. Open one, or a project.")
     bank = Bank(ProjectIndex(tuple(part for _, part in kept)))
     return Study(tuple(s for s, _ in kept), params, bank, tuple(e.fact for e in faults))
+
+
+def study_for(
+    sources: Sequence[Source],
+    params: IndexParams,
+    manager: ModelManager,
+    before: Study | None,
+    task: Task,
+) -> Study:
+    """The study there was if it serves, else another one; raises as `make_study` does."""
+    if before is not None and before.serves(sources, params):
+        return before
+    return make_study(sources, params, manager, task)
 
 
 def _indexed(

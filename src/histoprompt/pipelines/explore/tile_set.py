@@ -1,4 +1,4 @@
-"""Tiles of one or several slides with what an encoder saw in them: what the methods here take."""
+"""Tiles or cells of slides with what an encoder saw in them: what the methods here take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import ModelError
 from histoprompt.core.geometry import Box
+from histoprompt.core.strings.wording import many
 from histoprompt.core.tiling import TileGrid
 
 _USUAL_STEP = 256
@@ -50,7 +51,7 @@ class TiledSlide:
 
 @dataclass(frozen=True, eq=False)
 class TileSet:
-    """n tiles of some slides.
+    """n tiles, or n cells, of some slides.
 
     Attributes
     ----------
@@ -60,14 +61,16 @@ class TileSet:
     boxes : (n, 4) int64
         row0, col0, row1, col1 of what was looked at, level-0 pixels, half open.
     places : (n, 2) int32
-        Row and column of each tile in the grid of its slide.
+        Row and column of each tile in the grid of its slide; of cells 0.
     vectors : (n, d) float32 or float16
     area_mm2 : (n,) float64
-        Tissue of each tile; NaN without a pixel size.
+        Tissue of each tile; NaN without a pixel size, and of cells.
     encoder, digest : str
         Of the model that made the vectors.
     words : bool
         Whether the vectors lie in a space of texts.
+    ids : (n,) int64 or None
+        Of cells, on their slide; None for tiles.
 
     Raises
     ------
@@ -84,11 +87,14 @@ class TileSet:
     encoder: str = ""
     digest: str = ""
     words: bool = False
+    ids: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         lengths = {
             len(x) for x in (self.slide, self.boxes, self.places, self.vectors, self.area_mm2)
         }
+        if self.ids is not None:
+            lengths.add(len(self.ids))
         if len(lengths) > 1:
             raise ValueError(f"Columns of tiles differ in length: {sorted(lengths)}.")
 
@@ -97,8 +103,18 @@ class TileSet:
 
     def __getitem__(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> TileSet:
         """Some of the tiles; the slides stay as they are."""
-        columns = ("slide", "boxes", "places", "vectors", "area_mm2")
+        columns = ["slide", "boxes", "places", "vectors", "area_mm2"]
+        columns += ["ids"] if self.ids is not None else []
         return replace(self, **{name: getattr(self, name)[index] for name in columns})
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether they are cells and not tiles."""
+        return self.ids is not None
+
+    def many(self, count: int) -> str:
+        """So many of them, for people: "3 tiles"."""
+        return many(count, "cell" if self.of_cells else "tile")
 
     @property
     def centres(self) -> NDArray[np.float64]:
@@ -117,6 +133,15 @@ class TileSet:
         """The tiles of one slide."""
         return np.flatnonzero(self.slide == number)
 
+    def holding(self, number: int, row: float, col: float) -> int | None:
+        """The tile of one slide that holds a level-0 position; of several the nearest; or none."""
+        of = self.rows_of(number)
+        at, boxes = np.array([row, col]), self.boxes[of]
+        here = of[((boxes[:, :2] - 0.5 <= at) & (at < boxes[:, 2:] - 0.5)).all(axis=1)]
+        if not len(here):
+            return None
+        return int(here[np.square(self.centres[here] - at).sum(axis=1).argmin()])
+
 
 def joined(first: TileSet, second: TileSet) -> TileSet:
     """Tiles of two sets, the slides of the second after those of the first.
@@ -124,8 +149,10 @@ def joined(first: TileSet, second: TileSet) -> TileSet:
     Raises
     ------
     ModelError
-        If they were not seen by one encoder with the same weights.
+        If they were not seen by one encoder with the same weights, or are not of one kind.
     """
+    if first.of_cells != second.of_cells:
+        raise ModelError("Some are tiles and others cells, which cannot be compared.")
     if (first.encoder, first.digest) != (second.encoder, second.digest):
         raise ModelError(
             f"Some tiles were seen by {first.encoder} ({first.digest[:19]}) and others by "
@@ -140,4 +167,9 @@ def joined(first: TileSet, second: TileSet) -> TileSet:
         places=np.concatenate([first.places, second.places]),
         vectors=np.concatenate([first.vectors, second.vectors]),
         area_mm2=np.concatenate([first.area_mm2, second.area_mm2]),
+        ids=None if first.ids is None else np.concatenate([first.ids, _ids(second)]),
     )
+
+
+def _ids(tiles: TileSet) -> NDArray[np.int64]:
+    return np.zeros(0, np.int64) if tiles.ids is None else tiles.ids

@@ -20,7 +20,7 @@ from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.engines import Scheduler, work_through
 from histoprompt.pipelines.recipes.recipe import Recipe, write_recipe
 from histoprompt.pipelines.recipes.shares import Signals, told
-from histoprompt.pipelines.recipes.step import StepOutput
+from histoprompt.pipelines.recipes.step import ProjectInput, StepOutput
 from histoprompt.pipelines.recipes.unit import Unit, UnitResult
 
 RUN_JSON, SUMMARY = "run.json", "summary.csv"
@@ -92,8 +92,16 @@ def run_recipe(
     return Ran(out, ordered)
 
 
-def run_on_project(recipe: Recipe, project: Path, out: Path, task: Task) -> StepOutput:
-    """Do a step that needs all slides of a project at once, and leave the recipe beside it.
+def takes_project(recipe: Recipe, *, given: bool) -> bool:
+    """Whether a recipe is done with a project as a whole; `given` says that one is there."""
+    kinds = [one.step for one in recipe.steps]
+    if any(not kind.slides for kind in kinds):
+        return True
+    return given and len(kinds) == 1 and kinds[0].project is not None
+
+
+def run_on_project(recipe: Recipe, given: ProjectInput) -> StepOutput:
+    """Do a step that takes all slides of a project at once, and leave the recipe beside it.
 
     Raises
     ------
@@ -105,8 +113,8 @@ def run_on_project(recipe: Recipe, project: Path, out: Path, task: Task) -> Step
         raise RecipeError(
             "A step that works on a whole project must be the only one of its recipe."
         )
-    made = step.step.project(project, step.params, out, task)
-    keep_recipe(out, recipe.steps, dict(recipe.facts))
+    made = step.step.project(given, step.params)
+    keep_recipe(given.folder, recipe.steps, dict(recipe.facts))
     return made
 
 

@@ -30,6 +30,8 @@ STEPS: dict[str, str] = {
     "relate": "histoprompt.pipelines.relate.step",
     "index": "histoprompt.pipelines.explore.index_step",
     "tag": "histoprompt.pipelines.tags.step",
+    "detect": "histoprompt.pipelines.tags.detect_step",
+    "align": "histoprompt.pipelines.align.step",
 }
 
 
@@ -47,6 +49,26 @@ class StepInput:
     """
 
     slide: Slide
+    folder: Path
+    manager: ModelManager
+    task: Task
+
+
+@dataclass(frozen=True)
+class ProjectInput:
+    """What a step works on that takes a whole project.
+
+    Attributes
+    ----------
+    project : Path
+        Its folder.
+    folder : Path
+        Of the results.
+    manager : ModelManager
+    task : Task
+    """
+
+    project: Path
     folder: Path
     manager: ModelManager
     task: Task
@@ -111,9 +133,10 @@ class Step:
         folder of its results and the share (which one of how many). `run` gives the same with it
         and without.
     project : callable or None
-        Of a step that works on a project, not on a slide: from the project's folder, the
-        parameters, the folder of its results and a task to `StepOutput`. It is the only one of
-        its recipe.
+        Of a step that works on a project as a whole: from `ProjectInput` and the parameters to
+        `StepOutput`. It is the only one of its recipe then.
+    slides : bool
+        Whether it works on single slides.
     """
 
     name: str
@@ -126,7 +149,8 @@ class Step:
     alone: Callable[[Any], bool] = lambda _: False
     command: Callable[[Any, str, str], Sequence[str] | None] = _no_command
     ahead: Callable[[StepInput, Any, Path, tuple[int, int]], None] | None = None
-    project: Callable[[Path, Any, Path, Task], StepOutput] | None = None
+    project: Callable[[ProjectInput, Any], StepOutput] | None = None
+    slides: bool = True
 
 
 def step(name: str) -> Step:

@@ -1,18 +1,23 @@
 """Cox's proportional hazards within sites, for many features at once.
 
-Ties are Breslow's. Each site has its own baseline hazard, so that a site whose patients live longer
-says nothing of the features.
+Ties are Efron's. Each site has its own baseline hazard, so that a site whose patients live longer
+says nothing of the features. Where the likelihood has no maximum (all events are of the highest
+values, or of one group), it is Firth's: penalised by the information, it always has one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _STEPS = 25
-# A hazard ratio beyond this per standard deviation means that the likelihood has no maximum.
-_LARGEST = 15.0
+# A log hazard ratio beyond this means that the likelihood has no maximum; information below this,
+# that there is nothing to estimate from.
+_LARGEST, _LEAST = 15.0, 1e-9
 
 
 def log_rank_residuals(time: Floats, event: Floats, sites: NDArray[np.intp]) -> Floats:
@@ -45,6 +50,27 @@ def log_rank_residuals(time: Floats, event: Floats, sites: NDArray[np.intp]) -> 
     return out
 
 
+@dataclass(frozen=True)
+class _Stratum:
+    """A site from the longest time to the shortest.
+
+    Attributes
+    ----------
+    x : (n, features) float64
+    event : (n,) float64
+    first, last : (n,) int
+        Rows of the same time; the risk set of each is all rows up to the last.
+    share : (n,) float64
+        What part of the events of its time come before each, by Efron.
+    """
+
+    x: Floats
+    event: Floats
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    share: Floats
+
+
 def hazards(
     x: Floats, time: Floats, event: Floats, sites: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
@@ -53,6 +79,7 @@ def hazards(
     Parameters
     ----------
     x : (n, features) float64
+        Of the order of 1: a log hazard ratio beyond 15 is taken to be infinite.
     time, event : (n,) float64
     sites : (n,) int
         Strata.
@@ -60,44 +87,68 @@ def hazards(
     Returns
     -------
     effect, error : (features,) float64
-        nan where the likelihood has no maximum, as where all events are of the highest values.
+        nan where no risk set has two values.
     """
-    strata = [_ordered(x, time, event, sites == site) for site in np.unique(sites)]
-    beta = np.zeros(x.shape[1])
-    information = np.zeros_like(beta)
-    for _ in range(_STEPS):
-        score = np.zeros_like(beta)
-        information = np.zeros_like(beta)
-        for stratum in strata:
-            gain, bend = _derivatives(beta, *stratum)
-            score += gain
-            information += bend
-        step = np.divide(score, information, out=np.zeros_like(score), where=information > 1e-12)
-        beta = np.clip(beta + np.clip(step, -1.0, 1.0), -2 * _LARGEST, 2 * _LARGEST)
-        if np.abs(step).max(initial=0.0) < 1e-9:
-            break
-    sound = (np.abs(beta) < _LARGEST) & (information > 1e-9)
+    strata = [_stratum(x, time, event, sites == site) for site in np.unique(sites)]
+    beta, information = _highest(strata, x.shape[1], firth=False)
+    sound = (np.abs(beta) < _LARGEST) & (information > _LEAST)
+    rest = np.flatnonzero(~sound)
+    if len(rest):
+        part = [replace(s, x=s.x[:, rest]) for s in strata]
+        beta[rest], information[rest] = _highest(part, len(rest), firth=True)
+        sound = (np.abs(beta) < _LARGEST) & (information > _LEAST)
     error = np.sqrt(1 / np.where(sound, information, 1.0))
     return np.where(sound, beta, np.nan), np.where(sound, error, np.nan)
 
 
-def _ordered(
-    x: Floats, time: Floats, event: Floats, rows: NDArray[np.bool_]
-) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """A site from the longest time to the shortest, with the last row of each one's risk set."""
+def _highest(strata: Sequence[_Stratum], many: int, *, firth: bool) -> tuple[Floats, Floats]:
+    """Where the (penalised) likelihood is highest, by Newton's steps, and the information there."""
+    beta, information = np.zeros(many), np.zeros(many)
+    for _ in range(4 * _STEPS if firth else _STEPS):
+        score, information, bend = (np.zeros(many) for _ in range(3))
+        for stratum in strata:
+            gain, second, third = _derivatives(beta, stratum, firth=firth)
+            score += gain
+            information += second
+            bend += third
+        known = information > 1e-12
+        if firth:
+            score += np.divide(bend, 2 * information, out=np.zeros(many), where=known)
+        step = np.divide(score, information, out=np.zeros(many), where=known)
+        beta = np.clip(beta + np.clip(step, -1.0, 1.0), -2 * _LARGEST, 2 * _LARGEST)
+        if np.abs(step).max(initial=0.0) < 1e-9:
+            break
+    return beta, information
+
+
+def _stratum(x: Floats, time: Floats, event: Floats, rows: NDArray[np.bool_]) -> _Stratum:
     order = np.argsort(-time[rows], kind="stable")
-    t = time[rows][order]
+    t, e = time[rows][order], event[rows][order]
+    first = np.searchsorted(-t, -t, side="left")
     last = np.searchsorted(-t, -t, side="right") - 1
-    return x[rows][order], event[rows][order], last
+    seen = np.append(0.0, np.cumsum(e))
+    of_time = np.maximum(seen[last + 1] - seen[first], 1.0)
+    share = np.where(e > 0, (seen[:-1] - seen[first]) / of_time, 0.0)
+    return _Stratum(x[rows][order], e, first, last, share)
 
 
-def _derivatives(
-    beta: Floats, x: Floats, event: Floats, last: NDArray[np.intp]
-) -> tuple[Floats, Floats]:
-    eta = x * beta
+def _derivatives(beta: Floats, of: _Stratum, *, firth: bool) -> tuple[Floats, Floats, Floats]:
+    """Score, information, and (for Firth) the derivative of the information."""
+    eta = of.x * beta
     weight = np.exp(eta - eta.max(axis=0, initial=0.0))
-    risk = np.maximum(np.cumsum(weight, axis=0)[last], 1e-300)
-    mean = np.cumsum(weight * x, axis=0)[last] / risk
-    square = np.cumsum(weight * x**2, axis=0)[last] / risk
-    at = event[:, None]
-    return (at * (x - mean)).sum(axis=0), (at * (square - mean**2)).sum(axis=0)
+    at = of.event[:, None]
+
+    def sums(values: Floats) -> Floats:
+        """Over each risk set, less Efron's share of those whose event is at the same time."""
+        gone = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(at * values, axis=0)])
+        tied = gone[of.last + 1] - gone[of.first]
+        return np.asarray(np.cumsum(values, axis=0)[of.last] - of.share[:, None] * tied)
+
+    risk = np.maximum(sums(weight), 1e-300)
+    mean = sums(weight * of.x) / risk
+    square = sums(weight * of.x**2) / risk
+    score, information = (at * (of.x - mean)).sum(axis=0), (at * (square - mean**2)).sum(axis=0)
+    if not firth:
+        return score, information, np.zeros_like(score)
+    cube = sums(weight * of.x**3) / risk
+    return score, information, (at * (cube - 3 * mean * square + 2 * mean**3)).sum(axis=0)

@@ -19,6 +19,8 @@ from histoprompt.pipelines.relate.permute import centred
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 _Z = 1.959963984540054
+# Sums of squares below this are of values that are the same.
+_NONE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,33 @@ def site_ranks(values: Floats, sites: Ints) -> Floats:
     return out
 
 
+def telling(values: Floats, column: Floats, sites: Ints) -> Floats:
+    """How many patients less one there are in the sites in which both differ, per feature.
+
+    A site in which either is the same in all patients says nothing of how they go together.
+
+    Parameters
+    ----------
+    values : (n, features) float64
+    column : (n,) float64
+    sites : (n,) int
+
+    Returns
+    -------
+    (features,) float64
+    """
+    free = np.zeros(values.shape[1])
+    for site in np.unique(sites):
+        rows = sites == site
+        if np.ptp(column[rows]) > 0:
+            free += np.where(np.ptp(values[rows], axis=0) > 0, rows.sum() - 1, 0)
+    return free
+
+
 def spearman(values: Floats, column: Floats, sites: Ints) -> Effect:
     """Correlation of ranks within sites; interval by Fisher's z, error of Bonett and Wright.
+
+    Of sites in which both differ between patients; the others would only thin it out.
 
     Parameters
     ----------
@@ -67,18 +94,25 @@ def spearman(values: Floats, column: Floats, sites: Ints) -> Effect:
     sites : (n,) int
     """
     x, y = site_ranks(values, sites), site_ranks(column, sites)
-    scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum())
-    rho = np.divide(y @ x, scale, out=np.full(values.shape[1], np.nan), where=scale > 0)
+    products, of_x, of_y = (np.zeros(values.shape[1]) for _ in range(3))
+    for site in np.unique(sites):
+        rows = sites == site
+        across, up = (x[rows] ** 2).sum(axis=0), float((y[rows] ** 2).sum())
+        both = (across > _NONE) & (up > _NONE)
+        products += np.where(both, y[rows] @ x[rows], 0.0)
+        of_x += np.where(both, across, 0.0)
+        of_y += np.where(both, up, 0.0)
+    scale = np.sqrt(of_x * of_y)
+    rho = np.divide(products, scale, out=np.full(values.shape[1], np.nan), where=scale > 0)
     rho = np.clip(rho, -1.0, 1.0)
     # a site by itself says as much as a study of its size: one mean is taken off each
-    free = len(column) - len(np.unique(sites)) + 1 - 3
-    if free < 1:
-        end = np.where(np.isnan(rho), np.nan, 1.0)
-        return Effect(rho, -end, end)
+    free = telling(values, column, sites) - 2
     held = np.clip(rho, -1 + 1e-9, 1 - 1e-9)
-    wide = _Z * np.sqrt((1 + held**2 / 2) / free)
+    wide = _Z * np.sqrt((1 + held**2 / 2) / np.maximum(free, 1))
     z = np.arctanh(held)
-    return Effect(rho, np.tanh(z - wide), np.tanh(z + wide))
+    low, high = np.tanh(z - wide), np.tanh(z + wide)
+    few = (free < 1) & np.isfinite(rho)
+    return Effect(rho, np.where(few, -1.0, low), np.where(few, 1.0, high))
 
 
 def cliff(values: Floats, group: Floats, sites: Ints) -> Effect:
@@ -147,36 +181,57 @@ def _delong(one: Floats, none: Floats, like: float) -> tuple[Floats, Floats]:
     return 2 * area - 1, 4 * spread
 
 
-def explained(statistic: Floats, freedom: Ints, n: int, sites: int) -> Effect:
+def explained(statistic: Floats, freedom: Ints, free: Floats) -> Effect:
     """Share of the variance of ranks that groups explain within sites (eta squared of H).
 
-    The interval is of the noncentral chi-squared distribution.
+    With one site it is ``(H - k + 1) / (n - k)``. The interval is of the noncentral F distribution,
+    as that of eta squared of an analysis of variance, and wider by what it varies more where groups
+    are as large as they happen to be, and not of a size that somebody chose.
 
     Parameters
     ----------
     statistic : (features,) float64
     freedom : (features,) int
-    n, sites : int
+    free : (features,) float64
+        Of `telling`.
     """
-    size = np.maximum(0.0, statistic - freedom) / max(n - sites, 1)
-    low, high = _noncentral(statistic, freedom)
-    low, high = (low / (low + n - sites), high / (high + n - sites))
-    nothing = freedom < 1
-    size, low, high = (np.where(nothing, np.nan, v) for v in (np.minimum(size, 1.0), low, high))
+    rest = free - freedom
+    sound = (freedom > 0) & (rest >= 1)
+    rest = np.where(sound, rest, 1.0)
+    share = np.clip(statistic / np.maximum(free, 1.0), 0.0, 1 - 1e-9)
+    size = np.maximum(0.0, statistic - freedom) / rest
+    ratio = share / (1 - share) * rest / np.maximum(freedom, 1)
+    low, high = (_noncentral_f(ratio, np.maximum(freedom, 1), rest, p) for p in (0.975, 0.025))
+    size = np.minimum(size, 1 - 1e-9)
+    ends = [_stretched(size, v / (v + free + 1)) for v in (low, high)]
+    size, low, high = (np.where(sound, v, np.nan) for v in (size, *ends))
     return Effect(size, np.minimum(low, size), np.maximum(high, size))
 
 
-def cramer(statistic: Floats, freedom: Ints, n: int, sites: int, groups: int) -> Effect:
-    """Cramer's V of two sets of groups within sites, 0 to 1; interval as `explained`.
+def _stretched(size: Floats, end: Floats) -> Floats:
+    """An end of an interval of R squared as far from it as where groups are drawn, by Fisher's z.
+
+    The variance of R squared is ``4 r (1 - r)^2 / n`` then, not ``(4 r - 2 r^2) (1 - r)^2 / n``.
+    """
+    z, at = np.arctanh(np.sqrt(size)), np.arctanh(np.sqrt(np.clip(end, 0.0, 1 - 1e-9)))
+    far = z + (at - z) / np.sqrt(1 - size / 2)
+    return np.asarray(np.where(end > 0, np.tanh(np.maximum(far, 0.0)) ** 2, 0.0))
+
+
+def cramer(statistic: Floats, freedom: Ints, free: Floats, groups: int) -> Effect:
+    """Cramer's V of two sets of groups within sites, 0 to 1.
+
+    The interval is of the noncentral chi-squared distribution.
 
     Parameters
     ----------
     statistic, freedom : (features,)
-    n, sites : int
+    free : (features,) float64
+        Of `telling`.
     groups : int
         The smaller number of groups.
     """
-    scale = max((n - sites) * max(groups - 1, 1), 1)
+    scale = np.maximum(free * max(groups - 1, 1), 1.0)
     low, high = _noncentral(statistic, freedom)
     size = np.sqrt(np.maximum(0.0, statistic) / scale)
     nothing = freedom < 1
@@ -197,6 +252,18 @@ def _noncentral(statistic: Floats, freedom: Ints) -> tuple[Floats, Floats]:
             value = special.chndtrinc(statistic, free, share)
         found.append(np.where(none, 0.0, np.nan_to_num(value)))
     return found[0], found[1]
+
+
+def _noncentral_f(ratio: Floats, over: Floats, under: Floats, share: float) -> Floats:
+    """The noncentrality of which an F ratio is the quantile; by halving, it falls with it."""
+    low = np.zeros(len(ratio))
+    high = np.maximum(4 * over * ratio, 100.0)
+    none = special.fdtr(over, under, ratio) <= share
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = special.ncfdtr(over, under, middle, ratio) > share
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(none, 0.0, (low + high) / 2)
 
 
 def odds(values: Floats, group: Floats, sites: Ints) -> Effect:
@@ -253,7 +320,7 @@ def _all_sums(shares: Floats) -> bool:
 
 
 def hazard(values: Floats, time: Floats, event: Floats, sites: Ints) -> Effect:
-    """Log hazard ratio per standard deviation within sites (Cox, a baseline for each site; Wald).
+    """Log hazard ratio per unit of the values (Cox, a baseline for each site; Wald).
 
     Parameters
     ----------
@@ -261,8 +328,7 @@ def hazard(values: Floats, time: Floats, event: Floats, sites: Ints) -> Effect:
     time, event : (n,) float64
     sites : (n,) int
     """
-    x = scaled(values, sites)
-    size, error = hazards(x, time, event, sites)
+    size, error = hazards(centred(values, sites), time, event, sites)
     return Effect(size, size - _Z * error, size + _Z * error)
 
 

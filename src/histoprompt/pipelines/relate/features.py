@@ -47,6 +47,8 @@ class FeatureTable:
         What was left out, and why.
     source : str
         Where they are from, for people.
+    one_unit : bool
+        Whether all are of one unit, as components are: how far each spreads says something then.
     """
 
     slides: tuple[str, ...]
@@ -56,6 +58,7 @@ class FeatureTable:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     source: str = ""
+    one_unit: bool = False
 
 
 def read_features(path: Path, taken: Sequence[str] = ()) -> FeatureTable:
@@ -184,6 +187,6 @@ def at_slides(table: FeatureTable, ids: Sequence[str]) -> tuple[FeatureTable, tu
     lacking = tuple(one for one in ids if one not in lines_of)
     kept = FeatureTable(
         tuple(here), table.names, table.values[rows], table.areas[rows], table.levels,
-        tuple(notes), table.source,
+        tuple(notes), table.source, table.one_unit,
     )  # fmt: skip
     return kept, lacking

@@ -138,7 +138,11 @@ def guarded_study(study: Study, columns: Sequence[Column], seed: int, task: Task
 
 
 def standardised(study: Study) -> Floats:
-    """Features by mean and deviation, (patients, columns); unknown ones at the mean."""
+    """Features by mean and deviation, (patients, columns); unknown ones at the mean.
+
+    Features of one unit keep their spreads: to make the last of many components as wide as the
+    first would drown it in noise.
+    """
     blocks = []
     for j, name in enumerate(study.names):
         values = study.values[:, j]
@@ -151,6 +155,8 @@ def standardised(study: Study) -> Floats:
     mean = np.where(known, x, 0.0).sum(axis=0) / counted
     x = np.where(known, x - mean, 0.0)
     spread = np.sqrt((x**2).sum(axis=0) / counted)
+    if study.one_unit:
+        spread = np.full_like(spread, np.sqrt((spread**2).mean()))
     return np.asarray(x / np.where(spread > 0, spread, 1.0))
 
 

@@ -23,9 +23,18 @@ _TESTS = {
     "chi-squared": "the chi-squared (Cochran-Mantel-Haenszel) test with Cramer's V",
     "Cox": "Cox's proportional hazards with a baseline for each site and the log hazard ratio per "
            "standard deviation",
+    "Cox, two groups": "Cox's proportional hazards with a baseline for each site and the log "
+                       "hazard ratio of two groups",
     "log-rank": "the log-rank test",
-    "cross-validated ridge": "ridge regression on all features with folds of patients, scored by "
-    "the concordance within sites",
+    **{
+        f"cross-validated {name}": f"{what} on all features with folds of patients, scored by the "
+        "concordance within sites"
+        for name, what in (
+            ("ridge", "ridge regression"),
+            ("logistic regression", "logistic regression with a ridge"),
+            ("PLS", "partial least squares"),
+        )
+    },
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from histoprompt.pipelines.relate.study import Study
 
 FEWEST_SITES = 3
 # Models beside findings that do not survive, per column.
-_MOST = 20
+MOST = 40
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,15 @@ class Mixed:
     p: float
     site_share: float
 
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        return (
+            f"With the site as a random effect {self.effect:.2f} standard deviations "
+            f"({self.low:.2f} to {self.high:.2f}), p = {self.p:.2g}, n = {self.n}, "
+            f"{self.sites} sites."
+        )
+
 
 def mixed_models(
     study: Study, columns: Sequence[Column], found: Sequence[Finding]
@@ -57,7 +66,7 @@ def mixed_models(
         The smallest p first.
     """
     by_name = {c.name: c for c in columns if c.kind in ("number", "ordinal", "binary")}
-    left = dict.fromkeys(by_name, _MOST)
+    left = dict.fromkeys(by_name, MOST)
     out = []
     for one in found:
         name = one.tested.column

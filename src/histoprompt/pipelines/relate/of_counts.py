@@ -1,18 +1,22 @@
-"""Features that counts of a project's slides give: densities, shares and sizes of cells."""
+"""Features that counts of a project's slides give: densities, shares and sizes of cells.
+
+Of the whole count, and of each region that at least half of the slides have by the same name.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import StudyError
 from histoprompt.core.files.tables import read_table
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial_numbers import spatial_features
+from histoprompt.pipelines.cells.spatial_places import region_features, within
+from histoprompt.pipelines.count.counted_folder import read_counted
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL
@@ -22,6 +26,8 @@ from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.features import FeatureTable
 
 SOURCE = "counts"
+# Between the name of a region and that of a number.
+OF_REGION = " | "
 
 
 def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
@@ -50,66 +56,83 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
                 partial.append(slide.id)
                 continue
             numbers, areas[slide.id] = _densities(folder / COUNTS_CSV)
-            cells = folder / CELLS_PARQUET
-            found[slide.id] = numbers | _sizes(cells) | _lie(cells, folder / MADE, slide, radius)
+            found[slide.id] = numbers | _of_cells(folder, slide, radius)
     task.step(len(project), len(project), "Reading counts", "slide")
     if not found:
         raise StudyError(
             f"No slide of {project.name} was counted yet. Count first, or relate features of "
             "your own."
         )
-    left = (
-        f"{len(partial)} slides are counted in part only and left out ({', '.join(partial[:3])})."
-    )
-    return replace(_table(found, areas), notes=(left,) if partial else ())
+    found, rare = _common_regions(found)
+    notes = []
+    if partial:
+        notes.append(f"{len(partial)} slides are counted in part only and left out "
+                     f"({', '.join(partial[:3])}).")  # fmt: skip
+    if rare:
+        notes.append(f"{len(rare)} regions are on fewer than half of the slides and are no "
+                     f"features by themselves ({', '.join(rare[:3])}).")  # fmt: skip
+    return replace(_table(found, areas), notes=tuple(notes))
 
 
 def _densities(path: Path) -> tuple[dict[str, float], float]:
-    """Per class, and the mm² that were analysed."""
+    """Per place and class, and the mm² that were analysed."""
     need = ("class", "count", "per_mm2", "analysed_mm2", "share", "region")
     numbers: dict[str, float] = {}
     area = float("nan")
     for _, row in read_table(path, "The counts in", StudyError, need).rows:
-        if row["region"] != ALL:
-            continue
-        name = row["class"] or "unclassified"
+        name = _placed(row["region"], row["class"] or "unclassified")
         numbers[f"{name} per mm2"] = _number(row["per_mm2"])
-        if name != ALL:
+        if row["class"] != ALL:
             numbers[f"{name} share"] = _number(row["share"])
-        area = _number(row["analysed_mm2"])
+        if row["region"] == ALL:
+            area = _number(row["analysed_mm2"])
     return numbers, area
 
 
-def _sizes(path: Path) -> dict[str, float]:
-    """Mean and spread of the areas of cells, of all and of each class."""
-    if not path.is_file():
+def _placed(region: str, name: str) -> str:
+    return name if region == ALL else f"{region}{OF_REGION}{name}"
+
+
+def _of_cells(folder: Path, slide: ProjectSlide, radius: float) -> dict[str, float]:
+    """Sizes of cells, and how they lie, in the whole count and in each region."""
+    if not (folder / CELLS_PARQUET).is_file():
         return {}
-    table = pq.read_table(path, columns=["area_um2", "class"])
-    area = table["area_um2"].to_numpy()
-    names = np.array([c or "" for c in table["class"].cast("string").to_pylist()], object)
-    numbers = {}
-    for name in ("", *sorted(set(names) - {""})):
-        of = area if not name else area[names == name]
-        of = of[np.isfinite(of)]
-        if len(of) > 1:
-            label = name or ALL
-            numbers[f"{label} mean area um2"] = float(of.mean())
-            numbers[f"{label} sd of area um2"] = float(of.std(ddof=1))
+    counted = read_counted(folder)
+    mpp = slide.mpp or counted.mpp
+    numbers: dict[str, float] = {}
+    for region in (None, *counted.regions):
+        cells = counted.cells if region is None else within(counted.cells, region)
+        of = _sizes(cells)
+        if mpp:  # how far cells lie is not known without
+            of |= region_features(cells, mpp, region, radius)
+        numbers |= {_placed(ALL if region is None else region.name, k): v for k, v in of.items()}
     return numbers
 
 
-def _lie(path: Path, made: Path, slide: ProjectSlide, radius: float) -> dict[str, float]:
-    """How cells lie to each other; nothing where no pixel size is known."""
-    mpp = slide.mpp or read_facts(made).get("mpp")
-    if not path.is_file() or not isinstance(mpp, (int, float)) or not mpp > 0:
-        return {}
-    table = pq.read_table(path, columns=["id", "row", "col", "area_um2", "class"])
-    names = [c or "" for c in table["class"].cast("string").to_pylist()]
-    classes = tuple(sorted(set(names)))
-    code = np.array([classes.index(n) for n in names], np.int16)
-    held = {c: table[c].to_numpy() for c in ("id", "row", "col", "area_um2")}
-    cells = CellTable(**held, code=code, classes=classes)
-    return spatial_features(cells, float(mpp), radius)
+def _sizes(cells: CellTable) -> dict[str, float]:
+    """Mean and spread of the areas of cells, of all and of each class."""
+    numbers = {}
+    for code, name in ((None, ALL), *enumerate(cells.classes)):
+        area = cells.area_um2 if code is None else cells.area_um2[cells.code == code]
+        area = area[np.isfinite(area)]
+        if len(area) > 1 and name:
+            numbers[f"{name} mean area um2"] = float(area.mean())
+            numbers[f"{name} sd of area um2"] = float(area.std(ddof=1))
+    return numbers
+
+
+def _common_regions(
+    found: dict[str, dict[str, float]],
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Without the numbers of regions that few slides have, and the names of these."""
+    regions = [{n.split(OF_REGION)[0] for n in of if OF_REGION in n} for of in found.values()]
+    many = Counter(name for names in regions for name in names)
+    rare = sorted(name for name, n in many.items() if 2 * n < len(found))
+    kept = {
+        slide: {n: v for n, v in of.items() if n.split(OF_REGION)[0] not in rare}
+        for slide, of in found.items()
+    }
+    return kept, rare
 
 
 def _number(text: str) -> float:
@@ -124,8 +147,12 @@ def _table(found: dict[str, dict[str, float]], areas: dict[str, float]) -> Featu
     values = np.full((len(found), len(names)), np.nan)
     for i, numbers in enumerate(found.values()):
         for j, name in enumerate(names):
-            # no cell of a class on a slide is a density of 0; its size is not known
-            absent = 0.0 if name.endswith((" per mm2", " share")) else np.nan
+            # no cell of a class in a place that was counted is a density of 0; its size is not
+            # known
+            place = name.rpartition(OF_REGION)[0]
+            counted = not place or any(n.startswith(place + OF_REGION) for n in numbers)
+            none = counted and name.endswith((" per mm2", " share"))
+            absent = 0.0 if none else np.nan
             values[i, j] = numbers.get(name, absent)
     area = np.array([areas[s] for s in found])
     return FeatureTable(tuple(found), names, values, area, source=SOURCE)

@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import HistopromptError, StudyError
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.index import (
-    TISSUE,
-    IndexParams,
-    ProjectIndex,
-    SlideIndex,
-    open_index,
-)
+from histoprompt.pipelines.explore.building import open_index
+from histoprompt.pipelines.explore.index import TISSUE, IndexParams, SlideIndex
+from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.space import Space
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.features import FeatureTable
@@ -46,7 +42,7 @@ def index_features(project: Project, encoder: str, of: str, task: Task) -> Featu
     StudyError
         If no slide is indexed.
     """
-    names, parts, notes = _indexes(project, encoder, task)
+    names, parts, notes = open_indexes(project, encoder, task)
     if not parts:
         raise StudyError(
             f"No slide of {project.name} is indexed with {encoder}. Index its slides first. "
@@ -54,20 +50,28 @@ def index_features(project: Project, encoder: str, of: str, task: Task) -> Featu
         )
     whole = ProjectIndex(tuple(parts))
     space = Space.of(whole)
-    weights = [np.maximum(p.flags[TISSUE].astype(np.float64), 1e-3) for p in parts]
+    weights = [tissue_of(p) for p in parts]
     areas = np.array([float(p.mm2().sum()) for p in parts])
     if of == "embedding":
         columns, values = _means(parts, space, weights)
     else:
         columns, values = _spreads(whole, parts, space, weights)
     return FeatureTable(
-        tuple(names), columns, values, areas, {}, tuple(notes), f"{of} of {encoder}"
+        tuple(names),
+        columns,
+        values,
+        areas,
+        {},
+        tuple(notes),
+        f"{of} of {encoder}",
+        one_unit=True,
     )
 
 
-def _indexes(
+def open_indexes(
     project: Project, encoder: str, task: Task
 ) -> tuple[list[str], list[SlideIndex], list[str]]:
+    """The indexes of a project's slides with their ids, and why others have none."""
     manager, params = ModelManager(), IndexParams(encoder=encoder)
     names, parts, notes = [], [], []
     for done, line in enumerate(project.slides):
@@ -87,7 +91,12 @@ def _indexes(
     return names, parts, notes
 
 
-def _seen(part: SlideIndex, space: Space) -> Floats:
+def tissue_of(part: SlideIndex) -> Floats:
+    """What each tile of a slide weighs."""
+    return np.maximum(part.flags[TISSUE].astype(np.float64), 1e-3)
+
+
+def tiles_in(part: SlideIndex, space: Space) -> Floats:
     """The tiles of a slide in the space of all."""
     vectors = part.vectors.take(np.arange(len(part)))
     return np.asarray((vectors - space.mean) * space.scale, np.float64)
@@ -96,7 +105,9 @@ def _seen(part: SlideIndex, space: Space) -> Floats:
 def _means(
     parts: list[SlideIndex], space: Space, weights: list[Floats]
 ) -> tuple[tuple[str, ...], Floats]:
-    means = np.stack([w @ _seen(p, space) / w.sum() for p, w in zip(parts, weights, strict=True)])
+    means = np.stack(
+        [w @ tiles_in(p, space) / w.sum() for p, w in zip(parts, weights, strict=True)]
+    )
     many = max(1, min(_OF_SLIDES, len(parts) - 2, means.shape[1]))
     axes = _axes(means, many)
     values = (means - means.mean(axis=0)) @ axes.T
@@ -112,7 +123,7 @@ def _spreads(
     axes, middle = _axes(drawn, min(_OF_TILES, drawn.shape[1], len(drawn))), drawn.mean(axis=0)
     lines = []
     for part, w in zip(parts, weights, strict=True):
-        along = (_seen(part, space) - middle) @ axes.T
+        along = (tiles_in(part, space) - middle) @ axes.T
         mean = w @ along / w.sum()
         lines.append(np.concatenate([mean, np.sqrt(w @ (along - mean) ** 2 / w.sum())]))
     names = [f"tiles PC{i + 1} {what}" for what in ("mean", "sd") for i in range(len(axes))]

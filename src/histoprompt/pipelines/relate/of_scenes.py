@@ -23,13 +23,19 @@ def scene_features(project: Project) -> FeatureTable:
     StudyError
         If there is none, or it cannot be read.
     """
-    places = [project.folder / SCENES_CSV, *project.folder.glob(f"*/{SCENES_CSV}")]
-    there = [p for p in places if p.is_file()]
-    if not there:
+    found = newest_scenes(project)
+    if found is None:
         raise StudyError(
             f"{project.name} has no {SCENES_CSV}. Group the tiles of its slides first."
         )
-    return read_scenes(max(there, key=lambda p: p.stat().st_mtime))
+    return read_scenes(found)
+
+
+def newest_scenes(project: Project) -> Path | None:
+    """The newest ``scenes.csv`` in a project or a folder of it; None if there is none."""
+    places = [project.folder / SCENES_CSV, *project.folder.glob(f"*/{SCENES_CSV}")]
+    there = [p for p in places if p.is_file()]
+    return max(there, key=lambda p: p.stat().st_mtime) if there else None
 
 
 def read_scenes(path: Path) -> FeatureTable:

@@ -33,6 +33,8 @@ class RelateParams:
         TOML: what to look for in reports.
     unmentioned : str
         What a report says of what it does not mention.
+    compared : str
+        By what reports are found.
     words : int
         Of reports, that are predicted by themselves.
     pool : str
@@ -44,6 +46,8 @@ class RelateParams:
         False findings that are taken into the bargain.
     model : bool
         Whether all features together are related too.
+    method : str
+        What predicts from all features.
     folds : int
     fold_column : str
         Folds of the user's own.
@@ -86,6 +90,14 @@ class RelateParams:
             "Not mentioned means", "Of a field that a report does not mention.", advanced=True
         ),
     ] = "no"
+    compared: Annotated[
+        Literal["words", "sentences", "both"],
+        Parameter(
+            "Reports compared by",
+            "Their words, or what a sentence encoder makes of them (a package of its own).",
+            advanced=True,
+        ),
+    ] = "words"
     words: Annotated[
         int,
         Parameter("Words", "Of reports: how many are predicted by themselves.", low=0, high=50,
@@ -110,6 +122,15 @@ class RelateParams:
     model: Annotated[
         bool, Parameter("All features at once", "Also predict each column from all features.")
     ] = True
+    method: Annotated[
+        Literal["ridge", "logistic", "PLS"],
+        Parameter(
+            "Predicted by",
+            "Ridge regression, logistic regression (two groups; others by ridge), partial least "
+            "squares.",
+            advanced=True,
+        ),
+    ] = "ridge"
     folds: Annotated[
         int,
         Parameter(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, logit
 
 from histoprompt import __version__
 from histoprompt.core.files.atomic import replacing_file
@@ -14,13 +15,17 @@ from histoprompt.core.files.pages import page
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
+from histoprompt.pipelines.relate.columns import Column
 from histoprompt.pipelines.relate.findings import Finding
-from histoprompt.pipelines.relate.many import Model
+from histoprompt.pipelines.relate.many import LOGISTIC, METHODS, Model
 from histoprompt.pipelines.relate.methods import methods_paragraph
+from histoprompt.pipelines.relate.mixed import MOST
 from histoprompt.pipelines.relate.one_column import effects_by_site
 from histoprompt.pipelines.relate.pictures import Pictures
 from histoprompt.pipelines.relate.plots import calibration, curve, forest, scatter, site_colour
+from histoprompt.pipelines.relate.retrieval import BY, WAYS
 from histoprompt.pipelines.relate.run import Related
+from histoprompt.pipelines.relate.sights import Sights
 
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
 # Findings with plots, where none and where some survive; lines of the table.
@@ -32,10 +37,18 @@ SCALES = {
     "Fisher": "log odds ratio",
     "chi-squared": "Cramér's V",
     "Cox": "log hazard ratio per SD",
+    "Cox, two groups": "log hazard ratio",
     "log-rank": "eta²",
-    "retrieval, image to report": "1 less twice the mean rank",
-    "retrieval, report to image": "1 less twice the mean rank",
-    "cross-validated ridge": "Somers' D (twice the concordance less 1)",
+    **{f"{by}, {way}": "1 less twice the mean rank" for by in BY.values() for way in WAYS},
+    **dict.fromkeys((m.test for m in METHODS.values()), "Somers' D (twice the concordance less 1)"),
+}
+# How columns of what reports say are named.
+OF_REPORTS = ("word: ", "report: ")
+# What predicts, and what is chosen inside of each fold.
+_HOW = {
+    "ridge": "ridge regression, its strength chosen inside",
+    "logistic": "two groups by logistic regression, its strength chosen inside",
+    "PLS": "partial least squares, the number of components chosen inside",
 }
 
 
@@ -57,7 +70,10 @@ def write_report(path: Path, found: Related, project: Project, task: Task) -> No
     """
     slides = {s.id: s for s in project.slides}
     links = {i: _link(project.place(s)) for i, s in slides.items() if project.has_file(s)}
-    pictures = Pictures(project, slides)
+    words = tuple(c for c in (*found.columns, *found.words) if c.name.startswith(OF_REPORTS))
+    of_words = [(c.name.split(": ", 1)[1], c.values) for c in words]
+    sights = Sights(project, found.study, found.params, of_words)
+    pictures = Pictures(project, slides, sights, found.params.pictures)
     shown = _shown(found)
     cards = []
     for done, one in enumerate(shown):
@@ -69,23 +85,24 @@ def write_report(path: Path, found: Related, project: Project, task: Task) -> No
         "study": found.study,
         "params": found.params,
         "guard": found.guard,
-        "lines": [_line(f) for f in found.findings[:_LINES]],
+        "lines": [_line(f) | {"mixed": found.mixed_of(f)} for f in found.findings[:_LINES]],
         "left": max(0, len(found.findings) - _LINES),
         "cards": cards,
         "forests": _forests(found),
-        "mixed": found.mixed,
-        "retrieval": found.retrieval,
-        "retrieved": [
-            _line(f)
-            for f in found.findings
-            if found.retrieval and f.tested in found.retrieval.tested
+        "mixed": bool(found.mixed),
+        "most_mixed": MOST,
+        "retrievals": [
+            {"one": one, "lines": [_line(f) for f in found.findings if f.tested in one.tested]}
+            for one in found.retrievals
         ],
         "words": [
-            _word(found, m, pictures, task)
+            _word(found, m, column, pictures, task)
             for m in found.models
-            if m.tested.column.startswith("word: ")
+            for column in words
+            if column.name == m.tested.column
         ],
         "models": [_model(found, m) for m in found.models],
+        "hows": list(dict.fromkeys(_HOW[m.how.name] for m in found.models)),
         "sites": _sites(found),
         "methods": methods_paragraph(found.params, found),
         "version": __version__,
@@ -100,9 +117,15 @@ def _link(place: str) -> str:
 
 
 def _shown(found: Related) -> list[Finding]:
-    """Findings with plots: those that survive, else the best of what there is."""
-    alive = [f for f in found.findings if f.survives][:_SHOWN]
-    rest = [f for f in found.findings if not f.survives and np.isfinite(f.tested.p)]
+    """Findings with plots: those that survive, else the best of what there is.
+
+    Models of all features, and reports, have pages of their own.
+    """
+    of = {c.name: c for c in found.columns}
+    plotted = [f for f in found.findings
+               if f.tested.column in of and f.tested.feature in found.study.names]  # fmt: skip
+    alive = [f for f in plotted if f.survives][:_SHOWN]
+    rest = [f for f in plotted if not f.survives and np.isfinite(f.tested.p)]
     return alive + rest[: max(0, _FEW - len(alive))]
 
 
@@ -135,15 +158,12 @@ def _card(
     found: Related, one: Finding, links: dict[str, str], pictures: Pictures, task: Task
 ) -> dict[str, Any]:
     t = one.tested
-    column = next((c for c in found.columns if c.name == t.column), None)
-    if column is None or t.feature not in found.study.names:
-        return {"line": _line(one), "told": effect_told(one), "forest": None, "scatter": None,
-                "sides": [], "column": None}  # fmt: skip
+    column = next(c for c in found.columns if c.name == t.column)
     rows = [("all", t.n, t.effect, t.low, t.high, True, not one.survives)]
     for name, n, effect in effects_by_site(found.study, column, t.feature):
         ends = (float(effect.size[0]), float(effect.low[0]), float(effect.high[0]))
         rows.append((name, n, *ends, False, not one.survives))
-    sides = pictures.extremes(found.study, t.feature, found.params.pictures, task)
+    sides = pictures.of_feature(t.feature, task)
     return {
         "line": _line(one),
         "told": effect_told(one),
@@ -151,17 +171,18 @@ def _card(
         "scatter": scatter(found.study, t.feature, column, links),
         "sides": sides if any(e.address for side in sides for e in side) else [],
         "column": column,
+        "mixed": found.mixed_of(one),
     }
 
 
-def _word(found: Related, one: Model, pictures: Pictures, task: Task) -> dict[str, Any]:
-    """Pictures of the patients whose images go most and least with a word of reports."""
+def _word(
+    found: Related, one: Model, column: Column, pictures: Pictures, task: Task
+) -> dict[str, Any]:
+    """Pictures of what goes most and least with a word of reports."""
     line = next(f for f in found.findings if f.tested is one.tested)
-    sides = pictures.of_scores(
-        found.study, np.array(one.patients), one.predicted, found.params.pictures, task
-    )
+    sides = pictures.of_word(column.values, one.patients, one.predicted, task)
     seen = any(e.address for side in sides for e in side)
-    return {"word": one.tested.column.removeprefix("word: "), "line": _line(line),
+    return {"word": column.name.split(": ", 1)[1], "line": _line(line),
             "sides": sides if seen else []}  # fmt: skip
 
 
@@ -179,7 +200,11 @@ def _model(found: Related, one: Model) -> dict[str, Any]:
         seen = column.values[rows]
         sites = found.study.site[rows]
         base = np.array([seen[sites == s].mean() for s in sites])
-        shown["calibration"] = calibration(np.clip(one.predicted + base, 0, 1), seen)
+        if one.how is LOGISTIC:
+            share = expit(one.predicted + logit(base))
+        else:
+            share = np.clip(one.predicted + base, 0, 1)
+        shown["calibration"] = calibration(share, seen)
     if one.curve:
         shown["curve"] = curve(one.curve.sizes, one.curve.scores, one.curve.errors)
     return shown

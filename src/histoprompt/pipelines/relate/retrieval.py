@@ -11,28 +11,27 @@ from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.guard import standardised
 from histoprompt.pipelines.relate.negation import marked_words, pattern_of, said
 from histoprompt.pipelines.relate.one_column import Tested
 from histoprompt.pipelines.relate.params import FEWEST
 from histoprompt.pipelines.relate.permute import centred, shuffles
-from histoprompt.pipelines.relate.ridge import cross_validated, kernel_of
+from histoprompt.pipelines.relate.report_vectors import STOP, by_sentences, by_words
+from histoprompt.pipelines.relate.ridge import ridge
 from histoprompt.pipelines.relate.study import Study
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 REPORTS = "reports"
-DIRECTIONS = ("retrieval, image to report", "retrieval, report to image")
-# Dimensions of texts, and how many patients have a word that is looked at by itself.
-_WIDTH, _RARE, _COMMON = 8, 0.15, 0.85
+WAYS = ("image to report", "report to image")
+# By what reports are compared, as a test is named.
+BY = {"words": "retrieval", "sentences": "retrieval by sentences"}
+# How many patients have a word that is looked at by itself.
+_RARE, _COMMON = 0.15, 0.85
 _AT_ONCE, _LEAST = 100, 1000
-_STOP = frozenset(
-    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "is",
-     "it", "of", "on", "or", "that", "the", "there", "this", "to", "was", "were", "with", "no_of",
-     "no_or", "no_and", "not", "no", "without", "seen", "shows", "show", "present", "no_seen")
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class Retrieval:
     tested : tuple of Tested
         Both directions, as lines of ``relate.csv``: 1 less twice the mean rank of the right one
         among the patients of the site (0 first, 1 last); 0 is chance, 1 is always first.
+    by : str
+        words or sentences.
     recall : tuple of (int, float, float)
         k, the share of patients whose report is among the first k, and the same of chance.
     patients : tuple of int
@@ -51,34 +52,14 @@ class Retrieval:
     """
 
     tested: tuple[Tested, ...]
+    by: str
     recall: tuple[tuple[int, float, float], ...]
     patients: tuple[int, ...]
 
 
-def text_vectors(texts: Sequence[str]) -> Floats:
-    """TF-IDF of words, denied ones apart, in few dimensions: (n, width) float64 of unit length."""
-    from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(
-        analyzer=lambda t: [w for w in marked_words(t) if w not in _STOP], sublinear_tf=True,
-        min_df=2,
-    )  # fmt: skip
-    try:
-        table = words.fit_transform(texts)
-    except ValueError:  # no word comes twice
-        return np.zeros((len(texts), 0))
-    width = min(_WIDTH, table.shape[1] - 1, len(texts) - 1)
-    if width < 1:
-        return np.zeros((len(texts), 0))
-    found = TruncatedSVD(width, random_state=0).fit_transform(table)
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.maximum(length, 1e-12))
-
-
 def retrieved(
     study: Study, texts: Sequence[str], *, blocks: Ints, folds: int, permutations: int, seed: int,
-    task: Task,
+    task: Task, by: str = "words",
 ) -> Retrieval | None:  # fmt: skip
     """Find reports by images and images by reports, among patients of the same site.
 
@@ -94,6 +75,12 @@ def retrieved(
         At least 1,000 are made.
     seed : int
     task : Task
+    by : {"words", "sentences"}
+
+    Raises
+    ------
+    StudyError
+        If sentences are asked for and their encoder is not installed.
 
     Returns
     -------
@@ -103,7 +90,8 @@ def retrieved(
     rows = np.array([i for i, t in enumerate(texts) if t], np.intp)
     if len(rows) < FEWEST:
         return None
-    vectors = text_vectors([texts[i] for i in rows])
+    known = [texts[i] for i in rows]
+    vectors = by_words(known) if by == "words" else by_sentences(known, task)
     sites = study.site[rows]
     spread = centred(vectors, sites)
     if not vectors.shape[1] or np.abs(spread).max() < 1e-9:
@@ -124,7 +112,7 @@ def retrieved(
     task.step(many, many, "Permuting reports", "permutation")
     null = [np.concatenate(kept, axis=1) for kept in drawn]
     tested = []
-    for d, name in enumerate(DIRECTIONS):
+    for d, direction in enumerate(WAYS):
         effect = 1 - 2 * float(seen[0][d].mean())
         low, high = _interval(seen[0][d], sites, rng)
         left = {}
@@ -132,12 +120,12 @@ def retrieved(
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
         tested.append(Tested(
-            "(all features)", REPORTS, name, len(rows), len(np.unique(sites)),
+            "(all features)", REPORTS, f"{BY[by]}, {direction}", len(rows), len(np.unique(sites)),
             tuple(study.sites[s] for s in np.unique(sites)), effect, min(low, effect),
             max(high, effect), _p(null[0][d], float(seen[0][d].mean())), many, left, True,
             transfer=True,
         ))  # fmt: skip
-    return Retrieval(tuple(tested), _recall(seen[0][0], sites), tuple(rows.tolist()))
+    return Retrieval(tuple(tested), by, _recall(seen[0][0], sites), tuple(rows.tolist()))
 
 
 def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Ints) -> Floats:
@@ -145,7 +133,7 @@ def _ranks(kernel: Floats, vectors: Floats, sites: Ints, folds: Ints, order: Int
     k, n = order.shape
     width = vectors.shape[1]
     outcomes = vectors[order].transpose(1, 0, 2).reshape(n, k * width)
-    made = cross_validated(kernel, outcomes, sites, folds).reshape(n, k, width)
+    made = cross_validated(kernel, outcomes, sites, folds, ridge).reshape(n, k, width)
     out = np.full((2, k, n), 0.5)
     for i in range(k):
         predicted, true = made[:, i], vectors[order[i]]
@@ -204,7 +192,7 @@ def word_columns(texts: Sequence[str], most: int) -> tuple[Column, ...]:
         return ()
     counts: dict[str, int] = {}
     for i in known:
-        for word in {w for w in marked_words(texts[i]) if w not in _STOP and len(w) > 3}:
+        for word in {w for w in marked_words(texts[i]) if w not in STOP and len(w) > 3}:
             counts[word.removeprefix("no_")] = counts.get(word.removeprefix("no_"), 0) + 1
     found = []
     for word in sorted(counts, key=lambda w: (-counts[w], w))[:200]:

@@ -21,7 +21,7 @@ from histoprompt.pipelines.relate.many import Model, predicted_column
 from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.params import RelateParams
-from histoprompt.pipelines.relate.retrieval import Retrieval, retrieved, word_columns
+from histoprompt.pipelines.relate.retrieval import BY, Retrieval, retrieved, word_columns
 from histoprompt.pipelines.relate.source import features_of
 from histoprompt.pipelines.relate.study import (
     Study,
@@ -61,8 +61,10 @@ class Related:
     mixed : tuple of Mixed
     models : tuple of Model
         Columns predicted from all features.
-    retrieval : Retrieval or None
+    retrievals : tuple of Retrieval
         Reports found by images and images by reports.
+    words : tuple of Column
+        Words of reports that were predicted one by one.
     notes : tuple of str
     """
 
@@ -74,13 +76,19 @@ class Related:
     findings: tuple[Finding, ...]
     mixed: tuple[Mixed, ...] = ()
     models: tuple[Model, ...] = ()
-    retrieval: Retrieval | None = None
+    retrievals: tuple[Retrieval, ...] = ()
+    words: tuple[Column, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def surviving(self) -> tuple[Finding, ...]:
         """The findings that survive."""
         return tuple(f for f in self.findings if f.survives)
+
+    def mixed_of(self, one: Finding) -> Mixed | None:
+        """The mixed model beside a finding."""
+        asked = (one.tested.feature, one.tested.column)
+        return next((m for m in self.mixed if (m.feature, m.column) == asked), None)
 
 
 def relate(project: Project, params: RelateParams, task: Task) -> Related:
@@ -114,14 +122,15 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
     guard = guarded_study(study, columns, params.seed, task.part(0.2, 0.3))
     tested = _tested(study, columns, params, task.part(0.3, 0.7))
     models = _models(project, study, columns, params, task.part(0.7, 1.0))
-    found_by, words = _of_texts(study, columns, texts, params, task.quiet())
-    models = (*models, *words)
-    tested += [m.tested for m in models] + list(found_by.tested if found_by else ())
+    found_by = _retrievals(study, texts, params, task.quiet())
+    words = word_columns(texts, 0 if params.fields or len(study.names) < 2 else params.words)
+    models = (*models, *_word_models(study, words, params, task.quiet()))
+    tested += [m.tested for m in models] + [t for one in found_by for t in one.tested]
     finer = _finer(study, columns, guard, params, task.quiet())
     found = findings(tested, params.level, finer)
     mixed = mixed_models(study, columns, found)
     return Related(
-        params, study, columns, faults, guard, tuple(found), mixed, models, found_by,
+        params, study, columns, faults, guard, tuple(found), mixed, models, found_by, words,
         study.notes,
     )  # fmt: skip
 
@@ -182,26 +191,36 @@ def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], l
     return columns, faults
 
 
-def _of_texts(
-    study: Study, columns: Sequence[Column], texts: Sequence[str], params: RelateParams, task: Task
-) -> tuple[Retrieval | None, tuple[Model, ...]]:
-    """Whole reports, and their words one by one where no fields were named."""
+def _retrievals(
+    study: Study, texts: Sequence[str], params: RelateParams, task: Task
+) -> tuple[Retrieval, ...]:
+    """Whole reports found by images, and the other way round."""
     if not texts or len(study.names) < 2:
-        return None, ()
-    blocks = study.blocks(params.blocks)
-    found = retrieved(
-        study, texts, blocks=blocks, folds=params.folds, permutations=params.permutations,
-        seed=params.seed, task=task,
-    )  # fmt: skip
-    words = () if params.fields else word_columns(texts, params.words)
+        return ()
+    ways = tuple(BY) if params.compared == "both" else (params.compared,)
+    found = [
+        retrieved(
+            study, texts, blocks=study.blocks(params.blocks), folds=params.folds,
+            permutations=params.permutations, seed=params.seed, task=task, by=by,
+        )
+        for by in ways
+    ]  # fmt: skip
+    return tuple(one for one in found if one)
+
+
+def _word_models(
+    study: Study, words: Sequence[Column], params: RelateParams, task: Task
+) -> tuple[Model, ...]:
+    """Words of reports one by one, where no fields were named."""
     models = [
         predicted_column(
-            study, word, blocks=blocks, folds=params.folds, permutations=params.permutations,
-            finest=params.level / max(len(words), 1), seed=params.seed, task=task,
+            study, word, blocks=study.blocks(params.blocks), folds=params.folds,
+            permutations=params.permutations, finest=params.level / max(len(words), 1),
+            seed=params.seed, task=task, method=params.method,
         )
         for word in words
     ]  # fmt: skip
-    return found, tuple(m for m in models if m)
+    return tuple(m for m in models if m)
 
 
 def _tested(
@@ -241,6 +260,7 @@ def _models(
             study, column, blocks=study.blocks(params.blocks), folds=folds,
             permutations=params.permutations, finest=_finest(study, columns, params),
             seed=params.seed, task=task.part(n / len(columns), (n + 1) / len(columns)),
+            method=params.method,
         ))  # fmt: skip
     return tuple(m for m in found if m)
 

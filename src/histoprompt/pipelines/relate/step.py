@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from histoprompt.core.errors import RecipeError
-from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import open_project
-from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
+from histoprompt.pipelines.recipes.step import ProjectInput, Step, StepInput, StepOutput
 from histoprompt.pipelines.relate.methods import methods_sentence
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.write import relate_into
@@ -21,8 +20,9 @@ def _run(given: StepInput, params: RelateParams, folder: Path) -> StepOutput:
     )
 
 
-def _of_project(project: Path, params: RelateParams, folder: Path, task: Task) -> StepOutput:
-    found, notes = relate_into(open_project(project), params, folder, task)
+def _of_project(given: ProjectInput, params: RelateParams) -> StepOutput:
+    project = open_project(given.project)
+    found, notes = relate_into(project, params, given.folder, given.task)
     told = f"{len(found.surviving)} of {len(found.findings)} tests survive"
     faults = tuple(str(f) for f in found.faults)
     numbers = {"patients": float(len(found.study)), "survive": float(len(found.surviving))}
@@ -37,4 +37,5 @@ STEP = Step(
     lambda _: (),
     methods_sentence,
     project=_of_project,
+    slides=False,
 )

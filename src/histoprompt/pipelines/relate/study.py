@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import StudyError
 from histoprompt.pipelines.project.table import ProjectSlide
-from histoprompt.pipelines.relate.cells_of_text import missing
+from histoprompt.pipelines.relate.cells_of_text import missing, number_or_none
 from histoprompt.pipelines.relate.columns import (
     Column,
     ColumnFault,
@@ -49,6 +49,8 @@ class Study:
     levels : mapping of str to tuple of str
         The words of features that are no numbers.
     notes : tuple of str
+    one_unit : bool
+        Whether features are of one unit, as components are.
     """
 
     patients: tuple[str, ...]
@@ -61,6 +63,7 @@ class Study:
     values: Floats
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    one_unit: bool = False
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -117,6 +120,7 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
     return Study(
         patients, tuple(tuple(features.slides[i] for i in groups[p]) for p in patients),
         at, sites, by, scanners, features.names, values, features.levels, tuple(notes),
+        features.one_unit,
     )  # fmt: skip
 
 
@@ -211,7 +215,8 @@ def patient_cells(slides: Mapping[str, ProjectSlide], study: Study, column: str)
     cells = []
     for patient, ids in zip(study.patients, study.slides, strict=True):
         said = list(dict.fromkeys(c for i in ids if not missing(c := slides[i].cell(column))))
-        if len(said) > 1:
+        # 60 and 60.0 are the same
+        if len({number_or_none(c) if number_or_none(c) is not None else c for c in said}) > 1:
             raise ColumnFault(
                 column, f"differs between slides of the patient {patient}: {', '.join(said[:3])}. "
                 "Say the same in all lines of a patient."

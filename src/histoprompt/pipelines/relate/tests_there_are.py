@@ -84,6 +84,10 @@ def _residuals(part: Part) -> Floats:
     return log_rank_residuals(part.y, part.event, part.blocks)
 
 
+def _free(part: Part) -> Floats:
+    return effects.telling(part.values, part.y, part.blocks)
+
+
 def _turned(part: Part) -> Design:
     """Groups of features are what is permuted; values of the column are ranked."""
     return _made(part, _ranks(part, part.y[:, None]), _one_hot(part.values[:, 0], part.blocks))
@@ -111,7 +115,7 @@ MANN_WHITNEY_TURNED = Method(
 KRUSKAL = Method(
     "Kruskal-Wallis",
     lambda p: _made(p, _ranks(p, p.values), _one_hot(p.y, p.blocks)),
-    lambda p, q, f: effects.explained(q, f, len(p.y), len(np.unique(p.blocks))),
+    lambda p, q, f: effects.explained(q, f, _free(p)),
     signed=False,
 )
 KRUSKAL_TURNED = Method("Kruskal-Wallis", _turned, KRUSKAL.effect, signed=False)
@@ -124,20 +128,24 @@ CHI_SQUARED = Method(
     "chi-squared",
     lambda p: _made(p, _hot_features(p), _one_hot(p.y, p.blocks)),
     lambda p, q, f: effects.cramer(
-        q, f, len(p.y), len(np.unique(p.blocks)),
-        min(len(np.unique(p.values[:, 0])), len(np.unique(p.y))),
+        q, f, _free(p), min(len(np.unique(p.values[:, 0])), len(np.unique(p.y)))
     ),
     signed=False,
-)  # fmt: skip
+)
 COX = Method(
     "Cox",
     lambda p: _made(p, effects.scaled(p.values, p.blocks), _residuals(p)),
+    lambda p, _q, _f: effects.hazard(effects.scaled(p.values, p.blocks), p.y, p.event, p.blocks),
+)
+COX_GROUPS = Method(
+    "Cox, two groups",
+    lambda p: _made(p, centred(p.values, p.blocks), _residuals(p)),
     lambda p, _q, _f: effects.hazard(p.values, p.y, p.event, p.blocks),
 )
 LOG_RANK = Method(
     "log-rank",
     lambda p: _made(p, _hot_features(p), _residuals(p)),
-    lambda p, q, f: effects.explained(q, f, len(p.y), len(np.unique(p.blocks))),
+    lambda p, q, f: effects.explained(q, f, effects.telling(p.values, _residuals(p), p.blocks)),
     signed=False,
 )
 
@@ -152,7 +160,7 @@ METHODS: dict[tuple[str, str], Method] = {
     ("binary", "ordinal"): MANN_WHITNEY_TURNED,
     ("binary", "binary"): FISHER,
     ("binary", "category"): CHI_SQUARED,
-    ("binary", "survival"): COX,
+    ("binary", "survival"): COX_GROUPS,
     ("category", "number"): KRUSKAL_TURNED,
     ("category", "ordinal"): KRUSKAL_TURNED,
     ("category", "binary"): CHI_SQUARED,
@@ -160,7 +168,7 @@ METHODS: dict[tuple[str, str], Method] = {
     ("category", "survival"): LOG_RANK,
 }
 # Methods that take many features at once.
-WIDE = (SPEARMAN, MANN_WHITNEY, KRUSKAL, FISHER, COX)
+WIDE = (SPEARMAN, MANN_WHITNEY, KRUSKAL, FISHER, COX, COX_GROUPS)
 
 
 def kind_of_feature(values: Floats, levels: tuple[str, ...]) -> str:

@@ -15,18 +15,22 @@ from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.relate.cases import write_cases
-from histoprompt.pipelines.relate.findings import Finding
 from histoprompt.pipelines.relate.methods import methods_paragraph
+from histoprompt.pipelines.relate.mixed import Mixed
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.report import write_report
 from histoprompt.pipelines.relate.run import Related, relate
 
-RELATE_CSV, MIXED_CSV, COLUMNS_CSV = "relate.csv", "mixed_models.csv", "columns.csv"
+RELATE_CSV, COLUMNS_CSV = "relate.csv", "columns.csv"
 CASES_CSV, METHODS_TXT, REPORT = "cases.csv", "methods.txt", "report.html"
 COLUMNS = (
     "feature", "column", "test", "n", "sites", "effect", "low", "high", "p", "q",
     "p_leave_site_out", "survives", "why",
 )  # fmt: skip
+# Effects are sums that are 0 to so many digits.
+_DIGITS = 12
+# Beside each, where a model with the site as a random effect was fitted.
+MIXED_COLUMNS = ("mixed_effect", "mixed_low", "mixed_high", "mixed_p", "mixed_site_share")
 
 
 def relate_into(
@@ -84,8 +88,7 @@ def write_related(found: Related, project: Project, folder: Path, task: Task) ->
         If the folder cannot be written.
     """
     make_folder(folder)
-    write_findings(folder / RELATE_CSV, found.findings)
-    _write_mixed(folder / MIXED_CSV, found)
+    write_findings(folder / RELATE_CSV, found)
     _write_columns(folder / COLUMNS_CSV, found)
     _write_patients(folder / CASES_CSV, found)
     notes = write_cases(folder, found)
@@ -94,18 +97,24 @@ def write_related(found: Related, project: Project, folder: Path, task: Task) ->
     return notes
 
 
-def write_findings(path: Path, found: Iterable[Finding]) -> None:
+def write_findings(path: Path, found: Related) -> None:
     """Write ``relate.csv``: a line per test; raises `ExportError`."""
     rows = (
         [
             f.tested.feature, f.tested.column, f.tested.test, f.tested.n, f.tested.sites,
-            *map(number, (f.tested.effect, f.tested.low, f.tested.high, f.tested.p, f.q,
-                          f.p_left_out)),
-            "yes" if f.survives else "no", f.why,
+            *(number(round(v, _DIGITS)) for v in (f.tested.effect, f.tested.low, f.tested.high)),
+            *map(number, (f.tested.p, f.q, f.p_left_out)),
+            "yes" if f.survives else "no", f.why, *_mixed(found.mixed_of(f)),
         ]
-        for f in found
+        for f in found.findings
     )  # fmt: skip
-    write_table(path, COLUMNS, rows, ("feature", "column", "why"))
+    write_table(path, (*COLUMNS, *MIXED_COLUMNS), rows, ("feature", "column", "why"))
+
+
+def _mixed(model: Mixed | None) -> list[str]:
+    if model is None:
+        return [""] * len(MIXED_COLUMNS)
+    return [*map(number, (model.effect, model.low, model.high, model.p, model.site_share))]
 
 
 def write_table(
@@ -121,21 +130,6 @@ def write_table(
 def number(value: float) -> str:
     """A number of a table; empty where there is none."""
     return f"{value:.6g}" if np.isfinite(value) else ""
-
-
-def _write_mixed(path: Path, found: Related) -> None:
-    head = ("feature", "column", "n", "sites", "effect", "low", "high", "p", "site_share")
-    rows = (
-        [
-            m.feature,
-            m.column,
-            m.n,
-            m.sites,
-            *map(number, (m.effect, m.low, m.high, m.p, m.site_share)),
-        ]
-        for m in found.mixed
-    )
-    write_table(path, head, rows, ("feature", "column"))
 
 
 def _write_columns(path: Path, found: Related) -> None:

@@ -1,9 +1,10 @@
 """Which proposals are kept: votes that agree, clusters that agree, no duplicates, diverse picks.
 
-The filter of votes and clusters is that of VLM-CPL (Zhong et al., "VLM-CPL: consensus pseudo-labels
-from vision-language models for annotation-free pathological image classification", TMI 2025); the
-diverse pick is the greedy k-center of Sener and Savarese, "Active learning for convolutional neural
-networks: a core-set approach", ICLR 2018.
+The filter of votes and clusters follows VLM-CPL (Zhong et al., "VLM-CPL: consensus pseudo-labels
+from vision-language models for annotation-free pathological image classification", TMI 2025), with
+several clusters per tag in place of one, as a tag may look in more ways than one. The diverse pick
+is the greedy k-center of Sener and Savarese, "Active learning for convolutional neural networks: a
+core-set approach", ICLR 2018.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ NONE, SPLIT, CLUSTER, CLOSE, DUPLICATE, SLIDE_CAP, CLASS_CAP = REASONS = (
     "enough of its slide",
     "enough of its tag",
 )
+# Reasons that say something against the tag; the others keep examples few and unlike each other.
+DOUBTS: Final = (NONE, SPLIT, CLUSTER, CLOSE)
 _SEED: Final = 0
 _RESTARTS: Final = 5
 # Share of the candidates below which those without tag are too rare for a cluster of their own.
 _RARE: Final = 0.1
+# Candidates a cluster has on average at least, so that its majority means something.
+_FEWEST: Final = 20
 # Pixels a side of a picture that is compared with others.
 _SMALL: Final = 8
 
@@ -74,7 +79,7 @@ def choose(votes: Votes, slides: NDArray[np.int64], params: TagParams) -> Choice
     params : TagParams
     """
     code, k = votes.code, votes.probability.shape[1]
-    agrees = consensus(votes.vectors, code, none=k)
+    agrees = consensus(votes.vectors, code, params.clusters, none=k)
     reason = np.full(len(votes), "", object)
     steps = (
         (NONE, code < k),
@@ -104,39 +109,43 @@ def lowest(entropy: NDArray[np.float64], code: NDArray[np.int64], share: float) 
     return keep
 
 
-def consensus(vectors: Float, code: NDArray[np.int64], none: int = -1) -> Bool:
+def consensus(vectors: Float, code: NDArray[np.int64], clusters: int = 1, none: int = -1) -> Bool:
     """Whether each candidate's cluster stands for the tag it got by votes.
 
-    There are as many clusters as tags; which stands for which is the assignment with most
-    candidates in agreement (Hungarian method). No tag counts as one where it is not rare: a cluster
-    for a few would split that of a tag.
+    Each tag has at least one cluster, by the assignment with most candidates in agreement
+    (Hungarian method); the others stand for the tag that most of their candidates got. No tag
+    counts as one where it is not rare: a cluster for a few would split that of a tag.
 
     Parameters
     ----------
     vectors : (n, d) float32
     code : (n,) int64
+    clusters : int
+        Most clusters per tag; fewer where there are few candidates.
     none : int
         The code of no tag.
     """
     out = np.zeros(len(code), bool)
     rare = none >= 0 and 0 < (code == none).mean() < _RARE
     used = np.flatnonzero(code != none) if rare else np.arange(len(code))
-    out[used] = _agreeing(vectors[used], code[used])
+    out[used] = _agreeing(vectors[used], code[used], clusters)
     return out
 
 
-def _agreeing(vectors: Float, code: NDArray[np.int64]) -> Bool:
+def _agreeing(vectors: Float, code: NDArray[np.int64], clusters: int) -> Bool:
     present, label = np.unique(code, return_inverse=True)
     k = len(present)
     if k < 2 or len(code) <= k:
         return np.ones(len(code), bool)
     from sklearn.cluster import KMeans
 
-    found = KMeans(k, n_init=_RESTARTS, random_state=_SEED).fit_predict(vectors.astype(np.float64))
-    table = np.zeros((k, k), np.int64)
+    count = k * max(1, min(clusters, len(code) // (k * _FEWEST)))
+    means = KMeans(count, n_init=_RESTARTS, random_state=_SEED)
+    found = means.fit_predict(vectors.astype(np.float64))
+    table = np.zeros((count, k), np.int64)
     np.add.at(table, (found, label), 1)
+    stands = table.argmax(axis=1)
     rows, columns = linear_sum_assignment(table, maximize=True)
-    stands = np.zeros(k, np.int64)
     stands[rows] = columns
     return np.asarray(stands[found] == label, bool)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.tables import table_writer
+from histoprompt.pipelines.tags.choosing import DOUBTS
 from histoprompt.pipelines.tags.records import DECIDED, TagRow
 from histoprompt.pipelines.tags.truth import Truth
 from histoprompt.pipelines.tags.work import Work
@@ -50,16 +51,18 @@ class Line:
 def stage_codes(work: Work, rows: Sequence[TagRow]) -> dict[str, NDArray[np.int64]]:
     """The tag each candidate has at each stage before training; the number of tags for none.
 
+    What the filter doubts has no tag after it. What it leaves out only because it looks like
+    another one, or because there are enough, keeps its tag: nothing was said against it.
     Reviewed tags are the filtered ones with every answer taken in: of candidates whose truth is the
     review itself their precision is 1, and recall says what the filter lost.
     """
     k = len(work.names)
     place = {name: i for i, name in enumerate(work.names)}
-    kept = np.array([row.kept for row in rows], bool)
-    filtered = np.where(kept, work.code, k)
+    stays = np.array([row.reason not in DOUBTS for row in rows], bool)
+    filtered = np.where(stays, work.code, k)
     after = filtered.copy()
     for i, row in enumerate(rows):
-        if row.reviewed in DECIDED and row.kept:
+        if row.reviewed in DECIDED and stays[i]:
             after[i] = place[row.tag] if row.reviewed != "reject" else k
     return {RAW: work.code, FILTERED: filtered, REVIEWED: after}
 

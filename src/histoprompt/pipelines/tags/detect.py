@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from histoprompt.core.errors import LabelError, RecordError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.tables import table_writer
+from histoprompt.core.parameters import Parameter, check, given_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
@@ -48,6 +49,32 @@ _COLUMNS: Final = ("id", "slide", "row", "col", "tag", "score")
 # From the work, its rows and the patients that nothing is learnt from: writes a detector, and gives
 # the tag it finds for each candidate.
 FitElsewhere = Callable[[Work, Sequence[TagRow], Sequence[str]], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class DetectApplyParams:
+    """What finds objects.
+
+    Attributes
+    ----------
+    file : Path or None
+        A detector that was fitted.
+    """
+
+    file: Annotated[Path | None, Parameter("Detector", "A detector that was fitted.")] = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def detector(self) -> Path:
+        """The detector's file.
+
+        Raises
+        ------
+        ParameterError
+            If none is given.
+        """
+        return given_file(self, "file", "fitted")
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
-from histoprompt.pipelines.classes.train import Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.tags.records import TagRow
 from histoprompt.pipelines.tags.tag_file import NO_TAG
 from histoprompt.pipelines.tags.work import Work

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -47,7 +46,6 @@ def write_gallery(
                  "low": p.low, "high": p.high, "hint": p.hint(work.params.aim)}
                 for p in found
             ],
-            "names": json.dumps(list(work.names)),
         },
     )  # fmt: skip
     replace_file(folder / GALLERY, text)

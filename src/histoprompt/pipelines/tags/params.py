@@ -19,8 +19,9 @@ Kind = Literal["cells", "tiles"]
 class TagParams:
     """How tags are proposed, filtered and picked.
 
-    The filter is that of VLM-CPL (Zhong et al., TMI 2025): votes of augmented views, their entropy,
-    and the agreement of clusters with the votes.
+    The filter follows VLM-CPL (Zhong et al., TMI 2025): votes of augmented views, their entropy,
+    and the agreement of clusters with the votes. How much it keeps was chosen on nuclei of NuCLS
+    that no figure is reported of.
 
     Attributes
     ----------
@@ -40,6 +41,8 @@ class TagParams:
     entropy_share : float
         Share of each tag's candidates, those of the lowest vote entropy, that is kept; those as low
         as the last of them are kept too.
+    clusters : int
+        Clusters per tag that votes must agree with.
     margin : float
         Least difference between the two likeliest tags, in probability.
     duplicate : float
@@ -95,7 +98,17 @@ class TagParams:
             high=1.0,
             advanced=True,
         ),
-    ] = 0.3
+    ] = 0.7
+    clusters: Annotated[
+        int,
+        Parameter(
+            "Clusters per tag",
+            "In how many ways a tag may look: candidates are kept whose cluster agrees.",
+            low=1,
+            high=20,
+            advanced=True,
+        ),
+    ] = 4
     margin: Annotated[
         float,
         Parameter(

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.errors import ParameterError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import Needs, keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.review import Said, keep_answers, read_kept
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
-    placed,
+    kept_params,
     read_tagged,
     reopened,
     review,
     tag_slides,
 )
+from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
 from histoprompt.pipelines.tags.work import TaggedSlide
 
 
@@ -95,8 +97,25 @@ def propose(
     path = "" if slide.path is None else str(slide.path)
     one = SlideToTag(slide.name, path, lambda: nullcontext(slide))
     done = tag_slides([one], params, manager, out, task)
-    keep_recipe(out, (RecipeStep("tag", placed(params)),))
+    keep_recipe(out, (RecipeStep("tag", kept_params(params)),))
     return done
+
+
+def tag_chosen(params: TagParams, needs: Needs) -> TagParams:
+    """What a person chose in a window as parameters that a recipe holds, the tags beside it.
+
+    Raises
+    ------
+    PromptError
+        If the tags cannot be read.
+    ExportError
+        If they cannot be written.
+    """
+    if params.tags is None:
+        raise ParameterError("Tags are not given; name a file of tags.")
+    tags = read_tags(params.tags)
+    write_tags(needs.file("tags.toml"), tags)
+    return replace(placed(params), tags=needs.file("tags.toml"))
 
 
 def take_in(

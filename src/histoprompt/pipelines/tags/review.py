@@ -24,6 +24,8 @@ _WORDS: Final[dict[str, Answer]] = {
     "u": "unsure", "unsure": "unsure", "open": "",
 }  # fmt: skip
 Z: Final = 1.96
+# Looks before it is said that a tag is not worth more: those that disagree come first.
+_FEWEST: Final = 10
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Precision:
             return "nobody looked yet"
         if self.low >= aim:
             return f"enough: the interval lies above {aim:.0%}"
-        if self.high < aim:
+        if self.high < aim and (self.looked >= _FEWEST or not self.left):
             return f"stop: the interval lies below {aim:.0%}; better wordings help more"
         if not self.left:
             return "all were looked at"

@@ -18,6 +18,7 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import known_mpp
+from histoprompt.pipelines.recipes.beside import placed
 from histoprompt.pipelines.tags.candidates import Candidates, find_candidates, together
 from histoprompt.pipelines.tags.choosing import REASONS, Choice, choose
 from histoprompt.pipelines.tags.gallery import write_gallery
@@ -32,7 +33,7 @@ from histoprompt.pipelines.tags.review import (
     reviewed,
 )
 from histoprompt.pipelines.tags.scoring import Votes, Words, read_words, vote
-from histoprompt.pipelines.tags.tag_file import read_tags
+from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
 from histoprompt.pipelines.tags.training_set import Opener, write_training_set
 from histoprompt.pipelines.tags.work import (
     TaggedSlide,
@@ -46,6 +47,8 @@ from histoprompt.pipelines.text.tiles import ScoreJob
 # Dropped candidates that are shown beside those that are kept, so that the filter can be checked.
 CHECKED = 60
 _SEED = 7
+# The tags as they were, with the wordings that were ticked and those that were only drafted.
+USED = "tags_used.toml"
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,7 @@ def tag_slides(
     job = ScoreJob(manager, registry.card(params.model), params.weights)
     words = read_words(tags, params, job, task)
     seen, notes = _look_at_all(slides, words, params, job, task)
+    write_tags(out / USED, tags)
     of = np.repeat(np.arange(len(seen)), [len(one.votes) for one in seen])
     votes = _joined([one.votes for one in seen])
     choice = choose(votes, of, params)
@@ -313,11 +317,6 @@ def reopened(tagged: TaggedSlide) -> AbstractContextManager[Slide]:
     return slide
 
 
-def placed(params: TagParams) -> TagParams:
-    """The parameters with paths that hold anywhere, for a recipe."""
-    paths = {
-        name: path.absolute()
-        for name in ("tags", "weights")
-        if (path := getattr(params, name)) is not None
-    }
-    return replace(params, **paths)
+def kept_params(params: TagParams) -> TagParams:
+    """The parameters for a recipe beside the results, which hold the tags that were used."""
+    return replace(placed(params, ("tags",)), tags=Path(USED))

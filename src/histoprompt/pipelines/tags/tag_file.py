@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +98,19 @@ def tags_text(tags: Sequence[Tag]) -> str:
 def write_tags(path: Path, tags: Sequence[Tag]) -> None:
     """Write a file of tags; raises `ExportError` if it cannot be written."""
     replace_file(path, tags_text(tags))
+
+
+def add_tag(path: Path, tag: Tag) -> None:
+    """Put a tag into a file of tags, in place of one of its name; raises as reading and writing.
+
+    What the new one does not say of attributes, and of what it is not, stays as it was.
+    """
+    before = read_tags(path, least=0) if path.exists() else ()
+    for one in before:
+        if one.name == tag.name:
+            said = tag.attributes or one.attributes, tag.is_not or one.is_not
+            tag = replace(tag, attributes=said[0], is_not=said[1])
+    write_tags(path, [*(one for one in before if one.name != tag.name), tag])
 
 
 def _listed(found: Any, path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -243,6 +243,37 @@ def understood_all(
     return tuple(out), tuple(told)
 
 
+def known_phrases(
+    phrases: Sequence[str], encoder: str, manager: ModelManager, task: Task
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Phrases as a model knows them, and what a person should know of it, a sentence each.
+
+    Those that the model does not know are left out, unless none is known.
+
+    Raises
+    ------
+    PromptError
+        If phrases are given and none is known.
+    """
+    card = registry.card(encoder)
+    found: dict[str, None] = {}
+    notes: list[str] = []
+    why = ""
+    for phrase in phrases:
+        try:
+            (text,), told = understood_all((phrase,), card, manager, task)
+        except PromptError as error:
+            why = why or error.fact
+            if len(phrases) > 1:
+                notes.append(f"{phrase!r} is left out: {error.fact}")
+            continue
+        notes += [one.told for one in told]
+        found[text] = None
+    if phrases and not found:
+        raise PromptError(f"No phrase is known, of {len(phrases)}. {why}")
+    return tuple(found), tuple(notes)
+
+
 def _refusal(one: Refused, card: ModelCard) -> str:
     missing = registry.card(ENCODER).missing
     more = f" Free phrases are understood after pip install '{missing}'." if missing else ""

@@ -15,6 +15,7 @@ from histoprompt.pipelines.classes.few_shot import fit_model
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import leave_one_out
 from histoprompt.pipelines.explore.concepts.values import Concept, Float
+from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark, marked_tiles
 from histoprompt.pipelines.explore.tile_set import TileSet
 
@@ -37,6 +38,14 @@ class HeldOut:
     balanced_accuracy: float
     macro_f1: float
     by: str
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return (
+            f"balanced accuracy {self.balanced_accuracy:.2f}, macro F1 {self.macro_f1:.2f} on "
+            f"{self.by}s left out"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +91,32 @@ class ConceptModel:
         weights = self.linear.weights[number]
         order = np.argsort(-np.abs(weights), kind="stable")[:most]
         return [(self.concepts[k].name, float(weights[k])) for k in order]
+
+    @property
+    def score(self) -> str:
+        """What it is worth on marks that were left out."""
+        return "too few marks to test" if self.held_out is None else self.held_out.told
+
+    @property
+    def cost(self) -> str:
+        """What striking concepts out cost."""
+        if self.held_out is None or self.with_struck is None:
+            return "too few marks to test what that costs"
+        it = "it" if len(self.struck) == 1 else "them"
+        return (
+            f"balanced accuracy {self.with_struck.balanced_accuracy:.2f} with {it}, "
+            f"{self.held_out.balanced_accuracy:.2f} without"
+        )
+
+
+def looked_at(seen: IndexParams, tiles: TileSet) -> dict[str, str]:
+    """How tiles were looked at, as it is kept with what was learnt from them."""
+    return {
+        "encoder": tiles.encoder,
+        "digest": tiles.digest,
+        "mpp": f"{seen.mpp:g}",
+        "overlap": str(seen.overlap),
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.core.errors import ParameterError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.parameters import Parameter, check, given_file
 from histoprompt.models import registry
 from histoprompt.pipelines.explore.index import IndexParams
 
@@ -85,6 +84,4 @@ class ConceptApplyParams:
         ParameterError
             If none is given.
         """
-        if self.concepts is None:
-            raise ParameterError("Concepts are not given; name a file that was learnt.")
-        return self.concepts
+        return given_file(self, "concepts", "learnt")

@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.concepts.apply import tell_tiles, write_told
 from histoprompt.pipelines.explore.concepts.concept_file import read_concepts
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.concepts.values import values_of
 from histoprompt.pipelines.explore.from_index import tiles_of
-from histoprompt.pipelines.explore.index import build_index
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.recipes.command import arguments, option

@@ -1,4 +1,4 @@
-"""The files of tiles that are unlike a reference: a table, outlines, maps and a page."""
+"""The files of tiles or cells that are unlike a reference: a table, outlines, maps and a page."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.pages import page
 from histoprompt.pipelines.explore.areas import SlideAreas, write_areas, write_raster
+from histoprompt.pipelines.explore.normal.cell_files import CELLS, write_cell_hits, write_cell_table
 from histoprompt.pipelines.explore.normal.find import Unlike
 from histoprompt.pipelines.explore.normal.guard import Told
 from histoprompt.pipelines.explore.normal.scores import SCORES
@@ -52,13 +53,25 @@ class Shown:
 def write_unlike(folder: Path, found: Unlike, shown: Shown) -> None:
     """Write ``tiles.csv``, ``regions.geojson``, ``heatmap.tif`` and ``report.html``.
 
-    Of several slides the outlines and maps lie in a folder per slide as well.
+    Of several slides the outlines and maps lie in a folder per slide as well. Of cells
+    ``cells.csv`` and ``cells.geojson`` are written in place of the first three.
 
     Raises
     ------
     ExportError
         If one cannot be written; each file is whole or as it was before.
     """
+    if found.tiles.of_cells:
+        write_cell_table(folder / CELLS, found)
+        write_cell_hits(folder, found, CLASS, _facts(found))
+    else:
+        _write_tiles(folder, found)
+    with replacing_file(folder / REPORT) as part:
+        part.write_text(page(_TEMPLATE, _page(found, shown)), encoding="utf-8", errors="replace")
+
+
+def _write_tiles(folder: Path, found: Unlike) -> None:
+    """Table, outlines and maps."""
     write_table(folder / TILES, found)
     parts = [_areas(found, number) for number in range(len(found.tiles.slides))]
     facts = _facts(found)
@@ -73,8 +86,6 @@ def write_unlike(folder: Path, found: Unlike, shown: Shown) -> None:
         write_raster(
             place / HEATMAP, found.tiles.slides[number], found.tiles.places[rows], values, told
         )
-    with replacing_file(folder / REPORT) as part:
-        part.write_text(page(_TEMPLATE, _page(found, shown)), encoding="utf-8", errors="replace")
 
 
 def write_table(path: Path, found: Unlike) -> None:
@@ -105,13 +116,14 @@ def _areas(found: Unlike, number: int) -> SlideAreas:
 
 
 def _facts(found: Unlike) -> dict[str, str]:
-    unit = "of the tiles" if found.params.rate_per == "tile" else "per mm²"
+    things = "cells" if found.tiles.of_cells else "tiles"
+    unit = f"of the {things}" if found.params.rate_per == "tile" else "per mm²"
     return {
         "encoder": found.tiles.encoder,
         "score": found.params.score,
         "typed rate": f"{found.params.rate:g} {unit}",
-        "rate is of": "normal tiles" if found.params.control == "alarms" else "hits",
-        "reference tiles": str(len(found.reference)),
+        "rate is of": f"normal {things}" if found.params.control == "alarms" else "hits",
+        "reference": found.reference.many(len(found.reference)),
     }
 
 
@@ -128,6 +140,8 @@ def _page(found: Unlike, shown: Shown) -> dict[str, Any]:
     ]
     return {
         "facts": _facts(found),
+        "things": "cells" if found.tiles.of_cells else "tiles",
+        "table": CELLS if found.tiles.of_cells else TILES,
         "share": found.share,
         "notes": (*found.notes, *(str(t) for t in shown.told if t.everywhere)),
         "told": shown.told,

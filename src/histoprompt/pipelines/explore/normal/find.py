@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import LabelError, ParameterError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.errors import LabelError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
 from histoprompt.pipelines.explore.normal.coreset import MOST, coreset
 from histoprompt.pipelines.explore.normal.folds import beside, folds_of
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.scores import (
     SCORES,
     Normality,
@@ -27,88 +26,6 @@ FEWEST, FEW = 30, 200
 # Reference tiles that are named beside each hit.
 NAMED = 3
 _AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class UnlikeParams:
-    """When a tile is unlike the reference.
-
-    Attributes
-    ----------
-    rate : float
-        False alarms: a share of normal tiles, or tiles per square millimetre.
-    rate_per : {"tile", "mm2"}
-    score : {"knn", "mahalanobis", "reconstruction"}
-        Which of the three decides; all are made.
-    control : {"alarms", "discoveries"}
-        What the rate is of: normal tiles that are taken for hits, or hits that are normal tiles
-        (Benjamini and Hochberg).
-    """
-
-    rate: Annotated[
-        float,
-        Parameter("False-alarm rate", "How many normal tiles may be hits.", low=1e-6, high=1e4),
-    ] = 0.01
-    rate_per: Annotated[
-        Literal["tile", "mm2"],
-        Parameter(
-            "Rate per",
-            "Whether the rate is a share of tiles or a number per square millimetre.",
-            offers=(("tile (a share)", "tile"), ("mm²", "mm2")),
-        ),
-    ] = "tile"
-    score: Annotated[
-        Literal["knn", "mahalanobis", "reconstruction"],
-        Parameter(
-            "Decides",
-            "Which score decides; all three are made.",
-            offers=(
-                ("nearest reference tiles", "knn"),
-                ("distance from clusters", "mahalanobis"),
-                ("what cannot be rebuilt", "reconstruction"),
-            ),
-        ),
-    ] = "knn"
-    control: Annotated[
-        Literal["alarms", "discoveries"],
-        Parameter(
-            "Rate is of",
-            "False alarms among normal tiles, or among hits.",
-            offers=(("normal tiles", "alarms"), ("hits", "discoveries")),
-            advanced=True,
-        ),
-    ] = "alarms"
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.rate_per == "tile" and self.rate >= 1:
-            raise ParameterError(
-                f"False-alarm rate is {self.rate:g}; a share of tiles lies below 1. Say that it is "
-                "per mm² if it is meant so."
-            )
-
-    def share(self, tiles: TileSet) -> float:
-        """The rate as a share of tiles.
-
-        Raises
-        ------
-        ParameterError
-            If it is per mm² and the tiles have no size, or if every tile would be one.
-        """
-        if self.rate_per == "tile":
-            return self.rate
-        size = float(np.median(tiles.area_mm2)) if len(tiles) else float("nan")
-        if not np.isfinite(size):
-            raise ParameterError(
-                "The false-alarm rate is per mm², and the slides state no pixel size. Give the "
-                "pixel size, or the rate as a share of tiles."
-            )
-        if self.rate * size >= 1:
-            raise ParameterError(
-                f"{self.rate:g} false alarms per mm² are {self.rate * size:.2g} per tile of "
-                f"{size:.3g} mm², which every tile fulfils. Type a smaller rate."
-            )
-        return self.rate * size
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +154,8 @@ def find_unlike(
     return replace(found, nearest=learnt.bank[rows], nearest_far=far, notes=notes_of(found))
 
 
-def check_reference(count: int) -> None:
-    """Refuse a reference of too few tiles.
+def check_reference(count: int, things: str = "tiles") -> None:
+    """Refuse a reference of too few tiles or cells.
 
     Raises
     ------
@@ -246,23 +163,23 @@ def check_reference(count: int) -> None:
     """
     if not count:
         raise LabelError(
-            "The reference is empty: no tile of tissue lies in it. Choose normal tissue that was "
-            "indexed."
+            "The reference is empty: nothing that was indexed lies in it. Choose normal tissue "
+            "that was indexed."
         )
     if count < FEWEST:
         raise LabelError(
-            f"The reference has {count} tiles. At least {FEWEST} are needed to say what is unlike "
-            f"it, and {FEW} to say it well. Choose a larger one, or add slides."
+            f"The reference has {count} {things}. At least {FEWEST} are needed to say what is "
+            f"unlike it, and {FEW} to say it well. Choose a larger one, or add slides."
         )
 
 
 def _check(tiles: TileSet, normal: TileSet) -> None:
     if not len(tiles):
-        raise LabelError("There are no tiles to compare with the reference.")
-    check_reference(len(normal))
-    for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "reference tiles")):
+        raise LabelError("There is nothing to compare with the reference.")
+    check_reference(len(normal), "cells" if tiles.of_cells else "tiles")
+    for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "the reference")):
         if not np.isfinite(vectors).all():
-            raise LabelError(f"Vectors of the {what} hold values that are no numbers. Index again.")
+            raise LabelError(f"Vectors of {what} hold values that are no numbers. Index again.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,15 +254,15 @@ def notes_of(found: Unlike) -> tuple[str, ...]:
     low, high = calibration.expected(share)
     if n < FEW:
         notes.append(
-            f"The reference has {n} tiles, fewer than {FEW}: the threshold is uncertain. A typed "
-            f"rate of {share:.2%} may really be {low:.2%} to {high:.2%}."
+            f"The reference has {found.reference.many(n)}, fewer than {FEW}: the threshold is "
+            f"uncertain. A typed rate of {share:.2%} may really be {low:.2%} to {high:.2%}."
         )
     if calibration.least > share:
         wanted = int(np.ceil(1 / share)) - 1
         notes.append(
-            f"With these {n} reference tiles the smallest p-value is {calibration.least:.2%}, so "
-            f"nothing can be a hit at {share:.2%}. Add reference tiles (at least {wanted} in all, "
-            "from more places), or type a larger rate."
+            f"With a reference of {found.reference.many(n)} the smallest p-value is "
+            f"{calibration.least:.2%}, so nothing can be a hit at {share:.2%}. Enlarge the "
+            f"reference (at least {wanted} in all, from more places), or type a larger rate."
         )
     if len(np.unique(found.reference.slide)) < 2 and len(found.tiles.slides) > 1:
         notes.append(

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
-from histoprompt.core.tiling import TileGrid
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.from_index import clean, tiles_of
+from histoprompt.pipelines.explore.cells import index_table
+from histoprompt.pipelines.explore.exact import Bank
+from histoprompt.pipelines.explore.from_index import clean, entries_of, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.find import Unlike, UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.kind_map import kind_map
+from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.reference import Named, in_reference
-from histoprompt.pipelines.explore.study import Source, Study, make_study
+from histoprompt.pipelines.explore.project_index import ProjectIndex
+from histoprompt.pipelines.explore.study import Source, Study, study_for
 
 _INDEXING = 0.8
 # No tile reaches it.
@@ -41,34 +46,72 @@ class UnlikeFound:
         """How many hits there are, what held-out reference gives, and what to know of it."""
         found = self.unlike
         rates = found.decides.held_out_rates(found.share)
-        counts = f"{int(found.hit.sum())} of {len(found.tiles)} tiles are unlike the reference."
+        all_of = found.tiles.many(len(found.tiles))
+        counts = f"{int(found.hit.sum())} of {all_of} are unlike the reference."
         held = (
-            f"{len(found.reference)} reference tiles; of those held out {rates.mean():.1%} are "
-            f"false alarms at {found.share:.1%} typed."
+            f"The reference has {found.reference.many(len(found.reference))}; of those held out "
+            f"{rates.mean():.1%} are false alarms at {found.share:.1%} typed."
         )
         return " ".join((counts, held, *found.notes, *self.study.faults))
+
+    def hit_boxes(self, key: str) -> list[Box]:
+        """Where the cells that are unlike the reference lie on one slide; empty of tiles."""
+        place = self.study.part_of(key)
+        if place is None or not self.unlike.tiles.of_cells:
+            return []
+        rows = self.unlike.tiles.rows_of(place)
+        return [Box(*box) for box in self.unlike.tiles.boxes[rows[self.unlike.hit[rows]]].tolist()]
 
     def score_map(self, key: str, text: str) -> ScoreMap | None:
         """1 - p of one slide's tiles, with a threshold that its hits reach; None of another."""
         place = self.study.part_of(key)
-        if place is None:
+        if place is None or self.unlike.tiles.of_cells:
             return None
-        part, starts = self.study.bank.index.slides[place], self.study.bank.index.starts
-        rows = slice(int(starts[place]), int(starts[place + 1]))
-        scores = 1 - self.unlike.p_of(self.unlike.params.score)[rows]
-        hits = scores[self.unlike.hit[rows]]
-        box = Box.of_shape(part.shape)
-        told = f"a false-alarm rate of {self.unlike.share:.2%}"
-        return ScoreMap(
-            (text,),
-            np.clip(scores[:, None], 0, 1).astype(np.float32),
-            part.places,
-            TileGrid(box, part.step, 0, box),
-            part.mpp,
-            key,
-            {text: Threshold(float(np.float32(hits.min(initial=_NONE))), told)},
-            {"model": part.encoder, "weights": part.digest, "score": self.unlike.params.score},
-        )
+        tiles = self.unlike.tiles
+        rows = tiles.rows_of(place)
+        scores = np.clip(1 - self.unlike.p_of(self.unlike.params.score)[rows], 0, 1)
+        least = float(np.float32(scores[self.unlike.hit[rows]].min(initial=_NONE)))
+        cut = Threshold(least, f"a false-alarm rate of {self.unlike.share:.2%}")
+        facts = {"model": tiles.encoder, "score": self.unlike.params.score}
+        return kind_map(tiles, place, text, scores, facts=facts, cut=cut)
+
+
+def unlike_cells_on(
+    source: Source,
+    cells: CellTable,
+    params: tuple[IndexParams, UnlikeParams],
+    boxes: Sequence[Box],
+    manager: ModelManager,
+    *,
+    task: Task,
+) -> UnlikeFound:
+    """Find counted cells of a slide unlike those in boxes of normal tissue.
+
+    Parameters
+    ----------
+    source : Source
+    cells : CellTable
+        Counted on it.
+    params : (IndexParams, UnlikeParams)
+        With the network of nuclei as encoder, what it left of the cells is taken; else crops around
+        them are looked at.
+    boxes : sequence of Box
+    manager : ModelManager
+    task : Task
+
+    Raises
+    ------
+    HistopromptError
+        As `index_table`, `in_reference` and `find_unlike` do.
+    """
+    indexing, wanted = params
+    with source.open() as slide:
+        part = task.part(0.0, _INDEXING)
+        index = index_table(slide, cells, indexing, manager, part, name=source.name)
+    study = Study((source,), indexing, Bank(ProjectIndex((index,))))
+    seen = entries_of(study.bank.index)
+    inside = in_reference(seen, 0, Named(boxes=tuple(boxes)), "")
+    return UnlikeFound(study, find_unlike(seen, inside, wanted, task))
 
 
 def unlike_on(
@@ -99,9 +142,7 @@ def unlike_on(
         As `make_study`, `in_reference` and `find_unlike` do.
     """
     indexing, wanted = params
-    study = before if before is not None and before.serves(sources, indexing) else None
-    if study is None:
-        study = make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
     key, boxes = reference
     place = study.part_of(key) or 0
     tiles = tiles_of(study.bank.index)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.explore.tile_set import TileSet
+from histoprompt.core.strings.addresses import is_address
+from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 from histoprompt.pipelines.formats.regions import inside_any, read_regions
 
 _BOX = re.compile(r"\s*-?\d+\s*(,\s*-?\d+\s*){3}")
@@ -31,15 +32,38 @@ class Named:
         GeoJSON of regions on the first slide.
     slides : tuple of str
         Paths of slides, projects or their names.
+    elsewhere : tuple of (str, Named)
+        Boxes and files on slides that are named with them.
     """
 
     boxes: tuple[Box, ...] = ()
     files: tuple[Path, ...] = ()
     slides: tuple[str, ...] = ()
+    elsewhere: tuple[tuple[str, Named], ...] = ()
+
+    @property
+    def on_first(self) -> bool:
+        """Whether something lies on the first slide."""
+        return bool(self.boxes or self.files)
+
+    def on(self, number: int, slide: TiledSlide) -> Named:
+        """The boxes and files that lie on the slide of this number."""
+        here = [one for name, one in self.elsewhere if name in (slide.name, slide.path, slide.key)]
+        if number == 0:
+            here = [self, *here]
+        boxes = tuple(box for one in here for box in one.boxes)
+        return Named(boxes, tuple(path for one in here for path in one.files))
+
+    def unknown(self, slides: Sequence[TiledSlide]) -> tuple[str, ...]:
+        """Slides that are named and not among these."""
+        known = {text for slide in slides for text in (slide.name, slide.path, slide.key)}
+        return tuple(dict.fromkeys(name for name, _ in self.elsewhere if name not in known))
 
 
 def parse_reference(texts: Sequence[str]) -> Named:
     """Tell boxes, GeoJSON files and slides apart.
+
+    ``SLIDE:r0,c0,r1,c1`` and ``SLIDE:drawn.geojson`` lie on the slide that is named.
 
     Raises
     ------
@@ -52,14 +76,36 @@ def parse_reference(texts: Sequence[str]) -> Named:
             "The reference is empty. Give a box of normal tissue, a file of drawn regions, or "
             "normal slides."
         )
-    boxes = [text for text in given if _BOX.fullmatch(text)]
-    files = [t for t in given if t not in boxes and t.lower().endswith(_GEOJSON)]
-    slides = [t for t in given if t not in boxes and t not in files]
-    return Named(
-        tuple(Box(*map(int, text.split(","))) for text in boxes),
-        tuple(map(Path, files)),
-        tuple(slides),
-    )
+    boxes: list[Box] = []
+    files: list[Path] = []
+    slides: list[str] = []
+    elsewhere: list[tuple[str, Named]] = []
+    for text in given:
+        name, what = _parted(text)
+        place = _place(what)
+        if place is None:
+            slides.append(text)
+        elif name:
+            elsewhere.append((name, place))
+        else:
+            boxes += place.boxes
+            files += place.files
+    return Named(tuple(boxes), tuple(files), tuple(slides), tuple(elsewhere))
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The slide that is named before the last colon, if what follows is a place; and the place."""
+    name, colon, what = text.rpartition(":")
+    if colon and len(name) > 1 and not is_address(text) and _place(what) is not None:
+        return name, what
+    return "", text
+
+
+def _place(text: str) -> Named | None:
+    """A box or a file of regions; None if it is neither."""
+    if _BOX.fullmatch(text):
+        return Named(boxes=(Box(*map(int, text.split(","))),))
+    return Named(files=(Path(text),)) if text.lower().endswith(_GEOJSON) else None
 
 
 def in_reference(tiles: TileSet, slide: int, named: Named, class_name: str) -> NDArray[np.bool_]:
@@ -103,3 +149,25 @@ def in_reference(tiles: TileSet, slide: int, named: Named, class_name: str) -> N
             )
         found |= inside_any(regions, at)
     return found & tiles.of_slide(slide)
+
+
+def reference_tiles(tiles: TileSet, named: Named, class_name: str) -> NDArray[np.bool_]:
+    """As `in_reference`, on each slide that the reference names.
+
+    Raises
+    ------
+    RegionError
+        As `in_reference`, and if it names a slide that is not among those of the tiles.
+    """
+    unknown = named.unknown(tiles.slides)
+    if unknown:
+        known = ", ".join(slide.name for slide in tiles.slides[:5])
+        raise RegionError(
+            f"The reference names {', '.join(unknown)}, which is none of the slides: {known}."
+        )
+    found = np.zeros(len(tiles), bool)
+    for number, slide in enumerate(tiles.slides):
+        here = named.on(number, slide)
+        if here.on_first:
+            found |= in_reference(tiles, number, here, class_name)
+    return found

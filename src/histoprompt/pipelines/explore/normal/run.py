@@ -1,4 +1,4 @@
-"""From indexes and a typed reference to tiles that are unlike it, with the pictures of a report."""
+"""From indexes and a typed reference to what is unlike it, with the pictures of a report."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ import numpy as np
 
 from histoprompt.core.parameters import Parameter
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.from_index import clean, index_part, tiles_of
-from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
+from histoprompt.pipelines.explore.cells import CellIndexParams
+from histoprompt.pipelines.explore.from_index import clean, entries_of
+from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.normal.files import SHOWN, Shown
-from histoprompt.pipelines.explore.normal.find import Unlike, UnlikeParams, find_unlike
+from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
+from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.rebuild import rebuilt_hits
-from histoprompt.pipelines.explore.normal.reference import in_reference, parse_reference
+from histoprompt.pipelines.explore.normal.reference import parse_reference, reference_tiles
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of
 
 _PIXELS = 128
 
 
 @dataclass(frozen=True)
-class AnomalyParams(UnlikeParams, IndexParams):
-    """What is normal, what looks, and when a tile is unlike it.
+class AnomalyParams(UnlikeParams, CellIndexParams):
+    """What is normal, what looks, and when a tile or a cell is unlike it.
 
     Attributes
     ----------
     reference : tuple of str
-        Boxes ``r0,c0,r1,c1`` and GeoJSON files of regions on the first slide, and paths of slides.
+        Boxes ``r0,c0,r1,c1`` and GeoJSON files of regions on the first slide, or on the one that is
+        named before them and a colon; and paths of slides.
     reference_class : str
         Only regions of this name or class.
     rebuild : bool
@@ -39,7 +42,7 @@ class AnomalyParams(UnlikeParams, IndexParams):
 
     reference: Annotated[
         tuple[str, ...],
-        Parameter("Reference", "Normal tissue: r0,c0,r1,c1 or GeoJSON on the first slide; slides."),
+        Parameter("Reference", "Normal tissue: [SLIDE:]r0,c0,r1,c1, [SLIDE:]GeoJSON, or slides."),
     ] = ()
     reference_class: Annotated[
         str, Parameter("Class of the reference", "Only drawn regions of this name or class.")
@@ -53,9 +56,9 @@ class AnomalyParams(UnlikeParams, IndexParams):
     ] = False
 
     @property
-    def index(self) -> IndexParams:
+    def index(self) -> CellIndexParams:
         """How slides are looked at."""
-        return index_part(self)
+        return CellIndexParams(**{f.name: getattr(self, f.name) for f in fields(CellIndexParams)})
 
     @property
     def plain(self) -> UnlikeParams:
@@ -77,7 +80,7 @@ def anomalies(
     Parameters
     ----------
     looked_at : sequence of SlideIndex
-        Boxes and files of the reference lie on the first.
+        Boxes and files of the reference lie on the first, if they name no other.
     others : sequence of SlideIndex
         Slides of the reference that are not looked at.
     normal : callable
@@ -90,13 +93,13 @@ def anomalies(
     Raises
     ------
     HistopromptError
-        As `find_unlike`, `in_reference` and readers of slides do.
+        As `find_unlike`, `reference_tiles` and readers of slides do.
     """
-    tiles, named = tiles_of(looked_at), parse_reference(params.reference)
-    inside = in_reference(tiles, 0, named, params.reference_class)
+    tiles, named = entries_of(looked_at), parse_reference(params.reference)
+    inside = reference_tiles(tiles, named, params.reference_class)
     whole = np.array([normal(index) for index in looked_at], bool)
     inside = (inside | whole[tiles.slide]) & clean(looked_at)
-    beyond = tiles_of(others)[clean(others)] if others else None
+    beyond = entries_of(others)[clean(others)] if others else None
     found = find_unlike(tiles, inside, params.plain, task, beyond)
     return found, explained(found, opener, task, rebuild=params.rebuild)
 

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
+from histoprompt.pipelines.explore.directions import directions, whitening
 
 Float = NDArray[np.float32]
 Score = Literal["knn", "mahalanobis", "reconstruction"]
 SCORES: Final[tuple[Score, ...]] = ("knn", "mahalanobis", "reconstruction")
 
 NEIGHBOURS = 3
-# Whitened directions, and the share of their mean variance that is added to each: without it the
-# weakest directions, which are noise, count as much as the strongest.
-_WHITENED, _SHRINK = 50, 1.0
+# How much the view as the encoder gives it counts beside the whitened one.
+_PLAIN = 0.25
 # More numbers than this are first brought down to so many by PCA.
 _WIDEST = 256
 _CLUSTERS, _TILES_EACH = 5, 40
@@ -55,49 +55,77 @@ class Scaled:
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """A reference in one view, with how far apart it is around each of its vectors.
+
+    Attributes
+    ----------
+    unit : (n, d) float32
+        Unit length.
+    usual : (n,) float32
+        Mean distance of each to its nearest others, and the middle of these added: what is far in a
+        dense part of the reference is near in a sparse one.
+    """
+
+    unit: Float
+    usual: Float
+
+    @classmethod
+    def of(cls, vectors: Float) -> View:
+        """Of the (n, d) vectors of a reference, at least two."""
+        unit = unit_rows(vectors)
+        k = min(NEIGHBOURS, len(unit) - 1)
+        own = np.concatenate(
+            [
+                np.partition(1 - unit[part] @ unit.T, k, axis=1)[:, : k + 1].sum(axis=1) / k
+                for part in blocks(len(unit))
+            ]
+        )  # the nearest of all is the vector itself, at 0
+        return cls(unit, np.asarray(own + max(float(np.median(own)), 1e-6), np.float32))
+
+    def far(self, vectors: Float) -> Float:
+        """How far (m, d) vectors are from the nearest three, in units of what is usual there."""
+        away = 1 - unit_rows(vectors) @ self.unit.T
+        k = min(NEIGHBOURS, len(self.unit))
+        near = np.argpartition(away, k - 1, axis=1)[:, :k]
+        return np.asarray(
+            (np.take_along_axis(away, near, axis=1) / self.usual[near]).mean(axis=1), np.float32
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Nearest:
     """Distance to the nearest reference tiles.
 
-    1 - cosine, averaged over the nearest three, as AnomalyDINO (S. Damm et al., WACV 2025) does,
-    in two views: as the encoder gave the vectors, and whitened, where what all of the reference has
-    in common says nothing. Each view counts in units of how far apart reference tiles are.
+    1 - cosine, averaged over the nearest three, as AnomalyDINO (S. Damm et al., WACV 2025) does, in
+    two views: whitened, where what all of the reference has in common says nothing, and a quarter
+    as the encoder gave the vectors.
 
     Attributes
     ----------
     scaled : Scaled
     axes : (d, k) float32
         From scaled to whitened vectors.
-    plain, white : (n, d), (n, k) float32
-        The reference in both views, unit length.
-    usual : ((centre, spread), (centre, spread))
-        Of the distances in each view.
+    white, plain : View
+        The reference in both views.
     """
 
     scaled: Scaled
     axes: Float
-    plain: Float
-    white: Float
-    usual: tuple[tuple[float, float], tuple[float, float]]
+    white: View
+    plain: View
 
     @classmethod
     def of(cls, reference: Float) -> Nearest:
         """Learn from the (n, d) vectors of a reference, at least four."""
         scaled = Scaled.of(reference)
-        axes = _whitening(scaled(reference))
-        plain, white = unit_rows(reference), unit_rows(scaled(reference) @ axes)
-        usual = _usual(plain), _usual(white)
-        return cls(scaled, axes, plain, white, usual)
+        axes = whitening(scaled(reference))
+        return cls(scaled, axes, View.of(scaled(reference) @ axes), View.of(reference))
 
     def __call__(self, vectors: Float) -> Float:
         """(n,) float32."""
-        out = np.zeros(len(vectors), np.float32)
-        views = (unit_rows(vectors), self.plain), (unit_rows(self._white(vectors)), self.white)
-        for (query, reference), (centre, spread) in zip(views, self.usual, strict=True):
-            out += (_far(query, reference) - np.float32(centre)) / np.float32(spread)
-        return out
-
-    def _white(self, vectors: Float) -> Float:
-        return np.asarray(self.scaled(vectors) @ self.axes, np.float32)
+        white = self.white.far(self.scaled(vectors) @ self.axes)
+        return np.asarray(white + _PLAIN * self.plain.far(vectors), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +193,7 @@ class Rebuilt:
     def of(cls, reference: Float) -> Rebuilt:
         """Learn from the (n, d) vectors of a reference."""
         scaled = Scaled.of(reference)
-        values, axes = _directions(scaled(reference))
+        values, axes = directions(scaled(reference))
         share = np.cumsum(values) / max(float(values.sum()), 1e-12)
         kept = int(np.searchsorted(share, _KEPT_VARIANCE)) + 1
         return cls(scaled, axes[:, : min(kept, axes.shape[1] - 1) or 1])
@@ -247,44 +275,8 @@ def nearest_rows(
     return rows, far
 
 
-def _far(query: Float, reference: Float) -> Float:
-    """Mean distance (n,) of unit vectors to their nearest ones."""
-    k = min(NEIGHBOURS, len(reference))
-    away = 1 - query @ reference.T
-    return np.asarray(np.partition(away, k - 1, axis=1)[:, :k].mean(axis=1), np.float32)
-
-
-def _usual(unit: Float) -> tuple[float, float]:
-    """Centre and spread of the distances of at most 2,000 reference tiles to the others."""
-    some = unit[:: max(1, len(unit) // 2000)]
-    k = min(NEIGHBOURS, len(unit) - 1)
-    away = np.sort(1 - some @ unit.T, axis=1)[:, 1 : k + 1].mean(axis=1)  # the first is itself
-    centre, upper = np.percentile(away, [50, 84])
-    return float(centre), max(float(upper - centre), 1e-6)
-
-
-def _directions(scaled: Float) -> tuple[NDArray[np.float64], Float]:
-    """Variances and directions (d, k) of (n, d) centred vectors, largest first."""
-    n, d = scaled.shape
-    covariance = np.asarray(scaled.T @ scaled, np.float64) / max(n - 1, 1)
-    value, vector = np.linalg.eigh(covariance)
-    kept = max(1, min(n - 1, d))
-    order = np.argsort(-value, kind="stable")[:kept]
-    vector = vector[:, order]
-    # a direction has no sign of its own: the largest entry is made positive
-    sign = np.sign(vector[np.abs(vector).argmax(axis=0), np.arange(kept)])
-    return np.maximum(value[order], 0), np.asarray(vector * sign, np.float32)
-
-
-def _whitening(scaled: Float) -> Float:
-    value, axes = _directions(scaled)
-    value, axes = value[:_WHITENED], axes[:, :_WHITENED]
-    scale = np.sqrt(value + _SHRINK * max(float(value.mean()), 1e-9))
-    return np.asarray(axes / scale, np.float32)
-
-
 def _narrow(scaled: Float) -> Float:
     d = scaled.shape[1]
     if d <= _WIDEST:
         return np.eye(d, dtype=np.float32)
-    return _directions(scaled)[1][:, :_WIDEST]
+    return directions(scaled)[1][:, :_WIDEST]

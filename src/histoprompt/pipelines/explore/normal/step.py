@@ -6,7 +6,8 @@ from pathlib import Path
 
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.explore.index import SlideIndex, build_index
+from histoprompt.pipelines.explore.index import SlideIndex
+from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.normal.files import write_unlike
 from histoprompt.pipelines.explore.normal.reference import parse_reference
 from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
@@ -15,7 +16,7 @@ from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
 def _run(given: StepInput, params: AnomalyParams, folder: Path) -> StepOutput:
-    own = build_index(given.slide, params.index, given.manager, given.task)
+    own = index_slide(given.slide, params.index, given.manager, given.task)
     others, own_is_normal = [], False
     for path in parse_reference(params.reference).slides:
         with open_slide(path, given.slide.mpp if _same(path, given.slide) else None) as slide:
@@ -35,14 +36,15 @@ def _run(given: StepInput, params: AnomalyParams, folder: Path) -> StepOutput:
     write_unlike(folder, found, shown)
     hits = int(found.hit.sum())
     return StepOutput(
-        f"{hits} of {len(found.tiles)} tiles unlike {len(found.reference)} reference tiles",
+        f"{hits} of {found.tiles.many(len(found.tiles))} unlike a reference of "
+        f"{len(found.reference)}",
         notes=(*found.notes, *(str(t) for t in shown.told if t.everywhere)),
         numbers={"tiles": float(len(found.tiles)), "unlike normal": float(hits)},
     )
 
 
 def _indexed(given: StepInput, slide: Slide, params: AnomalyParams) -> SlideIndex:
-    return build_index(slide, params.index, given.manager, given.task)
+    return index_slide(slide, params.index, given.manager, given.task)
 
 
 def _same(path: str, slide: Slide) -> bool:
@@ -52,15 +54,15 @@ def _same(path: str, slide: Slide) -> bool:
 def _methods(params: AnomalyParams) -> str:
     rate = f"{params.rate:g} {'of tiles' if params.rate_per == 'tile' else 'per mm²'}"
     return (
-        f"Tiles unlike a reference of normal tissue were found with the encoder {params.encoder} "
-        f"and the score {params.score}, at a false-alarm rate of {rate} by conformal p-values on "
-        "held-out parts of the reference."
+        f"{'Cells' if params.cells else 'Tiles'} unlike a reference of normal tissue were found "
+        f"with the encoder {params.encoder} and the score {params.score}, at a false-alarm "
+        f"rate of {rate} by conformal p-values on held-out parts of the reference."
     )
 
 
 STEP = Step(
     "anomaly",
-    "finds tiles that are unlike a reference of normal tissue",
+    "finds tiles or cells that are unlike a reference of normal tissue",
     AnomalyParams,
     _run,
     lambda params: (params.encoder,),

@@ -23,11 +23,13 @@ from histoprompt.pipelines.explore.pictures import Picture as Pixels
 from histoprompt.pipelines.explore.scenes.files import SHOWN, write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, Scenes, areas
 from histoprompt.pipelines.explore.scenes.run import facts_of, scenes_of
-from histoprompt.pipelines.explore.study import Picture, Source, Study, make_study
+from histoprompt.pipelines.explore.scenes.space import picture_of_space
+from histoprompt.pipelines.explore.study import Picture, Source, Study, study_for
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 _INDEXING = 0.8
+_NO_SCENE = (150, 150, 150)
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,18 @@ class ScenesFound:
     scenes : Scenes
     pictures : dict of int to (h, w, 3) uint8
         Of typical tiles, by row.
+    plane : (n, 2) float32
+        Where each tile lies on a map of all.
+    plane_by : str
+        How the map was made.
     """
 
     study: Study
     params: ClusterParams
     scenes: Scenes
     pictures: dict[int, Pixels]
+    plane: NDArray[np.float32]
+    plane_by: str
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -134,6 +142,39 @@ class ScenesFound:
             shown.append(Picture(hit, self.pictures.get(row)))
         return tuple(shown)
 
+    @property
+    def plane_axes(self) -> tuple[str, str]:
+        """What the axes of the map are."""
+        return (f"{self.plane_by} 1", "2")
+
+    @property
+    def codes(self) -> NDArray[np.int16]:
+        """(n,) of each tile, into `colours`."""
+        return np.where(self.scenes.code < 0, len(self), self.scenes.code).astype(np.int16)
+
+    @property
+    def colours(self) -> NDArray[np.uint8]:
+        """(scenes + 1, 3): of the scenes, and of tiles without one."""
+        return np.array([*(line.colour for line in self.lines()), _NO_SCENE], np.uint8)
+
+    def boxes(self, key: str, rows: NDArray[np.intp]) -> list[Box]:
+        """Where some tiles lie, those of one slide."""
+        place, tiles = self.study.part_of(key), self.scenes.tiles
+        here = rows[tiles.slide[rows] == place] if place is not None else rows[:0]
+        return [Box(*box) for box in tiles.boxes[here].tolist()]
+
+    def tile_at(self, key: str, row: float, col: float) -> int:
+        """The tile at a level-0 position of one slide; -1 if there is none."""
+        place = self.study.part_of(key)
+        found = None if place is None else self.scenes.tiles.holding(place, row, col)
+        return -1 if found is None else found
+
+    def hit(self, row: int) -> Hit:
+        """Where a tile lies."""
+        tiles = self.scenes.tiles
+        slide = int(tiles.slide[row])
+        return Hit(row, slide, tiles.slides[slide].name, Box(*tiles.boxes[row].tolist()), 1.0, 1)
+
     def renamed(self, number: int, name: str) -> ScenesFound:
         """With another name of one scene; raises as `Scenes.renamed` does."""
         return replace(self, scenes=self.scenes.renamed(number, name))
@@ -153,7 +194,7 @@ class ScenesFound:
 
     def _map(self, key: str, text: str, values: NDArray[np.generic]) -> ScoreMap:
         place = self.study.part_of(key) or 0
-        return kind_map(self.scenes.tiles, place, text, values, facts_of(self.params))
+        return kind_map(self.scenes.tiles, place, text, values, facts=facts_of(self.params))
 
 
 def scenes_on(
@@ -181,15 +222,14 @@ def scenes_on(
         As `make_study` and `scenes_of` do.
     """
     indexing = index_part(params)
-    study = before if before is not None and before.serves(sources, indexing) else None
-    if study is None:
-        study = make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
-        task = task.part(_INDEXING, 1.0)
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
+    task = task.part(_INDEXING, 1.0)
     opener = opener_of(*(source.slide for source in sources if source.slide is not None))
     found, pictures = scenes_of(
         study.bank.index.slides, params, manager=manager, opener=opener, task=task
     )
-    return ScenesFound(study, params, found, pictures)
+    task.step(0, 0, "Drawing the map of tiles")
+    return ScenesFound(study, params, found, pictures, *picture_of_space(found.space))
 
 
 def save_found(found: ScenesFound, folder: Path, task: Task) -> Path:

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
+from histoprompt.pipelines.explore.directions import directions, whitening
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 Float = NDArray[np.float32]
 
-_DIRECTIONS = 20
-# Tiles for each direction, at the least.
-_TILES_EACH = 5
+# With fewer tiles UMAP has nothing to work with.
+_FEWEST = 20
 _CUT = 5.0
 _MOST_FITTED = 50_000
 
@@ -22,9 +22,7 @@ _MOST_FITTED = 50_000
 def scene_space(tiles: TileSet, *, smooth: bool) -> Float:
     """Vectors (n, k) of unit length in which kinds of tissue lie apart.
 
-    Standardised, in the 20 main directions, with weights that are made more alike (whitened, with
-    the mean variance added to each): without that a few directions of stain and brightness outweigh
-    all others. `benchmarks/bench_explore.py` says what it is worth.
+    Standardised, in main directions whose weights are made more alike, as `directions` says.
 
     Parameters
     ----------
@@ -40,7 +38,9 @@ def scene_space(tiles: TileSet, *, smooth: bool) -> Float:
     vectors = np.clip(vectors, -_CUT, _CUT)
     if smooth:
         vectors = (vectors + around(tiles, vectors)) / 2
-    return unit_rows(_main_directions(vectors)[0])
+    some = vectors[:: max(1, len(vectors) // _MOST_FITTED)]
+    centre = some.mean(axis=0)
+    return unit_rows((vectors - centre) @ whitening(some - centre))
 
 
 def around(tiles: TileSet, values: Float) -> Float:
@@ -86,25 +86,19 @@ def picture_of_space(space: Float, seed: int = 0) -> tuple[Float, str]:
     try:
         UMAP = import_module("umap").UMAP  # noqa: N806 - a class of another package
     except ImportError:
-        return _main_directions(space, whiten=False)[0][:, :2], "main directions (PCA)"
-    if len(space) < _DIRECTIONS:
-        return _main_directions(space, whiten=False)[0][:, :2], "main directions (PCA)"
+        return _plane(space), "main directions (PCA)"
+    if len(space) < _FEWEST:
+        return _plane(space), "main directions (PCA)"
     made = UMAP(random_state=seed, n_jobs=1).fit_transform(space)
     return np.asarray(made, np.float32), "UMAP"
 
 
-def _main_directions(vectors: Float, *, whiten: bool = True) -> tuple[Float, Float]:
-    """The vectors in their main directions (n, k), and the variances (k,)."""
-    n, d = vectors.shape
-    if n < 2:
-        return np.zeros((n, 2), np.float32), np.ones(2, np.float32)
-    some = vectors[:: max(1, n // _MOST_FITTED)]
-    centre = some.mean(axis=0)
-    value, axes = np.linalg.eigh(np.cov(some - centre, rowvar=False).reshape(d, d))
-    kept = max(2, min(_DIRECTIONS, d, n // _TILES_EACH))
-    value, axes = np.maximum(value[::-1][:kept], 0), axes[:, ::-1][:, :kept]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    out = (vectors - centre) @ axes
-    if whiten:
-        out = out / np.sqrt(value + max(float(value.mean()), 1e-12))
-    return np.asarray(out, np.float32), np.asarray(value, np.float32)
+def _plane(space: Float) -> Float:
+    """The two main directions (n, 2)."""
+    centred = space - space.mean(axis=0)
+    if len(space) < 2:
+        return np.zeros((len(space), 2), np.float32)
+    axes = directions(centred)[1][:, :2]
+    made = np.zeros((len(space), 2), np.float32)
+    made[:, : axes.shape[1]] = centred @ axes
+    return made

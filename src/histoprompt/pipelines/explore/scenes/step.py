@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.from_index import index_part
-from histoprompt.pipelines.explore.index import build_index
 from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.explore.scenes.files import write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import UNSURE
-from histoprompt.core.errors import LabelError, ParameterError
-from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.errors import LabelError
+from histoprompt.core.parameters import Parameter, check, given_file
 from histoprompt.core.strings.names import guarded
+from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier, chunks
 from histoprompt.pipelines.classes.domain import Domain, domain_of
 from histoprompt.pipelines.classes.prevalence import ClassCounts, class_counts
 from histoprompt.pipelines.explore.areas import SlideAreas, write_areas
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.per_slide import folders_of
+from histoprompt.pipelines.explore.pictures import Opener
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder, table_of
+from histoprompt.pipelines.explore.tile_classes.looks import Looks, looks_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 from histoprompt.pipelines.explore.tile_table import BOX, SLIDE, TILES, write_rows
 
@@ -52,9 +55,7 @@ class TilesParams:
         ParameterError
             If none is given.
         """
-        if self.classifier is None:
-            raise ParameterError("Classifier is not given; name a file that was saved.")
-        return self.classifier
+        return given_file(self, "classifier", "saved")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +119,23 @@ def seen_as(about: Mapping[str, str]) -> IndexParams:
 
 
 def classify_tiles(
-    tiles: TileSet, classifier: FewShotClassifier, about: Mapping[str, str]
+    tiles: TileSet,
+    classifier: FewShotClassifier,
+    about: Mapping[str, str],
+    opener: Opener | None = None,
+    task: Task | None = None,
 ) -> ClassifiedTiles:
     """Give all tiles a class.
+
+    Parameters
+    ----------
+    tiles : TileSet
+    classifier : FewShotClassifier
+    about : mapping of str to str
+        What its file says.
+    opener : callable, optional
+        Opens slides, to hold their stain and sharpness against those that were learnt from.
+    task : Task, optional
 
     Raises
     ------
@@ -133,7 +148,7 @@ def classify_tiles(
     parts = [classifier.judge(classifier.scaling.apply(chosen[s])) for s in chunks(len(chosen))]
     probability = np.concatenate([p for p, _ in parts])
     code, score = classifier.decide(probability, np.concatenate([d for _, d in parts]))
-    counts, domains = [], []
+    counts, domains, known = [], [], Looks.read(about)
     for number in range(len(tiles.slides)):
         rows = tiles.rows_of(number)
         counts.append(
@@ -143,7 +158,11 @@ def classify_tiles(
                 probability[rows], classifier.held_out, classifier.code, classifier.classes
             )
         )
-        domains.append(domain_of(classifier, table.features[rows], table.feature_names))
+        domain = domain_of(classifier, table.features[rows], table.feature_names)
+        if known is not None and opener is not None and len(rows):
+            look = known.shift(looks_of(tiles, number, opener, task or Task()))
+            domain = replace(domain, look=look)
+        domains.append(domain)
     names = (*classifier.classes, UNSURE)
     likeliest = probability.argmax(axis=1)
     return ClassifiedTiles(tiles, names, code, score, likeliest, tuple(counts), tuple(domains))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import LabelError, ModelError
 from histoprompt.core.parameters import Parameter
+from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.classifier_file import (
     read_told_classifier,
     write_classifier,
@@ -20,8 +21,11 @@ from histoprompt.pipelines.classes.classifier_file import (
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
-from histoprompt.pipelines.classes.train import Fit, Trainer, TrainParams
+from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.explore.pictures import Opener
+from histoprompt.pipelines.explore.tile_classes.looks import LOOKS, Looks, looks_over
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 KIND: Final = "tiles"
@@ -82,6 +86,8 @@ class TileFit:
     encoder, digest : str
     seen_at : dict of str to str
         How tiles were looked at.
+    looks : Looks or None
+        Stain and sharpness of the slides with marks; None if that was not looked at.
     """
 
     fit: Fit
@@ -89,6 +95,7 @@ class TileFit:
     encoder: str
     digest: str
     seen_at: dict[str, str]
+    looks: Looks | None = None
 
     @property
     def told(self) -> str:
@@ -188,6 +195,20 @@ def fit_marked(
     return fit_tiles(tiles, labels, params, seen)
 
 
+def with_looks(
+    found: TileFit, tiles: TileSet, labels: Mapping[int, str], opener: Opener, task: Task
+) -> TileFit:
+    """With stain and sharpness of the slides with marks, so that others can be held against them.
+
+    Raises
+    ------
+    SlideError
+        If one cannot be read.
+    """
+    slides = sorted({int(tiles.slide[row]) for row in labels})
+    return replace(found, looks=looks_over(tiles, slides, opener, task))
+
+
 def save_tiles(path: Path, found: TileFit) -> None:
     """Keep a classifier with the encoder it belongs to; no code is in the file.
 
@@ -197,6 +218,7 @@ def save_tiles(path: Path, found: TileFit) -> None:
         If it cannot be written.
     """
     about = {"of": KIND, "encoder": found.encoder, "digest": found.digest, **found.seen_at}
+    about |= {} if found.looks is None else {LOOKS: found.looks.told()}
     write_classifier(path, found.fit.classifier, about)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import one_line, read_table
+from histoprompt.core.readers.naming import result_name
 from histoprompt.core.strings.names import guarded
 from histoprompt.pipelines.explore.tile_set import TileSet
 from histoprompt.pipelines.explore.tile_table import BOX, SLIDE, write_rows
@@ -87,6 +88,54 @@ def write_marks(path: Path, marks: Iterable[TileMark]) -> None:
     write_rows(path, (SLIDE, *BOX, CLASS), rows)
 
 
+@dataclass(frozen=True)
+class Place:
+    """A slide that marks may lie on.
+
+    Attributes
+    ----------
+    key, name, path : str
+        `Slide.key`; the name for people; where the file is.
+    """
+
+    key: str
+    name: str
+    path: str = ""
+
+    def means(self, said: str, folder: Path) -> bool:
+        """Whether a table in a folder means this slide."""
+        if said in (self.key, self.name, self.path):
+            return True
+        whole = str(Path(self.path).absolute()) if self.path else ""
+        if whole and whole in (str(Path(said).absolute()), str((folder / said).absolute())):
+            return True
+        return result_name(said) in (self.name, result_name(self.path) if self.path else "")
+
+
+def on_places(
+    marks: Sequence[TileMark], places: Sequence[Place], folder: Path, here: str
+) -> tuple[tuple[TileMark, ...], int]:
+    """Marks with the keys of their slides, and how many lie on none of these.
+
+    Parameters
+    ----------
+    marks : sequence of TileMark
+    places : sequence of Place
+    folder : Path
+        Of the table: paths in it may begin there.
+    here : str
+        The key of the slide that marks without one lie on.
+    """
+    found = []
+    for mark in marks:
+        key = here if not mark.slide else next(
+            (one.key for one in places if one.means(mark.slide, folder)), ""
+        )  # fmt: skip
+        if key:
+            found.append(replace(mark, slide=key))
+    return tuple(found), len(marks) - len(found)
+
+
 def _box(
     row: Mapping[str, str], columns: Sequence[str], where: str
 ) -> tuple[float, float, float, float]:
@@ -148,15 +197,11 @@ def marked_tiles(
 
 def _rows(mark: TileMark, tiles: TileSet, number: int) -> NDArray[np.intp]:
     of = tiles.rows_of(number)
-    at, boxes = tiles.centres[of], tiles.boxes[of]
+    at = tiles.centres[of]
     low, high = np.array(mark.box[:2]), np.array(mark.box[2:])
     inside = ((at >= low - 0.5) & (at < high - 0.5)).all(axis=1)
     if inside.any():
         return np.asarray(of[inside], np.intp)
-    middle = (low + high - 1) / 2
-    holds = ((boxes[:, :2] - 0.5 <= middle) & (middle < boxes[:, 2:] - 0.5)).all(axis=1)
-    if not holds.any():
-        return np.zeros(0, np.intp)
-    here = of[holds]
-    nearest = int(np.square(tiles.centres[here] - middle).sum(axis=1).argmin())
-    return np.asarray(here[nearest : nearest + 1], np.intp)
+    row, col = (low + high - 1) / 2
+    found = tiles.holding(number, float(row), float(col))
+    return np.array([] if found is None else [found], np.intp)

@@ -16,7 +16,9 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.study import Source, Study, make_study
+from histoprompt.pipelines.explore.opening import opener_of
+from histoprompt.pipelines.explore.pictures import Opener
+from histoprompt.pipelines.explore.study import Source, Study, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
     classify_tiles,
@@ -27,8 +29,10 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     TileTrainParams,
     fit_marked,
     load_tiles,
+    with_looks,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark, marked_tiles
+from histoprompt.pipelines.explore.tile_classes.queue import Queue, queue_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 _INDEXING = 0.8
@@ -71,6 +75,8 @@ class ClassesFound:
         What it was learnt from and is worth, and what to know of it.
     fit : TileFit or None
         None where a classifier file was used.
+    queue : Queue or None
+        What to ask about next; None where a classifier file was used.
     """
 
     study: Study
@@ -79,6 +85,7 @@ class ClassesFound:
     code: NDArray[np.int64]
     told: str
     fit: TileFit | None = None
+    queue: Queue | None = None
 
     def label_map(self, key: str, order: Sequence[str]) -> ScoreMap | None:
         """Each tile's place in `order`, from 1, as a map; 0 is unsure; None of another slide."""
@@ -87,7 +94,7 @@ class ClassesFound:
             return None
         numbers = np.array([*(order.index(name) + 1 for name in self.names), 0])
         values = numbers[self.code[self.tiles.rows_of(place)]]  # code -1 is the last
-        return kind_map(self.tiles, place, "tile classes", values, self._facts)
+        return kind_map(self.tiles, place, "tile classes", values, facts=self._facts)
 
     def score_map(self, key: str, name: str) -> ScoreMap | None:
         """1 for the tiles of a class on one slide and 0 for others; None without either."""
@@ -95,7 +102,7 @@ class ClassesFound:
         if place is None or name not in self.names:
             return None
         inside = self.code[self.tiles.rows_of(place)] == self.names.index(name)
-        return kind_map(self.tiles, place, name, inside, self._facts)
+        return kind_map(self.tiles, place, name, inside, facts=self._facts)
 
     def areas(self, place: int | None = None) -> dict[str, tuple[int, float]]:
         """Tiles and mm² of each class, on all slides or on one."""
@@ -138,6 +145,8 @@ def learn_on(
     manager: ModelManager,
     *,
     before: Study | None = None,
+    queue: Queue | None = None,
+    like: str = "",
     task: Task,
 ) -> ClassesFound:
     """Index slides, learn classes from marks, and give all tiles theirs.
@@ -151,6 +160,10 @@ def learn_on(
     manager : ModelManager
     before : Study, optional
         Is taken if it serves.
+    queue : Queue, optional
+        Of the training before.
+    like : str
+        The class whose look-alikes are asked about; empty for what is most useful.
     task : Task
 
     Raises
@@ -159,14 +172,16 @@ def learn_on(
         As `make_study`, `marked_tiles` and `fit_tiles` do.
     """
     indexing, wanted = params
-    study = _study(sources, indexing, manager, before, task)
+    study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
     tiles = tiles_of(study.bank.index)
     task.step(0, 0, "Learning classes")
     labels, notes = marked_tiles(marks, tiles, lambda mark: study.part_of(mark.slide))
     fit = fit_marked(tiles, labels, wanted, indexing)
+    fit = with_looks(fit, tiles, labels, _opener(study), task)
     names, code = _without_unsure(fit.fit.cells.classes, fit.fit.cells.code)
     told = " ".join((f"{fit.told}.", *notes, *fit.fit.warnings, *study.faults))
-    return ClassesFound(study, tiles, names, code, told[:1].upper() + told[1:], fit)
+    asked = queue_of(tiles, fit, labels, queue if study is before else None, like)
+    return ClassesFound(study, tiles, names, code, told[:1].upper() + told[1:], fit, asked)
 
 
 def classes_on(
@@ -185,10 +200,11 @@ def classes_on(
         As `load_tiles`, `make_study` and `classify_tiles` do.
     """
     classifier, about = load_tiles(params.file())
-    study = _study(sources, seen_as(about), manager, before, task)
+    indexing = task.part(0.0, _INDEXING)
+    study = study_for(sources, seen_as(about), manager, before, indexing)
     tiles = tiles_of(study.bank.index)
     task.step(0, 0, "Giving tiles their classes")
-    found = classify_tiles(tiles, classifier, about)
+    found = classify_tiles(tiles, classifier, about, _opener(study), task)
     names, code = _without_unsure(found.names, found.code)
     unsure = int((code == NONE).sum())
     counted = f"{len(tiles)} tiles classified by {params.file().name}, {unsure} of them unsure."
@@ -196,16 +212,8 @@ def classes_on(
     return ClassesFound(study, tiles, names, code, told)
 
 
-def _study(
-    sources: Sequence[Source],
-    indexing: IndexParams,
-    manager: ModelManager,
-    before: Study | None,
-    task: Task,
-) -> Study:
-    if before is not None and before.serves(sources, indexing):
-        return before
-    return make_study(sources, indexing, manager, task.part(0.0, _INDEXING))
+def _opener(study: Study) -> Opener:
+    return opener_of(*(source.slide for source in study.sources if source.slide is not None))
 
 
 def _without_unsure(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.from_index import tiles_of
-from histoprompt.pipelines.explore.index import build_index
+from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
     classify_tiles,
@@ -19,7 +20,7 @@ from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 def _run(given: StepInput, params: TilesParams, folder: Path) -> StepOutput:
     classifier, about = load_tiles(params.file())
     index = build_index(given.slide, seen_as(about), given.manager, given.task)
-    found = classify_tiles(tiles_of([index]), classifier, about)
+    found = classify_tiles(tiles_of([index]), classifier, about, opener_of(given.slide), given.task)
     given.task.repeat()
     write_classified(folder, found, about)
     mm2 = found.mm2()[0]

@@ -1,0 +1,96 @@
+"""How well predictions order patients of one site, and how sure that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histoprompt.pipelines.relate.cross_validation import Fit, cross_validated
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+_BOOTSTRAPS = 500
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A column as it is predicted.
+
+    Attributes
+    ----------
+    y : (n, d) float64
+        Its numbers; one per level of a category.
+    more : (d, n, n) bool
+        Which patient has more than which.
+    kernel : (n, n) float64
+    sites, blocks, folds : (n,) int
+    fit : Fit
+        What predicts.
+    """
+
+    y: Floats
+    more: NDArray[np.bool_]
+    kernel: Floats
+    sites: Ints
+    blocks: Ints
+    folds: Ints
+    fit: Fit
+
+    def part(self, rows: Ints, folds: Ints) -> Asked:
+        """Some of the patients, in folds of their own."""
+        return Asked(self.y[rows], self.more[:, rows][:, :, rows], self.kernel[np.ix_(rows, rows)],
+                     self.sites[rows], self.blocks[rows], folds, self.fit)  # fmt: skip
+
+
+def scored(asked: Asked, order: Ints, folds: Ints) -> tuple[Floats, Floats]:
+    """Concordance (k,) and predictions (k, n, d) of outcomes in (k, n) orders."""
+    k, n = order.shape
+    d = asked.y.shape[1]
+    outcomes = asked.y[order].transpose(1, 0, 2).reshape(n, k * d)
+    made = cross_validated(asked.kernel, outcomes, asked.sites, folds, asked.fit)
+    predicted = made.reshape(n, k, d).transpose(1, 0, 2)
+    # predictions for two sites are on two scales
+    one, other = np.nonzero(asked.sites[:, None] == asked.sites)
+    scores = np.empty(k)
+    for i, turned in enumerate(order):
+        more = asked.more[:, turned[one], turned[other]]
+        scores[i] = concordance(more, predicted[i][one] - predicted[i][other])
+    return scores, predicted
+
+
+def concordance(more: NDArray[np.bool_], gaps: Floats) -> float:
+    """Of (d, pairs) where the first has more, how often (pairs, d) gaps say so; ties are half."""
+    right = pairs = 0.0
+    for m, gap in zip(more, gaps.T, strict=True):
+        told = gap[m]
+        right += (told > 1e-12).sum() + 0.5 * (np.abs(told) <= 1e-12).sum()
+        pairs += len(told)
+    return float(right / pairs) if pairs else 0.5
+
+
+def interval(asked: Asked, predicted: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """Of the concordance, by drawing patients again within their site; predictions stay."""
+    n = len(asked.sites)
+    together = asked.sites[:, None] == asked.sites
+    agrees = np.zeros((n, n))
+    pairs = np.zeros((n, n))
+    for m, p in zip(asked.more, predicted.T, strict=True):
+        gap = p[:, None] - p
+        agrees += (m & together) * ((gap > 1e-12) + 0.5 * (np.abs(gap) <= 1e-12))
+        pairs += m & together
+    drawn = []
+    for _ in range(_BOOTSTRAPS):
+        weight = np.zeros(n)
+        for site in np.unique(asked.sites):
+            rows = np.flatnonzero(asked.sites == site)
+            weight += np.bincount(rng.choice(rows, len(rows)), minlength=n)
+        total = weight @ pairs @ weight
+        if total > 0:
+            drawn.append(weight @ agrees @ weight / total)
+    low, high = float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+    if high - low < 1e-9:  # all pairs are right: that of half as many patients, by Wilson
+        half = n / 2
+        low = min(low, half / (half + 1.959964**2))
+    return low, high
