@@ -29,6 +29,7 @@ class Made:
     patients, features : how many
     effect : of the first feature: standard deviations between groups, or correlation with a number
     alike : correlation of features with each other
+    nasty : sites of unequal size that spread features differently, and tails like Cauchy's
     """
 
     kind: Kind = "binary"
@@ -38,17 +39,21 @@ class Made:
     features: int = 10
     effect: float = 0.0
     alike: float = 0.3
+    nasty: bool = False
 
 
 def study(made: Made, rng: np.random.Generator) -> tuple[Study, Column]:
     """A study of three sites, and its column."""
     n = made.patients
-    site = rng.permutation(np.arange(n) % 3)
+    many = np.array([0, 0, 0, 0, 1, 1, 2]) if made.nasty else np.arange(3)
+    site = rng.permutation(many[np.arange(n) % len(many)])
     column = _column(made, site, rng)
     common = rng.normal(size=(n, 1))
     x = np.sqrt(made.alike) * common + np.sqrt(1 - made.alike) * rng.normal(size=(n, made.features))
     if made.effect:
         x[:, 0] = _planted(made, column, x[:, 0], site)
+    if made.nasty:
+        x = np.tan(np.pi * (stats.norm.cdf(x) - 0.5) * 0.98) * np.array([0.5, 1.0, 2.0])[site, None]
     x += made.shift * rng.normal(size=(3, made.features))[site]
     names = tuple(f"f{j}" for j in range(made.features))
     patients = tuple(f"P{i}" for i in range(n))

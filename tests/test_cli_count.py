@@ -147,6 +147,9 @@ def test_count_says_what_is_wrong_in_one_line(tmp_path, capsys, more, says):
         ([], "--data"),
         (["--data", "nowhere", "--out", "x.safetensors"], "nowhere"),
         (["--config", "missing.toml"], "missing.toml"),
+        (["--image", "nowhere.svs"], "nowhere.svs"),
+        (["--image", "a.svs", "--data", "b"], "not both"),
+        (["--image", "a.svs", "--name", "/"], "name"),
     ],
 )
 def test_train_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch, args, says):
@@ -155,6 +158,21 @@ def test_train_says_what_is_wrong_in_one_line(tmp_path, capsys, monkeypatch, arg
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"), [("store", "There are no labels"), ("labels.tif", "tiles of 1024 px hold")]
+)
+def test_train_learns_from_the_labels_of_a_slide(tmp_path, capsys, monkeypatch, labels, says):
+    """As far as it goes with too few of them: what it learns is tested where it is learnt."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save("slide.png")
+    Image.fromarray(np.pad(np.ones((9, 9), np.uint16), (0, 291))).save("labels.tif")
+    words = ["--image", "slide.png", "--mpp", "0.25", "--tile-side", "1024", "--labels", labels]
+    assert main(["train", *words]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert says in error
 
 
 def test_cells_are_counted_in_committed_regions_of_a_class(tmp_path, monkeypatch, capsys):

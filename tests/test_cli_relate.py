@@ -280,6 +280,25 @@ def test_reports_are_asked_for_fields_with_their_negation(done, capsys):
     assert "word: necrosis" in set(words["column"])
 
 
+def test_a_column_of_texts_is_read_as_reports_if_a_person_says_so(tmp_path, capsys):
+    folder = make(tmp_path / "study")
+    write_reports(folder)
+    texts = {row["patient"]: row["text"] for row in csv.DictReader((folder / "reports.csv").open())}
+
+    with (folder / "slides.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    spoken = [r | {"comment": f"{texts[r['patient']]} Case {r['patient']}."} for r in rows]
+    write_csv(folder / "slides.csv", spoken)
+    assert run(folder, against="comment") == 1
+    assert "Say that its kind is text" in capsys.readouterr().err
+    (folder / "fields.toml").write_text('necrosis = ["necro*"]\n')
+    more = ("--types", "comment=text", "--fields", str(folder / "fields.toml"))
+    assert run(folder, *more, "--no-model", against="comment") == 0
+    table = pd.read_csv(folder / "out" / "relate.csv").set_index(["feature", "column"])
+    assert table.loc[("f1", "report: necrosis"), "survives"] == "yes"
+    assert "retrieval, image to report" in set(table["test"])
+
+
 def test_reports_that_are_not_there_are_one_line(done, capsys):
     assert run(done, against="reports") == 1
     assert "There are no reports" in capsys.readouterr().err

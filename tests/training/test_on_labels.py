@@ -17,12 +17,8 @@ from histoprompt.models.memory.manager import ModelManager  # noqa: E402
 from histoprompt.pipelines.count.corrections import delete_cells  # noqa: E402
 from histoprompt.pipelines.count.job import CountChoice  # noqa: E402
 from histoprompt.pipelines.count.kept import KeptCount, open_or_run  # noqa: E402
-from histoprompt.training.on_labels import (  # noqa: E402
-    LabelTrainingParams,
-    can_resume,
-    curve_of,
-    train_on_labels,
-)
+from histoprompt.training.label_params import LabelTrainingParams  # noqa: E402
+from histoprompt.training.on_labels import can_resume, curve_of, train_on_labels  # noqa: E402
 
 TILE = 128
 PARAMS = LabelTrainingParams(

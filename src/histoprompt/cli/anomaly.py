@@ -17,7 +17,7 @@ from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
 from histoprompt.pipelines.explore.normal.find import Unlike
 from histoprompt.pipelines.explore.normal.reference import parse_reference
 from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
@@ -93,12 +93,9 @@ def _keep_recipe(
     paths = {s.name: s.path for s in done.named.values()}
     files = {t: whole_path(paths.get(t, t)) for t in slides}
     files |= {str(p): whole_path(str(p)) for p in parse_reference(params.reference).files}
-    placed = replace(
-        params,
-        reference=tuple(files.get(t.strip(), t.strip()) for t in params.reference),
-        **{n: p.absolute() for n in ("weights", "cells") if (p := getattr(params, n)) is not None},
-    )
-    keep_recipe(folder, (RecipeStep("anomaly", placed),), slide_facts(done.indexes))
+    whole = tuple(files.get(t.strip(), t.strip()) for t in params.reference)
+    step = RecipeStep("anomaly", placed(replace(params, reference=whole)))
+    keep_recipe(folder, (step,), slide_facts(done.indexes))
 
 
 def _tell(folder: Path, found: Unlike, shown: Shown) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 from histoprompt.cli.indexed import in_project, index_all, slide_facts
 from histoprompt.cli.options import add_device, add_mpp, add_trust_size
@@ -15,7 +14,7 @@ from histoprompt.pipelines.explore.from_index import index_part
 from histoprompt.pipelines.explore.scenes.files import write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, areas
 from histoprompt.pipelines.explore.scenes.run import facts_of, scenes_of
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
@@ -40,8 +39,7 @@ def _cluster(args: argparse.Namespace) -> int:
     args.task.repeat()  # files tell of all tiles or are not written
     folder = args.out or in_project(slides, "cluster")
     write_scenes(folder, found, pictures, facts_of(params))
-    kept = replace(params, weights=None if params.weights is None else params.weights.absolute())
-    keep_recipe(folder, (RecipeStep("cluster", kept),), slide_facts(done.indexes))
+    keep_recipe(folder, (RecipeStep("cluster", placed(params)),), slide_facts(done.indexes))
     for note in found.notes:
         say(f"note: {note}")
     for name, mm2 in zip(found.names, areas(found).sum(axis=0), strict=True):

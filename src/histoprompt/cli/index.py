@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.ending import each
@@ -18,7 +17,7 @@ from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.tile_table import TILES, write_tiles
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 
@@ -64,11 +63,5 @@ def _index(args: argparse.Namespace) -> int:
 def _write(folder: Path, index: SlideIndex, params: CellIndexParams) -> None:
     """The table of the tiles, and the recipe beside it."""
     write_tiles(folder / TILES, index)
-    placed = {
-        name: path.absolute()
-        for name in ("weights", "cells")
-        if (path := getattr(params, name)) is not None
-    }
-    params = replace(params, **placed)
-    keep_recipe(folder, (RecipeStep("index", params),), {"slide": index.slide})
+    keep_recipe(folder, (RecipeStep("index", placed(params)),), {"slide": index.slide})
     tell(f"{index.counted} -> {folder / TILES}")

@@ -35,7 +35,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=choices, help="default: %(default)s")
 
 
-def add_mpp(parser: argparse.ArgumentParser) -> None:
+def add_mpp(parser: argparse._ActionsContainer) -> None:
     """Add `--mpp`."""
     parser.add_argument(
         "--mpp", type=pixel_size, metavar="X", help="microns per pixel, if not stated"

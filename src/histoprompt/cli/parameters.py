@@ -14,7 +14,7 @@ P = TypeVar("P")
 
 
 def add_parameters(
-    parser: argparse.ArgumentParser, params: type, skip: Container[str] = ()
+    parser: argparse._ActionsContainer, params: type, skip: Container[str] = ()
 ) -> None:
     """Add an argument for every field of a dataclass of parameters.
 

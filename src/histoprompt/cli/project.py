@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from histoprompt.cli.options import Commands as Actions
 from histoprompt.cli.speech import say, tell, tell_notes
+from histoprompt.core.strings.wording import many
 
 if TYPE_CHECKING:
     from histoprompt.pipelines.project.gather import Gathered
@@ -73,7 +74,7 @@ def _added(project: Project, found: Gathered, args: argparse.Namespace) -> None:
     tell_notes((*found.notes, *more))
     if new := keep_classes(project.folder, found.classes):
         tell(f"{new} classes taken over; slides that have none get them when they are opened")
-    tell(f"{len(project) - before} slides added, {len(project)} in all -> {project.folder}")
+    tell(f"{many(len(project) - before, 'slide')} added, {len(project)} in all -> {project.folder}")
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -112,7 +113,8 @@ def _check(args: argparse.Namespace) -> int:
     for problem in found:
         tell(f"{problem.slide}: {problem.text}" if problem.slide else problem.text)
     serious = sum(problem.serious for problem in found)
-    tell(f"{len(project)} slides, {serious} problems, {len(found) - serious} remarks")
+    told = many(serious, "problem"), many(len(found) - serious, "remark")
+    tell(", ".join((many(len(project), "slide"), *told)))
     return int(bool(serious))
 
 
@@ -125,7 +127,7 @@ def _relink(args: argparse.Namespace) -> int:
         tell(f"{name} -> {path}")
     for name in missing:
         say(f"{name} was not found.")
-    tell(f"{len(moved)} slides found again, {len(missing)} still missing")
+    tell(f"{many(len(moved), 'slide')} found again, {len(missing)} still missing")
     return int(bool(missing))
 
 
@@ -156,7 +158,7 @@ def _summary(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.project.summary import write_summary
 
     path, rows = write_summary(open_project(args.project), args.out)
-    tell(f"{rows} lines -> {path}")
+    tell(f"{many(rows, 'line')} -> {path}")
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> None:

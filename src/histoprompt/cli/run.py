@@ -14,6 +14,7 @@ from histoprompt.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from histoprompt.pipelines.recipes.engines import Scheduler
+    from histoprompt.pipelines.recipes.preflight import Preflight
     from histoprompt.pipelines.recipes.recipe import Recipe
     from histoprompt.pipelines.recipes.unit import Unit
 
@@ -36,6 +37,10 @@ def add(run: argparse.ArgumentParser) -> None:
         help="divide the tiles of each slide among the workers, in N blocks: for few large slides",
     )  # fmt: skip
     run.add_argument("--dry-run", action="store_true", help="check, estimate, and stop")
+    run.add_argument(
+        "--unchecked", action="store_true",
+        help="begin with several slides without looking at them, the models and the disk first",
+    )  # fmt: skip
     run.add_argument("--emit", choices=("snakemake", "slurm"), help="write a script, and stop")
     add_device(run)
     add_mpp(run)
@@ -46,7 +51,7 @@ def add(run: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from histoprompt.pipelines.recipes.emit import emit
     from histoprompt.pipelines.recipes.engines import parse_scheduler
-    from histoprompt.pipelines.recipes.recipe import read_recipe, write_recipe
+    from histoprompt.pipelines.recipes.recipe import completed, read_recipe, write_recipe
     from histoprompt.pipelines.recipes.run import run_recipe, takes_project
 
     recipe, scheduler = read_recipe(args.recipe), parse_scheduler(args.scheduler)
@@ -55,10 +60,13 @@ def _run(args: argparse.Namespace) -> int:
     slides = named_slides(args.slides, args.out or args.into)
     units = [_unit(slide, args) for slide in slides]
     out = _out(args, slides)
-    if args.dry_run:
-        return _preflight(recipe, units, out, scheduler, args)
+    if args.dry_run or _is_checked(args, units):
+        found = _preflight(recipe, units, out, scheduler, args)
+        if args.dry_run:
+            return int(bool(found.faults) or not found.fits)
+        found.refuse()
     if args.emit:
-        write_recipe(out, recipe)
+        write_recipe(out, completed(recipe))
         tell(f"{len(units)} slides -> {emit(args.emit, units, out)}")
         return 0
     ran = run_recipe(recipe, units, out, scheduler, args.task)
@@ -141,18 +149,21 @@ def _out(args: argparse.Namespace, slides: list[NamedSlide]) -> Path:
     return Path(slides[0].folder or Path()).parents[1]
 
 
+def _is_checked(args: argparse.Namespace, units: list[Unit]) -> bool:
+    """Whether so much is asked for that hours could be lost."""
+    return not args.unchecked and (len(units) > 1 or args.blocks > 1)
+
+
 def _preflight(
     recipe: Recipe, units: list[Unit], out: Path, scheduler: Scheduler, args: argparse.Namespace
-) -> int:
+) -> Preflight:
     from histoprompt.pipelines.recipes.preflight import preflight
 
     found = preflight(recipe, units, out, scheduler, args.task)
-    for fault in found.faults:
-        say(f"histoprompt: {fault}")
-    hours = "" if found.hours is None else f"; at most {found.hours:.2g} hours"
-    tell(
-        f"{len(units) - len(found.faults)} of {len(units)} slides can be worked on: "
-        f"{found.mm2:.1f} mm2{hours}; at most {found.room_mb:,.0f} MB, "
-        f"{found.free_mb:,.0f} MB are free"
-    )
-    return int(bool(found.faults) or found.room_mb > found.free_mb)
+    if args.dry_run:
+        for fault in found.faults:
+            say(f"histoprompt: {fault}")
+        tell(str(found))
+    else:  # each fault is told again, with the slide that is set aside for it
+        say(f"note: {found}")
+    return found

@@ -25,7 +25,7 @@ from histoprompt.pipelines.explore.indexing import index_slide
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered, index_params
 from histoprompt.pipelines.explore.search_step import open_picture
-from histoprompt.pipelines.recipes.beside import keep_recipe
+from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 if TYPE_CHECKING:
@@ -132,19 +132,13 @@ def _keep_recipe(out: Path, params: SearchParams, first: tuple[NamedSlide, Slide
     """What was done, beside its results; every example with the whole path of its slide."""
     named, part = first
 
-    def placed(text: str) -> str:
+    def whole(text: str) -> str:
         one = Example.parse(text)
         path = named.path if not one.place or one.place == named.name else one.place
         if not is_address(path) and Path(path).exists():
             path = str(Path(path).absolute())
         return str(replace(one, place=path)) if one.box is not None else path
 
-    weights, cells = (None if p is None else p.absolute() for p in (params.weights, params.cells))
-    kept = replace(
-        params,
-        like=tuple(map(placed, params.like)),
-        unlike=tuple(map(placed, params.unlike)),
-        weights=weights,
-        cells=cells,
-    )
-    keep_recipe(out, (RecipeStep("search", kept),), {"slide": part.slide})
+    like, unlike = (tuple(map(whole, side)) for side in (params.like, params.unlike))
+    step = RecipeStep("search", placed(replace(params, like=like, unlike=unlike)))
+    keep_recipe(out, (step,), {"slide": part.slide})

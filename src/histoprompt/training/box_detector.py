@@ -20,6 +20,7 @@ from PIL import Image
 from histoprompt.core.errors import LabelError, ModelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_json
+from histoprompt.core.files.tensors import ordered
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -261,7 +262,7 @@ def save(path: Path, net: Any, classes: Sequence[str]) -> None:
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
     meta = {"format": NETWORK, "classes": json.dumps(list(classes))}
     with replacing_file(path) as part:
-        part.write_bytes(as_bytes(state, meta))
+        part.write_bytes(ordered(as_bytes(state, meta)))
 
 
 def _codes(

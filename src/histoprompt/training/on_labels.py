@@ -12,20 +12,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from histoprompt.core import settings
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.durable import remove
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.metrics import Agreement
-from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.networks.lite_networks import shipped_heads
-from histoprompt.models.zoo.trained import TrainedPlace
 from histoprompt.pipelines.exchange.export import ExportParams, export
+from histoprompt.training.label_params import LabelTrainingParams
 
 if TYPE_CHECKING:
     from histoprompt.training.run import TrainConfig
@@ -36,77 +34,6 @@ FEWEST_TILES = 3
 _CURVE, _KEPT, _DATA = "nuclei-1.csv", "nuclei-1.ckpt", "data"
 # Seconds between two states that are kept; steps between two points of the curve.
 _KEEP_S, _REPORT = 15.0, 5
-
-
-@dataclass(frozen=True)
-class LabelTrainingParams:
-    """How to train on the labels of a slide.
-
-    Attributes
-    ----------
-    name : str
-        Of the model that comes of it; one that is there is replaced.
-    steps : int
-    batch : int
-        Fields a step.
-    tile : int
-        Side of the tiles that are exported, in pixels of the network's scale.
-    variants : int
-        Looks at each tile, with other dyes and at another scale.
-    rate : float
-        Greatest rate of learning.
-    keep : float
-        Share that the network keeps of what it knew.
-    seed : int
-    """
-
-    name: Annotated[str, Parameter("Name of the model", "One of this name is replaced.")] = (
-        "my nuclei"
-    )
-    steps: Annotated[
-        int, Parameter("Steps", "More steps fit closer and take longer.", low=10, high=20_000)
-    ] = 150
-    batch: Annotated[
-        int, Parameter("Fields a step", "Fewer are faster.", low=1, high=32, advanced=True)
-    ] = 4
-    tile: Annotated[
-        int, Parameter("Side of a tile", unit="px", low=64, high=1024, advanced=True)
-    ] = 256
-    variants: Annotated[
-        int,
-        Parameter(
-            "Looks at each tile", "With other dyes and sizes each.", low=1, high=64, advanced=True
-        ),
-    ] = 12
-    rate: Annotated[
-        float,
-        Parameter("Rate", "How much a step changes.", low=1e-6, high=0.1, advanced=True),
-    ] = 1e-3
-    keep: Annotated[
-        float,
-        Parameter(
-            "Share of what it knew",
-            "More stays closer to the shipped network.",
-            low=0.0,
-            high=1.0,
-            advanced=True,
-        ),
-    ] = 0.3
-    seed: Annotated[int, Parameter("Seed", low=0, high=2**31, advanced=True)] = 0
-
-    def __post_init__(self) -> None:
-        check(self, LabelError)
-        TrainedPlace(self.name)  # refuses a name that is none
-
-    @property
-    def place(self) -> TrainedPlace:
-        """Where the model will lie."""
-        return TrainedPlace(self.name)
-
-    @property
-    def work(self) -> Path:
-        """Where its training keeps what it needs to go on."""
-        return settings.home() / "training" / self.place.slug
 
 
 @dataclass(frozen=True)

@@ -553,6 +553,7 @@ def test_a_file_that_is_not_an_image(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     assert_told(path, "known kind", "OME-TIFF")
+    assert_told(path.rename(path.with_suffix(".isyntax")), "Philips iSyntax", "isyntax2raw")
 
 
 def test_a_damaged_png(tmp_path):

@@ -72,6 +72,20 @@ def test_maps_are_pictures_of_densities(counted):
     assert page.count("<polyline") == 12
 
 
+def test_one_class_has_no_envelope_and_the_page_says_so(tmp_path, capsys):
+    cells = made_cells(np.random.default_rng(0), 0, 80)
+    write_count(tmp_path / "one", cells, regions=False)
+    assert cli.main(["counts", "spatial", str(tmp_path / "one")]) == 0
+    assert "nothing to deal out anew" in capsys.readouterr().err
+    table = pd.read_csv(tmp_path / "one" / "spatial" / "spatial.csv")
+    assert len(table) == 1
+    assert table["p"].isna().all()
+    assert table["l_minus_r_um"].notna().all()
+    page = (tmp_path / "one" / "spatial" / "spatial.html").read_text()
+    assert "nothing to deal out anew" in page
+    assert "nan" not in page
+
+
 def test_what_cannot_be_measured_is_one_line(tmp_path, capsys):
     rng = np.random.default_rng(0)
     write_count(tmp_path / "bare", made_cells(rng), mpp=None)

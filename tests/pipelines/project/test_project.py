@@ -139,6 +139,8 @@ def test_moved_files_are_found_again_by_what_they_hold(project, tmp_path):
     again, moved, missing = relink(project, tmp_path / "moved")
     assert sorted(moved) == ["s0", "s1"]
     assert moved["s1"].endswith("other name.tif")
+    with pytest.raises(ProjectError, match="nowhere is no folder"):
+        relink(project, tmp_path / "nowhere")
     assert missing == ["s2"]
     with again.open(again.slide("s1")) as slide:
         assert slide.key == project.slide("s1").key

@@ -13,7 +13,8 @@ MOST = 8
 @pytest.mark.parametrize("kind", ["binary", "number", "survival"])
 @pytest.mark.parametrize("confounded", ["some", "all"])
 def test_studies_without_an_effect_have_false_findings_in_one_of_twenty(kind, confounded):
-    made = Made(kind, confounded)
+    nasty = confounded == "some"
+    made = Made(kind, confounded, shift=4 if nasty else 1.5, nasty=nasty)
     found = alive = naive = 0
     for seed in range(STUDIES):
         one, column = study(made, np.random.default_rng(seed))

@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,14 @@ from histoprompt.core.slides.sample import COHORT, sample_folder
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import CountedFolder
 from histoprompt.pipelines.project.project import open_project
+from histoprompt.pipelines.project.status import COUNT
 from histoprompt.pipelines.relate.of_index import tiles_in
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.run import relate
 from histoprompt.pipelines.relate.seen_in_cells import part_of
 from histoprompt.pipelines.relate.seen_in_scenes import SceneSight
 from histoprompt.pipelines.relate.sights import Sights
+from made_counts import made_cells, write_count
 
 
 def counted(rng):
@@ -123,6 +126,22 @@ def test_what_an_encoder_saw_is_related_and_shown(indexed, capsys):
     # reports and images of this study do belong together
     assert (table[table["test"].isin(ways)]["effect"] > 0.3).all()
     assert re.search(r"<br>words: [a-z]+", page)
+    assert "the densest tissue" not in page
+
+
+def test_counts_of_slides_show_where_their_cells_are(indexed):
+    project, rng = open_project(indexed), np.random.default_rng(3)
+    for slide in project.slides:
+        cells = made_cells(rng, int(rng.integers(30, 90)), 80)
+        small = replace(cells, row=cells.row * 0.44, col=cells.col * 0.44)  # slides are 448 wide
+        write_count(project.results(slide) / COUNT, small, regions=False)
+    out = indexed / "counts"
+    assert cli.main(["relate", str(indexed), "--features", "counts", "--against", "response",
+                     "--permutations", "200", "--no-model", "--pictures", "1", "--out",
+                     str(out)]) == 0  # fmt: skip
+    page = (out / "report.html").read_text()
+    assert page.count("<br>where it is highest") == page.count("<br>where it is lowest") == 3
+    assert page.count("data:image/jpeg") == 6
     assert "the densest tissue" not in page
 
 

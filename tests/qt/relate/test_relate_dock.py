@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QInputDialog
 
 from histoprompt._qt.relate.dock import RelateDock
 from histoprompt._qt.shell.session import session_of
@@ -30,7 +30,9 @@ def row_of(dock, name):
     return next(r for r in range(dock.columns.rowCount()) if dock.columns.item(r, 0).text() == name)
 
 
-def test_a_study_from_the_first_click_to_the_slide_behind_a_point(dock, qtbot, tmp_path):
+def test_a_study_from_the_first_click_to_the_slide_behind_a_point(
+    dock, qtbot, tmp_path, monkeypatch
+):
     assert not dock._go.isEnabled()
     qtbot.mouseClick(dock._sample, Qt.MouseButton.LeftButton)
     # columns are there with their kinds; what is no column of patients is not
@@ -48,7 +50,24 @@ def test_a_study_from_the_first_click_to_the_slide_behind_a_point(dock, qtbot, t
     assert kind.currentText() == "ordinal"
     kind.setCurrentText("category")
     assert dock.value().types == ("grade=category",)
+    # in an order of one's own
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("3<2<1", True))
+    kind.setCurrentText("in an order...")
+    kind.textActivated.emit("in an order...")
+    assert dock.value().types == ("grade=3<2<1",)
     kind.setCurrentText("ordinal")
+    # a number may be the time until what another column says
+    age = dock.columns.cellWidget(row_of(dock, "age"), 1)
+    age.setCurrentText("time until response")
+    dock.columns.item(row_of(dock, "age"), 0).setCheckState(Qt.CheckState.Checked)
+    assert dock.value().against == ("age:response",)
+    assert dock.value().types == ()
+    dock.columns.tick(())
+    age.setCurrentText("number")
+    dock.columns.tick(("age:response",))
+    assert dock.columns.ticked() == ("age:response",)
+    dock.columns.tick(())
+    age.setCurrentText("number")
     dock.columns.item(row_of(dock, "response"), 0).setCheckState(Qt.CheckState.Checked)
     assert dock.value().against == ("response",)
     qtbot.mouseClick(dock._go, Qt.MouseButton.LeftButton)

@@ -13,7 +13,7 @@ from histoprompt._qt.count.dock import CountDock
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.training.dock import TrainDock
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.training.on_labels import LabelTrainingParams
+from histoprompt.training.label_params import LabelTrainingParams
 
 pytestmark = pytest.mark.gui
 

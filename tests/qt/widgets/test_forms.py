@@ -26,7 +26,7 @@ from histoprompt.core.errors import ParameterError
 from histoprompt.core.parameters import fields_of
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.training.on_labels import LabelTrainingParams
+from histoprompt.training.label_params import LabelTrainingParams
 from kinds_of_parameters import Params
 from test_parameters_sweep import FIELDS
 

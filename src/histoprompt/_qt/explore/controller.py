@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -136,6 +137,15 @@ class ExploreController:
         return name or slide.path or slide.name
 
     # -- examples --------------------------------------------------------------------------------
+
+    def sides(self) -> tuple[list[Example], list[Example]]:
+        """What is meant and what is not; slides of a project by their paths, for elsewhere."""
+        paths = {s.name: s.path for s in self.sources() if s.path} if self.project else {}
+        like, unlike = (
+            [replace(one, place=paths.get(one.place, one.place)) for one in self.examples.side(yes)]
+            for yes in (True, False)
+        )
+        return like, unlike
 
     def take(self, what: str, tiles: IndexParams) -> None:
         """What a click takes as an example (tile, object or cell), and what tiles there are."""

@@ -36,9 +36,11 @@ from histoprompt._qt.widgets.report import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.models import registry
+from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.search import search_chosen
-from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.beside import Needs, placed
+from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 HINT = "Give an example, then press Find."
@@ -122,7 +124,7 @@ class ExploreDock(Dock):
             column.addWidget(widget)
         self.report = WorkStrip(HINT, "Tiles that were seen so far are kept")
         self.foot.addWidget(self.report)
-        self.offer_recipe(self._steps, self._say)
+        self.offer_recipe(self._steps, self._say, self._command_place)
 
     def _connect(self) -> None:
         self._scope.activated.connect(self._on_scope)
@@ -188,21 +190,31 @@ class ExploreDock(Dock):
         self._on_slide()
 
     def _steps(self, needs: Needs) -> list[RecipeStep]:
-        """What Find would do now, or Index where nothing says what to look for."""
-        if self.pages.currentWidget() is self.scenes:
-            return [RecipeStep("cluster", self.scenes.value(self.value()))]
-        if self.pages.currentWidget() is self.classes and self.classes.file.value().classifier:
-            return [RecipeStep("tiles", self.classes.file.value())]
-        if self.pages.currentWidget() is self.concepts and self.concepts.file.value().concepts:
-            return [RecipeStep("concepts", self.concepts.file.value())]
-        words, examples = self.like.texts, self.control.examples
-        sides = examples.side(True), examples.side(False)
+        """What the page in sight would do now; Index where nothing says what to look for."""
+        page, above = self.pages.currentWidget(), self.value()
+        if page is self.scenes:
+            return [RecipeStep("cluster", placed(self.scenes.value(above)))]
+        if page is self.unlike:
+            of_cells = self.unlike.looks_at.currentData() != TILES
+            chosen = self.normal.chosen(above, self.unlike.options.value(), of_cells=of_cells)
+            return [RecipeStep("anomaly", placed(chosen))]
+        for one, name in ((self.classes, "tiles"), (self.concepts, "concepts")):
+            if page is one:
+                params = one.file.value()
+                params.file()  # what was learnt here has to be saved first
+                return [RecipeStep(name, placed(params))]
+        words, sides = self.like.texts, self.control.sides()
         if not sides[0] and not words:
-            return [RecipeStep("index", self.value())]
-        chosen = search_chosen(
-            self.value(), self.like.options.value(), sides, words, self.control.here()
-        )
-        return [RecipeStep("search", chosen)]
+            plain = CellIndexParams(above.encoder, above.weights, above.mpp, above.overlap)
+            return [RecipeStep("index", placed(plain))]
+        here = self.control.here() if self.control.project is None else ""
+        found = search_chosen(above, self.like.options.value(), sides, words, here)
+        return [RecipeStep("search", placed(found))]
+
+    def _command_place(self) -> CommandPlace | None:
+        """The project, where all of its slides are asked."""
+        project = self.control.project
+        return None if project is None else CommandPlace(str(project.folder.absolute()))
 
     # -- what happens ------------------------------------------------------------------------
 

@@ -12,11 +12,13 @@ from histoprompt._qt.explore.layers import bring_all
 from histoprompt._qt.explore.squares import Squares
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
+from histoprompt.core.errors import ParameterError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_cells_on, unlike_on
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
+from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomaly_chosen
 
 SHOWN, CELLS, _REGIONS = "unlike normal", "unlike_cells", "regions_unlike"
 
@@ -73,6 +75,33 @@ class UnlikeController:
         """Begin the reference anew."""
         self.boxes = ()
         self.changed.emit()
+
+    def chosen(
+        self, indexing: IndexParams, params: UnlikeParams, *, of_cells: bool
+    ) -> AnomalyParams:
+        """What would be looked for, as parameters that a recipe holds.
+
+        Raises
+        ------
+        ParameterError
+            If counted cells are looked at, which the window keeps.
+        RegionError
+            If there is no box on the open slide, or all slides of a project are asked: the boxes
+            of a recipe lie on the slide that it is run on.
+        """
+        if of_cells:
+            raise ParameterError(
+                "The counted cells are kept by the window, and a recipe looks at tiles. Choose "
+                "tiles of tissue."
+            )
+        slide = self._session.slide.slide
+        if self._explore.project is not None:
+            raise RegionError(
+                "Boxes of normal tissue lie on one slide, and a recipe of them is for that slide. "
+                "Choose The open slide above."
+            )
+        here = slide is not None and slide.key == self._key
+        return anomaly_chosen(indexing, params, self.boxes if here else ())
 
     def find(self, indexing: IndexParams, params: UnlikeParams) -> None:
         """Look for tiles unlike the reference."""

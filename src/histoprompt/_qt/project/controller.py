@@ -40,6 +40,7 @@ from histoprompt.pipelines.project.summary import write_summary
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.engines import Scheduler
+from histoprompt.pipelines.recipes.preflight import preflight
 from histoprompt.pipelines.recipes.recipe import Recipe, read_recipe
 from histoprompt.pipelines.recipes.run import Ran, run_on_project, run_recipe, takes_project
 from histoprompt.pipelines.recipes.step import ProjectInput, StepOutput
@@ -312,7 +313,12 @@ def _run(project: Project, recipe: Recipe, where: Scheduler, *, task: Task) -> R
         Unit(s.id, project.place(s), str(project.results(s)), "", s.mpp, key=s.key)
         for s in project.slides
     ]
-    return run_recipe(recipe, units, project.folder / "run", where, task)
+    out = project.folder / "run"
+    if len(units) > 1:
+        checked = preflight(recipe, units, out, where, task)
+        checked.refuse()
+        task.step(0, 0, f"{checked}")
+    return run_recipe(recipe, units, out, where, task)
 
 
 def _run_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,15 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note, WorkStrip
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.project.project import Project
+from histoprompt.pipelines.recipes.beside import Needs
+from histoprompt.pipelines.recipes.command import CommandPlace
+from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.run import Related
+from histoprompt.pipelines.relate.source import placed_relate
 
 HINT = "Open a project with a table of patients, or the made study to try it on."
 _OWN = ("against", "types")
@@ -88,6 +93,7 @@ class RelateDock(Dock):
             layout.addWidget(widget)
         layout.addWidget(self.points, 1)
         self.foot.addWidget(self.report)
+        self.offer_recipe(self._steps, self.report.say, self._command_place)
 
     def _connect(self) -> None:
         self._open.clicked.connect(self._on_open)
@@ -110,6 +116,19 @@ class RelateDock(Dock):
         self._had_reports = False
         self._show_results(shown=False)
         self._go.setEnabled(False)
+
+    def _steps(self, needs: Needs) -> Sequence[RecipeStep]:
+        """What Relate would do now."""
+        params = self.value()
+        if not params.against:
+            raise ParameterError("Tick at least one column to relate to.")
+        return (RecipeStep("relate", placed_relate(params)),)
+
+    def _command_place(self) -> CommandPlace:
+        project = self.relating.project
+        if project is None:
+            raise ParameterError("Open a project first.")
+        return CommandPlace(str(project.folder.absolute()), out=str(self.out))
 
     # -- what happens ------------------------------------------------------------------------
 

@@ -10,19 +10,16 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.training.loss_chart import LossChart
-from histoprompt._qt.training.source import SOURCES, Labels, labels_of
+from histoprompt._qt.training.source import SOURCES, Labels, Source, labels_of
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note, WorkStrip
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.strings.wording import many
-from histoprompt.training.on_labels import (
-    LabelTraining,
-    LabelTrainingParams,
-    can_resume,
-    curve_of,
-    train_on_labels,
-)
+from histoprompt.pipelines.exchange.step import STORE
+from histoprompt.pipelines.recipes.command import CommandPlace, arguments, option
+from histoprompt.training.label_params import LabelTrainingParams
+from histoprompt.training.on_labels import LabelTraining, can_resume, curve_of, train_on_labels
 
 HINT = "Choose labels and press Train."
 _WHY = (
@@ -89,6 +86,7 @@ class TrainDock(Dock):
         layout.addWidget(self._result)
         layout.addStretch(1)
         self.foot.addWidget(self.report)
+        self.offer_command(self._words, self.report.say)
 
     def _connect(self) -> None:
         self._go.clicked.connect(self.train)
@@ -125,7 +123,21 @@ class TrainDock(Dock):
         )
 
     def _labels(self) -> Labels:
-        return labels_of(self.session, list(SOURCES)[self._source.currentIndex()])
+        return labels_of(self.session, self._chosen)
+
+    def _words(self, place: CommandPlace) -> list[str]:
+        """What Train would do now."""
+        if self._chosen == "count":
+            raise LabelError(
+                "The cells of this count are kept by the window. Commit them as objects, or write "
+                "the files of the count in the Count dock: a command learns from those."
+            )
+        given = [*option("image", place.slide), *option("labels", STORE)]
+        return ["train", *given, *arguments(self.value()), *place.options]
+
+    @property
+    def _chosen(self) -> Source:
+        return list(SOURCES)[self._source.currentIndex()]
 
     def _on_changed(self) -> None:
         """Tell the time, and whether a training of this name can go on."""

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.shell.docks import PLUGIN, holder_of
 from histoprompt._qt.shell.session import Session, session_of
-from histoprompt._qt.widgets.recipe_menu import Made, RecipeMenu, Words
+from histoprompt._qt.widgets.recipe_menu import Made, RecipeMenu, Where, Words
 from histoprompt.core.garbage import collector_at_rest
 
 
@@ -151,7 +151,9 @@ class Dock(TabbedWidget):
     def _start(self) -> None:
         raise NotImplementedError
 
-    def offer_recipe(self, made: Made, say: Callable[[str], object]) -> None:
+    def offer_recipe(
+        self, made: Made, say: Callable[[str], object], where: Where | None = None
+    ) -> None:
         """Let what the rows say be saved as a recipe or copied as a command; for `_build`.
 
         Parameters
@@ -160,8 +162,10 @@ class Dock(TabbedWidget):
             Gives the steps that the dock would do now; it may raise a `HistopromptError`.
         say : callable
             Shows what came of it.
+        where : callable, optional
+            On what a command works, where that is not the open slide.
         """
-        self._offer(RecipeMenu(self.session, say, made))
+        self._offer(RecipeMenu(self.session, say, made, where=where))
 
     def offer_command(self, words: Words, say: Callable[[str], object]) -> None:
         """Let what the rows say be copied as a command that no recipe stands for; for `_build`.

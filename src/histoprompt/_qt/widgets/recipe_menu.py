@@ -26,6 +26,8 @@ Made = Callable[[Needs], Sequence[RecipeStep]]
 """From where files may be put that a recipe needs to the steps that a dock would do now."""
 Words = Callable[[CommandPlace], Sequence[str]]
 """From the slide to the arguments of a command that no recipe stands for."""
+Where = Callable[[], CommandPlace | None]
+"""On what a command works; None for the open slide."""
 
 _FILTER = "Recipes (*.toml)"
 _COPIED = "The command is copied: paste it into a terminal."
@@ -44,6 +46,8 @@ class RecipeMenu(QPushButton):
         `Made`; it may raise a `HistopromptError`.
     words : callable, optional
         `Words`, in place of `made`: then there is nothing to save.
+    where : callable, optional
+        `Where`, of a dock that may work on a project.
     """
 
     def __init__(
@@ -52,10 +56,12 @@ class RecipeMenu(QPushButton):
         say: Callable[[str], object],
         made: Made | None = None,
         words: Words | None = None,
+        where: Where | None = None,
     ) -> None:
         super().__init__("Recipe" if made else "Command")
         self.setToolTip("Do the same with other slides, or from a terminal")
-        self._session, self._made, self._words, self._say = session, made, words, say
+        self._session, self._say = session, say
+        self._made, self._words, self._where = made, words, where
         menu = QMenu(self)
         self.saving = menu.addAction("Save recipe...")
         self.copying = menu.addAction("Copy as command")
@@ -106,6 +112,8 @@ class RecipeMenu(QPushButton):
 
     def _place(self) -> CommandPlace:
         """On what the command works."""
+        if self._where is not None and (place := self._where()) is not None:
+            return place
         current = self._session.slide
         if current.slide is None or current.image is None:
             return CommandPlace("SLIDE")

@@ -27,6 +27,7 @@ from histoprompt.core.strings.typed_numbers import check_mpp
 
 Opener: TypeAlias = Callable[[Path, Limits], Slide]
 
+_ISYNTAX = ".isyntax"
 _LOOKED_AT = 200  # files of a folder, so that a folder of anything else is refused quickly
 KNOWN = "SVS, NDPI, SCN, BIF, TIFF, OME-TIFF, OME-Zarr, DICOM, PNG and JPEG"
 
@@ -132,6 +133,12 @@ def _opener(place: Path) -> Opener:
         return open_dicom
     if start and is_openslide(place):
         return open_with_openslide
+    if start and place.suffix.lower() == _ISYNTAX:
+        raise SlideError(
+            f"{one_line(place.name)} is a slide of Philips iSyntax, which histoprompt does not "
+            "read. Convert it to OME-TIFF, such as with isyntax2raw and raw2ometiff, or export it "
+            "from a viewer that opens it."
+        )
     state = "is empty (0 bytes)" if not start else "is not an image of a known kind"
     raise SlideError(f"{one_line(place.name)} {state}. histoprompt opens {KNOWN}.")
 

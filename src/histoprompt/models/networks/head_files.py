@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.core.files.tensors import ordered
 from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
 from histoprompt.models.cells.probability import EVIDENCE, Calibration
@@ -85,7 +86,7 @@ def save_heads(heads: Heads, path: Path) -> None:
             meta["familiar"] = json.dumps(_plain(heads.familiar))
         if heads.trust is not None:
             meta["trust"] = json.dumps(heads.trust)
-        part.write_bytes(save(tensors, meta))
+        part.write_bytes(ordered(save(tensors, meta)))
 
 
 def read_heads(path: Path) -> Heads:

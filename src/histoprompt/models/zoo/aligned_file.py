@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from histoprompt.core.errors import Remedy, WeightsError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.core.files.tensors import ordered
 from histoprompt.core.vectors import unit_rows
 
 Float = NDArray[np.float32]
@@ -129,7 +130,7 @@ def write_aligned(path: Path, head: Head, adapter: Adapter, text: TfIdf | None =
         tensors["idf"] = text.idf
     whole = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
     with replacing_file(path) as part:
-        part.write_bytes(save(whole, {"format": FORMAT, "head": json.dumps(head)}))
+        part.write_bytes(ordered(save(whole, {"format": FORMAT, "head": json.dumps(head)})))
 
 
 def read_aligned(path: Path) -> tuple[Head, Adapter, TfIdf | None]:

@@ -230,6 +230,8 @@ def cross_ks(
     told = [p for p in asked if max(p) < len(many) and min(many[p[0]], many[p[1]]) > 1]
     if not told:
         return {}
+    if (many > 0).sum() < 2:  # all labels are the same, however they are dealt out
+        labellings = 0
     one, other = (np.array(side) for side in zip(*told, strict=True))
     rng = np.random.default_rng(seed)
     edges, seen = pairs.edges, _tables(codes, pairs)[:, one, other]

@@ -148,6 +148,9 @@ def spatial_of(
         )  # fmt: skip
         if not pairs:
             notes.append(f"{name} has no class of {FEWEST} cells or more.")
+        elif len(np.unique(inside.code)) < 2:
+            notes.append(f"{name} has one class: there is nothing to deal out anew, so its K has "
+                         "no envelope and no p.")  # fmt: skip
         found.append(SpatialPlace(name, len(inside), window.area / 1e6, pairs))
     task.step(len(regions) + 1, len(regions) + 1, "Measuring how cells lie", "place")
     window = window_of(places(cells, mpp))

@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import Finite, Shape, parse_json
+from histoprompt.core.files.tensors import ordered
 from histoprompt.core.strings.names import tidy
 from histoprompt.pipelines.classes.classifiers import (
     FewShotClassifier,
@@ -95,7 +96,7 @@ def write_classifier(
     whole = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        part.write_bytes(save(whole, {"format": FORMAT, "head": json.dumps(head)}))
+        part.write_bytes(ordered(save(whole, {"format": FORMAT, "head": json.dumps(head)})))
 
 
 def read_classifier(path: str | os.PathLike[str]) -> FewShotClassifier:

@@ -182,7 +182,9 @@ def _curve(pair: PairNumbers) -> dict[str, Any] | None:
     def up(values: NDArray[np.float64]) -> list[float]:
         return (4 + (high - values) / span * (_TALL - 8)).tolist()  # type: ignore[no-any-return]
 
-    outline = [*zip(x, up(k.low), strict=True), *reversed(list(zip(x, up(k.high), strict=True)))]
+    outline = []
+    if np.isfinite(k.low).all():
+        outline = [*zip(x, up(k.low), strict=True), *zip(x[::-1], up(k.high)[::-1], strict=True)]
     return {"line": list(zip(x, up(k.excess), strict=True)), "band": outline,
             "zero": up(np.zeros(1))[0], "wide": _WIDE, "tall": _TALL,
             "last": float(k.excess[-1])}  # fmt: skip

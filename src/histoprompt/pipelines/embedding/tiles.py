@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,13 @@ from histoprompt.models import weights as weight_files
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import TextScorer, TileEncoder
-from histoprompt.pipelines.embedding.embedding_store import EmbeddingStore, StoreKey, TileVectors
+from histoprompt.pipelines.embedding.ahead import VectorsAhead, batches, shared
+from histoprompt.pipelines.embedding.embedding_store import (
+    EmbeddingStore,
+    StoreKey,
+    TileVectors,
+    open_vectors,
+)
 from histoprompt.pipelines.embedding.prefetch import prefetch
 from histoprompt.pipelines.embedding.tile_plan import TilePlan
 
@@ -51,6 +57,8 @@ class EmbedJob:
         Where embeddings are kept.
     batch : int
         Tiles a call of the model.
+    ahead : VectorsAhead or None
+        Where other workers put what they looked at.
     """
 
     manager: ModelManager
@@ -58,6 +66,7 @@ class EmbedJob:
     weights: Path | None = None
     stores: Path = field(default_factory=lambda: settings.cache_folder() / "tiles")
     batch: int = BATCH
+    ahead: VectorsAhead | None = None
 
     def __post_init__(self) -> None:
         if self.card.role not in ROLES:
@@ -115,13 +124,15 @@ def embed_tiles(
     """
     key = store_key(slide, plan, job)
     with EmbeddingStore(job.stores, key, plan.grid.shape) as store:
+        if job.ahead is not None:
+            _take_in(store, key, plan, job.ahead, job.batch)
         new = store.missing(plan.places)
         todo, kept = plan.places[new], plan.places[~new]
         todo = todo[_order(plan, todo, first)]
         done, total = len(kept), len(plan)
         if seen is not None and len(todo) and len(kept):
             seen(store.load(kept), kept)
-        for places, tiles in _batches(slide, plan, todo, job.batch):
+        for places, tiles in _read(slide, plan, list(batches(todo, job.batch))):
             task.step(done, total, f"Looking at {slide.name} with {job.card.title}")
             vectors = job.embed(task, tiles)
             store.append(places, vectors)
@@ -130,6 +141,55 @@ def embed_tiles(
             done += len(places)
         task.step(total, total, "Done")
         return store.load(plan.places)
+
+
+def look_ahead(
+    slide: Slide, plan: TilePlan, job: EmbedJob, share: tuple[int, int], task: Task
+) -> None:
+    """Look at a share of the tiles of a plan, so that `embed_tiles` need not elsewhere.
+
+    Parameters
+    ----------
+    slide, plan
+    job : EmbedJob
+        Its `ahead` is where vectors are put; the store is read, not written.
+    share : (int, int)
+        Which one, from 0, of how many: batches that follow each other.
+    task : Task
+        Told of every batch; what was made before a cancel is kept.
+
+    Raises
+    ------
+    ExportError
+        If the disk is full.
+    Cancelled
+    """
+    ahead = job.ahead
+    if ahead is None:
+        raise TypeError("Looking ahead needs a place for what is seen.")
+    key, every = store_key(slide, plan, job), list(batches(plan.places, job.batch))
+    mine, todo = [every[k] for k in shared(len(every), share)], []
+    for places in mine:
+        if ahead.has(key, places):
+            continue
+        kept = open_vectors(key.folder(job.stores), places, plan.grid.shape)
+        if kept is None:
+            todo.append(places)
+        else:
+            ahead.put(key, places, kept.take(np.arange(len(places))))
+    for done, (places, tiles) in enumerate(_read(slide, plan, todo)):
+        task.step(done, len(todo), f"Looking at {slide.name} with {job.card.title}")
+        ahead.put(key, places, job.embed(task, tiles))
+
+
+def _take_in(
+    store: EmbeddingStore, key: StoreKey, plan: TilePlan, ahead: VectorsAhead, size: int
+) -> None:
+    """Put what other workers looked at into the store."""
+    for places in batches(plan.places, size):
+        new = store.missing(places)
+        if new.any() and (vectors := ahead.take(key, places)) is not None:
+            store.append(places[new], vectors[new])
 
 
 def only_kept(slide: Slide, plan: TilePlan, job: EmbedJob) -> TilePlan:
@@ -207,13 +267,14 @@ def run_parts(
     return rows
 
 
-def _batches(
-    slide: Slide, plan: TilePlan, todo: NDArray[np.int32], size: int
+def _read(
+    slide: Slide, plan: TilePlan, parts: Sequence[NDArray[np.int32]]
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.uint8]]]:
-    places = [(int(r), int(c)) for r, c in todo]
-    tiles = prefetch(places, lambda place: read_tile(slide, plan, place), depth=2 * size)
-    for start in range(0, len(todo), size):
-        part = todo[start : start + size]
+    """Batches of places with what the model is given of them, read while it looks."""
+    places = [(int(r), int(c)) for part in parts for r, c in part]
+    depth = 2 * max(map(len, parts), default=1)
+    tiles = prefetch(places, lambda place: read_tile(slide, plan, place), depth=depth)
+    for part in parts:
         yield part, np.stack([next(tiles) for _ in part])
 
 

@@ -12,6 +12,7 @@ from histoprompt.annotations.class_list import is_ignored
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -29,10 +30,10 @@ def export_store(
 
     Edits made meanwhile are either in the export or end it with an error; they are never lost.
     """
-    labels, classes = _shown(store)
+    labels, classes = shown_labels(store)
     regions = None
     if params.format == "geojson" and store.on("regions").count:
-        areas, names = _shown(store.on("regions"))
+        areas, names = shown_labels(store.on("regions"))
         table = scan(areas, task)
         known = set(table.ids.tolist())
         parents = {i: region for i, region in store.parents().items() if region in known}
@@ -58,7 +59,7 @@ class _WithoutIgnored:
         return self._store.filled_boxes()
 
 
-def _shown(store: LabelStore) -> tuple[LabelStore | _WithoutIgnored, Classes]:
+def shown_labels(store: LabelStore) -> tuple[LabelSource, Classes]:
     """What is exported of a plane, and its classes in their colours."""
     names = {i: name for i, name in store.classes().items() if name}
     ignored = [i for i, name in names.items() if is_ignored(name)]

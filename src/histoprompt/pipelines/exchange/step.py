@@ -110,15 +110,37 @@ def export_from(
     if source is None:
         with LabelStore.of(slide, read_only=True) as store:
             return export_store(slide, store, out, plain, task)
-    classes = read_classes(params.classes, params.default_class) if params.classes else None
-    cells = None
-    if (source / MADE).is_file():
-        cells = _cells(source, slide)
-        named = zip(cells.id.tolist(), cells.class_names, strict=True)
-        classes = classes or Classes({i: name for i, name in named if name})
-        source /= LABELS_TIF
-    labels = _labels(source, params, slide)
+    labels, own, cells = labels_at(source, slide, params.region)
+    classes = read_classes(params.classes, params.default_class) if params.classes else own
     return export(slide, labels, out, plain, task, classes=classes, cells=cells)
+
+
+def labels_at(
+    source: Path, slide: Slide, region: tuple[int, ...] = ()
+) -> tuple[TiffLabels | ArrayLabels, Classes | None, CellTable | None]:
+    """The labels of a file or a count, with the classes and the cells that a count tells.
+
+    Parameters
+    ----------
+    source : Path
+        A label image, or the folder of a count.
+    slide : Slide
+    region : tuple of int
+        Where a label image lies on it, if the file does not say: r0, c0, r1, c1.
+
+    Raises
+    ------
+    LabelError
+        If a count is of another slide, or labels cannot be read.
+    RegionError
+        If labels do not fit where they are said to lie.
+    """
+    if not (source / MADE).is_file():
+        return _labels(source, region, slide), None, None
+    cells = _cells(source, slide)
+    named = zip(cells.id.tolist(), cells.class_names, strict=True)
+    classes = Classes({i: name for i, name in named if name})
+    return _labels(source / LABELS_TIF, region, slide), classes, cells
 
 
 def _cells(folder: Path, slide: Slide) -> CellTable:
@@ -128,15 +150,15 @@ def _cells(folder: Path, slide: Slide) -> CellTable:
     return read_cells(folder / CELLS_CSV)
 
 
-def _labels(path: Path, params: ExportStepParams, slide: Slide) -> TiffLabels | ArrayLabels:
+def _labels(path: Path, where: tuple[int, ...], slide: Slide) -> TiffLabels | ArrayLabels:
     """The labels of a file, where a region says they lie or where the file says it."""
-    region = region_box(params.region, slide)
+    region = region_box(where, slide)
     if region is None:
         return read_labels(path)
     labels = read_labels(path, (round(region.r0), round(region.c0)))
     if labels.shape != region.shape:
         raise RegionError(
-            f"The region {','.join(map(str, params.region))} has {region.shape[0]} rows and "
+            f"The region {','.join(map(str, where))} has {region.shape[0]} rows and "
             f"{region.shape[1]} columns, but {path} has {labels.shape[0]} and {labels.shape[1]}."
         )
     return labels

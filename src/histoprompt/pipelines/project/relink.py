@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from histoprompt.core.errors import HistopromptError
+from histoprompt.core.errors import HistopromptError, ProjectError
 from histoprompt.core.readers.naming import SUFFIXES
 from histoprompt.core.readers.open import is_dicom, is_zarr, open_slide
 from histoprompt.core.task import Task
@@ -51,8 +51,15 @@ def relink(
         New paths by the ids of their slides.
     missing : list of str
         Ids of slides that were not found.
+
+    Raises
+    ------
+    ProjectError
+        If the folder cannot be looked through.
     """
     task = task or Task()
+    if not folder.is_dir():
+        raise ProjectError(f"{folder} is no folder: nothing can be found in it.")
     lost = [s for s in project.slides if _is_missing(project, s)]
     wanted = {s.key: s for s in lost if s.key}
     files = list(slide_files(folder)) if lost else []

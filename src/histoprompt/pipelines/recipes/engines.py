@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ def parse_scheduler(text: str) -> Scheduler:
 def work_through(units: Sequence[Unit], scheduler: Scheduler) -> Iterator[UnitResult]:
     """Do all units, and give each result as it comes.
 
-    A unit that fails is tried once more; one whose worker dies twice is given back as failed.
+    A unit that fails is tried once more, on another worker where there is one: the disk of the
+    first may be full. One whose worker dies twice is given back as failed.
 
     Raises
     ------
@@ -86,13 +87,22 @@ def _one_by_one(units: Sequence[Unit]) -> Iterator[UnitResult]:
     """In a thread of its own, which keeps whatever a unit raises for itself."""
     with ThreadPoolExecutor(1) as thread:
         for unit in units:
+            first = ""
             for time in range(_TIMES):
                 future = thread.submit(run_unit, unit)
                 error = future.exception()
                 result = future.result() if error is None else _fault(unit, error)
                 if result.state != "failed" or time == _TIMES - 1:
-                    yield result
+                    yield _after(first, result)
                     break
+                first = result.fault
+
+
+def _after(first: str, result: UnitResult) -> UnitResult:
+    """The result of a second try tells why the first one failed; empty if there was none."""
+    if not first or result.state == "failed":
+        return result
+    return replace(result, notes=(*result.notes, f"It was tried a second time: {first}"))
 
 
 def _fault(unit: Unit, error: BaseException) -> UnitResult:
@@ -118,6 +128,7 @@ class _Work:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._units: dict[Any, tuple[Unit, int]] = {}
+        self._first: dict[str, str] = {}
         self._blocks: dict[Any, int] = {}
         self._divided: list[Unit] = []
         self._left: list[int] = []
@@ -154,13 +165,20 @@ class _Work:
         else:
             result = UnitResult(unit.name, "failed", fault=_why(future))
         if result.state == "failed" and times < _TIMES:
-            return None, [self._submit(unit, times + 1, 0)]
-        return result, []
+            self._first[unit.folder] = result.fault
+            return None, [self._submit(unit, times + 1, 0, self._others(future))]
+        return _after(self._first.get(unit.folder, ""), result), []
 
-    def _submit(self, unit: Unit, times: int, priority: int) -> Any:
+    def _others(self, future: Any) -> list[str]:
+        """The workers that did not do something; none if nobody knows who did."""
+        did = {worker for found in self._client.who_has([future]).values() for worker in found}
+        return [worker for worker in self._client.nthreads() if did and worker not in did]
+
+    def _submit(self, unit: Unit, times: int, priority: int, preferred: Sequence[str] = ()) -> Any:
         future = self._client.submit(
             run_unit, unit, pure=False, retries=1 if times == 1 else 0,
             key=f"{unit.name}-{times}-{len(self._units)}-{uuid4().hex[:8]}", priority=priority,
+            workers=list(preferred) or None, allow_other_workers=bool(preferred),
         )  # fmt: skip
         self._units[future] = (unit, times)
         return future

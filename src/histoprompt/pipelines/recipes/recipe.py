@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,13 @@ def made_recipe(steps: tuple[RecipeStep, ...], facts: Mapping[str, str] | None =
     named = {model for one in steps for model in one.step.models(one.params)}
     digests = {model: model_digest(model) for model in sorted(named)}
     return Recipe(steps, digests, facts=dict(facts or {}))
+
+
+def completed(recipe: Recipe) -> Recipe:
+    """A recipe that somebody wrote, with this version and the digests that it does not tell."""
+    named = made_recipe(recipe.steps).models
+    models = {**recipe.models, **{m: d for m, d in named.items() if not recipe.models.get(m)}}
+    return replace(recipe, models=models, version=recipe.version or __version__)
 
 
 def model_digest(model_id: str) -> str:

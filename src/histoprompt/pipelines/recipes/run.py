@@ -18,7 +18,7 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.engines import Scheduler, work_through
-from histoprompt.pipelines.recipes.recipe import Recipe, write_recipe
+from histoprompt.pipelines.recipes.recipe import Recipe, completed, write_recipe
 from histoprompt.pipelines.recipes.shares import Signals, told
 from histoprompt.pipelines.recipes.step import ProjectInput, StepOutput
 from histoprompt.pipelines.recipes.unit import Unit, UnitResult
@@ -78,6 +78,7 @@ def run_recipe(
         If the folder cannot be written.
     """
     _check_apart(units)
+    recipe = completed(recipe)
     make_folder(out / _RUN)
     with _alone(out / _RUN):
         signals = Signals((out / _RUN).absolute(), uuid.uuid4().hex[:8])

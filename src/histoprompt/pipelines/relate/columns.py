@@ -24,6 +24,8 @@ Kind = Literal["binary", "ordinal", "number", "category", "survival", "text"]
 KINDS: tuple[str, ...] = get_args(Kind)
 # Whole numbers with no more different values than this are grades or scores.
 _FEW = 6
+# Letters of a text that a message shows.
+_LONG = 24
 _TIMES = ("time", "months", "days", "years", "weeks", "duration", "t")
 _EVENTS = ("event", "status", "death", "dead", "died", "deceased", "censored", "censor", "e")
 _TWO_WAYS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
@@ -51,6 +53,10 @@ class ColumnFault(StudyError):  # noqa: N818 - tells of one column, others go on
         super().__init__(f"{column} {reason}")
         self.column = column
         self.reason = reason
+
+
+class ManyTexts(ColumnFault):
+    """A column of names or sentences: reports, if a person says that it is text."""
 
 
 @dataclass(frozen=True)
@@ -171,16 +177,20 @@ def _number(cell: str) -> float:
 
 def _words(name: str, cells: Sequence[str], different: list[str], said: str) -> Column:
     if len(different) > MOST_LEVELS:
-        raise ColumnFault(
-            name, f"holds {len(different)} different texts ({different[0]}, {different[1]}): "
-            "names or sentences, not groups of patients. Relate reports instead, or put them "
-            "into groups."
+        raise ManyTexts(
+            name, f"holds {len(different)} different texts ({_short(different[0])}, "
+            f"{_short(different[1])}): names or sentences, not groups of patients. Say that its "
+            "kind is text to look for words in it, or put them into groups."
         )  # fmt: skip
     words = ordered_levels(different)
     order = known_order(different) is not None
     kind = said or ("binary" if len(words) == 2 else "ordinal" if order else "category")
     place = {w: float(i) for i, w in enumerate(words)}
     return _levelled(name, kind, np.array([place.get(c, np.nan) for c in cells]), words)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
 def _in_order(name: str, cells: Sequence[str], words: list[str]) -> Column:

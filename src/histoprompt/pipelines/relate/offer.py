@@ -9,6 +9,7 @@ from histoprompt.pipelines.relate.cells_of_text import missing
 from histoprompt.pipelines.relate.columns import (
     Column,
     ColumnFault,
+    ManyTexts,
     column_of,
     event_partner,
     survival_column,
@@ -29,11 +30,14 @@ class Offered:
         As recognised; empty where nothing can be related to it.
     told : str
         Its values, or why nothing can be related to it.
+    levels : tuple of str
+        Its words from low to high, where it has some.
     """
 
     name: str
     kind: str
     told: str
+    levels: tuple[str, ...] = ()
 
 
 def offered_columns(project: Project, *, reports: bool = False) -> tuple[Offered, ...]:
@@ -65,9 +69,11 @@ def _is_event(name: str, other: str, held: tuple[str, ...]) -> bool:
 def _offered(project: Project, name: str) -> Offered:
     try:
         column = _column(project, name)
+    except ManyTexts as fault:
+        return Offered(name, "text", fault.reason)
     except ColumnFault as fault:
         return Offered(name, "", fault.reason)
-    return Offered(name, column.kind, column.told)
+    return Offered(name, column.kind, column.told, column.levels)
 
 
 def _column(project: Project, name: str) -> Column:

@@ -32,7 +32,11 @@ from histoprompt.pipelines.relate.study import (
 )
 from histoprompt.pipelines.relate.texts import (
     REPORTS,
+    TEXT,
+    column_texts,
+    enough_texts,
     field_column,
+    joined,
     patient_texts,
     read_fields,
 )
@@ -113,7 +117,7 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
         )
     study, slides = _study(project, params, task.part(0.0, 0.2))
     columns, faults = _columns(project, params, study, slides)
-    texts = _texts(project, params, study)
+    texts = _texts(project, params, study, slides)
     if params.fields and texts:
         more, bad = _fields(params, texts)
         columns, faults = (*columns, *more), (*faults, *bad)
@@ -165,7 +169,7 @@ def _columns(
     held = project.table.columns
     columns, faults = [], []
     for name in dict.fromkeys(params.against):
-        if name == REPORTS and name not in held:
+        if (name == REPORTS and name not in held) or kinds.get(name) == TEXT:
             continue
         try:
             columns.append(study_column(slides, study, held, name, kinds))
@@ -174,11 +178,18 @@ def _columns(
     return tuple(columns), tuple(faults)
 
 
-def _texts(project: Project, params: RelateParams, study: Study) -> list[str]:
-    """Reports of patients, where they are asked for."""
-    if REPORTS not in params.against or REPORTS in project.table.columns:
-        return []
-    return patient_texts(project, study, params.reports)
+def _texts(
+    project: Project, params: RelateParams, study: Study, slides: Mapping[str, ProjectSlide]
+) -> list[str]:
+    """Reports of patients, where they are asked for: the project's, or columns that are text."""
+    kinds, held = said_kinds(params.types), project.table.columns
+    said = [n for n in dict.fromkeys(params.against) if kinds.get(n) == TEXT and n != REPORTS]
+    for name in said:
+        project.table.column(name)  # there must be one
+    texts = [column_texts(slides, study, name) for name in said]
+    if REPORTS in params.against and REPORTS not in held:
+        texts.append(patient_texts(project, study, params.reports))
+    return enough_texts([joined(parts) for parts in zip(*texts, strict=True)], study)
 
 
 def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], list[ColumnFault]]:

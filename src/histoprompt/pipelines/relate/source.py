@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.core.errors import StudyError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
+from histoprompt.pipelines.recipes.beside import placed
 from histoprompt.pipelines.relate.features import FeatureTable, read_features
 from histoprompt.pipelines.relate.of_counts import count_features
 from histoprompt.pipelines.relate.of_index import index_features
@@ -52,3 +54,10 @@ def features_of(
             f"{', '.join(SOURCES)}."
         )
     return read_features(path, taken)
+
+
+def placed_relate(params: RelateParams) -> RelateParams:
+    """The same parameters with whole paths, that of a file of features too, for a recipe."""
+    if params.features not in SOURCES:
+        params = replace(params, features=str(Path(params.features).expanduser().absolute()))
+    return placed(params)

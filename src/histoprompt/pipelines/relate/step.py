@@ -6,6 +6,7 @@ from pathlib import Path
 
 from histoprompt.core.errors import RecipeError
 from histoprompt.pipelines.project.project import open_project
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import ProjectInput, Step, StepInput, StepOutput
 from histoprompt.pipelines.relate.methods import methods_sentence
 from histoprompt.pipelines.relate.params import RelateParams
@@ -36,6 +37,11 @@ STEP = Step(
     _run,
     lambda _: (),
     methods_sentence,
+    command=lambda params, project, out: [
+        *("relate", project),
+        *arguments(params),
+        *option("out", out),
+    ],
     project=_of_project,
     slides=False,
 )

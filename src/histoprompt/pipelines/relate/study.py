@@ -271,8 +271,6 @@ def study_column(
         found = survival_column(name, cells[0], cells[1], pair[1])
     elif said == "survival":
         raise ColumnFault(name, "is no time to event by itself. Name it as TIME:EVENT.")
-    elif said == "text":
-        raise ColumnFault(name, "is said to be text. Relate reports to look for words in it.")
     else:
         found = column_of(name, cells[0], said)
     return _enough(found, study)

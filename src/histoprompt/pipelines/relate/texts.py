@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,16 @@ from histoprompt.core.errors import StudyError
 from histoprompt.core.files.documents import MANY_BYTES, read_text, read_toml
 from histoprompt.core.files.tables import read_table
 from histoprompt.pipelines.project.project import Project
+from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.relate.cells_of_text import missing
 from histoprompt.pipelines.relate.columns import Column, ColumnFault
 from histoprompt.pipelines.relate.negation import mentions, pattern_of, said
 from histoprompt.pipelines.relate.params import FEWEST
 from histoprompt.pipelines.relate.study import Study
 
 REPORTS = "reports"
+# The kind of a column that is reports.
+TEXT = "text"
 _TEXT = ("text", "report", "findings", "diagnosis", "conclusion")
 _WHO = ("slide", "slide_id", "id", "patient", "patient_id")
 _RAREST = 3
@@ -62,7 +66,7 @@ def patient_texts(project: Project, study: Study, path: Path | None) -> list[str
     Raises
     ------
     StudyError
-        If there are no reports, or none of a patient of the study.
+        If there are no reports.
     """
     if path is None:
         column = next((c for c in project.table.columns if c.casefold() in _TEXT), None)
@@ -74,10 +78,34 @@ def patient_texts(project: Project, study: Study, path: Path | None) -> list[str
         found = {s.id: s.cell(column) for s in project.slides if s.cell(column)}
     else:
         found = read_reports(path)
-    texts = []
-    for patient, slides in zip(study.patients, study.slides, strict=True):
-        parts = [found[name] for name in dict.fromkeys((patient, *slides)) if name in found]
-        texts.append("\n".join(dict.fromkeys(parts)))
+    return [
+        joined(found[name] for name in dict.fromkeys((patient, *slides)) if name in found)
+        for patient, slides in zip(study.patients, study.slides, strict=True)
+    ]
+
+
+def column_texts(slides: Mapping[str, ProjectSlide], study: Study, column: str) -> list[str]:
+    """A column of the project's table as a text of each patient, those of all slides together."""
+    return [
+        joined(c for i in ids if not missing(c := slides[i].cell(column))) for ids in study.slides
+    ]
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Texts below each other, none twice."""
+    return "\n".join(dict.fromkeys(p for p in parts if p))
+
+
+def enough_texts(texts: list[str], study: Study) -> list[str]:
+    """The texts of patients, as they are; none where none were asked for.
+
+    Raises
+    ------
+    StudyError
+        If fewer than 20 patients have one.
+    """
+    if not texts:
+        return texts
     known = sum(bool(t) for t in texts)
     if known < FEWEST:
         raise StudyError(

@@ -20,6 +20,7 @@ from histoprompt.pipelines.relate.mixed import Mixed
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.report import write_report
 from histoprompt.pipelines.relate.run import Related, relate
+from histoprompt.pipelines.relate.source import placed_relate
 
 RELATE_CSV, COLUMNS_CSV = "relate.csv", "columns.csv"
 CASES_CSV, METHODS_TXT, REPORT = "cases.csv", "methods.txt", "report.html"
@@ -61,7 +62,7 @@ def relate_into(
     """
     found = relate(project, params, task.part(0.0, 0.9))
     notes = write_related(found, project, folder, task.part(0.9, 1.0))
-    keep_recipe(folder, [RecipeStep("relate", params)], {"project": project.name})
+    keep_recipe(folder, [RecipeStep("relate", placed_relate(params))], {"project": project.name})
     return found, notes
 
 

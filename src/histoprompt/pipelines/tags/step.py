@@ -10,6 +10,7 @@ from pathlib import Path
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.project.project import open_project
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import ProjectInput, Step, StepInput, StepOutput
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.run import SlideToTag, tag_slides
@@ -66,5 +67,10 @@ STEP = Step(
         *((params.segmenter,) if params.kind == "cells" else ()),
     ),
     _methods,
+    command=lambda params, slide, out: [
+        *("tag", slide),
+        *arguments(params),
+        *option("out", out),
+    ],
     project=_of_project,
 )

@@ -16,7 +16,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
 from histoprompt.pipelines.embedding.queries import TextCache
 from histoprompt.pipelines.embedding.tile_plan import TilePlan, plan_tiles
-from histoprompt.pipelines.embedding.tiles import embed_tiles, only_kept
+from histoprompt.pipelines.embedding.tiles import embed_tiles, look_ahead, only_kept
 from histoprompt.pipelines.text.partial_map import GrowingMap
 from histoprompt.pipelines.text.similarity_cache import CosineCache
 from histoprompt.pipelines.text.text_embedding import ScoreParams, TextEmbeddings, embed_queries
@@ -116,6 +116,38 @@ def score(
     except Cancelled:
         seen = _seen_so_far(slide, plan, params, job)
     return _answer(seen, asked), seen
+
+
+def look_at_share(
+    slide: Slide,
+    params: ScoreParams,
+    job: ScoreJob,
+    share: tuple[int, int],
+    task: Task,
+    *,
+    region: Box | None = None,
+) -> None:
+    """Look at a share of the tiles of a slide, so that `score` need not; the scores are the same.
+
+    Parameters
+    ----------
+    slide, params, task, region
+        As for `score`.
+    job : ScoreJob
+        Its `ahead` is where vectors are put.
+    share : (int, int)
+        Which one, from 0, of how many.
+
+    Raises
+    ------
+    MissingMppError, RegionError, ExportError
+        As `score`.
+    """
+    params.check()
+    plan = plan_tiles(slide, job.card, region, mpp=params.mpp or None, overlap=params.overlap)
+    for n, scale in enumerate(params.scales):
+        part = task.part(n / len(params.scales), (n + 1) / len(params.scales))
+        look_ahead(slide, plan.scaled(scale), job, share, part)
 
 
 def _seen_so_far(slide: Slide, plan: TilePlan, params: ScoreParams, job: ScoreJob) -> SeenTiles:

@@ -11,12 +11,13 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models import registry
+from histoprompt.pipelines.embedding.ahead import VectorsAhead
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 from histoprompt.pipelines.text.run import finish, write_scored
-from histoprompt.pipelines.text.score import score
+from histoprompt.pipelines.text.score import look_at_share, score
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_label_file import read_marks, write_marks
@@ -61,20 +62,35 @@ class ScoreStepParams(ScoreParams):
 
 
 def _run(given: StepInput, params: ScoreStepParams, folder: Path) -> StepOutput:
-    if not params.texts:
-        raise ParameterError("Texts are not given; name at least one.")
-    job = ScoreJob(given.manager, registry.card(params.model), params.weights)
-    plain = ScoreParams(**{f.name: getattr(params, f.name) for f in fields(ScoreParams)})
-    where = region_box(params.region, given.slide)
+    plain, job, where = _asked(given, params, folder)
     scores, seen = score(given.slide, plain, job, given.task, region=where)
+    given.task.repeat()  # files tell of all tiles or are not written
     marks = None if params.marks is None else read_marks(params.marks, scores)
     cuts = {} if params.threshold is None else dict.fromkeys(scores.texts, params.threshold)
     found = finish(scores, seen, marks=marks, thresholds=cuts, least_tiles=params.least_tiles)
     write_scored(folder, found)
+    VectorsAhead(folder).clear()
     return StepOutput(
         f"{len(found.scores)} tiles, {len(found.regions)} regions",
         numbers={"tiles": float(len(found.scores)), "regions": float(len(found.regions))},
     )
+
+
+def _ahead(given: StepInput, params: ScoreStepParams, folder: Path, share: tuple[int, int]) -> None:
+    plain, job, where = _asked(given, params, folder)
+    look_at_share(given.slide, plain, job, share, given.task, region=where)
+
+
+def _asked(
+    given: StepInput, params: ScoreStepParams, folder: Path
+) -> tuple[ScoreParams, ScoreJob, Box | None]:
+    """What is asked, by what, and where."""
+    if not params.texts:
+        raise ParameterError("Texts are not given; name at least one.")
+    card, ahead = registry.card(params.model), VectorsAhead(folder)
+    job = ScoreJob(given.manager, card, params.weights, ahead=ahead)
+    plain = ScoreParams(**{f.name: getattr(params, f.name) for f in fields(ScoreParams)})
+    return plain, job, region_box(params.region, given.slide)
 
 
 def _methods(params: ScoreStepParams) -> str:
@@ -138,4 +154,5 @@ STEP = Step(
     lambda params: (params.model,),
     _methods,
     command=_command,
+    ahead=_ahead,
 )

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import numpy as np
 
-from histoprompt.core.parameters import Parameter
+from histoprompt.core.geometry import Box
+from histoprompt.core.parameters import Parameter, fields_of
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.from_index import clean, entries_of
-from histoprompt.pipelines.explore.index import SlideIndex
+from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.normal.files import SHOWN, Shown
 from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
 from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
@@ -64,6 +65,31 @@ class AnomalyParams(UnlikeParams, CellIndexParams):
     def plain(self) -> UnlikeParams:
         """What decides, without where the reference is."""
         return UnlikeParams(**{f.name: getattr(self, f.name) for f in fields(UnlikeParams)})
+
+
+def anomaly_chosen(
+    indexing: IndexParams, unlike: UnlikeParams, boxes: Sequence[Box]
+) -> AnomalyParams:
+    """What a person chose in a window as parameters that a recipe holds.
+
+    Parameters
+    ----------
+    indexing : IndexParams
+    unlike : UnlikeParams
+    boxes : sequence of Box
+        Normal tissue of the slide that is worked on, integer level-0 pixels.
+
+    Raises
+    ------
+    RegionError
+        If there is none.
+    """
+    reference = tuple(",".join(f"{v:.0f}" for v in box) for box in boxes)
+    parse_reference(reference)
+    plain = {
+        f.name: getattr(one, f.name) for one in (indexing, unlike) for f in fields_of(type(one))
+    }
+    return AnomalyParams(**plain, reference=reference)
 
 
 def anomalies(

@@ -12,6 +12,7 @@ from histoprompt.pipelines.explore.normal.files import write_unlike
 from histoprompt.pipelines.explore.normal.reference import parse_reference
 from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.opening import opener_of
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -67,4 +68,9 @@ STEP = Step(
     _run,
     lambda params: (params.encoder,),
     _methods,
+    command=lambda params, slide, out: [
+        *("anomaly", slide),
+        *arguments(params, apart=("reference",)),
+        *option("out", out),
+    ],
 )

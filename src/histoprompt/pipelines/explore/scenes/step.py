@@ -10,6 +10,7 @@ from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.explore.scenes.files import write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.scenes.run import facts_of, scenes_of
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -42,4 +43,9 @@ STEP = Step(
     _run,
     lambda params: (params.encoder, *((params.namer,) if len(params.words) > 1 else ())),
     _methods,
+    command=lambda params, slide, out: [
+        *("cluster", slide),
+        *arguments(params),
+        *option("out", out),
+    ],
 )

@@ -14,6 +14,7 @@ from histoprompt.pipelines.explore.tile_classes.apply import (
     write_classified,
 )
 from histoprompt.pipelines.explore.tile_classes.fit import load_tiles
+from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 
@@ -36,4 +37,9 @@ STEP = Step(
     _run,
     lambda _: (),
     lambda _: "Tiles were classified by a classifier learnt from marked tiles.",
+    command=lambda params, slide, out: [
+        *("tiles", "apply", slide),
+        *arguments(params),
+        *option("out", out),
+    ],
 )
