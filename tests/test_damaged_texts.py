@@ -41,7 +41,7 @@ from histoprompt.pipelines.count.audit_table import _by_place, _made
 from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
-from histoprompt.pipelines.exchange.export import _names_of_export
+from histoprompt.pipelines.exchange.own_files import MANIFEST, check_own
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
@@ -174,8 +174,8 @@ def toml(rng: random.Random) -> bytes:
         document(in_folder(_made), "count.json", MADE),
         document(lambda p: free_folder(p.parent.parent, p.parent.name, "k"), "count.json", MADE),
         document(lambda p: read_labelling(p, cells()), "labels_given.json", GIVEN),
-        document(in_folder(_names_of_export), "export.json",
-                 {"schema": "histoprompt-export/1", "files": ["a"]}),
+        document(in_folder(check_own), MANIFEST,
+                 {"schema": "histoprompt-export/2", "files": {"a": "b"}, "seal": "c"}),
         document(read_record, "pins.json", {"a.pth": {"sha256": "s", "date": "d", "source": "x"}}),
         table(read_classes, "classes.csv", CLASSES),
         table(read_list, "marks.csv", MARKS),

@@ -83,15 +83,16 @@ if __name__ == "__main__":
 """
 
 
-def run_and_kill(script, folder, start, seconds):
-    """Let the editor work and kill it; returns the number of edits it said were done."""
+def run_and_kill(script, folder, start, least, seconds):
+    """Let the editor make some edits and kill it a little later; how many it said were done."""
     with subprocess.Popen(
         [sys.executable, str(script), str(folder), str(start)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
+        done = [process.stdout.readline() for _ in range(least)]
         threading.Timer(seconds, process.send_signal, [signal.SIGKILL]).start()
-        done = [line for line in process.stdout if line.endswith("\n")]
+        done += [line for line in process.stdout if line.endswith("\n")]
     assert process.returncode == -signal.SIGKILL
     return len(done)
 
@@ -107,7 +108,7 @@ def test_a_killed_process_loses_at_most_the_edit_in_hand(tmp_path):
         states = [state_of(model)]
         for _ in range(4):
             start = done
-            said = run_and_kill(script, tmp_path / "killed", start, 0.1 + 0.5 * chance.random())
+            said = run_and_kill(script, tmp_path / "killed", start, 3, 0.3 * chance.random())
             for n in range(start, start + said + 1):
                 if n + 1 == len(states):
                     edit_space["edit"](model, n)

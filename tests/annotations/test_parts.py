@@ -28,7 +28,8 @@ def test_a_patch_leads_from_one_state_to_the_other_and_back(before, after):
     assert np.array_equal(patch.set_on(before, after=True), after)
     assert np.array_equal(patch.set_on(after, after=False), before)
     assert np.array_equal(patch.set_on(after, after=True), after)
-    assert split_body([patch.to_row(), patch.to_row()], patch.data * 2) == [patch, patch]
+    rows = [patch.to_row(), patch.to_row()]
+    assert list(split_body(rows, patch.data * 2)) == [patch, patch]
 
 
 def test_damaged_labels_in_a_record_are_a_clear_error():

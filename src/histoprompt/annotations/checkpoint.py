@@ -6,10 +6,9 @@ from its start.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations.class_list import ObjectClass
 from histoprompt.annotations.history import History
-from histoprompt.annotations.objects import CELL, Cells, Meta
+from histoprompt.annotations.objects import CELL, Cells
+from histoprompt.annotations.packed import MetaMap
 from histoprompt.annotations.place import StoreManifest
 from histoprompt.annotations.planes import PLANES, Name
 from histoprompt.annotations.state import LabelState
 from histoprompt.annotations.sums import Sum
-from histoprompt.core.files.atomic import replace_file
+from histoprompt.core.files.atomic import replacing_file
 
 _NAME = ("level", "plane", "row", "col")
 _SUM = np.dtype([(name, "<i4") for name in _NAME] + [("size", "<i8"), ("digest", "<u8")])
@@ -36,7 +36,7 @@ class Objects:
 
     next_id: int = 1
     cells: Cells = field(default_factory=lambda: np.zeros(0, CELL))
-    meta: Mapping[int, Meta] = field(default_factory=dict)
+    meta: MetaMap = field(default_factory=MetaMap)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Checkpoint:
         ExportError
             If it cannot be written; the older file is then still in place.
         """
-        names = sorted({meta.class_name for plane in self.planes for meta in plane.meta.values()})
+        names = sorted({name for plane in self.planes for name in plane.meta.names})
         number = {name: i for i, name in enumerate(names)}
         sums = np.array([(*name, *there) for name, there in self.sums.items()], _SUM)
         held: dict[str, Any] = {
@@ -81,13 +81,14 @@ class Checkpoint:
             "mark": np.frombuffer(self.mark.to_json().encode(), np.uint8),
         }
         for title, plane in zip(PLANES, self.planes, strict=True):
-            rows = [(i, number[m.class_name], m.record, m.step) for i, m in plane.meta.items()]
+            rows = plane.meta.rows()
+            codes = np.array([number[name] for name in plane.meta.names], np.int64)
+            columns = (rows["id"], codes[rows["code"]], rows["record"], rows["step"])
             held[f"{title}_next"] = np.array(plane.next_id, np.int64)
             held[f"{title}_cells"] = plane.cells
-            held[f"{title}_meta"] = np.array(rows, np.int64).reshape(-1, 4)
-        buffer = io.BytesIO()
-        np.savez(buffer, **held)
-        replace_file(path, buffer.getvalue())
+            held[f"{title}_meta"] = np.stack(columns, axis=1, dtype=np.int64)
+        with replacing_file(path) as part, part.open("wb") as file:
+            np.savez(file, **held)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint | None:
@@ -105,7 +106,7 @@ class Checkpoint:
             Objects(
                 int(file[f"{title}_next"]),
                 file[f"{title}_cells"].astype(CELL),
-                _meta(file[f"{title}_meta"], names),
+                MetaMap.of_columns(file[f"{title}_meta"], names),
             )
             for title in PLANES
         ]
@@ -123,7 +124,7 @@ class Checkpoint:
     def _of_old(cls, file: Mapping[str, NDArray[Any]]) -> Checkpoint:
         """Of a store from before there were planes: all it has are objects."""
         applied, next_id = file["state"].tolist()
-        meta = _meta(file["meta"], _unpacked(file["classes"]))
+        meta = MetaMap.of_columns(file["meta"], _unpacked(file["classes"]))
         return cls(
             applied=applied,
             undo=file["undo"].tolist(),
@@ -144,7 +145,3 @@ def _packed(value: object) -> NDArray[np.uint8]:
 
 def _unpacked(array: NDArray[Any]) -> Any:
     return json.loads(array.tobytes())
-
-
-def _meta(rows: NDArray[np.int64], names: Sequence[str]) -> dict[int, Meta]:
-    return {i: Meta(names[c], record, step) for i, c, record, step in rows.tolist()}

@@ -70,6 +70,8 @@ class ChunkFiles:
     ----------
     expected : dict of (level, plane, row, col) to Sum
         What the files should be; a chunk that is not named has no file.
+    staging : Path
+        The folder of what is written but not in place yet.
     mend : callable
         Makes a chunk of level 0 that is not as expected again.
     """
@@ -82,7 +84,7 @@ class ChunkFiles:
         self.expected: dict[Name, Sum] = {}
         self.mend: Callable[[Key], Labels] = self._refuse
         self._folder = folder
-        self._staging = folder / "staging"
+        self.staging = folder / "staging"
         self._aside = aside
         self._empty = _frozen(np.zeros((chunk, chunk), np.uint32))
         self._cache: OrderedDict[Name, Labels] = OrderedDict()
@@ -100,8 +102,8 @@ class ChunkFiles:
             Which descriptions of arrays were damaged, and written anew.
         """
         assert self._aside is not None
-        shutil.rmtree(self._staging, ignore_errors=True)
-        self._staging.mkdir()
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir()
         given = self.shapes, self.chunk, self._aside
         return [wrong for name in ARRAYS for wrong in describe(self._folder / name, *given)]
 
@@ -280,7 +282,7 @@ class ChunkFiles:
             self._staged.pop(name, None)
             self._cache.pop(name, None)
             raise LabelStoreError(
-                f"Cannot write labels into {self._staging}: {error}. "
+                f"Cannot write labels into {self.staging}: {error}. "
                 "The labels are as they were before this edit; make room and try again."
             ) from error
         self._staged[name] = sum_of(data)
@@ -300,7 +302,7 @@ class ChunkFiles:
             If it cannot be written.
         """
         path, data = self._path(name), codec.encode(array) if array.any() else None
-        part = self._staging / f"mended.{'.'.join(map(str, name))}"
+        part = self.staging / f"mended.{'.'.join(map(str, name))}"
         try:
             if name[0] == _LEVEL_ZERO and self._aside is not None:
                 self._aside.keep(path)
@@ -394,7 +396,7 @@ class ChunkFiles:
         return self._folder / ARRAYS[plane] / str(level) / "c" / str(row) / str(col)
 
     def _staged_path(self, name: Name) -> Path:
-        return self._staging / ".".join(map(str, name))
+        return self.staging / ".".join(map(str, name))
 
 
 def _numbered(folder: Path) -> list[os.DirEntry[str]]:

@@ -26,7 +26,7 @@ from histoprompt.annotations.checkpoint import Checkpoint, Objects
 from histoprompt.annotations.chunks import Labels
 from histoprompt.annotations.history import Origin
 from histoprompt.annotations.journal import Journal, Record
-from histoprompt.annotations.objects import Meta
+from histoprompt.annotations.packed import Meta
 from histoprompt.annotations.patch import Patch
 from histoprompt.annotations.place import CHECKPOINT, JOURNAL
 from histoprompt.annotations.planes import PLANES, Key
@@ -153,9 +153,7 @@ class _Writing:
         """The state of the store as it is, with its records where they lie now."""
         engine = self.engine
         planes = tuple(
-            Objects(
-                table.next_id, table.cells(), {i: self._moved(m) for i, m in table.meta.items()}
-            )
+            Objects(table.next_id, table.cells(), table.meta.moved(self._moved))
             for table in engine.state.tables
         )
         return Checkpoint(
@@ -246,7 +244,7 @@ class _Writing:
             if patch is not None:
                 patches.append(patch)
                 sums.append(now)
-        origins = list(dict.fromkeys(_place(state.tables[p].meta[i]) for p, i in metas))
+        origins = list(dict.fromkeys(_place(state.tables[p].known(i)) for p, i in metas))
         number = {place: n for n, place in enumerate(origins) if place[0] >= 0}
         for place, n in number.items():
             self.made.setdefault(place, (self.new.end, n))
@@ -273,7 +271,7 @@ class _Writing:
             ids = [i for p, i in metas if p == at]
             after = [
                 (meta.class_name, self.new.end if place in number else -1, number.get(place, 0))
-                for meta in (table.meta[i] for i in ids)
+                for meta in map(table.known, ids)
                 for place in [_place(meta)]
             ]
             next_ids = [table.next_id, table.next_id]
@@ -293,7 +291,7 @@ class _Writing:
     def _copy_of_state(self) -> LabelState:
         state = LabelState()
         for mine, table in zip(state.tables, self.engine.state.tables, strict=True):
-            mine.meta, mine.next_id = dict(table.meta), table.next_id
+            mine.meta, mine.next_id = table.meta.copy(), table.next_id
         state.classes = self.engine.state.classes
         return state
 

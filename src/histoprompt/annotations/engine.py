@@ -27,7 +27,8 @@ from histoprompt.annotations.edits import ChunkEdit
 from histoprompt.annotations.history import NOBODY, Change, History, Origin, Step, Walk
 from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
-from histoprompt.annotations.objects import Meta
+from histoprompt.annotations.long_record import Body
+from histoprompt.annotations.packed import Meta
 from histoprompt.annotations.patch import Patch, split_body
 from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest, user_name
 from histoprompt.annotations.planes import PLANES, Key
@@ -252,7 +253,7 @@ class Engine:
 
     def origin_of(self, plane: int, object_id: int) -> Origin:
         """What made an object, also one made by the group in hand."""
-        meta = self.state.tables[plane].meta.get(object_id, _NOBODY)
+        meta = self.state.tables[plane].meta.get(object_id) or _NOBODY
         if self._steps is not None and meta.record == self.journal.end:
             return Origin(*self._steps[meta.step])
         try:
@@ -262,13 +263,15 @@ class Engine:
 
     def _record_of(self, op: str) -> Record | None:
         """What the edits of the group amount to; None if everything is as before."""
-        patches = [
-            patch
-            for key in self.chunks.staged_keys
-            if (patch := Patch.between(key, self.chunks.published(key), self.chunks.read(0, key)))
-        ]
-        beside = self.state.changes()
-        if not patches and not is_change(beside):
+        rows, sums, beside = [], [], self.state.changes()
+        body = Body(self.chunks.staging)
+        for key in self.chunks.staged_keys:
+            patch = Patch.between(key, self.chunks.published(key), self.chunks.read(0, key))
+            if patch is not None:
+                body.add(patch.data)
+                rows.append(patch.to_row())
+                sums.append(self.chunks.staged_sum(key))
+        if not rows and not is_change(beside):
             return None
         self.chunks.stage_pyramid()
         header = {
@@ -278,10 +281,10 @@ class Engine:
             "who": user_name(),
             "steps": self._steps,
             **beside,
-            "patches": [patch.to_row() for patch in patches],
-            "sums": [self.chunks.staged_sum(patch.key) for patch in patches],
+            "patches": rows,
+            "sums": sums,
         }
-        return Record(header, b"".join(patch.data for patch in patches))
+        return Record(header, long=body)
 
     # -- undo ------------------------------------------------------------------------------------
 
@@ -304,12 +307,13 @@ class Engine:
 
     def _apply(self, record: Record, after: bool) -> list[Key]:
         """Bring the chunks to the state after, or before, a recorded edit; returns which."""
-        patches = split_body(record.header["patches"], record.body)
-        for patch in patches:
+        keys = []
+        for patch in split_body(record.header["patches"], record.body):
             chunk = self.chunks.read(0, patch.key)
             self.chunks.stage(0, patch.key, patch.set_on(chunk, after))
+            keys.append(patch.key)
         self.state.apply(record.header, after)
-        return [patch.key for patch in patches]
+        return keys
 
     def measure(self, keys: Iterable[Key]) -> None:
         """Bring the tables up to date with some chunks."""

@@ -6,13 +6,12 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
+from histoprompt.annotations.long_record import Body, packed_json
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.durable import sync_folder
 
@@ -33,11 +32,14 @@ class Record:
         Compressed labels, cut up as the header says.
     body_at : int
         Where the body lies in the file.
+    long : Body or None
+        The body of a record to write, in place of `body`.
     """
 
     header: dict[str, Any]
     body: bytes = b""
     body_at: int = field(default=0, compare=False)
+    long: Body | None = field(default=None, compare=False)
 
 
 class Journal:
@@ -81,14 +83,17 @@ class Journal:
         LabelStoreError
             If it cannot be written; the journal is then as it was.
         """
-        header = zlib.compress(json.dumps(record.header, default=_plain).encode(), 1)
-        head = _HEAD.pack(
-            MAGIC, len(header), len(record.body), zlib.crc32(header), zlib.crc32(record.body)
-        )
-        offset = self.end
+        header, offset = packed_json(record.header), self.end
+        body = record.long
+        size, crc = len(record.body), zlib.crc32(record.body)
+        if body is not None:
+            size, crc = body.size, body.crc
+        head = _HEAD.pack(MAGIC, len(header), size, zlib.crc32(header), crc)
         try:
             self._file.seek(offset)
             self._write_all(head + header + record.body)
+            for piece in () if body is None else body.pieces():
+                self._write_all(piece)
             if through:
                 os.fsync(self._file.fileno())
         except OSError as error:
@@ -209,14 +214,3 @@ class Journal:
         """What follows the last whole record."""
         self._file.seek(self.end)
         return self._file.read()
-
-
-def _plain(value: object) -> object:
-    """What JSON can hold of a value of somebody's provenance."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    return str(value)

@@ -43,15 +43,17 @@ class ObjectColumns:
 def columns_of(table: ObjectTable) -> ObjectColumns:
     """The objects of a table as they are now."""
     cells = table.measured()
-    ids = cells["id"].tolist()
-    metas = [table.meta[i] for i in ids]
-    names = tuple(sorted({meta.class_name for meta in metas}))
-    number = {name: n for n, name in enumerate(names)}
+    known = table.meta.rows()
+    assert np.array_equal(known["id"], cells["id"])
+    used, codes = np.unique(known["code"], return_inverse=True)
+    found = [table.meta.names[code] for code in used.tolist()]
+    names = tuple(sorted(found))
+    number = np.array([names.index(name) for name in found], np.int32)
     return ObjectColumns(
         ids=cells["id"].astype(np.uint32),
         boxes=np.stack([cells[side] for side in ("r0", "c0", "r1", "c1")], axis=1),
         areas=cells["area"].astype(np.int64),
         class_names=names,
-        classes=np.array([number[meta.class_name] for meta in metas], np.int32),
-        origins=np.array([(meta.record, meta.step) for meta in metas], np.int64).reshape(-1, 2),
+        classes=number[codes],
+        origins=np.column_stack([known["record"], known["step"]]).astype(np.int64),
     )

@@ -40,8 +40,8 @@ def move(
             engine.edit(
                 known.op or "move", {**known.info, **info}, there, _take(engine, planes[0], i, new)
             )
-            if new in target and source.meta[i].class_name:
-                target.set_class([new], source.meta[i].class_name)
+            if new in target and source.known(i).class_name:
+                target.set_class([new], source.known(i).class_name)
         engine.edit("move", info, source.keys_of(ids), relabel(ids, 0))
     return {i: new if new in target else 0 for i, new in given.items()}
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.annotations.chunk_index import ChunkIndex
 from histoprompt.annotations.chunks import Labels
+from histoprompt.annotations.packed import Meta, MetaMap
 from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, union_of
@@ -56,22 +58,6 @@ class ObjectRecord:
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Meta(NamedTuple):
-    """What is known of an object beside its pixels.
-
-    Attributes
-    ----------
-    class_name : str
-        "" if it has none.
-    record, step : int
-        The edit that made it: offset of the record in the journal, and its step in there.
-    """
-
-    class_name: str
-    record: int
-    step: int
-
-
 def measure(key: Key, chunk: Labels) -> Cells:
     """The objects in a chunk, ordered by id.
 
@@ -110,29 +96,29 @@ class ObjectTable:
     ----------
     next_id : int
         One more than the largest id the present line of edits has used.
-    meta : dict of int to Meta
+    meta : MetaMap
         Of every object with at least one pixel.
     """
 
     def __init__(self, plane: int = 0) -> None:
         self._plane = plane
         self.next_id = 1
-        self.meta: dict[int, Meta] = {}
+        self.meta = MetaMap()
         self._cells: dict[Key, Cells] = {}
-        self._keys: dict[int, set[Key]] = {}
+        self._index = ChunkIndex(plane)
         self.begin()
 
     # -- asking ----------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._index)
 
     def __contains__(self, object_id: int) -> bool:
-        return object_id in self._keys
+        return object_id in self._index
 
     def ids(self) -> NDArray[np.uint32]:
         """All ids, ascending."""
-        return np.array(sorted(self._keys), np.uint32)
+        return self._index.ids()
 
     def existing(self, ids: Iterable[int]) -> list[int]:
         """These ids, ascending and each once.
@@ -155,7 +141,7 @@ class ObjectTable:
 
     def keys_of(self, ids: Iterable[int]) -> list[Key]:
         """The chunks that hold any of these objects, in order."""
-        return sorted(set().union(*(self._keys.get(i, ()) for i in ids)))
+        return sorted(set().union(*(self._index.of(i) for i in ids)))
 
     def box_of(self, object_id: int) -> Box | None:
         """The smallest level-0 box that holds an object, None if there is no such object."""
@@ -169,7 +155,7 @@ class ObjectTable:
 
     def _parts(self, object_id: int) -> list[np.void]:
         found = []
-        for key in self._keys.get(object_id, ()):
+        for key in self._index.of(object_id):
             cells = self._cells[key]
             found.append(cells[np.searchsorted(cells["id"], object_id)])
         return found
@@ -183,14 +169,14 @@ class ObjectTable:
         cells = self.cells()
         if not len(cells):
             return cells
-        cells = cells[np.argsort(cells["id"], kind="stable")]
-        starts = np.flatnonzero(np.diff(cells["id"], prepend=0))
-        out = cells[starts].copy()
-        out["area"] = np.add.reduceat(cells["area"], starts)
+        order = np.argsort(cells["id"], kind="stable")
+        starts = np.flatnonzero(np.diff(cells["id"][order], prepend=0))
+        out = cells[order[starts]]
+        out["area"] = np.add.reduceat(cells["area"][order], starts)
         for side in ("r0", "c0"):
-            out[side] = np.minimum.reduceat(cells[side], starts)
+            out[side] = np.minimum.reduceat(cells[side][order], starts)
         for side in ("r1", "c1"):
-            out[side] = np.maximum.reduceat(cells[side], starts)
+            out[side] = np.maximum.reduceat(cells[side][order], starts)
         return out
 
     # -- changing --------------------------------------------------------------------------------
@@ -198,7 +184,7 @@ class ObjectTable:
     def begin(self) -> None:
         """Start a transaction."""
         self._old_cells: dict[Key, Cells] = {}
-        self._old_meta: dict[int, Meta | None] = {}
+        self._old_meta = MetaMap()
         self._old_next = self.next_id
         self._unsettled: set[int] = set()
 
@@ -212,18 +198,21 @@ class ObjectTable:
         if len(cells):
             self._cells[key] = cells
         before, after = set(old["id"].tolist()), set(cells["id"].tolist())
-        for i in before - after:
-            self._keys[i].discard(key)
-            if not self._keys[i]:
-                del self._keys[i]
-        for i in after - before:
-            self._keys.setdefault(i, set()).add(key)
+        self._index.discard(before - after, key)
+        self._index.add(after - before, key)
         self._unsettled |= before ^ after
         return old
 
+    def known(self, object_id: int) -> Meta:
+        """What is known of an object that is there."""
+        meta = self.meta[object_id]
+        assert meta is not None
+        return meta
+
     def set_meta(self, object_id: int, meta: Meta | None) -> None:
         """Tell what is known of an object; None forgets it."""
-        self._old_meta.setdefault(object_id, self.meta.get(object_id))
+        if object_id not in self._old_meta:
+            self._old_meta[object_id] = self.meta.get(object_id)
         if meta is None:
             self.meta.pop(object_id, None)
         else:
@@ -232,21 +221,22 @@ class ObjectTable:
     def set_class(self, ids: Iterable[int], class_name: str) -> None:
         """Tell what objects are."""
         for i in ids:
-            self.set_meta(i, self.meta[i]._replace(class_name=class_name))
+            self.set_meta(i, self.known(i)._replace(class_name=class_name))
 
     def credit(self, ids: Iterable[int], record: int, step: int) -> None:
         """Tell that another edit made objects what they are; those that are gone are passed by."""
         for i in ids:
             if i in self.meta:
-                self.set_meta(i, self.meta[i]._replace(record=record, step=step))
+                self.set_meta(i, self.known(i)._replace(record=record, step=step))
 
     def settle(self, record: int, step: int) -> None:
         """After a step: forget the objects that are gone, and say what made the new ones."""
         for i in sorted(self._unsettled):
-            if i in self._keys and i not in self.meta:
+            there = i in self._index
+            if there and i not in self.meta:
                 self.set_meta(i, Meta("", record, step))
                 self.next_id = max(self.next_id, i + 1)
-            elif i not in self._keys and i in self.meta:
+            elif not there and i in self.meta:
                 self.set_meta(i, None)
         self._unsettled.clear()
 
@@ -260,14 +250,10 @@ class ObjectTable:
         self.begin()
 
     def meta_changes(self) -> dict[str, Any]:
-        """What the transaction changed beside pixels, as plain JSON."""
-        changed = {i: old for i, old in self._old_meta.items() if old != self.meta.get(i)}
-        return {
-            "ids": list(changed),
-            "before": [changed[i] for i in changed],
-            "after": [self.meta.get(i) for i in changed],
-            "next_id": [self._old_next, self.next_id],
-        }
+        """What the transaction changed beside pixels, as JSON has it, ids ascending."""
+        ids, before, after = self._old_meta.changes(self.meta)
+        next_ids = [self._old_next, self.next_id]
+        return {"ids": ids, "before": before, "after": after, "next_id": next_ids}
 
     def apply_meta(self, changes: Mapping[str, Any], after: bool) -> None:
         """Set what `meta_changes` told, as it was after or before."""
@@ -275,15 +261,17 @@ class ObjectTable:
             self.set_meta(i, None if row is None else Meta(*row))
         self.next_id = changes["next_id"][int(after)]
 
-    def load(self, cells: Cells, meta: dict[int, Meta], next_id: int) -> None:
+    def load(self, cells: Cells, meta: MetaMap, next_id: int) -> None:
         """Take a saved state into an empty table."""
         order = np.lexsort((cells["id"], cells["col"], cells["row"]))
         cells = cells[order]
         change = np.diff(cells["row"]).astype(bool) | np.diff(cells["col"]).astype(bool)
         for part in np.split(cells, np.flatnonzero(change) + 1):
             if len(part):
-                self._swap_cells((self._plane, int(part["row"][0]), int(part["col"][0])), part)
-        self.meta, self.next_id = dict(meta), next_id
+                key = self._plane, int(part["row"][0]), int(part["col"][0])
+                self._cells[key] = part
+        self._index.load(cells["id"], cells["row"], cells["col"])
+        self.meta, self.next_id = meta.copy(), next_id
         self.begin()
 
     def new_id(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,14 +71,13 @@ class Patch:
         return [row, col, *(int(v) for v in self.box), len(self.data), *([plane] * (plane > 0))]
 
 
-def split_body(rows: list[list[int]], body: bytes) -> list[Patch]:
+def split_body(rows: list[list[int]], body: bytes) -> Iterator[Patch]:
     """The patches of a record from their rows and the bytes that follow one another."""
-    patches, start = [], 0
+    start = 0
     for row in rows:
         key, box, size = read_row(row)
-        patches.append(Patch(key, Box(*box), body[start : start + size]))
+        yield Patch(key, Box(*box), body[start : start + size])
         start += size
-    return patches
 
 
 def read_row(row: Sequence[int]) -> tuple[Key, tuple[int, int, int, int], int]:

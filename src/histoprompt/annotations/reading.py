@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from histoprompt.annotations.verify import Verification, verify
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.files.closing import Closing
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.names_of import NamesOf
 
 
 class LabelReader(Closing):
@@ -131,10 +133,12 @@ class LabelReader(Closing):
         meta = self._table.meta.get(int(object_id))
         return "" if meta is None else meta.class_name
 
-    def classes(self) -> dict[int, str]:
+    def classes(self) -> Mapping[int, str]:
         """The class of every object by its id, "" where it has none."""
         with self._engine.threads:
-            return {i: meta.class_name for i, meta in self._table.meta.items()}
+            known = self._table.meta
+            rows, names = known.rows(), known.names
+            return NamesOf(rows["id"], rows["code"], names)
 
     def objects(self) -> list[ObjectRecord]:
         """All objects, ordered by id."""

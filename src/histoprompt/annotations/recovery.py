@@ -117,9 +117,10 @@ def take_back(engine: Engine, place: Path, state: Checkpoint) -> int:
         for plane, table in enumerate(engine.state.tables):
             mine = sorted(key for key in keys if key[0] == plane)
             engine.edit("recovered", {"from": place.name}, mine, partial(change, plane))
-            for object_id, meta in state.planes[plane].meta.items():
-                if meta.class_name and object_id in table:
-                    table.set_class([object_id], meta.class_name)
+            known = state.planes[plane].meta
+            for name in known.names:
+                ids = known.of_classes([name] if name else []).tolist()
+                table.set_class([i for i in ids if i in table], name)
         engine.state.classes = state.classes or engine.state.classes
     return sum(map(len, engine.state.tables))
 
@@ -192,7 +193,7 @@ class _Opening:
             return 0
         state, engine = self.state, self.engine
         for table, known in zip(engine.state.tables, state.planes, strict=True):
-            table.load(known.cells, dict(known.meta), known.next_id)
+            table.load(known.cells, known.meta, known.next_id)
         engine.state.classes = state.classes
         engine.history.undo, engine.history.redo = state.undo, state.redo
         engine.chunks.expected = dict(state.sums)

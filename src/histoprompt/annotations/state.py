@@ -45,14 +45,14 @@ class LabelState:
             table.rollback()
 
     def changes(self) -> dict[str, Any]:
-        """What the transaction changed beside pixels, as plain JSON; objects always, others if so.
+        """What the transaction changed beside pixels, as JSON has it; objects always, others if so.
 
         A record of a store from before there were planes tells of objects only.
         """
         told: dict[str, Any] = {}
         for plane, table in zip(PLANES, self.tables, strict=True):
             changed = table.meta_changes()
-            if changed["ids"] or plane == PLANES[0]:
+            if len(changed["ids"]) or plane == PLANES[0]:
                 told[plane] = changed
         if self.classes != self._old_classes:
             both = (self._old_classes, self.classes)
@@ -73,7 +73,7 @@ class LabelState:
         found = [
             table.box_of(i)
             for plane, table in zip(PLANES, self.tables, strict=True)
-            for i in header.get(plane, {"ids": ()})["ids"]
+            for i in list(header.get(plane, {"ids": ()})["ids"])
         ]
         return [box for box in found if box is not None]
 
@@ -83,17 +83,17 @@ class LabelState:
 
     def know_all(self) -> None:
         """Put classes in use into the list that a store from before there was one lacks."""
-        used = {meta.class_name for table in self.tables for meta in table.meta.values()}
-        if used <= {"", *(item.name for item in self.classes)}:
-            return  # most often so, and a million objects need not be sorted
-        metas = [(i, meta.class_name) for table in self.tables for i, meta in table.meta.items()]
-        self.classes = full_list(self.classes, [name for _, name in sorted(metas)])
+        first: dict[str, int] = {}
+        for table in self.tables:
+            for name, object_id in table.meta.first_of_classes().items():
+                first[name] = min(object_id, first.get(name, object_id))
+        self.classes = full_list(self.classes, sorted(first, key=lambda name: (first[name], name)))
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give all objects of some classes others."""
         for table in self.tables:
-            for i in [i for i, meta in table.meta.items() if meta.class_name in names]:
-                table.set_class([i], names[table.meta[i].class_name])
+            for i in table.meta.of_classes(names).tolist():
+                table.set_class([i], names[table.known(i).class_name])
 
     def measure(self, key: Key, labels: Any) -> None:
         """Bring the table of a chunk's plane up to date with its labels, (n, n) uint32."""
@@ -106,4 +106,4 @@ class LabelState:
 
 def is_change(changes: Mapping[str, Any]) -> bool:
     """Whether `LabelState.changes` told of any."""
-    return "classes" in changes or any(changes.get(plane, {}).get("ids") for plane in PLANES)
+    return "classes" in changes or any(len(changes.get(p, {"ids": ()})["ids"]) for p in PLANES)

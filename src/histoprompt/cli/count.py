@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from histoprompt.pipelines.formats.regions import Region
 
 _ALL = "all"
-# Committed regions as they were counted in, for whoever counts again.
-_REGIONS = "regions.geojson"
+# Committed regions as they were counted in or ignored, for whoever counts again.
+_REGIONS, _IGNORED = "regions.geojson", "ignored.geojson"
 
 
 def add(count: argparse.ArgumentParser) -> None:
@@ -51,6 +51,12 @@ def add(count: argparse.ArgumentParser) -> None:
         "--in-regions",
         metavar="CLASS",
         help="only in the committed regions of this class, counted one by one; `all` takes all",
+    )
+    count.add_argument(
+        "--without",
+        type=Path,
+        metavar="GEOJSON",
+        help="ignore what lies in these polygons; default: what is committed as Ignore*",
     )
     classes = count.add_mutually_exclusive_group()
     classes.add_argument(
@@ -118,18 +124,30 @@ def _count_one(
 
     with named.open(args, args.channel or None) as slide:
         params = count_params(args, region_numbers(args.region, slide))
-        regions = _regions_of(args, slide)
+        regions, without = _regions_of(args, slide), _ignored(args, slide)
         folder = claimed_folder(*named.place(args.out, "count"), slide.key, taken)
         taken.append(folder)
         try:
             counted = count_slide(
                 slide, job, folder, args.task, box=region_box(params.region, slide),
-                regions=regions, stain=params.stain,
+                regions=regions, without=without, stain=params.stain,
             )  # fmt: skip
-            _keep_recipe(args, params, folder, slide, regions)
+            _keep_recipe(args, params, folder, slide, (regions, without))
             return counted
         finally:
             unclaim(folder)
+
+
+def _ignored(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
+    """What is not counted, wherever it lies."""
+    from histoprompt.pipelines.count.ignored import ignored_of
+    from histoprompt.pipelines.formats.regions import read_areas, regions_document, regions_in
+
+    if args.without:
+        return read_areas(args.without, slide.shape)
+    found = ignored_of(slide)
+    # as they are read back, for the same reason as regions are
+    return regions_in(regions_document(found), slide.shape, Path(_IGNORED)) if found else ()
 
 
 def _regions_of(args: argparse.Namespace, slide: Slide) -> Sequence[Region]:
@@ -154,7 +172,7 @@ def _keep_recipe(
     params: CountParams,
     folder: Path,
     slide: Slide,
-    regions: Sequence[Region],
+    places: tuple[Sequence[Region], Sequence[Region]],
 ) -> None:
     """What was done, beside its results, so that it can be done again; committed regions too."""
     from dataclasses import replace
@@ -165,15 +183,18 @@ def _keep_recipe(
     from histoprompt.pipelines.recipes.beside import keep_recipe, placed
     from histoprompt.pipelines.recipes.recipe import RecipeStep
 
-    where = "typed" if params.region else "the tissue of the slide"
+    where, (regions, without) = "typed" if params.region else "the tissue of the slide", places
+    for name, kept in ((_REGIONS, regions if args.in_regions else ()), (_IGNORED, without)):
+        if kept:
+            with replacing_file(folder / name) as part:
+                write_json(part, regions_document(kept))
+    params = replace(params, without=Path(_IGNORED) if without else None)
     if args.in_regions is not None:
-        with replacing_file(folder / _REGIONS) as part:
-            write_json(part, regions_document(regions))
         params = replace(params, regions=Path(_REGIONS))
         where = f"committed regions, {args.in_regions}"
     elif params.regions:
         params, where = replace(params, regions=params.regions.absolute()), "a file"
-    step = RecipeStep("count", placed(params, ("regions",)))
+    step = RecipeStep("count", placed(params, ("regions", "without")))
     keep_recipe(folder, (step,), {"slide": slide.key, "region": where})
 
 

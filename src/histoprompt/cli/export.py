@@ -13,9 +13,10 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
+from histoprompt.pipelines.exchange.own_files import list_also
 from histoprompt.pipelines.exchange.step import ExportStepParams, export_from
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed, recipe_beside
-from histoprompt.pipelines.recipes.recipe import RecipeStep
+from histoprompt.pipelines.recipes.recipe import RECIPE, RecipeStep
 
 # The format must be chosen; there is no default for it here.
 _FILLED = ("format",)
@@ -66,3 +67,4 @@ def _keep_recipe(args: argparse.Namespace, params: ExportStepParams, slide: Slid
     made = placed(params, ("labels",) if params.from_store else ())
     step = RecipeStep("export", replace(made, labels=None) if before else made)
     keep_recipe(args.out, (step,), {"slide": slide.key}, before)
+    list_also(args.out, RECIPE)

@@ -64,7 +64,8 @@ def _into_store(
     args: argparse.Namespace, slide: Slide, found: Sequence[Incoming], params: ImportParams
 ) -> None:
     from histoprompt.annotations.store import LabelStore
-    from histoprompt.pipelines.exchange.import_labels import import_all, plan_import, plane_for
+    from histoprompt.pipelines.exchange.import_labels import import_all, plane_for
+    from histoprompt.pipelines.exchange.planning import plan_import
 
     if params.into == "prompts":
         found = [_refined(args, slide, one) for one in found]

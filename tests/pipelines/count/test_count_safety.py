@@ -191,7 +191,7 @@ def test_a_power_cut_at_any_tile_and_after_the_end(tmp_path, disk):
         ("cells.tile_context.TOLERANCE", 0.06),
         ("cells.find.ALGORITHM", 2),
         ("count.store.ALGORITHM", 2),
-        ("cells.features.ALGORITHM", 2),
+        ("cells.features.ALGORITHM", 3),
         ("cells.features.RING_UM", 2.5),
     ],
 )

@@ -16,8 +16,9 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.exchange.from_store import export_store
-from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import
+from histoprompt.pipelines.exchange.import_labels import apply_import
 from histoprompt.pipelines.exchange.incoming import read_incoming
+from histoprompt.pipelines.exchange.planning import plan_import
 
 SHAPE = (120, 160)
 
@@ -56,7 +57,7 @@ def test_what_was_exported_and_not_touched_changes_nothing(slide, store, tmp_pat
     export_store(slide, store, tmp_path / "out", ExportParams(format="geojson"), Task())
     plan = plan_of(slide, store, tmp_path / "out" / "objects.geojson")
     assert str(plan) == "added 0 changed 1 removed 0 outside 0 repaired 0"
-    assert plan.changed == (2,), "the class that the export gave to an unnamed object"
+    assert plan.changed.tolist() == [2], "the class that the export gave to an unnamed object"
     apply_import(store, plan, Task())
     assert store.class_of(2) == "nucleus"
     again = plan_of(slide, store, tmp_path / "out" / "objects.geojson")
@@ -71,7 +72,7 @@ def test_an_edited_outline_replaces_its_object_and_one_undo_brings_it_back(slide
     edited[12:20, 5:30], edited[50:70, 50:70], edited[90:95, 90:95] = 1, 2, 8
     before = pixels(store)
     plan = plan_of(slide, store, file_of(slide, edited, tmp_path / "out"))
-    assert (plan.added, plan.changed) == ((8,), (1, 2))
+    assert (plan.added.tolist(), plan.changed.tolist()) == ([8], [1, 2])
     apply_import(store, plan, Task())
     np.testing.assert_array_equal(pixels(store), edited)
     store.undo()
@@ -98,7 +99,7 @@ def test_an_object_over_several_blocks_keeps_its_class_when_its_outline_changes(
         store.write(Box.of_shape(shape), before)
         store.set_class([1], "tumor")
         plan = plan_of(slide, store, path, rule)
-        assert plan.changed == (1,)
+        assert plan.changed.tolist() == [1]
         apply_import(store, plan, Task())
         np.testing.assert_array_equal(store.read(Box.of_shape(shape)), after)
         assert store.class_of(1) == "tumor"
@@ -108,8 +109,8 @@ def test_ids_that_are_taken_by_other_objects_are_given_anew(slide, store, tmp_pa
     other = np.zeros(SHAPE, np.uint32)
     other[100:110, 100:110] = 1
     plan = plan_of(slide, store, file_of(slide, other, tmp_path / "out"))
-    assert plan.added == (1,)
-    assert plan.ids[1] == 3
+    assert plan.added.tolist() == [1]
+    assert plan.ids.tolist() == [3]
     apply_import(store, plan, Task())
     assert (pixels(store)[100:110, 100:110] == 3).all()
     assert store.area_of(1) == 400
@@ -183,3 +184,25 @@ def test_a_file_of_nothing_useful_ends_with_one_line(tmp_path, monkeypatch, caps
     path.write_text(json.dumps({"type": "FeatureCollection", "features": [{"type": "Feature"}]}))
     assert main(["import", str(sample_file(SLIDE)), str(path)]) == 1
     assert "feature 1" in capsys.readouterr().err
+
+
+def test_a_number_that_the_file_does_not_state_is_no_sign_of_the_same_object(
+    slide, store, tmp_path
+):
+    """Its first object lies on the store's object 1, and is another one."""
+    ring = [[10, 10], [30, 10], [30, 30], [10, 30], [10, 10]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {},
+    }
+    store.clear()
+    store.write(Box(0, 0, 20, 20), np.full((20, 20), 1))
+    (tmp_path / "other.geojson").write_text(json.dumps(feature))
+    plan = plan_of(slide, store, tmp_path / "other.geojson")
+    assert (plan.added.tolist(), plan.changed.tolist(), plan.ids.tolist()) == ([1], [], [2])
+    apply_import(store, plan, Task())
+    assert (store.area_of(1), store.area_of(2)) == (400, 300)
+    feature["properties"] = {"metadata": {"histoprompt_id": "1"}}
+    (tmp_path / "ours.geojson").write_text(json.dumps(feature))
+    assert plan_of(slide, store, tmp_path / "ours.geojson").changed.tolist() == [1]

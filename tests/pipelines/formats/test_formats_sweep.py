@@ -329,6 +329,7 @@ REAL = {
     "grand-challenge/puma-10-class-nuclei.json": ("grand-challenge", (1024, 1024)),
     "dsa/TCGA-A2-A0YE_annotations.json": ("histomics", (60_000, 70_000)),
     "qupath-export/KI67_3_in_50_run6_light_zone_dark_zone.geojson": ("geojson", (90_000, 90_000)),
+    "dsa/sample_contours_df.tsv": ("contour-table", (4600, 4600)),
     "nuclick/test_img.csv": ("points", (512, 512)),
 }
 

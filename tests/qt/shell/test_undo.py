@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+
+import numpy as np
 import pytest
 
+from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.undo import LIMIT, Step, UndoStack
+from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError
+from histoprompt.core.geometry import Box
 
 
 @pytest.fixture
@@ -115,3 +122,96 @@ def test_only_so_many_steps_are_kept(stack):
         push(stack, [], str(number))
     assert len(stack.titles) == LIMIT
     assert stack.titles[0] == "the 3"
+
+
+class Window:
+    """A store, edited from the window and by jobs, with the steps of both."""
+
+    def __init__(self, folder):
+        self.jobs = Jobs(notify=lambda text: None)
+        self.steps = UndoStack(self.jobs)
+        self.heard: list[str] = []
+        self.steps.told.connect(self.heard.append)
+        self.store = LabelStore.open(folder, (64, 64), "slide", chunk=32)
+        self.made, self.go_on = threading.Event(), threading.Event()
+
+    def edit(self, label, task=None):
+        return self.store.write(Box(0, 8 * label, 8, 8 * label + 8), np.full((8, 8), label))
+
+    def push(self, name, change):
+        walks = (partial(way, change.edit) for way in (self.undo, self.redo))
+        self.steps.push(f"the {name}", *walks, self, change.edit)
+
+    def undo(self, edit):
+        return self.store.undo_if_last(edit) is not None
+
+    def redo(self, edit):
+        return self.store.redo_if_next(edit) is not None
+
+    def work(self, label, task):
+        """An edit of the background: it is in the store before the window hears of it."""
+        found = self.edit(label)
+        self.made.set()
+        self.go_on.wait()
+        task.step(0, 1)
+        return found
+
+    def begin(self, label):
+        done = partial(self.push, "import")
+        job = self.jobs.submit(self.work, label, title="The import", on_done=done, edits=True)
+        self.made.wait()
+        return job
+
+
+@pytest.fixture
+def window(qtbot, tmp_path):
+    found = Window(tmp_path)
+    yield found
+    found.go_on.set()
+    assert found.jobs.shutdown(30)
+    found.store.close()
+
+
+def test_undo_pressed_as_an_edit_of_the_background_ends_waits_and_takes_that_back(window, until):
+    window.push("paint", window.edit(1))
+    job = window.begin(2)
+    window.steps.undo()
+    assert "Undo waits for this to end: The import" in window.heard[-1]
+    assert window.store.ids().tolist() == [1, 2], "nothing is taken back yet"
+    window.go_on.set()
+    until(lambda: not job.active)
+    assert window.heard[-1] == "Took back: the import."
+    assert window.store.ids().tolist() == [1]
+    window.steps.undo()
+    assert window.heard[-1] == "Took back: the paint."
+    window.steps.redo()
+    window.steps.redo()
+    assert window.store.ids().tolist() == [1, 2], "no step was lost"
+
+
+def test_undo_that_waited_goes_on_where_the_edit_came_to_nothing(window, until):
+    window.push("paint", window.edit(1))
+
+    def refused(task):
+        window.made.set()
+        window.go_on.wait()
+        raise LabelStoreError("No room.")
+
+    job = window.jobs.submit(refused, title="The import", edits=True)
+    window.made.wait()
+    window.steps.undo()
+    window.go_on.set()
+    until(lambda: not job.active)
+    assert window.heard[-1] == "Took back: the paint."
+    assert not window.store.count
+
+
+def test_an_edit_told_after_a_later_one_is_taken_back_after_it(window, until):
+    job = window.begin(1)
+    window.push("paint", window.edit(2))
+    window.go_on.set()
+    until(lambda: not job.active)
+    assert window.steps.titles == ("the import", "the paint")
+    for left in ([1], []):
+        window.steps.undo()
+        assert window.store.ids().tolist() == left

@@ -97,6 +97,7 @@ class Correcting:
             run,
             lane="interactive",
             title="Correcting cells",
+            edits=True,
             on_done=self._on_done,
             on_error=self._on_error,
             on_cancel=partial(self._on_error, "The correction was cancelled."),

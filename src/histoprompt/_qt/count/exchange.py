@@ -61,6 +61,7 @@ class CellExchange:
             lane="batch",
             key="count",
             title="Sending cells to the committed objects",
+            edits=True,
             on_done=partial(self._on_sent, store, len(wanted)),
             on_error=self.status.emit,
             on_progress=counting.progress.emit,

@@ -25,7 +25,8 @@ from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, WorkStrip
 from histoprompt.core.errors import ExportError
-from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport, is_export
+from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport
+from histoprompt.pipelines.exchange.own_files import is_export
 from histoprompt.pipelines.exchange.step import export_kept, store_export
 from histoprompt.pipelines.formats.catalogue import file_format
 from histoprompt.pipelines.recipes.beside import Needs

@@ -121,7 +121,8 @@ class ImportDock(Dock):
             measured = (annotator.slide, preview.counted)
             self._submit(keep_imported_count, measured, self._on_counted, "Measuring")
         else:
-            self._submit(carry_out, (annotator.store, preview), self._on_imported, "Importing")
+            given = (annotator.store, preview)
+            self._submit(carry_out, given, self._on_imported, "Importing", edits=True)
 
     # -- building ----------------------------------------------------------------------------
 
@@ -222,7 +223,13 @@ class ImportDock(Dock):
         self._enable(True)
 
     def _submit(
-        self, run: Callable[..., Any], about: tuple[Any, ...], done: Callable[..., None], doing: str
+        self,
+        run: Callable[..., Any],
+        about: tuple[Any, ...],
+        done: Callable[..., None],
+        doing: str,
+        *,
+        edits: bool = False,
     ) -> None:
         self._enable(False)
         self.report.set_busy(True)
@@ -237,6 +244,7 @@ class ImportDock(Dock):
             on_error=self._on_stopped,
             on_cancel=self._on_cancelled,
             on_progress=self.report.show_progress,
+            edits=edits,
         )
 
     def _on_cancelled(self) -> None:

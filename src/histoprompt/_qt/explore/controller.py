@@ -285,7 +285,7 @@ class ExploreController:
             return
         self.batch.run(
             keep_regions, annotator.store, scores, name,
-            title="Committing regions", done=partial(self.kept, name),
+            title="Committing regions", done=partial(self.kept, name), edits=True,
         )  # fmt: skip
 
     def kept(self, name: str, found: tuple[list[int], Change | None]) -> None:

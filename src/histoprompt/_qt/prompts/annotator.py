@@ -423,14 +423,14 @@ class Annotator:
         elif not self.prompts.fill(corners, tool == "lasso +"):
             self._say("The lasso encloses nothing where the object is prompted: draw it larger.")
 
-    def _push(self, title: str, undo: Act, redo: Act) -> Step:
-        return self.steps.push(title, undo, redo, self)
+    def _push(self, title: str, undo: Act, redo: Act, place: int = -1) -> Step:
+        return self.steps.push(title, undo, redo, self, place)
 
     def _on_edit(self, change: Change, what: str) -> None:
         if self._closed:  # the edit is in the store, and can be taken back when it is opened again
             return
         undo = partial(self.committed.undo, change.edit)
-        self._push(what, undo, partial(self.committed.redo, change.edit))
+        self._push(what, undo, partial(self.committed.redo, change.edit), change.edit)
 
     def _on_looks(self, _: object) -> None:
         self.changed.emit()

@@ -213,7 +213,7 @@ class Commits:
         plane = self._committed if again else self._plane(params)
         text = f"{'refined' if again else 'committed'} {plane.text_of(ids)}"
         undo = partial(self._undo, change.edit, hand)
-        self._push(text, undo, partial(self._redo, change.edit))
+        self._push(text, undo, partial(self._redo, change.edit), change.edit)
         plane.show_change(change, capital(text), step=False)
 
     def _undo(self, edit: int, hand: Hand) -> bool:

@@ -110,6 +110,7 @@ class Freehand:
             keep,
             lane="interactive",
             title="Drawing",
+            edits=True,
             on_done=partial(self._show, what, plane, grown),
             on_error=self.failed.emit,
             on_cancel=self._on_cancel,

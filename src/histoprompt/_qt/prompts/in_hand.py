@@ -15,7 +15,7 @@ from histoprompt._qt.prompts.nuclei import Nuclei
 from histoprompt._qt.prompts.preview import Preview, Shown
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
 from histoprompt._qt.prompts.segmenting import Segmenting
-from histoprompt._qt.shell.undo import Act, Step
+from histoprompt._qt.shell.undo import Step
 from histoprompt.core.geometry import Frame
 from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt
@@ -25,7 +25,7 @@ from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.prompts.refine import refining
 from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
-Push = Callable[[str, Act, Act], Step]
+Push = Callable[..., Step]
 
 
 class InHand:

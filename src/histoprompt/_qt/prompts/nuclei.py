@@ -192,6 +192,7 @@ class Nuclei:
             on_cancel=self._on_cancelled,
             on_progress=self.progress.emit,
             abandon=True,
+            edits=True,
         )
         self.status.emit(f"Finding all nuclei {where} ...")
 

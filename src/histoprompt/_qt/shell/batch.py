@@ -38,11 +38,12 @@ class BatchWork:
         failed: Callable[[str], object] | None = None,
         cancelled: Callable[[], object] | None = None,
         stopped: Callable[..., object] | None = None,
+        edits: bool = False,
     ) -> None:
         """Call ``fn(*args, task=task)``; a newer job of the same title takes the place of this.
 
         `failed` and `cancelled` are called after the status told of it; `stopped` is given what a
-        cancelled job had.
+        cancelled job had; with `edits` it makes an edit that can be taken back.
         """
         job = self._jobs.submit(
             fn,
@@ -55,6 +56,7 @@ class BatchWork:
             on_cancel=partial(_both, self._on_cancelled, cancelled),
             on_partial=stopped,
             on_progress=self.progress.emit,
+            edits=edits,
         )
         self._running = [*(j for j in self._running if j.active), job]
         self.status.emit(f"{title} ...")

@@ -29,6 +29,8 @@ class Job:
         The last four are final, and set on the GUI thread. Partial is cancelled with what it had.
     aside : bool
         Whether it only looks at something, so that nobody misses it.
+    edits : bool
+        Whether it makes an edit that can be taken back.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Job:
         self._handlers: dict[str, Callable[[], Handler | None]] = {}
         self._progress = Latest()
         self._superseded = False
-        self._abandon = self.aside = False
+        self._abandon = self.aside = self.edits = False
 
     @property
     def active(self) -> bool:

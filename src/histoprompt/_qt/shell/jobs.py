@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import psygnal
+from psygnal import Signal as Told
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
@@ -64,11 +64,13 @@ class Jobs(QObject):
         What a running job tells before its end, by `Task.tell`.
     ended : Signal(Job)
         A job ended in whatever way, after its handlers were called.
+    edited : Signal
+        The last job that makes an edit has ended, and its handler was called.
     """
 
     _message = Signal(object)
-    # held weakly, unlike the slots of Qt: a session that listens is not kept alive
-    heard, ended = psygnal.Signal(Job, object), psygnal.Signal(Job)
+    # these hold who listens weakly: a session is not kept alive
+    heard, ended, edited = Told(Job, object), Told(Job), Told()
 
     def __init__(
         self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
@@ -104,6 +106,7 @@ class Jobs(QObject):
         on_progress: Handler | None = None,
         abandon: bool = False,
         aside: bool = False,
+        edits: bool = False,
     ) -> Job:
         """Call ``fn(*args, task=task)`` in a lane.
 
@@ -142,6 +145,8 @@ class Jobs(QObject):
         aside : bool
             It only looks at something: nobody misses it, so it is not work that a person is asked
             about.
+        edits : bool
+            It makes an edit that can be taken back once its handler has told of it.
         """
         handlers = {
             "done": on_done,
@@ -151,7 +156,7 @@ class Jobs(QObject):
             "progress": on_progress,
         }
         job = Job(self._cancel, lambda task: fn(*args, task=task), lane, key, title or "The job")
-        job._abandon, job.aside = abandon, aside
+        job._abandon, job.aside, job.edits = abandon, aside, edits
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
@@ -176,6 +181,12 @@ class Jobs(QObject):
         with self._ready:
             for job in list(self._active):
                 job.cancel()
+
+    @property
+    def editing(self) -> str:
+        """Title of the first job that makes an edit, until its handler was called; else empty."""
+        with self._ready:
+            return next((job.title for job in self._active if job.edits), "")
 
     @property
     def at_work(self) -> list[str]:
@@ -284,6 +295,8 @@ class Jobs(QObject):
         if handler is not None:
             self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
         self.ended.emit(job)
+        if job.edits and not self.editing:
+            self.edited.emit()
 
     def _tell(self, job: Job, news: object) -> None:
         if job.active and not job._task.cancelled:

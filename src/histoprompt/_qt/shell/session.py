@@ -59,7 +59,7 @@ class Session:
         self.modes = Modes(viewer)
         self.listed = LayerList(viewer)
         self.cache = EmbeddingCache()
-        self.steps = UndoStack()
+        self.steps = UndoStack(self.jobs)
         self.steps.failed.connect(self.failed.emit)
         self._parts: dict[type[Part], Part] = {}
         self._users: set[object] = set()

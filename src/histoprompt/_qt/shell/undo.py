@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 
 from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError
@@ -29,12 +29,15 @@ class Step:
         plugin says why it cannot be done now, and the step stays.
     owner : object
         Whose it is: a slide's annotator, a count. Its steps go when it goes.
+    place : int
+        Where it stands among the steps of its owner that have a place; -1 for none.
     """
 
     title: str
     undo: Act
     redo: Act
     owner: object = field(default=None, repr=False)
+    place: int = -1
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,18 @@ _AGAIN = Words(
 )
 
 
+class Editing(Protocol):
+    """Edits that are made in the background, which become steps when they have ended."""
+
+    @property
+    def editing(self) -> str:
+        """What is being done; empty if nothing."""
+
+    @property
+    def edited(self) -> SignalInstance:
+        """The last of them has ended, and is a step if it changed anything."""
+
+
 class Earlier(Protocol):
     """Steps of earlier sessions, which are on disk only."""
 
@@ -70,6 +85,13 @@ class Earlier(Protocol):
 
 class UndoStack:
     """Steps in the order they were made. Docks push them; none of them undoes another's by guess.
+
+    While an edit is being made in the background, undo and redo wait for its end: what comes last
+    is not known before.
+
+    Parameters
+    ----------
+    background : Editing, optional
 
     Attributes
     ----------
@@ -84,9 +106,13 @@ class UndoStack:
     told = Signal(str)
     failed = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, background: Editing | None = None) -> None:
         self._done: list[Step] = []
         self._undone: list[Step] = []
+        self._asked: list[Act] = []
+        self._background = background
+        if background is not None:
+            background.edited.connect(self._on_edited)
         self.earlier: Earlier | None = None
 
     @property
@@ -94,10 +120,15 @@ class UndoStack:
         """What can be taken back, oldest first."""
         return tuple(step.title for step in self._done)
 
-    def push(self, title: str, undo: Act, redo: Act, owner: object = None) -> Step:
-        """Keep a step that was just made; what had been taken back cannot be done again."""
-        step = Step(title, undo, redo, owner)
-        self._done.append(step)
+    def push(self, title: str, undo: Act, redo: Act, owner: object = None, place: int = -1) -> Step:
+        """Keep a step that was just made; what had been taken back cannot be done again.
+
+        With a `place` it comes before the steps of its owner that have a later one: an edit of the
+        background may be told after one that was made meanwhile.
+        """
+        step = Step(title, undo, redo, owner, place)
+        later = (n for n, s in enumerate(self._done) if s.owner is owner and s.place > place >= 0)
+        self._done.insert(next(later, len(self._done)), step)
         del self._done[:-LIMIT]
         self._undone.clear()
         return step
@@ -114,6 +145,8 @@ class UndoStack:
 
     def undo(self) -> None:
         """Take back the last step."""
+        if self._waits("Undo", self.undo):
+            return
         if self._done:
             self._walk(self._done, self._undone, _BACK, lambda step: step.undo)
         else:
@@ -121,10 +154,28 @@ class UndoStack:
 
     def redo(self) -> None:
         """Do again what was taken back last."""
+        if self._waits("Redo", self.redo):
+            return
         if self._undone:
             self._walk(self._undone, self._done, _AGAIN, lambda step: step.redo)
         else:
             self._go_on("redo_earlier", self._done, _AGAIN)
+
+    def _waits(self, name: str, act: Act) -> bool:
+        """Whether an edit is being made, so that this is done after it."""
+        doing = "" if self._background is None else self._background.editing
+        if doing:
+            self._asked.append(act)
+            self.told.emit(
+                f"{name} waits for this to end: {doing}. Cancel that, and it is at once."
+            )
+        return bool(doing)
+
+    def _on_edited(self) -> None:
+        """Do what was asked for meanwhile."""
+        asked, self._asked = self._asked, []
+        for act in asked:
+            act()
 
     def _walk(
         self, source: list[Step], target: list[Step], words: Words, way: Callable[[Step], Act]

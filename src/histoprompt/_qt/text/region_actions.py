@@ -64,7 +64,7 @@ class RegionActions:
         if now is not None and annotator is not None:
             given = (annotator.store, now.work.scores, now.text)
             done = partial(self._on_kept, annotator, now.text)
-            self._batch.run(keep, *given, title="Committing regions", done=done)
+            self._batch.run(keep, *given, title="Committing regions", done=done, edits=True)
 
     def export(self, folder: Path) -> None:
         """Write maps, tiles, regions and counts into a folder, with the recipe."""

@@ -47,7 +47,8 @@ def json_parts(path: Path, long: Collection[str]) -> Iterator[Part]:
     path : Path
         UTF-8, with or without a byte-order mark.
     long : collection of str
-        Keys of the outermost object whose members come one by one; other values come whole.
+        Keys of the outermost object whose members come one by one; other values come whole. One in
+        an object inside is named with a stroke between: ``annotation/elements``.
 
     Yields
     ------
@@ -98,11 +99,13 @@ class _Parser:
         if self._next():
             raise ValueError(f"something follows its end at {self._text[self._at :][:20]!r}")
 
-    def _object(self, long: Collection[str]) -> Iterator[Part]:
-        for key in self._keys():
-            start = self._next()
+    def _object(self, long: Collection[str], above: str = "") -> Iterator[Part]:
+        for name in self._keys():
+            key, start = f"{above}{name}", self._next()
             if key in long and start in ("[", "{"):
                 yield from self._members(key, start)
+            elif start == "{" and any(other.startswith(f"{key}/") for other in long):
+                yield from self._object(long, f"{key}/")
             else:
                 yield Part(key, None, self._value())
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import MANY_BYTES, check_ordinary, reason
+from histoprompt.core.files.documents import check_ordinary, reason
 
 MOST_PARTS = 1_000_000
 """Elements in one that is asked for, such as the corners of an outline."""
@@ -33,25 +33,23 @@ class Found(NamedTuple):
     around: tuple[ElementTree.Element, ...]
 
 
-def xml_elements(path: Path, tags: Collection[str], limit: int = MANY_BYTES) -> Iterator[Found]:
+def xml_elements(path: Path, tags: Collection[str]) -> Iterator[Found]:
     """The elements of some names, in order; what lies inside of one comes with it, not by itself.
 
     Parameters
     ----------
     path : Path
-        An ordinary file.
+        An ordinary file, of any length: what has been read is forgotten.
     tags : collection of str
-    limit : int
-        Bytes; a longer file is refused.
 
     Raises
     ------
     LabelError
-        If the file cannot be read, is too large or no XML, or one element holds more than
+        If the file cannot be read or is no XML, or one element holds more than
         `MOST_PARTS` others; elements before the fault have come by then.
     """
-    _check(path, limit)
     try:
+        check_ordinary(path)
         with path.open("rb") as file:
             yield from _Stream(path, tags).of(ElementTree.iterparse(file, events=("start", "end")))
     except OSError as fault:
@@ -90,14 +88,3 @@ class _Stream:
             )
         if not self._wanted and element.tag in self._tags:
             self._wanted = len(self._open)
-
-
-def _check(path: Path, limit: int) -> None:
-    try:
-        told = check_ordinary(path)
-    except OSError as fault:
-        raise LabelError(f"{path} cannot be read: {reason(fault)}.") from fault
-    if told.st_size > limit:
-        raise LabelError(
-            f"{path} has more than {limit >> 20} MB, the most that is read of such a file."
-        )

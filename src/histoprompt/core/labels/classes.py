@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.files.tables import TextTable, one_line, read_table, table_writer
+from histoprompt.core.labels.names_of import NamesOf
 
 Colour = tuple[int, int, int]
 
@@ -65,7 +66,13 @@ class Classes:
 
     def present(self, ids: NDArray[np.uint32]) -> tuple[str, ...]:
         """The classes these objects have, sorted."""
-        return tuple(sorted({self.of(i) for i in ids.tolist()}))
+        codes, names = self.coded(ids)
+        return tuple(sorted({names[code] for code in np.unique(codes).tolist()}))
+
+    def coded(self, ids: NDArray[np.uint32]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """The number of the class of each of some objects, and the names by number."""
+        codes, names = NamesOf.of(self.names).coded(ids)
+        return np.where(codes < 0, len(names), codes), (*names, self.default)
 
     def palette(self, names: Iterable[str]) -> dict[str, Colour]:
         """A colour for each class.

@@ -20,6 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.edges import crossings
 from histoprompt.core.labels.sources import SparseLabels, extent, pieces
 
 Ring = NDArray[np.float64]
@@ -173,16 +174,11 @@ def _even_odd(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.bool
 def _winding(start: Ring, end: Ring, shape: tuple[int, int]) -> NDArray[np.int64]:
     """How often edges go round each pixel's centre, downwards counted against upwards."""
     h, w = shape
-    low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    first = np.clip(np.ceil(low), 0, h).astype(np.int64)
-    counts = np.clip(np.ceil(high), 0, h).astype(np.int64) - first  # rows each edge passes
-    edge = np.repeat(np.arange(len(start)), counts)
-    row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
-    (r0, c0), (r1, c1) = start[edge].T, end[edge].T
-    col = np.clip(np.ceil(c0 + (row - r0) * (c1 - c0) / (r1 - r0)), 0, w).astype(np.int64)
+    edge, row, col = crossings(start, end, shape)
     cell, size = row * (w + 1) + col, h * (w + 1)
-    down = np.bincount(cell[r1 > r0], minlength=size)
-    passed = (down - np.bincount(cell[r1 < r0], minlength=size)).reshape(h, w + 1)
+    falls = end[edge, 0] > start[edge, 0]
+    down = np.bincount(cell[falls], minlength=size)
+    passed = (down - np.bincount(cell[~falls], minlength=size)).reshape(h, w + 1)
     return np.asarray(np.cumsum(passed[:, :w], axis=1))
 
 

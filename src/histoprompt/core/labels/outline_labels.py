@@ -1,12 +1,14 @@
 """Labels that are kept as outlines and drawn where they are read.
 
-A hundred thousand nuclei take the memory of their corners, wherever they lie; all outlines that
-meet a box are drawn at once.
+Of each outline some forty bytes stay in memory, wherever it lies; the corners go to a file without
+a name as soon as they are many, and come back for the box that is read. All outlines that meet a
+box are drawn at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,9 @@ import shapely
 from numpy.typing import NDArray
 
 from histoprompt.core.geometry import Box
+from histoprompt.core.labels.corner_file import CornerFile
+from histoprompt.core.labels.edges import crossings, ranges
+from histoprompt.core.labels.growing import GrowingRows
 from histoprompt.core.labels.sources import BLOCK, check_inside, extent
 from histoprompt.core.tiling import TileGrid
 
@@ -23,6 +28,11 @@ _CORNERS, _PIXELS = 1 << 20, 1 << 22
 _FAR = 2**31 - 2
 # Corners nearer to the first one are kept in half the memory.
 _LONG = 2**12
+_OUTLINE = np.dtype(
+    [("at", "<i8"), ("count", "<i4"), ("wide", "?"), ("anchor", "<i4", 2), ("id", "<u4")]
+    + [(name, "<i4") for name in ("r0", "c0", "r1", "c1")]
+)
+"""Where its corners lie in the file, how many, in which width; its first corner, label and box."""
 
 
 class OutlineLabels:
@@ -38,8 +48,10 @@ class OutlineLabels:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape = shape
-        self._added: list[tuple[NDArray[Any], ...]] = []
-        self._parts: tuple[NDArray[Any], ...] | None = None
+        self._outlines = GrowingRows(_OUTLINE)
+        self._corners = CornerFile()
+        self._places: set[tuple[int, int]] = set()
+        self._order: tuple[NDArray[np.int32], NDArray[np.int32], int] | None = None
 
     def add(self, polygons: NDArray[Any], ids: NDArray[np.uint32]) -> None:
         """Put polygons on top of the others.
@@ -56,29 +68,30 @@ class OutlineLabels:
         _, xy, (rings, first) = shapely.to_ragged_array(polygons)
         corners = xy[:, 1::-1] - 0.5
         starts = rings[first]
-        boxes = self._boxes(polygons)
         anchor = np.floor(np.clip(corners[starts[:-1]], -_FAR, _FAR)).astype(np.int64)
         counts = np.diff(starts)
         near = corners - np.repeat(anchor, counts, axis=0)
-        if np.abs(near).max() < _LONG:
-            # halves are exact, and nothing of a nucleus is off by a hundred thousandth of a pixel
-            near = near.astype(np.float32)
         last = np.zeros(len(corners), bool)
         last[rings[1:] - 1] = True
-        self._added.append((near, last, counts, anchor, boxes, np.asarray(ids, np.uint32)))
-        self._parts = None
+        # halves are exact, and nothing of a nucleus is off by a hundred thousandth of a pixel
+        wide = bool(np.abs(near).max() >= _LONG)
+        rows = np.zeros(len(polygons), _OUTLINE)
+        rows["at"] = self._corners.add(near, last, wide) + starts[:-1] * CornerFile.size(wide)
+        rows["count"], rows["wide"], rows["anchor"], rows["id"] = counts, wide, anchor, ids
+        boxes = self._boxes(polygons)
+        rows["r0"], rows["c0"], rows["r1"], rows["c1"] = boxes.T
+        self._outlines.add(rows)
+        self._places |= _places(boxes)
+        self._order = None
 
     def read(self, box: Box) -> NDArray[np.uint32]:
         """The (h, w) uint32 labels of a level-0 box."""
         check_inside(self, box)
         out = np.zeros(box.shape, np.uint32)
-        boxes = self._joined[4]
-        r0, c0, r1, c1 = boxes.T
-        meet = (r0 < box.r1) & (r1 > box.r0) & (c0 < box.c1) & (c1 > box.c0)
-        which = np.flatnonzero(meet)
-        total = np.cumsum(self._joined[2][which])
+        found = self._outlines.rows[self._meeting(box)]
+        total = np.cumsum(found["count"], dtype=np.int64)
         for some in np.split(
-            which, np.searchsorted(total, np.arange(_CORNERS, _last(total), _CORNERS))
+            found, np.searchsorted(total, np.arange(_CORNERS, _last(total), _CORNERS))
         ):
             if len(some):
                 self._draw(out, some, box)
@@ -86,37 +99,40 @@ class OutlineLabels:
 
     def filled_boxes(self) -> Iterator[Box]:
         """The blocks of a grid that the polygons' boxes meet."""
-        boxes = self._joined[4]
-        ranges = np.stack([boxes[:, :2] // BLOCK, (boxes[:, 2:] - 1) // BLOCK], axis=1)
-        places: set[tuple[int, int]] = set()
-        for (r0, c0), (r1, c1) in np.unique(ranges, axis=0).tolist():
-            places |= {(r, c) for r in range(r0, r1 + 1) for c in range(c0, c1 + 1)}
         whole = extent(self)
         grid = TileGrid(whole, BLOCK, 0, whole)
-        return (grid.tile(*place).inner for place in sorted(places))
+        return (grid.tile(*place).inner for place in sorted(self._places))
 
     def ids(self) -> NDArray[np.uint32]:
         """The labels of all polygons, ascending and each once, whether they show or not."""
-        return np.unique(self._joined[5])
+        return np.unique(self._outlines.rows["id"])
 
     def alone(self, label: int) -> int:
         """The pixels that an object would have if no other lay on it."""
-        _, _, _, _, boxes, ids = self._joined
-        which = np.flatnonzero(ids == label)
-        low, high = boxes[which, :2].min(axis=0), boxes[which, 2:].max(axis=0)
-        box = Box(*low.tolist(), *high.tolist())
+        found = self._outlines.rows[self._outlines.rows["id"] == label]
+        low = [int(found[side].min()) for side in ("r0", "c0")]
+        high = [int(found[side].max()) for side in ("r1", "c1")]
+        box = Box(*low, *high)
         out = np.zeros(box.shape, np.uint32)
-        self._draw(out, which, box)
+        self._draw(out, found, box)
         return int(np.count_nonzero(out))
 
-    @property
-    def _joined(self) -> tuple[NDArray[Any], ...]:
-        if self._parts is None:
-            joined = tuple(map(np.concatenate, zip(*(self._added or [_nothing()]), strict=True)))
-            self._added = [joined]
-            starts = np.cumsum(joined[2]) - joined[2]
-            self._parts = (*joined, starts)
-        return self._parts[:6]
+    def _meeting(self, box: Box) -> NDArray[np.int32]:
+        """The outlines whose boxes meet a box, in the order they were added."""
+        rows = self._outlines.rows
+        if self._order is None:
+            order = np.argsort(rows["r0"], kind="stable").astype(np.int32)
+            tops, tallest = rows["r0"][order], int((rows["r1"] - rows["r0"]).max(initial=0))
+            self._order = order, tops, tallest
+        else:
+            order, tops, tallest = self._order
+        low, high = np.searchsorted(tops, [round(box.r0) - tallest, round(box.r1)])
+        near = np.sort(order[low:high])
+        meet = rows["r0"][near] < box.r1
+        meet &= rows["r1"][near] > box.r0
+        meet &= rows["c0"][near] < box.c1
+        meet &= rows["c1"][near] > box.c0
+        return near[meet]
 
     def _boxes(self, polygons: NDArray[Any]) -> NDArray[np.int64]:
         """(n, 4) boxes of the pixels that may be inside, cut to the labels."""
@@ -128,23 +144,31 @@ class OutlineLabels:
         high = np.clip(np.maximum(high, low + 1), 1, limit)
         return np.concatenate([low, high]).T.astype(np.int64)
 
-    def _draw(self, out: NDArray[np.uint32], which: NDArray[np.intp], box: Box) -> None:
-        """Draw polygons into the labels of a box."""
-        assert self._parts is not None
-        near, last, counts, anchor, _, ids, starts = self._parts
-        at, owner = _ranges(starts[which], counts[which])
-        edges = ~last[at]
-        at, owner = at[edges], owner[edges]
-        moved = (anchor[which] - (round(box.r0), round(box.c0)))[owner]
+    def _draw(self, out: NDArray[np.uint32], some: NDArray[np.void], box: Box) -> None:
+        """Draw outlines into the labels of a box."""
+        near, last = self._corners.read(some["at"], some["count"], some["wide"])
+        owner = np.repeat(np.arange(len(some)), some["count"])
+        at = np.flatnonzero(~last)  # each ring ends where it began
+        owner = owner[at]
+        moved = (some["anchor"] - np.array([round(box.r0), round(box.c0)]))[owner]
         begin, end, own = _spans(near[at] + moved, near[at + 1] + moved, owner, box.shape)
-        values, lengths = ids[which][own], end - begin
+        values, lengths = some["id"][own], end - begin
         if _laid(out, begin, end, values):
             return
         flat, total = out.reshape(-1), np.cumsum(lengths)
         cuts = np.searchsorted(total, np.arange(_PIXELS, _last(total), _PIXELS))
-        for some in np.split(np.arange(len(begin)), cuts):
-            pixels, whose = _ranges(begin[some], lengths[some])
-            flat[pixels] = values[some][whose]  # of several values for a pixel the last one stays
+        for part in np.split(np.arange(len(begin)), cuts):
+            pixels, whose = ranges(begin[part], lengths[part])
+            flat[pixels] = values[part][whose]  # of several values for a pixel the last one stays
+
+
+def _places(boxes: NDArray[np.int64]) -> set[tuple[int, int]]:
+    """The blocks of the grid that boxes meet."""
+    ranges = np.stack([boxes[:, :2] // BLOCK, (boxes[:, 2:] - 1) // BLOCK], axis=1)
+    found: set[tuple[int, int]] = set()
+    for (r0, c0), (r1, c1) in np.unique(ranges, axis=0).tolist():
+        found.update(product(range(r0, r1 + 1), range(c0, c1 + 1)))
+    return found
 
 
 def _laid(
@@ -170,27 +194,6 @@ def _last(total: NDArray[Any]) -> int:
     return int(total[-1]) if len(total) else 0
 
 
-def _nothing() -> tuple[NDArray[Any], ...]:
-    near, last, counts = np.zeros((0, 2), np.float32), np.zeros(0, bool), np.zeros(0, np.int64)
-    return (
-        near,
-        last,
-        counts,
-        np.zeros((0, 2), np.int64),
-        np.zeros((0, 4), np.int64),
-        np.zeros(0, np.uint32),
-    )
-
-
-def _ranges(
-    starts: NDArray[Any], counts: NDArray[Any]
-) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """The numbers of ranges one after the other, and which range each belongs to."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    shift = starts - (np.cumsum(counts) - counts)
-    return np.arange(len(owner)) + np.repeat(shift, counts), owner
-
-
 def _spans(
     start: NDArray[Any], end: NDArray[Any], owner: NDArray[np.intp], shape: tuple[int, int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -213,14 +216,9 @@ def _spans(
         Ascending.
     """
     h, w = shape
-    low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    first = np.clip(np.ceil(low), 0, h).astype(np.int64)
-    counts = np.clip(np.ceil(high), 0, h).astype(np.int64) - first  # rows each edge passes
-    row, edge = _ranges(first, counts)
-    (r0, c0), (r1, c1) = start[edge].T, end[edge].T
-    col = np.clip(np.ceil(c0 + (row - r0) * (c1 - c0) / (r1 - r0)), 0, w).astype(np.int64)
-    crossings = np.sort((owner[edge] * h + row) * (w + 1) + col)
-    enter, leave = crossings[0::2], crossings[1::2]
+    edge, row, col = crossings(start, end, shape)
+    passed = np.sort((owner[edge] * h + row) * (w + 1) + col)
+    enter, leave = passed[0::2], passed[1::2]
     some = leave > enter
     line, col = np.divmod(enter[some], w + 1)
     own, row = np.divmod(line, h)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,13 +30,13 @@ class Renumbering:
 
     Parameters
     ----------
-    ids : mapping of int to int
-        The new id of each old one.
+    old, new : (n,) uint32
+        Ids, the old ones each once, and what becomes of each.
     """
 
-    def __init__(self, ids: Mapping[int, int]) -> None:
-        self._old = np.array(sorted(ids), np.uint32)
-        self._new = np.array([ids[i] for i in self._old.tolist()], np.uint32)
+    def __init__(self, old: NDArray[np.uint32], new: NDArray[np.uint32]) -> None:
+        order = np.argsort(old, kind="stable")
+        self._old, self._new = old[order], new[order]
         self._table: NDArray[np.uint32] | None = None
         most = int(self._old[-1]) if len(self._old) else 0
         if most < _DENSE:

@@ -170,6 +170,17 @@ def check_inside(labels: LabelSource, box: Box) -> None:
         )
 
 
+def read_padded(labels: LabelSource, box: Box) -> NDArray[np.uint32]:
+    """The labels of a level-0 box, (h, w) uint32, 0 where they do not reach."""
+    inside = box.intersection(extent(labels))
+    if inside == box:
+        return labels.read(box)
+    out = np.zeros(box.shape, np.uint32)
+    if inside is not None:
+        out[inside.slices((box.r0, box.c0))] = labels.read(inside)
+    return out
+
+
 def check_label_array(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> None:
     """Refuse what cannot be labels: colours, stacks and numbers with a fraction."""
     if len(shape) == 3 and shape[-1] in (3, 4):

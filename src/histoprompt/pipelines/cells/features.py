@@ -14,7 +14,7 @@ from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.core.stain.ihc import DAB_MEAN
 
 # Raise it when the same cell gets other numbers: counts do not go on then.
-ALGORITHM = 1
+ALGORITHM = 2
 # Width of the ring around a nucleus that stands for its cytoplasm, in microns.
 RING_UM = 2.0
 # Distance at which texture is compared, in microns.
@@ -52,6 +52,7 @@ TEXTURE_NAMES: Final = (
     "density_grain",
 )
 FEATURE_NAMES: Final[tuple[str, ...]] = SHAPE_NAMES + STAIN_NAMES + TEXTURE_NAMES
+_AREA = FEATURE_NAMES.index("mask_um2")
 
 
 def measure(
@@ -84,6 +85,23 @@ def measure(
     columns = [*_shape(labels, mpp), *_stains(image, labels, mpp, dyes)]
     columns += _texture(image, labels, mpp)
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def with_areas(features: NDArray[np.float32], area_um2: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Features with the areas that cells have on the slide itself.
+
+    Where a model looks at other pixels than the slide's, those at the edge of the picture reach
+    beyond it and are too large by up to half a pixel; what is drawn ends where the picture does.
+
+    Parameters
+    ----------
+    features : (n, k) float32
+        From `measure`, and others behind.
+    area_um2 : (n,) float64
+    """
+    out = features.copy()
+    out[:, _AREA] = area_um2
+    return out
 
 
 def _shape(labels: NDArray[np.int32], mpp: float) -> list[NDArray[np.float64]]:

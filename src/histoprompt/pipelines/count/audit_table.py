@@ -53,6 +53,7 @@ class _Made(TypedDict):
     complete: bool
     picked: bool
     channel: NotRequired[str]
+    without: NotRequired[list[Annotated[list[str], Field(min_length=2, max_length=2)]]]
 
 
 _SHAPE: Shape[_Made] = Shape(_Made)
@@ -197,7 +198,8 @@ def _ground_on(slide: Slide, made: _Made) -> CountRegion:
     if not slide.box.covers(box):
         raise RegionError(f"The region {tuple(box)} that was counted is not on {slide.name}.")
     regions = [_region(name, text) for name, text in made["polygons"]]
-    return count_region(slide, box if made["picked"] else None, regions)
+    without = [_region(name, text) for name, text in made.get("without", ())]
+    return count_region(slide, box if made["picked"] else None, regions, without=without)
 
 
 def _region(name: str, text: str) -> Region:

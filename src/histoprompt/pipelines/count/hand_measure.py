@@ -14,7 +14,7 @@ from histoprompt.core.results import Mask
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.roles import MaskDescriber
-from histoprompt.pipelines.cells.features import FEATURE_NAMES, RING_UM, measure
+from histoprompt.pipelines.cells.features import FEATURE_NAMES, RING_UM, measure, with_areas
 from histoprompt.pipelines.cells.find import ModelCells, pixels_on_slide
 from histoprompt.pipelines.cells.intensities import intensities, measured_names
 from histoprompt.pipelines.cells.tile_context import frame_around, read_frame
@@ -99,6 +99,7 @@ def _features(
     rows = measure(np.ascontiguousarray(image[near.slices()]), part, scale, work.dyes)
     there = min(len(rows), len(masks))
     out[:there, : len(FEATURE_NAMES)] = rows[:there]
+    out = with_areas(out, np.array([mask.array.sum() for mask in masks]) * (slide.mpp or 1.0) ** 2)
     for number, mask in enumerate(masks if slide.channels else ()):
         level0, place = mask.array.astype(np.int32), mask.frame.box.to_pixels()
         bright = intensities(slide.channels, level0, place, 1)

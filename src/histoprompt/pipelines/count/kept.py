@@ -37,6 +37,7 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
 from histoprompt.pipelines.count.hand_work import HandTally
+from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
@@ -175,7 +176,8 @@ def open_or_run(
         As `count_slide` and `count_job`.
     """
     task.step(0, 0, f"Looking for tissue in {slide.name}")
-    job, ground = count_job(choice, manager), count_region(slide, box, regions)
+    job, without = count_job(choice, manager), ignored_of(slide)
+    ground = count_region(slide, box, regions, without=without)
     return keep_count(slide, job, ground, task=task, box=box, regions=regions)
 
 
@@ -189,7 +191,7 @@ def keep_count(
     regions: Sequence[Region] = (),
 ) -> KeptCount:
     """As `open_or_run`, with a job and the ground it is for."""
-    folder = work_folder(slide, job, box, regions)
+    folder = work_folder(slide, job, box, regions, ground.without)
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)
     look = partial(unlike_notes, slide, ground, job.source, task)
@@ -259,7 +261,11 @@ def _set_aside(folder: Path, progress: Progress) -> list[str]:
 
 
 def work_folder(
-    slide: Slide, job: CountJob, box: Box | None, regions: Sequence[Region] = ()
+    slide: Slide,
+    job: CountJob,
+    box: Box | None,
+    regions: Sequence[Region] = (),
+    without: Sequence[Region] = (),
 ) -> Path:
     """The folder of a count: another for every slide, region and choice of models."""
     region = None if box is None else [int(v) for v in box]
@@ -267,6 +273,8 @@ def work_folder(
     facts: list[Any] = [slide.key, slide.mpp, region, dict(job.settings), job.tile]
     if regions:
         facts.append([[r.name, shapely.to_wkt(r.polygon)] for r in regions])
+    if without:
+        facts.append({"without": [[r.name, shapely.to_wkt(r.polygon)] for r in without]})
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return settings.counts_folder() / digest[:24]
 

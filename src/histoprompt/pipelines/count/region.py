@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -13,7 +14,9 @@ from histoprompt.core.errors import RegionError, Remedy
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.contours import fill
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.tissue.find import BLUR, GLASS, PEN, Tissue, find_tissue, holds_specks
+from histoprompt.pipelines.count.ignored import check_left, clipped, less
 from histoprompt.pipelines.formats.polygons import from_polygon
 from histoprompt.pipelines.formats.regions import Region
 
@@ -41,6 +44,8 @@ class CountRegion:
         Whether somebody chose the place.
     parts : tuple of Box
         The boxes that were counted, if not all was; areas are those of these.
+    without : tuple of Region
+        What is ignored of it: no cell in there counts, and areas are without it.
     """
 
     box: Box
@@ -48,10 +53,15 @@ class CountRegion:
     regions: tuple[Region, ...] = ()
     user_drawn: bool = True
     parts: tuple[Box, ...] = ()
+    without: tuple[Region, ...] = ()
 
     @property
     def denominator(self) -> str:
         """What areas are, in words."""
+        return self._place_in_words + (", less what is ignored" if self.without else "")
+
+    @property
+    def _place_in_words(self) -> str:
         if not self.user_drawn:
             return "tissue of the slide (glass, pen marks and blur left out)"
         place = "the drawn regions" if self.regions else "the region"
@@ -67,15 +77,21 @@ class CountRegion:
     def meets(self, box: Box) -> bool:
         """Whether anything of a level-0 box may be counted."""
         if self.regions:
-            rectangle = shapely.box(box.c0, box.r0, box.c1, box.r1)
+            rectangle = shapely.box(*_xy(box))
             return any(shapely.intersects(r.polygon, rectangle) for r in self.regions)
+        if self.without and shapely.covers(self._left_out, shapely.box(*_xy(box))):
+            return False
         return self.user_drawn or self.tissue.area_px(box, self._near) > 0
 
     def counts(self, at: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which of (n, 2) level-0 centroids are counted."""
         if self.regions:
-            return np.asarray(self.membership(at).any(axis=1))
-        return np.ones(len(at), bool) if self.user_drawn else self.tissue.at(self._near, at)
+            inside = np.asarray(self.membership(at).any(axis=1))
+        else:
+            inside = np.ones(len(at), bool) if self.user_drawn else self.tissue.at(self._near, at)
+        if self.without:
+            inside &= ~shapely.contains_xy(self._left_out, at[:, 1] + 0.5, at[:, 0] + 0.5)
+        return inside
 
     def membership(self, at: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n, regions) bool: in which drawn regions each of (n, 2) centroids lies."""
@@ -101,6 +117,10 @@ class CountRegion:
         ]
         if self.user_drawn and not self._has_tissue:
             found.append("No tissue was recognised: densities are per area of the whole region.")
+        if self.without:
+            mm2 = shapely.area(self._left_out) * (self.tissue.mpp or np.nan) ** 2 / 1e6
+            count = many(len(self.without), "area")
+            found.append(f"{count} of ignored classes ({mm2:.4f} mm²) left out, with their cells.")
         drawn = (note for region in self.regions for note in region.notes)
         return [*(_sentence(doubt) for doubt in self.tissue.doubts), *drawn, *found]
 
@@ -108,6 +128,12 @@ class CountRegion:
     def drawn(self) -> NDArray[np.bool_]:
         """Where drawn regions lie, (h, w) on the overview of the tissue."""
         return _on_overview(self.tissue, shapely.union_all([r.polygon for r in self.regions]))
+
+    @cached_property
+    def _left_out(self) -> shapely.Geometry:
+        whole = shapely.union_all([region.polygon for region in self.without])
+        shapely.prepare(whole)
+        return whole
 
     @property
     def _near(self) -> NDArray[np.bool_]:
@@ -126,13 +152,13 @@ class CountRegion:
     def _pixels(self, name: str, mask: NDArray[np.bool_] | None) -> float:
         """Level-0 pixels of the place that lie in a mask of the overview; all of them without."""
         boxes = self.parts or (self.box,)
-        if not self.regions:
+        if not self.regions and not self.without:
             return sum(b.area if mask is None else self.tissue.area_px(b, mask) for b in boxes)
-        chosen = [r.polygon for r in self.regions if name in (ALL, r.name)]
-        polygon = shapely.union_all(chosen)
-        if self.parts:
-            done = shapely.union_all([shapely.box(b.c0, b.r0, b.c1, b.r1) for b in boxes])
-            polygon = shapely.intersection(polygon, done)
+        polygon = shapely.union_all([shapely.box(*_xy(box)) for box in boxes])
+        if self.regions:
+            chosen = [r.polygon for r in self.regions if name in (ALL, r.name)]
+            polygon = shapely.intersection(shapely.union_all(chosen), polygon)
+        polygon = shapely.difference(polygon, self._left_out)
         if mask is None:
             return float(polygon.area)
         inside = _on_overview(self.tissue, polygon)
@@ -145,6 +171,7 @@ def count_region(
     box: Box | None = None,
     regions: Sequence[Region] = (),
     tissue: Tissue | None = None,
+    without: Sequence[Region] = (),
 ) -> CountRegion:
     """Decide what is counted.
 
@@ -157,29 +184,41 @@ def count_region(
         Drawn ones, in place of `box`.
     tissue : Tissue, optional
         Where it is known already.
+    without : sequence of Region
+        What is ignored, wherever it lies.
 
     Raises
     ------
     RegionError
-        If a whole slide holds glass only.
+        If a whole slide holds glass only, or all of the place is ignored.
     """
     cut: tuple[Region, ...] = ()
     if regions:
         inside = shapely.box(0, 0, slide.shape[1], slide.shape[0])
         cut = tuple(replace(r, polygon=shapely.intersection(r.polygon, inside)) for r in regions)
+        without = clipped(without, shapely.union_all([r.polygon for r in cut]))
+        cut = tuple(less(cut, without))
+        check_left(cut, without)
         c0, r0, c1, r1 = shapely.total_bounds([r.polygon for r in cut])
         box = Box(r0, c0, r1, c1).to_pixels()
     if tissue is None or not tissue.frame.box.covers(box or slide.box):
         tissue = find_tissue(slide, box)
     if cut and box is not None:
-        return CountRegion(box, tissue, cut)
+        return CountRegion(box, tissue, cut, without=tuple(without))
+    without = clipped(without, shapely.box(*_xy(box or slide.box)))
     if box is not None:
-        return CountRegion(box, tissue)
+        ground = CountRegion(box, tissue, without=without)
+        check_left(not without or ground.region_mm2(), without)
+        return ground
     area = slide.box.area * (slide.mpp or 0.25) ** 2 / 1e6
     picture = len(slide.levels) == 1 and area <= PICTURE_MM2
     if not (tissue.tissue.any() or (picture and holds_specks(slide))):
         raise RegionError(_nothing(slide, tissue), remedy=Remedy.REGION)
-    return CountRegion(slide.box, tissue, user_drawn=picture)
+    return CountRegion(slide.box, tissue, user_drawn=picture, without=without)
+
+
+def _xy(box: Box) -> tuple[float, float, float, float]:
+    return box.c0, box.r0, box.c1, box.r1
 
 
 def _sentence(text: str) -> str:

@@ -21,7 +21,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.core.tiling import Tile, TileGrid
-from histoprompt.pipelines.cells.features import measure
+from histoprompt.pipelines.cells.features import measure, with_areas
 from histoprompt.pipelines.cells.find import CellSource, TileCells, owned_cells, tiles_of
 from histoprompt.pipelines.cells.intensities import ALGORITHM as INTENSITIES
 from histoprompt.pipelines.cells.intensities import (
@@ -245,12 +245,14 @@ class _Counter:
         beyond = _areas(labels, len(found)) - _areas(part, len(found))
         kept = np.pad(kept, (0, len(found) - len(kept)))
         found, features, names = self._measured(found, looked, kept, tile)
+        pixels = _areas(drawn, len(found)) + beyond[kept]
+        assert self.slide.mpp is not None
+        area_um2 = pixels * self.slide.mpp**2
+        features = with_areas(features, area_um2)
         classes, code, score = self._classes(found, features, names)
         records = _records(found, drawn, shown, features)
         records["id"] = len(store) + 1 + np.arange(len(found))
-        pixels = _areas(drawn, len(found)) + beyond[kept]
-        assert self.slide.mpp is not None
-        records["area_um2"] = pixels * self.slide.mpp**2
+        records["area_um2"] = area_um2
         records["code"], records["score"] = code, score
         store.append(place, records, Head(names, classes), shown)
 
@@ -331,5 +333,12 @@ def _boxes(places: Sequence[tuple[slice, ...] | None], box: Box) -> NDArray[np.i
 def _place(slide: Slide, ground: CountRegion) -> dict[str, Any]:
     """What of the slide a resumed count must share."""
     regions = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.regions]
-    place = {"slide": slide.key, "mpp": slide.mpp, "region": [int(v) for v in ground.box]}
-    return {**place, "regions": regions, "chosen": ground.user_drawn}
+    place: dict[str, Any] = {
+        "slide": slide.key,
+        "mpp": slide.mpp,
+        "region": [int(v) for v in ground.box],
+    }
+    place |= {"regions": regions, "chosen": ground.user_drawn}
+    if ground.without:
+        place["without"] = [[r.name, shapely.to_wkt(r.polygon)] for r in ground.without]
+    return place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from histoprompt.pipelines.classes.prevalence import counts_over
 from histoprompt.pipelines.count import files as count_files
 from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
+from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
@@ -103,6 +104,7 @@ def count_slide(
     *,
     box: Box | None = None,
     regions: Iterable[Region] = (),
+    without: Sequence[Region] | None = None,
     stain: Stain | None = None,
     notes: tuple[str, ...] = (),
 ) -> CountResult:
@@ -123,6 +125,9 @@ def count_slide(
         The region to count; the whole slide's tissue if not given.
     regions : iterable of Region
         Drawn regions, in place of `box`.
+    without : sequence of Region, optional
+        What is ignored wherever it lies; what is committed of the slide in ignored classes if not
+        given.
     stain : {"H&E", "H-DAB"}, optional
         Where it is known.
     notes : tuple of str
@@ -138,7 +143,7 @@ def count_slide(
         If the disk is full, or another program counts into the folder; what was counted before
         stays.
     """
-    ground, dyes = _prepared(slide, box, regions, stain)
+    ground, dyes = _prepared(slide, box, regions, without, stain)
     stain_told = stain_notes(dyes, str(job.settings.get("segmenter", "")))
     look = partial(unlike_notes, slide, ground, job.source, task)
     notes = (*told_before(stain_told, look, task), *notes)
@@ -161,13 +166,14 @@ def look_at_share(
     *,
     box: Box | None = None,
     regions: Iterable[Region] = (),
+    without: Sequence[Region] | None = None,
     stain: Stain | None = None,
 ) -> None:
     """Look at a share of the tiles of a slide, so that `count_slide` need not; it counts the same.
 
     Parameters
     ----------
-    slide, job, folder, task, box, regions, stain
+    slide, job, folder, task, box, regions, without, stain
         As for `count_slide`.
     share : (int, int)
         Which one, from 0, of how many.
@@ -177,16 +183,21 @@ def look_at_share(
     MissingMppError, RegionError, ExportError
         As `count_slide`.
     """
-    ground, dyes = _prepared(slide, box, regions, stain)
+    ground, dyes = _prepared(slide, box, regions, without, stain)
     look_ahead(slide, ground, dyes, job, folder=folder, share=share, task=task)
 
 
 def _prepared(
-    slide: Slide, box: Box | None, regions: Iterable[Region], stain: Stain | None
+    slide: Slide,
+    box: Box | None,
+    regions: Iterable[Region],
+    without: Sequence[Region] | None,
+    stain: Stain | None,
 ) -> tuple[CountRegion, StainMatrix]:
     """What is counted, and the dyes of the slide."""
     tiles_of(slide, box or slide.box)  # refuses what cannot be counted before anything is read
-    ground = count_region(slide, box, tuple(regions))
+    without = ignored_of(slide) if without is None else without
+    ground = count_region(slide, box, tuple(regions), without=without)
     return ground, stains_of(slide, ground.tissue, ground.box, stain)
 
 
@@ -304,6 +315,7 @@ def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult)
         "regions": [region.name for region in ground.regions],
         "polygons": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.regions],
         "picked": ground.user_drawn,
+        "without": [[region.name, shapely.to_wkt(region.polygon)] for region in ground.without],
         **job.facts,
         "algorithm": algorithm(),
         "tile": job.tile,

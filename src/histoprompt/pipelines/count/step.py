@@ -15,12 +15,13 @@ from histoprompt.core.slides.channels import on_channel, shown_name
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
+from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.out_folders import claimed_folder, free_folder, unclaim
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import count_slide, look_at_share
 from histoprompt.pipelines.formats.json_files import write_json
-from histoprompt.pipelines.formats.regions import Region, read_regions, regions_document
+from histoprompt.pipelines.formats.regions import Region, read_areas, read_regions, regions_document
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
@@ -37,6 +38,9 @@ class CountParams(CountChoice):
         r0, c0, r1, c1 in level-0 pixels; the tissue of the whole slide if empty.
     regions : Path or None
         GeoJSON with polygons, in place of `region`.
+    without : Path or None
+        GeoJSON with polygons that are ignored; what is committed of the slide in classes such as
+        ``Ignore*`` if None.
     channel : str
         Of fluorescence: the channel that shows nuclei, by its name or its number from 1.
     """
@@ -44,6 +48,14 @@ class CountParams(CountChoice):
     region: Annotated[tuple[int, ...], REGION] = ()
     regions: Annotated[
         Path | None, Parameter("Regions", "Only in the polygons of this file, one by one.")
+    ] = None
+    without: Annotated[
+        Path | None,
+        Parameter(
+            "Without",
+            "Ignore what lies in the polygons of this file; if none is given, what is committed "
+            "in classes such as Ignore*.",
+        ),
     ] = None
     channel: Annotated[
         str, Parameter("Channel", "Of fluorescence: where nuclei are looked for, name or number.")
@@ -84,14 +96,19 @@ def count_chosen(
     ExportError
         If it cannot be written.
     """
-    path = None
-    if regions:
-        path = needs.file("regions.geojson")
-        with replacing_file(path) as part:
-            write_json(part, regions_document(regions))
+    path = _kept(needs.file("regions.geojson"), regions) if regions else None
+    ignored = ignored_of(slide)
+    without = _kept(needs.file("ignored.geojson"), ignored) if ignored else None
     place = () if box is None or regions else tuple(int(v) for v in box)
     plain = {one.name: getattr(choice, one.name) for one in fields(CountChoice)}
-    return CountParams(**plain, region=place, regions=path, channel=shown_name(slide))
+    return CountParams(**plain, region=place, regions=path, without=without,
+                       channel=shown_name(slide))  # fmt: skip
+
+
+def _kept(path: Path, regions: Sequence[Region]) -> Path:
+    with replacing_file(path) as part:
+        write_json(part, regions_document(regions))
+    return path
 
 
 def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
@@ -119,7 +136,8 @@ def _asked(given: StepInput, params: CountParams) -> tuple[Slide, CountJob, dict
     slide = on_channel(given.slide, params.channel) if params.channel else given.slide
     regions = read_regions(params.regions, slide.shape) if params.regions else ()
     box = region_box(params.region, slide)
-    where = {"box": box, "regions": regions, "stain": params.stain}
+    without = read_areas(params.without, slide.shape) if params.without else None
+    where = {"box": box, "regions": regions, "without": without, "stain": params.stain}
     return slide, count_job(params, given.manager), where
 
 

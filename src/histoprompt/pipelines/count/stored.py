@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import shapely
 from pydantic import Field
@@ -56,6 +56,7 @@ class _Settings(TypedDict):
     regions: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
     chosen: bool
     segmenter: str
+    without: NotRequired[list[Annotated[list[str], Field(min_length=2, max_length=2)]]]
 
 
 _SHAPE: Shape[_Settings] = Shape(_Settings)
@@ -208,7 +209,8 @@ def _ground(slide: Slide, raw: _Settings) -> CountRegion:
     if not slide.box.covers(box):
         raise RegionError(f"What was counted, {tuple(box)}, is not on {slide.name}.")
     regions = [Region(name, shapely.from_wkt(text)) for name, text in raw["regions"]]
-    return count_region(slide, box if raw["chosen"] else None, regions)
+    without = [Region(name, shapely.from_wkt(text)) for name, text in raw.get("without", ())]
+    return count_region(slide, box if raw["chosen"] else None, regions, without=without)
 
 
 def _progress(slide: Slide, ground: CountRegion, store: CountStore, tile: float | None) -> Progress:

@@ -7,20 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
-
-from typing_extensions import TypedDict
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import explained, replacing_folder
-from histoprompt.core.files.documents import Shape, read_json
 from histoprompt.core.labels.classes import Classes, read_classes
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.given import GivenCells, measured
+from histoprompt.pipelines.exchange.own_files import check_own, write_manifest
 from histoprompt.pipelines.formats.catalogue import file_format
 from histoprompt.pipelines.formats.data_card import CARD, card_of
 from histoprompt.pipelines.formats.job import (
@@ -30,25 +27,10 @@ from histoprompt.pipelines.formats.job import (
     Regions,
     Written,
 )
-from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.formats.regions import read_regions
 from histoprompt.pipelines.formats.tile_pairs import tile_mpp
-from histoprompt.pipelines.recipes.recipe import RECIPE
 
 __all__ = ["FORMATS", "ExportParams", "ExportReport", "export", "read_classes"]
-
-MANIFEST = "export.json"
-_SCHEMA = "histoprompt-export/1"
-
-
-class _Left(TypedDict):
-    """What an earlier export says of itself."""
-
-    schema: Literal["histoprompt-export/1"]
-    files: list[str]
-
-
-_LEFT: Shape[_Left] = Shape(_Left)
 
 
 @dataclass(frozen=True)
@@ -137,7 +119,7 @@ def export(
     folder = Path(out).resolve()
     check_fit(slide, labels)
     with explained(folder):
-        _refuse_foreign(folder)
+        check_own(folder)
     table = scan(labels, task)
     if not len(table) and not (params.format == "geojson" and regions and len(regions.table)):
         raise LabelError("The labels hold no objects: there is nothing to export.")
@@ -154,7 +136,7 @@ def export(
             raise ExportError("No tile fits the regions and sets that were asked for.")
         if kind.tiled:
             (part / CARD).write_text(card_of(job, tile_mpp(job)), encoding="utf-8")
-        _write_manifest(job)
+        write_manifest(part, job.provenance())
         task.step(1, 1, "Exported")
     return ExportReport(
         folder=folder,
@@ -163,11 +145,6 @@ def export(
         by_class=dict(Counter(classes.of(i) for i in table.ids.tolist())),
         tiles=written.tiles,
     )
-
-
-def is_export(folder: Path) -> bool:
-    """Whether a folder holds an earlier export, which another one would replace."""
-    return bool(_names_of_export(folder))
 
 
 def _writer(name: str) -> Callable[[ExportJob], Written]:
@@ -197,38 +174,3 @@ def check_fit(slide: Slide, labels: LabelSource) -> None:
             f"The labels have {h} rows and {w} columns from row {r} and column {c}, which reaches "
             f"outside {slide.name} with {rows} rows and {cols} columns."
         )
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Replace nothing but an export as this program left it."""
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{folder} is a file. Give a folder to export to.")
-    present = _names(folder) if folder.is_dir() else set()
-    if not present:
-        return
-    foreign = sorted(present - _names_of_export(folder) - {RECIPE})
-    if foreign:
-        raise ExportError(
-            f"{folder} holds {len(foreign)} files that are no earlier export, such as "
-            f"{foreign[0]}. Choose another folder, or move them away."
-        )
-
-
-def _names(folder: Path) -> set[str]:
-    found = (Path(root, name) for root, _, files in os.walk(folder) for name in files)
-    return {path.relative_to(folder).as_posix() for path in found}
-
-
-def _names_of_export(folder: Path) -> set[str]:
-    try:
-        manifest = _LEFT.of(read_json(folder / MANIFEST, ExportError), MANIFEST, ExportError)
-    except ExportError:
-        return set()
-    return {MANIFEST, *manifest["files"]}
-
-
-def _write_manifest(job: ExportJob) -> None:
-    files = sorted(_names(job.folder))
-    write_json(
-        job.folder / MANIFEST, {"schema": _SCHEMA, "provenance": job.provenance(), "files": files}
-    )

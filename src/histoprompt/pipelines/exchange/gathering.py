@@ -13,7 +13,8 @@ from histoprompt.core.labels.classes import Colour
 from histoprompt.core.labels.outline_labels import OutlineLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.exchange.measured import Measuring
+from histoprompt.pipelines.exchange.measured import MANY, MOST_TOLD, Measuring
+from histoprompt.pipelines.exchange.roll import Roll
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, Settled, settled
 
 _BATCH = 4096
@@ -27,8 +28,8 @@ class Gathering:
     Attributes
     ----------
     labels : OutlineLabels
-    names : dict of int to str
-        The class of each object; empty if the file gives none.
+    roll : Roll
+        Which objects there are, of which classes.
     titles : dict of int to str
         What the file calls objects themselves.
     colours : dict of str to (r, g, b)
@@ -51,15 +52,14 @@ class Gathering:
 
     def __init__(self, slide: Slide, reading: Reading, radius: float = 0.0) -> None:
         self.labels = OutlineLabels(slide.shape)
-        self.names: dict[int, str] = {}
+        self.roll = Roll()
         self.titles: dict[int, str] = {}
         self.colours: dict[str, Colour] = {}
         self.centres: list[tuple[float, float, str]] = []
         self.seen = self.outside = self.repaired = self.nuclei = 0
-        self.measuring = Measuring()
+        self.measuring = Measuring(MANY if reading.nuclei else MOST_TOLD)
         self._reading, self._radius, self._slide = reading, radius, slide
         self._parts: dict[int, int] = {}
-        self._places: dict[int, str] = {}
         self._next = 1
 
     def gather(self, items: Iterable[Annotation], task: Task) -> None:
@@ -85,8 +85,8 @@ class Gathering:
             why = "objects that come later in the file cover it"
             if not self.labels.alone(label):
                 why = "it is smaller than a pixel"
-            self._reading.skip(self._places[label], why)
-            self.names.pop(label, None)
+            self._reading.skip(self.roll.where(label), why)
+            self.roll.hide(label)
 
     def _with_area(self, items: Iterable[Annotation]) -> Iterator[Annotation]:
         """Annotations with an outline, or with the disc that stands for one."""
@@ -139,10 +139,9 @@ class Gathering:
         label = self._free_id(item)
         if item.part_of:
             self._parts[item.part_of] = label
-        self.names[label] = item.class_name
+        self.roll.add(label, item.class_name, item.where, own=label == item.id)
         self.nuclei += item.has_nucleus
         self.measuring.add(label, item.measurements)
-        self._places[label] = item.where
         if item.name:
             self.titles[label] = item.name
         if item.colour and item.class_name:
@@ -150,12 +149,12 @@ class Gathering:
         return label
 
     def _free_id(self, item: Annotation) -> int:
-        if item.id and item.id not in self.names:
+        if item.id and item.id not in self.roll:
             return item.id
-        while self._next in self.names:
+        while self._next in self.roll:
             self._next += 1
         if item.id:
-            first = self._places[item.id]
+            first = self.roll.where(item.id)
             self._reading.remark(
                 item.where, f"its id {item.id} is that of {first}; it is given {self._next}"
             )

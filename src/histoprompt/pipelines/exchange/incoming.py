@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histoprompt.core.errors import LabelError
 from histoprompt.core.labels.classes import Classes
 from histoprompt.core.labels.sources import LabelSource, extent
@@ -52,6 +55,9 @@ class Incoming:
         What the file measured of objects.
     notes : tuple of str
         What a person should know of the file as a whole.
+    given : (n,) uint32
+        Ids, ascending, that the file does not state: numbers that were given, by which no object
+        is known again.
     regions : Incoming or None
         The regions of a file that has both, which go to a plane of their own.
     """
@@ -70,6 +76,7 @@ class Incoming:
     made_by: Mapping[str, Any] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
     notes: tuple[str, ...] = ()
+    given: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
     regions: Incoming | None = None
 
     @property
@@ -172,7 +179,7 @@ def _gathered(
         format=kind,
         labels=found.labels,
         table=table,
-        classes=Classes(found.names, found.colours, ""),
+        classes=Classes(found.roll.names(), found.colours, ""),
         titles=found.titles,
         outside=found.outside,
         repaired=found.repaired,
@@ -181,6 +188,7 @@ def _gathered(
         remarks=tuple(reading.remarks),
         measured=measured,
         notes=tuple(_notes(found, reading, measured)),
+        given=found.roll.given(),
     )
 
 
@@ -195,10 +203,10 @@ def _notes(found: Gathering, reading: Reading, measured: Measured) -> Iterator[s
             f"{reading.path.name} has {MOST_NAMES + left} measurements of its objects; the first "
             f"{MOST_NAMES} are kept"
         )
-    if measured.size > MOST_TOLD and not reading.nuclei:
+    if found.measuring.size > MOST_TOLD and not reading.nuclei:
         yield (
-            f"{reading.path.name} has {measured.size:,} measurements; committed objects keep at "
-            f"most {MOST_TOLD:,} of a file, so these are left out. A count keeps all of them"
+            f"{reading.path.name} has {found.measuring.size:,} measurements; committed objects "
+            f"keep at most {MOST_TOLD:,} of a file, so these are left out. A count keeps them all"
         )
 
 

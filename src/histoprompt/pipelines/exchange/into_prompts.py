@@ -63,6 +63,7 @@ def refined(slide: Slide, incoming: Incoming, job: SegmentJob, task: Task) -> In
         table=scan(labels, task),
         classes=Classes(names, incoming.classes.colours, ""),
         centres=(),
+        given=np.union1d(incoming.given, np.array(sorted(centres), np.uint32)),
         problems=(*incoming.problems, *told),
         made_by={"outlined by": job.card.id},
     )

@@ -16,15 +16,14 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.import_labels import (
     Imported,
-    ImportPlan,
     import_all,
-    plan_import,
     plane_for,
 )
 from histoprompt.pipelines.exchange.incoming import Incoming, read_incoming
 from histoprompt.pipelines.exchange.into_count import CountPlan, plan_count
 from histoprompt.pipelines.exchange.into_prompts import refined
 from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.exchange.planning import ImportPlan, plan_import
 from histoprompt.pipelines.exchange.stacked import stacked
 from histoprompt.pipelines.prompts.segment import SegmentJob
 

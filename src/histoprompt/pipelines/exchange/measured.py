@@ -18,6 +18,9 @@ MOST_NAMES = 256
 MOST_TOLD = 200_000
 """Numbers of one file that committed objects keep: all are in one record of the journal."""
 
+MANY = 2**62
+"""No limit on them."""
+
 _OURS = frozenset(
     (*FEATURE_NAMES, *(c.name for c in COLUMNS), *(c.measurement for c in COLUMNS), BY_HAND)
 )
@@ -66,18 +69,26 @@ class Measured:
 class Measuring:
     """Gathers measurements, object by object, in little memory.
 
+    Parameters
+    ----------
+    most : int
+        Numbers to keep; if there are more, none is kept.
+
     Attributes
     ----------
     left_out : set of str
         Names beyond the `MOST_NAMES` first.
+    size : int
+        Numbers there were.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MANY) -> None:
         self.left_out: set[str] = set()
+        self.size = 0
+        self._most = most
         self._columns: dict[str, int] = {}
         self._known: dict[str, int] = {}
-        self._ids: list[int] = []
-        self._row, self._column, self._value = array("q"), array("H"), array("f")
+        self._forget()
 
     def add(self, label: int, numbers: Mapping[str, float]) -> None:
         """Take what was measured of an object."""
@@ -90,14 +101,23 @@ class Measuring:
             if column is None:
                 column = self._known[name] = self._column_of(name)
             if column >= 0 and abs(value) < _LARGEST:
+                self.size += 1
                 self._row.append(row)
                 self._column.append(column)
                 self._value.append(value)
+        if self.size > self._most:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._ids = array("I")
+        self._row, self._column, self._value = array("I"), array("H"), array("f")
 
     def made(self) -> Measured:
         """All of it."""
         values = np.full((len(self._ids), len(self._columns)), np.nan, np.float32)
-        values[self._row, self._column] = self._value
+        values[np.frombuffer(self._row, np.uint32), np.frombuffer(self._column, np.uint16)] = (
+            np.frombuffer(self._value, np.float32)
+        )
         ids = np.array(self._ids, np.int64)
         order = np.argsort(ids, kind="stable")
         return Measured(tuple(self._columns), ids[order], values[order])

@@ -49,4 +49,5 @@ class Sorting:
         if not self.left:
             return []
         noun = "object" if self._into == "regions" else "region"
-        return [f"{many(self.left, noun)} of {name} were left out: import into labels takes both"]
+        were = "was" if self.left == 1 else "were"
+        return [f"{many(self.left, noun)} of {name} {were} left out: import into labels takes both"]

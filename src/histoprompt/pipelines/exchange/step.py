@@ -21,10 +21,11 @@ from histoprompt.pipelines.count.files import CELLS_CSV, LABELS_TIF
 from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export, read_classes
 from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.exchange.own_files import list_also
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
-from histoprompt.pipelines.recipes.recipe import RecipeStep
+from histoprompt.pipelines.recipes.recipe import RECIPE, RecipeStep
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 # Stands for the committed objects of the slide, where no file has this name.
@@ -79,6 +80,7 @@ def export_kept(
     """Export the committed objects, with the recipe beside them; raises as `export` does."""
     report = export_store(slide, store, out, params, task)
     keep_recipe(out, (RecipeStep("export", store_export(params)),), {"slide": slide.key})
+    list_also(out, RECIPE)
     return report
 
 

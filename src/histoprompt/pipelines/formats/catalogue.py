@@ -11,6 +11,7 @@ from histoprompt.pipelines.formats import (
     cellvit,
     coco,
     coco_in,
+    contour_tables,
     dicom_ann,
     geojson,
     geojson_in,
@@ -204,6 +205,13 @@ FORMATS: tuple[FileFormat, ...] = (
         lambda _: False,
         write=h5ad.write,
         measured=True,
+    ),
+    FileFormat(
+        "contour-table",
+        "HistomicsTK contours (tsv)",
+        ("outlines", "classes", "colours"),
+        contour_tables.matches,
+        read=contour_tables.read,
     ),
     FileFormat(
         "points",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 import reprlib
 from collections.abc import Callable, Iterator
@@ -27,6 +26,8 @@ _HELD, _HOLDING = (
     re.compile(_OBJECT_TYPE + rb'(detection|cell)"'),
     re.compile(_OBJECT_TYPE + rb'annotation"'),
 )
+# Bytes that are searched at once, and more than what is searched for may have.
+_PIECE, _LONGEST = 1 << 20, 1 << 9
 _MARKED = re.compile(rb'"' + PLANE_KEY.encode() + rb'"\s*:\s*"regions"')
 
 
@@ -63,14 +64,21 @@ def _sorting(path: Path) -> Callable[[dict[str, Any]], bool] | None:
     This project's own files say of each region that it is one. In other files, annotations are
     regions if there are detections or cells too.
     """
-    if path.stat().st_size == 0:
-        return None
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+    held = holding = False
+    for text in _overlapping(path):
         if _MARKED.search(text):
             return lambda told: table_of(told.get("metadata")).get(PLANE_KEY) == "regions"
-        if _HELD.search(text) and _HOLDING.search(text):
-            return lambda told: _kind_of(told) == "annotation"
-    return None
+        held, holding = held or bool(_HELD.search(text)), holding or bool(_HOLDING.search(text))
+    return (lambda told: _kind_of(told) == "annotation") if held and holding else None
+
+
+def _overlapping(path: Path) -> Iterator[bytes]:
+    """The bytes of a file in pieces, each with the end of the one before."""
+    with path.open("rb") as file:
+        before = b""
+        while piece := file.read(_PIECE):
+            yield before + piece
+            before = piece[-_LONGEST:]
 
 
 def _kind_of(properties: dict[str, Any]) -> object:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of, read_json
+from histoprompt.core.files.documents import head_of
+from histoprompt.core.files.json_stream import json_parts
 from histoprompt.core.files.xml_stream import xml_elements
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
 
-_POINTS = "Multiple points"
+_LISTS = ("polygons", "points")
 
 
 def matches(path: Path) -> bool:
@@ -39,12 +40,14 @@ def read(reading: Reading) -> Iterator[Annotation]:
     if reading.path.suffix.lower() == ".xml":
         yield from _asap(reading)
         return
-    data = read_json(reading.path)
-    polygons = data.get("polygons", data.get("points")) if isinstance(data, dict) else None
-    if not isinstance(polygons, list):
-        raise LabelError(f"{reading.path.name} has no list of polygons or points.")
-    for number, item in enumerate(polygons, start=1):
-        where = f"object {number}"
+    some = False
+    for key, at, item in json_parts(reading.path, _LISTS):
+        if key not in _LISTS or not (isinstance(at, int) or item == []):
+            continue
+        some = True
+        if at is None:
+            continue
+        where = f"object {int(at) + 1}"
         if not isinstance(item, dict):
             reading.skip(where, "it is no object with path_points")
             continue
@@ -55,6 +58,8 @@ def read(reading: Reading) -> Iterator[Annotation]:
             yield from reading.at(where, point[0], point[1], **about)
         else:
             yield from reading.outline(where, [item.get("path_points")], **about)
+    if not some:
+        raise LabelError(f"{reading.path.name} has no list of polygons or points.")
 
 
 def _asap(reading: Reading) -> Iterator[Annotation]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from histoprompt.core.errors import LabelError
-from histoprompt.core.files.documents import head_of, read_json
+from histoprompt.core.files.documents import head_of
+from histoprompt.core.files.json_stream import json_head, json_parts
 from histoprompt.pipelines.formats.annotation import Annotation, Reading, colour_of
 
 _CORNERS = 64
+_ELEMENTS = ("annotation/elements", "elements")
 
 
 def matches(path: Path) -> bool:
@@ -31,20 +33,40 @@ def read(reading: Reading) -> Iterator[Annotation]:
     LabelError
         If the file holds no elements.
     """
-    data = read_json(reading.path)
-    documents = data if isinstance(data, list) else [data]
-    for index, document in enumerate(documents, start=1):
-        inner = document.get("annotation", document) if isinstance(document, dict) else None
-        elements = inner.get("elements") if isinstance(inner, dict) else None
-        if not isinstance(inner, dict) or not isinstance(elements, list):
-            raise LabelError(f"{reading.path.name}: document {index} holds no list of elements.")
-        name = str(inner.get("name") or "")
-        for number, element in enumerate(elements, start=1):
-            where = f"document {index}, element {number}"
-            if isinstance(element, dict):
-                yield from _element(reading, where, element, name)
-            else:
-                reading.skip(where, "it is no element")
+    head = json_head(reading.path, (*_ELEMENTS, ""))
+    name = str(head.get("annotation/name") or head.get("name") or "")
+    some = False
+    for key, at, value in json_parts(reading.path, _ELEMENTS):
+        if key in _ELEMENTS and (isinstance(at, int) or value == []):
+            some = True
+            if at is not None:
+                yield from _listed(reading, f"document 1, element {int(at) + 1}", value, name)
+        elif key == "" and isinstance(at, int):  # a list of documents
+            some = True
+            yield from _document(reading, at + 1, value)
+    if not some:
+        raise _no_elements(reading, 1)
+
+
+def _document(reading: Reading, index: int, document: Any) -> Iterator[Annotation]:
+    inner = document.get("annotation", document) if isinstance(document, dict) else None
+    elements = inner.get("elements") if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or not isinstance(elements, list):
+        raise _no_elements(reading, index)
+    for number, element in enumerate(elements, start=1):
+        where = f"document {index}, element {number}"
+        yield from _listed(reading, where, element, str(inner.get("name") or ""))
+
+
+def _no_elements(reading: Reading, index: int) -> LabelError:
+    return LabelError(f"{reading.path.name}: document {index} holds no list of elements.")
+
+
+def _listed(reading: Reading, where: str, element: Any, name: str) -> Iterator[Annotation]:
+    if isinstance(element, dict):
+        yield from _element(reading, where, element, name)
+    else:
+        reading.skip(where, "it is no element")
 
 
 def _element(

@@ -83,6 +83,11 @@ def read_regions(path: Path, size: tuple[int, int]) -> list[Region]:
     return regions_in(read_json(path), size, path)
 
 
+def read_areas(path: Path, size: tuple[int, int]) -> list[Region]:
+    """As `read_regions`, of whatever class: what is to be left out is often of ignored ones."""
+    return regions_in(read_json(path), size, path, ignoring=False)
+
+
 def regions_document(regions: Sequence[Region]) -> dict[str, Any]:
     """Regions as GeoJSON that `regions_in` reads: QuPath annotations with their names."""
     features = [
@@ -100,8 +105,13 @@ def regions_document(regions: Sequence[Region]) -> dict[str, Any]:
     return found
 
 
-def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]:
-    """The regions of a GeoJSON document; `path` names it in errors. As `read_regions`."""
+def regions_in(
+    document: Any, size: tuple[int, int], path: Path, *, ignoring: bool = True
+) -> list[Region]:
+    """The regions of a GeoJSON document; `path` names it in errors. As `read_regions`.
+
+    With `ignoring` off ignored classes are as all others.
+    """
     slide = shapely.box(0, 0, size[1], size[0])
     found: list[Region] = []
     left: list[int] = []
@@ -111,7 +121,7 @@ def regions_in(document: Any, size: tuple[int, int], path: Path) -> list[Region]
         if not area.polygons and feature["geometry"] is None:
             left.append(number)
         shape = shapely.union_all(area.polygons)
-        if is_ignored(class_of(feature, "")[0]):
+        if ignoring and is_ignored(class_of(feature, "")[0]):
             ignored.append(shape)
         elif shapely.area(shapely.intersection(shape, slide)) > 0:
             name = free_name(_name(feature), {r.name for r in found})

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
-
-import numpy as np
-import shapely
-from numpy.typing import NDArray
 
 from histoprompt.annotations.class_list import is_ignored
-from histoprompt.annotations.objects import ObjectRecord
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import RegionError
-from histoprompt.core.geometry import Box
-from histoprompt.core.labels.contours import outlines_in
-from histoprompt.pipelines.formats.polygons import to_polygons
+from histoprompt.pipelines.count.ignored import ignored_areas, less, shape_of
 from histoprompt.pipelines.formats.regions import Region
 
 
@@ -54,17 +46,14 @@ def committed_regions(
             f"Regions of the class {class_name!r} are ignored: its name ends with an asterisk. "
             "Rename the class to count in them."
         )
-    without = [(record.box, _shape(store, record)) for record in store.objects() if _out(record)]
-    found = []
-    for record in regions.objects():
-        if class_name not in ("", record.class_name) or (ids and record.id not in ids):
-            continue
-        if _out(record):
-            continue
-        cut = [shape for box, shape in without if box.intersection(record.box)]
-        shape = shapely.difference(_shape(regions, record), shapely.union_all(cut))
-        if not shape.is_empty:
-            found.append(Region(f"{record.class_name or 'region'} {record.id}", shape))
+    wanted = [
+        Region(f"{record.class_name or 'region'} {record.id}", shape_of(regions, record))
+        for record in regions.objects()
+        if class_name in ("", record.class_name)
+        and (not ids or record.id in ids)
+        and not is_ignored(record.class_name)
+    ]
+    found = less(wanted, ignored_areas(store.on("objects")))
     if not found:
         of_class = f" of the class {class_name!r}" if class_name else ""
         raise RegionError(
@@ -72,17 +61,3 @@ def committed_regions(
             "on its layer, or commit regions of a text."
         )
     return found
-
-
-def _out(record: ObjectRecord) -> bool:
-    return is_ignored(record.class_name)
-
-
-def _shape(plane: LabelStore, record: ObjectRecord) -> shapely.Geometry:
-    """An object or region along the edges of its pixels."""
-    outlines = outlines_in(partial(_mask, plane, record.id), record.box)
-    return shapely.union_all(to_polygons(outlines))
-
-
-def _mask(store: LabelStore, object_id: int, box: Box) -> NDArray[np.bool_]:
-    return np.equal(store.read(box), object_id)

@@ -169,8 +169,9 @@ def in_regions(work: KeptCount, regions: Sequence[Region]) -> RegionCounts:
     regions : sequence of Region
         One at least.
     """
-    ground = count_region(work.slide, regions=regions, tissue=work.ground.tissue)
-    ground = replace(ground, parts=work.ground.parts)
+    before = work.ground
+    ground = count_region(work.slide, regions=regions, tissue=before.tissue, without=before.without)
+    ground = replace(ground, parts=before.parts)
     cells = work.cells[ground.counts(_places(work.cells))]
     names = tuple(region.name for region in ground.regions)
     areas = tuple(ground.analysed_mm2(name) for name in names)
