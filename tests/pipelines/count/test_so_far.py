@@ -9,12 +9,15 @@ import pytest
 
 from dark_discs import SLIDE, WINDOWED, Stop, field_of_discs, job
 from five_discs import DarkThings
+from histoprompt.core.errors import MissingMppError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Note, Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
 from histoprompt.pipelines.cells.stains import stains_of
+from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.count.kept import open_or_run
 from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
 from histoprompt.pipelines.count.shown_labels import ranged
@@ -130,3 +133,11 @@ def test_notes_come_before_the_first_cell(tmp_path):
     assert "unlike all" in told[1]
     assert set(told[2:]) == {"cells"}
     assert tuple(told[:2]) == counted.notes[:2]
+
+
+def test_a_slide_without_a_pixel_size_is_refused_before_a_model_looks(monkeypatch, tmp_path):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    slide = Slide.from_arrays("discs", [BROWN])
+    manager = ModelManager("cpu", 100.0, load=lambda *_: Strange())
+    with pytest.raises(MissingMppError):
+        open_or_run(slide, CountChoice("classical-cells"), manager, None, task=Task())

@@ -31,6 +31,7 @@ from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.intensities import measured_names
 from histoprompt.pipelines.cells.stains import stain_notes, stains_of
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
@@ -192,6 +193,7 @@ def keep_count(
 ) -> KeptCount:
     """As `open_or_run`, with a job and the ground it is for."""
     folder = work_folder(slide, job, box, regions, ground.without)
+    tiles_of(slide, ground.box, job.tile)  # refuses what cannot be counted before a model looks
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)
     look = partial(unlike_notes, slide, ground, job.source, task)
