@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histoprompt.core.geometry import Box
-from histoprompt.core.labels import outline_labels
+from histoprompt.core.labels import corner_file, outline_labels
 from histoprompt.core.labels.contours import Outline, paint
 from histoprompt.core.labels.outline_labels import OutlineLabels
 from histoprompt.core.labels.sources import SparseLabels
@@ -99,3 +99,24 @@ def test_what_reaches_out_of_the_labels_is_cut(far):
     expected = np.zeros(SHAPE, np.uint32)
     expected[10:20, slice(50, None) if far > 0 else slice(0, 50)] = 5
     np.testing.assert_array_equal(found, expected)
+
+
+def test_corners_that_go_to_the_disk_come_back_the_same(monkeypatch):
+    """In another order than by place, near and far ones mixed."""
+    shapes = [polygon(7 * (i * 13 % 16), 6 * (i * 5 % 14), 5, 3, 0.4) for i in range(60)]
+    shapes.insert(20, shapely.box(-9000, 3, 9000, 40))
+    ids = np.arange(1, len(shapes) + 1, dtype=np.uint32)
+    read = []
+    for limit in (1 << 24, 64):
+        monkeypatch.setattr(corner_file, "_IN_MEMORY", limit)
+        labels = OutlineLabels(SHAPE)
+        for start in range(0, len(shapes), 7):
+            labels.add(np.array(shapes[start : start + 7]), ids[start : start + 7])
+        read.append([labels.read(Box(r, c, r + 30, c + 40)) for r in (0, 30) for c in (0, 40)])
+    np.testing.assert_array_equal(*read)
+    painted = SparseLabels(SHAPE)
+    for shape, label in zip(shapes, ids.tolist(), strict=True):
+        paint(painted, [outline(shape)], label)
+    np.testing.assert_array_equal(
+        labels.read(Box.of_shape(SHAPE)), painted.read(Box.of_shape(SHAPE))
+    )

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 FOLD_AT = 1 << 14
 """Changes between two turns of the arrays."""
+FEW = 256
+"""Changes that are looked at one by one."""
 
 
 class Meta(NamedTuple):
@@ -137,18 +139,25 @@ class MetaMap(MutableMapping[int, Meta | None]):
         wanted = [self._codes[name] for name in names if name in self._codes]
         return np.asarray(rows["id"][np.isin(rows["code"], wanted)])
 
-    def changes(self, now: MetaMap) -> tuple[NDArray[np.uint32], Column, Column]:
+    def changes(
+        self, now: MetaMap
+    ) -> tuple[NDArray[np.uint32], Sequence[Meta | None], Sequence[Meta | None]]:
         """The ids of which another one says something else, or nothing: what was, and what is."""
+        if len(self) <= FEW:  # a stroke must not turn the arrays of a million objects
+            told = [(i, self[i], now.get(i)) for i in sorted(self)]
+            other = [(i, before, after) for i, before, after in told if before != after]
+            ids, before, after = zip(*other, strict=True) if other else ((), (), ())
+            return np.array(ids, np.uint32), before, after
         rows, there = self.rows(), now.rows()
-        after = np.zeros(len(rows), _ROW)
-        after["id"], after["code"] = rows["id"], _NOTHING
+        since = np.zeros(len(rows), _ROW)
+        since["id"], since["code"] = rows["id"], _NOTHING
         at = np.searchsorted(there["id"], rows["id"])
         known = np.append(there["id"], 0)[at] == rows["id"]
-        after[known] = there[at[known]]
+        since[known] = there[at[known]]
         codes = np.array([*(now._codes.get(name, -2) for name in self._names), _NOTHING])
-        other = codes[rows["code"]] != after["code"]
-        other |= (rows["record"] != after["record"]) | (rows["step"] != after["step"])
-        return rows["id"][other], Column(self, rows[other]), Column(now, after[other])
+        differ = codes[rows["code"]] != since["code"]
+        differ |= (rows["record"] != since["record"]) | (rows["step"] != since["step"])
+        return rows["id"][differ], Column(self, rows[differ]), Column(now, since[differ])
 
     def meta_of(self, row: NDArray[np.void]) -> list[Meta | None]:
         """What some rows say, each different one made once."""

@@ -70,7 +70,7 @@ def _fit(args: argparse.Namespace) -> int:
     found = fit_marked(tiles, labels, params, seen)
     found = with_looks(found, tiles, labels, done.open, args.task)
     save_tiles(args.out, found)
-    for note in (*notes, *found.fit.warnings):
+    for note in (*notes, *found.warnings):
         say(f"note: {note}")
     tell(f"{found.told} -> {args.out}")
     queue = queue_of(tiles, found, labels)

@@ -21,8 +21,10 @@ from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.classes.classifier_file import write_classifier
 from histoprompt.pipelines.classes.labelling import FILE, History, Labelling, read_labelling
 from histoprompt.pipelines.classes.lesson import hint, learn
+from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.job import CountChoice
@@ -35,8 +37,10 @@ from histoprompt.pipelines.count.kept import (
     write_work,
 )
 from histoprompt.pipelines.count.pyramid import label_pyramid
+from histoprompt.pipelines.count.report_step import ReportParams
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
+from histoprompt.pipelines.recipes.step import StepInput, step
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)
 RNG = np.random.default_rng(5)
@@ -148,6 +152,17 @@ def test_files_hold_the_classes_of_now(work, home):
     assert {m["name"] for m in methods} == set(lesson.fit.classifier.classes)
     for way in ("counted", "adjusted", "expected"):
         assert sum(m[way] for m in methods) == pytest.approx(len(cells), abs=0.1)
+    # the steps of a recipe tell the same: cells classified by a file, and the page with them
+    write_classifier(home / "mine.hpc", lesson.fit.classifier)
+    (home / "steps").mkdir()
+    write_work(work, work.cells, home / "steps" / "count", Findings(), task=Task())
+    given = StepInput(SLIDE, home / "steps", ModelManager("cpu"), Task())
+    classify = ClassifyParams(home / "mine.hpc")
+    step("classify").run(given, classify, home / "steps" / "classify")
+    step("report").run(given, ReportParams(), home / "steps" / "report")
+    again = (home / "steps" / "report" / "report.html").read_text()
+    assert "Counts that allow for mistakes" in again
+    assert "Counts that allow" not in (home / "steps" / "count" / "report.html").read_text()
     image = tifffile.imread(home / "out" / "labels.tif")
     assert set(np.unique(image)) == {0, *cells.id.tolist()}
     with (home / "out" / "counts.csv").open() as file:

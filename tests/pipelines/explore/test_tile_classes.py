@@ -89,6 +89,18 @@ def test_leaving_out_sees_no_example_twice():
     assert found.one_out.balanced_accuracy < 0.6
 
 
+def test_marks_that_look_alike_are_told_by_their_places():
+    tiles, kind = tissue(0)
+    tiles.vectors[1] = tiles.vectors[0]  # in the first row: middles at 50 and 150
+    found = fit_tiles(
+        tiles, {row: str(NAMES[kind[row]]) for row in range(12)}, TileTrainParams(), IndexParams()
+    )
+    assert found.warnings[0].startswith(
+        "The tiles marked fat at 50,50 and gland at 50,150 look alike (similarity 1.00)"
+    )
+    assert not any("cell" in told.lower() for told in found.warnings)
+
+
 def test_ignored_marks_teach_nothing_and_are_no_class():
     _, kind = tissue(0)
     labels = {row: str(NAMES[kind[row]]) for row in range(30)}

@@ -220,6 +220,15 @@ def test_labels_teach_classes_and_undo_forgets_them(counted, qtbot):
     for name in ("small", "large"):
         assert f"{found[name]} {name}" in said
     assert classing.suggestion is not None
+    # a round of hard negatives, and out of it
+    for name in ("small", "large"):
+        classing.ask_alike(name)
+        why = f"most like your {name}: is it one?"
+        until(lambda why=why: classing.suggestion and classing.suggestion.why == why)
+    classing.ask_alike("")
+    until(lambda: classing.suggestion and "is it one?" not in classing.suggestion.why)
+    classing.compare_features()
+    until(lambda: "one set of features" in heard.texts[-1])
     for _ in range(4):
         classing.undo()
     until(lambda: classing.fit is None)

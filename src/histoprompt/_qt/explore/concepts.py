@@ -147,7 +147,7 @@ class ConceptsController:
 
     def _on_picked(self, row: float, col: float, _: bool) -> None:
         if self.found is not None:
-            self.asked.emit(self.found.at(self._key, row, col))
+            self.asked.emit(self.found.at(self._explore.key, row, col))
 
     def _on_found(self, found: ConceptsFound) -> None:
         self._session.steps.forget(self)
@@ -166,14 +166,9 @@ class ConceptsController:
         self._show()
         return True
 
-    @property
-    def _key(self) -> str:
-        slide = self._session.slide.slide
-        return "" if slide is None else slide.key
-
     def _show(self) -> None:
         if self.found is not None and self._layer is not None:
-            tiles, lines = self.found.shown(self._key)
+            tiles, lines = self.found.shown(self._explore.key)
             if tiles is None:
                 self._layer.clear()
             else:

@@ -30,6 +30,8 @@ from histoprompt.pipelines.explore.tile_set import TileSet
 
 KIND: Final = "tiles"
 _PAIR = 2
+# Pairs of marks that look alike that are told.
+_SHOWN = 3
 # With fewer marks of a class than this nobody can say how far from them a tile may be.
 _ENOUGH = 10
 
@@ -114,6 +116,24 @@ class TileFit:
             f"{fit.classifier.method} from {examples}{ignored}; {score}; {unsure} of "
             f"{len(fit.cells)} tiles unsure"
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know, a sentence each; tiles are told by where they lie."""
+        pairs = self.fit.alike[:_SHOWN]
+        told = [
+            f"The tiles marked {a} at {self._place(i)} and {b} at {self._place(j)} look alike "
+            f"(similarity {pair.similarity:.2f}): is one of them wrong?"
+            for pair in pairs
+            for (i, j), (a, b) in ((pair.ids, pair.classes),)
+        ]
+        of_cells = {str(pair) for pair in self.fit.alike}
+        rest = [one.replace("cells", "tiles") for one in self.fit.warnings if one not in of_cells]
+        return (*told, *rest)
+
+    def _place(self, number: int) -> str:
+        cells = self.fit.cells
+        return f"{cells.row[number - 1]:.0f},{cells.col[number - 1]:.0f}"
 
 
 def table_of(tiles: TileSet) -> CellTable:

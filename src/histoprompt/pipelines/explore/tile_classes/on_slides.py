@@ -179,7 +179,7 @@ def learn_on(
     fit = fit_marked(tiles, labels, wanted, indexing)
     fit = with_looks(fit, tiles, labels, _opener(study), task)
     names, code = _without_unsure(fit.fit.cells.classes, fit.fit.cells.code)
-    told = " ".join((f"{fit.told}.", *notes, *fit.fit.warnings, *study.faults))
+    told = " ".join((f"{fit.told}.", *notes, *fit.warnings, *study.faults))
     asked = queue_of(tiles, fit, labels, queue if study is before else None, like)
     return ClassesFound(study, tiles, names, code, told[:1].upper() + told[1:], fit, asked)
 
