@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ import killing  # noqa: E402
 
 RECIPE = 'format = 1\n\n[[steps]]\nstep = "count"\n'
 FINISHED, ROWS = 200, 10_000
+WAIT = 12.0
 FEW = 2
 AIM = "at least 1.8"
 # Load average below which wall time is told.
@@ -123,6 +126,44 @@ def overhead(folder: Path, slide: Path) -> float:
         return (time.process_time() - start) / FINISHED
 
 
+def watching() -> dict[str, float]:
+    """Shares of a core that processes of a cluster take while their workers wait, in %.
+
+    What Dask does to watch itself takes time of the clock, not of the work: on a busy machine it
+    adds up to more seconds per slide than on an idle one.
+    """
+    import distributed
+
+    from histoprompt.pipelines.recipes.engines import Scheduler, _client
+
+    @contextmanager
+    def plain() -> Iterator[distributed.Client]:
+        with (
+            distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+    found = {}
+    for name, made in (("plain", plain()), ("ours", _client(Scheduler("local", 2)))):
+        with made as client:
+            pids = client.run(os.getpid).values()
+            others, own = [psutil.Process(pid) for pid in pids], psutil.Process()
+            client.gather(client.map(time.sleep, [0.5, 0.51]))
+            before, start = [_cpu(p) for p in (*others, own)], time.monotonic()
+            client.gather(client.map(time.sleep, [WAIT, WAIT + 0.01]))
+            wall = time.monotonic() - start
+            after = [_cpu(p) for p in (*others, own)]
+            spent = [100 * (b - a) / wall for a, b in zip(before, after, strict=True)]
+            found[f"{name} worker"], found[f"{name} scheduler"] = max(spent[:-1]), spent[-1]
+    return found
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def project(folder: Path) -> dict[str, float]:
     """CPU seconds to read a project, and to tell the state of each of its slides."""
     from histoprompt.pipelines.project.project import new_project, open_project
@@ -195,7 +236,7 @@ def main() -> None:
         folder = Path(name)
         os.environ["HISTOPROMPT_HOME"] = str(folder / "home")
         slides = killing.make_slides(folder / "slides", args.slides, (args.side, args.side))
-        ran = runs(folder, slides)
+        ran = runs(folder, slides) | watching()
         extra = overhead(folder / "overhead", slides[0])
         large, sent = project(folder / "project"), network(folder)
     args.out.write_text(page(args, load, ran, extra, large=large, sent=sent), encoding="utf-8")
@@ -211,6 +252,17 @@ def walls(ran: dict[str, float], *, busy: bool) -> list[tuple[str, str, str]]:
     names = ("slides per hour, one process", "slides per hour, two processes",
              "two processes against one, wall time")  # fmt: skip
     return list(zip(names, told, ("", "", AIM), strict=True))
+
+
+def waits(ran: dict[str, float]) -> list[tuple[str, str, str]]:
+    """The rows of what processes take while they wait."""
+    names = {
+        "plain worker": "of a core, a waiting worker of Dask as it comes",
+        "ours worker": "of a core, a waiting worker of a run",
+        "plain scheduler": "of a core, the scheduler of Dask as it comes meanwhile",
+        "ours scheduler": "of a core, the scheduler of a run meanwhile",
+    }
+    return [(f"% {name}", f"{ran[key]:.2f}", "") for key, name in names.items()]
 
 
 def page(
@@ -238,6 +290,7 @@ def page(
         (
             "the same, of a count of 1 mm²", f"{extra / (ran['cpu1'] / mm2):.4%}", "under 1%",
         ),
+        *waits(ran),
         ("MiB of the largest worker", f"{ran['peak2']:.0f}", ""),
         ("mm² of each slide", f"{mm2:.4f}", ""),
         ("bytes of labels, tables and outlines per mm²", f"{ran['result_bytes'] / mm2:.0f}", ""),

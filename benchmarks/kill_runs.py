@@ -67,7 +67,7 @@ def trial(folder: Path, kills: int, seed: int) -> Outcome:
     slides = killing.make_slides(folder / "slides", SLIDES)
     start = time.monotonic()
     assert killing.finish(killing.command(recipe, slides, folder / "serial")) == 0
-    longest = time.monotonic() - start  # on a busy machine all takes longer
+    longest = (time.monotonic() - start) / 2  # on a busy machine all takes longer
     expected = killing.digests(folder / "serial")
     while found.killed.workers + found.killed.schedulers < kills:
         more = ("--scheduler", "local:2", "--blocks", str(dice.choice((1, 3))))

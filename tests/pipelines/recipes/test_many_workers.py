@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import pytest
 
 import http_server
@@ -196,6 +197,8 @@ def test_a_full_disk_and_a_lost_mount_on_workers_of_a_cluster(slides, serial, tm
     is set aside, and done when the server is back. In the end the files are those of one
     process.
     """
+    profiles = cluster.run(lambda: dask.config.get("distributed.worker.profile.enabled"))
+    assert list(profiles.values()) == [False] * 4, "they do not spend their time on watching"
     limit = _limit_files()
     address = parse_scheduler(cluster.scheduler.address)
     asked = [u for out in ("a", "b") for u in units(slides, tmp_path / out)]

@@ -261,7 +261,12 @@ def test_a_replay_gives_the_same_bytes(case, picture, tmp_path, monkeypatch):
         recipe = made_recipe(tuple(CASES[case](Place(own, slide))))
         assert [one.name for one in recipe.steps] == case.split()
         for time in (1, 2):
-            monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / f"home-{time}"))
+            home = tmp_path / f"home-{time}"
+            home.mkdir()
+            (home / "seal_key").write_bytes(
+                bytes(32)
+            )  # an account's own, by which it seals exports
+            monkeypatch.setenv("HISTOPROMPT_HOME", str(home))
             out = tmp_path / f"out-{time}"
             if not recipe.steps[0].step.slides:
                 manager = ModelManager(device="cpu")

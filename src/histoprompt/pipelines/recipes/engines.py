@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,15 @@ _NEEDS = (
     "pip install 'napari-histoprompt[scale]'."
 )
 _TRIM = "MALLOC_TRIM_THRESHOLD_"
+# Dask looks at the stack of every thread a hundred times a second, and at itself fifty times. It
+# takes 3 % of each process's time, whether that works or waits for its turn.
+_UNWATCHED = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
+# How long a worker waits before it hands on what another one is to do.
+_PAUSE_S = 1.0
 _TIMES = 2  # a slide that fails so often is set aside
 
 
@@ -88,11 +98,11 @@ def _one_by_one(units: Sequence[Unit]) -> Iterator[UnitResult]:
     with ThreadPoolExecutor(1) as thread:
         for unit in units:
             first = ""
-            for time in range(_TIMES):
+            for tried in range(_TIMES):
                 future = thread.submit(run_unit, unit)
                 error = future.exception()
                 result = future.result() if error is None else _fault(unit, error)
-                if result.state != "failed" or time == _TIMES - 1:
+                if result.state != "failed" or tried == _TIMES - 1:
                     yield _after(first, result)
                     break
                 first = result.fault
@@ -166,22 +176,38 @@ class _Work:
             result = UnitResult(unit.name, "failed", fault=_why(future))
         if result.state == "failed" and times < _TIMES:
             self._first[unit.folder] = result.fault
-            return None, [self._submit(unit, times + 1, 0, self._others(future))]
+            return None, [self._submit(unit, times + 1, 0, self._who_did(future))]
         return _after(self._first.get(unit.folder, ""), result), []
 
-    def _others(self, future: Any) -> list[str]:
-        """The workers that did not do something; none if nobody knows who did."""
-        did = {worker for found in self._client.who_has([future]).values() for worker in found}
-        return [worker for worker in self._client.nthreads() if did and worker not in did]
+    def _who_did(self, future: Any) -> tuple[str, ...]:
+        """The workers that did something; none if nobody knows."""
+        found = self._client.who_has([future]).values()
+        return tuple(worker for some in found for worker in some)
 
-    def _submit(self, unit: Unit, times: int, priority: int, preferred: Sequence[str] = ()) -> Any:
+    def _submit(self, unit: Unit, times: int, priority: int, avoided: Sequence[str] = ()) -> Any:
+        there = self._client.nthreads() if avoided else ()
+        preferred = [worker for worker in there if worker not in avoided]
         future = self._client.submit(
-            run_unit, unit, pure=False, retries=1 if times == 1 else 0,
+            _elsewhere, unit, tuple(avoided), pure=False, retries=1 if times == 1 else 0,
             key=f"{unit.name}-{times}-{len(self._units)}-{uuid4().hex[:8]}", priority=priority,
-            workers=list(preferred) or None, allow_other_workers=bool(preferred),
+            workers=preferred or None, allow_other_workers=bool(preferred),
         )  # fmt: skip
         self._units[future] = (unit, times)
         return future
+
+
+def _elsewhere(unit: Unit, avoided: Sequence[str]) -> UnitResult:
+    """Do a unit on another worker than some, as long as there is one.
+
+    The scheduler lets whoever is idle take work, and a worker with a full disk soon is.
+    """
+    if avoided:
+        dask = _package("distributed")
+        here = dask.get_worker().address
+        if here in avoided and set(dask.get_client().nthreads()) - set(avoided):
+            time.sleep(_PAUSE_S)
+            raise dask.Reschedule
+    return run_unit(unit)
 
 
 def _why(future: Any) -> str:
@@ -196,7 +222,7 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
     dask = _package("distributed")
     if scheduler.kind == "local":
         with (
-            _memory_kept(),
+            _unhindered(),
             dask.LocalCluster(
                 n_workers=scheduler.workers,
                 threads_per_worker=1,
@@ -225,15 +251,15 @@ def _client(scheduler: Scheduler) -> Iterator[Any]:
 
 
 @contextmanager
-def _memory_kept() -> Iterator[None]:
-    """Let workers give memory back as other programs do.
+def _unhindered() -> Iterator[None]:
+    """Let workers give memory back as other programs do, and spare them most of Dask's watching.
 
-    Dask has theirs given back at every chance, and a model that asks for the same large arrays for
+    Dask has memory given back at every chance, and a model that asks for the same large arrays for
     every tile then spends most of its time on getting them anew.
     """
     config, name = _package("dask").config, "distributed.nanny.pre-spawn-environ"
     there = config.get(name, {})
-    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}}):
+    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}, **_UNWATCHED}):
         yield
 
 
