@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from histoprompt._qt.layers.make import provenance
 from histoprompt._qt.reader import LayerData, read
 from histoprompt.core.slides.sample import SLIDE, sample_file
 
@@ -32,4 +33,6 @@ def sample_ihc() -> list[LayerData]:
     """
     from skimage.data import immunohistochemistry
 
-    return [(immunohistochemistry(), {"name": "IHC colon (H-DAB)", "rgb": True}, "image")]
+    # a slide like those of files: opened beside another, it takes the other's place
+    about = {"name": "IHC colon (H-DAB)", "rgb": True, "metadata": provenance(kind="slide")}
+    return [(immunohistochemistry(), about, "image")]

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size, positiv
 from histoprompt.cli.programs import add_trust, agree_to_program
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell, tell_notes
-from histoprompt.core.task import Task
+from histoprompt.core.task import Note, Task
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ def _count(args: argparse.Namespace) -> int:
     taken: list[Path] = []
 
     def count(named: NamedSlide) -> int:
+        said: list[str] = []
+        args.task.hear = partial(_hear, said)
         counted = _count_one(named, args, job, taken)
-        _tell(counted)
+        _tell(counted, said)
         return 0 if counted.complete else INTERRUPTED
 
     with _stoppable(args.task):
@@ -195,8 +198,15 @@ def _keep_recipe(
     keep_recipe(folder, (step,), {"slide": slide.key, "region": where})
 
 
-def _tell(counted: CountResult) -> None:
-    tell_notes(counted.notes)
+def _hear(said: list[str], news: object) -> None:
+    """Say at once what is known before the end, so that one may stop there."""
+    if isinstance(news, Note):
+        said.append(news.text)
+        tell_notes([news.text])
+
+
+def _tell(counted: CountResult, said: Sequence[str]) -> None:
+    tell_notes(note for note in counted.notes if note not in said)
     classes = [
         f"{line.count} {line.name}"
         for line in counted.tally.lines[1:]

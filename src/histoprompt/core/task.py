@@ -53,8 +53,15 @@ class Progress:
         return replace(self, start=start + width * self.start, stop=start + width * self.stop)
 
 
-def _ignore(_: Progress) -> None:
-    """Report to nobody."""
+@dataclass(frozen=True)
+class Note:
+    """What a person should know while the work still goes on."""
+
+    text: str
+
+
+def _ignore(_: object) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -65,9 +72,12 @@ class Task:
     ----------
     report : callable
         Called with a `Progress` from the thread that runs the job.
+    hear : callable
+        Called, in that thread, with what is known before the end: a `Note`, or results so far.
     """
 
     report: Callable[[Progress], None] = _ignore
+    hear: Callable[[object], None] = field(default=_ignore, kw_only=True)
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
     _choosing: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -124,6 +134,10 @@ class Task:
         if self._last is not None:
             self.report(self._last)
 
+    def tell(self, news: object) -> None:
+        """Hand on what is known before the end: a `Note`, or results so far."""
+        self.hear(news)
+
     def aside(self) -> Task:
         """A task for what interrupts this one for a while; cancelling either cancels both."""
         return self._with(self.report)
@@ -138,4 +152,4 @@ class Task:
 
     def _with(self, report: Callable[[Progress], None]) -> Task:
         """The same job told of in another way."""
-        return Task(report, self._cancelled, self._settled, self._choosing)
+        return Task(report, self._cancelled, self._settled, self._choosing, hear=self.hear)

@@ -16,9 +16,9 @@ from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
+from histoprompt.pipelines.cells.stains import stain_notes
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.train import Trainer
-from histoprompt.pipelines.count.notes import stain_notes
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import CountResult, count_slide
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from histoprompt.core.task import Task
+from histoprompt.pipelines.relate.concordance import Asked, interval, scored
 from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
+from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.logistic import logistic
 from histoprompt.pipelines.relate.many import predicted_column
+from histoprompt.pipelines.relate.permute import shuffles
 from histoprompt.pipelines.relate.pls import by_components, pls
 from histoprompt.pipelines.relate.ridge import best_strengths, eigen, ridge
 from simulated_studies import Made, study
@@ -91,3 +94,23 @@ def test_methods_find_what_is_there_and_nothing_where_nothing_is(method):
     number = model(0.6, "number")
     assert number.tested.test == {"logistic": "cross-validated ridge",
                                   "PLS": "cross-validated PLS"}[method]  # fmt: skip
+
+
+def test_intervals_of_the_concordance_hold_what_such_studies_have():
+    seen, ends = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        made = Made("binary", "some", patients=40, features=6, effect=1.2)
+        one, column = study(made, rng)
+        folds = folds_of(one.site, 5, rng)
+        more = (column.values[:, None] > column.values)[None]
+        kernel = kernel_of(one.values, one.site)
+        asked = Asked(column.values[:, None], more, kernel, one.site, one.site, folds, ridge)
+        (score,), predicted = scored(asked, np.arange(40)[None], folds)
+        chance = scored(asked, shuffles(one.site, 40, rng), folds)[0].std()
+        seen.append(score)
+        ends.append(interval(asked, predicted[0], score, chance, rng))
+    low, high = np.array(ends).T
+    assert 0.6 < np.mean(seen) < 0.9
+    assert ((low <= seen) & (seen <= high)).all()
+    assert np.mean((low <= np.mean(seen)) & (np.mean(seen) <= high)) >= 0.9

@@ -19,10 +19,11 @@ from histoprompt._qt.count.cell_model import CellModel
 from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.class_colours import colormap_of
 from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.count.growing import SO_FAR
 from histoprompt._qt.count.layers import CELLS, GIVEN, LEFT_OUT, WAITING
 from histoprompt._qt.layers.make import box_vertices
 from histoprompt._qt.shell.session import session_of
-from histoprompt.core.cell_table import CellTable
+from histoprompt.core.cell_table import UNCLASSIFIED, CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
@@ -31,6 +32,7 @@ from histoprompt.pipelines.cells import find as find_cells
 from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count import audit as count_audit
+from histoprompt.pipelines.count import kept
 from histoprompt.pipelines.count.job import CountChoice
 
 pytestmark = pytest.mark.gui
@@ -134,6 +136,52 @@ def held_at_the_second_tile(monkeypatch) -> threading.Event:
     return goes_on
 
 
+def test_cells_are_shown_while_a_count_runs(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    goes_on = held_at_the_second_tile(monkeypatch)
+    counter.viewer.layers.selection.active = counter.session.slide.image
+    counter.region._go.click()
+    until(lambda: SO_FAR in counter.viewer.layers)
+    layer = counter.viewer.layers[SO_FAR]
+    at = world_of(counter)
+    assert layer.get_value(at(NUCLEI[0]), world=True) == 1
+    assert layer.get_value(at(NUCLEI[4]), world=True) == 0, "its tile was not looked at yet"
+    assert np.allclose(layer.get_color(1)[:3] * 255, cell_colours(())[UNCLASSIFIED])
+    assert counter.viewer.layers.selection.active is counter.session.slide.image
+    goes_on.set()
+    until(lambda: counter.counting.work is not None)
+    until(lambda: SO_FAR not in counter.viewer.layers)
+    assert sorted(cell_at(counter, place) for place in NUCLEI) == [1, 2, 3, 4, 5]
+
+
+def test_a_count_goes_on_without_the_layer_of_the_cells_so_far(counter, until, monkeypatch):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    goes_on = held_at_the_second_tile(monkeypatch)
+    counter.region._go.click()
+    until(lambda: SO_FAR in counter.viewer.layers)
+    counter.viewer.layers.remove(SO_FAR)
+    goes_on.set()
+    until(lambda: counter.counting.work is not None)
+    assert counter.counting.work.complete
+    assert SO_FAR not in counter.viewer.layers
+
+
+def test_what_is_known_of_the_stain_is_said_before_the_cells_are_counted(
+    counter, until, monkeypatch
+):
+    monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
+    monkeypatch.setattr(kept, "stain_notes", lambda *_: ("Brown.",))
+    goes_on = held_at_the_second_tile(monkeypatch)
+    counter.region._go.click()
+    until(lambda: counter.report.warning.isVisibleTo(counter))
+    assert counter.report.warning.text() == "Brown."
+    assert counter.counting.work is None
+    goes_on.set()
+    until(lambda: counter.counting.work is not None)
+    assert not counter.report.warning.isVisibleTo(counter)
+    assert counter._status.text().count("Brown.") == 1
+
+
 def test_a_cancelled_count_shows_what_is_done_and_goes_on(counter, until, monkeypatch):
     monkeypatch.setattr(type(counter.region), "value", lambda _: SMALL_TILES)
     goes_on = held_at_the_second_tile(monkeypatch)
@@ -162,7 +210,7 @@ def test_a_count_that_was_let_go_does_not_come_back(counter, until, monkeypatch)
     until(lambda: counter._bar.value() >= 1)
     job = counter.counting._job
     counter.viewer.layers.remove("picture")
-    until(lambda: not job.active)
+    until(lambda: counter.session.slide.image is None and not job.active)
     assert counter.counting.work is None
     assert not counter._busy.isVisibleTo(counter)
 
@@ -382,7 +430,7 @@ def test_a_missing_pixel_size_is_asked_for(
     until(lambda: dock.counting.work is not None)
     assert len(dock.counting.cells) == 5
     viewer.layers.remove("picture")
-    assert dock.counting.work is None
+    until(lambda: dock.counting.work is None)
     session_of(viewer).close()
 
 

@@ -171,6 +171,7 @@ def test_it_names_the_image_and_waits_for_one(exporter, dock):
 def test_the_image_going_away_mid_export_is_told(exporter, dock, until, tmp_path):
     start(exporter, tmp_path / "out", ExportParams(tile_size=32))
     dock.viewer.layers.remove("picture")
+    until(lambda: dock.session.slide.image is None)
     until(lambda: "Exporting" not in exporter._status.text())
     assert not exporter._busy.isVisible()
     assert not idle(exporter)

@@ -68,9 +68,17 @@ def test_scenes_are_found_chosen_named_kept_and_saved(explore, until, qtbot, tmp
     # a click on the list chooses a scene: outlines, typical tiles
     qtbot.mouseClick(page.table.viewport(), Qt.MouseButton.LeftButton, pos=in_list(page, 1))
     assert control.number == 1
-    outlined = explore.viewer.layers["scored_regions"].data > 0
+    outlined = explore.viewer.layers["regions_of_scene"].data > 0
     fine = outlined.shape[0] // shown.data.shape[0]
     assert np.array_equal(outlined[::fine, ::fine], shown.data == 2)
+
+    # another page has other layers: what this one shows is there again when it is turned to
+    assert len(explore._shows) == explore.pages.count()
+    explore.pages.setCurrentWidget(explore.like)
+    assert not shown.visible
+    assert not explore.viewer.layers["regions_of_scene"].visible
+    explore.pages.setCurrentWidget(explore.scenes)
+    assert shown.visible
     assert page.gallery.count() == min(8, int((found.code == 1).sum()))
     page.gallery.picked.emit(0)
     middle = explore.session.slide.image.data_to_world(control.typical()[0].hit.box.centre)

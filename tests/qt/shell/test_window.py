@@ -17,11 +17,12 @@ from pointer import Pointer
 from qtpy.QtCore import Qt, qInstallMessageHandler
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QLabel, QMessageBox
+from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
+from histoprompt._qt.widgets.recipe_menu import RecipeMenu
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.sample import SLIDE, sample_file
@@ -129,11 +130,16 @@ def test_every_dock_is_laid_out_once_and_scrolls(viewer):
     heard: list[str] = []
     before = qInstallMessageHandler(lambda _kind, _where, text: heard.append(text))
     try:
-        docks = [opened(viewer, name)[1] for name in DOCKS]
+        holders = [opened(viewer, name) for name in DOCKS]
     finally:
         qInstallMessageHandler(before)
     assert [text for text in heard if "Layout" in text] == []
-    for dock in docks:
+    # a tab says which dock it is, and leaves the plugin's name out
+    assert tuple(holder.windowTitle() for holder, _ in holders) == DOCKS
+    for _, dock in holders:
+        assert len(dock.findChildren(RecipeMenu)) <= 1
+        browsing = [b for b in dock.findChildren(QPushButton) if b.text() == "..."]
+        assert all(button.accessibleName().startswith("Choose") for button in browsing)
         # the rows lie in the page, and the page and the foot in the dock
         assert dock.page.widget() is dock.content
         assert dock.content.layout().count() > 1

@@ -377,6 +377,6 @@ def test_cancel_answers_from_what_was_seen_and_find_goes_on(text, until, monkeyp
 def test_removing_the_slide_takes_the_results_away(text, until):
     find(text, until, "tumour")
     text.viewer.layers.remove(text.annotator.image)
-    assert text.control.work is None
+    until(lambda: text.control.work is None)
     assert not [la for la in text.viewer.layers if la.name.startswith("score")]
     assert not text._results.isVisibleTo(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLabel
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QComboBox, QLabel
 from superqt import QCollapsible
 
 from histoprompt._qt.count.cells_dock import CellsDock
@@ -55,6 +55,18 @@ def test_rows_have_the_limits_units_and_names_of_the_fields(form):
     assert mpp.specialValueText() == "as the slide"
     assert "Tile side (px)" in [label.text() for label in form.findChildren(QLabel)]
     assert mpp.accessibleName() == "Pixel size"
+
+
+def test_a_box_to_tick_is_named_once(form):
+    (box,) = form.findChildren(QCheckBox)
+    names = [label.text() for label in form.findChildren(QLabel)]
+    assert box.text()
+    assert box.text() not in names
+
+
+def test_a_long_text_shows_its_beginning(form):
+    form.set_value(Params(words=("stroma", "muscle", "lymphocyte", "necrosis", "fat", "gland")))
+    assert form.row("words").cursorPosition() == 0
 
 
 def test_a_change_by_hand_is_told_and_one_by_code_is_not(form, qtbot):

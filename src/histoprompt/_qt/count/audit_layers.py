@@ -10,7 +10,8 @@ from psygnal import Signal
 
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.layers.make import box_vertices, provenance, transform_of
-from histoprompt._qt.shell.keys import AUDIT, bind_keys
+from histoprompt._qt.shell.keys import AUDIT
+from histoprompt._qt.shell.shortcuts import bind_keys
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import cell_colours, colours_of

@@ -28,7 +28,7 @@ from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
-from histoprompt._qt.widgets.buttons import grid_of, name_of
+from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -40,7 +40,11 @@ from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.listed import ListedCount
 
-_ANSWERS = {ACCEPT: "Yes (A)", REJECT: "No (R)", UNSURE_KEY: "Unsure (U)"}
+_ANSWERS = {
+    ACCEPT: "Yes ({answer_yes})",
+    REJECT: "No ({answer_no})",
+    UNSURE_KEY: "Unsure ({unsure})",
+}
 
 
 class ClassesPanel(Panel):
@@ -149,7 +153,7 @@ class ClassesPanel(Panel):
         self._undo_row = row(self._label, self._undo, self._redo)
         self.learning = ParameterForm(TrainParams())
         self.question = Note()
-        self._answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
+        self._answers = {key: button_of(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
         self.alike = QPushButton("Ask about look-alikes", checkable=True)
         self.alike.setToolTip("Offer cells most like the class picked above: is it one?")

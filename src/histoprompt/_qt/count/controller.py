@@ -239,7 +239,7 @@ class Counting:
         self.counted.emit()
         self.classes.labelled.emit()
         self.audited.emit()
-        self.status.emit(" ".join((*work.notes, _summary(work))))
+        self.status.emit(_summary(work))
         self.classes.relearn()
 
     def _on_error(self, text: str) -> None:

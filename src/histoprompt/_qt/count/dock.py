@@ -15,12 +15,14 @@ from histoprompt._qt.count.classes_panel import ClassesPanel
 from histoprompt._qt.count.controller import Counting, Regions
 from histoprompt._qt.count.correct_panel import CorrectPanel
 from histoprompt._qt.count.exchange import CellExchange
+from histoprompt._qt.count.growing import Growing
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.count.panels import CountsTable, FilesPanel, RegionPanel
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import CELLS, NUMBERS, bind_keys
+from histoprompt._qt.shell.keys import CELLS, NUMBERS
+from histoprompt._qt.shell.shortcuts import bind_keys, spelled
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import WorkStrip
@@ -41,6 +43,7 @@ from histoprompt.pipelines.regions.committed import committed_regions
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 _OFFER = "offer"
+_ANSWER = "This is the cell that is offered. Answer it now: {answer_yes}, {answer_no} or {unsure}."
 _CLASSES = 1  # number of their tab
 
 
@@ -72,6 +75,7 @@ class CountDock(Dock):
 
     def _build(self) -> None:
         self.counting = self.session.part(Counting)
+        self.session.part(Growing)
         self._shown: CountLayers | None = None
         self._pointer: CellPointer | None = None
         self._audited: AuditLayers | None = None
@@ -125,6 +129,7 @@ class CountDock(Dock):
         self.link(counting.status, self._say)
         self.link(self.session.steps.told, self._say)
         self.link(self.session.failed, self._say)
+        self.link(self.session.noted, self.report.warn)
         self.link(counting.failed, self._on_failed)
         self.link(counting.chosen, self._on_chosen)
         self.link(counting.audited, self.audit.refresh)
@@ -252,7 +257,10 @@ class CountDock(Dock):
 
     def _key_acts(self) -> dict[str, Callable[[], object]]:
         steps = self.session.steps
-        answers = {key: partial(self._on_key, key) for key in (ACCEPT, REJECT, UNSURE_KEY)}
+        answers = {
+            act: partial(self._on_key, key)
+            for act, key in (("answer yes", ACCEPT), ("answer no", REJECT), ("unsure", UNSURE_KEY))
+        }
         numbers = {f"class {n}": partial(self._on_number, n) for n in NUMBERS}
         return {**answers, **numbers, "undo": steps.undo, "redo": steps.redo}
 
@@ -263,7 +271,7 @@ class CountDock(Dock):
         else:
             self.show_classes()
             open_dock(self.viewer, "Count")
-            self._say("This is the cell that is offered. Answer it now: A, R or U.")
+            self._say(spelled(_ANSWER))
 
     def _on_answered(self, key: str) -> None:
         self._reviewing = True

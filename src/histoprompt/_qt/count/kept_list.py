@@ -29,7 +29,7 @@ class KeptList(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.counts: tuple[ListedCount, ...] = ()
-        self.table = ShortTable(_HEADS)
+        self.table = ShortTable(_HEADS, wide=_HEADS.index("Model"))
         self.table.setSelectionBehavior(ShortTable.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(ShortTable.SelectionMode.SingleSelection)
         self.open = QPushButton("Open this count")

@@ -211,7 +211,7 @@ class CountLayers:
             face_color="transparent",
             border_color="white" if given else _YELLOW,
             border_width=0.1 if given else 0.06,
-            metadata=provenance(kind="count"),
+            metadata=provenance(kind="pointer"),
             **transform_of(self.image),
         )
 

@@ -24,6 +24,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.kept_list import KeptList
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
@@ -178,7 +179,7 @@ class FilesPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.folder = QLineEdit(placeholderText="a folder")
-        self._browse, self._go = QPushButton("..."), QPushButton("Write files")
+        self._browse, self._go = browse_button("Choose a folder"), QPushButton("Write files")
         form = QFormLayout()
         form.addRow("Folder", row(self.folder, self._browse))
         text = (

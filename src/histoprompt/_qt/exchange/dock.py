@@ -19,6 +19,7 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
@@ -140,7 +141,7 @@ class ExportDock(Dock):
         self._format, self._folder = QComboBox(), QLineEdit()
         self._format.addItems([file_format(name).title for name in FORMATS])
         self._folder.setPlaceholderText("a new folder")
-        self._browse = QPushButton("...", toolTip="Choose a folder")
+        self._browse = browse_button("Choose a folder")
         self._browse.setAccessibleName("Choose a folder")
         self._rows = ParameterForm(ExportParams(), skip={"format"})
         form = QFormLayout()

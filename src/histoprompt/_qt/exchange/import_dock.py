@@ -28,6 +28,7 @@ from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
@@ -161,7 +162,7 @@ class ImportDock(Dock):
         self._format, self._files = QComboBox(), QLineEdit()
         self._format.addItems(["told by the content", *(f.title for f in _READ)])
         self._files.setPlaceholderText("files, or drop them here")
-        self._browse = QPushButton("...", toolTip="Choose files")
+        self._browse = browse_button("Choose files")
         self._browse.setAccessibleName("Choose files")
         self._rows = ParameterForm(ImportParams(), skip={"format"})
         form = QFormLayout()

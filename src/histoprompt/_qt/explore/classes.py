@@ -11,6 +11,7 @@ from psygnal import Signal
 from histoprompt._qt.explore.class_marks import ClassMarks
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.kind_layer import KindLayer
+from histoprompt._qt.explore.layers import bring_all
 from histoprompt._qt.explore.picking import Picking
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -40,7 +41,7 @@ from histoprompt.pipelines.explore.tile_classes.on_slides import (
     learn_on,
 )
 
-CLASSES = "tile_classes"
+CLASSES, _REGIONS = "tile_classes", "regions_of_class"
 _TEXT = "Click tiles of the class; with Control, take a mark away"
 
 
@@ -90,9 +91,13 @@ class ClassesController:
             viewer = self._session.viewer
             self._shown = ClassMarks(viewer, image, self.picking.attach)
             self._layer = KindLayer(viewer, image, CLASSES)
-            self._outlines = ScoreLayers(viewer, image, lambda *_: None)
+            self._outlines = ScoreLayers(viewer, image, regions=_REGIONS)
             if self.marks or self.found is not None:
                 self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        bring_all((self._shown, self._layer, self._outlines), on)
 
     # -- marks -----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.kind_layer import KindLayer
-from histoprompt._qt.explore.layers import ExploreLayers
+from histoprompt._qt.explore.layers import ExploreLayers, bring_all
 from histoprompt._qt.explore.picking import Picking
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
@@ -83,6 +83,10 @@ class ConceptsController:
             self._layer = KindLayer(self._session.viewer, image, CONCEPTS)
             if self.found is not None:
                 self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        bring_all((self._clicked, self._layer), on)
 
     def lines(self) -> tuple[ConceptLine, ...]:
         """A line per concept."""

@@ -11,7 +11,7 @@ from psygnal import Signal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.examples import Given, GivenExamples
 from histoprompt._qt.explore.going import Going
-from histoprompt._qt.explore.layers import ExploreLayers
+from histoprompt._qt.explore.layers import ExploreLayers, bring_all
 from histoprompt._qt.explore.picking import Picking
 from histoprompt._qt.layers.work_area import view_box
 from histoprompt._qt.prompts.annotating import Annotating
@@ -35,7 +35,7 @@ from histoprompt.pipelines.explore.study import Found, Source, Study, find_like,
 from histoprompt.pipelines.project.project import Project, open_project
 from histoprompt.pipelines.regions.steps import keep as keep_regions
 
-SHOWN = "like the examples"
+SHOWN, _REGIONS = "like the examples", "regions_like"
 _KEPT = "Cancelled. Tiles that were seen are kept, and layers are as they were."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
 
@@ -88,9 +88,13 @@ class ExploreController:
         if image is not None:
             viewer = self._session.viewer
             self._marks = ExploreLayers(viewer, image, self.picking.attach)
-            self._maps = ScoreLayers(viewer, image, lambda *_: None)
+            self._maps = ScoreLayers(viewer, image, regions=_REGIONS)
             self.show_examples()
             self._show_found()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        bring_all((self._marks, self._maps), on)
 
     def close(self) -> None:
         """The dock is gone: its layers go too."""

@@ -20,6 +20,7 @@ from histoprompt._qt.explore.classes_page import ClassesPage
 from histoprompt._qt.explore.concepts import ConceptsController
 from histoprompt._qt.explore.concepts_page import ConceptsPage
 from histoprompt._qt.explore.controller import ExploreController
+from histoprompt._qt.explore.layers import Shows
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
 from histoprompt._qt.explore.scenes_page import ScenesPage
@@ -110,6 +111,10 @@ class ExploreDock(Dock):
             self.deciding, lambda: self.teaching.marks, self._params, self.link, self._on_failed
         )
         self.pages.addTab(self.concepts, "Concepts")
+        # in the order of the pages
+        self._shows: tuple[Shows, ...] = (
+            self.control, self.normal, self.typing, self.teaching, self.deciding
+        )  # fmt: skip
         form = QFormLayout()
         form.addRow("Slides", row(self._scope, self._index))
         column = QVBoxLayout(self.content)
@@ -137,6 +142,7 @@ class ExploreDock(Dock):
         self.like.picked.connect(self.control.fly_to)
         self.like.left.connect(self.control.picking.stop)
         self.report.cancelling.connect(self.control.batch.cancel)
+        self.pages.currentChanged.connect(self._on_page)
         self._connect_unlike()
         self._connect_scenes()
         control = self.control
@@ -219,6 +225,11 @@ class ExploreDock(Dock):
         except HistopromptError as error:
             self._on_failed(messages.told(error))
             return None
+
+    def _on_page(self, number: int) -> None:
+        """Show what the page in front has to show, and nothing of the others."""
+        for at, shows in enumerate(self._shows):
+            shows.bring(at == number)
 
     def _on_slide(self) -> None:
         self.control.bind()

@@ -67,6 +67,11 @@ class KindLayer:
         }
         layer.metadata.update(layers.provenance(kind=self._name, **tiles.facts))
 
+    def bring(self, on: bool) -> None:
+        """Show the layer, or hide it while something else is looked at."""
+        if self._layer is not None:
+            self._layer.visible = on
+
     def clear(self) -> None:
         """Take the layer away."""
         if self._layer is not None:

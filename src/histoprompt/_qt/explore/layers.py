@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from napari.components import ViewerModel
@@ -16,6 +17,19 @@ EXAMPLES, HITS = "like_examples", "like_hits"
 _HIT = "#ffd60a"
 # A cross over a tile would hide it: it takes this share of its side.
 _CROSS = 0.3
+
+
+class Shows(Protocol):
+    """Layers, or what has some, that can be hidden while something else is looked at."""
+
+    def bring(self, on: bool) -> None: ...
+
+
+def bring_all(shown: Iterable[Shows | None], on: bool) -> None:
+    """Show the layers there are, or hide them."""
+    for one in shown:
+        if one is not None:
+            one.bring(on)
 
 
 class ExploreLayers:
@@ -64,6 +78,11 @@ class ExploreLayers:
             return
         layer = self._present(HITS)
         self._fill(self._add(HITS) if layer is None else layer, boxes)
+
+    def bring(self, on: bool) -> None:
+        """Show the layers, or hide them while something else is looked at."""
+        for layer in self._own.values():
+            layer.visible = on
 
     def clear(self) -> None:
         """Take the layers away."""

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from histoprompt._qt.explore.controller import ExploreController
 from histoprompt._qt.explore.kind_layer import KindLayer
+from histoprompt._qt.explore.layers import bring_all
 from histoprompt._qt.explore.picking import Picking
 from histoprompt._qt.explore.squares import Squares
 from histoprompt._qt.shell.messages import told
@@ -28,7 +29,7 @@ from histoprompt.pipelines.explore.scenes.on_slides import (
 )
 from histoprompt.pipelines.explore.study import Picture
 
-SCENES, TILES = "scenes", "map_tiles"
+SCENES, TILES, _REGIONS = "scenes", "map_tiles", "regions_of_scene"
 _TEXT = "Click a tile to see its dot on the map"
 
 
@@ -74,10 +75,14 @@ class ScenesController:
         if image is not None:
             viewer = self._session.viewer
             self._layer = KindLayer(viewer, image, SCENES)
-            self._outlines = ScoreLayers(viewer, image, lambda *_: None)
+            self._outlines = ScoreLayers(viewer, image, regions=_REGIONS)
             self._squares = Squares(viewer, image, TILES, self.picking.attach)
             if self.found is not None:
                 self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        bring_all((self._layer, self._outlines, self._squares), on)
 
     def find(self, params: ClusterParams) -> None:
         """Bring the tiles of the slides that are asked into scenes."""

@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.controller import ExploreController
+from histoprompt._qt.explore.layers import bring_all
 from histoprompt._qt.explore.squares import Squares
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.text.layers import ScoreLayers
@@ -19,7 +20,7 @@ from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_c
 from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomaly_chosen
 
-SHOWN, CELLS = "unlike normal", "unlike_cells"
+SHOWN, CELLS, _REGIONS = "unlike normal", "unlike_cells", "regions_unlike"
 
 
 class UnlikeController:
@@ -52,10 +53,14 @@ class UnlikeController:
                 shown.clear()
         image = self._session.slide.image
         viewer = self._session.viewer
-        self._maps = None if image is None else ScoreLayers(viewer, image, lambda *_: None)
+        self._maps = None if image is None else ScoreLayers(viewer, image, regions=_REGIONS)
         self._cells = None if image is None else Squares(viewer, image, CELLS)
         if self.found is not None:
             self._show()
+
+    def bring(self, on: bool) -> None:
+        """Show the layers of this page, or hide them while another one is in front."""
+        bring_all((self._maps, self._cells), on)
 
     def add(self, box: Box) -> None:
         """A box on the open slide is normal; boxes of another slide are let go."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, LayerLock, Points, Shapes
 from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
@@ -225,14 +225,16 @@ def make_outlines(image: Image, area: Frame) -> Labels:
 def make_committed(
     image: Image, area: Frame, labels: NDArray[np.int32], name: str = COMMITTED
 ) -> Labels:
-    """The layer of finished objects, or of regions, over the work area."""
-    return Labels(
+    """The layer of finished objects, or of regions, over the work area; not deleted by chance."""
+    layer = Labels(
         labels,
         name=name,
         opacity=COMMITTED_OPACITY,
         metadata=provenance(kind="labels"),
         **transform_of(image, area),
     )
+    layer.locked = LayerLock.DELETION
+    return layer
 
 
 def make_incoming(image: Image, area: Frame, labels: NDArray[np.int32]) -> Labels:

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer
+
+from histoprompt._qt.layers.make import is_result
 
 
 def take_away(viewer: ViewerModel, layers: Iterable[Layer]) -> None:
@@ -14,8 +16,14 @@ def take_away(viewer: ViewerModel, layers: Iterable[Layer]) -> None:
 
     The canvas frees the buffers and textures of a removed layer when it draws the next time. If
     those of a Labels and of a Points layer are freed in one frame, software OpenGL goes on to draw
-    from freed memory once a further layer is added, and the program crashes.
+    from freed memory once a further layer is added, and the program crashes. So it does if they go
+    one by one where no slide is left: then all go at once.
     """
+    if not any(isinstance(layer, Image) and not is_result(layer) for layer in viewer.layers):
+        with viewer.layers.batched_update():
+            for layer in [one for one in layers if one in viewer.layers]:
+                viewer.layers.remove(layer)
+        return
     for layer in layers:
         if layer in viewer.layers:
             viewer.layers.remove(layer)

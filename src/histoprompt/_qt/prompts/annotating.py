@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from napari.layers import Image, Layer
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from histoprompt._qt.layers.removing import take_away
 from histoprompt._qt.prompts.annotator import Annotator
@@ -44,6 +45,9 @@ class Annotating:
         session.slide.asked.connect(self._follow)
         session.slide.measured.connect(self._on_measured)
         session.viewer.layers.events.removed.connect(self._on_removed)
+        # napari must be done with all that it removes at once before layers come and go anew.
+        self._gone = QTimer(singleShot=True, interval=0)
+        self._gone.timeout.connect(self._on_gone)
 
     @classmethod
     def of(cls, session: Session) -> Self:
@@ -86,6 +90,7 @@ class Annotating:
 
     def close(self) -> None:
         """Let the label store go."""
+        self._gone.stop()
         self._session.viewer.layers.events.removed.disconnect(self._on_removed)
         annotator, self.annotator = self.annotator, None
         if annotator is not None:
@@ -147,16 +152,27 @@ class Annotating:
             self.annotator.set_slide(slide)
 
     def _on_removed(self, event: Any) -> None:
-        """A layer of ours going away ends the annotation.
-
-        Committed objects are in the label store, so choosing the image again brings them back.
-        """
         present = self.annotator
-        if self._changing or present is None or not _is_own(present, event.value):
+        if not self._changing and present is not None and _is_own(present, event.value):
+            self._gone.start()
+
+    def _on_gone(self) -> None:
+        """Layers of ours that went away, together or alone, end the annotation.
+
+        Committed objects are in the label store, and what is in hand is kept aside, so choosing the
+        image again brings them back.
+        """
+        present, there = self.annotator, self._session.viewer.layers
+        gone = [] if present is None else [own for own in present.own_layers if own not in there]
+        if present is None or not gone:
             return
+        kept = "Committed objects are safe"
+        if present.unfinished is not None:
+            kept += ", and so is what was in hand"
+        names = ", ".join(layer.name for layer in gone)
+        what = f"The layer {names} was" if len(gone) == 1 else f"The layers {names} were"
         self.stop(
-            f"The layer {event.value.name} was removed, so annotation stopped. Committed objects "
-            "are safe: choose the image above to go on."
+            f"{what} removed, so annotation stopped. {kept}: choose the image above to go on."
         )
 
 

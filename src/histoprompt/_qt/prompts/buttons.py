@@ -5,23 +5,26 @@ from __future__ import annotations
 from histoprompt.pipelines.prompts.reshape import Form
 
 Words = tuple[str, str]
-"""What stands on a button, and its tooltip."""
+"""What stands on a button, and its tooltip; ``{act}`` stands for the keys of an act."""
 
 TOOLS: dict[str, Words] = {
-    "click +": ("Click +", "Click inside the object (right-click: outside, T switches)"),
-    "click -": ("Click −", "Click what is not part of it (T switches; Ctrl+click does it once)"),
+    "click +": ("Click +", "Click inside the object (right-click: outside, {toggle} switches)"),
+    "click -": (
+        "Click −",
+        "Click what is not part of it ({toggle} switches; Ctrl+click does it once)",
+    ),
     "scribble +": ("Scribble +", "Paint inside the object"),
-    "scribble -": ("Scribble −", "Paint what is not part of it (T switches)"),
+    "scribble -": ("Scribble −", "Paint what is not part of it ({toggle} switches)"),
     "lasso +": ("Lasso +", "Drag around a part of the object: all of it is a scribble inside"),
     "lasso -": ("Lasso −", "Drag around what is not part of it"),
     "box": ("Box", "Drag a box around the object"),
 }
 ACTIONS: dict[str, Words] = {
-    "commit": ("Commit (C)", "Keep the object and go on to the next"),
-    "clear": ("Clear (Shift+C)", "Forget the prompts and the preview"),
-    "undo": ("Undo", "Ctrl+Z: take back what was done last, in any dock"),
-    "redo": ("Redo", "Ctrl+Shift+Z: do again what was taken back"),
-    "next_candidate": ("Other mask (N)", "The model's next best answer"),
+    "commit": ("Commit ({commit})", "Keep the object and go on to the next"),
+    "clear": ("Clear ({clear})", "Forget the prompts and the preview"),
+    "undo": ("Undo", "{undo}: take back what was done last, in any dock"),
+    "redo": ("Redo", "{redo}: do again what was taken back"),
+    "next_candidate": ("Other mask ({next_candidate})", "The model's next best answer"),
     "find_all": (
         "All nuclei here",
         "Find and commit every nucleus not committed yet: in the drawn box, else in the shapes of "
@@ -43,18 +46,26 @@ CORRECTIONS: dict[str, Words] = {
         "Wand",
         "Click tissue: what looks like it around the place is taken; with a chosen region it grows",
     ),
-    "split": ("Split (K)", "Drag a line through an object to make two of it"),
+    "split": ("Split ({start_split})", "Drag a line through an object to make two of it"),
     "refine": (
         "Refine",
-        "Click an object to take it up again and change it (R: the chosen one; Alt+click with a "
-        "tool of prompts)",
+        "Click an object to take it up again and change it ({refine_chosen}: the chosen one; "
+        "Alt+click with a tool of prompts)",
     ),
     "merge": ("Merge", "Click objects one after another to join them (or Alt+click)"),
     "delete": ("Delete", "Click objects to remove them (or Ctrl+click)"),
 }
+LOOKS: tuple[Words, ...] = (
+    ("Outlines only ({toggle_outlines})", "Show committed objects as outlines"),
+    ("Hide ({hide})", "Hide the committed objects"),
+    (
+        "All layers",
+        "List the layers too that tools draw into and marks are on, in napari's list of layers",
+    ),
+)
 FORMS: dict[Form, Words] = {
-    "fill holes": ("Fill holes", "Fill the holes of the chosen object (Shift+F)"),
-    "smooth": ("Smooth (S)", "Smooth the outline of the chosen object; its area stays"),
-    "expand": ("Expand (G)", "Let the chosen object grow; its neighbours keep their pixels"),
-    "shrink": ("Shrink", "Let the chosen object shrink (Shift+G)"),
+    "fill holes": ("Fill holes", "Fill the holes of the chosen object ({fill_holes})"),
+    "smooth": ("Smooth ({smooth})", "Smooth the outline of the chosen object; its area stays"),
+    "expand": ("Expand ({expand})", "Let the chosen object grow; its neighbours keep their pixels"),
+    "shrink": ("Shrink", "Let the chosen object shrink ({shrink})"),
 }

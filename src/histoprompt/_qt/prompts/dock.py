@@ -20,15 +20,16 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
-from histoprompt._qt.prompts.buttons import ACTIONS, CORRECTIONS, TOOLS
+from histoprompt._qt.prompts.buttons import ACTIONS, CORRECTIONS, LOOKS, TOOLS
 from histoprompt._qt.prompts.class_field import ClassField
 from histoprompt._qt.prompts.form_panel import FormPanel
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
-from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES, bind_keys
+from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES
+from histoprompt._qt.shell.shortcuts import bind_keys
 from histoprompt._qt.widgets.base import Dock
-from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
+from histoprompt._qt.widgets.buttons import box_of, button_of, grid_of, name_of
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.report import WorkStrip
@@ -99,8 +100,7 @@ class PromptDock(Dock):
         for button in self._modes.values():
             self._group.addButton(button)
         self._each_box, self._outline = _box_of("each_box"), _box_of("outline")
-        self._lines = QCheckBox("Outlines only (O)", toolTip="Show committed objects as outlines")
-        self._hidden = QCheckBox("Hide (H)", toolTip="Hide the committed objects")
+        self._lines, self._hidden, self._helpers = (box_of(*words) for words in LOOKS)
         self._keys = button_of("Keys ...", "Every key and mouse gesture")
         self.forms = FormPanel()
         self.forms.amount = PromptParams().amount
@@ -113,7 +113,8 @@ class PromptDock(Dock):
         layout.addLayout(self._options())
         layout.addLayout(grid_of(list(self._actions.values())))
         layout.addWidget(QLabel("<b>Correct</b>"))
-        layout.addLayout(grid_of([*self._correct.values(), self._lines, self._hidden, self._keys]))
+        looks = self._lines, self._hidden, self._helpers
+        layout.addLayout(grid_of([*self._correct.values(), *looks, self._keys]))
         layout.addWidget(QLabel("<b>Chosen object</b>"))
         layout.addWidget(self.forms)
         self.report = WorkStrip(HINT, "Nothing is committed then; prompts stay")
@@ -147,6 +148,8 @@ class PromptDock(Dock):
         self.forms.chosen.connect(self._on_form)
         self._lines.clicked.connect(self._on_lines)
         self._hidden.clicked.connect(self._on_hidden)
+        self._helpers.toggled.connect(self.session.listed.show_helpers)
+        self.link(self.session.listed.switched, self._on_helpers)
         self._keys.clicked.connect(self._on_keys)
         self._wake.timeout.connect(self._on_wake)
         self.report.cancelling.connect(self._on_cancel)
@@ -156,6 +159,7 @@ class PromptDock(Dock):
         self.link(self.annotating.changed, self._bind)
         self.link(self.session.slide.measured, self._on_measured)
         self.link(self.session.failed, self._say)
+        self.link(self.session.noted, self.report.warn)
         self.link(self.session.weights_changed, self.models.refresh)
         self.link(self.viewer.scene.camera.events, self._on_camera)
         self.link(self.viewer.layers.selection.events.active, self._on_active)
@@ -204,6 +208,9 @@ class PromptDock(Dock):
     def _on_hidden(self) -> None:
         if self._bound is not None:
             self._bound.hide()
+
+    def _on_helpers(self, on: bool) -> None:
+        self._helpers.setChecked(on)
 
     def _on_keys(self) -> None:
         open_dock(self.viewer, "Keys")

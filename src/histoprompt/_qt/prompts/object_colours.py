@@ -10,8 +10,9 @@ from pydantic import PrivateAttr
 from histoprompt._qt.layers.lookup_colours import LookupColormap
 from histoprompt.annotations.class_list import ObjectClass
 
-# For objects without a class: bright hues that pink, purple and brown tissue does not have.
-_HUES = ("#00c853", "#ffd600", "#00b0ff", "#ff6d00", "#00e5ff", "#c6ff00")
+# For objects without a class: bright hues that pink, purple and brown tissue does not have, and not
+# the yellow of the object in hand.
+_HUES = ("#00c853", "#ffffff", "#00b0ff", "#ff6d00", "#00e5ff", "#c6ff00")
 # Texture values are bytes, and some of them are taken by the background and the hues.
 _MOST_CLASSES = 255 - 1 - len(_HUES)
 # Larger ids are drawn like objects without a class: the table of colours has a byte for each id.

@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.edits import EditWatcher
+from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask, mean_score
 from histoprompt.pipelines.prompts.refine import repainted
@@ -162,7 +163,7 @@ class Preview:
             notes.append(f"{empty} of {len(self._found)} objects came out empty")
         score = self.score
         estimate = "" if score is None else f" (the model trusts its outline by {score:.0%})"
-        return " ".join([f"Press C to commit{estimate}.", *notes])
+        return " ".join([f"Press {spelled('{commit}')} to commit{estimate}.", *notes])
 
     def final_masks(self, bounds: Box) -> list[Mask]:
         """What is to be kept: the masks shown, or what the user painted in their place."""

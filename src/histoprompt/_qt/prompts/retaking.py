@@ -14,6 +14,7 @@ from histoprompt._qt.prompts.in_hand import InHand, Push
 from histoprompt._qt.prompts.preview import Shown
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.messages import told
+from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.pipelines.prompts.correct import mask_of
@@ -54,8 +55,8 @@ class Retaking:
         hand, store = self._hand, self._committed.store
         if not hand.now.empty:
             self.failed.emit(
-                "There is an object in hand: commit it (C) or clear it (Shift+C), then take up "
-                f"object {object_id}."
+                spelled("There is an object in hand: commit it ({commit}) or clear it ({clear}), ")
+                + f"then take up object {object_id}."
             )
             return
         if store.read_only:

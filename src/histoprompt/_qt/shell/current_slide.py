@@ -8,6 +8,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.camera import show_scale_bar, show_whole
@@ -54,6 +55,9 @@ class CurrentSlide:
         self.reason = ""
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
+        # napari must be done with all that it removes at once before layers come and go anew.
+        self._gone = QTimer(singleShot=True, interval=0)
+        self._gone.timeout.connect(self._on_gone)
 
     @property
     def images(self) -> list[Image]:
@@ -110,6 +114,7 @@ class CurrentSlide:
 
     def close(self) -> None:
         """Look at the layers no more."""
+        self._gone.stop()
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         self.image, self.slide = None, None
@@ -136,9 +141,15 @@ class CurrentSlide:
             self.choose(new)
 
     def _on_removed(self, event: Any) -> None:
-        if self.image is not None and event.value is self.image:
+        if event.value is self.image:
+            self._gone.start()
+
+    def _on_gone(self) -> None:
+        """The image is gone for good, and so may others that were removed with it."""
+        image = self.image
+        if image is not None and image not in self._viewer.layers:
             self.choose(
                 None,
-                f"The layer {event.value.name} was removed, so work on it stopped. What was "
+                f"The layer {image.name} was removed, so work on it stopped. What was "
                 "committed or counted is safe: open the slide or choose an image to go on.",
             )

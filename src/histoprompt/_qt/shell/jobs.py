@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from psygnal import Signal as Edited
+from psygnal import Signal as Told
 from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
@@ -60,12 +60,17 @@ class Jobs(QObject):
 
     Attributes
     ----------
+    heard : Signal(Job, object)
+        What a running job tells before its end, by `Task.tell`.
+    ended : Signal(Job)
+        A job ended in whatever way, after its handlers were called.
     edited : Signal
         The last job that makes an edit has ended, and its handler was called.
     """
 
     _message = Signal(object)
-    edited = Edited()
+    # these hold who listens weakly: a session is not kept alive
+    heard, ended, edited = Told(Job, object), Told(Job), Told()
 
     def __init__(
         self, parent: QObject | None = None, notify: Callable[[str], object] = show_error
@@ -155,6 +160,7 @@ class Jobs(QObject):
         job._handlers = {name: _reference(h) for name, h in handlers.items() if h is not None}
         if on_progress is not None:
             job._task.report = partial(self._report, job)
+        job._task.hear = partial(self._hear, job)
         with self._ready:
             if self._closed:
                 raise HistopromptError("The viewer is closing: no new jobs are taken.")
@@ -288,8 +294,13 @@ class Jobs(QObject):
             self._notify(payload)
         if handler is not None:
             self._call_handler(job.title, handler, *(() if outcome == "cancel" else (payload,)))
+        self.ended.emit(job)
         if job.edits and not self.editing:
             self.edited.emit()
+
+    def _tell(self, job: Job, news: object) -> None:
+        if job.active and not job._task.cancelled:
+            self.heard.emit(job, news)
 
     def _show_progress(self, job: Job) -> None:
         """Hand on the newest progress, and look again after a while until there is none."""
@@ -349,6 +360,9 @@ class Jobs(QObject):
     def _report(self, job: Job, progress: Progress) -> None:
         if job._progress.put(progress):
             self._emit(partial(self._show_progress, job))
+
+    def _hear(self, job: Job, news: object) -> None:
+        self._emit(partial(self._tell, job, news))
 
     def _emit(self, thunk: Callable[[], None]) -> None:
         """Queue a call for the GUI thread; nobody is there to hear it once this object is gone."""

@@ -1,17 +1,14 @@
-"""Every key and gesture of the plugin on the canvas, in one table; and the binding of its keys.
+"""Every key and gesture of the plugin on the canvas, in one table.
 
-Keys are bound to our own layers only, never to the application. They are chosen so that no key of
-napari's own tools on these layers is taken, except undo and redo, which would otherwise bypass the
-journal.
+Keys are those that a person has who has chosen no others, see `shortcuts`; they are bound to our
+own layers only. They are chosen so that no key of napari's own tools on these layers is taken,
+except undo and redo, which would otherwise bypass the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from napari.layers import Layer
 
 from histoprompt._qt.shell.gestures import MODIFIERS
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
@@ -59,7 +56,7 @@ class Gesture:
     does : str
         For people.
     act : str
-        What a key does, for `bind_keys`; gestures of the mouse are served by their layers.
+        What a key does, for `shortcuts.bind_keys`; the mouse is served by the layers.
     """
 
     input: str
@@ -73,12 +70,14 @@ class Gesture:
         return not self.input.endswith(("click", "drag"))
 
     @property
+    def action(self) -> str:
+        """The name of what a key does among napari's actions."""
+        return f"histoprompt:{self.act.replace(' ', '_')}"
+
+    @property
     def title(self) -> str:
         """The input as people write it: Ctrl+Z."""
-        text = self.input
-        for name in MODIFIERS:
-            text = text.replace(f"{name}-", f"{name}+")
-        return text.replace("Control", "Ctrl")
+        return titled(self.input)
 
     @property
     def where(self) -> str:
@@ -122,7 +121,7 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-click", MARKED, "mark the tile no, once"),
     Gesture("right-click", MARKED, "mark the opposite of what the dock says, once"),
     Gesture("Y", MARKED, "the tile under the pointer belongs to the text", "mark_yes"),
-    Gesture("N", MARKED, "the tile under the pointer does not", "mark_no"),
+    Gesture("N", MARKED, "the tile under the pointer does not belong to the text", "mark_no"),
     Gesture("T", MARKED, "switch what a click says, yes or no", "toggle"),
     Gesture("Control-Z", MARKED, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", MARKED, "do again what was taken back", "redo"),
@@ -141,9 +140,9 @@ TABLE: tuple[Gesture, ...] = (
         )
         for n in NUMBERS
     ),
-    Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", ACCEPT),
-    Gesture(REJECT.upper(), CELLS, "it is not", REJECT),
-    Gesture(UNSURE_KEY.upper(), CELLS, "it cannot be told", UNSURE_KEY),
+    Gesture(ACCEPT.upper(), CELLS, "the offered cell is of the class proposed", "answer yes"),
+    Gesture(REJECT.upper(), CELLS, "the offered cell is not of the class proposed", "answer no"),
+    Gesture(UNSURE_KEY.upper(), CELLS, "the class of the offered cell cannot be told", "unsure"),
     Gesture("Control-Z", CELLS, "take back what was done last, in whatever dock", "undo"),
     Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
     Gesture("click", AUDIT, "say what is there in the field of an audit"),
@@ -151,32 +150,14 @@ TABLE: tuple[Gesture, ...] = (
 )
 
 
+def titled(key: str) -> str:
+    """A key in napari's spelling as people write it."""
+    for name in MODIFIERS:
+        key = key.replace(f"{name}-", f"{name}+")
+    return key.replace("Control", "Ctrl")
+
+
 def markdown() -> str:
     """The table for the documentation."""
     rows = [f"| {g.title} | `{g.where}` | {g.does} |" for g in TABLE]
     return "\n".join(("| key or gesture | on | does |", "| --- | --- | --- |", *rows)) + "\n"
-
-
-def bind_keys(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
-    """Bind the keys of a group to a layer.
-
-    Parameters
-    ----------
-    layer : Layer
-        One of ours.
-    group : str
-        A key of `LAYERS`.
-    act_of : callable
-        What a key does, by the `act` of its gesture.
-    """
-    for gesture in TABLE:
-        if gesture.group == group and gesture.is_key:
-            _bind(layer, gesture.input, act_of(gesture.act))
-
-
-def _bind(layer: Layer, key: str, action: Callable[[], object]) -> None:
-    def pressed(_: Any) -> Iterator[None] | None:
-        action()
-        return None
-
-    layer.bind_key(key, pressed, overwrite=True)

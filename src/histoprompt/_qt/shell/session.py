@@ -10,12 +10,14 @@ from psygnal import Signal
 
 from histoprompt._qt.shell.closing import Closing
 from histoprompt._qt.shell.current_slide import CurrentSlide
-from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.shell.messages import show_error
+from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.layer_list import LayerList
+from histoprompt._qt.shell.messages import show_error, show_warning
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.parts import LabelKeeper, Part
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt._qt.shell.warming import warm_soon
+from histoprompt.core.task import Note
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 
@@ -33,16 +35,20 @@ class Session:
         The slide that all docks work on.
     modes : Modes
         What clicks on the canvas do for a dock.
+    listed : LayerList
+        Which layers napari's list shows.
     steps : UndoStack
         Everything that can be taken back in this viewer.
     weights_changed : Signal
         Weights files came or went.
     failed : Signal(str)
         Something went wrong that the person should read.
+    noted : Signal(str)
+        What a running job found that the person should know before it ends.
     """
 
     weights_changed = Signal()
-    failed = Signal(str)
+    failed, noted = Signal(str), Signal(str)
 
     def __init__(self, viewer: ViewerModel, manager: ModelManager) -> None:
         warm_soon()
@@ -51,6 +57,7 @@ class Session:
         self.jobs = Jobs()
         self._closing = Closing(viewer, self.jobs)
         self.modes = Modes(viewer)
+        self.listed = LayerList(viewer)
         self.cache = EmbeddingCache()
         self.steps = UndoStack(self.jobs)
         self.steps.failed.connect(self.failed.emit)
@@ -60,6 +67,8 @@ class Session:
         self.slide.failed.connect(self.failed.emit)
         # Here and not in the docks, each of which would show it once more.
         self.failed.connect(show_error)
+        self.noted.connect(show_warning)
+        self.jobs.heard.connect(self._on_heard)
 
     def part(self, kind: type[AnyPart]) -> AnyPart:
         """What a subject keeps for this viewer, by its class; made when first asked for."""
@@ -78,6 +87,10 @@ class Session:
         """Whether a person would lose sight of something if another slide took this one's place."""
         return any(part.engaged for part in self._parts.values()) or bool(self.jobs.at_work)
 
+    def _on_heard(self, _: Job, news: object) -> None:
+        if isinstance(news, Note):
+            self.noted.emit(news.text)
+
     def attach(self, user: object) -> None:
         """A dock uses this session."""
         self._users.add(user)
@@ -93,6 +106,7 @@ class Session:
         self._closing.stop()
         self.jobs.shutdown()
         self.modes.close()
+        self.listed.close()
         self.slide.close()
         for part in self._parts.values():
             part.close()

@@ -18,6 +18,7 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.tags.controller import TagController
 from histoprompt._qt.tags.gallery import ProposalGallery
 from histoprompt._qt.widgets.base import Dock, row
+from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.report import Note, WorkStrip
@@ -80,7 +81,7 @@ class TagsDock(Dock):
     def _build(self) -> None:
         self.control = TagController(self.session)
         self.images = ImagePanel(self)
-        self._tags, self._browse = QLineEdit(), QPushButton("...")
+        self._tags, self._browse = QLineEdit(), browse_button("Choose a file of tags")
         self._tags.setPlaceholderText("tags.toml: names, wordings, attributes")
         self._reviewer = QLineEdit()
         self._reviewer.setPlaceholderText("your name or initials")

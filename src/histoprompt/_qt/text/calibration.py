@@ -15,11 +15,20 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import Panel, row
-from histoprompt._qt.widgets.buttons import grid_of
+from histoprompt._qt.widgets.buttons import button_of, grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
 from histoprompt._qt.widgets.report import Note
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.strings.wording import many
+
+_YES = (
+    "Then click tiles that are what the text says; click again to unmark. The key {mark_yes} marks "
+    "the tile under the pointer so"
+)
+_NO = (
+    "Then click tiles that are not (or Ctrl+click at any time). The key {mark_no} marks the tile "
+    "under the pointer so"
+)
 
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
@@ -63,18 +72,10 @@ class CalibrationPanel(Panel):
             plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
         self._origin, self._trust = Note(), Note()
-        self._yes = QPushButton("Mark yes", checkable=True)
-        self._yes.setToolTip(
-            "Then click tiles that are what the text says; click again to unmark. The key Y "
-            "marks the tile under the pointer so"
-        )
-        self._no = QPushButton("Mark no", checkable=True)
-        self._no.setToolTip(
-            "Then click tiles that are not (or Ctrl+click at any time). The key N marks the "
-            "tile under the pointer so"
-        )
+        self._yes = button_of("Mark yes", _YES, checkable=True)
+        self._no = button_of("Mark no", _NO, checkable=True)
         self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")
-        self._undo = QPushButton("Undo", toolTip="Ctrl+Z: what was done last, in any dock")
+        self._undo = button_of("Undo", "{undo}: what was done last, in any dock")
         self._wordings = QPushButton("Choose wordings")
         self._wordings.setToolTip(
             "Keep the wordings of the text that tell tiles marked yes from those marked no"

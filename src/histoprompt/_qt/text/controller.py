@@ -9,6 +9,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.count.growing import Growing
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
@@ -72,6 +73,7 @@ class TextController:
         self._session = session
         self._annotating = session.part(Annotating)
         self.counting = session.part(Counting)
+        session.part(Growing)
         self._view: TextView | None = None
         self._work: TextWork | None = None
         self._params: ScoreParams | None = None

@@ -152,6 +152,7 @@ class TextDock(Dock):
         self._connect_control()
         self.link(self.annotating.changed, self._bind)
         self.link(self.session.failed, self._say)
+        self.link(self.session.noted, self.report.warn)
         self.link(self.viewer.layers.events.inserted, self._on_inserted)
 
     def _connect_control(self) -> None:

@@ -44,14 +44,21 @@ class ScoreLayers:
     viewer : ViewerModel
     image : Image
         The slide.
-    attach : callable
+    attach : callable, optional
         Given the layer of marks and the slide's when the former is made, to serve its clicks.
+    regions : str
+        Name of the layer of regions.
     """
 
     def __init__(
-        self, viewer: ViewerModel, image: Image, attach: Callable[[Points, Image], object]
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        attach: Callable[[Points, Image], object] | None = None,
+        regions: str = REGIONS,
     ) -> None:
         self._viewer, self._image, self._attach = viewer, image, attach
+        self._regions = regions
         self._scores: ScoreMap | None = None
         self._cell_ids: NDArray[np.int64] = np.zeros(0, np.int64)
         self._own: dict[str, Layer] = {}
@@ -125,7 +132,8 @@ class ScoreLayers:
         if layer is None:
             layer = self._make_marks()
             self._own[MARKS] = layer
-            self._attach(layer, self._image)
+            if self._attach is not None:
+                self._attach(layer, self._image)
             self._add(layer)
         layer.data = np.array([scores.box(t).centre for t in marks]).reshape(-1, 2)
         if marks:
@@ -173,6 +181,13 @@ class ScoreLayers:
         if layer is not None:
             layer.visible = False
 
+    def bring(self, on: bool) -> None:
+        """Show all that is there, or hide it while something else is looked at."""
+        for name in self._own:
+            layer = self._present(name)
+            if layer is not None:
+                layer.visible = on
+
     def clear(self) -> None:
         """Take all layers away."""
         for layer in self._own.values():
@@ -200,7 +215,7 @@ class ScoreLayers:
     def _make_regions(self, labels: NDArray[np.int32], frame: Frame) -> Labels:
         layer = Labels(
             labels,
-            name=REGIONS,
+            name=self._regions,
             colormap=DirectLabelColormap(color_dict={None: OUTLINE, 0: "transparent"}),
             metadata=layers.provenance(kind="regions"),
             **layers.transform_of(self._image, frame),

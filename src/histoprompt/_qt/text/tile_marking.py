@@ -10,8 +10,9 @@ from napari.layers import Image, Layer, Points
 from psygnal import Signal
 
 from histoprompt._qt.shell.gestures import click, held, is_right
-from histoprompt._qt.shell.keys import MARKED, bind_keys
+from histoprompt._qt.shell.keys import MARKED
 from histoprompt._qt.shell.modes import Modes
+from histoprompt._qt.shell.shortcuts import bind_keys
 from histoprompt._qt.shell.undo import UndoStack
 
 

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.shell.docks import holder_of
+from histoprompt._qt.shell.docks import PLUGIN, holder_of
 from histoprompt._qt.shell.session import Session, session_of
 from histoprompt._qt.widgets.recipe_menu import Made, RecipeMenu, Where, Words
 from histoprompt.core.garbage import collector_at_rest
@@ -72,6 +72,8 @@ class TabbedWidget(QWidget):
         holder = holder_of(self, QDockWidget)
         if holder is None:
             return
+        # napari adds the plugin's name, which leaves no room for ours where there are many tabs
+        holder.setWindowTitle(holder.windowTitle().removesuffix(f" ({PLUGIN})"))
         holder.visibilityChanged.connect(self._on_visibility)
         window = holder_of(holder, QMainWindow)
         if window is None or holder.isFloating():

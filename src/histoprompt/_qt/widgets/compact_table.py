@@ -14,16 +14,16 @@ _MOST_ROWS = 8
 
 
 class ShortTable(QTableWidget):
-    """Rows that cannot be edited; the first column takes what room is left."""
+    """Rows that cannot be edited; the first column, or another one, takes what room is left."""
 
-    def __init__(self, heads: Sequence[str]) -> None:
+    def __init__(self, heads: Sequence[str], wide: int = 0) -> None:
         super().__init__(0, len(heads))
         self.setHorizontalHeaderLabels(list(heads))
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
 
     def fit(self) -> None:
         """Make it no taller than its rows, as many as fit beside the rest of a dock."""

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from magicgui.widgets import create_widget
 from psygnal import Signal as PlainSignal
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
@@ -55,7 +63,9 @@ class ParameterForm(QWidget, Generic[P]):
         simple, advanced = QFormLayout(), QFormLayout()
         for name, field in self._fields.items():
             form = advanced if field.about.advanced else simple
-            form.addRow(_label(field), self._rows[name].native)
+            # a box to tick has its label beside it
+            label = QLabel() if isinstance(self._rows[name].native, QCheckBox) else _label(field)
+            form.addRow(label, self._rows[name].native)
         layout.addLayout(simple)
         if advanced.rowCount():
             layout.addWidget(_folded(advanced))
@@ -80,6 +90,8 @@ class ParameterForm(QWidget, Generic[P]):
         for name, row in self._rows.items():
             with row.changed.blocked():
                 row.value = _shown(self._fields[name], getattr(params, name))
+            if isinstance(row.native, QLineEdit):
+                row.native.setCursorPosition(0)  # the beginning of a long text is shown
 
     def row(self, name: str) -> QWidget:
         """The widget of a field, to enable or hide it."""

@@ -46,7 +46,7 @@ class ImagePanel(QWidget):
         self._combo = narrow_combo()
         self._mpp = NumberBox((FINEST_UM, COARSEST_UM), decimals=4, maximum=1e5, singleStep=0.01)
         self._mpp.setSpecialValueText("not known")
-        self._mpp.setSuffix(" µm/px")
+        self._mpp.setSuffix(" µm")  # no more, or the number is cut off in a narrow dock
         self._mpp.setToolTip(
             f"Microns per pixel, {FINEST_UM:g} to {COARSEST_UM:g}: 0.25 at 40x, 0.5 at 20x"
         )

@@ -59,6 +59,8 @@ class WorkStrip(QWidget):
     Attributes
     ----------
     status : Note
+    warning : Note
+        What a person should know of the work that goes on.
     bar : QProgressBar
     cancel : QPushButton
     busy : QWidget
@@ -72,6 +74,8 @@ class WorkStrip(QWidget):
     def __init__(self, hint: str = "", tip: str = "") -> None:
         super().__init__()
         self.status, self.bar = Note(hint), QProgressBar()
+        self.warning = Note()
+        self.warning.setVisible(False)
         self.cancel = QPushButton("Cancel", toolTip=tip)
         self.bar.setRange(0, BAR)
         self.busy = row(self.bar, self.cancel)
@@ -79,6 +83,7 @@ class WorkStrip(QWidget):
         self._pace, self._on, self._stopping = Pace(), False, False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.warning)
         layout.addWidget(self.status)
         layout.addWidget(self.busy)
         self.cancel.clicked.connect(self._on_cancel)
@@ -100,8 +105,16 @@ class WorkStrip(QWidget):
             self._stopping = False
             self.cancel.setEnabled(busy)
             self.cancel.setText("Cancel")
+            self.warning.setText("")
+            self.warning.setVisible(False)
         self._on = busy
         self.busy.setVisible(busy)
+
+    def warn(self, text: str) -> None:
+        """Show what is known of the work that goes on here, above its progress, until it ends."""
+        if self._on and text not in self.warning.text():
+            self.warning.setText("\n".join(filter(None, (self.warning.text(), text))))
+            self.warning.setVisible(True)
 
     def show_share(self, progress: Progress) -> None:
         """Show how far work is, and leave the text as it is."""

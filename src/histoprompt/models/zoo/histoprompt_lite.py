@@ -46,7 +46,7 @@ _WEIGHTS = WeightsSpec(
 )
 _SHARED: dict[str, Any] = {
     "licence": "BSD-3-Clause; trained on CC0 and CC BY data",
-    "citation": "trained by this project, see MODEL_CARD.md",
+    "citation": "Trained by this project, see MODEL_CARD.md",
     "weights": _WEIGHTS,
     "blueprint": "histoprompt.models.networks.lite_networks:blueprint",
     "mpp": 0.25,

@@ -17,6 +17,7 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import Cell, find_cells
+from histoprompt.pipelines.cells.stains import tell_of_stain
 from histoprompt.pipelines.formats.regions import Region, inside_any
 
 # Longest side of a region that is filled at once, level-0 pixels.
@@ -45,7 +46,8 @@ def commit_nuclei(
     Parameters
     ----------
     slide, card, manager, task, weights
-        As for `find_cells.find_cells`; a cancelled task commits nothing.
+        As for `find_cells.find_cells`; a cancelled task commits nothing. It is told of a stain
+        that the model did not learn.
     region : Box
         Integer level-0 box on the slide, at most `LONGEST` pixels a side.
     store : LabelStore
@@ -75,6 +77,7 @@ def commit_nuclei(
             f"The region spans {region.shape[0]} x {region.shape[1]} pixels of the slide; all "
             f"nuclei are found in at most {LONGEST} a side. Zoom in, or draw a smaller box."
         )
+    tell_of_stain(slide, region, card.id, task)
     cells = list(find_cells(slide, region, card, manager, task, weights=weights))
     if inside:
         within = inside_any(inside, np.array([(cell.row, cell.col) for cell in cells]))

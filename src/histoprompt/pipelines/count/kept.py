@@ -23,6 +23,7 @@ from histoprompt.annotations.aside import free_name
 from histoprompt.core import settings
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.files.atomic import replace_file
+from histoprompt.core.files.durable import make_folder
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.fit import StainMatrix
@@ -30,15 +31,16 @@ from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.estimate import Corrected
+from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.intensities import measured_names
-from histoprompt.pipelines.cells.stains import stains_of
+from histoprompt.pipelines.cells.stains import stain_notes, stains_of
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.count.correction_log import FILE as CORRECTIONS
 from histoprompt.pipelines.count.correction_log import CorrectionLog
 from histoprompt.pipelines.count.hand_work import HandTally
 from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
+from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
@@ -48,8 +50,9 @@ from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
 from histoprompt.pipelines.formats.regions import Region
 
-# Whether the slide looks unlike what its model has learnt from, as found when it was counted.
-_UNLIKE = "unlike.txt"
+# Whether the slide looks unlike what its model has learnt from, as found when its count began; the
+# name has the digest of how cells are found.
+_UNLIKE = "unlike-{}.txt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,16 +193,16 @@ def keep_count(
 ) -> KeptCount:
     """As `open_or_run`, with a job and the ground it is for."""
     folder = work_folder(slide, job, box, regions, ground.without)
+    tiles_of(slide, ground.box, job.tile)  # refuses what cannot be counted before a model looks
     task.step(0, 0, f"Looking at the stain of {slide.name}")
     dyes = stains_of(slide, ground.tissue, ground.box)
+    look = partial(unlike_notes, slide, ground, job.source, task)
+    stain = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+    early = told_before(stain, partial(_once, _unlike_file(folder, job), look), task)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
-        notes = [*progress.store.notes, *_set_aside(folder, progress)]
-        notes += stain_notes(dyes, str(job.settings.get("segmenter", "")))
-        if progress.complete:
-            look = partial(unlike_notes, slide, ground, job.source, task)
-            notes += _once(folder / _UNLIKE, progress.resumed < progress.total, look)
-        else:
+        notes = [*progress.store.notes, *_set_aside(folder, progress), *early]
+        if not progress.complete:
             ground = replace(ground, parts=progress.done)
         # what was counted is made ready in any case, however often somebody cancels
         levels = label_pyramid(progress.store, Task(task.report))
@@ -231,13 +234,19 @@ def correction_log(folder: Path, store: CountStore, slide: Slide) -> CorrectionL
     return CorrectionLog(folder, found.counted, found.digest, names, found.read)
 
 
-def _once(path: Path, new: bool, notes_of: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+def _once(path: Path, notes_of: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
     """Notes that a model is run for, kept in a file: opening a finished count runs none."""
-    if not new and path.is_file():
+    if path.is_file():
         return tuple(path.read_text(encoding="utf-8").splitlines())
     notes = notes_of()
+    make_folder(path.parent)
     replace_file(path, "\n".join(notes))
     return notes
+
+
+def _unlike_file(folder: Path, job: CountJob) -> Path:
+    digest = hashlib.sha256(json.dumps(job.facts, sort_keys=True).encode()).hexdigest()
+    return folder / _UNLIKE.format(digest[:12])
 
 
 def _set_aside(folder: Path, progress: Progress) -> list[str]:

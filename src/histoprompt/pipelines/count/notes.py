@@ -1,45 +1,50 @@
-"""What a reader of a count should know of the slide and of the model that counted."""
+"""What a reader of a count should know of the slide and of the model that counts."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
-from histoprompt.core.stain.fit import StainMatrix
-from histoprompt.core.task import Task
-from histoprompt.models import registry
+from histoprompt.core.task import Note, Task
 from histoprompt.models.roles import TrainingAware
 from histoprompt.pipelines.cells.find import CellSource, ModelCells
 from histoprompt.pipelines.cells.tile_context import scale_of
 from histoprompt.pipelines.count.region import CountRegion
 
-# Models that learnt nuclei on H&E.
-_LEARNT_ON_HE = (registry.DEFAULT_CELLS,)
 # Fields that a model is asked about before a count, and their side in its pixels.
 _FIELDS, _FIELD_PX = 12, 256
 # Places tried for them, along the longer side.
 _GRID = 24
 
 
-def stain_notes(dyes: StainMatrix, segmenter: str) -> tuple[str, ...]:
-    """Whether a model is used on a stain that it did not learn.
+def told_before(
+    notes: Sequence[str], look: Callable[[], Sequence[str]], task: Task
+) -> tuple[str, ...]:
+    """Tell of a count, before any cell is counted, what is known by then.
 
     Parameters
     ----------
-    dyes : StainMatrix
-        Of the slide.
-    segmenter : str
-        Id of the model that found the cells.
+    notes : sequence of str
+        What is known already.
+    look : callable
+        Looks for more, with a model; not called for if the task is cancelled meanwhile.
+    task : Task
+        Told of each note.
     """
-    if dyes.stain != "H-DAB" or segmenter not in _LEARNT_ON_HE:
-        return ()
-    return (
-        "The slide looks like an immunostain (brown DAB), and the model learnt nuclei on H&E: it "
-        "misses dark brown nuclei or covers half of them, so the share of positive cells comes out "
-        "too low. Audit the count, or compare it with one by classical-cells.",
-    )
+    for note in notes:
+        task.tell(Note(note))
+    more: Sequence[str] = ()
+    with suppress(Cancelled):  # the count itself ends at once, with what was counted before
+        more = look()
+    for note in more:
+        task.tell(Note(note))
+    return (*notes, *more)
 
 
 def unlike_notes(

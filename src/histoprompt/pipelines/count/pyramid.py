@@ -43,7 +43,7 @@ def label_pyramid(store: CountStore, task: Task) -> list[Any]:
     ExportError
         If the disk is full.
     """
-    shapes = _shapes(store.shape)
+    shapes = reduced_shapes(store.shape)
     folder = store.files.copies(store.counted)
     if shapes and not folder.is_dir():
         store.files.clear_copies()
@@ -53,7 +53,8 @@ def label_pyramid(store: CountStore, task: Task) -> list[Any]:
     return [store.labels, *reduced]
 
 
-def _shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+def reduced_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """(rows, cols) of the reduced copies of labels of (rows, cols), each half the one before."""
     found = []
     while max(shape) > _SMALLEST:
         shape = (-(-shape[0] // 2), -(-shape[1] // 2))

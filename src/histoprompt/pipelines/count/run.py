@@ -33,6 +33,7 @@ from histoprompt.pipelines.classes.classifiers import CellClassifier
 from histoprompt.pipelines.count.key import algorithm, seen
 from histoprompt.pipelines.count.looked_tile import LookedTile, TilesAhead
 from histoprompt.pipelines.count.region import CountRegion
+from histoprompt.pipelines.count.so_far import CellsSoFar
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records, record_type
 from histoprompt.pipelines.count.tile_log import Head
@@ -118,7 +119,8 @@ def count_cells(
     folder : Path
         Of the results; unfinished work lies in ``.unfinished`` there.
     task : Task
-        Told of every tile. When it is cancelled the count ends early and is not complete.
+        Told of every tile, and of a `CellsSoFar` with each that is finished. When it is cancelled
+        the count ends early and is not complete.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def count_cells(
     """
     counter, tiles = _counter(slide, ground, dyes, job, folder), _tiles(slide, ground, job)
     store = CountStore(folder / UNFINISHED, ground.box, counter.settings)
-    before = len(store.done)
+    before, so_far = len(store.done), CellsSoFar(store)
     with contextlib.ExitStack() as counting:
         counting.callback(store.close)
         with contextlib.suppress(Cancelled):
@@ -144,6 +146,8 @@ def count_cells(
                     task.step(
                         len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile"
                     )
+                    if so_far.take():
+                        task.tell(so_far)
                     counter.count(tile, store, task)
             task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
         counting.pop_all()

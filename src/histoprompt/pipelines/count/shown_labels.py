@@ -54,26 +54,39 @@ class ShownLabels:
 
     def __getitem__(self, index: Any) -> Any:
         """A part, (h, w) uint32, or one pixel; steps of slices are positive."""
-        parts = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in [p for p in parts if p is Ellipsis]:
-            at = next(i for i, p in enumerate(parts) if p is Ellipsis)
-            filled = (slice(None),) * (3 - len(parts))
-            parts = (*parts[:at], *filled, *parts[at + 1 :])
-        parts = (*parts, *[slice(None)] * (2 - len(parts)))
-        ranges = [_range(part, n) for part, n in zip(parts, self.shape, strict=True)]
-        whole = tuple(slice(r.start, max(r.stop, r.start)) for r in ranges)
+        whole, steps = ranged(index, self.shape)
         ids = np.asarray(self._level[whole])
         now = self._now()
         if now is not None:
-            place = tuple(
-                o + r.start * self._step for o, r in zip(self._origin, ranges, strict=True)
+            row, col = (
+                o + part.start * self._step for o, part in zip(self._origin, whole, strict=True)
             )
-            ids = now.onto(ids, (place[0], place[1]), self._step)
-        steps = tuple(
-            0 if not isinstance(p, slice) else slice(None, None, r.step)
-            for p, r in zip(parts, ranges, strict=True)
-        )
+            ids = now.onto(ids, (row, col), self._step)
         return ids[steps]
+
+
+def ranged(
+    index: Any, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[int | slice, int | slice]]:
+    """What an index of an array (h, w) reads: a block without steps, and what is taken of that.
+
+    Raises
+    ------
+    IndexError
+        If a pixel lies outside.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in [p for p in parts if p is Ellipsis]:
+        at = next(i for i, p in enumerate(parts) if p is Ellipsis)
+        parts = (*parts[:at], *(slice(None),) * (3 - len(parts)), *parts[at + 1 :])
+    parts = (*parts, *[slice(None)] * (2 - len(parts)))
+    ranges = [_range(part, n) for part, n in zip(parts, shape, strict=True)]
+    rows, cols = (slice(r.start, max(r.stop, r.start)) for r in ranges)
+    down, across = (
+        slice(None, None, r.step) if isinstance(p, slice) else 0
+        for p, r in zip(parts, ranges, strict=True)
+    )
+    return (rows, cols), (down, across)
 
 
 def _range(part: Any, size: int) -> range:

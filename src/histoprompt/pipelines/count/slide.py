@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.cells.intensities import measured_names
-from histoprompt.pipelines.cells.stains import stains_of
+from histoprompt.pipelines.cells.stains import stain_notes, stains_of
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.prevalence import counts_over
 from histoprompt.pipelines.count import files as count_files
@@ -30,7 +31,7 @@ from histoprompt.pipelines.count import picture as count_picture
 from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.key import algorithm
-from histoprompt.pipelines.count.notes import stain_notes, unlike_notes
+from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import (
@@ -143,12 +144,13 @@ def count_slide(
         stays.
     """
     ground, dyes = _prepared(slide, box, regions, without, stain)
+    stain_told = stain_notes(dyes, str(job.settings.get("segmenter", "")))
+    look = partial(unlike_notes, slide, ground, job.source, task)
+    notes = (*told_before(stain_told, look, task), *notes)
     progress = count_cells(slide, ground, dyes, job, folder=folder, task=task)
     with progress.store:
         # a cancelled task would end the writing of what was counted before it was cancelled
         task = task if progress.complete else Task()
-        own = stain_notes(dyes, str(job.settings.get("segmenter", "")))
-        notes = (*own, *unlike_notes(slide, ground, job.source, task), *notes)
         counted = write_count(slide, job, progress, ground, folder=folder, task=task, notes=notes)
         if progress.complete:
             progress.store.remove()
@@ -231,7 +233,7 @@ def write_count(
     corrected : tuple of Corrected
         Results of an audit.
     notes : tuple of str
-        What else a reader should know, such as `count_notes.stain_notes`.
+        What else a reader should know, such as `stains.stain_notes`.
     by_hand : HandTally
         What a person corrected of the cells in the store.
 

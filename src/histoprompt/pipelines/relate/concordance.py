@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from histoprompt.pipelines.relate.cross_validation import Fit, cross_validated
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 _BOOTSTRAPS = 500
+Z = 1.959964
+# What part of the variance of chance is that of models learnt from other patients.
+OF_MODELS = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,25 @@ def concordance(more: NDArray[np.bool_], gaps: Floats) -> float:
     return float(right / pairs) if pairs else 0.5
 
 
-def interval(asked: Asked, predicted: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """Of the concordance, by drawing patients again within their site; predictions stay."""
+def interval(
+    asked: Asked, predicted: Floats, seen: float, chance: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Of the concordance that such studies have.
+
+    Patients are drawn again within their site, which leaves predictions as they are. That models
+    learnt from other patients differ is added as half of the variance that permuted outcomes have;
+    in made studies the interval then holds the mean of studies in 94 to 99 of 100.
+
+    Parameters
+    ----------
+    asked : Asked
+    predicted : (n, d) float64
+    seen : float
+        The concordance.
+    chance : float
+        The standard deviation of it where outcomes are permuted.
+    rng : Generator
+    """
     n = len(asked.sites)
     together = asked.sites[:, None] == asked.sites
     agrees = np.zeros((n, n))
@@ -93,4 +114,13 @@ def interval(asked: Asked, predicted: Floats, rng: np.random.Generator) -> tuple
     if high - low < 1e-9:  # all pairs are right: that of half as many patients, by Wilson
         half = n / 2
         low = min(low, half / (half + 1.959964**2))
-    return low, high
+    return _wider(seen, low, high, chance, n)
+
+
+def _wider(seen: float, low: float, high: float, chance: float, n: int) -> tuple[float, float]:
+    """Both ends farther off, as on the scale of log odds two sources of error add up."""
+    middle, ends = np.clip(seen, 0.5 / n, 1 - 0.5 / n), np.clip((low, high), 1e-3, 1 - 1e-3)
+    # a share varies less near 0 and 1 than at a half, where chance is
+    error = 2 * chance / np.sqrt(middle * (1 - middle))
+    far = np.hypot(logit(ends) - logit(middle), Z * np.sqrt(OF_MODELS) * error)
+    return float(expit(logit(middle) - far[0])), float(expit(logit(middle) + far[1]))

@@ -147,7 +147,7 @@ def predicted_column(
     p = _p(null, float(seen[0]))
     by_site = np.nan if apart is None else float(apart[0])
     p_by_site = np.nan if apart is None else _p(null_apart, by_site)
-    low, high = interval(asked, predicted[0], rng)
+    low, high = interval(asked, predicted[0], float(seen[0]), float(np.std(null)), rng)
     together = asked.more.any(axis=0) & (sites[:, None] == sites)
     telling = tuple(study.sites[s] for s in np.unique(sites) if together[sites == s].any())
     effect = 2 * float(seen[0]) - 1

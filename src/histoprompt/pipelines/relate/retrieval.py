@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.concordance import OF_MODELS, Z
 from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.guard import standardised
@@ -117,7 +118,8 @@ def retrieved(
         if several:
             apart = float(seen[1][d].mean())
             left = {"left out": (1 - 2 * apart, _p(null[1][d], apart))}
-        said = _interval(seen[0][d], sites, rng), _p(null[0][d], float(seen[0][d].mean())), many
+        ends = _interval(seen[0][d], sites, float(null[0][d].std()), rng)
+        said = ends, _p(null[0][d], float(seen[0][d].mean())), many
         line = _line(study, f"{BY[by]}, {direction}", sites, seen[0][d], said)
         tested.append(replace(line, left_out=left))
     return Retrieval(tuple(tested), by, _recall(seen[0][0], sites), tuple(rows.tolist()))
@@ -168,13 +170,21 @@ def _p(null: Floats, seen: float) -> float:
     return float((1 + (null <= seen + 1e-12).sum()) / (1 + len(null)))
 
 
-def _interval(ranks: Floats, sites: Ints, rng: np.random.Generator) -> tuple[float, float]:
+def _interval(
+    ranks: Floats, sites: Ints, chance: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Of patients drawn again, wider by what other models would do, as of the concordance.
+
+    `chance` is the standard deviation of the mean rank where reports are permuted.
+    """
     drawn = []
     for _ in range(500):
         rows = np.concatenate([rng.choice(np.flatnonzero(sites == s), int((sites == s).sum()))
                                for s in np.unique(sites)])  # fmt: skip
         drawn.append(1 - 2 * ranks[rows].mean())
-    return float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975))
+    effect, more = 1 - 2 * ranks.mean(), Z * np.sqrt(OF_MODELS) * 2 * chance
+    low, high = (np.hypot(np.quantile(drawn, q) - effect, more) for q in (0.025, 0.975))
+    return max(float(effect - low), -1.0), min(float(effect + high), 1.0)
 
 
 def _recall(ranks: Floats, sites: Ints) -> tuple[tuple[int, float, float], ...]:

@@ -60,7 +60,9 @@ class TagParams:
     kind: Annotated[
         Kind,
         Parameter(
-            "Tag", "What gets a tag.", offers=(("cells", "cells"), ("tiles of tissue", "tiles"))
+            "What is tagged",
+            "What gets a tag.",
+            offers=(("cells", "cells"), ("tiles of tissue", "tiles")),
         ),
     ] = "cells"
     model: Annotated[str, Parameter("Model", "What compares images with words.")] = (
@@ -84,7 +86,7 @@ class TagParams:
     candidates: Annotated[
         int,
         Parameter(
-            "Most looked at", "Most cells or tiles looked at per slide.", low=1, high=100_000
+            "At most per slide", "Most cells or tiles looked at per slide.", low=1, high=100_000
         ),
     ] = 2000
     entropy_share: Annotated[
@@ -142,7 +144,7 @@ class TagParams:
     ] = 500
     aim: Annotated[
         float,
-        Parameter("Aim", "Precision that is wanted of each tag.", low=0.5, high=0.99),
+        Parameter("Precision wanted", "Precision that is wanted of each tag.", low=0.5, high=0.99),
     ] = 0.8
     region: Annotated[tuple[int, ...], REGION] = ()
 
