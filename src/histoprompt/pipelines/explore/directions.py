@@ -15,7 +15,6 @@ Float = NDArray[np.float32]
 
 # Directions that are kept, and vectors for each at the least.
 DIRECTIONS, EACH = 32, 5
-_SHRINK = 1.0
 
 
 def directions(scaled: Float) -> tuple[NDArray[np.float64], Float]:
@@ -31,9 +30,18 @@ def directions(scaled: Float) -> tuple[NDArray[np.float64], Float]:
     return np.maximum(value[order], 0), np.asarray(vector * sign, np.float32)
 
 
-def whitening(scaled: Float, most: int = DIRECTIONS) -> Float:
-    """Axes (d, k) that take (n, d) centred vectors into main directions of like weight."""
+def whitening(scaled: Float, most: int = DIRECTIONS, shrink: float = 1.0) -> Float:
+    """Axes (d, k) that take (n, d) centred vectors into main directions of like weight.
+
+    Parameters
+    ----------
+    scaled : (n, d) float32
+    most : int
+        Directions at most.
+    shrink : float
+        How often the mean variance is added to each: less weighs directions more alike.
+    """
     value, axes = directions(scaled)
     kept = max(2, min(most, len(value), len(scaled) // EACH))
     value, axes = value[:kept], axes[:, :kept]
-    return np.asarray(axes / np.sqrt(value + _SHRINK * max(float(value.mean()), 1e-9)), np.float32)
+    return np.asarray(axes / np.sqrt(value + shrink * max(float(value.mean()), 1e-9)), np.float32)
