@@ -200,7 +200,7 @@ def test_an_export_of_tiles(stop, tmp_path, monkeypatch, fmt):
 def test_an_import(stop, tmp_path, monkeypatch):
     labels = ArrayLabels(TRUTH.astype(np.uint32))
     export(SLIDE, labels, tmp_path / "out", ExportParams(format="geojson"), Task())
-    monkeypatch.setattr("histoprompt.pipelines.exchange.import_labels._BLOCK", 128)
+    monkeypatch.setattr("histoprompt.pipelines.exchange.planning._BLOCK", 128)
     with LabelStore.open(tmp_path / "store", SLIDE.shape, SLIDE.key) as store:
         found = read_incoming(SLIDE, tmp_path / "out" / "objects.geojson", Task())
         plan = plan_import(store, found, Task())

@@ -12,7 +12,7 @@ from histoprompt.core.errors import Cancelled
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Note, Task
-from histoprompt.models.roles import TrainingAware
+from histoprompt.models.roles import SteppedSegmenter, TrainingAware
 from histoprompt.pipelines.cells.find import CellSource, ModelCells
 from histoprompt.pipelines.cells.tile_context import scale_of
 from histoprompt.pipelines.count.region import CountRegion
@@ -61,13 +61,14 @@ def unlike_notes(
     source : CellSource or None
         Finds the cells; only some models know what they have learnt from.
     task : Task
-        Cancels while the model is loaded.
+        Cancels while the model is loaded, and before each field.
     """
     fields = _fields(slide, ground, source) if isinstance(source, ModelCells) else []
     if not fields or not isinstance(source, ModelCells):
         return ()
     with source.manager.lease(source.card, task.aside(), source.weights) as model:
-        found = model.strangeness(fields) if isinstance(model, TrainingAware) else None
+        asked = model.stepping(task.repeat) if isinstance(model, SteppedSegmenter) else model
+        found = asked.strangeness(fields) if isinstance(asked, TrainingAware) else None
     if found is None or np.median(found) <= 1:
         return ()
     return (
