@@ -134,6 +134,11 @@ class Task:
         if self._last is not None:
             self.report(self._last)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody hears what is known before the end: else it need not be worked out."""
+        return self.hear is not _ignore
+
     def tell(self, news: object) -> None:
         """Hand on what is known before the end: a `Note`, or results so far."""
         self.hear(news)

@@ -146,7 +146,7 @@ def count_cells(
                     task.step(
                         len(store.done), len(tiles), f"Counting cells in {slide.name}", "tile"
                     )
-                    if so_far.take():
+                    if task.is_heard and so_far.take():
                         task.tell(so_far)
                     counter.count(tile, store, task)
             task.step(len(tiles), len(tiles), f"Counted cells in {slide.name}")
