@@ -23,7 +23,6 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.errors import HistopromptError
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams
@@ -131,11 +130,11 @@ class ClassesPage(Panel):
 
     def _on_learn(self) -> None:
         above = self._above()
-        if above is not None and (params := self._value(self.options)) is not None:
+        if above is not None and (params := self.options.asked(self._fail)) is not None:
             self.control.learn(above, params)
 
     def _on_apply(self) -> None:
-        if (params := self._value(self.file)) is not None:
+        if (params := self.file.asked(self._fail)) is not None:
             self.control.classify(params)
 
     def _on_save(self) -> None:
@@ -198,11 +197,3 @@ class ClassesPage(Panel):
             item = QTableWidgetItem(text)
             item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self.table.setItem(place, column, item)
-
-    def _value(self, form: ParameterForm[Any]) -> Any:
-        """What the rows say; None, and the person was told, if it cannot be."""
-        try:
-            return form.value()
-        except HistopromptError as error:
-            self._fail(str(error))
-            return None

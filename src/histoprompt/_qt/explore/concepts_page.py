@@ -21,7 +21,6 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.report import Note
-from histoprompt.core.errors import HistopromptError
 from histoprompt.pipelines.explore.concepts.on_slides import ConceptLine
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
 from histoprompt.pipelines.explore.index import IndexParams
@@ -111,13 +110,13 @@ class ConceptsPage(Panel):
         link(self.control.toggled, self._on_toggled)
 
     def _on_learn(self) -> None:
-        above, params = self._above(), self._value(self.options)
+        above, params = self._above(), self.options.asked(self._fail)
         if above is not None and params is not None:
             seen = {name: getattr(above, name) for name in ABOVE}
             self.control.learn(replace(params, **seen), self._marks())
 
     def _on_apply(self) -> None:
-        if (params := self._value(self.file)) is not None:
+        if (params := self.file.asked(self._fail)) is not None:
             self.control.tell(params)
 
     def _on_ask(self, on: bool) -> None:
@@ -183,11 +182,3 @@ class ConceptsPage(Panel):
         rows = self.table.selectionModel().selectedRows()
         lines = self.control.lines()
         return lines[rows[0].row()] if rows and rows[0].row() < len(lines) else None
-
-    def _value(self, form: ParameterForm[Any]) -> Any:
-        """What the rows say; None, and the person was told, if it cannot be."""
-        try:
-            return form.value()
-        except HistopromptError as error:
-            self._fail(str(error))
-            return None

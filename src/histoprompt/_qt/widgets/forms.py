@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
-from histoprompt.core.errors import ParameterError
+from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.parameters import ParameterField, fields_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,14 @@ class ParameterForm(QWidget, Generic[P]):
         """
         rows = {name: _value(self._fields[name], row) for name, row in self._rows.items()}
         return replace(self._params, **rows)
+
+    def asked(self, fail: Callable[[str], object]) -> P | None:
+        """What the rows say; None, and `fail` was told why, if it cannot be."""
+        try:
+            return self.value()
+        except HistopromptError as error:
+            fail(str(error))
+            return None
 
     def set_value(self, params: P) -> None:
         """Show these parameters, without telling of a change."""

@@ -8,6 +8,15 @@ from typing import Annotated, Literal
 from histoprompt.core.errors import LabelError
 from histoprompt.core.parameters import Parameter, check
 
+# The row of scikit-learn's C, whatever is learnt by a logistic regression; what is usual differs.
+STRENGTH = Parameter(
+    "Strength",
+    "How freely a logistic regression may follow its examples.",
+    low=1e-3,
+    high=100.0,
+    advanced=True,
+)
+
 
 @dataclass(frozen=True)
 class TrainParams:
@@ -46,16 +55,7 @@ class TrainParams:
             ),
         ),
     ] = "auto"
-    strength: Annotated[
-        float,
-        Parameter(
-            "Strength",
-            "How freely a logistic regression may follow its examples.",
-            low=1e-3,
-            high=100.0,
-            advanced=True,
-        ),
-    ] = 0.05
+    strength: Annotated[float, STRENGTH] = 0.05
     margin: Annotated[
         float,
         Parameter(

@@ -26,6 +26,7 @@ from histoprompt.pipelines.explore.like import Answers, LikeParams, search
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker
 from histoprompt.pipelines.explore.search_step import open_picture
+from histoprompt.pipelines.explore.tile_set import TiledSlide
 
 # Share of a job that indexing takes.
 _INDEXING = 0.8
@@ -87,6 +88,12 @@ class Study:
         """The position of the slide of a key; None if it is not among them."""
         keys = [part.slide for part in self.bank.index.slides]
         return keys.index(key) if key in keys else None
+
+    def opened(self, slide: TiledSlide) -> AbstractContextManager[Slide]:
+        """A slide that tiles of the study are of; an `Opener`."""
+        place = self.part_of(slide.key)
+        assert place is not None
+        return self.sources[place].open()
 
 
 def make_study(

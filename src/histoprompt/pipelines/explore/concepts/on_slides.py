@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from histoprompt.core.errors import LabelError
 from histoprompt.core.labels.classes import Classes, Colour
 from histoprompt.core.scores.map import ScoreMap
-from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.tissue.words import normal
 from histoprompt.models.memory.manager import ModelManager
@@ -29,7 +27,6 @@ from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, Co
 from histoprompt.pipelines.explore.concepts.values import (
     Concept,
     Float,
-    Opener,
     concepts_of,
     values_of,
 )
@@ -39,7 +36,6 @@ from histoprompt.pipelines.explore.study import Source, Study, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark
-from histoprompt.pipelines.explore.tile_set import TiledSlide
 
 # Shares of a job: indexing, then what tiles are worth on concepts.
 _INDEXING, _VALUES = 0.6, 0.95
@@ -230,7 +226,7 @@ def learn_concepts(
     tiles = tiles_of(study.bank.index)
     marked = marked_rows(marks, tiles, lambda mark: study.part_of(mark.slide))
     part = task.part(_INDEXING, _VALUES)
-    values = values_of(tiles, concepts, seen.job(manager), _opener(study), part)
+    values = values_of(tiles, concepts, seen.job(manager), study.opened, part)
     lesson = Lesson(values, concepts, marked, params)
     return _learnt(study, lesson, (*marked.notes, *study.faults))
 
@@ -256,7 +252,7 @@ def concepts_on(
     tiles = tiles_of(study.bank.index)
     check_encoder(model.about, tiles)
     part = task.part(_INDEXING, _VALUES)
-    values = values_of(tiles, model.concepts, seen.job(manager), _opener(study), part)
+    values = values_of(tiles, model.concepts, seen.job(manager), study.opened, part)
     return ConceptsFound(study, tell_tiles(tiles, values, model), study.faults)
 
 
@@ -270,13 +266,3 @@ def _learnt(study: Study, lesson: Lesson, notes: tuple[str, ...]) -> ConceptsFou
     kept, _ = kept_concepts(lesson.concepts, params.strike)
     found = tell_tiles(tiles, lesson.values[:, kept], model)
     return ConceptsFound(study, found, notes, lesson)
-
-
-def _opener(study: Study) -> Opener:
-    known = {part.slide: source for part, source in
-             zip(study.bank.index.slides, study.sources, strict=True)}  # fmt: skip
-
-    def opened(slide: TiledSlide) -> AbstractContextManager[Slide]:
-        return known[slide.key].open()
-
-    return opened

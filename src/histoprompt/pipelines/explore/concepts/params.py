@@ -8,6 +8,7 @@ from typing import Annotated
 
 from histoprompt.core.parameters import Parameter, check, given_file
 from histoprompt.models import registry
+from histoprompt.pipelines.classes.train_params import STRENGTH
 from histoprompt.pipelines.explore.index import IndexParams
 
 
@@ -39,16 +40,7 @@ class ConceptParams(IndexParams):
         bool,
         Parameter("Measured properties", "Dyes, nuclei, colour and texture are concepts too."),
     ] = True
-    strength: Annotated[
-        float,
-        Parameter(
-            "Strength",
-            "How freely a logistic regression may follow its examples.",
-            low=1e-3,
-            high=100.0,
-            advanced=True,
-        ),
-    ] = 1.0
+    strength: Annotated[float, STRENGTH] = 1.0
     strike: Annotated[
         tuple[str, ...], Parameter("Struck out", "Concepts that must not decide.")
     ] = ()

@@ -18,7 +18,6 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import index_part
 from histoprompt.pipelines.explore.hits import Hit
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.explore.pictures import Picture as Pixels
 from histoprompt.pipelines.explore.scenes.files import SHOWN, write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, Scenes, areas
@@ -224,9 +223,8 @@ def scenes_on(
     indexing = index_part(params)
     study = study_for(sources, indexing, manager, before, task.part(0.0, _INDEXING))
     task = task.part(_INDEXING, 1.0)
-    opener = opener_of(*(source.slide for source in sources if source.slide is not None))
     found, pictures = scenes_of(
-        study.bank.index.slides, params, manager=manager, opener=opener, task=task
+        study.bank.index.slides, params, manager=manager, opener=study.opened, task=task
     )
     task.step(0, 0, "Drawing the map of tiles")
     return ScenesFound(study, params, found, pictures, *picture_of_space(found.space))

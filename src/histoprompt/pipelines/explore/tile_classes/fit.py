@@ -22,7 +22,7 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
 from histoprompt.pipelines.classes.train import Fit, Trainer
-from histoprompt.pipelines.classes.train_params import TrainParams
+from histoprompt.pipelines.classes.train_params import STRENGTH, TrainParams
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.pictures import Opener
 from histoprompt.pipelines.explore.tile_classes.looks import LOOKS, Looks, looks_over
@@ -44,16 +44,7 @@ class TileTrainParams(TrainParams):
     freely, and by itself a linear discriminant is taken, prototypes while a class has one mark.
     """
 
-    strength: Annotated[
-        float,
-        Parameter(
-            "Strength",
-            "How freely a logistic regression may follow its examples.",
-            low=1e-3,
-            high=100.0,
-            advanced=True,
-        ),
-    ] = 10.0
+    strength: Annotated[float, STRENGTH] = 10.0
     margin: Annotated[
         float,
         Parameter(

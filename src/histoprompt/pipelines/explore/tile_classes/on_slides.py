@@ -16,8 +16,6 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.opening import opener_of
-from histoprompt.pipelines.explore.pictures import Opener
 from histoprompt.pipelines.explore.study import Source, Study, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
@@ -177,7 +175,7 @@ def learn_on(
     task.step(0, 0, "Learning classes")
     labels, notes = marked_tiles(marks, tiles, lambda mark: study.part_of(mark.slide))
     fit = fit_marked(tiles, labels, wanted, indexing)
-    fit = with_looks(fit, tiles, labels, _opener(study), task)
+    fit = with_looks(fit, tiles, labels, study.opened, task)
     names, code = _without_unsure(fit.fit.cells.classes, fit.fit.cells.code)
     told = " ".join((f"{fit.told}.", *notes, *fit.warnings, *study.faults))
     asked = queue_of(tiles, fit, labels, queue if study is before else None, like)
@@ -204,16 +202,12 @@ def classes_on(
     study = study_for(sources, seen_as(about), manager, before, indexing)
     tiles = tiles_of(study.bank.index)
     task.step(0, 0, "Giving tiles their classes")
-    found = classify_tiles(tiles, classifier, about, _opener(study), task)
+    found = classify_tiles(tiles, classifier, about, study.opened, task)
     names, code = _without_unsure(found.names, found.code)
     unsure = int((code == NONE).sum())
     counted = f"{len(tiles)} tiles classified by {params.file().name}, {unsure} of them unsure."
     told = " ".join((counted, *found.notes(), *study.faults))
     return ClassesFound(study, tiles, names, code, told)
-
-
-def _opener(study: Study) -> Opener:
-    return opener_of(*(source.slide for source in study.sources if source.slide is not None))
 
 
 def _without_unsure(
