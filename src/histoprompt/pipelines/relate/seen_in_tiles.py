@@ -112,28 +112,53 @@ class TileSight:
         vector = (part.vectors.take(np.array([row]))[0] - self.space.mean) * self.space.scale
         return slide, Box(*part.boxes[row].tolist()), np.asarray(vector, np.float64)
 
-    def words_of(self, vector: Floats, words: Sequence[tuple[str, Floats]]) -> tuple[str, ...]:
-        """The words that stand out in a tile, the most telling first: from a region to its words.
+    def words(self, affirmed: Sequence[tuple[str, Floats]]) -> tuple[TileWord, ...]:
+        """Words as they are seen in tiles; those of which nothing can be learnt are left out.
 
         Parameters
         ----------
-        vector : (d,) float64
-            Of `best`.
-        words : sequence of (str, (patients,) float64)
+        affirmed : sequence of (str, (patients,) float64)
             Words, and which patients' reports affirm them.
         """
-        sample = self._sample()
-        told = []
-        for word, values in words:
-            along = self.direction(values)
-            if along is None:
-                continue
-            scores = sample @ along
-            far = (float(vector @ along) - scores.mean()) / max(float(scores.std()), 1e-12)
-            told.append((-far, word))
-        return tuple(word for far, word in sorted(told) if -far >= _STANDS_OUT)
-
-    def _sample(self) -> Floats:
         whole = ProjectIndex(tuple(self.parts.values()))
         rows = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _SAMPLE)).astype(int))
-        return np.asarray((whole.take(rows) - self.space.mean) * self.space.scale, np.float64)
+        sample = (whole.take(rows) - self.space.mean) * self.space.scale
+        found = []
+        for word, values in affirmed:
+            along = self.direction(values)
+            if along is not None:
+                scores = np.asarray(sample, np.float64) @ along
+                spread = max(float(scores.std()), 1e-12)
+                found.append(TileWord(word, along, float(scores.mean()), spread))
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class TileWord:
+    """A word of reports, and where tiles go with it.
+
+    Attributes
+    ----------
+    word : str
+    along : (d,) float64
+    mean, spread : float
+        Of how far a sample of all tiles lies along.
+    """
+
+    word: str
+    along: Floats
+    mean: float
+    spread: float
+
+
+def standing_out(vector: Floats, words: Sequence[TileWord]) -> tuple[str, ...]:
+    """The words that stand out in a tile, the most telling first: from a region to its words.
+
+    Parameters
+    ----------
+    vector : (d,) float64
+        Of `TileSight.best`.
+    words : sequence of TileWord
+    """
+    told = [(-(float(vector @ one.along) - one.mean) / one.spread, one.word) for one in words]
+    return tuple(word for far, word in sorted(told) if -far >= _STANDS_OUT)

@@ -18,7 +18,7 @@ from histoprompt.pipelines.project.status import COUNT
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.seen_in_cells import part_of
 from histoprompt.pipelines.relate.seen_in_scenes import SceneSight
-from histoprompt.pipelines.relate.seen_in_tiles import TileSight
+from histoprompt.pipelines.relate.seen_in_tiles import TileSight, TileWord, standing_out
 from histoprompt.pipelines.relate.study import Study
 
 Values = NDArray[np.float64]
@@ -72,6 +72,7 @@ class Sights:
         self._project, self._params, self._words = project, params, words
         self._looked = False
         self._tiles: TileSight | None = None
+        self._tile_words: tuple[TileWord, ...] = ()
         self._counted: dict[str, CountedFolder | None] = {}
 
     def of_feature(self, patient: int, feature: str, task: Task, *, highest: bool) -> Spot | None:
@@ -91,14 +92,16 @@ class Sights:
             return None
         slide, box, vector = found
         shows = f"the tile that goes {'most' if highest else 'least'} with it"
-        return Spot(slide, box, shows, sight.words_of(vector, self._words))
+        return Spot(slide, box, shows, standing_out(vector, self._tile_words))
 
     def tiles(self, task: Task) -> TileSight | None:
-        """The tiles of indexed slides, opened once."""
+        """The tiles of indexed slides, opened once, and words as they are seen in them."""
         if not self._looked:
             self._looked = True
             encoder = self._params.encoder
             self._tiles = TileSight.of(self._project, self.study, encoder, task)
+            if self._tiles is not None:
+                self._tile_words = self._tiles.words(self._words)
         return self._tiles
 
     @cached_property
