@@ -164,6 +164,7 @@ class TextDock(Dock):
         self.link(control.failed, self._on_failed)
         self.link(control.refused, self.phrasing.refused)
         self.link(self.phrasing.changed, self._on_words)
+        self.link(self.phrasing.left, self._on_left)
         self.link(self.phrasing.said, self._say)
         self.link(self.phrasing.failed, self._on_failed)
         self.link(control.batch.status, self._say)
@@ -208,6 +209,13 @@ class TextDock(Dock):
             self._say(HINT)
         elif not self.control.ask(self.value(), self.models.card, self.models.weights):
             self.run()
+
+    def _on_left(self) -> None:
+        """Look for the texts that were typed beside one that was taken back."""
+        work, texts = self.control.work, self.words.texts
+        answered = () if work is None else self.words.named(work.texts)
+        if texts and set(texts) != set(answered):
+            self._on_words()
 
     def _on_options(self) -> None:
         if self.words.texts:
