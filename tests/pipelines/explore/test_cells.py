@@ -15,7 +15,6 @@ from bands import CARD, SIDE, Bands, manager_of, slide_of
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import write_cells
 from histoprompt.pipelines.classes.feature_sets import compared, feature_sets
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.explore.building import build_index
@@ -32,6 +31,7 @@ from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
+from histoprompt.pipelines.formats.cell_files import write_cells
 
 ROWS = (0, 0, 0, 1, 1, 1, 2, 2, 2)
 

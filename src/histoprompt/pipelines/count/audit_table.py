@@ -22,7 +22,6 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.channels import on_channel
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.audit import (
     TABLE,
     Audit,
@@ -35,6 +34,7 @@ from histoprompt.pipelines.count.files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_C
 from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, renew_report
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 
 FIELDS_CSV = "fields.csv"

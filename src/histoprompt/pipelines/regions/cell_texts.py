@@ -24,9 +24,9 @@ from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
 from histoprompt.pipelines.embedding.prefetch import prefetch
 from histoprompt.pipelines.embedding.queries import TEMPLATES, ensemble, probabilities, queries
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP, moved_inside
 from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 Way = Literal["crop", "tokens"]
 

@@ -25,12 +25,12 @@ from histoprompt.pipelines.embedding.queries import (
     ensemble,
     probabilities,
 )
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP
 from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.tag_file import Tag
 from histoprompt.pipelines.tags.views import VIEWS, ZOOM, seen
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 Float = NDArray[np.float32]
 # Side of the picture of a candidate that a person is shown.

@@ -24,8 +24,8 @@ from histoprompt.pipelines.embedding.queries import (
     probabilities,
     queries,
 )
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import SEEN_AT, TilePlan
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 EVEN = 0.5
 
