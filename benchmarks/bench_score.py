@@ -33,10 +33,10 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.networks.tile_input import Recipe, features_of
 from histoprompt.pipelines.embedding.embedding_store import CHUNK, TileVectors
-from histoprompt.pipelines.embedding.queries import TextCache
 from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import TilePlan, plan_tiles
 from histoprompt.pipelines.embedding.tiles import embed_tiles
+from histoprompt.pipelines.embedding.words import TextCache
 from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
 from histoprompt.pipelines.text.score import SeenTiles, ask
 from histoprompt.pipelines.text.text_embedding import ScoreParams

@@ -37,7 +37,7 @@ from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
 from histoprompt.pipelines.count.audit_table import _by_place, _made
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.exchange.own_files import MANIFEST, check_own

@@ -99,7 +99,7 @@ def _spatial(args: argparse.Namespace) -> int:
 def _folders(named: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """The folder of each count, and where its files go."""
     from histoprompt.core.errors import LabelError
-    from histoprompt.pipelines.count.out_folders import COUNT, MADE
+    from histoprompt.pipelines.count.result_folders import COUNT, MADE
     from histoprompt.pipelines.project.project import is_project, open_project
 
     found: list[tuple[Path, str]] = []

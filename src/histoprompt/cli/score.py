@@ -23,7 +23,7 @@ from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.embedding.embedding_store import folder_bytes
 from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed

@@ -27,13 +27,13 @@ from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.classes.classifier_file import write_classifier
 from histoprompt.pipelines.classes.train import Trainer, TrainParams
 from histoprompt.pipelines.count.step import CountParams
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.concepts.measured import MEASURED
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.run import AnomalyParams
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.search import SearchParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams

@@ -15,7 +15,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.sample import COHORT, sample_folder
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import CountedFolder
-from histoprompt.pipelines.count.out_folders import COUNT
+from histoprompt.pipelines.count.result_folders import COUNT
 from histoprompt.pipelines.project.project import open_project
 from histoprompt.pipelines.relate.of_index import tiles_in
 from histoprompt.pipelines.relate.params import RelateParams

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from histoprompt import cli
-from histoprompt.pipelines.count.out_folders import COUNT
+from histoprompt.pipelines.count.result_folders import COUNT
 from histoprompt.pipelines.project.project import open_project
 from made_counts import made_cells, write_count
 

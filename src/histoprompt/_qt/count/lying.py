@@ -14,7 +14,7 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task

@@ -14,7 +14,7 @@ from histoprompt.core.errors import ExportError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.tables import read_table, table_writer
 from histoprompt.pipelines.count.files import COUNTS_CSV
-from histoprompt.pipelines.count.out_folders import COUNT, facts_of
+from histoprompt.pipelines.count.result_folders import COUNT, facts_of
 from histoprompt.pipelines.count.store_files import read_settings
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide

@@ -17,8 +17,8 @@ from histoprompt.core.files.tables import read_table
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import read_counted
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV
-from histoprompt.pipelines.count.out_folders import COUNT, facts_of
 from histoprompt.pipelines.count.region import ALL
+from histoprompt.pipelines.count.result_folders import COUNT, facts_of
 from histoprompt.pipelines.count.spatial.places import region_features, within
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide

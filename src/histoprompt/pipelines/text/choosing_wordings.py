@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from histoprompt.core.errors import PromptError
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.pipelines.embedding.queries import Query
 from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.embedding.words import Query
 from histoprompt.pipelines.text.score import SeenTiles, ask
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
