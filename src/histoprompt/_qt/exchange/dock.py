@@ -24,7 +24,7 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_set_aside, may_write
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import ExportError, InTheWayError
 from histoprompt.core.slides.slide import Slide
