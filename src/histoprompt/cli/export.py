@@ -10,6 +10,7 @@ from pathlib import Path
 from histoprompt.cli.options import add_mpp, add_trust_size, region_numbers
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
+from histoprompt.core.errors import InTheWayError, Remedy
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.count.result_folders import MADE
@@ -65,8 +66,11 @@ def _export(args: argparse.Namespace) -> None:
     source = None if params.from_store else params.labels
     used = [path for path in (args.labels, args.classes, params.regions) if path is not None]
     aside = set_aside(args.out, [Path(args.image), *used]) if args.set_aside else nullcontext()
-    with aside as before:
-        report = export_from(slide, params, source, args.out, args.task)
+    try:
+        with aside as before:
+            report = export_from(slide, params, source, args.out, args.task)
+    except InTheWayError as error:
+        raise InTheWayError(error.fact, remedy=Remedy.SET_ASIDE) from error
     tell(report)
     if before is not None:
         say(f"What was in {args.out} lies in {before} now.")

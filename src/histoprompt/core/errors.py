@@ -28,7 +28,7 @@ class Remedy(Enum):
     CHECK_UP = "The check-up of this machine tells what is missing."
     REGION = "If there is some, say where."
     DRAW_FIELDS = "Draw some first."
-    SET_ASIDE = "Choose another folder, or have this one set aside."
+    SET_ASIDE = "Or have it set aside."
 
 
 class HistopromptError(Exception):
@@ -142,8 +142,6 @@ class ExportError(HistopromptError):
 
 class InTheWayError(ExportError):
     """A folder holds what no export of this account wrote, and what is there is never replaced."""
-
-    remedy = Remedy.SET_ASIDE
 
 
 class LabelError(HistopromptError):

@@ -44,8 +44,10 @@ def scores() -> ScoreMap:
     return ScoreMap(("a",), ones, places, grid, MPP, "key", {"a": Threshold(0.5, "here")})
 
 
-def extent(layer):
-    return layer.extent.world
+def corners(layer):
+    """Where the first pixel begins and the last one ends, world."""
+    shape = np.array(layer.data.shape[:2])
+    return [layer.data_to_world(at) for at in ((-0.5, -0.5), tuple(shape - 0.5))]
 
 
 def test_heat_and_regions_end_with_the_slide(viewer, scores):
@@ -54,7 +56,7 @@ def test_heat_and_regions_end_with_the_slide(viewer, scores):
     assert shown.show_regions(scores, "a") == 1
     heat, regions = shown.heat("a"), viewer.layers["scored_regions"]
     for layer in (heat, regions):
-        assert np.allclose(extent(layer), extent(viewer.layers[0]))
+        assert np.allclose(corners(layer), corners(viewer.layers[0]))
     assert np.isfinite(heat.data).all()
     assert regions.features["mm2"].tolist() == [pytest.approx(0.7 * MPP**2)]
     assert regions.features["tiles"].tolist() == [12]
@@ -63,7 +65,7 @@ def test_heat_and_regions_end_with_the_slide(viewer, scores):
 def test_kinds_of_tissue_end_with_the_slide(viewer, scores):
     shown = KindLayer(viewer, viewer.layers[0], "scenes")
     shown.show(scores, [Line()])
-    assert np.allclose(extent(viewer.layers["scenes"]), extent(viewer.layers[0]))
+    assert np.allclose(corners(viewer.layers["scenes"]), corners(viewer.layers[0]))
     assert (viewer.layers["scenes"].data == 1).all()
 
 

@@ -82,7 +82,8 @@ def test_the_heat_map_lies_on_its_tiles_and_on_tissue_only(text, until):
     layer = text.control.layers.heat("tumour")
     plan = plan_tiles(annotator.slide, text.models.card)
     assert tiles_shown(text, layer) == len(plan) == len(work.scores)
-    assert np.allclose(layer.extent.world, annotator.image.extent.world)
+    ends = layer.data_to_world(np.array(layer.data.shape) - 0.5)
+    assert np.allclose(ends, annotator.image.data_to_world(np.array(annotator.slide.shape) - 0.5))
     for tile in (0, len(plan) // 2, len(plan) - 1):
         world = annotator.image.data_to_world(middle(text, tile))
         assert layer.get_value(world, world=True) == pytest.approx(

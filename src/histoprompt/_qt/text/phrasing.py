@@ -16,6 +16,8 @@ from histoprompt.pipelines.text.choosing_wordings import Wording, choose_wording
 from histoprompt.pipelines.text.phrases import Understood
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
+_READING = "The model has no such word: reading what it means ..."
+
 
 class Phrasing:
     """Puts other texts into the list of words, each time as a step that can be taken back.
@@ -55,6 +57,7 @@ class Phrasing:
             self.failed.emit(why)
             self._take_back(phrases)
             return
+        self.said.emit(_READING)
         for phrase in phrases:
             self._session.jobs.submit(
                 understand, phrase, card, self._session.manager, lane="interactive",

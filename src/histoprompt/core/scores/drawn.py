@@ -57,4 +57,4 @@ def _tiles(length: int, size: int, fine: int) -> NDArray[np.intp]:
     """The tile of each pixel along one side of a picture."""
     count = max(1, round(length * fine / size))
     centres = (np.arange(count) + 0.5) * (length / count)
-    return np.minimum(centres // size, -(-length // size) - 1).astype(np.intp)
+    return np.asarray(np.minimum(centres // size, -(-length // size) - 1), np.intp)

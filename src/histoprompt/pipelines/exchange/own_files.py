@@ -23,6 +23,7 @@ from histoprompt.pipelines.formats.json_files import write_json
 
 MANIFEST = "export.json"
 _SCHEMA = "histoprompt-export/2"
+_WAY = "Choose another folder, or move this one away."
 # Names for folders that were set aside, before something is wrong.
 _OFTEN = 1000
 
@@ -93,19 +94,19 @@ def check_own(folder: Path) -> None:
     if listed is None and (folder / MANIFEST).is_file():
         raise InTheWayError(
             f"{folder} holds an export of an earlier version of the program or of another account, "
-            f"or its {MANIFEST} was changed since: nothing in it is replaced."
+            f"or its {MANIFEST} was changed since: nothing in it is replaced. {_WAY}"
         )
     foreign = sorted(present - {MANIFEST, *(listed or ())})
     if foreign:
         raise InTheWayError(
             f"{folder} holds {many(len(foreign), 'file')} of no earlier export, such as "
-            f"{foreign[0]}: nothing in it is replaced."
+            f"{foreign[0]}: nothing in it is replaced. {_WAY}"
         )
     changed = [n for n, d in (listed or {}).items() if n in present and _digest(folder / n) != d]
     if changed:
         raise InTheWayError(
             f"{folder} holds {many(len(changed), 'file')} changed since the export, such as "
-            f"{min(changed)}: nothing in it is replaced."
+            f"{min(changed)}: nothing in it is replaced. {_WAY}"
         )
 
 

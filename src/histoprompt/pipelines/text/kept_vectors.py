@@ -56,4 +56,4 @@ def _read(path: Path, count: int) -> Float | None:
     right = isinstance(found, np.ndarray) and found.dtype == np.float32
     if not right or found.ndim != 2 or len(found) != count or not np.isfinite(found).all():
         return None
-    return found
+    return np.asarray(found, np.float32)
