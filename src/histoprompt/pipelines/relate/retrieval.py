@@ -32,7 +32,7 @@ WAYS = ("image to report", "report to image")
 BY = {"words": "retrieval", "sentences": "retrieval by sentences"}
 # How many patients have a word that is looked at by itself.
 _RARE, _COMMON = 0.15, 0.85
-_AT_ONCE, _LEAST = 100, 1000
+_AT_ONCE, LEAST = 100, 1000
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Retrieval:
 
 def retrieved(
     study: Study, texts: Sequence[str], *, blocks: Ints, folds: int, permutations: int, seed: int,
-    task: Task, by: str = "words",
+    task: Task, by: str = "words", least: int = LEAST,
 ) -> Retrieval | None:  # fmt: skip
     """Find reports by images and images by reports, among patients of the same site.
 
@@ -73,10 +73,11 @@ def retrieved(
         In which reports change places for the null.
     folds : int
     permutations : int
-        At least 1,000 are made.
     seed : int
     task : Task
     by : {"words", "sentences"}
+    least : int
+        So many permutations are made in any case.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def retrieved(
     ways = [folds_of(sites, folds, rng), *([sites] if several else [])]
     own = np.arange(len(rows))[None]
     seen = [_ranks(kernel, spread, sites, way, own)[:, 0] for way in ways]
-    many = max(_LEAST, permutations)
+    many = max(least, permutations)
     drawn: list[list[Floats]] = [[] for _ in ways]
     for done in range(0, many, _AT_ONCE):
         task.step(done, many, "Permuting reports", "permutation")
