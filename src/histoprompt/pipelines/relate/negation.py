@@ -32,9 +32,9 @@ _BEFORE = re.compile(
     r"|\bnon-?$",
     re.IGNORECASE,
 )
+# Also as "(-)", ": 0 %", "- no" or "[ ]" after what is denied.
 _AFTER = re.compile(
     r"^\s*[:=]\s*(?:absent|no|none|negative|nil|not)\b"
-    # "Necrosis: -", "Necrosis (-)", "Necrosis 0 %", "Necrosis - no", "Necrosis [ ]"
     r"|^\s*[:=,-]?\s*[(\[]?\s*(?:[-–−]|0+(?:[.,]0+)?\s*%?|n|no|nil|none|neg|negative)\s*[)\]]?"
     r"\s*(?:$|[,;.](?!\d))"
     r"|^\s*[:=]\s*[-–−](?=\s)|^\s*[(\[]\s*[-–−]?\s*[)\]]|^-free\b"
@@ -63,7 +63,9 @@ _TELLS = re.compile(
     re.IGNORECASE,
 )
 # What only goes on about what stands before the comma.
-_BARE = re.compile(r"\s*(?:not|never|no|none|nil|absent|negative)(?:\s+\w+)?\s*[.!]?$", re.IGNORECASE)
+_BARE = re.compile(
+    r"\s*(?:not|never|no|none|nil|absent|negative)(?:\s+\w+)?\s*[.!]?$", re.IGNORECASE
+)
 _LIST = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_][\w-]*")
 
