@@ -90,10 +90,10 @@ def judged(made: Made, seed: int) -> tuple[Tested, ...]:
     return found.tested
 
 
-def lines(studies: int) -> Iterator[str]:
+def lines(studies: int, patients: list[int]) -> Iterator[str]:
     """A line per kind of study and direction."""
-    asked = [Made(n, s) for n in (24, 60, 150) for s in (0.0, 1.0, 3.0)]
-    asked += [Made(n, 0.0, by_site=True) for n in (24, 60)]
+    asked = [Made(n, s) for n in patients for s in (0.0, 1.0, 3.0)]
+    asked += [Made(n, 0.0, by_site=True) for n in patients if n < 100]
     for made in asked:
         some = studies if made.patients < 100 else studies // 2
         done = [judged(made, seed) for seed in range(some)]
@@ -115,9 +115,10 @@ def main() -> None:
     """Simulate, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=150)
+    parser.add_argument("--patients", type=int, nargs="+", default=[24, 60, 150])
     args = parser.parse_args()
     start = time.process_time()
-    found = list(lines(args.studies))
+    found = list(lines(args.studies, args.patients))
     error = 1.96 * np.sqrt(0.05 * 0.95 / args.studies)
     text = (
         "# Relating: the interval of retrieval\n\n"

@@ -176,15 +176,19 @@ def _interval(
 ) -> tuple[float, float]:
     """Of patients drawn again, wider by what other models would do, as of the concordance.
 
-    `chance` is the standard deviation of the mean rank where reports are permuted.
+    `chance` is the standard deviation of the mean rank where reports are permuted. Patients drawn
+    again from a site of few vary less than other patients would, by one over their number.
     """
+    sizes = np.bincount(sites)[np.unique(sites)].astype(float)
+    few = float(np.sqrt((sizes**2 / np.maximum(sizes - 1, 1)).sum() / sizes.sum()))
     drawn = []
     for _ in range(500):
         rows = np.concatenate([rng.choice(np.flatnonzero(sites == s), int((sites == s).sum()))
                                for s in np.unique(sites)])  # fmt: skip
         drawn.append(1 - 2 * ranks[rows].mean())
     effect, more = 1 - 2 * ranks.mean(), Z * np.sqrt(OF_MODELS) * 2 * chance
-    low, high = (np.hypot(np.quantile(drawn, q) - effect, more) for q in (0.025, 0.975))
+    ends = (few * (np.quantile(drawn, q) - effect) for q in (0.025, 0.975))
+    low, high = (np.hypot(end, more) for end in ends)
     return max(float(effect - low), -1.0), min(float(effect + high), 1.0)
 
 

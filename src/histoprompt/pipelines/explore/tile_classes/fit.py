@@ -92,12 +92,17 @@ class TileFit:
     looks: Looks | None = None
 
     @property
+    def alone(self) -> bool:
+        """Whether marks are of one class, which what looks unlike it cannot test."""
+        return OTHER in self.fit.classifier.classes and OTHER not in self.fit.examples
+
+    @property
     def told(self) -> str:
         """From which marks, what it is worth on those left out, and how many tiles are unsure."""
         fit = self.fit
         examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
         score = "too few marks to test"
-        if OTHER in fit.classifier.classes and OTHER not in fit.examples:
+        if self.alone:
             score = "marks of one class cannot be tested"
         if self.one_out is not None:
             score = (
@@ -198,6 +203,7 @@ def fit_tiles(
     found[said], score[said] = fit.cells.code[said], fit.cells.score[said]
     cells = fit.cells.classified(fit.cells.classes, found, score)
     fit = replace(fit, classifier=classifier, cells=cells)
+    fit = replace(fit, accuracy=float("nan")) if alone else fit
     about = {"mpp": f"{seen.mpp:g}", "overlap": str(seen.overlap)}
     return TileFit(fit, one_out, tiles.encoder, tiles.digest, about)
 
