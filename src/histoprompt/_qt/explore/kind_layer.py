@@ -21,6 +21,7 @@ from histoprompt.core.scores.map import ScoreMap
 _OPACITY = 0.45
 # Picture pixels per side of a tile where tiles are cut by the slide's edge, and a side at most.
 _FINE, _LARGEST = 32, 2048
+UNSURE_GREY = (128, 128, 128)
 
 
 class Kind(Protocol):
@@ -52,8 +53,11 @@ class KindLayer:
         self._viewer, self.image, self._name = viewer, image, name
         self._layer: Labels | None = None
 
-    def show(self, tiles: ScoreMap, lines: Sequence[Kind]) -> None:
-        """Show the number of each tile's kind, from 1, in the colours of their lines."""
+    def show(self, tiles: ScoreMap, lines: Sequence[Kind], unsure: int = 0) -> None:
+        """Show the number of each tile's kind, from 1, in the colours of their lines.
+
+        Tiles of the number `unsure`, if it is not 0, are grey: nobody has said what they are.
+        """
         numbers, frame = _numbers(tiles)
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
@@ -64,6 +68,8 @@ class KindLayer:
         colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
         for number, line in enumerate(lines, 1):
             colours[number] = np.append(line.colour, 255) / 255
+        if unsure:
+            colours[unsure] = np.append(UNSURE_GREY, 255) / 255
         layer.colormap = DirectLabelColormap(color_dict=colours)
         layer.features = {
             "index": range(1, len(lines) + 1),
