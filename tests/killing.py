@@ -20,6 +20,8 @@ import numpy as np
 import psutil
 import tifffile
 
+from histoprompt.pipelines.recipes.unit import Unit, UnitResult
+
 ROOT = Path(__file__).resolve().parents[1]
 # What tells of a run and not of the slides: how long it took, who wrote.
 _OF_THE_RUN = {"run.json", "summary.csv"}
@@ -39,7 +41,8 @@ def make_slides(folder: Path, count: int, shape: tuple[int, int] = (352, 448)) -
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for n in range(count):
-        row, col = 700 + 150 * n, 1100 + 110 * n
+        row = (700 + 150 * n) % (pixels.shape[0] - shape[0])
+        col = (1100 + 110 * n) % (pixels.shape[1] - shape[1])
         made.append(folder / f"s{n}.tif")
         tifffile.imwrite(
             made[-1], np.ascontiguousarray(pixels[row : row + shape[0], col : col + shape[1]]),
@@ -170,3 +173,10 @@ def _workers(children: Sequence[psutil.Process]) -> list[psutil.Process]:
             if "spawn_main" in " ".join(one.cmdline()):
                 found.append(one)
     return found or list(children)
+
+
+def held(unit: Unit, avoided: Sequence[str]) -> UnitResult:
+    """Stands for the work on a slide: it ends once there is a file ``go`` in the slide's folder."""
+    while not (Path(unit.folder) / "go").exists():
+        time.sleep(0.02)
+    return UnitResult(unit.name, "done")

@@ -11,12 +11,12 @@ from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.stored import open_count, stored_counts
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.into_count import keep_imported_count, plan_count
 from histoprompt.pipelines.exchange.looking import Wish, look
 from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 SIDE, MPP = 400, 0.5
 PX_MM2 = MPP**2 / 1e6

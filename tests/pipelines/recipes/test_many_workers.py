@@ -22,6 +22,7 @@ from histoprompt.pipelines.cells.find import ModelCells
 from histoprompt.pipelines.count import store as count_store
 from histoprompt.pipelines.count.step import CountParams
 from histoprompt.pipelines.embedding.tiles import BATCH
+from histoprompt.pipelines.recipes import engines
 from histoprompt.pipelines.recipes.engines import Scheduler, _client, parse_scheduler
 from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, write_recipe
 from histoprompt.pipelines.recipes.run import run_recipe
@@ -122,6 +123,30 @@ def test_tiles_scored_in_blocks_give_the_same_bytes(tmp_path, monkeypatch):
     assert 0 < sum(seen) <= BATCH
     assert killing.digests(tmp_path / "a") == killing.digests(tmp_path / "b")
     registry._known_cards.cache_clear()
+
+
+def test_no_slide_waits_beside_an_idle_worker(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_elsewhere", killing.held)
+    names = [f"s{n}" for n in range(9)]
+    given = [Unit(name, "", str(tmp_path / name), "") for name in names]
+
+    def in_hand(dask_scheduler):
+        workers = [len(worker.processing) for worker in dask_scheduler.workers.values()]
+        return sorted(workers), len(dask_scheduler.queued)
+
+    with _client(Scheduler("local", 2)) as client:
+        work = engines._Work(client)
+        futures = work.begin(given)
+        for unit in given[:6]:
+            Path(unit.folder).mkdir()
+            (Path(unit.folder) / "go").touch()
+        client.gather(futures[:6])
+        # of the three that are left a worker has one each, and one waits for whoever is free first
+        assert client.run_on_scheduler(in_hand) == ([1, 1], 1)
+        for unit in given[6:]:
+            Path(unit.folder).mkdir()
+            (Path(unit.folder) / "go").touch()
+        assert [r.name for r in client.gather(futures)] == names
 
 
 def test_a_killed_worker_and_a_killed_scheduler(slides, serial, tmp_path):

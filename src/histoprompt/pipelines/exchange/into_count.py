@@ -23,8 +23,8 @@ from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.count.files import LABELS_TIF
 from histoprompt.pipelines.count.ignored import centred_in, ignored_of
 from histoprompt.pipelines.count.kept import KeptCount, keep_count
-from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.count.result_folders import MADE, slide_in
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.count.store import COLOURS

@@ -30,6 +30,9 @@ _UNWATCHED = {
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
 }
+# Tasks whose keys begin alike wait at the scheduler until a worker is free. By Dask's own settings
+# each worker gets one more ahead, and in the end a slide waits there beside an idle worker.
+_ONE_AT_A_TIME = {"distributed.scheduler.worker-saturation": 1.0}
 # How long a worker waits before it hands on what another one is to do.
 _PAUSE_S = 1.0
 _TIMES = 2  # a slide that fails so often is set aside
@@ -153,7 +156,7 @@ class _Work:
             self._divided.append(unit)
             self._left.append(unit.blocks)
             for block in range(unit.blocks):
-                key = f"{unit.name}-{n}-block-{block}"
+                key = f"block-{n}-{block}-{unit.name}"
                 future = self._client.submit(
                     look_at_block, unit, block, pure=False, retries=1, key=key, priority=-n
                 )
@@ -189,7 +192,8 @@ class _Work:
         preferred = [worker for worker in there if worker not in avoided]
         future = self._client.submit(
             _elsewhere, unit, tuple(avoided), pure=False, retries=1 if times == 1 else 0,
-            key=f"{unit.name}-{times}-{len(self._units)}-{uuid4().hex[:8]}", priority=priority,
+            key=f"slide-{times}-{len(self._units)}-{unit.name}-{uuid4().hex[:8]}",
+            priority=priority,
             workers=preferred or None, allow_other_workers=bool(preferred),
         )  # fmt: skip
         self._units[future] = (unit, times)
@@ -259,7 +263,9 @@ def _unhindered() -> Iterator[None]:
     """
     config, name = _package("dask").config, "distributed.nanny.pre-spawn-environ"
     there = config.get(name, {})
-    with config.set({name: {k: v for k, v in there.items() if k != _TRIM}, **_UNWATCHED}):
+    with config.set(
+        {name: {k: v for k, v in there.items() if k != _TRIM}, **_UNWATCHED, **_ONE_AT_A_TIME}
+    ):
         yield
 
 
