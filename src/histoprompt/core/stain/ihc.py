@@ -20,8 +20,8 @@ GRADES: Final[tuple[str, ...]] = (NEGATIVE, "1+", "2+", "3+")
 
 _DENSITY = "Mean optical density of DAB in the nucleus."
 WEAK = Parameter("Positive (1+) from", _DENSITY, low=0.0, high=3.0)
-MODERATE = Parameter("2+ from", _DENSITY, low=0.0, high=3.0)
-STRONG = Parameter("3+ from", _DENSITY, low=0.0, high=3.0)
+MODERATE = Parameter("Moderate (2+) from", _DENSITY, low=0.0, high=3.0)
+STRONG = Parameter("Strong (3+) from", _DENSITY, low=0.0, high=3.0)
 GRADED = Parameter("Tell 1+, 2+ and 3+ apart", "Classes 1+, 2+ and 3+ instead of one.")
 
 
