@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import ParameterError, RecipeError
+from histoprompt.core.errors import LabelError, ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.stain.ihc import (
     DAB_MEAN,
@@ -22,6 +22,7 @@ from histoprompt.core.stain.ihc import (
 from histoprompt.pipelines.classes.classifier_file import read_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.domain import domain_of
+from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, without_encoders
 from histoprompt.pipelines.classes.prevalence import counts_of
 from histoprompt.pipelines.formats.cell_files import read_cells, write_cells
 from histoprompt.pipelines.formats.json_files import write_json
@@ -94,9 +95,12 @@ def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     source = params.cells or folder.parent / _COUNT / _CELLS
     if not source.is_file():
         raise RecipeError(f"{given.slide.name} was not counted: there are no cells to classify.")
-    cells = read_cells(source)
+    encoders: tuple[str, ...] = ()
+    if isinstance(classifier, FewShotClassifier):
+        encoders = encoders_of(classifier.feature_names)
+    cells = with_encoders(read_cells(source), given.slide, encoders, given.manager, given.task)
     classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
-    write_cells(folder / _CELLS, classified)
+    write_cells(folder / _CELLS, without_encoders(classified))
     counts = classified.counts()
     told = ", ".join(f"{n} {name}" for name, n in counts.items())
     numbers = {f"{name} count": float(n) for name, n in counts.items()}
@@ -125,12 +129,21 @@ def _methods(params: ClassifyParams) -> str:
     return f"Cells were classified by their mean density of DAB, 1+, 2+ and 3+ from {limits}."
 
 
+def _encoders(params: ClassifyParams) -> tuple[str, ...]:
+    """The models that look at the cells; none where the classifier cannot be read."""
+    try:
+        read = None if params.classifier is None else read_classifier(params.classifier)
+    except LabelError:  # the run itself says why
+        return ()
+    return () if read is None else encoders_of(read.feature_names)
+
+
 STEP = Step(
     "classify",
     "gives counted cells their classes",
     ClassifyParams,
     _run,
-    lambda _: (),
+    _encoders,
     _methods,
     after=("count",),
     alone=lambda params: params.cells is not None,
