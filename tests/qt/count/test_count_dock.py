@@ -35,7 +35,7 @@ from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count import kept
 from histoprompt.pipelines.count.job import CountChoice
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 SMALL_TILES = CountChoice(segmenter="classical-cells", tile=150)
 

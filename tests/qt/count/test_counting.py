@@ -23,6 +23,8 @@ from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count.job import CountChoice
 from waiting import until
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 IN_TILES = CountChoice(segmenter="classical-cells", tile=128)
 CHOICE = CountChoice(segmenter="classical-cells", tile=384)
 

@@ -41,7 +41,7 @@ from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.training.label_params import LabelTrainingParams
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 # Docks without a recipe or a command of their own, and why.
 WITHOUT = {
