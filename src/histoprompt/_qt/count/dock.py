@@ -25,7 +25,7 @@ from histoprompt._qt.shell.keys import CELLS, NUMBERS
 from histoprompt._qt.shell.shortcuts import bind_keys, spelled
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.geometry import Box
@@ -120,6 +120,7 @@ class CountDock(Dock):
         self.link(counting.corrected, self._on_corrected)
         self.link(self.exchange.status, self._say)
         self.link(self.session.weights_changed, self.region.refill)
+        self.link(self.session.weights_changed, self.classes.refill)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)

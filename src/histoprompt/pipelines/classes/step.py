@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from histoprompt.core.errors import ParameterError, RecipeError
+from histoprompt.core.errors import LabelError, ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier
 from histoprompt.pipelines.classes.domain import domain_of
+from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, without_encoders
 from histoprompt.pipelines.classes.prevalence import counts_of
+from histoprompt.pipelines.formats.cell_files import read_cells, write_cells
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
@@ -50,10 +51,11 @@ def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     source = params.cells or folder.parent / _COUNT / _CELLS
     if not source.is_file():
         raise RecipeError(f"{given.slide.name} was not counted: there are no cells to classify.")
-    cells = read_cells(source)
     classifier = read_classifier(params.classifier)
+    encoders = encoders_of(classifier.feature_names)
+    cells = with_encoders(read_cells(source), given.slide, encoders, given.manager, given.task)
     classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
-    write_cells(folder / _CELLS, classified)
+    write_cells(folder / _CELLS, without_encoders(classified))
     counts = classified.counts()
     domain = domain_of(classifier, cells.features, cells.feature_names)
     notes = (str(domain),) if domain.outside else ()
@@ -67,12 +69,21 @@ def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
     return StepOutput(told, notes=notes, numbers=numbers)
 
 
+def _encoders(params: ClassifyParams) -> tuple[str, ...]:
+    """The models that look at the cells; none where the classifier cannot be read."""
+    try:
+        read = None if params.classifier is None else read_classifier(params.classifier)
+    except LabelError:  # the run itself says why
+        return ()
+    return () if read is None else encoders_of(read.feature_names)
+
+
 STEP = Step(
     "classify",
     "gives counted cells their classes",
     ClassifyParams,
     _run,
-    lambda _: (),
+    _encoders,
     lambda _: "Cells were classified by a classifier learnt from labelled examples.",
     after=("count",),
     alone=lambda params: params.cells is not None,
