@@ -27,6 +27,8 @@ from histoprompt.pipelines.count.stored import find_count, open_count
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 CHOICE = CountChoice(segmenter="classical-cells", tile=64)
 
 
