@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,15 +39,29 @@ def add(exp: argparse.ArgumentParser) -> None:
     exp.add_argument("--format", required=True, choices=FORMATS)
     add_parameters(exp, ExportParams, skip=_FILLED)
     exp.add_argument("--out", required=True, type=Path, metavar="DIR")
-    exp.add_argument(
-        "--set-aside",
-        action="store_true",
-        help="where DIR holds anything but an earlier export, rename it to DIR-before first",
-    )
+    add_set_aside(exp)
     exp.add_argument("--region", metavar="r0,c0,r1,c1", help="where the labels lie on the slide")
     add_mpp(exp)
     add_trust_size(exp)
     exp.set_defaults(run=_export)
+
+
+def add_set_aside(parser: argparse.ArgumentParser) -> None:
+    """Add the option that keeps what is in the way of an export."""
+    parser.add_argument(
+        "--set-aside",
+        action="store_true",
+        help="where DIR holds anything but an earlier export, rename it to DIR-before first",
+    )
+
+
+@contextmanager
+def offering_set_aside() -> Iterator[None]:
+    """Tell of the option where something is in the way."""
+    try:
+        yield
+    except InTheWayError as error:
+        raise InTheWayError(error.fact, remedy=Remedy.SET_ASIDE) from error
 
 
 def export_params(args: argparse.Namespace, slide: Slide) -> ExportStepParams:
@@ -66,11 +81,8 @@ def _export(args: argparse.Namespace) -> None:
     source = None if params.from_store else params.labels
     used = [path for path in (args.labels, args.classes, params.regions) if path is not None]
     aside = set_aside(args.out, [Path(args.image), *used]) if args.set_aside else nullcontext()
-    try:
-        with aside as before:
-            report = export_from(slide, params, source, args.out, args.task)
-    except InTheWayError as error:
-        raise InTheWayError(error.fact, remedy=Remedy.SET_ASIDE) from error
+    with offering_set_aside(), aside as before:
+        report = export_from(slide, params, source, args.out, args.task)
     tell(report)
     if before is not None:
         say(f"What was in {args.out} lies in {before} now.")

@@ -62,11 +62,13 @@ class TextDock(Dock):
         return self.annotating.annotator
 
     def run(self) -> None:
-        """Find the texts on the chosen part of the slide."""
+        """Find the texts on the chosen part of the slide, with what is typed."""
+        self.words.take_line(tell=False)
         self._find()
 
     def count(self) -> None:
         """Find the texts, cut regions, count the cells in them and name these, in one go."""
+        self.words.take_line(tell=False)
         self._find(self.cells.value())
 
     def review(self) -> None:
@@ -76,7 +78,6 @@ class TextDock(Dock):
             self.control.counting.reviewed.emit()
 
     def _find(self, count: Wanted | None = None) -> None:
-        self.words.take_line(tell=False)
         annotator = self.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())
@@ -208,7 +209,7 @@ class TextDock(Dock):
         if not self.words.texts:
             self._say(HINT)
         elif not self.control.ask(self.value(), self.models.card, self.models.weights):
-            self.run()
+            self._find()  # what is still being typed, or was taken back, is not asked for
 
     def _on_left(self) -> None:
         """Look for the texts that were typed beside one that was taken back."""
