@@ -26,9 +26,9 @@ from histoprompt.pipelines.classes.classifiers import Scaling
 from histoprompt.pipelines.classes.few_shot import fit_model
 from histoprompt.pipelines.classes.prevalence import class_counts
 from histoprompt.pipelines.embedding.tiles import EmbedJob
-from histoprompt.pipelines.explore.normal.find import find_unlike
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.scores import SCORES
+from histoprompt.pipelines.explore.anomaly.find import find_unlike
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.scores import SCORES
 from histoprompt.pipelines.explore.scenes.clusters import k_means
 from histoprompt.pipelines.explore.scenes.space import scene_space
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet

@@ -166,8 +166,8 @@ def _cpu(process: psutil.Process) -> float:
 
 def project(folder: Path) -> dict[str, float]:
     """CPU seconds to read a project, and to tell the state of each of its slides."""
+    from histoprompt.pipelines.overview.status import states
     from histoprompt.pipelines.project.project import new_project, open_project
-    from histoprompt.pipelines.project.status import states
     from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_slides
 
     new_project(folder)

@@ -33,13 +33,13 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.networks.tile_input import Recipe, features_of
 from histoprompt.pipelines.embedding.embedding_store import CHUNK, TileVectors
-from histoprompt.pipelines.embedding.queries import TextCache
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import TilePlan, plan_tiles
 from histoprompt.pipelines.embedding.tiles import embed_tiles
+from histoprompt.pipelines.embedding.words import TextCache
 from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
 from histoprompt.pipelines.text.score import SeenTiles, ask
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 WIDTH, BATCH = 512, 32
 MEAN, STD = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)

@@ -26,7 +26,7 @@ from histoprompt.core.slides.sample import REGION_NAMES, REGIONS, SLIDE, sample_
 from histoprompt.models import registry
 from histoprompt.models.zoo.vocabulary import VocabularyScorer
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
-from histoprompt.pipelines.embedding.queries import (
+from histoprompt.pipelines.embedding.words import (
     TEMPLATES,
     default_contrasts,
     ensemble,

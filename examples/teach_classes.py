@@ -9,7 +9,7 @@ import numpy as np
 
 import histoprompt as hp
 from histoprompt.core.slides.sample import SLIDE, sample_file
-from histoprompt.pipelines.classes.cell_files import read_cells
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 out = Path(sys.argv[1])
 

@@ -15,8 +15,8 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 WINDOWED = ModelCard(
     "dark", "cells", "Dark things", "five_discs:dark_things", input_size=64, window_stride=48,

@@ -7,7 +7,7 @@ import shapely
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV, write_counts
-from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.result_folders import MADE
 from histoprompt.pipelines.count.tally import class_lines
 from histoprompt.pipelines.formats.cell_tables import write_cells_parquet
 

@@ -10,7 +10,7 @@ import pytest
 
 from cells_of_classes import clusters, some_labels
 from histoprompt.cli import main
-from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
+from histoprompt.pipelines.formats.cell_files import read_cells, write_cells
 
 
 @pytest.fixture

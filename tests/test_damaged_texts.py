@@ -31,17 +31,17 @@ from histoprompt.core.task import Task
 from histoprompt.models.networks.head_files import read_heads
 from histoprompt.models.weights.pack_format import opened
 from histoprompt.pipelines.audit.plan import field_boxes, plan_audit
-from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.labelling import read_labelling
 from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
 from histoprompt.pipelines.count.audit_table import _by_place, _made
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.exchange.own_files import MANIFEST, check_own
+from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.formats.coco import read_coco
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions

@@ -27,9 +27,9 @@ from histoprompt.pipelines.cells.find import tiles_of
 from histoprompt.pipelines.count.audit_table import draw_more
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import plan_tiles
 from histoprompt.pipelines.regions.cell_texts import CellTexts, score_cells
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 SOURCE = Path(histoprompt.__file__).parent
 OF_A_TERMINAL = re.compile(r"(?<![\w-])--[a-z]|[`>]histoprompt [a-z]|histoprompt \w+ --")

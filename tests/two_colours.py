@@ -12,7 +12,7 @@ from histoprompt.core.errors import PromptError
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.text.tiles import ScoreJob
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 
 PINK, PURPLE, GLASS = (225, 150, 190), (150, 110, 180), (243, 243, 243)
 CARD = ModelCard(

@@ -32,6 +32,7 @@ from histoprompt.pipelines.classes.train import Fit, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.slide import CountResult, count_slide
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport
 from histoprompt.pipelines.exchange.export import export as export_labels
 from histoprompt.pipelines.exchange.from_store import export_store
@@ -43,7 +44,6 @@ from histoprompt.pipelines.prompts.segment import segment as segment_objects
 from histoprompt.pipelines.text.run import ScoredSlide, finish
 from histoprompt.pipelines.text.score import score as score_tiles
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 if TYPE_CHECKING:
     from histoprompt.pipelines.formats.regions import Region

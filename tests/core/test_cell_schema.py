@@ -11,8 +11,8 @@ import pytest
 
 from histoprompt.core.cell_schema import AREA, COLUMNS, PER_CELL, SHOWN, column_of
 from histoprompt.core.cell_table import CellTable
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.store_files import record_type
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.cell_tables import (
     significant,
     write_cells_csv,

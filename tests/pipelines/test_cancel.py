@@ -35,6 +35,7 @@ from histoprompt.pipelines.cells.find import ModelCells, find_cells
 from histoprompt.pipelines.cells.prompted import PromptedCells
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import open_or_run
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tiles import AT_ONCE
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.exchange.import_labels import apply_import, plan_import
@@ -46,7 +47,6 @@ from histoprompt.pipelines.regions.count import count_regions
 from histoprompt.pipelines.regions.steps import fit_all
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import Colours, job_of, two_colours
 
 ASKED = ScoreParams(("pink", "purple"), contrasts=("glass",), templates="plain")

@@ -13,10 +13,10 @@ from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RegionError
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
-from histoprompt.pipelines.explore.normal.find import Unlike
-from histoprompt.pipelines.explore.normal.reference import parse_reference
-from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
+from histoprompt.pipelines.explore.anomaly.files import Shown, write_unlike
+from histoprompt.pipelines.explore.anomaly.find import Unlike
+from histoprompt.pipelines.explore.anomaly.reference import parse_reference
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomalies
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from histoprompt.cli.speech import tell
-from histoprompt.pipelines.storage import clear_counts, clear_embeddings, kept
+from histoprompt.pipelines.overview.storage import clear_counts, clear_embeddings, kept
 
 
 def add(cache: argparse.ArgumentParser) -> None:

@@ -16,7 +16,6 @@ from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.errors import ParameterError
 from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, ihc_score
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier, family
 from histoprompt.pipelines.classes.domain import domain_of
@@ -27,6 +26,7 @@ from histoprompt.pipelines.classes.train import Fit, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
 from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
+from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
 from histoprompt.pipelines.recipes.beside import keep_recipe, recipe_beside
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 

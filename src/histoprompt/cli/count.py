@@ -118,7 +118,7 @@ def _count(args: argparse.Namespace) -> int:
 def _count_one(
     named: NamedSlide, args: argparse.Namespace, job: CountJob, taken: list[Path]
 ) -> CountResult:
-    from histoprompt.pipelines.count.out_folders import claimed_folder, unclaim
+    from histoprompt.pipelines.count.result_folders import claimed_folder, unclaim
     from histoprompt.pipelines.count.slide import count_slide
     from histoprompt.pipelines.recipes.place import region_box
 

@@ -10,7 +10,7 @@ from histoprompt.cli.ending import each
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slide, add_some_slides, each_slide, slide_of
 from histoprompt.cli.speech import say, tell, tell_notes
-from histoprompt.pipelines.cells.spatial_places import SpatialParams
+from histoprompt.pipelines.count.spatial.places import SpatialParams
 
 
 def add(counts: argparse.ArgumentParser) -> None:
@@ -79,7 +79,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def _spatial(args: argparse.Namespace) -> int:
     from histoprompt.pipelines.count.counted_folder import read_counted
-    from histoprompt.pipelines.count.spatial_files import write_spatial
+    from histoprompt.pipelines.count.spatial.files import write_spatial
 
     params = read_parameters(SpatialParams, args)
     folders = _folders(args.counts, args.out)
@@ -99,9 +99,8 @@ def _spatial(args: argparse.Namespace) -> int:
 def _folders(named: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
     """The folder of each count, and where its files go."""
     from histoprompt.core.errors import LabelError
-    from histoprompt.pipelines.count.out_folders import MADE
+    from histoprompt.pipelines.count.result_folders import COUNT, MADE
     from histoprompt.pipelines.project.project import is_project, open_project
-    from histoprompt.pipelines.project.status import COUNT
 
     found: list[tuple[Path, str]] = []
     for path in named:

@@ -12,7 +12,7 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import tell
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.detect import DetectApplyParams, apply_head, fit, write_detections

@@ -11,7 +11,7 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import tell
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
-from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.result_folders import MADE
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
 from histoprompt.pipelines.exchange.own_files import list_also
 from histoprompt.pipelines.exchange.step import ExportStepParams, export_from

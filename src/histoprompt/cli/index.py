@@ -12,7 +12,7 @@ from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.stain.look import look_at
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide

@@ -86,9 +86,9 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _status(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.overview.status import states
     from histoprompt.pipelines.project.check import filled
     from histoprompt.pipelines.project.project import open_project
-    from histoprompt.pipelines.project.status import states
 
     project = filled(open_project(args.project), args.task)
     rows = [
@@ -134,8 +134,8 @@ def _relink(args: argparse.Namespace) -> int:
 def _counts(args: argparse.Namespace) -> None:
     from datetime import datetime
 
+    from histoprompt.pipelines.overview.status import counts_of
     from histoprompt.pipelines.project.project import open_project
-    from histoprompt.pipelines.project.status import counts_of
 
     project = open_project(args.project)
     rows = [
@@ -154,8 +154,8 @@ def _counts(args: argparse.Namespace) -> None:
 
 
 def _summary(args: argparse.Namespace) -> None:
+    from histoprompt.pipelines.overview.summary import write_summary
     from histoprompt.pipelines.project.project import open_project
-    from histoprompt.pipelines.project.summary import write_summary
 
     path, rows = write_summary(open_project(args.project), args.out)
     tell(f"{many(rows, 'line')} -> {path}")

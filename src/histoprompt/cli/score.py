@@ -23,8 +23,9 @@ from histoprompt.core.stain.look import look_at
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.embedding.embedding_store import folder_bytes
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts
@@ -36,7 +37,6 @@ from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.step import ScoreStepParams
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_label_file import read_marks
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 # Given once per text, not as a list.
 _TOLD = ("texts", "contrasts")

@@ -89,6 +89,7 @@ def _draft(args: argparse.Namespace) -> None:
 
 def _choose(args: argparse.Namespace) -> None:
     from histoprompt.core.readers.open import open_slide
+    from histoprompt.pipelines.embedding.score_job import ScoreJob
     from histoprompt.pipelines.text.choosing_wordings import (
         choose_wordings,
         kept_text,
@@ -97,7 +98,6 @@ def _choose(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.text.score import score
     from histoprompt.pipelines.text.text_embedding import ScoreParams
     from histoprompt.pipelines.text.tile_label_file import read_marks
-    from histoprompt.pipelines.text.tiles import ScoreJob
 
     if args.out is not None:
         keep_inputs(args.out, args.marks)

@@ -21,7 +21,6 @@ from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.correction_log import FILE, CorrectionLog, CorrectionLost
 from histoprompt.pipelines.count.corrections import (
@@ -38,6 +37,7 @@ from histoprompt.pipelines.count.hand_measure import measured
 from histoprompt.pipelines.count.hand_work import HandCell
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import Findings, KeptCount, open_or_run, write_work
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.prompts.segment import SegmentJob
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)

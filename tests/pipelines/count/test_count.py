@@ -34,8 +34,8 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count.files import write_counts
-from histoprompt.pipelines.count.out_folders import free_folder
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.count.run import UNFINISHED, count_cells
 from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.count.tally import Line

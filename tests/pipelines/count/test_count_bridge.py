@@ -17,7 +17,6 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.labelling import History
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.corrections import delete_cells
@@ -25,6 +24,7 @@ from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount, open_or_run
 from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.stored import find_count, open_count
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=64)

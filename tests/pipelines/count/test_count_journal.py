@@ -9,7 +9,7 @@ import pytest
 
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
 

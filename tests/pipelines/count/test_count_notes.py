@@ -17,10 +17,10 @@ from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
 from histoprompt.pipelines.cells.stains import stain_notes
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import CountResult, count_slide
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import ModelCells
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.key import decoding
-from histoprompt.pipelines.count.out_folders import claimed_folder
+from histoprompt.pipelines.count.result_folders import claimed_folder
 from histoprompt.pipelines.count.run import UNFINISHED, CountJob
 from histoprompt.pipelines.count.slide import count_slide
 

@@ -20,7 +20,6 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.active_learning import Suggestion
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.classifier_file import write_classifier
 from histoprompt.pipelines.classes.labelling import FILE, History, Labelling, read_labelling
 from histoprompt.pipelines.classes.lesson import hint, learn
@@ -40,6 +39,7 @@ from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.report_step import ReportParams
 from histoprompt.pipelines.count.store import CountStore, Head
 from histoprompt.pipelines.count.store_files import record_type
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.step import StepInput, step
 
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)

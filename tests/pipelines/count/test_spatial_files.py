@@ -6,10 +6,10 @@ import pytest
 import tifffile
 
 from histoprompt import cli
-from histoprompt.pipelines.cells.spatial_numbers import pair_numbers
-from histoprompt.pipelines.cells.spatial_places import within
 from histoprompt.pipelines.count.counted_folder import read_counted
-from histoprompt.pipelines.count.spatial_files import CURVE_COLUMNS, PLACE_COLUMNS
+from histoprompt.pipelines.count.spatial.files import CURVE_COLUMNS, PLACE_COLUMNS
+from histoprompt.pipelines.count.spatial.numbers import pair_numbers
+from histoprompt.pipelines.count.spatial.places import within
 from made_counts import MPP, SIDE, made_cells, write_count
 
 

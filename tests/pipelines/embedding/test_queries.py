@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from histoprompt.core.errors import PromptError
 from histoprompt.core.tissue.words import normal, same_word
 from histoprompt.models.zoo.vocabulary import CARD, VocabularyScorer
-from histoprompt.pipelines.embedding.queries import (
+from histoprompt.pipelines.embedding.words import (
     TEMPLATES,
     Query,
     TextCache,

@@ -18,9 +18,9 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.exchange.export import ExportParams, export
 from histoprompt.pipelines.exchange.incoming import read_incoming
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 SLIDE_FILE, LABEL_FILE = str(sample_file(SLIDE)), str(sample_file(LABELS))
 

@@ -19,7 +19,6 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.sample import LABELS, SLIDE, sample_file
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.into_count import (
     keep_imported_count,
@@ -27,6 +26,7 @@ from histoprompt.pipelines.exchange.into_count import (
     write_imported_count,
 )
 from histoprompt.pipelines.exchange.params import ImportParams
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 SLIDE_FILE, LABEL_FILE = str(sample_file(SLIDE)), str(sample_file(LABELS))
 

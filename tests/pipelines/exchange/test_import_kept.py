@@ -17,11 +17,11 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.into_count import plan_count
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.exchange.stacked import stacked
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 SHAPE = (300, 420)
 

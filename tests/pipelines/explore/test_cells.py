@@ -15,9 +15,11 @@ from bands import CARD, SIDE, Bands, manager_of, slide_of
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import write_cells
 from histoprompt.pipelines.classes.feature_sets import compared, feature_sets
 from histoprompt.pipelines.classes.train_params import TrainParams
+from histoprompt.pipelines.explore.anomaly.files import write_unlike
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
 from histoprompt.pipelines.explore.cell_places import cell_box
@@ -26,12 +28,10 @@ from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.hits import hits_of
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.files import write_unlike
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
+from histoprompt.pipelines.formats.cell_files import write_cells
 
 ROWS = (0, 0, 0, 1, 1, 1, 2, 2, 2)
 

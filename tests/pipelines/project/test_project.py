@@ -14,6 +14,7 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.cli import main
 from histoprompt.core.errors import ProjectError
 from histoprompt.core.geometry import Box
+from histoprompt.pipelines.overview.status import states
 from histoprompt.pipelines.project.check import check_project, filled
 from histoprompt.pipelines.project.classes import give_classes, keep_classes, project_classes
 from histoprompt.pipelines.project.gather import gathered
@@ -27,7 +28,6 @@ from histoprompt.pipelines.project.project import (
 )
 from histoprompt.pipelines.project.qupath import read_qupath
 from histoprompt.pipelines.project.relink import relink
-from histoprompt.pipelines.project.status import states
 from histoprompt.pipelines.project.table import (
     SLIDES_CSV,
     ProjectSlide,

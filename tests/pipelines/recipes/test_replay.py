@@ -24,22 +24,22 @@ from histoprompt.core.task import Progress, Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.align.params import AlignParams
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.classifier_file import write_classifier
 from histoprompt.pipelines.classes.train import Trainer, TrainParams
 from histoprompt.pipelines.count.step import CountParams
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.concepts.measured import MEASURED
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.run import AnomalyParams
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.search import SearchParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams, fit_tiles, save_tiles
 from histoprompt.pipelines.explore.tile_set import TileSet
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.project.project import new_project
 from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_slides
 from histoprompt.pipelines.prompts.step import SegmentParams

@@ -1,6 +1,6 @@
 """A recipe beside results tells whose they are, so that no other slide's take their place."""
 
-from histoprompt.pipelines.count.out_folders import free_folder
+from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe, slide_told, write_recipe
 from histoprompt.pipelines.text.step import ScoreStepParams
 

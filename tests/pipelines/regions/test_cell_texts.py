@@ -16,8 +16,8 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.train import Trainer
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.regions.cell_texts import CellTexts, crop_box, score_cells
-from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import PURPLE_ROWS, Colours, job_of, two_colours
 
 TEXTS = CellTexts(("purple cells", "pink cells"), "plain", least_um=8)

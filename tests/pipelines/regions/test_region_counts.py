@@ -22,6 +22,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import open_or_run, waiting
 from histoprompt.pipelines.count.run import CountJob
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.formats.regions import Region, read_regions
 from histoprompt.pipelines.regions.cell_texts import CellTexts
 from histoprompt.pipelines.regions.count import count_regions, write_counts
@@ -31,7 +32,6 @@ from histoprompt.pipelines.text.run import finish, write_scored
 from histoprompt.pipelines.text.score import score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
-from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import CARD, Colours, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate import tests_there_are as tests_of
+from histoprompt.pipelines.relate import statistical_tests as tests_of
 from histoprompt.pipelines.relate.permute import permuted, shuffles
-from histoprompt.pipelines.relate.tests_there_are import Part, by_permutation
+from histoprompt.pipelines.relate.statistical_tests import Part, by_permutation
 
 RNG = np.random.default_rng(3)
 

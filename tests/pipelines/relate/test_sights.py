@@ -15,8 +15,8 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.slides.sample import COHORT, sample_folder
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import CountedFolder
+from histoprompt.pipelines.count.result_folders import COUNT
 from histoprompt.pipelines.project.project import open_project
-from histoprompt.pipelines.project.status import COUNT
 from histoprompt.pipelines.relate.of_index import tiles_in
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.run import relate

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from histoprompt import cli
+from histoprompt.pipelines.count.result_folders import COUNT
 from histoprompt.pipelines.project.project import open_project
-from histoprompt.pipelines.project.status import COUNT
 from made_counts import made_cells, write_count
 
 N = 24

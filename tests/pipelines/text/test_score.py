@@ -20,13 +20,13 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
-from histoprompt.pipelines.embedding.queries import TextCache
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import plan_tiles
 from histoprompt.pipelines.embedding.tiles import embed_tiles, read_square, read_tile
+from histoprompt.pipelines.embedding.words import TextCache
 from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.score import ask, manual, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams, embed_queries
-from histoprompt.pipelines.text.tiles import ScoreJob
 from two_colours import CARD, PURPLE_ROWS, SIDE, Colours, job_of, two_colours
 
 PURPLE = ScoreParams(("purple",), ("pink",))

@@ -29,11 +29,11 @@ from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.audit.marks import NOT_A_CELL
 from histoprompt.pipelines.cells import find as find_cells
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count import kept
 from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 pytestmark = pytest.mark.gui
 

@@ -18,9 +18,9 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count.job import CountChoice
+from histoprompt.pipelines.formats.cell_files import read_cells
 from waiting import until
 
 IN_TILES = CountChoice(segmenter="classical-cells", tile=128)

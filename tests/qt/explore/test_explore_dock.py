@@ -10,10 +10,10 @@ from PIL import Image as Picture
 from pointer import Pointer, show_with_margin
 
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.explore.anomaly import CELLS
 from histoprompt._qt.explore.controller import SHOWN
 from histoprompt._qt.explore.dock import HINT, ExploreDock
 from histoprompt._qt.explore.layers import EXAMPLES, HITS
-from histoprompt._qt.explore.unlike import CELLS
 from histoprompt._qt.layers.make import box_vertices
 from histoprompt._qt.shell.drawn_area import DrawnArea
 from histoprompt._qt.shell.session import session_of

@@ -23,7 +23,7 @@ from histoprompt._qt.count.layers import CELLS
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.widgets.recipe_menu import RecipeMenu
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until

@@ -22,8 +22,8 @@ from histoprompt.core.cell_table import UNSURE
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.pipelines.cells import find as find_cells
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 pytestmark = pytest.mark.gui
 

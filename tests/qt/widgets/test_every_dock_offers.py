@@ -29,9 +29,9 @@ from histoprompt.cli.parameters import read_parameters
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import fields_of
 from histoprompt.pipelines.exchange.export import ExportParams
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.project.project import new_project
 from histoprompt.pipelines.recipes.beside import Needs

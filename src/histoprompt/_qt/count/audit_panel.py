@@ -21,7 +21,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.audit.marks import NOT_A_CELL

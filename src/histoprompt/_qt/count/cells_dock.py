@@ -24,7 +24,7 @@ from histoprompt._qt.count.neighbour_columns import NeighbourColumns
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.cell_table import CellTable
 
 TABLE = "table"

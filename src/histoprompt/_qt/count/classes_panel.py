@@ -32,7 +32,7 @@ from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.charts import Curve
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds

@@ -17,7 +17,7 @@ from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard

@@ -25,7 +25,7 @@ from histoprompt._qt.shell.keys import CELLS, NUMBERS
 from histoprompt._qt.shell.shortcuts import bind_keys, spelled
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.geometry import Box

@@ -14,13 +14,13 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial_places import Spatial, SpatialParams
 from histoprompt.pipelines.count.counted_folder import CountedFolder, counted_now
-from histoprompt.pipelines.count.spatial_files import PAGE, write_spatial
+from histoprompt.pipelines.count.spatial.files import PAGE, write_spatial
+from histoprompt.pipelines.count.spatial.places import Spatial, SpatialParams
 
 
 class LyingPanel(QWidget):

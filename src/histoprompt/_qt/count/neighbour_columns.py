@@ -7,7 +7,7 @@ from psygnal import Signal
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial_numbers import with_spatial
+from histoprompt.pipelines.count.spatial.numbers import with_spatial
 
 _NO_SIZE = "Neighbours are counted in µm: this slide states no pixel size."
 

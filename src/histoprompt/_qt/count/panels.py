@@ -28,7 +28,7 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry

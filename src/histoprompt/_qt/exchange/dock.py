@@ -23,7 +23,7 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import ExportError
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport
 from histoprompt.pipelines.exchange.own_files import is_export

@@ -32,7 +32,7 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.exchange.import_labels import Imported

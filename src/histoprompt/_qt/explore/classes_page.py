@@ -22,7 +22,7 @@ from histoprompt._qt.explore.tile_question import TileQuestion
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams

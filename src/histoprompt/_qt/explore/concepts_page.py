@@ -20,7 +20,7 @@ from histoprompt._qt.explore.concepts import ConceptsController
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.pipelines.explore.concepts.on_slides import ConceptLine
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
 from histoprompt.pipelines.explore.index import IndexParams

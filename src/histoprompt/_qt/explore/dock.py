@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from histoprompt._qt.explore.anomaly import UnlikeController
+from histoprompt._qt.explore.anomaly_page import NETWORK, TILES, UnlikePage
 from histoprompt._qt.explore.classes import ClassesController
 from histoprompt._qt.explore.classes_page import ClassesPage
 from histoprompt._qt.explore.concepts import ConceptsController
@@ -24,15 +26,13 @@ from histoprompt._qt.explore.layers import Shows
 from histoprompt._qt.explore.like_page import LikePage
 from histoprompt._qt.explore.scenes import ScenesController
 from histoprompt._qt.explore.scenes_page import ScenesPage
-from histoprompt._qt.explore.unlike import UnlikeController
-from histoprompt._qt.explore.unlike_page import NETWORK, TILES, UnlikePage
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.drawn_area import DrawnArea
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel, narrow_combo
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.models import registry

@@ -22,7 +22,7 @@ from histoprompt._qt.explore.gallery import HitGallery
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.pipelines.explore.like import LikeParams
 from histoprompt.pipelines.explore.study import Found
 

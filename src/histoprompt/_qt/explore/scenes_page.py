@@ -24,7 +24,7 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.scenes.names import WORDS

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout
 from histoprompt._qt.widgets.base import Panel
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.charts import Curve
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.explore.tile_classes.queue import Queue
 

@@ -21,7 +21,7 @@ from histoprompt._qt.models.weights_panel import WeightsPanel
 from histoprompt._qt.shell.messages import WAYS
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.models.licence_dialog import LicenceDialog
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.messages import told
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
 from histoprompt.models import registry

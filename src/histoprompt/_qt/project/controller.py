@@ -26,6 +26,8 @@ from histoprompt.core.slides.thumbnail import thumbnail
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.overview.status import SlideState, states
+from histoprompt.pipelines.overview.summary import write_summary
 from histoprompt.pipelines.project.check import Problem, check_project, filled
 from histoprompt.pipelines.project.classes import give_classes, keep_classes
 from histoprompt.pipelines.project.gather import gathered
@@ -35,8 +37,6 @@ from histoprompt.pipelines.project.project import (
     new_project,
     open_project,
 )
-from histoprompt.pipelines.project.status import SlideState, states
-from histoprompt.pipelines.project.summary import write_summary
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.engines import Scheduler

@@ -24,7 +24,7 @@ from histoprompt._qt.project.controller import ProjectController
 from histoprompt._qt.project.slide_table import SIDE, SlideModel
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.task import Progress
 
 

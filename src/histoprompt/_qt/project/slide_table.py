@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QPixmap
 
-from histoprompt.pipelines.project.status import SlideState
+from histoprompt.pipelines.overview.status import SlideState
 from histoprompt.pipelines.project.table import ProjectSlide
 
 _ROLE = Qt.ItemDataRole

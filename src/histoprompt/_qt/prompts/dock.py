@@ -32,7 +32,7 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.buttons import box_of, button_of, grid_of, name_of
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.parameters import field_of
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.prompts.reshape import Form

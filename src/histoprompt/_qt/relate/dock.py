@@ -17,7 +17,7 @@ from histoprompt._qt.relate.patient_scatter import PatientScatter
 from histoprompt._qt.shell import messages
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.project.project import Project

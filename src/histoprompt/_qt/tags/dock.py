@@ -21,7 +21,7 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.recipes.beside import Needs

@@ -17,7 +17,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.strings.wording import many
 

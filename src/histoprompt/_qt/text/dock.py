@@ -25,7 +25,7 @@ from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError, ParameterError, RegionError
 from histoprompt.models import registry
 from histoprompt.pipelines.recipes.beside import Needs

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.task import Task
 from histoprompt.pipelines.text.drafting import Draft, draft, draft_from_file
 

@@ -12,6 +12,7 @@ from histoprompt._qt.shell.batch import BatchWork
 from histoprompt.annotations.history import Change
 from histoprompt.core.geometry import Box
 from histoprompt.core.strings.wording import many
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.recipe import RECIPE
 from histoprompt.pipelines.regions.count import RegionCounts
@@ -19,7 +20,6 @@ from histoprompt.pipelines.regions.steps import keep, write_kept
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.step import score_chosen
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from histoprompt._qt.text.region_cells import Wanted
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.labels.classes import colours_of
 from histoprompt.models import registry

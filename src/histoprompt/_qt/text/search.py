@@ -20,12 +20,12 @@ from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.embedding.queries import TextCache
+from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.embedding.words import TextCache
 from histoprompt.pipelines.regions.count import RegionCountResult
 from histoprompt.pipelines.regions.steps import RegionCountParams, count_found
 from histoprompt.pipelines.text.score import SeenTiles, ask, score
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 ASKING, LOOKING = "asking words", "Looking at tiles"
 # Which part of the chain from words to counts the search is, for progress.

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import PromptError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard

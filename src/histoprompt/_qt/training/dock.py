@@ -13,7 +13,7 @@ from histoprompt._qt.training.loss_chart import LossChart
 from histoprompt._qt.training.source import SOURCES, Labels, Source, labels_of
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.report import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.exchange.step import STORE

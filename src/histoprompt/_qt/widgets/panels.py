@@ -20,7 +20,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompts.prompt import KIND_WORDS
 from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM

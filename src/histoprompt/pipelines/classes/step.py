@@ -8,10 +8,10 @@ from typing import Annotated
 
 from histoprompt.core.errors import ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.pipelines.classes.cell_files import read_cells, write_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier
 from histoprompt.pipelines.classes.domain import domain_of
 from histoprompt.pipelines.classes.prevalence import counts_of
+from histoprompt.pipelines.formats.cell_files import read_cells, write_cells
 from histoprompt.pipelines.formats.json_files import write_json
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from histoprompt.core.errors import ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.pipelines.count.audit_table import FIELDS_CSV, draw_fields
-from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.result_folders import MADE
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 

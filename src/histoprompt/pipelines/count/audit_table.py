@@ -22,7 +22,6 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.channels import on_channel
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.audit import (
     TABLE,
     Audit,
@@ -32,9 +31,10 @@ from histoprompt.pipelines.count.audit import (
     write_audit_table,
 )
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, CELLS_CSV, COUNTS_CSV, by_class
-from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
 from histoprompt.pipelines.count.report import REPORT, renew_report
+from histoprompt.pipelines.count.result_folders import MADE
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 
 FIELDS_CSV = "fields.csv"

@@ -16,7 +16,7 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.pipelines.count.files import CELLS_PARQUET
 from histoprompt.pipelines.count.kept import KeptCount
-from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.result_folders import MADE
 from histoprompt.pipelines.count.store_files import read_settings
 from histoprompt.pipelines.formats.regions import Region
 

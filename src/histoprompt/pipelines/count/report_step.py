@@ -16,11 +16,9 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, RecipeError
 from histoprompt.core.files.documents import FEW_BYTES, Shape, read_json
 from histoprompt.pipelines.audit.estimate import Corrected
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.step import ALLOWED
 from histoprompt.pipelines.count.audit import load_audit
 from histoprompt.pipelines.count.files import CELLS_CSV
-from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL
 from histoprompt.pipelines.count.report import (
     REPORT,
@@ -29,7 +27,9 @@ from histoprompt.pipelines.count.report import (
     report_facts,
     write_report,
 )
+from histoprompt.pipelines.count.result_folders import MADE
 from histoprompt.pipelines.count.tally import AREA_BIN, AREA_BINS, class_lines
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput
 
 

@@ -32,13 +32,13 @@ from histoprompt.pipelines.count.hand_work import NOTHING_CORRECTED, HandTally
 from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.key import algorithm
 from histoprompt.pipelines.count.notes import told_before, unlike_notes
-from histoprompt.pipelines.count.out_folders import MADE, slide_of
 from histoprompt.pipelines.count.region import CountRegion, count_region
 from histoprompt.pipelines.count.report import (
     REPORT,
     result_facts,
     write_report,
 )
+from histoprompt.pipelines.count.result_folders import MADE, slide_of
 from histoprompt.pipelines.count.run import CountJob, Progress, count_cells, look_ahead
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally

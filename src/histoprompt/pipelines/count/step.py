@@ -17,7 +17,7 @@ from histoprompt.core.stain.fit import Stain
 from histoprompt.models import registry
 from histoprompt.pipelines.count.ignored import ignored_of
 from histoprompt.pipelines.count.job import CountChoice, count_job
-from histoprompt.pipelines.count.out_folders import claimed_folder, free_folder, unclaim
+from histoprompt.pipelines.count.result_folders import claimed_folder, free_folder, unclaim
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import count_slide, look_at_share
 from histoprompt.pipelines.formats.json_files import write_json

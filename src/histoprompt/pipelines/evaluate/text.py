@@ -15,7 +15,7 @@ from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import TextScorer
-from histoprompt.pipelines.embedding.queries import Query, ensemble
+from histoprompt.pipelines.embedding.words import Query, ensemble
 from histoprompt.pipelines.evaluate.report import Cell, Report, check_role, rounded
 
 # Published with PLIP and QuiltNet.

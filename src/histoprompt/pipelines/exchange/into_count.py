@@ -20,8 +20,8 @@ from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.given import WIDEST_UM, GivenCells
 from histoprompt.pipelines.count.files import LABELS_TIF
 from histoprompt.pipelines.count.kept import KeptCount, keep_count
-from histoprompt.pipelines.count.out_folders import MADE, slide_in
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.count.result_folders import MADE, slide_in
 from histoprompt.pipelines.count.run import CountJob
 from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.count.store import COLOURS

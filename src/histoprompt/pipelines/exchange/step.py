@@ -16,12 +16,12 @@ from histoprompt.core.labels.tiff import TiffLabels, read_labels
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.count.files import CELLS_CSV, LABELS_TIF
-from histoprompt.pipelines.count.out_folders import MADE, slide_in
+from histoprompt.pipelines.count.result_folders import MADE, slide_in
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export, read_classes
 from histoprompt.pipelines.exchange.from_store import export_store
 from histoprompt.pipelines.exchange.own_files import list_also
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box

@@ -22,12 +22,12 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.embedding.embedding_store import EmbeddingStore, StoreKey, TileVectors
 from histoprompt.pipelines.embedding.prefetch import prefetch
 from histoprompt.pipelines.embedding.tiles import EmbedJob, read_square
 from histoprompt.pipelines.explore.cell_places import cell_boxes
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
+from histoprompt.pipelines.formats.cell_files import read_cells
 
 CELLS_CSV = "cells.csv"
 # Names of the columns in which the network of nuclei leaves what it saw of a cell.

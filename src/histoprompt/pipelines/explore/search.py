@@ -16,8 +16,8 @@ from histoprompt.core.parameters import Parameter, check, fields_of
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
-from histoprompt.pipelines.embedding.queries import TEMPLATES, Query, ensemble
 from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.embedding.words import TEMPLATES, Query, ensemble
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.examples import Example, look_at_box, look_at_picture

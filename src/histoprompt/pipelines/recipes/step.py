@@ -21,7 +21,7 @@ STEPS: dict[str, str] = {
     "audit": "histoprompt.pipelines.count.audit_step",
     "report": "histoprompt.pipelines.count.report_step",
     "export": "histoprompt.pipelines.exchange.step",
-    "anomaly": "histoprompt.pipelines.explore.normal.step",
+    "anomaly": "histoprompt.pipelines.explore.anomaly.step",
     "cluster": "histoprompt.pipelines.explore.scenes.step",
     "tiles": "histoprompt.pipelines.explore.tile_classes.step",
     "concepts": "histoprompt.pipelines.explore.concepts.step",

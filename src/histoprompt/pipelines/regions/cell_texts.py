@@ -23,10 +23,10 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer, TokenScorer
 from histoprompt.pipelines.embedding.prefetch import prefetch
-from histoprompt.pipelines.embedding.queries import TEMPLATES, ensemble, probabilities, queries
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP, moved_inside
 from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
-from histoprompt.pipelines.text.tiles import ScoreJob
+from histoprompt.pipelines.embedding.words import TEMPLATES, ensemble, probabilities, queries
 
 Way = Literal["crop", "tokens"]
 

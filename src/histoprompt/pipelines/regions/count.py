@@ -19,10 +19,10 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount, open_or_run
 from histoprompt.pipelines.count.region import count_region
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.formats.cell_tables import AT_ONCE, write_cells_csv
 from histoprompt.pipelines.formats.regions import Region
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 CELLS_FILE, COUNTS_FILE = "region_cells.csv", "region_counts.csv"
 # Which part of counting and naming the former is, for progress.

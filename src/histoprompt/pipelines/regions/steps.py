@@ -15,6 +15,7 @@ from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.regions.cell_texts import CellTexts, check_texts, score_cells
@@ -32,7 +33,6 @@ from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.session import ToFit
 from histoprompt.pipelines.text.step import ScoreStepParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 def fit_all(wanted: Sequence[ToFit], task: Task) -> dict[str, Calibration]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import StudyError
-from histoprompt.pipelines.relate.cells_of_text import (
+from histoprompt.pipelines.relate.table_values import (
     MOST_LEVELS,
     known_order,
     looks_like_date,

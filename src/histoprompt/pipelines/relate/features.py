@@ -13,7 +13,7 @@ from histoprompt.core.errors import StudyError
 from histoprompt.core.files.tables import read_table
 from histoprompt.core.readers.naming import result_name
 from histoprompt.core.strings.names import tidy
-from histoprompt.pipelines.relate.cells_of_text import (
+from histoprompt.pipelines.relate.table_values import (
     MOST_LEVELS,
     looks_like_date,
     missing,

@@ -15,13 +15,12 @@ from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import StudyError
 from histoprompt.core.files.tables import read_table
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial_places import region_features, within
 from histoprompt.pipelines.count.counted_folder import read_counted
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV
-from histoprompt.pipelines.count.out_folders import MADE
 from histoprompt.pipelines.count.region import ALL
+from histoprompt.pipelines.count.result_folders import COUNT, facts_of
+from histoprompt.pipelines.count.spatial.places import region_features, within
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.project.status import COUNT, read_facts
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.features import FeatureTable
 
@@ -52,7 +51,7 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
         task.step(done, len(project), "Reading counts", "slide")
         folder = project.results(slide) / COUNT
         if (folder / COUNTS_CSV).is_file():
-            if not read_facts(folder / MADE).get("complete", True):
+            if not facts_of(folder).get("complete", True):
                 partial.append(slide.id)
                 continue
             numbers, areas[slide.id] = _densities(folder / COUNTS_CSV)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.relate.cells_of_text import missing
 from histoprompt.pipelines.relate.columns import (
     Column,
     ColumnFault,
@@ -14,6 +13,7 @@ from histoprompt.pipelines.relate.columns import (
     event_partner,
     survival_column,
 )
+from histoprompt.pipelines.relate.table_values import missing
 from histoprompt.pipelines.relate.texts import REPORTS
 
 _OF_SLIDES = ("id", "path", "mpp", "key", "patient", "split", "site", "scanner")

@@ -12,14 +12,14 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.columns import Column
 from histoprompt.pipelines.relate.effects import Effect
 from histoprompt.pipelines.relate.permute import Design, permuted
-from histoprompt.pipelines.relate.study import Study
-from histoprompt.pipelines.relate.tests_there_are import (
+from histoprompt.pipelines.relate.statistical_tests import (
     METHODS,
     WIDE,
     Method,
     Part,
     kind_of_feature,
 )
+from histoprompt.pipelines.relate.study import Study
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]

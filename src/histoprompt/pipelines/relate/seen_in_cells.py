@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.cells.spatial import nearest, neighbours
-from histoprompt.pipelines.cells.spatial_numbers import named_classes, places
-from histoprompt.pipelines.cells.spatial_places import within
 from histoprompt.pipelines.count.counted_folder import CountedFolder
+from histoprompt.pipelines.count.spatial.numbers import named_classes, places
+from histoprompt.pipelines.count.spatial.places import within
+from histoprompt.pipelines.count.spatial.statistics import nearest, neighbours
 from histoprompt.pipelines.relate.of_counts import OF_REGION
 
 Floats = NDArray[np.float64]

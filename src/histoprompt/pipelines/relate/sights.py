@@ -13,8 +13,8 @@ from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import CountedFolder, read_counted
+from histoprompt.pipelines.count.result_folders import COUNT
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.project.status import COUNT
 from histoprompt.pipelines.relate.params import RelateParams
 from histoprompt.pipelines.relate.seen_in_cells import part_of
 from histoprompt.pipelines.relate.seen_in_scenes import SceneSight

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import StudyError
 from histoprompt.pipelines.project.table import ProjectSlide
-from histoprompt.pipelines.relate.cells_of_text import missing, number_or_none
 from histoprompt.pipelines.relate.columns import (
     Column,
     ColumnFault,
@@ -25,6 +24,7 @@ from histoprompt.pipelines.relate.columns import (
 )
 from histoprompt.pipelines.relate.features import FeatureTable
 from histoprompt.pipelines.relate.params import FEWEST
+from histoprompt.pipelines.relate.table_values import missing, number_or_none
 
 Floats = NDArray[np.float64]
 UNKNOWN_SITE = "(one site)"

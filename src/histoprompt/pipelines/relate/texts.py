@@ -12,11 +12,11 @@ from histoprompt.core.files.documents import MANY_BYTES, read_text, read_toml
 from histoprompt.core.files.tables import read_table
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
-from histoprompt.pipelines.relate.cells_of_text import missing
 from histoprompt.pipelines.relate.columns import Column, ColumnFault
 from histoprompt.pipelines.relate.negation import mentions, pattern_of, said
 from histoprompt.pipelines.relate.params import FEWEST
 from histoprompt.pipelines.relate.study import Study
+from histoprompt.pipelines.relate.table_values import missing
 
 REPORTS = "reports"
 # The kind of a column that is reports.

@@ -20,12 +20,13 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import known_mpp
-from histoprompt.pipelines.classes.cell_files import read_cells
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.count.files import CELLS_CSV
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.slide import count_slide
+from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.tags.candidates import find_candidates
 from histoprompt.pipelines.tags.compare import ALL, COMPARE_CSV, Line, compared, write_compare
 from histoprompt.pipelines.tags.detector import (
@@ -41,7 +42,6 @@ from histoprompt.pipelines.tags.records import TAGS_CSV, TagRow, read_rows
 from histoprompt.pipelines.tags.scoring import looked_at
 from histoprompt.pipelines.tags.truth import Truth, truth_of_points, truth_of_reviews
 from histoprompt.pipelines.tags.work import Work, read_work
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 DETECTIONS_CSV: Final = "detections.csv"
 _COLUMNS: Final = ("id", "slide", "row", "col", "tag", "score")

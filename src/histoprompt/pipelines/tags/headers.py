@@ -18,11 +18,11 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.tissue.words import normal, same_word
 from histoprompt.models import registry
-from histoprompt.pipelines.embedding.queries import probabilities
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
+from histoprompt.pipelines.embedding.words import probabilities
 from histoprompt.pipelines.tags.candidates import Candidates
 from histoprompt.pipelines.tags.tag_file import Tag
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 # Shares of a slide's candidates below and above which one is small or large, pale or dark.
 _LOW, _HIGH = 25.0, 75.0

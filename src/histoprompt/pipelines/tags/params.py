@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from histoprompt.core.errors import PromptError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.models import registry
-from histoprompt.pipelines.embedding.queries import TEMPLATES
+from histoprompt.pipelines.embedding.words import TEMPLATES
 from histoprompt.pipelines.recipes.place import REGION, check_region
 
 Kind = Literal["cells", "tiles"]

@@ -18,6 +18,7 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import known_mpp
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import placed
 from histoprompt.pipelines.tags.candidates import Candidates, find_candidates, together
 from histoprompt.pipelines.tags.choosing import REASONS, Choice, choose
@@ -42,7 +43,6 @@ from histoprompt.pipelines.tags.work import (
     read_work,
     write_work,
 )
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 # Dropped candidates that are shown beside those that are kept, so that the filter can be checked.
 CHECKED = 60

@@ -18,19 +18,19 @@ from histoprompt.core.tissue.words import same_word
 from histoprompt.core.vectors import unit_rows
 from histoprompt.models.roles import TextScorer
 from histoprompt.pipelines.embedding.prefetch import prefetch
-from histoprompt.pipelines.embedding.queries import (
+from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP
+from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
+from histoprompt.pipelines.embedding.words import (
     TEMPLATES,
     Query,
     default_contrasts,
     ensemble,
     probabilities,
 )
-from histoprompt.pipelines.embedding.tile_plan import USUAL_MPP
-from histoprompt.pipelines.embedding.tiles import embed_images, read_square, run_parts
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.tag_file import Tag
 from histoprompt.pipelines.tags.views import VIEWS, ZOOM, seen
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 Float = NDArray[np.float32]
 # Side of the picture of a candidate that a person is shown.

@@ -12,10 +12,10 @@ from scipy.stats import rankdata
 from histoprompt.core.errors import PromptError
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
-from histoprompt.pipelines.embedding.queries import Query
+from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.embedding.words import Query
 from histoprompt.pipelines.text.score import SeenTiles, ask
 from histoprompt.pipelines.text.text_embedding import ScoreParams
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 # Marks of each kind that are needed, and how much another wording must add.
 FEWEST, GAIN = 3, 0.005

@@ -14,13 +14,13 @@ from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.embedding_store import TileVectors
-from histoprompt.pipelines.embedding.queries import TextCache
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.embedding.tile_plan import TilePlan, plan_tiles
 from histoprompt.pipelines.embedding.tiles import embed_tiles, look_ahead, only_kept
+from histoprompt.pipelines.embedding.words import TextCache
 from histoprompt.pipelines.text.partial_map import GrowingMap
 from histoprompt.pipelines.text.similarity_cache import CosineCache
 from histoprompt.pipelines.text.text_embedding import ScoreParams, TextEmbeddings, embed_queries
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models import registry
 from histoprompt.pipelines.embedding.ahead import VectorsAhead
+from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.place import REGION, check_region, region_box
@@ -21,7 +22,6 @@ from histoprompt.pipelines.text.score import look_at_share, score
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_label_file import read_marks, write_marks
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
 from histoprompt.models.roles import TextScorer
-from histoprompt.pipelines.embedding.queries import (
+from histoprompt.pipelines.embedding.score_job import ScoreJob
+from histoprompt.pipelines.embedding.tile_plan import SEEN_AT, TilePlan
+from histoprompt.pipelines.embedding.words import (
     TEMPLATES,
     Query,
     TextCache,
@@ -24,8 +26,6 @@ from histoprompt.pipelines.embedding.queries import (
     probabilities,
     queries,
 )
-from histoprompt.pipelines.embedding.tile_plan import SEEN_AT, TilePlan
-from histoprompt.pipelines.text.tiles import ScoreJob
 
 EVEN = 0.5
 

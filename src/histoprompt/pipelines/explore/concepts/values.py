@@ -15,8 +15,8 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.core.vectors import unit_rows
 from histoprompt.pipelines.embedding.prefetch import prefetch
-from histoprompt.pipelines.embedding.queries import TEMPLATES, Query, ensemble, queries
 from histoprompt.pipelines.embedding.tiles import EmbedJob, read_square
+from histoprompt.pipelines.embedding.words import TEMPLATES, Query, ensemble, queries
 from histoprompt.pipelines.explore.concepts.measured import MEASURED, MPP, measure
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 

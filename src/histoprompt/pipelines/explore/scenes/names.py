@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.registry import card
-from histoprompt.pipelines.embedding.queries import ensemble, queries
 from histoprompt.pipelines.embedding.tiles import EmbedJob
+from histoprompt.pipelines.embedding.words import ensemble, queries
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.normal.guard import PIXELS, looks
+from histoprompt.pipelines.explore.anomaly.guard import PIXELS, looks
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of, spread_out
 from histoprompt.pipelines.explore.tile_set import TileSet
 

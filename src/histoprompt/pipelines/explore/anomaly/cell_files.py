@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.labels.classes import Classes
-from histoprompt.pipelines.explore.normal.find import Unlike
-from histoprompt.pipelines.explore.normal.scores import SCORES
+from histoprompt.pipelines.explore.anomaly.find import Unlike
+from histoprompt.pipelines.explore.anomaly.scores import SCORES
 from histoprompt.pipelines.explore.per_slide import folders_of
 from histoprompt.pipelines.explore.tile_table import SLIDE, write_rows
 from histoprompt.pipelines.formats.json_files import JsonListFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from histoprompt._qt.shell.pace import Pace, spoken
-from histoprompt._qt.widgets.report import WorkStrip
+from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.task import Progress
 
 

@@ -17,9 +17,9 @@ from histoprompt.models import registry
 from histoprompt.pipelines.count.step import CountParams
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.index import IndexParams
+from histoprompt.pipelines.overview.status import states
 from histoprompt.pipelines.project.check import filled
 from histoprompt.pipelines.project.project import add_slides, new_project, open_project
-from histoprompt.pipelines.project.status import states
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.engines import Scheduler
 from histoprompt.pipelines.recipes.recipe import RecipeStep, made_recipe

@@ -12,14 +12,14 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
+from histoprompt.pipelines.explore.anomaly.find import Unlike, find_unlike
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.reference import Named, in_reference
 from histoprompt.pipelines.explore.cells import index_table
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.from_index import clean, entries_of, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.reference import Named, in_reference
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.study import Source, Study, study_for
 

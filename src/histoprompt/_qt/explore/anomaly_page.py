@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QPushButton, QVBoxLayout
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.report import Note
+from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 
 _LIST_HEIGHT = 66
 # What is compared with the reference.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.cell_table import CellTable
-from histoprompt.pipelines.cells.spatial import (
+from histoprompt.pipelines.count.spatial.statistics import (
     CrossK,
     Window,
     cross_ks,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from histoprompt.core.cell_table import CellTable
-from histoprompt.pipelines.cells.spatial import (
+from histoprompt.pipelines.count.spatial.numbers import pair_numbers, with_spatial
+from histoprompt.pipelines.count.spatial.statistics import (
     box_window,
     cross_k,
     density_map,
@@ -13,7 +14,6 @@ from histoprompt.pipelines.cells.spatial import (
     overlap,
     window_of,
 )
-from histoprompt.pipelines.cells.spatial_numbers import pair_numbers, with_spatial
 
 RNG = np.random.default_rng(4)
 

@@ -12,14 +12,11 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import HistopromptError
 from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
 from histoprompt.pipelines.count.listed import listed
-from histoprompt.pipelines.count.out_folders import MADE
-from histoprompt.pipelines.count.store_files import read_settings
+from histoprompt.pipelines.count.result_folders import COUNT, MADE, facts_of
 from histoprompt.pipelines.count.stored import StoredCount, stored_by_slide
 from histoprompt.pipelines.explore.kept import is_indexed
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
-
-COUNT = "count"
 
 
 @dataclass(frozen=True)
@@ -128,7 +125,7 @@ def _counts(
 ) -> tuple[tuple[FoundCount, ...], tuple[str, ...]]:
     """The counts of a slide, the project's own first, and the notes of that one."""
     folder = project.results(slide) / COUNT
-    made = read_facts(folder / MADE)
+    made = facts_of(folder)
     own = (_own_count(folder, made),) if made else ()
     others = (_kept(one, slide.key) for one in kept.get(slide.key, ()))
     return (*own, *others), tuple(map(str, made.get("notes", ())))
@@ -184,9 +181,3 @@ def _kept(count: StoredCount, slide: str) -> FoundCount:
         count.folder, "kept", region, count.segmenter, told.classes, told.cells, False,
         told.audited, count.made,
     )  # fmt: skip
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """A file of facts; empty if there is none that can be read."""
-    found = read_settings(path)
-    return found if isinstance(found, dict) else {}

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.pages import page
+from histoprompt.pipelines.explore.anomaly.cell_files import (
+    CELLS,
+    write_cell_hits,
+    write_cell_table,
+)
+from histoprompt.pipelines.explore.anomaly.find import Unlike
+from histoprompt.pipelines.explore.anomaly.guard import Told
+from histoprompt.pipelines.explore.anomaly.scores import SCORES
 from histoprompt.pipelines.explore.areas import SlideAreas, write_areas, write_raster
-from histoprompt.pipelines.explore.normal.cell_files import CELLS, write_cell_hits, write_cell_table
-from histoprompt.pipelines.explore.normal.find import Unlike
-from histoprompt.pipelines.explore.normal.guard import Told
-from histoprompt.pipelines.explore.normal.scores import SCORES
 from histoprompt.pipelines.explore.per_slide import folders_of
 from histoprompt.pipelines.explore.pictures import Picture, as_address
 from histoprompt.pipelines.explore.tile_table import BOX, SLIDE, TILES, write_rows

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
+from histoprompt.pipelines.explore.anomaly.files import write_unlike
+from histoprompt.pipelines.explore.anomaly.reference import parse_reference
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.index import SlideIndex
 from histoprompt.pipelines.explore.indexing import index_slide
-from histoprompt.pipelines.explore.normal.files import write_unlike
-from histoprompt.pipelines.explore.normal.reference import parse_reference
-from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.opening import opener_of
 from histoprompt.pipelines.recipes.command import arguments, option
 from histoprompt.pipelines.recipes.step import Step, StepInput, StepOutput

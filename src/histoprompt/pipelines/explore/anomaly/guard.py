@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.normal.folds import blocks_of
+from histoprompt.pipelines.explore.anomaly.folds import blocks_of
 from histoprompt.pipelines.explore.pictures import Opener, Picture, pictures_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 

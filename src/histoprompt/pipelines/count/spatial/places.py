@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial import Window, density_map, window_of
-from histoprompt.pipelines.cells.spatial_numbers import (
+from histoprompt.pipelines.count.spatial.numbers import (
     FEWEST,
     PairNumbers,
     named_classes,
     pair_numbers,
     places,
 )
+from histoprompt.pipelines.count.spatial.statistics import Window, density_map, window_of
 from histoprompt.pipelines.formats.regions import Region
 
 ALL = "all"

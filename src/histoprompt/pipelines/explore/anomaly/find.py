@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
-from histoprompt.pipelines.explore.normal.coreset import MOST, coreset
-from histoprompt.pipelines.explore.normal.folds import beside, folds_of
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.scores import (
+from histoprompt.pipelines.explore.anomaly.conformal import Calibration, discoveries
+from histoprompt.pipelines.explore.anomaly.coreset import MOST, coreset
+from histoprompt.pipelines.explore.anomaly.folds import beside, folds_of
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.scores import (
     SCORES,
     Normality,
     Score,

@@ -13,20 +13,20 @@ from tile_sets import laid, patched
 
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, RegionError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.normal.conformal import Calibration, discoveries
-from histoprompt.pipelines.explore.normal.coreset import coreset
-from histoprompt.pipelines.explore.normal.files import Shown, write_unlike
-from histoprompt.pipelines.explore.normal.find import find_unlike
-from histoprompt.pipelines.explore.normal.folds import blocks_of, folds_of
-from histoprompt.pipelines.explore.normal.guard import looks, told_apart
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.reference import (
+from histoprompt.pipelines.explore.anomaly.conformal import Calibration, discoveries
+from histoprompt.pipelines.explore.anomaly.coreset import coreset
+from histoprompt.pipelines.explore.anomaly.files import Shown, write_unlike
+from histoprompt.pipelines.explore.anomaly.find import find_unlike
+from histoprompt.pipelines.explore.anomaly.folds import blocks_of, folds_of
+from histoprompt.pipelines.explore.anomaly.guard import looks, told_apart
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.reference import (
     in_reference,
     parse_reference,
     reference_tiles,
 )
-from histoprompt.pipelines.explore.normal.run import explained
-from histoprompt.pipelines.explore.normal.scores import SCORES
+from histoprompt.pipelines.explore.anomaly.run import explained
+from histoprompt.pipelines.explore.anomaly.scores import SCORES
 from histoprompt.pipelines.explore.tile_set import joined
 
 RNG = np.random.default_rng(0)

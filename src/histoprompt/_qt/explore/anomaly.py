@@ -15,10 +15,10 @@ from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt.core.errors import ParameterError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
+from histoprompt.pipelines.explore.anomaly.on_slides import UnlikeFound, unlike_cells_on, unlike_on
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomaly_chosen
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.normal.on_slides import UnlikeFound, unlike_cells_on, unlike_on
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.run import AnomalyParams, anomaly_chosen
 
 SHOWN, CELLS, _REGIONS = "unlike normal", "unlike_cells", "regions_unlike"
 

@@ -14,10 +14,9 @@ from histoprompt.core.errors import ExportError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.tables import read_table, table_writer
 from histoprompt.pipelines.count.files import COUNTS_CSV
-from histoprompt.pipelines.count.out_folders import MADE
+from histoprompt.pipelines.count.result_folders import COUNT, facts_of
 from histoprompt.pipelines.count.store_files import read_settings
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.project.status import COUNT, read_facts
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.run import RUN_JSON
 
@@ -111,7 +110,7 @@ def _rows(
     project: Project, slide: ProjectSlide, seconds: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
     folder = project.results(slide) / COUNT
-    made = read_facts(folder / MADE)
+    made = facts_of(folder)
     if not made or not (folder / COUNTS_CSV).is_file():
         return
     facts = {name: made.get(name) for name in _FACTS}

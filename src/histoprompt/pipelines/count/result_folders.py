@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.durable import make_folder
@@ -14,8 +15,15 @@ from histoprompt.pipelines.count.run import UNFINISHED
 from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE, read_settings
 from histoprompt.pipelines.recipes.recipe import RECIPE, slide_told
 
-MADE = "count.json"
+# The folder of a count among the results of a slide, and the file of its facts.
+COUNT, MADE = "count", "count.json"
 _LOOK = 0.01
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """The facts of a count from its folder; empty if there are none that can be read."""
+    found = read_settings(folder / MADE)
+    return found if isinstance(found, dict) else {}
 
 
 def free_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -> Path:

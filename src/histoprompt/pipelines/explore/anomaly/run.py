@@ -11,15 +11,15 @@ import numpy as np
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, fields_of
 from histoprompt.core.task import Task
+from histoprompt.pipelines.explore.anomaly.files import SHOWN, Shown
+from histoprompt.pipelines.explore.anomaly.find import Unlike, find_unlike
+from histoprompt.pipelines.explore.anomaly.guard import Told, look_for_shift
+from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.anomaly.rebuild import rebuilt_hits
+from histoprompt.pipelines.explore.anomaly.reference import parse_reference, reference_tiles
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.from_index import clean, entries_of
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
-from histoprompt.pipelines.explore.normal.files import SHOWN, Shown
-from histoprompt.pipelines.explore.normal.find import Unlike, find_unlike
-from histoprompt.pipelines.explore.normal.guard import Told, look_for_shift
-from histoprompt.pipelines.explore.normal.params import UnlikeParams
-from histoprompt.pipelines.explore.normal.rebuild import rebuilt_hits
-from histoprompt.pipelines.explore.normal.reference import parse_reference, reference_tiles
 from histoprompt.pipelines.explore.pictures import Opener, pictures_of
 
 _PIXELS = 128

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.normal.find import Unlike
+from histoprompt.pipelines.explore.anomaly.find import Unlike
 from histoprompt.pipelines.explore.pictures import Opener, Picture, pictures_of
 from histoprompt.pipelines.explore.tile_set import TileSet
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cells_of_classes import clusters
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError
-from histoprompt.pipelines.classes.cell_files import read_cell_labels, read_cells, write_cells
+from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
 
 
 @given(

@@ -21,14 +21,14 @@ from histoprompt.core.files.ome_uuid import UNKNOWN, settle_uuid
 from histoprompt.core.files.pages import page
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
-from histoprompt.pipelines.cells.spatial_numbers import PairNumbers
-from histoprompt.pipelines.cells.spatial_places import (
+from histoprompt.pipelines.count.counted_folder import CountedFolder
+from histoprompt.pipelines.count.spatial.numbers import PairNumbers
+from histoprompt.pipelines.count.spatial.places import (
     Spatial,
     SpatialParams,
     SpatialPlace,
     spatial_of,
 )
-from histoprompt.pipelines.count.counted_folder import CountedFolder
 
 SPATIAL_CSV, CROSS_K_CSV, PAGE = "spatial.csv", "cross_k.csv", "spatial.html"
 PLACE_COLUMNS = (

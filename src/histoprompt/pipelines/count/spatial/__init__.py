@@ -1,0 +1,1 @@
+"""How the cells of a count lie: neighbours, distances, cross-K, density."""
