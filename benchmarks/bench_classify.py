@@ -104,7 +104,8 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
     counts = [", ".join(f"{k} {n}" for n, k in zip(NAMES, np.bincount(half.code), strict=True))
               for half in (train, test)]  # fmt: skip
     text = (
-        f"`python benchmarks/bench_classify.py`: NuCLS points (CC0), labels drawn from the train "
+        f"`python benchmarks/bench_classify.py --only few-shot --draws {draws}`: NuCLS points "
+        "(CC0), labels drawn from the train "
         f"tiles ({counts[0]}), measured on the test tiles of other patients ({counts[1]}); "
         f"mean ± standard deviation over {draws} draws. Masks: what `histoprompt-cells` finds "
         f"at the point ({train.found:.0%} and {test.found:.0%} of them), else a disc of 3 um. "
@@ -112,7 +113,9 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
         f"channels under the mask; crops: {train.around.shape[1]} numbers of EfficientNet-Lite0 "
         "around the point (32 um). Accuracy and F1 without `unsure`; the last two columns with it: "
         "share of cells that are sure, and how many of those are right. The strength of the "
-        "regularisation was chosen on these figures."
+        "regularisation was chosen on these figures. A crop shows the neighbours and the stain of "
+        "its slide more than the cell: on other patients crops alone are worst, and beside others "
+        "they help with few labels at most. On one's own slide *Compare features* tells."
     )
     return "# Few-shot classes\n\n" + text + "\n\n" + "\n".join(lines) + "\n"
 

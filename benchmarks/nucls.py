@@ -18,8 +18,8 @@ from histoprompt.models.cells.pooling import pool
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.networks.lite_networks import STEP, Networks
 from histoprompt.pipelines.cells.features import FEATURE_NAMES, measure
+from histoprompt.pipelines.embedding.cell_crops import CROP_UM
 from histoprompt.pipelines.embedding.tiles import EmbedJob
-from histoprompt.pipelines.explore.cells import CROP_UM
 
 CLASSES = ("tumour", "stroma", "lymphocyte", "other")
 MPP, ENCODER = 0.25, "efficientnet-lite0"

@@ -15,13 +15,17 @@ from bands import CARD, SIDE, Bands, manager_of, slide_of
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, PromptError
 from histoprompt.core.task import Task
+from histoprompt.pipelines.classes.classifier_file import write_classifier
+from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, without_encoders
 from histoprompt.pipelines.classes.feature_sets import compared, feature_sets
+from histoprompt.pipelines.classes.step import STEP, ClassifyParams
+from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
+from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.explore.anomaly.files import write_unlike
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomalies
 from histoprompt.pipelines.explore.building import build_index
-from histoprompt.pipelines.explore.cell_features import encoders_of, with_encoders
 from histoprompt.pipelines.explore.cell_places import cell_box
 from histoprompt.pipelines.explore.cells import CellIndexParams, index_cells
 from histoprompt.pipelines.explore.exact import Bank
@@ -31,7 +35,8 @@ from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
-from histoprompt.pipelines.formats.cell_files import write_cells
+from histoprompt.pipelines.formats.cell_files import read_cells, write_cells
+from histoprompt.pipelines.recipes.step import StepInput
 
 ROWS = (0, 0, 0, 1, 1, 1, 2, 2, 2)
 
@@ -189,3 +194,41 @@ def test_what_an_encoder_sees_of_cells_stands_beside_what_was_measured(tmp_path,
     assert score[CARD.id] > 0.9 > score["measured"]
     assert compared(joined, labels, TrainParams()).startswith(f"Features {CARD.id} (6): balanced")
     assert "one set of features" in compared(joined, {}, TrainParams())
+
+
+def test_cells_that_are_where_they_were_are_not_looked_at_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path))
+    cells, slide, model = cells_of(features=True), slide_of(ROWS, "one"), Bands()
+    manager = manager_of(model)
+    joined = with_encoders(cells, slide, [CARD.id], manager, Task())
+    assert model.seen == len(cells)
+    moved = replace(cells, row=np.where(np.isin(cells.id, (7, 9)), cells.row + 3, cells.row))
+    again = with_encoders(moved[moved.id != 4], slide, [CARD.id], manager, Task(), before=joined)
+    assert model.seen == len(cells) + 2
+    whole = with_encoders(moved, slide, [CARD.id], manager_of(Bands()), Task())
+    assert np.array_equal(again.features, whole[whole.id != 4].features, equal_nan=True)
+    assert without_encoders(again).feature_names == cells.feature_names
+    same = with_encoders(moved, slide, [CARD.id], manager, Task(), before=whole)
+    assert np.array_equal(same.features, whole.features, equal_nan=True)
+
+
+def test_a_classifier_on_crops_is_a_step_of_a_recipe(tmp_path, monkeypatch):
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    cells, slide, model = cells_of(features=False), slide_of(ROWS, "one"), Bands()
+    manager = manager_of(model)
+    band = np.array(ROWS)[cells.row.astype(int) // SIDE]
+    labels = {int(i): "abc"[band[i - 1]] for i in cells.id[5::40]}
+    seen = with_encoders(cells, slide, [CARD.id], manager, Task())
+    write_classifier(tmp_path / "crops.safetensors", Trainer(seen).fit(labels).classifier)
+    write_cells(tmp_path / "out" / "count" / "cells.csv", cells)
+    params = ClassifyParams(classifier=tmp_path / "crops.safetensors")
+    assert STEP.models(params) == (CARD.id,)
+    assert STEP.models(ClassifyParams(classifier=tmp_path / "no.safetensors")) == ()
+    folder = tmp_path / "out" / "classify"
+    STEP.run(StepInput(slide, folder.parent, manager, Task()), params, folder)
+    found = read_cells(folder / "cells.csv")
+    assert not any(name.startswith(CARD.id) for name in found.feature_names)
+    right = np.array(found.class_names) == np.array(list("abc"))[band]
+    assert right.mean() > 0.8
+    with pytest.raises(LabelError, match="has also learnt from what bands sees around each cell"):
+        count_job(CountChoice(classifier=params.classifier), manager)

@@ -121,15 +121,33 @@ def test_the_queue_of_cells_asks_about_tiles():
     assert asked.id > 30
 
 
-def test_other_encoders_and_single_classes_are_refused():
+def test_of_one_class_look_alikes_stay_unsure_and_are_told_of():
+    found = fitted(dict.fromkeys(range(0, 30, 3), "fat"))
+    assert found.fit.classifier.classes == ("fat", "other")
+    counts = found.fit.cells.counts()
+    _, kind = tissue(0)
+    code = found.fit.cells.code
+    assert counts["unsure"] > 10
+    assert (code[kind == 0] != 1).mean() > 0.8  # fat, or unsure; seldom something else
+    assert (code[kind > 0] != 0).mean() > 0.95
+    assert found.one_out is None
+    assert found.fit.classifier.held_out is None
+    assert "marks of one class cannot be tested" in found.told
+    told = " ".join(found.warnings)
+    assert "Only fat has examples" in told
+    assert "between the examples and other stay unsure, in grey" in told
+    assert "cell" not in told
+
+
+def test_other_encoders_and_no_classes_are_refused():
     found = fitted()
     tiles, _ = tissue(1)
     other = laid(tiles.vectors, digest="sha256:2")
     about = {"encoder": "enc", "digest": "sha256:1"}
     with pytest.raises(ModelError, match="learnt on enc"):
         classify_tiles(other, found.fit.classifier, about)
-    with pytest.raises(LabelError, match="one class, fat"):
-        fitted({0: "fat", 3: "fat", 5: "Ignore*"})
+    with pytest.raises(LabelError, match="no class that counts"):
+        fitted({5: "Ignore*"})
 
 
 def test_marks_are_points_or_boxes_and_find_their_tiles(tmp_path):

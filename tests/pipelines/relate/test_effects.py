@@ -38,6 +38,18 @@ def test_perfectly_apart_still_has_an_interval():
     assert 0.5 < found.low[0] < 0.999
 
 
+@pytest.mark.parametrize(("few", "many"), [(2, 28), (3, 27), (5, 25)])
+@pytest.mark.parametrize("apart", [0.0, 0.8, 2.5])
+def test_an_interval_of_a_rare_group_holds_what_was_put_in(few, many, apart):
+    """Two patients with nearly the same value are no proof that others have it too."""
+    group = np.repeat([1.0, 0.0], [few, many])
+    x = np.random.default_rng(4).normal(size=(few + many, 600)) + apart * group[:, None]
+    found = effects.cliff(x, group, np.zeros(few + many, np.intp))
+    true = 2 * stats.norm.cdf(apart / np.sqrt(2)) - 1
+    assert ((found.low <= true) & (true <= found.high)).mean() > 0.92
+    assert (found.high > found.size)[found.size < 1].all()
+
+
 def test_cox_is_that_of_statsmodels():
     from statsmodels.duration.hazard_regression import PHReg
 

@@ -29,13 +29,16 @@ from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.pipelines.audit.marks import NOT_A_CELL
 from histoprompt.pipelines.cells import find as find_cells
+from histoprompt.pipelines.classes.classifier_file import read_classifier
+from histoprompt.pipelines.classes.encoded import encoders_of
 from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count import kept
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
+from histoprompt.pipelines.recipes.recipe import read_recipe
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 SMALL_TILES = CountChoice(segmenter="classical-cells", tile=150)
 
@@ -411,6 +414,36 @@ def test_a_classifier_is_kept_and_used_again(counted, until, tmp_path):
     until(lambda: "mine" in classing.how)
     assert set(classing.cells.classes) == {"tumour", "stroma", "unsure"}
     assert len(classing.cells.class_names) == len(names)
+
+
+def test_classes_are_learnt_from_what_an_encoder_sees_too(counted, until, tmp_path):
+    """Chosen in the list, seen in the background, saved, and done again by a recipe."""
+    label_two_classes(counted, until)
+    classing, panel = counted.counting.classes, counted.classes
+    own = classing.cells.feature_names
+    panel.seen_by.setCurrentIndex(panel.seen_by.findData("efficientnet-lite0"))
+    panel.seen_by.activated.emit(panel.seen_by.currentIndex())
+    until(lambda: encoders_of(classing.fit.classifier.feature_names) == ("efficientnet-lite0",))
+    assert "EfficientNet-Lite0 sees" in classing.how
+    assert classing.cells.feature_names == own
+    assert set(classing.cells.class_names) <= {"tumour", "stroma", "unsure"}
+    classing.label([cell_at(counted, NUCLEI[1])], "tumour")
+    classing.label([cell_at(counted, NUCLEI[4])], "stroma")
+    panel.compare.click()
+    until(lambda: "efficientnet-lite0 (" in counted.report.status.text())
+    counted.counting.export(tmp_path / "out")
+    until((tmp_path / "out" / "classes.recipe.toml").is_file)
+    steps = read_recipe(tmp_path / "out" / "classes.recipe.toml").steps
+    assert [one.name for one in steps] == ["count", "classify"]
+    learnt = read_classifier(steps[1].params.classifier)
+    assert encoders_of(learnt.feature_names) == ("efficientnet-lite0",)
+    # without it again, and then from the file
+    panel.seen_by.setCurrentIndex(0)
+    panel.seen_by.activated.emit(0)
+    until(lambda: encoders_of(classing.fit.classifier.feature_names) == ())
+    classing.load(tmp_path / "out" / "classes.safetensors")
+    until(lambda: classing.how == "classifier classes.safetensors")
+    assert encoders_of(classing.classifier.feature_names) == ("efficientnet-lite0",)
 
 
 def test_a_missing_pixel_size_is_asked_for(

@@ -37,6 +37,16 @@ def explore(make_napari_viewer, monkeypatch, tmp_path):
     session_of(viewer).close()
 
 
+def check_grey(explore, alone) -> None:
+    """Of marks of one class: look-alikes that nobody has marked are unsure, and grey."""
+    assert alone.names == ("tumour", "other")
+    assert "Only tumour has examples" in explore.classes.told.text()
+    layer = explore.viewer.layers[CLASSES]
+    unsure = int((alone.code < 0).sum())
+    assert 0 < unsure == int((layer.data == 3).sum())
+    assert layer.colormap.color_dict[3][:3] == pytest.approx([128 / 255] * 3, abs=0.01)
+
+
 def test_classes_are_taught_learnt_kept_saved_and_applied(
     explore, until, qtbot, tmp_path, monkeypatch
 ):
@@ -58,7 +68,9 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
             pointer.click(place)
         if name == "tumour":
             page.learn.click()
-            until(lambda: "one class, tumour" in explore.report.status.text())
+            until(lambda: control.found is not None and not explore.control.batch.active)
+            alone = control.found
+            check_grey(explore, alone)
     assert [mark.name for mark in control.marks] == ["tumour"] * 3 + ["rest"] * 3
     assert control.marks[0].box[:2] == (1119.5, 223.5)
     marks = explore.viewer.layers[MARKS]
@@ -73,7 +85,7 @@ def test_classes_are_taught_learnt_kept_saved_and_applied(
 
     # learnt: a score on marks left out, a map, marked tiles as they were marked
     page.learn.click()
-    until(lambda: control.found is not None and not explore.control.batch.active)
+    until(lambda: control.found is not alone and not explore.control.batch.active)
     found = control.found
     assert found.fit.one_out is not None
     score = f"balanced accuracy {found.fit.one_out.balanced_accuracy:.2f}"

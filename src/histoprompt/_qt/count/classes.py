@@ -10,6 +10,7 @@ from pathlib import Path
 
 from psygnal import Signal
 
+from histoprompt._qt.count.looking import Looking
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.shell.messages import told
@@ -19,10 +20,13 @@ from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.stain.ihc import DAB_MEAN, DabClassifier, DabThresholds, IhcScore, ihc_score
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
+from histoprompt.models import registry
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.carry import carried
 from histoprompt.pipelines.classes.classifier_file import read_classifier, write_classifier
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.encoded import encoders_of
 from histoprompt.pipelines.classes.feature_sets import compared
 from histoprompt.pipelines.classes.labelling import History, Labelling
 from histoprompt.pipelines.classes.lesson import Lesson, hint, learn
@@ -51,6 +55,8 @@ class Classing:
         The class whose look-alikes are asked about; empty for the most useful cells.
     fit, suggestion : Fit, Suggestion or None
         Of the last training.
+    looking : Looking
+        An encoder that looks at the cells as well.
     thresholds, ihc : DabThresholds, IhcScore or None
         Where DAB tells the classes.
     classified, labelled, suggested : Signal
@@ -67,14 +73,18 @@ class Classing:
     status = Signal(str)
     failed = Signal(str)
 
-    def __init__(self, jobs: Jobs, steps: UndoStack) -> None:
+    def __init__(self, jobs: Jobs, steps: UndoStack, manager: ModelManager) -> None:
         self._jobs, self._steps = jobs, steps
+        self.looking = Looking(jobs, manager)
+        self.looking.status.connect(self.status.emit)
+        self.looking.seen.connect(self._on_seen)
         self.params, self.like = TrainParams(), ""
         self.open(None)
 
     def open(self, work: KeptCount | None) -> None:
         """Serve another count, with the labels given to its cells before; None for no count."""
         self._steps.forget(self)
+        self.looking.forget()
         self._work = work
         self.cells: CellTable | None = work.cells if work else None
         self.fit: Fit | None = None
@@ -124,8 +134,9 @@ class Classing:
         self._work, self._trainer = work, None
         if self._named is not None:
             self._named = replace(self._named, cells=carried(self._named.cells, work.cells))
-        classify = None if self._classifier is None else self._classifier.classify
-        learnt = bool(self.how)
+        known, learnt = self._classifier, bool(self.how)
+        looks = known is not None and bool(encoders_of(known.feature_names))
+        classify = None if known is None or looks else known.classify
         self.cells = carried(self.cells, work.cells, classify) if learnt else work.cells
         if step is not None:
             self._hand_on(step)
@@ -138,6 +149,10 @@ class Classing:
         else:
             self._show(self.cells, self.how)
         self.labelled.emit()
+        if self.looking.encoder:
+            self.looking.look(work, self.looking.encoder)
+        elif looks and known is not None and not self.labelling.review.labels:
+            self._classify(lambda _: known, self.how)  # new cells have to be looked at
         self.relearn()
 
     def _hand_on(self, step: Correction) -> None:
@@ -204,12 +219,21 @@ class Classing:
         self.params = params
         self.relearn()
 
+    def look_with(self, encoder: str) -> None:
+        """Learn from what an encoder sees of the cells as well; from the count alone if empty."""
+        self.looking.look(self._work, encoder)
+
+    def _on_seen(self) -> None:
+        self._trainer = None
+        self.relearn()
+
     def compare_features(self) -> None:
         """Say how well each set of features alone tells labelled cells that were left out."""
         if self._work is None or not self.labelling.review.labels:
             self.status.emit("Label a few cells of two classes first.")
             return
-        cells, labels, params = self._work.cells, dict(self.labelling.review.labels), self.params
+        cells = self.looking.table(self._work)
+        labels, params = dict(self.labelling.review.labels), self.params
 
         def run(task: Task) -> str:
             task.step(0, 0, "Comparing features")
@@ -268,7 +292,9 @@ class Classing:
         labels = {**self._by_words, **review.labels}
         if not labels:
             return
-        given = self._work.cells, self._trainer, self.params, replace(review, labels=labels)
+        table = self.looking.table(self._work)
+        trainer = self._trainer if self._trainer and self._trainer.cells is table else None
+        given = table, trainer, self.params, replace(review, labels=labels)
         first, like = self._named.unsure if self._named is not None else None, self.like
 
         def run(task: Task) -> Lesson | str:
@@ -291,7 +317,7 @@ class Classing:
         """Words alone are no examples to learn classes from, but tell what is worth asking."""
         if self._work is None or isinstance(lesson, str):
             return
-        if self._named is not None and lesson.trainer.cells is self._work.cells:
+        if self._named is not None and lesson.trainer.cells is self.looking.table(self._work):
             self._trainer, self.suggestion = lesson.trainer, lesson.suggestion
             self.suggested.emit()
 
@@ -301,8 +327,8 @@ class Classing:
             return
         if self._history is None or self._work is None:
             return
-        if lesson.trainer.cells is not self._work.cells:
-            return  # of the cells there were before a correction; what is learnt now comes soon
+        if lesson.trainer.cells is not self.looking.table(self._work):
+            return  # of other cells or features; what is learnt of those there are comes soon
         now, before, fit = self._history.now, self.fit, lesson.fit
         self._trainer, self.fit, self.suggestion = lesson.trainer, fit, lesson.suggestion
         self._classifier, self.thresholds, self.ihc = fit.classifier, None, None
@@ -311,7 +337,11 @@ class Classing:
         given = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
         words = len(self._by_words.keys() - now.review.labels.keys())
         given += f", {words} of them by words" if words else ""
-        self._show(fit.cells, f"{fit.classifier.method}, learnt from {given}")
+        seen = encoders_of(fit.classifier.feature_names)
+        given += f", and what {' and '.join(map(_title, seen))} sees" if seen else ""
+        own = self._work.cells
+        cells = replace(fit.cells, features=own.features, feature_names=own.feature_names)
+        self._show(cells, f"{fit.classifier.method}, learnt from {given}")
         self.suggested.emit()
         self.labelled.emit()
 
@@ -401,13 +431,11 @@ class Classing:
     def _classify(self, given: Callable[[Task], FewShotClassifier], how: str) -> None:
         if self._work is None:
             return
-        cells = self._work.cells
+        work = self._work
 
         def run(task: Task) -> tuple[FewShotClassifier, CellTable]:
             task.step(0, 0, "Classifying")
-            classifier = given(task)
-            found = classifier.classify(cells.features, cells.feature_names)
-            return classifier, cells.classified(*found)
+            return self.looking.classified(work, given, task)
 
         def done(result: tuple[FewShotClassifier, CellTable]) -> None:
             self._classifier, self.thresholds, self.ihc = result[0], None, None
@@ -415,8 +443,9 @@ class Classing:
             self._show(result[1], how)
 
         self._jobs.submit(
-            run, key="learn", title="Classifying", on_done=done, on_error=self.status.emit
-        )
+            run, lane="batch", key="learn", title="Classifying", on_done=done,
+            on_error=self.status.emit, on_progress=self.looking.progress.emit,
+        )  # fmt: skip
 
     def save(self, path: Path) -> None:
         """Write the classifier in use."""
@@ -440,6 +469,10 @@ class Classing:
         self._colour()
         self.classified.emit()
         self.status.emit(_summary(cells, how))
+
+
+def _title(encoder: str) -> str:
+    return registry.card(encoder).short_title
 
 
 def _taught(but: Path | None, *, task: Task) -> list[ListedCount]:

@@ -36,6 +36,8 @@ from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
+from histoprompt.models import registry
+from histoprompt.models.weights.find import locate
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.listed import ListedCount
@@ -88,8 +90,21 @@ class ClassesPanel(Panel):
         item = self._list.currentItem()
         return str(item.data(_NAME)) if item is not None else ""
 
+    def refill(self) -> None:
+        """Offer the encoders there are now."""
+        self.seen_by.clear()
+        self.seen_by.addItem("nothing more", "")
+        for card in registry.all_cards():
+            if card.role in ("encoder", "text") and not card.missing and locate(card).present:
+                self.seen_by.addItem(card.short_title, card.id)
+        self._show_seen_by()
+
+    def _show_seen_by(self) -> None:
+        self.seen_by.setCurrentIndex(max(0, self.seen_by.findData(self._classing.looking.encoder)))
+
     def refresh(self) -> None:
         """Show classes, labels and advice as they are."""
+        self._show_seen_by()
         labelling, kept = self._classing.labelling, self.current
         cells = self._classing.cells
         given = {} if cells is None else cells.colours
@@ -152,6 +167,11 @@ class ClassesPanel(Panel):
         self._undo, self._redo = QPushButton("Undo"), QPushButton("Redo")
         self._undo_row = row(self._label, self._undo, self._redo)
         self.learning = ParameterForm(TrainParams())
+        self.seen_by = narrow_combo()
+        self.seen_by.setToolTip(
+            "What looks at each cell and 32 µm around it, to learn from that too"
+        )
+        self.refill()
         self.question = Note()
         self._answers = {key: button_of(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
@@ -166,6 +186,9 @@ class ClassesPanel(Panel):
         layout.addWidget(self._list)
         layout.addWidget(self._undo_row)
         layout.addWidget(self.learning)
+        also = QFormLayout()
+        also.addRow("Also seen by", self.seen_by)
+        layout.addLayout(also)
         layout.addWidget(QLabel("<b>The most useful cell to label next</b>"))
         layout.addWidget(self.question)
         layout.addLayout(grid_of((*self._answers.values(), self._look)))
@@ -230,6 +253,7 @@ class ClassesPanel(Panel):
         self._undo.clicked.connect(self._on_undo)
         self._redo.clicked.connect(self._on_redo)
         self.learning.changed.connect(self._on_params)
+        self.seen_by.activated.connect(self._on_seen_by)
         for button in self._answers.values():
             button.clicked.connect(self._on_answer)
         self._look.clicked.connect(self.look)
@@ -275,6 +299,9 @@ class ClassesPanel(Panel):
 
     def _on_redo(self) -> None:
         self._classing.redo()
+
+    def _on_seen_by(self) -> None:
+        self._classing.look_with(str(self.seen_by.currentData()))
 
     def _on_params(self) -> None:
         self._classing.learn_by(self.learning.value())

@@ -98,7 +98,9 @@ class Counting:
     def __init__(self, jobs: Jobs, manager: ModelManager, steps: UndoStack | None = None) -> None:
         self._jobs, self._manager = jobs, manager
         self.steps = UndoStack() if steps is None else steps
-        self.classes = Classing(jobs, self.steps)
+        self.classes = Classing(jobs, self.steps, manager)
+        self.classes.looking.busy.connect(self.busy.emit)
+        self.classes.looking.progress.connect(self.progress.emit)
         self.classes.status.connect(self.status.emit)
         self.classes.failed.connect(self.failed.emit)
         self.correcting = Correcting(jobs, self.steps, lambda: self.work)
@@ -185,7 +187,8 @@ class Counting:
         )  # fmt: skip
 
     def cancel(self) -> None:
-        """Stop counting or writing; what was counted is shown and kept."""
+        """Stop counting, writing or looking; what was counted is shown and kept."""
+        self.classes.looking.cancel()
         if self._job is not None and self._job.active:
             self._job.cancel()
             self.status.emit("Cancelling ...")
@@ -334,7 +337,7 @@ class Counting:
 
         def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)
-            keep_work_recipe(work, folder, findings.how)
+            keep_work_recipe(work, folder, findings.how, findings.classifier)
             if audit is not None and audit.seen:
                 count_audit.write_audit_table(folder / count_audit.TABLE, audit)
             return counted

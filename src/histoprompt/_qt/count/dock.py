@@ -120,6 +120,7 @@ class CountDock(Dock):
         self.link(counting.corrected, self._on_corrected)
         self.link(self.exchange.status, self._say)
         self.link(self.session.weights_changed, self.region.refill)
+        self.link(self.session.weights_changed, self.classes.refill)
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)

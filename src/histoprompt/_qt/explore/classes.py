@@ -307,7 +307,7 @@ class ClassesController:
         if self._layer is not None and tiles is None:
             self._layer.clear()
         elif self._layer is not None and tiles is not None:
-            self._layer.show(tiles, lines)
+            self._layer.show(tiles, lines, unsure=len(lines) + 1)
         self.changed.emit()
         self.choose(self.name)
 

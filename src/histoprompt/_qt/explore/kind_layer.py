@@ -16,6 +16,7 @@ from histoprompt.core.labels.classes import Colour
 from histoprompt.core.scores.map import ScoreMap
 
 _OPACITY = 0.45
+UNSURE_GREY = (128, 128, 128)
 
 
 class Kind(Protocol):
@@ -47,8 +48,11 @@ class KindLayer:
         self._viewer, self.image, self._name = viewer, image, name
         self._layer: Labels | None = None
 
-    def show(self, tiles: ScoreMap, lines: Sequence[Kind]) -> None:
-        """Show the number of each tile's kind, from 1, in the colours of their lines."""
+    def show(self, tiles: ScoreMap, lines: Sequence[Kind], unsure: int = 0) -> None:
+        """Show the number of each tile's kind, from 1, in the colours of their lines.
+
+        Tiles of the number `unsure`, if it is not 0, are grey: nobody has said what they are.
+        """
         numbers = np.nan_to_num(tiles.raster(tiles.texts[0])).astype(np.int32)
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
@@ -59,6 +63,8 @@ class KindLayer:
         colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
         for number, line in enumerate(lines, 1):
             colours[number] = np.append(line.colour, 255) / 255
+        if unsure:
+            colours[unsure] = np.append(UNSURE_GREY, 255) / 255
         layer.colormap = DirectLabelColormap(color_dict=colours)
         layer.features = {
             "index": range(1, len(lines) + 1),

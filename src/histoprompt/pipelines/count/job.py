@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from histoprompt.core.cell_schema import is_intensity
 from histoprompt.core.cell_table import PROBABILITY
-from histoprompt.core.errors import ModelError, Remedy
+from histoprompt.core.errors import LabelError, ModelError, Remedy
 from histoprompt.core.parameters import Parameter
 from histoprompt.core.provenance import ModelUse
 from histoprompt.core.stain.ihc import DabClassifier
@@ -20,6 +20,7 @@ from histoprompt.pipelines.cells.find import CellSource, ModelCells
 from histoprompt.pipelines.cells.prompted import PromptedCells
 from histoprompt.pipelines.classes.classifier_file import read_classifier
 from histoprompt.pipelines.classes.classifiers import CellClassifier, FewShotClassifier
+from histoprompt.pipelines.classes.encoded import encoders_of
 from histoprompt.pipelines.count.key import decoding
 from histoprompt.pipelines.count.run import CountJob
 
@@ -96,11 +97,17 @@ def count_job(choice: CountChoice, manager: ModelManager | None = None) -> Count
     WeightsError
         If weights are missing.
     LabelError
-        If the classifier cannot be read.
+        If the classifier cannot be read, or looks at cells through an encoder.
     """
     card = registry.card(choice.segmenter)
     manager = manager or ModelManager(device=choice.device)
     classifier, told = _classifier(choice)
+    if seen := encoders_of(_learnt(classifier)):
+        raise LabelError(
+            f"The classifier {choice.classifier} has also learnt from what {', '.join(seen)} sees "
+            "around each cell, which a count does not look at. Count without it, then give the "
+            "cells their classes by it."
+        )
     describe = choice.embedding or not set(_learnt(classifier)) <= {*FEATURE_NAMES, PROBABILITY}
     used = [_in_use(card, choice.weights)]
     settings: dict[str, Any] = {"segmenter": card.id, "weights": used[0].digest}

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from histoprompt.pipelines.classes.classifier_file import write_classifier
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.count.step import count_chosen
 from histoprompt.pipelines.recipes.beside import Needs, keep_recipe
-from histoprompt.pipelines.recipes.recipe import RECIPE, Recipe, RecipeStep
+from histoprompt.pipelines.recipes.recipe import RECIPE, Recipe, RecipeStep, read_recipe
+
+# The classifier that gave the cells their classes, beside their files.
+CLASSIFIER = "classes.safetensors"
 
 
-def keep_work_recipe(work: KeptCount, folder: Path, how: str = "") -> Path:
+def keep_work_recipe(
+    work: KeptCount, folder: Path, how: str = "", classifier: FewShotClassifier | None = None
+) -> Path:
     """Write how the cells were counted; what a person did to them since is told, not replayed.
 
     Parameters
@@ -21,6 +29,9 @@ def keep_work_recipe(work: KeptCount, folder: Path, how: str = "") -> Path:
         Of the files.
     how : str
         By what the cells were classified.
+    classifier : FewShotClassifier, optional
+        That classified them: it is written beside the files, with a recipe that counts and then
+        classifies by it.
 
     Raises
     ------
@@ -42,4 +53,10 @@ def keep_work_recipe(work: KeptCount, folder: Path, how: str = "") -> Path:
     facts |= {"by hand": str(work.by_hand)} if work.by_hand.touched else {}
     # the weights that counted, which may be others than those that are here now
     used = Recipe((), {choice.segmenter: str(told.get("weights") or "")})
-    return keep_recipe(folder, (RecipeStep("count", params),), facts, used)
+    path = keep_recipe(folder, (RecipeStep("count", params),), facts, used)
+    if classifier is not None:
+        write_classifier(folder / CLASSIFIER, classifier)
+        step = RecipeStep("classify", ClassifyParams(classifier=Path(CLASSIFIER)))
+        told = {"slide": work.slide.key, "left out": "classes that a person gave to single cells"}
+        keep_recipe(folder / CLASSIFIER, (step,), told, read_recipe(path))
+    return path

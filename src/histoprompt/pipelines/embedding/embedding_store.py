@@ -115,6 +115,8 @@ class TileVectors:
         rows = self.rows[index]
         if isinstance(self.source, np.ndarray):
             return self.source[rows]
+        if len(rows) > 1 and (np.diff(rows) == 1).all():  # one piece of the disk
+            return np.asarray(self.source[rows[0] : rows[-1] + 1], np.float32)
         return np.asarray(self.source.oindex[rows, :], np.float32)
 
     @property

@@ -12,10 +12,13 @@ from histoprompt.core.errors import ModelError
 from histoprompt.core.tissue.find import BLUR, PEN
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
 from histoprompt.pipelines.explore.project_index import ProjectIndex
+from histoprompt.pipelines.explore.stored_vectors import StoredVectors, Vectors
 from histoprompt.pipelines.explore.tile_set import TiledSlide, TileSet
 
 # A tile with more pen or blur than this does not stand for normal tissue.
 _MOST_PEN, _MOST_BLUR = 0.02, 0.25
+# Bytes of vectors that are taken into memory at once.
+LARGEST = 2**26
 
 
 def tiles_of(indexes: ProjectIndex | Sequence[SlideIndex]) -> TileSet:
@@ -34,8 +37,14 @@ def tiles_of(indexes: ProjectIndex | Sequence[SlideIndex]) -> TileSet:
     return found
 
 
-def entries_of(indexes: ProjectIndex | Sequence[SlideIndex]) -> TileSet:
+def entries_of(indexes: ProjectIndex | Sequence[SlideIndex], largest: int = LARGEST) -> TileSet:
     """All tiles of some indexes, or all cells.
+
+    Parameters
+    ----------
+    indexes : ProjectIndex or sequence of SlideIndex
+    largest : int
+        Bytes of vectors that are taken into memory; more are read when they are needed.
 
     Raises
     ------
@@ -56,13 +65,19 @@ def entries_of(indexes: ProjectIndex | Sequence[SlideIndex]) -> TileSet:
         slide=indexes.slide_of,
         boxes=indexes.boxes,
         places=np.concatenate(places),
-        vectors=indexes.all_vectors(),
+        vectors=_vectors(indexes, largest),
         area_mm2=np.concatenate(areas),
         encoder=first.encoder,
         digest=first.digest,
         words=first.words,
         ids=np.concatenate([s.ids for s in indexes.slides]) if cells else None,
     )
+
+
+def _vectors(indexes: ProjectIndex, largest: int) -> Vectors:
+    if len(indexes) * indexes.width * 4 <= largest:
+        return indexes.all_vectors()
+    return StoredVectors(indexes.take, np.arange(len(indexes)), indexes.width)
 
 
 def clean(indexes: ProjectIndex | Sequence[SlideIndex]) -> NDArray[np.bool_]:

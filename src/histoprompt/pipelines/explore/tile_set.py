@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from histoprompt.core.errors import ModelError
 from histoprompt.core.geometry import Box
 from histoprompt.core.strings.wording import many
 from histoprompt.core.tiling import TileGrid
+from histoprompt.pipelines.explore.stored_vectors import Vectors, picked
 
 _USUAL_STEP = 256
 
@@ -62,7 +64,8 @@ class TileSet:
         row0, col0, row1, col1 of what was looked at, level-0 pixels, half open.
     places : (n, 2) int32
         Row and column of each tile in the grid of its slide; of cells 0.
-    vectors : (n, d) float32 or float16
+    vectors : (n, d) float32 or float16, or StoredVectors
+        Those of many tiles are read when they are needed.
     area_mm2 : (n,) float64
         Tissue of each tile; NaN without a pixel size, and of cells.
     encoder, digest : str
@@ -82,7 +85,7 @@ class TileSet:
     slide: NDArray[np.int32]
     boxes: NDArray[np.int64]
     places: NDArray[np.int32]
-    vectors: NDArray[np.floating]
+    vectors: Vectors
     area_mm2: NDArray[np.float64]
     encoder: str = ""
     digest: str = ""
@@ -103,9 +106,10 @@ class TileSet:
 
     def __getitem__(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> TileSet:
         """Some of the tiles; the slides stay as they are."""
-        columns = ["slide", "boxes", "places", "vectors", "area_mm2"]
+        columns = ["slide", "boxes", "places", "area_mm2"]
         columns += ["ids"] if self.ids is not None else []
-        return replace(self, **{name: getattr(self, name)[index] for name in columns})
+        some: dict[str, Any] = {name: getattr(self, name)[index] for name in columns}
+        return replace(self, vectors=picked(self.vectors, index), **some)
 
     @property
     def of_cells(self) -> bool:
@@ -165,7 +169,7 @@ def joined(first: TileSet, second: TileSet) -> TileSet:
         slide=np.concatenate([first.slide, second.slide + len(first.slides)]).astype(np.int32),
         boxes=np.concatenate([first.boxes, second.boxes]),
         places=np.concatenate([first.places, second.places]),
-        vectors=np.concatenate([first.vectors, second.vectors]),
+        vectors=np.concatenate([np.asarray(first.vectors), np.asarray(second.vectors)]),
         area_mm2=np.concatenate([first.area_mm2, second.area_mm2]),
         ids=None if first.ids is None else np.concatenate([first.ids, _ids(second)]),
     )

@@ -21,6 +21,8 @@ Ints = NDArray[np.intp]
 _Z = 1.959963984540054
 # Sums of squares below this are of values that are the same.
 _NONE = 1e-12
+# In a group of fewer patients the error of an area is at least that of the model of it.
+_FEW = 6
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,14 @@ def cliff(values: Floats, group: Floats, sites: Ints) -> Effect:
     delta, error = total / weight, np.sqrt(variance) / weight
     # where all say the same, half a patient is taken to say the other
     most = like / (like + 1)
-    held = np.clip(delta, -most, most)
-    wide = _Z * error / (1 - held**2)
-    low, high = np.tanh(np.arctanh(held) - wide), np.tanh(np.arctanh(held) + wide)
+    low, high = (_cliff_end(delta, error, side, most) for side in (-1, 1))
     return Effect(delta, np.minimum(low, delta), np.maximum(high, delta))
+
+
+def _cliff_end(delta: Floats, error: Floats, side: int, most: float) -> Floats:
+    """An end of the interval: `most` is held to towards 0 only, where it makes it wider."""
+    held = np.clip(delta, -most, 1 - 1e-9) if side > 0 else np.clip(delta, 1e-9 - 1, most)
+    return np.asarray(np.tanh(np.arctanh(held) + side * _Z * error / (1 - held**2)))
 
 
 def _like(n1: int, n0: int) -> float:
@@ -176,8 +182,10 @@ def _delong(one: Floats, none: Floats, like: float) -> tuple[Floats, Floats]:
         + (n1 - 1) * (more / (2 - more) - more**2)
         + (n0 - 1) * (2 * more**2 / (1 + more) - more**2)
     ) / (n1 * n0)
-    perfect = (area <= 0.5 / (n1 * n0)) | (area >= 1 - 0.5 / (n1 * n0)) | (n1 == 1) | (n0 == 1)
-    spread = np.where(perfect, np.maximum(spread, by_model), spread)
+    perfect = (area <= 0.5 / (n1 * n0)) | (area >= 1 - 0.5 / (n1 * n0))
+    # the spread of a few says little of how far others of their group would lie apart
+    few = perfect | (min(n1, n0) < _FEW)
+    spread = np.where(few, np.maximum(spread, by_model), spread)
     return 2 * area - 1, 4 * spread
 
 

@@ -1,7 +1,8 @@
 """What a report says of something: that it is there, that it is not, or that it may be.
 
 Rules after NegEx (Chapman and others, 2001): a cue of negation holds for the words after it (or, of
-some cues, before it) in the same clause.
+some cues, before it) in the same clause. A comma ends a clause where something was said before it,
+and not in a list of what is denied.
 """
 
 from __future__ import annotations
@@ -10,33 +11,62 @@ import re
 from collections.abc import Sequence
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|[\n;]+")
+# An abbreviation's point ends no sentence.
+_SHORT = re.compile(r"\b(neg|pos)\.(?=\s)", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"\b(?:but|however|although|though|except|apart from|yet|which|while|whereas|with(?!out))\b",
+    r"\b(?:but|however|although|though|except|apart from|yet|which|while|whereas|with(?!out)"
+    r"|and(?=\s+(?:is|are|was|were|has|have|had|shows?|contains?|reveals?|displays?|exhibits?)\b))"
+    r"\b",
     re.IGNORECASE,
+)
+_SEEN = (
+    r"(?:seen|identified|present|detected|found|evident|apparent|observed|noted|visible"
+    r"|demonstrated|recogni[sz]ed)"
 )
 _BEFORE = re.compile(
-    r"\b(?:no|not|without|absence of|absent|negative for|free of|free from|lacks?|lacking"
-    r"|lack of|neither|nor|never|none of|denies|fails? to show|rather than|exclud(?:es?|ing))\b"
-    r"[^.]*$",
+    r"\b(?:no|nil|zero|not|w/o|without|absence of|absent|neg(?:ative)?\s+for|free of|free from"
+    r"|devoid of|lacks?|lacking|lack of|neither|nor|never|none of|denies|rather than"
+    r"|exclud(?:es?|ing)|(?:is|are|was|were|does|do|did|has|have|ca|could)n['’]t"
+    r"|(?:cannot|fail(?:s|ed)? to|unable to)\s+(?:see|show|find|identify|detect|demonstrate"
+    r"|recogni[sz]e))\b[^.]*$"
+    r"|\bnon-?$",
     re.IGNORECASE,
 )
+# Also as "(-)", ": 0 %", "- no" or "[ ]" after what is denied.
 _AFTER = re.compile(
     r"^\s*[:=]\s*(?:absent|no|none|negative|nil|not)\b"
-    r"|^[^.]{0,40}?\b(?:(?:not|never)\s+(?:\w+\s+)?(?:seen|identified|present|detected|found"
-    r"|evident|observed|noted|visible|demonstrated)"
-    r"|(?:is|are|was|were)\s+(?:absent|negative|excluded|ruled out)|absent$|none)\b",
+    r"|^\s*[:=,-]?\s*[(\[]?\s*(?:[-–−]|0+(?:[.,]0+)?\s*%?|n|no|nil|none|neg|negative)\s*[)\]]?"
+    r"\s*(?:$|[,;.](?!\d))"
+    r"|^\s*[:=]\s*[-–−](?=\s)|^\s*[(\[]\s*[-–−]?\s*[)\]]|^-free\b"
+    rf"|^[^.]{{0,40}}?\b(?:(?:not|never|cannot|\w+n['’]t)\s+(?:\w+\s+)?{_SEEN}"
+    r"|(?:is|are|was|were)\s+(?:absent|negative|excluded|ruled out|lacking|missing)"
+    r"|absent|none|unlikely)\b",
     re.IGNORECASE,
 )
 # These look like cues and are none.
 _NO_CUE = re.compile(
-    r"\b(?:not only|no increase in|no change in|no doubt|without difficulty)\b", re.IGNORECASE
-)
-_MAYBE = re.compile(
-    r"\b(?:cannot be (?:excluded|ruled out)|cannot exclude|can not exclude|possibl[ey]"
-    r"|suspicious for|suspected|questionable|equivocal|may represent"
-    r"|not (?:excluded|assessable|evaluable))\b",
+    r"\b(?:not only|no increase in|no change in|(?:there is )?no doubt|without difficulty"
+    r"|no (?:special|specific) type|not otherwise specified)\b",
     re.IGNORECASE,
 )
+_MAYBE = re.compile(
+    r"\b(?:cannot be (?:excluded|ruled out)|cannot exclude|can not exclude|possibl[ey]|probabl[ey]"
+    r"|likely|suspicious for|suggest(?:s|ive|ing)|suspected|questionable|equivocal|unknown"
+    r"|may represent|(?<!be )(?<!are )(?<!is )(?<!was )(?<!were )(?<!been )rule out"
+    r"|not (?:excluded|assess\w+|evalua\w+|stated|reported|determined|applicable))\b|\?\s*$",
+    re.IGNORECASE,
+)
+# What says something of what stands before it, or is a finding by itself.
+_TELLS = re.compile(
+    rf"\b(?:is|are|was|were|has|have|shows?|contains?|absent|extensive|{_SEEN})\b"
+    r"|:\s*\w|\d\s*%|\([+-]\)",
+    re.IGNORECASE,
+)
+# What only goes on about what stands before the comma.
+_BARE = re.compile(
+    r"\s*(?:not|never|no|none|nil|absent|negative)(?:\s+\w+)?\s*[.!]?$", re.IGNORECASE
+)
+_LIST = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_][\w-]*")
 
 
@@ -82,7 +112,25 @@ def denies(clause: str, start: int, end: int) -> bool:
 
 def clauses(text: str) -> list[str]:
     """The parts of a text over which a negation holds."""
-    return [c for s in _SENTENCE.split(text) for c in _CLAUSE.split(s) if c.strip()]
+    plain = _SHORT.sub(lambda m: f"{m[1]} ", text)
+    parts = (c for s in _SENTENCE.split(plain) for c in _CLAUSE.split(s))
+    return [c for part in parts for c in _told_apart(part) if c.strip()]
+
+
+def _told_apart(part: str) -> list[str]:
+    """A part at the commas that end a statement: "no mitoses, necrosis is present"."""
+    found, start = [], 0
+    for comma in re.finditer(r",\s", part):
+        before, after = part[start : comma.start()], part[comma.end() :]
+        after = after.split(", ")[0]
+        if _BEFORE.search(_NO_CUE.sub("", before)):  # a list of what is denied may go on
+            ends = _TELLS.search(after) and not _LIST.search(after)
+        else:
+            ends = _TELLS.search(before) and not _BARE.match(after)
+        if ends:
+            found.append(before)
+            start = comma.end()
+    return [*found, part[start:]]
 
 
 def marked_words(text: str) -> list[str]:

@@ -32,7 +32,7 @@ WAYS = ("image to report", "report to image")
 BY = {"words": "retrieval", "sentences": "retrieval by sentences"}
 # How many patients have a word that is looked at by itself.
 _RARE, _COMMON = 0.15, 0.85
-_AT_ONCE, _LEAST = 100, 1000
+_AT_ONCE, LEAST = 100, 1000
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Retrieval:
 
 def retrieved(
     study: Study, texts: Sequence[str], *, blocks: Ints, folds: int, permutations: int, seed: int,
-    task: Task, by: str = "words",
+    task: Task, by: str = "words", least: int = LEAST,
 ) -> Retrieval | None:  # fmt: skip
     """Find reports by images and images by reports, among patients of the same site.
 
@@ -73,10 +73,11 @@ def retrieved(
         In which reports change places for the null.
     folds : int
     permutations : int
-        At least 1,000 are made.
     seed : int
     task : Task
     by : {"words", "sentences"}
+    least : int
+        So many permutations are made in any case.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def retrieved(
     ways = [folds_of(sites, folds, rng), *([sites] if several else [])]
     own = np.arange(len(rows))[None]
     seen = [_ranks(kernel, spread, sites, way, own)[:, 0] for way in ways]
-    many = max(_LEAST, permutations)
+    many = max(least, permutations)
     drawn: list[list[Floats]] = [[] for _ in ways]
     for done in range(0, many, _AT_ONCE):
         task.step(done, many, "Permuting reports", "permutation")
@@ -175,15 +176,19 @@ def _interval(
 ) -> tuple[float, float]:
     """Of patients drawn again, wider by what other models would do, as of the concordance.
 
-    `chance` is the standard deviation of the mean rank where reports are permuted.
+    `chance` is the standard deviation of the mean rank where reports are permuted. Patients drawn
+    again from a site of few vary less than other patients would, by one over their number.
     """
+    sizes = np.bincount(sites)[np.unique(sites)].astype(float)
+    few = float(np.sqrt((sizes**2 / np.maximum(sizes - 1, 1)).sum() / sizes.sum()))
     drawn = []
     for _ in range(500):
         rows = np.concatenate([rng.choice(np.flatnonzero(sites == s), int((sites == s).sum()))
                                for s in np.unique(sites)])  # fmt: skip
         drawn.append(1 - 2 * ranks[rows].mean())
     effect, more = 1 - 2 * ranks.mean(), Z * np.sqrt(OF_MODELS) * 2 * chance
-    low, high = (np.hypot(np.quantile(drawn, q) - effect, more) for q in (0.025, 0.975))
+    ends = (few * (np.quantile(drawn, q) - effect) for q in (0.025, 0.975))
+    low, high = (np.hypot(end, more) for end in ends)
     return max(float(effect - low), -1.0), min(float(effect + high), 1.0)
 
 

@@ -12,6 +12,7 @@ from histoprompt.core.errors import StudyError
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
+from histoprompt.pipelines.relate.censoring import leaving_notes, told_of_leaving, with_leaving
 from histoprompt.pipelines.relate.columns import Column, ColumnFault, said_kinds
 from histoprompt.pipelines.relate.features import at_slides
 from histoprompt.pipelines.relate.findings import Finding, findings
@@ -132,6 +133,9 @@ def relate(project: Project, params: RelateParams, task: Task) -> Related:
     tested += [m.tested for m in models] + [t for one in found_by for t in one.tested]
     finer = _finer(study, columns, guard, params, task.quiet())
     found = findings(tested, params.level, finer)
+    left = with_leaving(study, columns, study.blocks(params.blocks), params.seed, task.quiet())
+    guard = replace(guard, warnings=(*guard.warnings, *leaving_notes(left)))
+    found = told_of_leaving(found, left)
     mixed = mixed_models(study, columns, found)
     return Related(
         params, study, columns, faults, guard, tuple(found), mixed, models, found_by, words,

@@ -133,10 +133,15 @@ def consensus(vectors: Float, code: NDArray[np.int64], clusters: int = 1, none: 
 
 
 def _agreeing(vectors: Float, code: NDArray[np.int64], clusters: int) -> Bool:
+    return np.asarray(cluster_tags(vectors, code, clusters) == code, bool)
+
+
+def cluster_tags(vectors: Float, code: NDArray[np.int64], clusters: int) -> NDArray[np.int64]:
+    """The tag (n,) that the cluster of each candidate stands for."""
     present, label = np.unique(code, return_inverse=True)
     k = len(present)
     if k < 2 or len(code) <= k:
-        return np.ones(len(code), bool)
+        return code
     from sklearn.cluster import KMeans
 
     count = k * max(1, min(clusters, len(code) // (k * _FEWEST)))
@@ -147,7 +152,7 @@ def _agreeing(vectors: Float, code: NDArray[np.int64], clusters: int) -> Bool:
     stands = table.argmax(axis=1)
     rows, columns = linear_sum_assignment(table, maximize=True)
     stands[rows] = columns
-    return np.asarray(stands[found] == label, bool)
+    return np.asarray(present[stands[found]], np.int64)
 
 
 def duplicates(votes: Votes, order: NDArray[np.intp], cosine: float) -> NDArray[np.intp]:

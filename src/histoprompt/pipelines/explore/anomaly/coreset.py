@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
+from histoprompt.pipelines.explore.stored_vectors import Vectors, in_blocks
 
 MOST = 20_000
 
 
-def coreset(vectors: NDArray[np.floating], most: int = MOST, seed: int = 0) -> NDArray[np.intp]:
+def coreset(vectors: Vectors, most: int = MOST, seed: int = 0) -> NDArray[np.intp]:
     """Rows that leave no vector far from one of them: greedy k-center on cosines.
 
     T. Gonzalez, "Clustering to minimize the maximum intercluster distance", Theor. Comput. Sci. 38
@@ -30,12 +31,15 @@ def coreset(vectors: NDArray[np.floating], most: int = MOST, seed: int = 0) -> N
     (min(n, most),) intp
         Sorted.
     """
-    n, d = vectors.shape
+    n = len(vectors)
     if n <= most:
         return np.arange(n)
+    d = vectors[:1].shape[1]
     rng = np.random.default_rng(seed)
     project = rng.standard_normal((d, min(d, 64))).astype(np.float32)
-    points = unit_rows(np.asarray(vectors, np.float32) @ project)
+    points = np.empty((n, project.shape[1]), np.float32)
+    for part, block in in_blocks(vectors):
+        points[part] = unit_rows(block @ project)
     chosen = np.empty(most, np.intp)
     chosen[0] = int(rng.integers(n))
     nearest = points @ points[chosen[0]]

@@ -20,6 +20,7 @@ from histoprompt.pipelines.explore.anomaly.scores import (
     blocks,
     nearest_rows,
 )
+from histoprompt.pipelines.explore.stored_vectors import all_finite, picked
 from histoprompt.pipelines.explore.tile_set import TileSet, joined
 
 FEWEST, FEW = 30, 200
@@ -178,7 +179,7 @@ def _check(tiles: TileSet, normal: TileSet) -> None:
         raise LabelError("There is nothing to compare with the reference.")
     check_reference(len(normal), "cells" if tiles.of_cells else "tiles")
     for vectors, what in ((tiles.vectors, "tiles"), (normal.vectors, "the reference")):
-        if not np.isfinite(vectors).all():
+        if not all_finite(vectors):
             raise LabelError(f"Vectors of {what} hold values that are no numbers. Index again.")
 
 
@@ -224,7 +225,7 @@ def _score(
     """Scores and p-values (n, 3) of all tiles, those of the reference by models without them."""
     own = np.empty((len(normal), len(SCORES)), np.float32)
     for f, model in enumerate(learnt.without):
-        own[learnt.fold == f] = model(normal.vectors[learnt.fold == f])
+        own[learnt.fold == f] = model(picked(normal.vectors, learnt.fold == f))
     calibrations = {
         name: Calibration(own[:, i].astype(np.float64), learnt.fold)
         for i, name in enumerate(SCORES)
@@ -239,7 +240,7 @@ def _score(
     for part in blocks(len(others), _AT_ONCE):
         task.step(part.start, len(others), "Comparing tiles with the reference")
         rows = others[part]
-        vectors = tiles.vectors[rows]
+        vectors = np.asarray(tiles.vectors[rows])
         scores[rows] = learnt.whole(vectors)
         by_fold = np.stack([model(vectors) for model in learnt.without], axis=2)
         for i, name in enumerate(SCORES):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from histoprompt.core.vectors import unit_rows
+from histoprompt.pipelines.explore.stored_vectors import Vectors
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 # Slides with fewer tiles do not stand for themselves.
@@ -26,7 +27,7 @@ _COMPARED = 4000
 def folds_of(
     slide: NDArray[np.int32],
     centres: NDArray[np.float64],
-    vectors: NDArray[np.floating],
+    vectors: Vectors,
 ) -> tuple[NDArray[np.intp], str]:
     """In which part each of n tiles is.
 
@@ -85,11 +86,12 @@ def _slides(slide: NDArray[np.int32], sizes: NDArray[np.intp]) -> NDArray[np.int
     return of[slide]
 
 
-def _with_copies(part: NDArray[np.intp], vectors: NDArray[np.floating]) -> NDArray[np.intp]:
+def _with_copies(part: NDArray[np.intp], vectors: Vectors) -> NDArray[np.intp]:
     """The same parts, with copies of one tile brought into one of them."""
     if len(part) > _COMPARED or len(part) < 2:
         return part
-    away = 1 - unit_rows(vectors) @ unit_rows(vectors).T
+    unit = unit_rows(np.asarray(vectors, np.float32))
+    away = 1 - unit @ unit.T
     usual = float(np.median(away[np.triu_indices(len(part), 1)]))
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components

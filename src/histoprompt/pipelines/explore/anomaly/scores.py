@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.vectors import unit_rows
 from histoprompt.pipelines.explore.directions import directions, whitening
+from histoprompt.pipelines.explore.stored_vectors import Vectors
 
 Float = NDArray[np.float32]
 Score = Literal["knn", "mahalanobis", "reconstruction"]
@@ -238,7 +239,7 @@ class Normality:
         given = {name: bank if name == "knn" else sample for name in SCORES}
         return cls({n: _KINDS[n](np.asarray(given[n], np.float32)) for n in SCORES})
 
-    def __call__(self, vectors: NDArray[np.floating]) -> Float:
+    def __call__(self, vectors: Vectors) -> Float:
         """(n, 3) float32 in the order of `SCORES`; rows are looked at in blocks."""
         out = np.empty((len(vectors), len(SCORES)), np.float32)
         for part in blocks(len(vectors)):

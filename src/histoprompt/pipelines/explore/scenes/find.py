@@ -22,6 +22,7 @@ from histoprompt.pipelines.explore.scenes.clusters import (
 )
 from histoprompt.pipelines.explore.scenes.names import WORDS, SceneName, number_only
 from histoprompt.pipelines.explore.scenes.space import neighbours, scene_space
+from histoprompt.pipelines.explore.stored_vectors import all_finite
 from histoprompt.pipelines.explore.tile_set import TileSet
 
 # Fewer tiles than this, or fewer per scene, are refused; below `FEW` what is found may be chance.
@@ -173,7 +174,7 @@ def find_scenes(tiles: TileSet, params: ClusterParams, task: Task) -> Scenes:
             f"There are {len(tiles)} tiles; {max(params.scenes, 2)} scenes need at least {least}. "
             "Add slides, or lay a finer grid."
         )
-    if not np.isfinite(tiles.vectors).all():
+    if not all_finite(tiles.vectors):
         raise LabelError(
             "Vectors of tiles hold values that are no numbers. Index the slides again."
         )

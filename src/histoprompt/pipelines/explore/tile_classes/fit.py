@@ -19,6 +19,7 @@ from histoprompt.pipelines.classes.classifier_file import (
     write_classifier,
 )
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
+from histoprompt.pipelines.classes.exclusion import OTHER, band
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
 from histoprompt.pipelines.classes.train import Fit, Trainer
@@ -91,11 +92,18 @@ class TileFit:
     looks: Looks | None = None
 
     @property
+    def alone(self) -> bool:
+        """Whether marks are of one class, which what looks unlike it cannot test."""
+        return OTHER in self.fit.classifier.classes and OTHER not in self.fit.examples
+
+    @property
     def told(self) -> str:
         """From which marks, what it is worth on those left out, and how many tiles are unsure."""
         fit = self.fit
         examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
         score = "too few marks to test"
+        if self.alone:
+            score = "marks of one class cannot be tested"
         if self.one_out is not None:
             score = (
                 f"balanced accuracy {self.one_out.balanced_accuracy:.2f}, macro F1 "
@@ -119,7 +127,7 @@ class TileFit:
             for (i, j), (a, b) in ((pair.ids, pair.classes),)
         ]
         of_cells = {str(pair) for pair in self.fit.alike}
-        rest = [one.replace("cells", "tiles") for one in self.fit.warnings if one not in of_cells]
+        rest = [one.replace("cell", "tile") for one in self.fit.warnings if one not in of_cells]
         return (*told, *rest)
 
     def _place(self, number: int) -> str:
@@ -164,42 +172,55 @@ def fit_tiles(
     Raises
     ------
     LabelError
-        If fewer than two classes are marked.
+        If no class is marked, or only one that all tiles look like.
     """
     names = sorted(set(without_ignored(labels).values()))
-    if len(names) < _PAIR:
+    if not names:
         raise LabelError(
-            f"The marks are of {'one class, ' + names[0] if names else 'no class that counts'}. "
-            "Mark tiles of at least two classes, such as the tissue that is meant and the rest."
+            "The marks are of no class that counts. Mark tiles of at least two classes, such as "
+            "the tissue that is meant and the rest."
         )
-    chosen = params.chosen(labels)
-    fit = Trainer(table_of(tiles), chosen).fit({row + 1: name for row, name in labels.items()})
-    classifier = fit.classifier
-    rows = [row for row in labels if labels[row] in names]
-    apart = None if groups is None else np.asarray(groups)[rows]
-    one_out = leave_one_out(
-        classifier.examples, classifier.code, classifier.classes, classifier.method,
-        strength=chosen.strength, groups=apart,
-    )  # fmt: skip
+    chosen, trainer = params.chosen(labels), Trainer(table_of(tiles))
+    trainer.params = chosen
+    fit = _fitted(trainer, {row + 1: name for row, name in labels.items()})
+    classifier, rows = fit.classifier, np.array([r for r in labels if labels[r] in names], np.intp)
+    one_out, alone = None, len(names) < _PAIR
+    if not alone:  # what stands for all else was chosen to be unlike: it tests nothing
+        one_out = leave_one_out(
+            classifier.examples, classifier.code, classifier.classes, classifier.method,
+            strength=chosen.strength, groups=None if groups is None else np.asarray(groups)[rows],
+        )  # fmt: skip
     if np.bincount(classifier.code).min() < _ENOUGH:
         classifier = replace(classifier, reach=float("inf"), usual_far=float("nan"))
-    if one_out is not None:
-        classifier = replace(classifier, held_out=one_out.probability)
+    if one_out is not None or alone:
+        classifier = replace(classifier, held_out=one_out.probability if one_out else None)
     found, score = classifier.decide(fit.probability, fit.distance)
+    if alone:
+        other = found == classifier.classes.index(OTHER)
+        found[band(trainer.scaled, rows) & other] = len(classifier.classes)
     given = {row + 1 for row in labels}
     said = np.isin(fit.cells.id, np.array(sorted(given), np.int64))
     found[said], score[said] = fit.cells.code[said], fit.cells.score[said]
     cells = fit.cells.classified(fit.cells.classes, found, score)
     fit = replace(fit, classifier=classifier, cells=cells)
+    fit = replace(fit, accuracy=float("nan")) if alone else fit
     about = {"mpp": f"{seen.mpp:g}", "overlap": str(seen.overlap)}
     return TileFit(fit, one_out, tiles.encoder, tiles.digest, about)
+
+
+def _fitted(trainer: Trainer, labels: Mapping[int, str]) -> Fit:
+    try:
+        return trainer.fit(labels)
+    except LabelError as error:
+        raise LabelError(str(error).replace("cell", "tile")) from error
 
 
 def fit_marked(
     tiles: TileSet, labels: Mapping[int, str], params: TileTrainParams, seen: IndexParams
 ) -> TileFit:
     """As `fit_tiles`; marks of more than two slides are left out slide by slide where it can be."""
-    if len({int(tiles.slide[row]) for row in labels}) > _PAIR:
+    several = len(set(without_ignored(labels).values())) > 1
+    if several and len({int(tiles.slide[row]) for row in labels}) > _PAIR:
         found = fit_tiles(tiles, labels, params, seen, tiles.slide)
         if found.one_out is not None:
             return found

@@ -86,11 +86,14 @@ class ClassesFound:
     queue: Queue | None = None
 
     def label_map(self, key: str, order: Sequence[str]) -> ScoreMap | None:
-        """Each tile's place in `order`, from 1, as a map; 0 is unsure; None of another slide."""
+        """Each tile's place in `order`, from 1, as a map; None of another slide.
+
+        Unsure tiles, such as look-alikes that nobody has marked, have the number after the last.
+        """
         place = self.study.part_of(key)
         if place is None:
             return None
-        numbers = np.array([*(order.index(name) + 1 for name in self.names), 0])
+        numbers = np.array([*(order.index(name) + 1 for name in self.names), len(order) + 1])
         values = numbers[self.code[self.tiles.rows_of(place)]]  # code -1 is the last
         return kind_map(self.tiles, place, "tile classes", values, facts=self._facts)
 

@@ -124,8 +124,10 @@ def queue_of(
     given = {row + 1: name for row, name in labels.items()}
     review, earlier = Review(given), None
     if before is not None and len(before.tiles) == len(tiles):
-        review, earlier = replace(before.review, labels=given), before.fit
-    if not review.curve or review.curve[-1].labels != len(given):
+        review = replace(before.review, labels=given)
+        earlier = None if before.fit.alone else before.fit
+    known = bool(review.curve) and review.curve[-1].labels == len(given)
+    if not known and not fit.alone:
         review = review.measured(_scored(fit), None if earlier is None else earlier.fit)
     offered = next_cell(fit.fit, review, like=like)
     return Queue(tiles, fit, review, None if offered is None else _question(tiles, offered))
