@@ -22,6 +22,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.embedding.embedding_store import EmbeddingStore, StoreKey, open_vectors
 from histoprompt.pipelines.explore.anomaly.find import find_unlike
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
+from histoprompt.pipelines.explore.building import HELD
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import TISSUE, SlideIndex
@@ -64,7 +65,7 @@ def fill(root: Path, rows: int) -> None:
 
 def opened(root: Path, rows: int) -> SlideIndex:
     at = places(rows)
-    vectors = open_vectors(key().folder(root), at, shape(rows))
+    vectors = open_vectors(key().folder(root), at, shape(rows), HELD)
     assert vectors is not None
     low = at.astype(np.int64) * SIDE
     flags = {name: np.ones(rows, np.float32) for name in (TISSUE,)}
@@ -111,6 +112,7 @@ def measured(job: str, root: Path, rows: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     parser.add_argument("--one", nargs=3, metavar=("JOB", "STORE", "ROWS"))
     args = parser.parse_args()
     if args.one:
@@ -126,6 +128,9 @@ def main() -> None:
             root = Path(name) / str(rows)
             row = [f"{rows:,}", f"{rows * WIDTH * 4 / 2**20:.0f}"]
             for job in JOBS:
+                if job not in args.jobs:
+                    row.append("")
+                    continue
                 peak, cpu = measured(job, root, rows)
                 row.append(f"{max(peak - base, 0):.0f} ({cpu:.0f} s)")
                 sys.stdout.write(f"{rows} {job} {row[-1]}\n")

@@ -78,6 +78,8 @@ def test_a_study_from_the_first_click_to_the_slide_behind_a_point(
     assert not dock.findings.is_grey(0)
     assert dock.findings.is_grey(dock.findings.rowCount() - 1)
     assert "n = 20" in dock.findings.text(0, 2)
+    assert "(95 % " in dock.why.text()
+    assert ", n = 20; survives" in dock.why.text()
     assert "survives; holds without each of 2 sites" in dock.why.text()
     assert (tmp_path / "relate" / "relate.csv").is_file()
     assert dock._page.isEnabled()

@@ -25,6 +25,7 @@ from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.relate.params import RelateParams
+from histoprompt.pipelines.relate.report import effect_told
 from histoprompt.pipelines.relate.run import Related
 from histoprompt.pipelines.relate.source import placed_relate
 
@@ -170,7 +171,7 @@ class RelateDock(Dock):
         names = f"<b>{one.tested.feature}</b> and <b>{one.tested.column}</b>"
         mixed = found.mixed_of(one)
         beside = "" if mixed is None else f" {mixed.told}"
-        self.why.setText(f"{names}: {verdict}; {one.why}.{beside}")
+        self.why.setText(f"{names}: {effect_told(one)}; {verdict}; {one.why}.{beside}")
         self.points.show_points(self.relating.points(row))
 
     def _show_results(self, *, shown: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_json
@@ -19,7 +20,6 @@ from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.given import WIDEST_UM, GivenCells
-from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.count.files import LABELS_TIF
 from histoprompt.pipelines.count.ignored import centred_in, ignored_of
 from histoprompt.pipelines.count.kept import KeptCount, keep_count

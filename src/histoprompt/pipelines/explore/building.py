@@ -36,6 +36,8 @@ from histoprompt.pipelines.embedding.tiles import EmbedJob, embed_tiles, store_k
 from histoprompt.pipelines.explore.index import TISSUE, IndexParams, SlideIndex
 from histoprompt.pipelines.explore.kept import FILE, KeptPlan, read_plan, write_plan
 
+# Bytes of vectors that an index which is opened holds in memory; more are read when needed.
+HELD = 2**26
 # Shares of a tile that are kept of each, 0 to 1.
 FLAGS = (TISSUE, GLASS, PEN, BLUR)
 
@@ -101,7 +103,7 @@ def open_index(
     key = store_key(slide, laid, job)
     folder = key.folder(job.stores)
     kept = read_plan(folder)
-    vectors = None if kept is None else open_vectors(folder, kept.places, laid.grid.shape)
+    vectors = None if kept is None else open_vectors(folder, kept.places, laid.grid.shape, HELD)
     if kept is None or vectors is None:
         return None
     return _index(key, laid, kept, vectors, words=job.card.role == "text")

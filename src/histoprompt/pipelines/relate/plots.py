@@ -101,9 +101,9 @@ def scatter(study: Study, feature: str, column: Column, links: dict[str, str]) -
     ]  # fmt: skip
     marks = (
         [(_LEFT + across(float(k)) * _WIDE, word) for k, word in enumerate(column.levels)]
-        if levels else [(_LEFT + across(v) * _WIDE, f"{v:.3g}") for v in _ends(x[rows])]
+        if levels else [(_LEFT + across(v) * _WIDE, _read(v)) for v in _ends(x[rows])]
     )  # fmt: skip
-    heights = [(_TOP + (1 - up(v)) * _TALL, f"{v:.3g}") for v in _ends(y[rows])]
+    heights = [(_TOP + (1 - up(v)) * _TALL, _read(v)) for v in _ends(y[rows])]
     return {"points": points, "marks": marks, "heights": heights, "column": column.name,
             "feature": feature, "n": len(rows), "wide": _LEFT + _WIDE + 20,
             "tall": _TOP + _TALL + 44,
@@ -117,6 +117,11 @@ def _spread(level: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[
         order = rows[np.argsort(height[rows], kind="stable")]
         out[order] = 0.12 * ((np.arange(len(order)) * 0.618034) % 1.0 - 0.5) * 4
     return out
+
+
+def _read(value: float) -> str:
+    """A number beside an axis, as people read it: 2,033 and not 2e+03."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
