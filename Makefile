@@ -19,6 +19,10 @@ SCREEN := $(or $(DISPLAY),$(WAYLAND_DISPLAY),$(MAC))
 # Qt's offscreen platform has no OpenGL, so windows without a display are drawn on a virtual one.
 VIRTUAL := env -u QT_QPA_PLATFORM -u WAYLAND_DISPLAY xvfb-run -a -s "-screen 0 1600x1000x24"
 XVFB := $(if $(MAC),,$(VIRTUAL))
+# The tests start some hundred processes: what one of them has compiled is there for the next.
+ONCE := env -u PYTHONDONTWRITEBYTECODE
+# Files go to two processes in their order: those of few and long tests are not left for the end.
+SHARED_OUT := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test docs pictures sample bench clean system
 
@@ -39,7 +43,7 @@ test: $(STAMP)
 	$(BIN)/deptry src
 	$(BIN)/npe2 validate napari-histoprompt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	NAPARI_CONFIG=$$(mktemp -d)/napari.yaml $(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile
+	NAPARI_CONFIG=$$(mktemp -d)/napari.yaml $(ONCE) $(XVFB) $(BIN)/python -m pytest $(SHARED_OUT)
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -3,12 +3,13 @@
 Each number is a process of its own, so that its peak is its own. Objects are nuclei of 32 corners,
 one every 50 pixels.
 
-    python benchmarks/bench_exchange.py [--numbers 1000,100000,1000000] [--out FILE]
+    python benchmarks/bench_exchange.py [--numbers 1000,100000,1000000] [--steps NAMES] [--out FILE]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ import psutil
 
 STEP, CORNERS = 50, 32
 FORMATS = ("geoparquet", "labels", "ome-zarr", "geojson")
+STEPS = (*FORMATS, "undo")
 
 
 def nuclei_file(path: Path, number: int) -> None:
@@ -47,7 +49,7 @@ def nuclei_file(path: Path, number: int) -> None:
         file.write("]}")
 
 
-def measure(number: int) -> None:
+def measure(number: int, steps: tuple[str, ...]) -> None:
     """Print seconds, CPU seconds and peak memory in MiB of each step as it ends, a line each."""
     from histoprompt.annotations.store import LabelStore
     from histoprompt.core.slides.slide import Slide
@@ -63,6 +65,7 @@ def measure(number: int) -> None:
     start = process.memory_info().rss
 
     def timed(name: str, run):
+        _forget_peak()
         before, cpu = time.perf_counter(), time.process_time()
         result = run()
         peak = process.memory_info().peak_wset if os.name == "nt" else _peak()
@@ -74,18 +77,32 @@ def measure(number: int) -> None:
         folder = Path(place)
         nuclei_file(folder / "in.geojson", number)
         with LabelStore.open(folder / "store", slide.shape, slide.key) as store:
-            incoming = timed("read", lambda: read_incoming(slide, folder / "in.geojson", Task()))
-            timed("import", lambda: import_all(store, [incoming], Task()))
+            incoming = [timed("read", lambda: read_incoming(slide, folder / "in.geojson", Task()))]
+            timed("import", lambda: import_all(store, incoming, Task()))
             assert len(store.ids()) == number
-            for name in FORMATS:
+            incoming.clear()
+            for name in (n for n in FORMATS if n in steps):
                 params = ExportParams(format=name)
                 run = lambda p=params, n=name: export_store(slide, store, folder / n, p, Task())  # noqa: E731
                 timed(f"export {name}", run)
+            if "undo" in steps:
+                timed("undo of the import", store.undo)
+                assert not len(store.ids())
+
+
+def _forget_peak() -> None:
+    """Let the most memory taken begin anew, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak() -> float:
+    """The most memory taken since `_forget_peak`, in bytes."""
     import resource
 
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
@@ -96,7 +113,7 @@ def report(rows: dict[int, dict[str, tuple[float, float, float]]]) -> str:
         "",
         f"Nuclei of {CORNERS} corners from QuPath's GeoJSON into the label store, and out again. "
         "Seconds on the clock, seconds of the processor (one thread), and the most memory the "
-        "process had taken until then beyond what Python and the libraries take. Corners of "
+        "process took during the step beyond what Python and the libraries take. Corners of "
         "outlines wait in a temporary file and the labels of an edit in another; ids, classes and "
         "places of objects stay in memory as arrays.",
         "",
@@ -119,16 +136,17 @@ def main() -> None:
     """Measure each number in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numbers", default="1000,100000,1000000")
+    parser.add_argument("--steps", default=",".join(STEPS), help="after reading and importing")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        measure(args.one)
+        measure(args.one, tuple(args.steps.split(",")))
         return
     rows: dict[int, dict[str, tuple[float, float, float]]] = {}
     for number in map(int, args.numbers.split(",")):
         rows[number] = {}
-        command = [sys.executable, __file__, "--one", str(number)]
+        command = [sys.executable, __file__, "--one", str(number), "--steps", args.steps]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             for line in child.stdout:

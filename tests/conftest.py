@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,21 @@ def shared_data() -> Path:
 def sample_slide() -> Path:
     """The sample slide of the repository."""
     return Path(__file__).resolve().parents[1] / "sample_data" / "slide.ome.tif"
+
+
+@pytest.fixture(scope="module")
+def small_windows() -> Iterator[None]:
+    """Classical cells are looked for in windows that are no larger than the pictures of tests.
+
+    A window of the model is 1024 pixels a side, and a smaller picture is mirrored until it fills
+    one. What is done in a window is the same.
+    """
+    from histoprompt.models import registry
+    from histoprompt.models.zoo import classical_cells
+
+    with pytest.MonkeyPatch.context() as patch:
+        card = replace(classical_cells.CARD, input_size=256, window_stride=192)
+        patch.setattr(classical_cells, "CARD", card)
+        registry._known_cards.cache_clear()
+        yield
+    registry._known_cards.cache_clear()

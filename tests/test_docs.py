@@ -238,6 +238,20 @@ def test_folders_and_files_that_explanations_name_are_there() -> None:
             assert any(place.exists() for place in known), f"{page}: {name}"
 
 
+def test_the_places_of_a_subject_are_there() -> None:
+    package, page = ROOT / "src" / "histoprompt", PAGES["docs/explain/glossary.md"]
+    docks = re.findall(r"display_name: (\w+)", (package / "napari.yaml").read_text())
+    pages = (package / "_qt" / "explore" / "dock.py").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `([\w/.]+)` \| `(\w+)` \| ([^|]*)\|", page, re.MULTILINE)
+    assert len(rows) > 10
+    for code, command, window in rows:
+        assert (package / code).exists(), code
+        assert command in cli.COMMANDS, command
+        dock, _, tab = window.strip().partition(", page ")
+        assert not dock or "every dock" in dock or dock in docks, window
+        assert not tab or f'"{tab.strip("*")}"' in pages, window
+
+
 @pytest.mark.parametrize("room", ["core", "models", "pipelines", "_qt"])
 def test_every_folder_has_its_place_in_the_architecture(room: str) -> None:
     folders = (ROOT / "src" / "histoprompt" / room).glob("*/__init__.py")

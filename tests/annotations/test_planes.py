@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from histoprompt.annotations.class_list import ObjectClass
+from histoprompt.annotations.place import FORMAT
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, Frame
@@ -370,7 +371,7 @@ def test_an_old_store_opens_without_loss(old, name, read_only):
         assert store.notes == []
         is_as_old(store, told[name], labels[name])
     kept = json.loads((folder / name / "store.json").read_text())
-    assert kept["format"] == (1 if read_only else 2)
+    assert kept["format"] == (1 if read_only else FORMAT)
 
 
 @pytest.mark.parametrize("name", ["closed", "killed"])
@@ -432,6 +433,6 @@ def test_a_kill_at_any_step_of_bringing_an_old_store_over_loses_nothing(
 def test_a_store_of_a_later_format_is_refused(old):
     folder, _, _ = old
     path = folder / "closed" / "store.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 3'))
-    with pytest.raises(LabelStoreError, match="format 3"):
+    path.write_text(path.read_text().replace('"format": 1', f'"format": {FORMAT + 1}'))
+    with pytest.raises(LabelStoreError, match=f"format {FORMAT + 1}"):
         open_store(folder / "closed")

@@ -149,3 +149,10 @@ def test_a_class_is_renamed_recoloured_and_moved():
 def test_a_colour_is_written_and_read(colour):
     item = ObjectClass("a", tuple(colour))
     assert ObjectClass.from_row(item.to_row()) == item
+
+
+def test_an_imported_object_says_which_file_it_comes_from(store):
+    store.commit(square(150, 20, 10), info={"imported from": "cells.geojson", "format": "geojson"})
+    roster = Roster(store)
+    (row,) = roster.matching("cells.geojson").tolist()
+    assert roster.text(row, "model") == "cells.geojson"

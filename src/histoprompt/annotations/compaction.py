@@ -26,6 +26,7 @@ from histoprompt.annotations.checkpoint import Checkpoint, Objects
 from histoprompt.annotations.chunks import Labels
 from histoprompt.annotations.history import Origin
 from histoprompt.annotations.journal import Journal, Record
+from histoprompt.annotations.object_changes import ObjectChanges
 from histoprompt.annotations.packed import Meta
 from histoprompt.annotations.patch import Patch
 from histoprompt.annotations.place import CHECKPOINT, JOURNAL
@@ -176,20 +177,13 @@ class _Writing:
 
     def _copy(self, offset: int) -> None:
         """Write an edit again; the records it names are where they lie now."""
-        record = self.old.read(offset)
+        record = self.old.checked(offset)
         self.at[offset] = self.new.end
         header = dict(record.header)
         for plane in PLANES:
             if plane in header:
-                header[plane] = {
-                    **header[plane],
-                    "before": [self._moved_row(row) for row in header[plane]["before"]],
-                    "after": [self._moved_row(row) for row in header[plane]["after"]],
-                }
-        self.new.append(Record(header, record.body), through=False)
-
-    def _moved_row(self, row: Any) -> Meta | None:
-        return None if row is None else self._moved(Meta(*row))
+                header[plane] = ObjectChanges.of(header[plane]).moved(self._moved).to_json()
+        self.new.append(Record(header, long=record.long), through=False)
 
     def _moved(self, meta: Meta) -> Meta:
         """What is known of an object, with the place its maker has in the new journal."""
@@ -222,7 +216,7 @@ class _Writing:
         moves: Moves = {}
         state = self._copy_of_state()
         for offset in reversed(self.kept):
-            record = self.old.read(offset)
+            record = self.old.checked(offset)
             add_moves(moves, record, record, after=False)
             state.apply(record.header, after=False)
         keys = sorted({*self.engine.state.filled(), *moves})

@@ -29,7 +29,7 @@ from histoprompt.annotations.journal import Journal, Record
 from histoprompt.annotations.lock import writer_lock
 from histoprompt.annotations.long_record import Body
 from histoprompt.annotations.packed import Meta
-from histoprompt.annotations.patch import Patch, split_body
+from histoprompt.annotations.patch import Patch, read_row
 from histoprompt.annotations.place import CHECKPOINT, JOURNAL, StoreManifest, user_name
 from histoprompt.annotations.planes import PLANES, Key
 from histoprompt.annotations.state import LabelState, is_change
@@ -297,10 +297,10 @@ class Engine:
             target = self.history.target(kind)
             if target is None:
                 return None
-            record = self.journal.read(target)
+            record = self.journal.checked(target)
             with self._transaction():
                 keys = self._apply(record, after=kind == "redo")
-                self.measure(keys)
+                self.measure(keys, known=True)
                 self.chunks.stage_pyramid()
                 self.history.add_walk(kind, [self.chunks.staged_sum(key) for key in keys])
             return self._finish(record, target)
@@ -308,17 +308,25 @@ class Engine:
     def _apply(self, record: Record, after: bool) -> list[Key]:
         """Bring the chunks to the state after, or before, a recorded edit; returns which."""
         keys = []
-        for patch in split_body(record.header["patches"], record.body):
+        for patch in self._patches(record):
             chunk = self.chunks.read(0, patch.key)
             self.chunks.stage(0, patch.key, patch.set_on(chunk, after))
             keys.append(patch.key)
         self.state.apply(record.header, after)
         return keys
 
-    def measure(self, keys: Iterable[Key]) -> None:
-        """Bring the tables up to date with some chunks."""
+    def _patches(self, record: Record) -> Iterator[Patch]:
+        """The patches of a record, each read from the journal when it is its turn."""
+        at = record.body_at
+        for row in record.header["patches"]:
+            key, box, size = read_row(row)
+            yield Patch(key, Box(*box), self.journal.read_bytes(at, size))
+            at += size
+
+    def measure(self, keys: Iterable[Key], *, known: bool = False) -> None:
+        """Bring the tables up to date with some chunks; `known` as for `LabelState.measure`."""
         for key in keys:
-            self.state.measure(key, self.chunks.read(0, key))
+            self.state.measure(key, self.chunks.read(0, key), known=known)
 
     # -- transactions ----------------------------------------------------------------------------
 
@@ -364,9 +372,9 @@ class Engine:
 
     def _change_of(self, record: Record, edit: int) -> Change:
         boxes = []
-        for patch in split_body(record.header["patches"], b""):
-            chunk = self.chunks.box_of(patch.key)
-            boxes.append(patch.box.shift(chunk.r0, chunk.c0))
+        for key, box, _ in map(read_row, record.header["patches"]):
+            chunk = self.chunks.box_of(key)
+            boxes.append(Box(*box).shift(chunk.r0, chunk.c0))
         boxes = boxes or self.state.boxes(record.header) or [Box(0, 0, 1, 1)]
         return Change(union_of(boxes), record.header["op"], edit)
 

@@ -131,9 +131,9 @@ class History:
         """
         match record.header["kind"]:
             case "undo":
-                return self._journal.read(self._move("undo")), False
+                return self._journal.checked(self._move("undo")), False
             case "redo":
-                return self._journal.read(self._move("redo")), True
+                return self._journal.checked(self._move("redo")), True
             case "base":
                 return record, True  # what a compaction kept of edits that are no steps any more
         self._enter(offset)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from histoprompt.annotations.long_record import Body, packed_json
+from histoprompt.annotations.long_record import Body, StoredBody, packed_json
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.durable import sync_folder
 
@@ -32,14 +32,14 @@ class Record:
         Compressed labels, cut up as the header says.
     body_at : int
         Where the body lies in the file.
-    long : Body or None
-        The body of a record to write, in place of `body`.
+    long : Body, StoredBody or None
+        The body in place of `body`: to be written, or left where it lies in a journal.
     """
 
     header: dict[str, Any]
     body: bytes = b""
     body_at: int = field(default=0, compare=False)
-    long: Body | None = field(default=None, compare=False)
+    long: Body | StoredBody | None = field(default=None, compare=False)
 
 
 class Journal:
@@ -145,6 +145,19 @@ class Journal:
             raise self._damaged(offset)
         return Record(header, body, self._file.tell() - size)
 
+    def checked(self, offset: int) -> Record:
+        """The record at an offset, its body compared with its checksum and left in the file.
+
+        Raises as `read` does.
+        """
+        header, size, crc = self._read_header(offset)
+        at = self._file.tell()
+        body = StoredBody(self.read_bytes, at, size, crc)
+        if not body.whole:
+            raise self._damaged(offset)
+        self._file.seek(at + size)
+        return Record(header, b"", at, body)
+
     def read_header(self, offset: int) -> dict[str, Any]:
         """The header alone of the record at an offset."""
         return self._read_header(offset)[0]
@@ -174,13 +187,16 @@ class Journal:
             "edit is safe, but the edit itself cannot be read."
         )
 
-    def records(self, start: int) -> Iterator[tuple[int, Record]]:
-        """(offset, record) of all whole records from `start`; `end` is then where they end."""
+    def records(self, start: int, *, bodies: bool = True) -> Iterator[tuple[int, Record]]:
+        """(offset, record) of all whole records from `start`; `end` is then where they end.
+
+        Without `bodies` they stay in the file, as for `checked`.
+        """
         offset, size = start, os.fstat(self._file.fileno()).st_size
         self.end = offset
         while offset < size:
             try:
-                record = self.read(offset)
+                record = self.read(offset) if bodies else self.checked(offset)
             except LabelStoreError:
                 return
             self.end = self._file.tell()
@@ -188,11 +204,14 @@ class Journal:
             offset = self.end
 
     def salvage(self, start: int, end: int) -> Iterator[Record | None]:
-        """All whole records from `start` to `end`; None for what is damaged in between."""
+        """All whole records from `start` to `end`, bodies left in the file as for `checked`.
+
+        None stands for what is damaged in between.
+        """
         offset = start
         while offset < end:
             try:
-                record = self.read(offset)
+                record = self.checked(offset)
             except LabelStoreError:
                 yield None
                 offset = self._next_magic(offset + 1, end)

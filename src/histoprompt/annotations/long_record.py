@@ -6,7 +6,7 @@ import json
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,35 @@ class Body:
         self._file.seek(0)
         while piece := self._file.read(_PIECE):
             yield piece
+
+
+class StoredBody:
+    """The body of a record as it lies in a journal, read piece by piece.
+
+    Parameters
+    ----------
+    read : callable
+        Gives so many bytes of the journal from a place on.
+    at, size, crc : int
+        Where the body lies, its bytes and their CRC-32.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], at: int, size: int, crc: int) -> None:
+        self.size, self.crc = size, crc
+        self._read, self._at = read, at
+
+    def pieces(self) -> Iterator[bytes]:
+        """All bytes, in order."""
+        for start in range(0, self.size, _PIECE):
+            yield self._read(self._at + start, min(_PIECE, self.size - start))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the bytes are those that were written."""
+        crc = size = 0
+        for piece in self.pieces():
+            crc, size = zlib.crc32(piece, crc), size + len(piece)
+        return (crc, size) == (self.crc, self.size)
 
 
 def packed_json(value: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from histoprompt.annotations.chunk_index import ChunkIndex
 from histoprompt.annotations.chunks import Labels
-from histoprompt.annotations.packed import Meta, MetaMap
+from histoprompt.annotations.object_changes import ObjectChanges
+from histoprompt.annotations.packed import FOLD_AT, Meta, MetaMap
 from histoprompt.annotations.planes import Key
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, union_of
@@ -188,10 +189,12 @@ class ObjectTable:
         self._old_next = self.next_id
         self._unsettled: set[int] = set()
 
-    def set_cells(self, key: Key, cells: Cells) -> None:
-        """Tell what a chunk holds now."""
+    def set_cells(self, key: Key, cells: Cells, *, known: bool = False) -> None:
+        """Tell what a chunk holds now, and whether it is known what made the objects in it."""
         old = self._swap_cells(key, cells)
         self._old_cells.setdefault(key, old)
+        if known:
+            self._unsettled.clear()
 
     def _swap_cells(self, key: Key, cells: Cells) -> Cells:
         old = self._cells.pop(key, np.zeros(0, CELL))
@@ -249,17 +252,18 @@ class ObjectTable:
         self.next_id = self._old_next
         self.begin()
 
-    def meta_changes(self) -> dict[str, Any]:
-        """What the transaction changed beside pixels, as JSON has it, ids ascending."""
-        ids, before, after = self._old_meta.changes(self.meta)
-        next_ids = [self._old_next, self.next_id]
-        return {"ids": ids, "before": before, "after": after, "next_id": next_ids}
+    def meta_changes(self) -> ObjectChanges:
+        """What the transaction changed beside pixels."""
+        return ObjectChanges(*self._old_meta.changes(self.meta), (self._old_next, self.next_id))
 
-    def apply_meta(self, changes: Mapping[str, Any], after: bool) -> None:
+    def apply_meta(self, changes: ObjectChanges, after: bool) -> None:
         """Set what `meta_changes` told, as it was after or before."""
-        for i, row in zip(changes["ids"], changes["after" if after else "before"], strict=True):
-            self.set_meta(i, None if row is None else Meta(*row))
-        self.next_id = changes["next_id"][int(after)]
+        known = changes.after if after else changes.before
+        for start in range(0, len(known), FOLD_AT):
+            ids = changes.ids[start : start + FOLD_AT].tolist()
+            for i, meta in zip(ids, known[start : start + FOLD_AT], strict=True):
+                self.set_meta(i, meta)
+        self.next_id = changes.next_id[int(after)]
 
     def load(self, cells: Cells, meta: MetaMap, next_id: int) -> None:
         """Take a saved state into an empty table."""

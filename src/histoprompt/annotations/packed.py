@@ -11,6 +11,8 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.core.labels.edges import ranges
+
 FOLD_AT = 1 << 14
 """Changes between two turns of the arrays."""
 FEW = 256
@@ -73,6 +75,8 @@ class MetaMap(MutableMapping[int, Meta | None]):
         self._count -= 1
         self._recent.pop(label, None)
         self._gone.add(label)
+        if len(self._recent) + len(self._gone) > FOLD_AT:
+            self._fold()
 
     def __contains__(self, label: object) -> bool:
         return label in self._recent or self._row(label) is not None
@@ -221,6 +225,15 @@ class Column(Sequence[Meta | None]):
             return self._known.meta_of(self._rows[at])
         return self._known.meta_of(self._rows[at : at + 1 or None])[0]
 
+    def coded(self) -> tuple[list[Meta | None], NDArray[np.uint32]]:
+        """Each different one once, and which of them every object has."""
+        rows = self._rows
+        _, at = np.unique(rows["record"], return_inverse=True)
+        steps, codes = rows["step"].astype(np.int64), rows["code"].astype(np.int64) + 1
+        key = (at * (steps.max(initial=0) + 1) + steps) * (codes.max(initial=0) + 1) + codes
+        _, first, number = np.unique(key, return_index=True, return_inverse=True)
+        return self._known.meta_of(rows[first]), number.astype(np.uint32)
+
 
 def merged(
     rows: NDArray[np.void], gone: NDArray[np.uint32], new: NDArray[np.void]
@@ -228,8 +241,7 @@ def merged(
     """Rows sorted by id without those of some ids, and with new ones; equal ids stay in order."""
     low, high = (np.searchsorted(rows["id"], gone, side) for side in ("left", "right"))
     keep = np.ones(len(rows), bool)
-    for start, stop in {*zip(low.tolist(), high.tolist(), strict=True)}:
-        keep[start:stop] = False
+    keep[ranges(low, high - low)[0]] = False
     kept = rows if keep.all() else rows[keep]
     new = new[np.argsort(new["id"], kind="stable")]
     return np.insert(kept, np.searchsorted(kept["id"], new["id"], "right"), new)

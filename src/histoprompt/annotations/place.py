@@ -13,8 +13,9 @@ from histoprompt.core import settings
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.atomic import replace_file
 
-FORMAT = 2
-"""1: objects only. 2: regions and a list of classes beside them; what 1 wrote is read as it is."""
+FORMAT = 3
+"""1: objects only. 2: regions and a list of classes beside them. 3: edits of very many objects are
+packed in the journal. What 1 and 2 wrote is read as it is."""
 MARK = "store.json"
 # What else a store consists of.
 CHECKPOINT, JOURNAL = "checkpoint.npz", "journal.bin"

@@ -202,7 +202,7 @@ class _Opening:
     def _take_records(self, start: int) -> None:
         """Take the records behind the checkpoint: stacks, classes, and what became of chunks."""
         engine = self.engine
-        for offset, record in engine.journal.records(start):
+        for offset, record in engine.journal.records(start, bodies=False):
             edit, in_force = engine.history.replay(offset, record)
             add_moves(self.moves, record, edit, in_force)
             engine.state.apply(edit.header, in_force)

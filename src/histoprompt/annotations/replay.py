@@ -94,5 +94,5 @@ class Memory:
         elif record.header["kind"] in ("edit", "base"):
             add_moves(self._moves, record, record, True)
         else:
-            target = self._journal.read(record.header["target"])
+            target = self._journal.checked(record.header["target"])
             add_moves(self._moves, record, target, record.header["kind"] == "redo")

@@ -18,7 +18,7 @@ from histoprompt.core.geometry import Box
 COLUMNS = ("plane", "id", "class", "area", "model", "prompts", "who", "when")
 _TITLES: Mapping[Plane, str] = {"objects": "object", "regions": "region"}
 _MADE: Mapping[str, Callable[[Origin], str]] = {
-    "model": lambda made: str(made.info.get("model", "")),
+    "model": lambda made: str(made.info.get("model") or made.info.get("imported from", "")),
     "prompts": lambda made: _joined(made.info.get("prompts") or made.info.get("text", "")),
     "who": lambda made: made.who,
     "when": lambda made: made.time[:19].replace("T", " "),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from histoprompt.annotations.class_list import ObjectClass, full_list
+from histoprompt.annotations.object_changes import ObjectChanges, number_of
 from histoprompt.annotations.objects import ObjectTable, measure
 from histoprompt.annotations.planes import PLANES, Key
 from histoprompt.core.geometry import Box
@@ -52,8 +53,8 @@ class LabelState:
         told: dict[str, Any] = {}
         for plane, table in zip(PLANES, self.tables, strict=True):
             changed = table.meta_changes()
-            if len(changed["ids"]) or plane == PLANES[0]:
-                told[plane] = changed
+            if len(changed.ids) or plane == PLANES[0]:
+                told[plane] = changed.to_json()
         if self.classes != self._old_classes:
             both = (self._old_classes, self.classes)
             told["classes"] = [[item.to_row() for item in state] for state in both]
@@ -63,7 +64,7 @@ class LabelState:
         """Set what `changes` told, as it was after or before."""
         for plane, table in zip(PLANES, self.tables, strict=True):
             if plane in header:
-                table.apply_meta(header[plane], after)
+                table.apply_meta(ObjectChanges.of(header[plane]), after)
         if "classes" in header:
             rows = header["classes"][int(after)]
             self.classes = tuple(ObjectClass.from_row(row) for row in rows)
@@ -73,7 +74,8 @@ class LabelState:
         found = [
             table.box_of(i)
             for plane, table in zip(PLANES, self.tables, strict=True)
-            for i in list(header.get(plane, {"ids": ()})["ids"])
+            if plane in header
+            for i in ObjectChanges.of(header[plane]).ids.tolist()
         ]
         return [box for box in found if box is not None]
 
@@ -95,9 +97,12 @@ class LabelState:
             for i in table.meta.of_classes(names).tolist():
                 table.set_class([i], names[table.known(i).class_name])
 
-    def measure(self, key: Key, labels: Any) -> None:
-        """Bring the table of a chunk's plane up to date with its labels, (n, n) uint32."""
-        self.tables[key[0]].set_cells(key, measure(key, labels))
+    def measure(self, key: Key, labels: Any, *, known: bool = False) -> None:
+        """Bring the table of a chunk's plane up to date with its labels, (n, n) uint32.
+
+        `known` is whether a record tells what made its objects; else `settle` does.
+        """
+        self.tables[key[0]].set_cells(key, measure(key, labels), known=known)
 
     def filled(self) -> Iterable[Key]:
         """The chunks of both planes that hold something."""
@@ -106,4 +111,4 @@ class LabelState:
 
 def is_change(changes: Mapping[str, Any]) -> bool:
     """Whether `LabelState.changes` told of any."""
-    return "classes" in changes or any(len(changes.get(p, {"ids": ()})["ids"]) for p in PLANES)
+    return "classes" in changes or any(number_of(changes[p]) for p in PLANES if p in changes)

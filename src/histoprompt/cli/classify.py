@@ -22,7 +22,7 @@ from histoprompt.pipelines.classes.domain import domain_of
 from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, without_encoders
 from histoprompt.pipelines.classes.feature_sets import MIX, feature_sets, kind_of
 from histoprompt.pipelines.classes.prevalence import counts_of
-from histoprompt.pipelines.classes.step import ClassifyParams
+from histoprompt.pipelines.classes.step import ClassifyParams, dab_params
 from histoprompt.pipelines.classes.train import Fit, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
@@ -134,13 +134,14 @@ def _apply(args: argparse.Namespace) -> None:
     classifier = read_classifier(args.classifier)
     cells = _seen(args, read_cells(args.cells), encoders_of(classifier.feature_names))
     _classify(cells, classifier, args.out)
-    _keep_recipe(args)
+    _keep_recipe(args, ClassifyParams(classifier=args.classifier.absolute()))
 
 
 def _dab(args: argparse.Namespace) -> None:
     keep_inputs(args.out, args.cells)
     cells, thresholds = read_cells(args.cells), read_parameters(DabThresholds, args)
     _classify(cells, DabClassifier(thresholds), args.out)
+    _keep_recipe(args, dab_params(thresholds, None))
     score = ihc_score(cells.features[:, cells.feature_names.index(DAB_MEAN)], thresholds)
     tell(f"{score.positive_fraction:.1%} positive, H-score {score.h_score:.0f}")
 
@@ -169,9 +170,8 @@ def _say_how_far(classifier: FewShotClassifier, cells: CellTable) -> None:
         )
 
 
-def _keep_recipe(args: argparse.Namespace) -> None:
+def _keep_recipe(args: argparse.Namespace, params: ClassifyParams) -> None:
     """What was done, beside its results: with the count before it, where its recipe is there."""
     before = recipe_beside(args.cells.parent) if args.cells.name == CELLS_CSV else None
     cells = None if before else args.cells.absolute()
-    params = ClassifyParams(classifier=args.classifier.absolute(), cells=cells)
-    keep_recipe(args.out, (RecipeStep("classify", params),), before=before)
+    keep_recipe(args.out, (RecipeStep("classify", replace(params, cells=cells)),), before=before)

@@ -100,9 +100,10 @@ def _into_count(args: argparse.Namespace, slide: Slide, found: Sequence[Incoming
     from histoprompt.pipelines.exchange.stacked import stacked
 
     plan = plan_count(slide, stacked(found, slide.shape, args.task), args.out)
-    if not args.dry_run:
-        counted = write_imported_count(slide, plan, args.out, args.task)
-        tell_notes(counted.notes)
+    if args.dry_run:
+        tell_notes(plan.notes)
+    else:
+        tell_notes(write_imported_count(slide, plan, args.out, args.task).notes)
     tell(str(plan))
 
 

@@ -15,7 +15,7 @@ from histoprompt.cli.slides import add_slide, slide_of
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams
-from histoprompt.pipelines.exchange.from_store import export_store
+from histoprompt.pipelines.exchange.step import export_kept
 from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_class_list
 
 _FILLED = ("format",)
@@ -114,7 +114,7 @@ def _export(args: argparse.Namespace) -> None:
     params = read_parameters(ExportParams, args, skip=_FILLED, format=args.format)
     slide = _slide(args)
     with _open(args, read_only=True) as store:
-        tell(export_store(slide, store, args.out, params, args.task))
+        tell(export_kept(slide, store, args.out, params, args.task))
 
 
 def _compact(args: argparse.Namespace) -> None:

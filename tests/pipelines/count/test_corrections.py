@@ -40,6 +40,8 @@ from histoprompt.pipelines.count.kept import Findings, KeptCount, open_or_run, w
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.prompts.segment import SegmentJob
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)
 RNG = np.random.default_rng(5)
 FAINT = (200, 400)  # a disc too pale to be counted

@@ -27,6 +27,8 @@ from histoprompt.pipelines.count.stored import find_count, open_count
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.formats.regions import Region
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 CHOICE = CountChoice(segmenter="classical-cells", tile=64)
 
 
@@ -137,6 +139,7 @@ def test_a_kept_count_is_listed_and_exported_as_it_was_corrected(work, path, tmp
     assert f"{work.folder.name[:8]}  4 cells, corrected by hand: +0 -1  classical-cells" in told
     out = tmp_path / "out"
     assert main(["counts", "export", str(path), "--mpp", "0.25", "--out", str(out)]) == 0
+    assert (out / "recipe.toml").is_file()
     cells = read_cells(out / "cells.csv")
     assert gone not in cells.id
     assert len(cells) == 4

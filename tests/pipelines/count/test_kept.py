@@ -42,6 +42,8 @@ from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.step import StepInput, step
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 CHOICE = CountChoice(segmenter="classical-cells", tile=128)
 RNG = np.random.default_rng(5)
 

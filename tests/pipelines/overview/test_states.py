@@ -27,6 +27,8 @@ from histoprompt.pipelines.recipes.run import run_recipe
 from histoprompt.pipelines.recipes.unit import Unit
 
 # One field of an audit, which the model sees in one window.
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 COUNT = CountParams(segmenter="classical-cells", tile=256, region=(144, 144, 344, 344))
 
 

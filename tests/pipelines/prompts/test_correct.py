@@ -183,6 +183,7 @@ def test_a_line_makes_two_of_one(store, line):
     first = put(store, disc((60, 60), 20), "tumour")
     before, count = whole(store), edits(store)
     ((kept, new),), change = split_along(store, np.array(line))
+    assert store.origin_of(new).info == {"model": "by hand", "prompts": ["line"]}
     assert kept == first
     assert change is not None
     assert edits(store) == count + 1

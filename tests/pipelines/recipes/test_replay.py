@@ -55,6 +55,8 @@ from histoprompt.pipelines.text.step import ScoreStepParams
 from two_colours import WORDS, Colours
 
 SIDE = 384
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 COUNT = RecipeStep("count", CountParams(segmenter="classical-cells", region=(0, 0, 192, 192)))
 SEEN = IndexParams(encoder="bands")
 

@@ -15,7 +15,7 @@ from histoprompt._qt.shell.session import session_of
 from histoprompt.pipelines.count.correction_log import FILE
 from histoprompt.pipelines.count.job import CountChoice
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 _CORRECT = 2  # number of the page
 

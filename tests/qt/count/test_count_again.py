@@ -11,7 +11,7 @@ from histoprompt._qt.count.layers import CELLS, CHOSEN
 from histoprompt._qt.shell.session import session_of
 from histoprompt.pipelines.count.job import CountChoice
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 _DRAWN_MS = 100
 
 

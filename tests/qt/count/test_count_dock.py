@@ -38,7 +38,7 @@ from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.recipe import read_recipe
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 SMALL_TILES = CountChoice(segmenter="classical-cells", tile=150)
 

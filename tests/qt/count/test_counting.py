@@ -23,6 +23,8 @@ from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
 from waiting import until
 
+pytestmark = pytest.mark.usefixtures("small_windows")
+
 IN_TILES = CountChoice(segmenter="classical-cells", tile=128)
 CHOICE = CountChoice(segmenter="classical-cells", tile=384)
 

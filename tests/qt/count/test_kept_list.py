@@ -12,7 +12,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.listed import listed_counts, taught_counts
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 FIRST, SECOND = Box(1150, 1450, 1350, 1650), Box(1350, 1450, 1478, 1578)
 CHOICE = CountChoice(segmenter="classical-cells")

@@ -12,7 +12,7 @@ from histoprompt._qt.count.dock import CountDock
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.count.job import CountChoice
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 
 def _commit(dock, nucleus: int, class_name: str = "") -> int:

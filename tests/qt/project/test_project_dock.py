@@ -10,6 +10,7 @@ from histoprompt._qt.shell.session import session_of
 from histoprompt.pipelines.project.gather import gathered
 from histoprompt.pipelines.project.project import add_slides, new_project
 from histoprompt.pipelines.project.table import ProjectSlide, SlideTable, write_slides
+from histoprompt.pipelines.recipes import preflight
 from waiting import until
 
 pytestmark = pytest.mark.gui
@@ -102,3 +103,35 @@ def test_pictures_come_though_the_project_was_read_again_meanwhile(dock):
     assert pictures().count(None), "none was waited for"
     dock.controller.refresh()
     until(lambda: None not in pictures())
+
+
+RECIPE = """format = 1
+
+[[steps]]
+step = "count"
+[steps.params]
+segmenter = "classical-cells"
+region = [0, 0, 96, 128]
+"""
+
+
+def test_a_run_on_several_slides_is_looked_at_first_and_refused_where_room_lacks(
+    dock, tmp_path, monkeypatch
+):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE)
+    said = []
+    for told in (dock.controller.said, dock.controller.work.status):
+        told.connect(said.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(preflight, "free_bytes", lambda _: 3_000_000)
+        dock.controller.run(recipe)
+        until(lambda: any("3 MB are free" in text for text in said))
+    assert any("The results take 15 MB at most" in text for text in said)
+    assert not list(dock.controller.project.folder.rglob("cells.csv")), "nothing was begun"
+    heard = []
+    dock.controller.work.progress.connect(lambda *told: heard.append(str(told)))
+    dock.controller.run(recipe)
+    until(lambda: any("3 of 3 slides are done" in text for text in said))
+    assert any("3 of 3 slides can be worked on" in text for text in heard)
+    assert len(list(dock.controller.project.folder.rglob("cells.csv"))) == 3

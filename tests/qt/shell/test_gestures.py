@@ -44,7 +44,7 @@ from histoprompt.core.slides.sample import SLIDE, sample_file
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 CASES: dict[tuple[str, str], Callable[[Any], None]] = {}
 

@@ -11,6 +11,7 @@ from napari.layers import Layer
 
 from histoprompt._qt.layers.make import show_alone, slide_of
 from histoprompt._qt.reader import get_reader
+from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt.core.errors import SlideError
 from histoprompt.core.readers.open import open_slide
 
@@ -112,6 +113,28 @@ def test_fluorescence_is_a_layer_per_channel_each_with_its_slide(tmp_path):
     for layer, name in ((nuclei, "DAPI"), (other, "CD8")):
         slide = slide_of(layer)
         assert slide.channels[slide.shown_channel].name == name
+
+
+@pytest.mark.parametrize("docks_first", [True, False])
+def test_of_fluorescence_the_channel_of_the_nuclei_is_worked_on(tmp_path, qapp, docks_first):
+    path = tmp_path / "cells.ome.tif"
+    planes = np.random.default_rng(1).integers(0, 3000, (3, 256, 256)).astype(np.uint16)
+    meta = {"axes": "CYX", "Channel": {"Name": ["CD8", "DAPI", "CD3"]}}
+    tifffile.imwrite(path, planes, ome=True, metadata=meta, photometric="minisblack")
+    viewer = ViewerModel()
+    current = CurrentSlide(viewer, lambda: False) if docks_first else None
+    for one in get_reader(str(path))(str(path)):
+        viewer.add_layer(Layer.create(*one))
+    if current is None:
+        current = CurrentSlide(viewer, lambda: False)
+        assert current.take_lone()
+    assert current.image.name == "cells: DAPI"
+    assert current.slide.channels[current.slide.shown_channel].name == "DAPI"
+    assert all(layer.visible for layer in viewer.layers)
+    viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="other")
+    current.choose(None)
+    assert not current.take_lone(), "of two slides a person chooses"
+    current.close()
 
 
 def test_addresses_of_slides_are_taken_and_others_are_not():

@@ -28,7 +28,7 @@ from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 PLUGIN = "napari-histoprompt"
 DOCKS = (

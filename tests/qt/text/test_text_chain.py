@@ -25,7 +25,7 @@ from histoprompt.pipelines.cells import find as find_cells
 from histoprompt.pipelines.embedding.tiles import EmbedJob
 from histoprompt.pipelines.formats.cell_files import read_cells
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 # One tile of tumour above one of stroma.
 PART = Box(1792, 1024, 2304, 1280)

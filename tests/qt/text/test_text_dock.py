@@ -25,7 +25,7 @@ from histoprompt.pipelines.text import partial_map as growing_map
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from histoprompt._qt.training.dock import TrainDock
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.training.label_params import LabelTrainingParams
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 SMALL = LabelTrainingParams(name="tiny", steps=12, batch=1, tile=64, variants=1)
 

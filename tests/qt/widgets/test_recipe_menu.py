@@ -22,7 +22,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.labels.tiff import read_labels
 from histoprompt.pipelines.recipes.recipe import read_recipe
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 PLACE = Box(1200, 1500, 1328, 1628)
 

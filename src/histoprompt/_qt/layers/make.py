@@ -71,14 +71,14 @@ def is_trusted(layer: Layer) -> bool:
 
 def show_alone(viewer: ViewerModel, image: Image) -> None:
     """Show one of several slides, which all lie at the same place, and hide the others."""
-    others = [one for one in viewer.layers if is_slide(one) and not _same_slide(one, image)]
+    others = [one for one in viewer.layers if is_slide(one) and not same_slide(one, image)]
     for layer in others:
         layer.visible = False
     if others:
         image.visible = True
 
 
-def _same_slide(layer: Layer, image: Image) -> bool:
+def same_slide(layer: Layer, image: Image) -> bool:
     """Whether a layer is the image, or another channel of its slide."""
     if layer is image:
         return True

@@ -92,9 +92,14 @@ class CurrentSlide:
         self.changed.emit()
 
     def take_lone(self) -> bool:
-        """Choose the only image there is, where none is chosen yet; whether that was done."""
+        """Choose the only image there is, where none is chosen yet; whether that was done.
+
+        Of channels of one slide that is the first, in which nuclei are looked for.
+        """
         images = self.images
-        if self.image is not None or len(images) != 1:
+        if self.image is not None or not images:
+            return False
+        if not all(layers.same_slide(image, images[0]) for image in images):
             return False
         self.choose(images[0])
         return True
@@ -129,8 +134,8 @@ class CurrentSlide:
         if present is None:
             if self.images == [new]:
                 self.choose(new)
-        elif not layers.is_slide(new):
-            return
+        elif not layers.is_slide(new) or layers.same_slide(new, present):
+            return  # further channels of a slide lie over the one that nuclei are looked for in
         elif self._engaged():
             new.visible = False
             self.failed.emit(

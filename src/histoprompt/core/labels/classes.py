@@ -69,6 +69,15 @@ class Classes:
         codes, names = self.coded(ids)
         return tuple(sorted({names[code] for code in np.unique(codes).tolist()}))
 
+    def counted(self, ids: NDArray[np.uint32]) -> dict[str, int]:
+        """How many of these objects each class has."""
+        codes, names = self.coded(ids)
+        found = np.bincount(codes, minlength=len(names)).tolist()
+        total = dict.fromkeys(names, 0)
+        for name, number in zip(names, found, strict=True):
+            total[name] += number
+        return {name: number for name, number in total.items() if number}
+
     def coded(self, ids: NDArray[np.uint32]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """The number of the class of each of some objects, and the names by number."""
         codes, names = NamesOf.of(self.names).coded(ids)
@@ -100,8 +109,8 @@ class Classes:
         LabelError
             If an id of `names` is not among `ids`.
         """
-        unknown = sorted(set(self.names) - set(ids.tolist()))
-        if unknown:
+        unknown = np.setdiff1d(NamesOf.of(self.names).ids, ids)
+        if len(unknown):
             few = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
             raise LabelError(
                 f"Classes are given for {len(unknown)} ids that are not in the labels: {few}. "
@@ -192,7 +201,7 @@ def write_classes(path: Path, classes: Classes, ids: NDArray[np.uint32]) -> None
     colours = classes.palette(classes.present(ids))
     with path.open("w", newline="", encoding="utf-8") as file:
         write = table_writer(file, ("id", "class", "colour"), names=("class",))
-        for label in ids.tolist():
+        for label in map(int, ids):
             name = classes.of(label)
             write((label, name, "#{:02x}{:02x}{:02x}".format(*colours[name])))
 

@@ -37,6 +37,11 @@ class NamesOf(Mapping[int, str]):
         ids = np.array(list(names), np.uint32)
         return cls(ids, np.array([number[n] for n in names.values()], np.uint32), tuple(number))
 
+    @property
+    def ids(self) -> NDArray[np.uint32]:
+        """The objects, ascending."""
+        return self._ids
+
     def __getitem__(self, label: int) -> str:
         row = int(np.searchsorted(self._ids, np.uint32(label)))
         if row == len(self._ids) or self._ids[row] != label:

@@ -19,6 +19,10 @@ GRADES: Final[tuple[str, ...]] = (NEGATIVE, "1+", "2+", "3+")
 
 
 _DENSITY = "Mean optical density of DAB in the nucleus."
+WEAK = Parameter("Positive (1+) from", _DENSITY, low=0.0, high=3.0)
+MODERATE = Parameter("Moderate (2+) from", _DENSITY, low=0.0, high=3.0)
+STRONG = Parameter("Strong (3+) from", _DENSITY, low=0.0, high=3.0)
+GRADED = Parameter("Tell 1+, 2+ and 3+ apart", "Classes 1+, 2+ and 3+ instead of one.")
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,10 @@ class DabThresholds:
         If they are not above 0 and growing.
     """
 
-    weak: Annotated[float, Parameter("Positive (1+) from", _DENSITY, low=0.0, high=3.0)] = 0.2
-    moderate: Annotated[float, Parameter("2+ from", _DENSITY, low=0.0, high=3.0)] = 0.4
-    strong: Annotated[float, Parameter("3+ from", _DENSITY, low=0.0, high=3.0)] = 0.6
-    graded: Annotated[
-        bool, Parameter("Tell 1+, 2+ and 3+ apart", "Classes 1+, 2+ and 3+ instead of one.")
-    ] = False
+    weak: Annotated[float, WEAK] = 0.2
+    moderate: Annotated[float, MODERATE] = 0.4
+    strong: Annotated[float, STRONG] = 0.6
+    graded: Annotated[bool, GRADED] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.weak < self.moderate < self.strong < np.inf:

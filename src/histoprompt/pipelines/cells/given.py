@@ -61,12 +61,13 @@ class GivenCells:
         LabelError
             If there are too many classes.
         """
-        names = [classes.of(i) for i in table.ids.tolist()]
-        known = tuple(sorted(set(names)))
+        codes, names = classes.coded(table.ids)
+        known = classes.present(table.ids)
         if len(known) > _MOST_CLASSES:
             raise LabelError(f"There are {len(known)} classes; at most {_MOST_CLASSES} are told.")
         number = {name: i for i, name in enumerate(known)}
-        return cls(labels, table, known, np.array([number[n] for n in names], np.int16))
+        place = np.array([number.get(name, 0) for name in names], np.int16)
+        return cls(labels, table, known, place[codes])
 
     def only(self, rows: NDArray[np.intp]) -> GivenCells:
         """Some of the cells, by their place in the table."""

@@ -12,8 +12,6 @@ from histoprompt.annotations.class_list import is_ignored
 
 K = TypeVar("K")
 
-__all__ = ["is_ignored", "without_ignored"]
-
 
 def without_ignored(labels: Mapping[K, str]) -> dict[K, str]:
     """Labels without those of ignored classes."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
+from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import LabelError, ParameterError, RecipeError
 from histoprompt.core.parameters import Parameter, check
+from histoprompt.core.stain.ihc import (
+    DAB_MEAN,
+    GRADED,
+    MODERATE,
+    STRONG,
+    WEAK,
+    DabClassifier,
+    DabThresholds,
+    ihc_score,
+)
 from histoprompt.pipelines.classes.classifier_file import read_classifier
+from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.domain import domain_of
 from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, without_encoders
 from histoprompt.pipelines.classes.prevalence import counts_of
@@ -31,6 +43,10 @@ class ClassifyParams:
         A classifier that was saved.
     cells : Path or None
         A table of cells, in place of what the count before it found.
+    dab : bool
+        By how much DAB they hold, in place of a classifier.
+    weak, moderate, strong, graded
+        Then, as for `DabThresholds`.
     """
 
     classifier: Annotated[
@@ -40,33 +56,77 @@ class ClassifyParams:
         Path | None,
         Parameter("Cells", "A table of cells in place of those just counted.", advanced=True),
     ] = None
+    dab: Annotated[
+        bool, Parameter("By DAB", "By how much DAB cells hold, in place of a classifier.")
+    ] = False
+    weak: Annotated[float, WEAK] = DabThresholds.weak
+    moderate: Annotated[float, MODERATE] = DabThresholds.moderate
+    strong: Annotated[float, STRONG] = DabThresholds.strong
+    graded: Annotated[bool, GRADED] = DabThresholds.graded
 
     def __post_init__(self) -> None:
         check(self)
+        if self.dab and self.classifier is not None:
+            raise ParameterError("Cells get their classes from a classifier or by DAB: choose one.")
+        if self.dab:
+            self.thresholds  # noqa: B018 - refuses those that cannot be
+
+    @property
+    def thresholds(self) -> DabThresholds:
+        """From which density a nucleus is positive; raises `LabelError` if they do not grow."""
+        return DabThresholds(self.weak, self.moderate, self.strong, self.graded)
+
+
+def dab_params(thresholds: DabThresholds, cells: Path | None) -> ClassifyParams:
+    """Cells by DAB, as a recipe holds it."""
+    return ClassifyParams(None, cells, True, **asdict(thresholds))
+
+
+def _classifier(params: ClassifyParams) -> FewShotClassifier | DabClassifier:
+    if params.dab:
+        return DabClassifier(params.thresholds)
+    if params.classifier is None:
+        raise ParameterError("Classifier is not given; name a file that was saved.")
+    return read_classifier(params.classifier)
 
 
 def _run(given: StepInput, params: ClassifyParams, folder: Path) -> StepOutput:
-    if params.classifier is None:
-        raise ParameterError("Classifier is not given; name a file that was saved.")
+    classifier = _classifier(params)
     source = params.cells or folder.parent / _COUNT / _CELLS
     if not source.is_file():
         raise RecipeError(f"{given.slide.name} was not counted: there are no cells to classify.")
-    classifier = read_classifier(params.classifier)
-    encoders = encoders_of(classifier.feature_names)
+    encoders: tuple[str, ...] = ()
+    if isinstance(classifier, FewShotClassifier):
+        encoders = encoders_of(classifier.feature_names)
     cells = with_encoders(read_cells(source), given.slide, encoders, given.manager, given.task)
     classified = cells.classified(*classifier.classify(cells.features, cells.feature_names))
     write_cells(folder / _CELLS, without_encoders(classified))
     counts = classified.counts()
-    domain = domain_of(classifier, cells.features, cells.feature_names)
-    notes = (str(domain),) if domain.outside else ()
     told = ", ".join(f"{n} {name}" for name, n in counts.items())
     numbers = {f"{name} count": float(n) for name, n in counts.items()}
+    if isinstance(classifier, DabClassifier):
+        return StepOutput(told, numbers=numbers | _score(cells, params.thresholds))
+    domain = domain_of(classifier, cells.features, cells.feature_names)
+    notes = (str(domain),) if domain.outside else ()
     allowed = counts_of(classifier, cells.features, cells.feature_names)
     if allowed is not None:
         write_json(folder / ALLOWED, allowed.facts)
         for name, _, adjusted, _, _, expected in allowed.rows():
             numbers[f"{name} adjusted"], numbers[f"{name} expected"] = adjusted, expected
     return StepOutput(told, notes=notes, numbers=numbers)
+
+
+def _score(cells: CellTable, thresholds: DabThresholds) -> dict[str, float]:
+    density = cells.features[:, cells.feature_names.index(DAB_MEAN)]
+    score = ihc_score(density, thresholds)
+    return {"positive fraction": score.positive_fraction, "H-score": score.h_score}
+
+
+def _methods(params: ClassifyParams) -> str:
+    if not params.dab:
+        return "Cells were classified by a classifier learnt from labelled examples."
+    limits = ", ".join(f"{v:g}" for v in (params.weak, params.moderate, params.strong))
+    return f"Cells were classified by their mean density of DAB, 1+, 2+ and 3+ from {limits}."
 
 
 def _encoders(params: ClassifyParams) -> tuple[str, ...]:
@@ -84,7 +144,7 @@ STEP = Step(
     ClassifyParams,
     _run,
     _encoders,
-    lambda _: "Cells were classified by a classifier learnt from labelled examples.",
+    _methods,
     after=("count",),
     alone=lambda params: params.cells is not None,
 )

@@ -120,7 +120,8 @@ class CountRegion:
         if self.without:
             mm2 = shapely.area(self._left_out) * (self.tissue.mpp or np.nan) ** 2 / 1e6
             count = many(len(self.without), "area")
-            found.append(f"{count} of ignored classes ({mm2:.4f} mm²) left out, with their cells.")
+            area = f"{mm2:.4f} mm²" if mm2 >= 0.001 else f"{mm2 * 1e6:,.0f} µm²"
+            found.append(f"{count} of ignored classes ({area}) left out, with their cells.")
         drawn = (note for region in self.regions for note in region.notes)
         return [*(_sentence(doubt) for doubt in self.tissue.doubts), *drawn, *found]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.core.cell_table import UNCLASSIFIED
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.stain.ihc import DAB_MEAN, DabThresholds, IhcScore
-from histoprompt.pipelines.classes.ignored import is_ignored
 from histoprompt.pipelines.count.region import ALL, CountRegion
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,7 +141,7 @@ def export(
         folder=folder,
         paths=tuple(folder / name for name in written.files),
         objects=len(table),
-        by_class=dict(Counter(classes.of(i) for i in table.ids.tolist())),
+        by_class=classes.counted(table.ids),
         tiles=written.tiles,
     )
 

@@ -12,6 +12,7 @@ from histoprompt.annotations.class_list import is_ignored
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Classes
+from histoprompt.core.labels.names_of import NamesOf
 from histoprompt.core.labels.sources import LabelSource
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
@@ -44,9 +45,9 @@ def export_store(
 class _WithoutIgnored:
     """The labels of a plane, without the objects of ignored classes."""
 
-    def __init__(self, store: LabelStore, ignored: Iterable[int]) -> None:
+    def __init__(self, store: LabelStore, ignored: NDArray[np.uint32]) -> None:
         self._store = store
-        self._ignored = np.array(sorted(ignored), np.uint32)
+        self._ignored = ignored
         self.shape: tuple[int, int] = store.shape
         self.origin: tuple[int, int] | None = store.origin
 
@@ -61,8 +62,13 @@ class _WithoutIgnored:
 
 def shown_labels(store: LabelStore) -> tuple[LabelSource, Classes]:
     """What is exported of a plane, and its classes in their colours."""
-    names = {i: name for i, name in store.classes().items() if name}
-    ignored = [i for i, name in names.items() if is_ignored(name)]
+    there = store.listed()
+    ignored, named = (
+        np.array([told(name) for name in there.class_names], bool)[there.classes]
+        for told in (is_ignored, bool)
+    )
     colours = {item.name: item.colour for item in store.class_list()}
-    kept = {i: name for i, name in names.items() if not is_ignored(name)}
-    return (_WithoutIgnored(store, ignored) if ignored else store), Classes(kept, colours)
+    kept = named & ~ignored
+    names = NamesOf(there.ids[kept], there.classes[kept], there.class_names)
+    source = _WithoutIgnored(store, there.ids[ignored]) if ignored.any() else store
+    return source, Classes(names, colours)

@@ -44,13 +44,14 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
     changed = np.sort(plan.ids[np.isin(found.table.ids, plan.changed)])
     info = provenance(found)
     blocks = blocks_of(store, [*found.labels.filled_boxes(), *_boxes(store, changed)])
-    table, free = Renumbering(own, ids), Renumbering(changed, np.ones_like(changed))
+    free = Renumbering(changed, np.ones_like(changed))
     same = len(ids) == len(found.table) and np.array_equal(own, ids)
+    table = None if same else Renumbering(own, ids)
     with store.group("import"):
         for done, box in enumerate(blocks):
             task.step(done, len(blocks), f"Importing {found.path.name}")
             labels, incoming = store.read(box), read_padded(found.labels, box)
-            incoming = incoming if same else table.of(incoming)
+            incoming = incoming if table is None else table.of(incoming)
             place, taken = incoming > 0, labels > 0
             if taken.any():
                 again = free.of(labels) > 0

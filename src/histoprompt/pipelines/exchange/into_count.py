@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.core.files.documents import read_json
@@ -15,10 +16,12 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.labels.shared import shared_pixels
 from histoprompt.core.labels.tiff import TiffLabels
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.cells.find import known_mpp
 from histoprompt.pipelines.cells.given import WIDEST_UM, GivenCells
 from histoprompt.pipelines.count.files import LABELS_TIF
+from histoprompt.pipelines.count.ignored import centred_in, ignored_of
 from histoprompt.pipelines.count.kept import KeptCount, keep_count
 from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.result_folders import MADE, slide_in
@@ -27,6 +30,7 @@ from histoprompt.pipelines.count.slide import CountResult, count_slide
 from histoprompt.pipelines.count.store import COLOURS
 from histoprompt.pipelines.exchange.import_labels import provenance
 from histoprompt.pipelines.exchange.incoming import Incoming
+from histoprompt.pipelines.formats.regions import Region
 
 IDS_CSV = "imported_ids.csv"
 
@@ -43,12 +47,18 @@ class CountPlan:
         Objects that are too large for cells and are left out.
     removed : int
         Cells of the count that is replaced.
+    ignored : int
+        Objects that lie in ignored areas, or are of an ignored class themselves, and are left out.
+    without : tuple of Region
+        The ignored areas of the slide: what is committed in ignored classes.
     """
 
     incoming: Incoming
     cells: GivenCells
     wide: int = 0
     removed: int = 0
+    ignored: int = 0
+    without: tuple[Region, ...] = ()
 
     def __str__(self) -> str:
         found = self.incoming
@@ -68,11 +78,15 @@ class CountPlan:
                 f"{self.wide} objects are wider than {WIDEST_UM:g} µm: they are no cells and were "
                 "left out."
             )
+        if self.ignored:
+            told.append(f"{many(self.ignored, 'imported cell')} in ignored areas left out.")
         return tuple(told)
 
 
 def plan_count(slide: Slide, incoming: Incoming, out: Path | None = None) -> CountPlan:
     """Work out which objects become cells; nothing is written.
+
+    As in every count, no cell counts whose centre lies in what is committed in ignored classes.
 
     Parameters
     ----------
@@ -88,17 +102,22 @@ def plan_count(slide: Slide, incoming: Incoming, out: Path | None = None) -> Cou
         If the slide has no pixel size.
     LabelError
         If there are too many classes.
+    LabelStoreError
+        If the committed labels are damaged.
     ExportError
         If `out` holds the count of another slide.
     """
-    most = WIDEST_UM / known_mpp(slide)
-    narrow = np.flatnonzero(incoming.table.widest <= most)
-    table = incoming.table.only(narrow)
+    narrow = incoming.table.widest <= WIDEST_UM / known_mpp(slide)
+    without = ignored_of(slide)
+    codes, names = incoming.classes.coded(incoming.table.ids)
+    ignored = np.array([is_ignored(name) for name in names])[codes]
+    ignored |= centred_in(without, incoming.labels, incoming.table)
+    table = incoming.table.only(np.flatnonzero(narrow & ~ignored))
     cells = GivenCells.of(incoming.labels, table, incoming.classes)
     measured = incoming.measured
     cells = replace(cells, described=measured.of(table.ids), feature_names=measured.names)
-    wide = len(incoming.table) - len(table)
-    return CountPlan(incoming, cells, wide, _cells_in(out, slide))
+    wide, left = np.count_nonzero(~narrow), np.count_nonzero(narrow & ignored)
+    return CountPlan(incoming, cells, int(wide), _cells_in(out, slide), int(left), without)
 
 
 def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -> CountResult:
@@ -114,7 +133,9 @@ def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -
         If the disk is full, or another program counts into the folder.
     """
     job = _job(slide, plan)
-    counted = count_slide(slide, job, out, task, box=slide.box, notes=plan.notes)
+    counted = count_slide(
+        slide, job, out, task, box=slide.box, without=plan.without, notes=plan.notes
+    )
     if counted.complete:
         _write_ids(out, plan, task)
     return counted
@@ -122,13 +143,18 @@ def write_imported_count(slide: Slide, plan: CountPlan, out: Path, task: Task) -
 
 def keep_imported_count(slide: Slide, plan: CountPlan, task: Task) -> KeptCount:
     """Measure the objects and keep them as a count to work on. Raises as `write_imported_count`."""
-    ground = count_region(slide, slide.box)
+    ground = count_region(slide, slide.box, without=plan.without)
     kept = keep_count(slide, _job(slide, plan), ground, task=task, box=slide.box)
     return replace(kept, notes=(*kept.notes, *plan.notes))
 
 
 def _job(slide: Slide, plan: CountPlan) -> CountJob:
     plan.incoming.check(slide)
+    if not len(plan.cells.table) and plan.ignored:
+        raise LabelError(
+            f"All {plan.ignored} cells of {plan.incoming.path.name} lie in ignored areas. Give "
+            "these areas another class to count in them."
+        )
     if not len(plan.cells.table):
         raise LabelError(f"No object of {plan.incoming.path.name} is small enough for a cell.")
     about: dict[str, Any] = {"segmenter": "imported", **provenance(plan.incoming)}

@@ -104,7 +104,11 @@ def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
     counted: CountPlan | None = None
     if params.into == "count":
         counted = plan_count(slide, stacked(found, slide.shape, task))
-        rows = [("Cells of a new count", len(counted.cells.table)), ("Too wide", counted.wide)]
+        rows = [
+            ("Cells of a new count", len(counted.cells.table)),
+            ("In ignored areas", counted.ignored),
+            ("Too wide", counted.wide),
+        ]
     else:
         plane = plane_for(store, params.into)
         rows = _rows([plan_import(plane, one, task, params.rule) for one in found])

@@ -27,7 +27,7 @@ from histoprompt.core.tiling import TileGrid
 from histoprompt.pipelines.exchange.incoming import Incoming
 from histoprompt.pipelines.formats.annotation import MOST_ID
 
-_BLOCK = 2048
+_BLOCK = 1024
 _ADDED, _CHANGED, _SAME, _COVERED = range(4)
 _Ids = NDArray[np.uint32]
 

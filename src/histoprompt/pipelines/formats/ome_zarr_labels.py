@@ -7,6 +7,7 @@ below an image.
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from histoprompt.pipelines.formats.job import ExportJob, Imported, Written
 
 FOLDER, NAME = "labels.zarr", "objects"
 _CHUNK = 512
+# What stands for the lists of objects until they are written.
+_COLOURS, _PROPERTIES = "colours of the objects", "classes of the objects"
 _SMALLEST = 1024
 # what zarr raises for a folder that is not what its name says
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, zarr.errors.BaseZarrError)
@@ -55,6 +58,7 @@ def write(job: ExportJob) -> Written:
             levels[0][part.slices()] = job.labels.read(part)
     for fine, coarse in pairwise(levels):
         _reduce(fine, coarse, extent(job.labels), job.slide.shape)
+    _tell_objects(job, job.folder / FOLDER / NAME / "zarr.json")
     return Written((FOLDER,))
 
 
@@ -119,7 +123,7 @@ def _classes(about: Any) -> Classes:
 
 def _metadata(job: ExportJob) -> dict[str, Any]:
     unit = {} if job.slide.mpp is None else {"unit": "micrometer"}
-    mpp, palette = job.slide.mpp or 1.0, job.classes.palette(job.class_names)
+    mpp = job.slide.mpp or 1.0
     datasets, side = [], max(job.slide.shape)
     for level in range(64):
         factor = mpp * 2**level
@@ -136,7 +140,6 @@ def _metadata(job: ExportJob) -> dict[str, Any]:
         if side <= _SMALLEST:
             break
         side = max(1, side // 2)
-    ids = job.table.ids.tolist()
     return {
         "version": "0.5",
         "multiscales": [
@@ -148,11 +151,29 @@ def _metadata(job: ExportJob) -> dict[str, Any]:
         ],
         "image-label": {
             "version": "0.5",
-            "colors": [{"label-value": i, "rgba": [*palette[job.classes.of(i)], 255]} for i in ids],
-            "properties": [{"label-value": i, "class": job.classes.of(i)} for i in ids],
+            "colors": _COLOURS,
+            "properties": _PROPERTIES,
             "source": {"image": "../../"},
         },
     }
+
+
+def _tell_objects(job: ExportJob, description: Path) -> None:
+    """Put colour and class of each object into the description, one by one."""
+    palette, names = job.classes.palette(job.class_names), job.classes
+    colours = (
+        {"label-value": i, "rgba": [*palette[names.of(i)], 255]} for i in map(int, job.table.ids)
+    )
+    properties = ({"label-value": i, "class": names.of(i)} for i in map(int, job.table.ids))
+    text = description.read_text(encoding="utf-8")
+    with description.open("w", encoding="utf-8") as file:
+        for mark, items in ((_COLOURS, colours), (_PROPERTIES, properties)):
+            before, text = text.split(json.dumps(mark))
+            file.write(f"{before}[")
+            for number, item in enumerate(items):
+                file.write(",\n" * (number > 0) + json.dumps(item))
+            file.write("]")
+        file.write(text)
 
 
 def _reduce(fine: Any, coarse: Any, where: Box, shape: tuple[int, int]) -> None:

@@ -89,6 +89,9 @@ def replace_object(
     return store.write(box, labels, "refine", told, made=[object_id])
 
 
+_BY_LINE = {"model": "by hand", "prompts": ["line"]}
+
+
 def split_along(
     store: LabelStore, line: NDArray[np.float64]
 ) -> tuple[list[list[int]], Change | None]:
@@ -123,7 +126,7 @@ def split_along(
             "from outside to outside."
         )
     with store.group("split") as edit:
-        pieces = [store.split(object_id, cut) for object_id in crossed]
+        pieces = [store.split(object_id, cut, _BY_LINE) for object_id in crossed]
     return pieces, edit.change
 
 
