@@ -16,6 +16,8 @@ from histoprompt.pipelines.text.choosing_wordings import Wording, choose_wording
 from histoprompt.pipelines.text.phrases import Understood
 from histoprompt.pipelines.text.text_embedding import ScoreParams
 
+_READING = "The model has no such word: reading what it means ..."
+
 
 class Phrasing:
     """Puts other texts into the list of words, each time as a step that can be taken back.
@@ -33,10 +35,12 @@ class Phrasing:
     ----------
     changed : Signal
         There are other texts to look for.
+    left : Signal
+        Some texts were taken back: the others may still have to be looked for.
     said, failed : Signal(str)
     """
 
-    changed = Signal()
+    changed, left = Signal(), Signal()
     said, failed = Signal(str), Signal(str)
 
     def __init__(
@@ -46,17 +50,21 @@ class Phrasing:
 
     # -- phrases -----------------------------------------------------------------------------
 
-    def refused(self, text: str) -> None:
-        """The model cannot know a word: see what it means, or let it be typed otherwise."""
-        phrase, card = self._words.fresh, self._card()
-        if not phrase or not card.words:
-            self._on_not_understood(text)
+    def refused(self, why: str, names: tuple[str, ...]) -> None:
+        """The model cannot know words: see what they mean, or let them be typed otherwise."""
+        phrases, card = self._words.named(names), self._card()
+        if not card.words or not phrases:
+            self.failed.emit(why)
+            self._take_back(phrases)
             return
-        self._session.jobs.submit(
-            understand, phrase, card, self._session.manager, lane="interactive",
-            key="understanding a phrase", title="Reading the phrase",
-            on_done=self._on_understood, on_error=self._on_not_understood,
-        )  # fmt: skip
+        self.said.emit(_READING)
+        for phrase in phrases:
+            self._session.jobs.submit(
+                understand, phrase, card, self._session.manager, lane="interactive",
+                key=f"understanding {phrase}", title="Reading the phrase",
+                on_done=partial(self._on_understood, phrase, why),
+                on_error=partial(self._on_not_understood, phrase),
+            )  # fmt: skip
 
     def not_meant(self, put: str, phrase: str) -> None:
         """What a phrase was understood as was not meant: it is looked for no more."""
@@ -64,25 +72,39 @@ class Phrasing:
         self._put(left, f"{put} taken out")
         self.said.emit(f"{put} was taken out. Type another word for '{phrase}'.")
 
-    def _on_understood(self, found: tuple[str, tuple[Understood, ...]] | str) -> None:
-        """A phrase was read: show as what, and look for that."""
+    def _on_understood(
+        self, phrase: str, why: str, found: tuple[str, tuple[Understood, ...]] | str
+    ) -> None:
+        """A phrase was read: show as what, and look for that; one taken out meanwhile is past."""
         if isinstance(found, str):
-            self._on_not_understood(found)
+            self._on_not_understood(phrase, found)
             return
-        (put, told), phrase = found, self._words.fresh
-        if not told or not phrase:
+        put, told = found
+        if not told:  # the word is known: something else is wrong with it
+            self._on_not_understood(phrase, why)
+            return
+        if phrase not in self._words.texts:
             return
         self._row.show_understood(put, phrase, "; ".join(one.told for one in told))
         before = tuple(text for text in self._words.texts if text != phrase)
-        if self._words.put(put):
+        if self._words.put(put, phrase):
             self._step(before, self._words.texts, f"'{phrase}' understood as {put}")
             self.changed.emit()
         else:
             self.said.emit(f"{put} is looked for already.")
+            self.left.emit()
 
-    def _on_not_understood(self, text: str) -> None:
-        self.failed.emit(text)
-        self._words.take_back()
+    def _on_not_understood(self, phrase: str, why: str) -> None:
+        if phrase in self._words.texts:
+            self.failed.emit(why)
+            self._take_back((phrase,))
+
+    def _take_back(self, phrases: tuple[str, ...]) -> None:
+        """Let refused texts be typed otherwise; the others are looked for."""
+        for phrase in phrases:
+            self._words.take_back(phrase)
+        if phrases:
+            self.left.emit()
 
     # -- wordings ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import PromptError
@@ -52,7 +53,7 @@ def understand(
 ) -> tuple[str, tuple[Understood, ...]] | str:
     """What a text is put as and what was understood in it; why not, if it is refused."""
     try:
-        texts, told = understood_all((phrase,), card, manager, task)
+        texts, meant = understood_all((phrase,), card, manager, task)
     except PromptError as error:
-        return str(error)
-    return texts[0], told
+        return told(error)
+    return texts[0], meant
