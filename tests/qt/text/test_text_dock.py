@@ -154,6 +154,16 @@ def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     assert completer.currentCompletion() == "lymphocyte"
 
 
+def test_words_typed_before_a_refused_one_is_answered_are_looked_for(text, until):
+    find(text, until, "tumour")
+    for word in ("giraffe", "stroma", "TILs"):
+        type_word(text, word)
+    until(lambda: set(text.control.work.texts) == {"tumour", "stroma", "lymphocyte"})
+    assert set(text.words.texts) == {"tumour", "stroma", "lymphocyte"}
+    assert text.words._line.text() == "giraffe"
+    assert "lymphocyte" in text.understood.note.text()
+
+
 def test_marks_move_the_threshold_live_and_are_undone(text, until):
     find(text, until, "tumour")
     work, control = text.control.work, text.control

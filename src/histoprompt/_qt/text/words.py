@@ -122,23 +122,26 @@ class WordsPanel(QWidget):
         """The text that was added last."""
         return self._fresh if self._fresh in self.texts else ""
 
-    def put(self, text: str) -> bool:
-        """Put another text in place of the one added last; False if it is there already."""
-        others = [known for known in self.texts if known != self._fresh]
+    def put(self, text: str, phrase: str) -> bool:
+        """Put another text in place of a phrase; False if it is there already."""
+        others = [known for known in self.texts if known != phrase]
         new = _name(text) not in [_name(known) for known in others]
         self.set_value([*others, text] if new else others, self.contrasts)
-        self._fresh = text if new else ""
+        if phrase == self._fresh:
+            self._fresh = text if new else ""
         return new
 
-    def take_back(self) -> None:
-        """Put the text that was added last back into the line, selected: typing replaces it."""
-        if self._fresh in self.texts:
+    def take_back(self, phrase: str = "") -> None:
+        """Put a text, or the one added last, back into the line, selected: typing replaces it."""
+        phrase = phrase or self._fresh
+        if phrase in self.texts:
             if not self._line.text():  # else somebody is typing the next one already
-                self._line.setText(self._fresh)
+                self._line.setText(phrase)
                 self._line.setFocus()
                 self._line.selectAll()
-            self.set_value([t for t in self.texts if t != self._fresh], self.contrasts)
-        self._fresh = ""
+            self.set_value([t for t in self.texts if t != phrase], self.contrasts)
+        if phrase == self._fresh:
+            self._fresh = ""
 
     def _on_add(self) -> None:
         self.take_line()
