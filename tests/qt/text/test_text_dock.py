@@ -135,7 +135,7 @@ def test_marks_choose_among_ticked_wordings(text, until, tmp_path):
 
 def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     type_word(text, "giraffe")
-    until(lambda: "giraffe" in text._status.text())
+    until(lambda: "does not know 'giraffe'" in text._status.text())
     assert "tumour" in text._status.text()
     assert text.control.work is None
     assert text.words._line.text() == text.words._line.selectedText() == "giraffe"
@@ -145,7 +145,7 @@ def test_a_word_it_does_not_know_is_refused_with_what_it_knows(text, until):
     assert "giraffe" not in text._status.text()
     find(text, until, "tumour")
     type_word(text, "zebra")
-    until(lambda: "zebra" in text._status.text())
+    until(lambda: "does not know 'zebra'" in text._status.text())
     assert text.words.texts == text.control.work.texts == ("tumour",)
     text.control.mark_at(*middle(text, 0), True)
     until(lambda: "zebra" not in text._status.text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from napari.settings import get_settings
 from qtpy.QtTest import QTest
 
 from histoprompt._qt.text.words import WordsPanel
@@ -33,3 +34,15 @@ def test_a_word_that_is_being_typed_stays(words):
     words.take_back()
     QTest.keyClicks(words._line, "or")
     assert (words.texts, words._line.text()) == ((), "tumor")
+
+
+def test_what_is_offered_has_the_colours_of_napari(words, qtbot):
+    words.offer(("lymphocyte", "tumour"))
+    words.show()
+    QTest.keyClicks(words._line, "lym")
+    offered = words._line.completer().popup()
+    qtbot.waitUntil(offered.isVisible)
+    picture = offered.grab().toImage()
+    corner = picture.pixelColor(picture.width() - 4, picture.height() - 4)
+    assert get_settings().appearance.theme == "dark"
+    assert corner.lightness() < 128

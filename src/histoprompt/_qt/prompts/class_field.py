@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import QStringListModel, Qt, Signal
-from qtpy.QtWidgets import QCompleter, QLineEdit
+from qtpy.QtCore import QStringListModel, Signal
+from qtpy.QtWidgets import QLineEdit
 
+from histoprompt._qt.widgets.completer import Completer
 from histoprompt.core.labels.class_names import near_double
 
 
@@ -31,10 +32,7 @@ class ClassField(QLineEdit):
         self.setAccessibleName("Class of the next objects")
         self._leave = leave
         self._known = QStringListModel(self)
-        completer = QCompleter(self._known, self)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        self.setCompleter(completer)
+        self.setCompleter(Completer(self._known, self))
         self.returnPressed.connect(self._on_return)
         self.editingFinished.connect(self._on_finished)
 

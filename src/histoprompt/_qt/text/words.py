@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QCompleter,
     QFormLayout,
     QLineEdit,
     QListWidget,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
+from histoprompt._qt.widgets.completer import Completer
 
 _LIST_HEIGHT = 74
 _EXAMPLE = "a word, such as tumour | carcinoma"
@@ -100,10 +100,7 @@ class WordsPanel(QWidget):
 
     def offer(self, words: Sequence[str]) -> None:
         """Offer these words while a text is typed."""
-        completer = QCompleter(list(words), self._line)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        self._line.setCompleter(completer)
+        self._line.setCompleter(Completer(list(words), self._line))
 
     def take_line(self, tell: bool = True) -> bool:
         """Add what is typed to the list, and tell of it; False if nothing new is."""
