@@ -337,6 +337,26 @@ def test_prompts_may_go_on_from_other_heads_and_stay_as_they_are(folder):
     assert all(v.equal(kept[k]) for k, v in first.prompt.items())
 
 
+def test_a_network_of_nuclei_may_stay_as_it_is_while_prompts_are_trained(folder):
+    run.train(short(folder))
+    first = read_heads(folder / "heads.safetensors")
+    again = replace(
+        short(folder),
+        out=folder / "again.st",
+        work=folder / "again",
+        cells_from=folder / "heads.safetensors",
+    )
+    outcome = run.train(again)
+    kept = read_heads(folder / "again.st")
+    assert all(v.equal(kept.cells[k]) for k, v in first.cells.items())
+    assert kept.params == first.params
+    assert kept.calibration == first.calibration
+    assert not all(v.equal(kept.prompt[k]) for k, v in first.prompt.items())
+    assert sorted(p.name for p in (folder / "again").glob("*.csv")) == ["prompts.csv"]
+    assert len(list((folder / "again" / "real").iterdir())) == 1
+    assert len(outcome.after) == 1
+
+
 def test_training_goes_on_from_heads(folder):
     run.train(short(folder))
     again = replace(short(folder), start=folder / "heads.safetensors", out=folder / "more.st")

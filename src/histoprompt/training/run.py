@@ -103,6 +103,9 @@ class TrainConfig:
         weight is 1.
     teacher : Path or None
         Heads that label real fields from the beginning; without it the network does so half-way.
+    cells_from : Path or None
+        Heads whose network of nuclei stays as it is, with its decoding: the network of prompts
+        alone is trained, and real fields are labelled by it.
     prompts_from : Path or None
         Heads whose network of prompts is trained on; without it a new one begins with the trunk of
         the network of nuclei.
@@ -128,6 +131,7 @@ class TrainConfig:
     real_weight: float = 0.6
     made_weight: float = 1.0
     teacher: Path | None = None
+    cells_from: Path | None = None
     prompts_from: Path | None = None
     start: Path | None = None
     keep: typing.Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -192,7 +196,7 @@ def _check_kinds(config: Any, path: Path, name: str = "") -> None:
 
 def _parsed(table: dict[str, Any], base: Path) -> dict[str, Any]:
     out = dict(table)
-    for name in ("out", "work", "start", "teacher", "prompts_from"):
+    for name in ("out", "work", "start", "teacher", "cells_from", "prompts_from"):
         if name in out:
             out[name] = _place(name, out[name], base)
     for name in ("data", "real"):
@@ -255,25 +259,34 @@ def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False
     held = held_fields(kept)
     real = real_fields(config)
     start = None if config.start is None else read_heads(config.start)
+    fixed = None if config.cells_from is None else read_heads(config.cells_from)
     cells, prompt = _networks(config, start)
     stage = Stage(config.work, "", task, resume)
     before = None if start is None else _checked(cells, held, start.params)
 
     shares = annotated_shares(learnt, real, config, task)
-    shares = _nuclei(cells, shares, real, config, stage)
+    if fixed is None:
+        shares = _nuclei(cells, shares, real, config, stage)
+    elif real:
+        shares = [*shares, real_share(cells.eval(), real, config, task)]
     if start is None and config.prompts_from is None:
         start_from(prompt, cells)
-    if start is not None:
+    if start is not None and fixed is None:
         fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
-    params, after, calibration = _decoding(
-        cells, held, start.params if start else DecodeParams(), stage
-    )
+    if fixed is None:
+        params, after, calibration = _decoding(
+            cells, held, start.params if start else DecodeParams(), stage
+        )
+    else:
+        params, calibration = fixed.params, fixed.calibration
+        after = decoded(_maps(cells, held), held, params)
     state = train_prompt(
         shares, prompt, Finder(cells, params), config.prompts, stage.named("prompts")
     )
     if start is not None:
         state = blended(start.prompt, state, config.keep)
-    familiar = start.familiar if start else familiar_with(cells, _learnt_images(learnt, real))
+    known = fixed or start
+    familiar = known.familiar if known else familiar_with(cells, _learnt_images(learnt, real))
     fill(prompt, state, config.work)
     trust = fit_trust(*judged_clicks(prompt.cpu(), cells.cpu(), held, params))
     save_heads(Heads(_on_cpu(cells), state, params, calibration, familiar, trust), config.out)
@@ -354,6 +367,8 @@ def _networks(config: TrainConfig, start: Heads | None) -> tuple[Any, Any]:
     else:
         cells, prompt = NucleiNet(), PromptNet()
         pretrained_encoder(cells.trunk.encoder)
+    if config.cells_from is not None:
+        cells, _ = networks(read_heads(config.cells_from), config.cells_from)
     if config.prompts_from is not None:
         _, prompt = networks(read_heads(config.prompts_from), config.prompts_from)
     return cells.to(config.device), remembering(prompt).to(config.device)

@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch")
 
 from histoprompt.core.geometry import Box  # noqa: E402
 from histoprompt.core.labels.tiff import TiffLabels  # noqa: E402
-from histoprompt.core.metrics import agreement  # noqa: E402
+from histoprompt.core.metrics import agreement, iou  # noqa: E402
+from histoprompt.core.prompts.prompt import Prompt  # noqa: E402
 from histoprompt.core.readers.open import open_slide  # noqa: E402
 from histoprompt.core.slides import sample  # noqa: E402
 from histoprompt.models.card import HALF_ERROR  # noqa: E402
@@ -22,6 +23,7 @@ from histoprompt.models.networks.precision import half_on, multiplies_bfloat16  
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
 from histoprompt.models.weights.fit import check_fit  # noqa: E402
 from histoprompt.models.zoo import histoprompt_lite as lite  # noqa: E402
+from histoprompt.pipelines.evaluate.simulate import centre_click  # noqa: E402
 from histoprompt.training.imagenet import PACKAGE  # noqa: E402
 
 BOX = Box(200, 300, 1096, 1196)
@@ -46,6 +48,26 @@ def test_it_finds_the_nuclei_of_the_sample_slide(field):
     assert abs(result.bias) < 0.1
     assert features.shape == (found.max(), len(cells.feature_names))
     assert np.isfinite(features).all()
+
+
+def test_prompts_outline_nuclei_of_the_sample_slide(field):
+    image, true = (a[:256, :256] for a in field)
+    rim = np.concatenate([true[0], true[-1], true[:, 0], true[:, -1]])
+    whole = np.setdiff1d(np.unique(true), np.append(rim, 0))[:8]
+    model = lite.load_prompts(lite.CARD, None, "cpu")
+    embedding = model.embed(image)
+    found = {"box": [], "click": []}
+    for value in whole:
+        target = true == value
+        at = centre_click(target)
+        asked = {"box": Prompt.of_box(Box.of_mask(target)), "click": Prompt.of_points([at])}
+        for kind, prompt in asked.items():
+            masks = model.segment(embedding, [prompt])[0]
+            assert masks[0].array[tuple(at)]
+            found[kind].append(iou(masks[0].array, target))
+    assert len(whole) >= 4
+    assert np.mean(found["box"]) > 0.85
+    assert np.mean(found["click"]) > 0.8
 
 
 def test_it_needs_no_package_of_pretrained_weights(monkeypatch):

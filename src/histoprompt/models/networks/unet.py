@@ -150,13 +150,20 @@ class PromptNet(nn.Module):
         Which network the features come from.
     hints : int
         Planes of prompts: 5, or 4 for a network that is not shown its answer before.
+    again : bool
+        Whether it looks at maps and prompts once more at full resolution, beside the features: so
+        an outline passes where it was clicked.
     """
 
-    def __init__(self, trunk: str = TRUNK, hints: int = HINT_CHANNELS) -> None:
+    def __init__(
+        self, trunk: str = TRUNK, hints: int = HINT_CHANNELS, *, again: bool = True
+    ) -> None:
         super().__init__()
         self.hints = hints
         self.trunk = TRUNKS[trunk](3 + MAP_CHANNELS + hints)
-        self.head = _to_pixels(self.trunk.fine, 4)
+        fine = self.trunk.fine
+        self.again = normalised(fine + 4 * (MAP_CHANNELS + hints), fine) if again else None
+        self.head = _to_pixels(fine, 4)
         self.quality = nn.Linear(self.trunk.widths[-1], 4)
 
     def forward(self, light: Tensor, maps: Tensor, hints: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,7 +181,11 @@ class PromptNet(nn.Module):
         (n, 4, h, w) logits, (n, 4) predicted IoU
             First the single mask, then three nested ones for an ambiguous prompt.
         """
-        fine, coarse = self.trunk(torch.cat([light, maps, hints[:, : self.hints]], 1))
+        planes = torch.cat([maps, hints[:, : self.hints]], 1)
+        fine, coarse = self.trunk(torch.cat([light, planes], 1))
+        if self.again is not None:
+            whole = functional.pixel_unshuffle(planes, 2)
+            fine = fine + self.again(torch.cat([fine, whole], 1))
         logits = self.head(fine)
         nested = logits[:, 1:].cummax(1).values
         return torch.cat([logits[:, :1], nested], 1), self.quality(coarse.mean((2, 3)))
@@ -185,7 +196,8 @@ def prompt_net_of(state: Mapping[str, Tensor]) -> PromptNet:
     trunk = trunk_of(state)
     first = state.get(FIRST[trunk])
     planes = 3 + MAP_CHANNELS + HINT_CHANNELS if first is None else first.shape[1]
-    return PromptNet(trunk, planes - 3 - MAP_CHANNELS)
+    again = any(key.startswith("again.") for key in state)
+    return PromptNet(trunk, planes - 3 - MAP_CHANNELS, again=again)
 
 
 def fair(scores: Tensor, trust: Trust = USUAL_TRUST) -> Tensor:

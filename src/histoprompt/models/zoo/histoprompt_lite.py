@@ -40,8 +40,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=4_519_624,
-    digest="sha256:2de7e7a9e7cf2fe699ac3bbb44620bd4ccd91684dd802fe8a9056669d62e7d1a",
+    n_bytes=3_598_376,
+    digest="sha256:950b6ab465e500764c51af65b83cb4c266ff2e755ba4abd88d88521a9567e237",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {

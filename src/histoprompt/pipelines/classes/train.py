@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from histoprompt.annotations.class_list import is_ignored
 from histoprompt.core.cell_table import PROBABILITY, UNSURE, CellTable
 from histoprompt.core.errors import LabelError
 from histoprompt.core.strings.wording import many
@@ -22,7 +23,7 @@ from histoprompt.pipelines.classes.classifiers import (
 )
 from histoprompt.pipelines.classes.exclusion import OTHER, Alike, alike_pairs, band, negatives
 from histoprompt.pipelines.classes.few_shot import fit_model
-from histoprompt.pipelines.classes.ignored import is_ignored, without_ignored
+from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.train_params import TrainParams
 
 # From this many examples of the rarest class on a regression beats prototypes.

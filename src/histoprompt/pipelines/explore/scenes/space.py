@@ -25,6 +25,8 @@ _CUT = 5.0
 _MOST_FITTED = 50_000
 # Tiles that are brought together with their neighbours at once.
 _AT_ONCE = 1024
+# Numbers of each tile that are smoothed at once.
+_COLUMNS = 8
 
 
 def scene_space(tiles: TileSet, *, smooth: bool) -> Float:
@@ -79,10 +81,14 @@ def _stored_space(tiles: TileSet, vectors: StoredVectors, *, smooth: bool) -> Fl
     for start in range(0, len(vectors), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(vectors)))
         space[rows] = seen(rows) @ axes
-    if smooth:
-        space += around(tiles, space)
-        space /= 2
-    return unit_rows(space - centre @ axes)
+    for first in range(0, space.shape[1] if smooth else 0, _COLUMNS):
+        some_of = space[:, first : first + _COLUMNS]
+        some_of += around(tiles, some_of)
+        some_of /= 2
+    space -= centre @ axes
+    for start in range(0, len(space), BLOCK):
+        space[start : start + BLOCK] = unit_rows(space[start : start + BLOCK])
+    return space
 
 
 def _beside(tiles: TileSet) -> NDArray[np.int32]:
