@@ -29,6 +29,7 @@ class Completer(QCompleter):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Put the theme that napari has now on the list before it is seen."""
-        if event is not None and event.type() == QEvent.Type.Show and watched is self._list:
+        shown = event is not None and event.type() == QEvent.Type.Show
+        if shown and self._list is not None and watched is self._list:
             self._list.setStyleSheet(get_current_stylesheet())
         return bool(super().eventFilter(watched, event))
