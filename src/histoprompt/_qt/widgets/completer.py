@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari.qt import get_current_stylesheet
 from qtpy.QtCore import QAbstractItemModel, QEvent, QObject, QStringListModel, Qt
-from qtpy.QtWidgets import QCompleter
+from qtpy.QtWidgets import QAbstractItemView, QCompleter
 
 
 class Completer(QCompleter):
@@ -25,11 +25,12 @@ class Completer(QCompleter):
         super().__init__(words, parent)
         self.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.setFilterMode(Qt.MatchFlag.MatchContains)
-        self._list = self.popup()
+        self._list: QAbstractItemView | None = self.popup()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Put the theme that napari has now on the list before it is seen."""
+        offered = self._list
         shown = event is not None and event.type() == QEvent.Type.Show
-        if shown and self._list is not None and watched is self._list:
-            self._list.setStyleSheet(get_current_stylesheet())
+        if shown and offered is not None and watched is offered:
+            offered.setStyleSheet(get_current_stylesheet())
         return bool(super().eventFilter(watched, event))
