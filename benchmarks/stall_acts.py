@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,16 +116,22 @@ def openings(viewer, watch: Watch) -> Iterator[tuple[str, object]]:
 def words(text, watch: Watch) -> None:
     control = text.control
     text.area.choose("slide")
+
+    def type_word(word: str) -> None:
+        text.words._line.setText(word)
+        text.words._line.returnPressed.emit()
+
     for what, word in (("first", "tumour"), ("second", "stroma"), ("third", "lymphocyte")):
-
-        def type_word(word: str = word) -> None:
-            text.words._line.setText(word)
-            text.words._line.returnPressed.emit()
-
         watch.act(
             f"{what} word",
-            type_word,
+            partial(type_word, word),
             lambda word=word: control.work is not None and word in control.work.texts,
+        )
+    for what, word in (("first", "giraffe"), ("second", "zebra")):
+        watch.act(
+            f"{what} word that is refused",
+            partial(type_word, word),
+            lambda word=word: word not in text.words.texts,
         )
     watch.act("choose another word", lambda: text.words._list.setCurrentRow(0))
     best = [int(t) for t in control.work.scores.top("tumour", 3)]

@@ -511,8 +511,24 @@ def test_bad_labels_and_classes_on_export(slide, labelled, tmp_path, fails):
     fails(*export(classes=tmp_path / "unknown.csv"), words=("9999",))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.docx").write_text("years of work")
-    fails(*export(out=tmp_path / "full"), words=("full", "thesis.docx"))
+    fails(*export(out=tmp_path / "full"), words=("full", "thesis.docx", "--set-aside"))
     assert not (tmp_path / "out").exists()
+
+
+def test_export_sets_a_folder_aside_that_holds_other_things(
+    slide, labelled, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir("/")
+    out = tmp_path / "full"
+    out.mkdir()
+    (out / "thesis.docx").write_text("years of work")
+    given = ("--image", slide, "--labels", labelled, "--format", "labels", "--out", out)
+    assert main(["export", *map(str, given), "--set-aside"]) == 0
+    assert (tmp_path / "full-before" / "thesis.docx").read_text() == "years of work"
+    assert "full-before" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == [
+        "classes.csv", "export.json", "labels.ome.tif", "recipe.toml"
+    ]  # fmt: skip
 
 
 def test_labels_cannot_be_written_below_a_file(small, tmp_path, fails):

@@ -146,7 +146,8 @@ def test_options_and_commands_that_are_named_are_there(capsys):
             helps[command] = capsys.readouterr().out
         return helps[command]
 
-    everywhere = "".join(help_of(name) for name in ("count", "score", "segment", "train", "info"))
+    commands = ("count", "score", "segment", "train", "info", "export")
+    everywhere = "".join(help_of(name) for name in commands)
     for named in remedies.WAYS.values():
         command = re.search(r"`histoprompt ([a-z ]+?)(?: \{\})?(?: (--[a-z-]+))?`", named)
         if command is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from histoprompt.annotations.class_list import with_others
 from histoprompt.annotations.planes import PLANES
 from histoprompt.annotations.store import LabelStore
+from histoprompt.cli.export import add_set_aside, offering_set_aside
 from histoprompt.cli.options import whole
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import add_slide, slide_of
@@ -35,6 +36,7 @@ def add(labels: argparse.ArgumentParser) -> None:
     export.add_argument("--format", required=True, choices=FORMATS)
     add_parameters(export, ExportParams, skip=_FILLED)
     export.add_argument("--out", required=True, type=Path, metavar="DIR")
+    add_set_aside(export)
     compact = _action(actions, "compact", _compact, "make the journal of all edits smaller")
     compact.add_argument(
         "--keep-edits",
@@ -114,7 +116,11 @@ def _export(args: argparse.Namespace) -> None:
     params = read_parameters(ExportParams, args, skip=_FILLED, format=args.format)
     slide = _slide(args)
     with _open(args, read_only=True) as store:
-        tell(export_kept(slide, store, args.out, params, args.task))
+        with offering_set_aside():
+            found = export_kept(
+                slide, store, args.out, params, aside=args.set_aside, task=args.task
+            )
+        tell(found)
 
 
 def _compact(args: argparse.Namespace) -> None:

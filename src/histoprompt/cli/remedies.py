@@ -16,6 +16,7 @@ WAYS: dict[Remedy, str] = {
     Remedy.CHECK_UP: "`histoprompt doctor`",
     Remedy.REGION: "--region R0,C0,R1,C1",
     Remedy.DRAW_FIELDS: "`histoprompt audit draw`",
+    Remedy.SET_ASIDE: "--set-aside",
 }
 
 

@@ -6,7 +6,7 @@ a `HistopromptError` as one line and exits with 1; a dock shows it as a notifica
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 
@@ -28,6 +28,7 @@ class Remedy(Enum):
     CHECK_UP = "The check-up of this machine tells what is missing."
     REGION = "If there is some, say where."
     DRAW_FIELDS = "Draw some first."
+    SET_ASIDE = "Or have it set aside."
 
 
 class HistopromptError(Exception):
@@ -90,6 +91,27 @@ class PromptError(HistopromptError):
     """A prompt or a prompts file is malformed, or the model does not accept it."""
 
 
+class RefusedTextError(PromptError):
+    """A model cannot know some of the texts it is asked for.
+
+    Attributes
+    ----------
+    texts : tuple of str
+        Those that are refused, each by its name or as it was given.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        texts: Sequence[str],
+        *,
+        remedy: Remedy | None = None,
+        about: str = "",
+    ) -> None:
+        super().__init__(fact, remedy=remedy, about=about)
+        self.texts = tuple(texts)
+
+
 class MissingMppError(HistopromptError):
     """A step needs the physical pixel size, and the slide does not state one."""
 
@@ -116,6 +138,10 @@ class OutOfMemoryError(HistopromptError):
 
 class ExportError(HistopromptError):
     """An export could not be written; nothing half-written is left behind."""
+
+
+class InTheWayError(ExportError):
+    """A folder holds what no export of this account wrote, and what is there is never replaced."""
 
 
 class LabelError(HistopromptError):

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from histoprompt.core.errors import RegionError
 from histoprompt.core.geometry import Box
 
@@ -85,6 +88,15 @@ class TileGrid:
     def __len__(self) -> int:
         rows, cols = self.shape
         return rows * cols
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """(rows, cols) level-0 pixels of the inner boxes: less at the far edges."""
+        lengths = [
+            np.minimum(self.size, int(length) - np.arange(count) * self.size)
+            for length, count in zip(self.region.shape, self.shape, strict=True)
+        ]
+        return np.multiply.outer(*lengths).astype(np.int64)
 
     def __iter__(self) -> Iterator[Tile]:
         rows, cols = self.shape

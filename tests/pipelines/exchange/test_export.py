@@ -84,7 +84,7 @@ def test_an_earlier_export_is_replaced_whatever_its_format(tmp_path, slide, labe
 
 def test_a_folder_with_other_files_is_refused(tmp_path, slide, labels):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ExportError, match=r"1 files .* thesis\.txt"):
+    with pytest.raises(ExportError, match=r"1 file .* thesis\.txt"):
         export(slide, labels, tmp_path, ExportParams(), Task())
     assert os.listdir(tmp_path) == ["thesis.txt"]
 

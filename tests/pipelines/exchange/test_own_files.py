@@ -14,7 +14,7 @@ from histoprompt.core.labels.sources import ArrayLabels
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import ExportParams, export
-from histoprompt.pipelines.exchange.own_files import MANIFEST, is_export, list_also
+from histoprompt.pipelines.exchange.own_files import MANIFEST, is_export, list_also, set_aside
 
 PRECIOUS = "years of work"
 
@@ -117,3 +117,63 @@ def test_without_a_place_for_the_secret_an_export_is_written_and_not_replaced(
     again(tmp_path / "out")
     with pytest.raises(ExportError, match="Choose another folder"):
         again(tmp_path / "out")
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_no_export_wrote_is_set_aside_whole(out, forgery, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.chdir("/")
+    FORGERIES[forgery](out)
+    before = everything(out)
+    with set_aside(out) as away:
+        again(out)
+    assert away == out.with_name(f"{out.name}-before")
+    assert {p.relative_to(away): b for p, b in everything(away).items()} == {
+        p.relative_to(out): b for p, b in before.items()
+    }
+    assert sorted(os.listdir(out)) == [MANIFEST, "objects.geojson"]
+    (out / "more.txt").write_text(PRECIOUS)
+    with set_aside(out) as again_away:
+        again(out)
+    assert again_away == out.with_name(f"{out.name}-before-2")
+    assert (again_away / "more.txt").read_text() == PRECIOUS
+
+
+def test_an_own_export_is_replaced_and_not_set_aside(out):
+    (out / "notes.txt").unlink()
+    with set_aside(out) as away:
+        again(out)
+    assert away is None
+    assert not out.with_name(f"{out.name}-before").exists()
+
+
+def test_a_folder_gets_its_name_back_if_nothing_is_written(out, monkeypatch):
+    monkeypatch.chdir("/")
+    before = everything(out)
+
+    def nothing_written():
+        with set_aside(out):
+            assert not out.exists()
+            raise ExportError("The disk is full.")
+
+    with pytest.raises(ExportError, match="full"):
+        nothing_written()
+    assert everything(out) == before
+    assert not out.with_name(f"{out.name}-before").exists()
+
+
+@pytest.mark.parametrize("held", ["a slide", "the home", "the working folder", "the program's"])
+def test_a_folder_with_something_in_use_is_not_set_aside(out, monkeypatch, held):
+    monkeypatch.chdir("/")
+    (out / "deep").mkdir()
+    used = []
+    if held == "a slide":
+        used = [out / "notes.txt"]
+    elif held == "the working folder":
+        monkeypatch.chdir(out / "deep")
+    else:
+        monkeypatch.setenv("HOME" if held == "the home" else "HISTOPROMPT_HOME", str(out / "deep"))
+    before = everything(out)
+    with pytest.raises(ExportError, match="in use"), set_aside(out, used):
+        again(out)
+    assert everything(out) == before

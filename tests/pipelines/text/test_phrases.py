@@ -1,11 +1,21 @@
 """Sixty free phrases: those that mean a tissue word are understood, the others refused."""
 
+import numpy as np
 import pytest
 
 from histoprompt.cli import main
+from histoprompt.core.errors import RefusedTextError
+from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
+from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.zoo.vocabulary import word_in
-from histoprompt.pipelines.text.phrases import ENCODER, Phrases, Refused, Understood
+from histoprompt.pipelines.text.phrases import (
+    ENCODER,
+    Phrases,
+    Refused,
+    Understood,
+    understood_all,
+)
 
 # Written once and looked at after the lists and the threshold had been chosen on other phrases.
 MEANT = {
@@ -102,6 +112,29 @@ def test_without_the_encoder_synonyms_are_understood_and_the_rest_is_refused():
 def test_a_higher_threshold_refuses_more(phrases):
     strict = Phrases(WORDS, phrases._encoder, least=0.99)
     assert isinstance(strict.understand("areas where cells have died"), Refused)
+
+
+def test_names_of_all_senses_are_embedded_once(tmp_path):
+    """The encoder needs seconds for the names, and each command and each search asks anew."""
+    texts = []
+
+    class Encoder:
+        def embed_texts(self, given):
+            texts.append(len(given))
+            away = 599 if len(given) == 1 else 0  # a phrase is like no name
+            return np.eye(len(given), 600, k=away, dtype=np.float32)
+
+    for phrase in ("giraffe", "zebra"):
+        assert isinstance(Phrases(WORDS, Encoder(), kept=tmp_path).understand(phrase), Refused)
+    assert texts[0] > 300
+    assert texts[1:] == [1, 1]
+
+
+def test_a_refused_text_is_told_with_the_error():
+    manager, card = ModelManager(device="cpu"), registry.card("vocabulary")
+    with pytest.raises(RefusedTextError, match="weather") as refused:
+        understood_all(("tumour", "fat | the weather tomorrow"), card, manager, Task())
+    assert refused.value.texts == ("fat | the weather tomorrow",)
 
 
 def test_score_says_what_it_understood_and_can_be_told_not_to(tmp_path, sample_slide, capsys):

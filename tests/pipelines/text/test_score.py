@@ -12,6 +12,7 @@ from histoprompt.core.errors import (
     MissingMppError,
     ModelError,
     PromptError,
+    RefusedTextError,
     RegionError,
 )
 from histoprompt.core.geometry import Box
@@ -250,6 +251,22 @@ def test_bad_questions_are_refused_before_any_tile_is_seen(slide, job, model, ch
     with pytest.raises(PromptError, match=said):
         score(slide, replace(PURPLE, **changed), job, Task())
     assert model.seen == 0
+
+
+def test_every_refused_text_is_told_and_what_they_are_held_against_is_none(slide, job):
+    asked = ScoreParams(("blue | navy", "purple", "green"), ("pink",))
+    with pytest.raises(RefusedTextError) as refused:
+        score(slide, asked, job, Task())
+    assert refused.value.texts == ("blue", "green")
+    assert "blue" in str(refused.value)
+    assert "'green'" in str(refused.value)
+    for rivals in (("blue",), ("purple",)):
+        with pytest.raises(PromptError) as wrong:
+            score(slide, ScoreParams(("purple",), rivals), job, Task())
+        assert not isinstance(wrong.value, RefusedTextError)
+    with pytest.raises(RefusedTextError) as twice:
+        score(slide, ScoreParams(("pink", "purple", "Pink"), ("purple cells",)), job, Task())
+    assert twice.value.texts == ("Pink",)
 
 
 def test_a_slide_without_scale_is_refused(job):

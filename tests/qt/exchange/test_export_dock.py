@@ -123,16 +123,13 @@ def test_an_export_twice_replaces_the_first_once_that_is_agreed_to(
     assert set(np.unique(read_back("labels", out, (220, 200)))) == {0, 8}
 
 
-@pytest.mark.parametrize("trouble", ["foreign files", "no objects", "shares"])
+@pytest.mark.parametrize("trouble", ["no objects", "shares"])
 def test_errors_are_shown_and_nothing_is_written(exporter, dock, until, tmp_path, trouble):
     shown: list[str] = []
     dock.session.jobs._notify = shown.append
     out = tmp_path / "out"
-    word = {"foreign files": "thesis.docx", "no objects": "no objects", "shares": "more than 1"}
-    if trouble == "foreign files":
-        out.mkdir()
-        (out / "thesis.docx").write_text("years of work")
-    elif trouble == "no objects":
+    word = {"no objects": "no objects", "shares": "more than 1"}
+    if trouble == "no objects":
         dock.annotator.delete([3, 8])
     else:
         exporter._rows.row("val_share").setValue(0.7)
@@ -143,7 +140,36 @@ def test_errors_are_shown_and_nothing_is_written(exporter, dock, until, tmp_path
     assert not exporter._busy.isVisible()
     if trouble != "shares":
         assert word[trouble] in shown[0]
-    assert [p.name for p in out.rglob("*")] == (["thesis.docx"] if out.exists() else [])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_other_files_are_set_aside_if_the_person_agrees(
+    exporter, until, tmp_path, monkeypatch, agreed
+):
+    out, asked = tmp_path / "out", []
+    out.mkdir()
+    (out / "thesis.docx").write_text("years of work")
+    buttons = QMessageBox.StandardButton
+
+    def answer(parent, title, text):
+        asked.append(text)
+        return buttons.Yes if agreed else buttons.No
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    start(exporter, out, ExportParams(format="labels"))
+    until(lambda: asked and idle(exporter))
+    assert len(asked) == 1
+    assert "thesis.docx" in asked[0]
+    assert "out-before" in asked[0]
+    kept = tmp_path / ("out-before" if agreed else "out")
+    assert [p.name for p in kept.iterdir()] == ["thesis.docx"]
+    assert (kept / "thesis.docx").read_text() == "years of work"
+    if agreed:
+        assert set(np.unique(read_back("labels", out, (220, 200)))) == {0, 3, 8}
+    else:
+        assert "Nothing was written" in exporter._status.text()
+        assert not (tmp_path / "out-before").exists()
 
 
 def test_cancel_writes_nothing_and_says_so(exporter, dock, until, tmp_path):

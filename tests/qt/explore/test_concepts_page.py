@@ -6,6 +6,7 @@ import pytest
 from pointer import Pointer, show_with_margin
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
+from tile_values import tile_values
 
 from histoprompt._qt.explore.concepts import CONCEPTS
 from histoprompt._qt.explore.dock import ExploreDock
@@ -70,7 +71,8 @@ def test_concepts_are_learnt_asked_struck_out_and_applied(
     until(lambda: control.found is not None and not explore.control.batch.active)
     assert "balanced accuracy" in page.told.text()
     assert "'wine glass' is left out" in page.told.text()
-    shown, step = explore.viewer.layers[CONCEPTS].data, control.found.tiles.tiles.slides[0].step
+    step = control.found.tiles.tiles.slides[0].step
+    shown = tile_values(explore.viewer.layers[CONCEPTS], explore.session.slide.image, step)
     assert [int(shown[r // step, c // step]) for r, c in TUMOUR] == [2, 2, 2]  # rest is the first
     decided = [page.table.item(k, 3).text() for k in range(page.table.rowCount())]
     assert sum(map(int, decided)) == (control.found.tiles.decided >= 0).sum()

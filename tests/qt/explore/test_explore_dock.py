@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 from pointer import Pointer, show_with_margin
+from tile_values import tile_values
 
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.explore.anomaly import CELLS
@@ -88,7 +89,7 @@ def test_from_examples_to_hits_regions_and_another_slide(explore, until, tmp_pat
     assert len(found.hits) == 10
     assert "3 examples left out" in page.told.text()
     heat = explore.viewer.layers[f"score: {SHOWN}"]
-    assert np.isfinite(heat.data).sum() == 22
+    assert np.isfinite(tile_values(heat, explore.session.slide.image, 448)).sum() == 22
     above = sum(hit.score >= control.cut for hit in found.hits)
     assert len(layer(explore, HITS).data) == above > 0
     page.cut.setValue(-1.0)
@@ -166,7 +167,9 @@ def test_what_is_unlike_drawn_normal_tissue_is_mapped(explore, until):
     found = explore.normal.found
     assert "The reference has" in explore.unlike.told.text()
     heat = explore.viewer.layers["score: unlike normal"]
-    assert np.isfinite(heat.data).sum() == len(found.unlike.tiles)
+    step = found.unlike.tiles.slides[0].step
+    shown = tile_values(heat, explore.session.slide.image, step)
+    assert np.isfinite(shown).sum() == len(found.unlike.tiles)
     scores = found.score_map(explore.session.slide.slide.key, "x")
     assert scores.inside("x").sum() == found.unlike.hit.sum()
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as Picture
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog
+from tile_values import tile_values
 
 from histoprompt._qt.explore.dock import ExploreDock
 from histoprompt._qt.explore.scenes import SCENES, TILES
@@ -61,16 +62,17 @@ def test_scenes_are_found_chosen_named_kept_and_saved(explore, until, qtbot, tmp
     assert page.table.isColumnHidden(3)
     assert "with several slides only" in page.told.text()
     shown = explore.viewer.layers[SCENES]
-    assert np.bincount(shown.data.ravel())[1:].tolist() == np.bincount(found.code).tolist()
+    image, step = explore.session.slide.image, found.tiles.slides[0].step
+    numbers = tile_values(shown, image, step)
+    assert np.bincount(numbers.ravel())[1:].tolist() == np.bincount(found.code).tolist()
     colour = page.table.item(1, 0).data(Qt.ItemDataRole.DecorationRole).getRgbF()
     assert np.allclose(shown.get_color(2), colour, atol=0.01)
 
     # a click on the list chooses a scene: outlines, typical tiles
     qtbot.mouseClick(page.table.viewport(), Qt.MouseButton.LeftButton, pos=in_list(page, 1))
     assert control.number == 1
-    outlined = explore.viewer.layers["regions_of_scene"].data > 0
-    fine = outlined.shape[0] // shown.data.shape[0]
-    assert np.array_equal(outlined[::fine, ::fine], shown.data == 2)
+    outlined = tile_values(explore.viewer.layers["regions_of_scene"], image, step) > 0
+    assert np.array_equal(outlined, numbers == 2)
 
     # another page has other layers: what this one shows is there again when it is turned to
     assert len(explore._shows) == explore.pages.count()

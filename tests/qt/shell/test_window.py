@@ -19,7 +19,9 @@ from qtpy.QtGui import QCloseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton
 
+from histoprompt._qt.count.audit_layers import FIELD, MARKS
 from histoprompt._qt.count.layers import CELLS
+from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.widgets.recipe_menu import RecipeMenu
@@ -315,6 +317,33 @@ def test_points_of_an_audit_end_with_its_page_and_go_on_with_show_field(count):
     assert not dock.audit._asleep.isVisible()
     pointer.click(NUCLEI[1])
     assert len(marks.data) == 2
+
+
+@pytest.mark.parametrize("way", ["page", "dock"])
+def test_the_field_of_an_audit_is_shown_with_its_page_only(count, viewer, way):
+    dock, _ = count
+    dock.tabs.setCurrentIndex(3)
+    dock.audit._draw.click()
+    until(lambda: MARKS in viewer.layers)
+    shown = [viewer.layers[name] for name in (FIELD, MARKS)]
+    cells = viewer.layers[CELLS]
+    assert [layer.visible for layer in shown] == [True, True]
+    assert cells.contour == 2
+    viewer.layers[MARKS].add([100.0, 5.0])
+    if way == "page":
+        dock.tabs.setCurrentIndex(4)
+    else:
+        holder, _ = opened(viewer, "Objects")
+        holder.raise_()
+    until(lambda: not any(layer.visible for layer in shown))
+    assert cells.contour == 0
+    dock.tabs.setCurrentIndex(3)
+    if way == "dock":
+        open_dock(viewer, "Count")
+    until(lambda: all(layer.visible for layer in shown))
+    assert cells.contour == 2
+    assert len(viewer.layers[FIELD].data) == len(viewer.layers[MARKS].data) == 1
+    assert dock.audit._asleep.isVisibleTo(dock.audit)
 
 
 def test_tiles_are_marked_while_the_text_dock_is_in_sight(viewer):

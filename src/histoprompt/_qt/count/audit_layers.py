@@ -57,7 +57,7 @@ class AuditLayers:
                 points.data = np.array([(m.row, m.col) for m in marks]).reshape(-1, 2)
             points.features = {_NAME: np.array([m.name for m in marks], object)}
         self._draw(points)
-        self._shown.outline(True)
+        self.bring(True)
         self._shown.look_at(box.centre, 1.3 * max(box.shape))
         self._shown.viewer.layers.selection.active = points
         points.mode = "add"
@@ -73,6 +73,15 @@ class AuditLayers:
         """Take no points for a while; the field stays framed."""
         if self.points is not None:
             self.points.mode = "pan_zoom"
+
+    def bring(self, on: bool) -> None:
+        """Show the field that is looked at, or put it away while something else is."""
+        frame = self._shown.made(FIELD)
+        if isinstance(frame, Shapes) and len(frame.data):
+            for layer in (frame, self.points):
+                if layer is not None:
+                    layer.visible = on
+            self._shown.outline(on)
 
     def hide(self) -> None:
         """Show no field any more, if one was shown."""

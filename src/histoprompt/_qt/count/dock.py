@@ -124,6 +124,7 @@ class CountDock(Dock):
         self._table.clicked.connect(self.show_cells_dock)
         self.report.cancelling.connect(counting.cancel)
         self.audit.left.connect(self._on_audit_left)
+        self.audit.entered.connect(self._on_audit_entered)
         self.link(counting.counted, self._on_counted)
         self.link(counting.busy, self._on_busy)
         self.link(counting.progress, self.report.show_progress)
@@ -320,6 +321,12 @@ class CountDock(Dock):
 
     def _on_audit_left(self) -> None:
         self.session.modes.end(self.audit)
+        if self._audited is not None:
+            self._audited.bring(False)
+
+    def _on_audit_entered(self) -> None:
+        if self._audited is not None:
+            self._audited.bring(True)
 
     # -- what is shown -----------------------------------------------------------------------
 

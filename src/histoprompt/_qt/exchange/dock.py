@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtWidgets import (
@@ -21,10 +22,13 @@ from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.overwriting import may_write
+from histoprompt._qt.widgets.overwriting import may_set_aside, may_write
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.work_strip import Note, WorkStrip
-from histoprompt.core.errors import ExportError
+from histoprompt.annotations.store import LabelStore
+from histoprompt.core.errors import ExportError, InTheWayError
+from histoprompt.core.slides.slide import Slide
+from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import FORMATS, ExportParams, ExportReport
 from histoprompt.pipelines.exchange.own_files import is_export
 from histoprompt.pipelines.exchange.step import export_kept, store_export
@@ -79,19 +83,27 @@ class ExportDock(Dock):
         if is_export(Path(folder)) and not may_write(self, Path(folder), whole=True):
             self._say("Nothing was written.")
             return
+        self._export(Path(folder), params)
+
+    def _export(self, folder: Path, params: ExportParams, *, aside: bool = False) -> None:
+        """Export into a folder; with `aside` what lies there gets another name first."""
+        annotator = self.annotator
+        if annotator is None:
+            return
+        self._asked = folder, params
         self._go.setEnabled(False)
         self.report.set_busy(True)
         self._say("Exporting ...")
         self._job = self.session.jobs.submit(
-            export_kept,
+            partial(_or_in_the_way, aside=aside),
             annotator.slide,
             annotator.store,
-            Path(folder),
+            folder,
             params,
             lane="batch",
             key="export",
             title="The export",
-            on_done=self._on_done,
+            on_done=self._on_answer,
             on_error=self._on_stopped,
             on_cancel=self._on_cancelled,
             on_progress=self.report.show_progress,
@@ -101,6 +113,7 @@ class ExportDock(Dock):
 
     def _build(self) -> None:
         self._job = None
+        self._asked = Path(), ExportParams()
         self.annotating = self.session.part(Annotating)
         layout = QVBoxLayout(self.content)
         self.images, self._source = ImagePanel(self, pixel_size=False), Note()
@@ -180,6 +193,16 @@ class ExportDock(Dock):
         if self._job is not None:
             self._job.cancel()
 
+    def _on_answer(self, found: ExportReport | InTheWayError) -> None:
+        """It is written, or other files are in the way: a person may have these set aside."""
+        folder, params = self._asked
+        if not isinstance(found, InTheWayError):
+            self._on_done(found)
+        elif may_set_aside(self, folder, found.fact):
+            self._export(folder, params, aside=True)
+        else:
+            self._on_stopped(f"Nothing was written. {messages.told(found)}")
+
     def _on_done(self, report: ExportReport) -> None:
         self._on_stopped(str(report))
         messages.show_info(str(report))
@@ -194,3 +217,13 @@ class ExportDock(Dock):
 
     def _say(self, text: str) -> None:
         self.report.say(text)
+
+
+def _or_in_the_way(
+    slide: Slide, store: LabelStore, out: Path, params: ExportParams, *, aside: bool, task: Task
+) -> ExportReport | InTheWayError:
+    """What was exported, or why nothing is: the dock asks what shall become of the folder."""
+    try:
+        return export_kept(slide, store, out, params, aside=aside, task=task)
+    except InTheWayError as error:
+        return error

@@ -9,13 +9,18 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.removing import take_away
+from histoprompt.core.geometry import Frame
 from histoprompt.core.labels.classes import Colour
+from histoprompt.core.scores.drawn import drawn, is_even
 from histoprompt.core.scores.map import ScoreMap
 
 _OPACITY = 0.45
+# Picture pixels per side of a tile where tiles are cut by the slide's edge, and a side at most.
+_FINE, _LARGEST = 32, 2048
 UNSURE_GREY = (128, 128, 128)
 
 
@@ -53,13 +58,13 @@ class KindLayer:
 
         Tiles of the number `unsure`, if it is not 0, are grey: nobody has said what they are.
         """
-        numbers = np.nan_to_num(tiles.raster(tiles.texts[0])).astype(np.int32)
+        numbers, frame = _numbers(tiles)
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
             self.clear()
             layer = self._layer = self._make(tiles)
         layer.data = numbers
-        layers.move(layer, self.image, tiles.frame)
+        layers.move(layer, self.image, frame)
         colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
         for number, line in enumerate(lines, 1):
             colours[number] = np.append(line.colour, 255) / 255
@@ -85,12 +90,13 @@ class KindLayer:
         self._layer = None
 
     def _make(self, tiles: ScoreMap) -> Labels:
+        numbers, frame = _numbers(tiles)
         layer = Labels(
-            np.zeros(tiles.grid.shape, np.int32),
+            np.zeros_like(numbers),
             name=self._name,
             opacity=_OPACITY,
             metadata=layers.provenance(kind=self._name),
-            **layers.transform_of(self.image, tiles.frame),
+            **layers.transform_of(self.image, frame),
         )
         layer.editable = False
         active = self._viewer.layers.selection.active
@@ -98,3 +104,9 @@ class KindLayer:
         if active is not None:
             self._viewer.layers.selection.active = active
         return layer
+
+
+def _numbers(tiles: ScoreMap) -> tuple[NDArray[np.int32], Frame]:
+    """The number of each tile's kind, 0 for none, and where they lie on the slide."""
+    raster = np.nan_to_num(tiles.raster(tiles.texts[0])).astype(np.int32)
+    return drawn(raster, tiles.grid, 1 if is_even(tiles.grid) else _FINE, _LARGEST)

@@ -68,7 +68,7 @@ class ExploreLayers:
             layer.border_color = [layers.GREEN if yes else layers.RED for yes in like]
             layer.symbol = ["square" if yes else "x" for yes in like]
             layer.size = [
-                max(box.shape) * (1 if yes else _CROSS)
+                min(box.shape) * (1 if yes else _CROSS)
                 for box, yes in zip(boxes, like, strict=True)
             ]
 
@@ -92,7 +92,7 @@ class ExploreLayers:
     def _fill(self, layer: Points, boxes: Sequence[Box]) -> None:
         layer.data = np.array([box.centre for box in boxes]).reshape(-1, 2)
         if boxes:
-            layer.size = [max(box.shape) for box in boxes]
+            layer.size = [min(box.shape) for box in boxes]
         layer.selected_data = set()
 
     def _present(self, name: str) -> Points | None:

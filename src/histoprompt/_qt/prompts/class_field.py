@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import QStringListModel, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit
 
-from histoprompt._qt.widgets.completer import Completer
+from histoprompt._qt.widgets.completing import WordCompleter
 from histoprompt.core.labels.class_names import near_double
 
 
@@ -31,20 +31,18 @@ class ClassField(QLineEdit):
         super().__init__(placeholderText="none")
         self.setAccessibleName("Class of the next objects")
         self._leave = leave
-        self._known = QStringListModel(self)
-        self.setCompleter(Completer(self._known, self))
+        self._offered = WordCompleter(self)
         self.returnPressed.connect(self._on_return)
         self.editingFinished.connect(self._on_finished)
 
     @property
     def known(self) -> list[str]:
         """The classes it completes."""
-        return self._known.stringList()
+        return self._offered.words
 
     def offer(self, names: Sequence[str]) -> None:
         """Complete these."""
-        if list(names) != self.known:
-            self._known.setStringList(list(names))
+        self._offered.offer(names)
 
     def _on_return(self) -> None:
         self._leave()

@@ -21,6 +21,7 @@ WAYS: dict[Remedy, str] = {
     Remedy.CHECK_UP: "Check this machine in the Models dock to see what is missing.",
     Remedy.REGION: "If there is some, draw a rectangle around it.",
     Remedy.DRAW_FIELDS: "Draw some on the page Audit first.",
+    Remedy.SET_ASIDE: "Or press Export again and agree to set it aside.",
 }
 
 

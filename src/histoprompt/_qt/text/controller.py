@@ -61,13 +61,13 @@ class TextController:
         The tiles that fit the text best.
     failed : Signal(str)
         What went wrong, for people; what happened comes from `batch`.
-    refused : Signal(str)
-        The model cannot know one of the texts.
+    refused : Signal(str, tuple)
+        Why the model refuses texts, and which, by name.
     """
 
     growing = Signal(ScoreMap)
     answered, changed = Signal(), Signal()
-    failed, refused = Signal(str), Signal(str)
+    failed, refused = Signal(str), Signal(str, tuple)
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -62,11 +62,13 @@ class TextDock(Dock):
         return self.annotating.annotator
 
     def run(self) -> None:
-        """Find the texts on the chosen part of the slide."""
+        """Find the texts on the chosen part of the slide, with what is typed."""
+        self.words.take_line(tell=False)
         self._find()
 
     def count(self) -> None:
         """Find the texts, cut regions, count the cells in them and name these, in one go."""
+        self.words.take_line(tell=False)
         self._find(self.cells.value())
 
     def review(self) -> None:
@@ -76,7 +78,6 @@ class TextDock(Dock):
             self.control.counting.reviewed.emit()
 
     def _find(self, count: Wanted | None = None) -> None:
-        self.words.take_line(tell=False)
         annotator = self.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())
@@ -164,6 +165,7 @@ class TextDock(Dock):
         self.link(control.failed, self._on_failed)
         self.link(control.refused, self.phrasing.refused)
         self.link(self.phrasing.changed, self._on_words)
+        self.link(self.phrasing.left, self._on_left)
         self.link(self.phrasing.said, self._say)
         self.link(self.phrasing.failed, self._on_failed)
         self.link(control.batch.status, self._say)
@@ -207,7 +209,14 @@ class TextDock(Dock):
         if not self.words.texts:
             self._say(HINT)
         elif not self.control.ask(self.value(), self.models.card, self.models.weights):
-            self.run()
+            self._find()  # what is still being typed, or was taken back, is not asked for
+
+    def _on_left(self) -> None:
+        """Look for the texts that were typed beside one that was taken back."""
+        work, texts = self.control.work, self.words.texts
+        answered = () if work is None else self.words.named(work.texts)
+        if texts and set(texts) != set(answered):
+            self._on_words()
 
     def _on_options(self) -> None:
         if self.words.texts:

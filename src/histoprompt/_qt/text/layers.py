@@ -20,14 +20,16 @@ from histoprompt._qt.layers.removing import take_away
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Frame
 from histoprompt.core.labels.classes import colours_of
+from histoprompt.core.scores.drawn import drawn, is_even
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import region_raster
 
 HEAT, REGIONS, MARKS, CELLS = "score: {}", "scored_regions", "tile_marks", "region_cells"
 OPACITY = 0.6
 OUTLINE = "#ffd60a"
-# A tile takes so many array pixels a side in the layer of regions, so that their outlines are thin;
-# fewer where the layer would get larger than `_LARGEST` a side.
+# A tile takes so many array pixels a side in the layer of regions, so that their outlines are thin,
+# and in that of heat where tiles are cut by the slide's edge; fewer where a layer would get larger
+# than `_LARGEST` a side.
 _FINE, _LARGEST = 32, 2048
 # Opacity of the colour of score 0; it grows to full at one half, so that what does not fit stays
 # readable. What was not scored has no colour at all.
@@ -82,8 +84,8 @@ class ScoreLayers:
         """
         self._scores = scores
         if self._present(HEAT) is None:
-            layer = self._own[HEAT] = self._make_heat(scores.raster(text), scores, text)
-            self._frames[layer] = scores.frame
+            layer = self._own[HEAT] = self._make_heat(scores, text)
+            self._frames[layer] = _heat(scores, text)[1]
             self._add(layer, self._viewer.layers.index(self._image) + 1)
         self.choose(text)
 
@@ -96,11 +98,11 @@ class ScoreLayers:
         layer, scores = self._present(HEAT), self._scores
         if layer is None or scores is None or text not in scores.texts:
             return
-        raster = scores.raster(text)
+        picture, frame = _heat(scores, text)
         # what is the same is not sent to the graphics card again: a mark changes thresholds alone
-        if not np.array_equal(raster, layer.data, equal_nan=True):
-            layer.data = raster
-        self._place(layer, scores.frame)
+        if not np.array_equal(picture, layer.data, equal_nan=True):
+            layer.data = picture
+        self._place(layer, frame)
         layer.name = HEAT.format(text)
         layer.metadata.update(layers.provenance(kind="heatmap", text=text, **scores.facts))
         if not (layer.visible and layer.colorbar.visible):
@@ -109,9 +111,7 @@ class ScoreLayers:
     def show_regions(self, scores: ScoreMap, text: str) -> int:
         """Outline the regions of a text; how many there are."""
         raster = region_raster(scores, text)
-        fine = max(1, min(_FINE, _LARGEST // max(raster.shape)))
-        labels = np.kron(raster, np.ones((fine, fine), np.int32))
-        frame = Frame(scores.frame.box, labels.shape)
+        labels, frame = drawn(raster, scores.grid, _FINE, _LARGEST)
         layer = self._present(REGIONS)
         if layer is None:
             layer = self._own[REGIONS] = self._make_regions(labels, frame)
@@ -137,7 +137,7 @@ class ScoreLayers:
             self._add(layer)
         layer.data = np.array([scores.box(t).centre for t in marks]).reshape(-1, 2)
         if marks:
-            layer.size = scores.grid.size
+            layer.size = [min(scores.box(tile).shape) for tile in marks]
             layer.border_color = [layers.GREEN if yes else layers.RED for yes in marks.values()]
             layer.symbol = ["square" if yes else "x" for yes in marks.values()]
         layer.selected_data = set()
@@ -197,9 +197,10 @@ class ScoreLayers:
 
     # -- making ------------------------------------------------------------------------------
 
-    def _make_heat(self, raster: NDArray[np.float32], scores: ScoreMap, text: str) -> Image:
+    def _make_heat(self, scores: ScoreMap, text: str) -> Image:
+        picture, frame = _heat(scores, text)
         layer = Image(
-            raster,
+            picture,
             name=HEAT.format(text),
             colormap=_colours(),
             contrast_limits=(0.0, 1.0),
@@ -207,7 +208,7 @@ class ScoreLayers:
             blending="translucent",
             interpolation2d="nearest",
             metadata=layers.provenance(kind="heatmap", text=text),
-            **layers.transform_of(self._image, scores.frame),
+            **layers.transform_of(self._image, frame),
         )
         layer.contrast_limits_range = (0.0, 1.0)
         return layer
@@ -281,13 +282,19 @@ class ScoreLayers:
             take_away(self._viewer, [layer])
 
 
+def _heat(scores: ScoreMap, text: str) -> tuple[NDArray[np.float32], Frame]:
+    """The heat map of a text and where it lies: not beyond the slide's edges."""
+    fine = 1 if is_even(scores.grid) else _FINE
+    return drawn(scores.raster(text), scores.grid, fine, _LARGEST)
+
+
 def _features(raster: NDArray[np.int32], scores: ScoreMap, text: str) -> dict[str, Any]:
     """What the status bar says of a region."""
     index = np.arange(1, raster.max(initial=0) + 1)
     tiles = np.bincount(raster.ravel(), minlength=len(index) + 1)[1:]
     mean = ndi.mean(np.nan_to_num(scores.raster(text)), raster, index)
-    side = scores.grid.size * (scores.mpp or 1.0)
-    area = {"mm2" if scores.mpp else "pixels": tiles * side**2 / (1e6 if scores.mpp else 1)}
+    pixels = ndi.sum(scores.grid.areas, raster, index)
+    area = {"mm2": pixels * scores.mpp**2 / 1e6} if scores.mpp else {"pixels": pixels}
     names = np.full(len(index), text)
     return {"index": index, "text": names, "score": np.round(mean, 3), "tiles": tiles, **area}
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from psygnal import Signal
 
 from histoprompt._qt.shell.session import Session
-from histoprompt._qt.text.understanding import Reading, UnderstoodRow, understand
+from histoprompt._qt.text.understanding import UnderstoodRow, understand
 from histoprompt._qt.text.words import WordsPanel
 from histoprompt._qt.text.work import TextWork
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.text.choosing_wordings import Wording, choose_wordings, kept_text
+from histoprompt.pipelines.text.phrases import Understood
 from histoprompt.pipelines.text.text_embedding import ScoreParams
+
+_READING = "The model has no such word: reading what it means ..."
 
 
 class Phrasing:
@@ -32,37 +35,36 @@ class Phrasing:
     ----------
     changed : Signal
         There are other texts to look for.
+    left : Signal
+        Some texts were taken back: the others may still have to be looked for.
     said, failed : Signal(str)
     """
 
-    changed = Signal()
+    changed, left = Signal(), Signal()
     said, failed = Signal(str), Signal(str)
 
     def __init__(
         self, session: Session, words: WordsPanel, row: UnderstoodRow, card: Callable[[], ModelCard]
     ) -> None:
         self._session, self._words, self._row, self._card = session, words, row, card
-        self._reading: tuple[str, ...] = ()  # typed, and being read
 
     # -- phrases -----------------------------------------------------------------------------
 
-    def refused(self, text: str) -> None:
-        """The model cannot know a word: see what it means, or let it be typed otherwise.
-
-        Words that were typed while an earlier one is read are read together with it.
-        """
-        read = dict.fromkeys((*self._reading, self._words.fresh))
-        self._reading = tuple(phrase for phrase in read if phrase in self._words.texts)
-        card = self._card()
-        if not self._reading or not card.words:
-            self._on_not_understood(text)
+    def refused(self, why: str, names: tuple[str, ...]) -> None:
+        """The model cannot know words: see what they mean, or let them be typed otherwise."""
+        phrases, card = self._words.named(names), self._card()
+        if not card.words or not phrases:
+            self.failed.emit(why)
+            self._take_back(phrases)
             return
-        self.said.emit(f"Looking up what {_quoted(self._reading)} means ...")
-        self._session.jobs.submit(
-            understand, self._reading, card, self._session.manager, lane="interactive",
-            key="understanding a phrase", title="Reading the phrase",
-            on_done=partial(self._on_understood, text), on_error=self._on_not_understood,
-        )  # fmt: skip
+        self.said.emit(_READING)
+        for phrase in phrases:
+            self._session.jobs.submit(
+                understand, phrase, card, self._session.manager, lane="interactive",
+                key=f"understanding {phrase}", title="Reading the phrase",
+                on_done=partial(self._on_understood, phrase, why),
+                on_error=partial(self._on_not_understood, phrase),
+            )  # fmt: skip
 
     def not_meant(self, put: str, phrase: str) -> None:
         """What a phrase was understood as was not meant: it is looked for no more."""
@@ -70,35 +72,39 @@ class Phrasing:
         self._put(left, f"{put} taken out")
         self.said.emit(f"{put} was taken out. Type another word for '{phrase}'.")
 
-    def _on_understood(self, text: str, found: tuple[Reading, ...]) -> None:
-        """Phrases were read: show as what, look for that, and give back what is refused."""
-        self._reading = ()
-        found = tuple(one for one in found if one.phrase in self._words.texts)
-        put = [self._take(one) for one in found if one.told]
-        why = [one.why for one in found if one.why]
-        for one in found:
-            if one.why:
-                self._words.take_back(one.phrase)
-        others = len(found) > len(why) and bool(why)  # known words that had to wait for these
-        if any(put) or others:
+    def _on_understood(
+        self, phrase: str, why: str, found: tuple[str, tuple[Understood, ...]] | str
+    ) -> None:
+        """A phrase was read: show as what, and look for that; one taken out meanwhile is past."""
+        if isinstance(found, str):
+            self._on_not_understood(phrase, found)
+            return
+        put, told = found
+        if not told:  # the word is known: something else is wrong with it
+            self._on_not_understood(phrase, why)
+            return
+        if phrase not in self._words.texts:
+            return
+        self._row.show_understood(put, phrase, "; ".join(one.told for one in told))
+        before = tuple(text for text in self._words.texts if text != phrase)
+        if self._words.put(put, phrase):
+            self._step(before, self._words.texts, f"'{phrase}' understood as {put}")
             self.changed.emit()
-        if why or not put:
-            self.failed.emit(" ".join(why) or text)
+        else:
+            self.said.emit(f"{put} is looked for already.")
+            self.left.emit()
 
-    def _take(self, one: Reading) -> bool:
-        """Put what was understood in place of a phrase; False if it is looked for already."""
-        self._row.show_understood(one.put, one.phrase, "; ".join(told.told for told in one.told))
-        before = tuple(text for text in self._words.texts if text != one.phrase)
-        if not self._words.put(one.put, one.phrase):
-            self.said.emit(f"{one.put} is looked for already.")
-            return False
-        self._step(before, self._words.texts, f"'{one.phrase}' understood as {one.put}")
-        return True
+    def _on_not_understood(self, phrase: str, why: str) -> None:
+        if phrase in self._words.texts:
+            self.failed.emit(why)
+            self._take_back((phrase,))
 
-    def _on_not_understood(self, text: str) -> None:
-        self._reading = ()
-        self.failed.emit(text)
-        self._words.take_back()
+    def _take_back(self, phrases: tuple[str, ...]) -> None:
+        """Let refused texts be typed otherwise; the others are looked for."""
+        for phrase in phrases:
+            self._words.take_back(phrase)
+        if phrases:
+            self.left.emit()
 
     # -- wordings ----------------------------------------------------------------------------
 
@@ -141,8 +147,3 @@ class Phrasing:
         self._row.setVisible(False)
         self.changed.emit()
         return True
-
-
-def _quoted(phrases: Sequence[str]) -> str:
-    """Phrases in a sentence."""
-    return ", ".join(f"'{phrase}'" for phrase in phrases)

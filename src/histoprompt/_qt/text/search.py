@@ -13,8 +13,9 @@ from psygnal import Signal
 from histoprompt._qt.layers.work_area import view_box
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.text.work import TextView
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import PromptError, RefusedTextError
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.task import Task
@@ -101,8 +102,9 @@ class TextSearch:
         The chain ended.
     ended : Signal(Search)
         It ended without a result; why was told.
-    refused : Signal(str)
-        The model cannot know one of the texts.
+    refused : Signal(str, tuple)
+        Why the model cannot be asked, and the texts that it refuses, by name: none where what they
+        are held against is wrong.
     """
 
     grown, found, asked = (
@@ -111,7 +113,7 @@ class TextSearch:
         Signal(SeenTiles, ScoreMap),
     )
     counted = Signal(RegionCountResult, ScoreMap)
-    ended, refused = Signal(Search), Signal(str)
+    ended, refused = Signal(Search), Signal(str, tuple)
 
     def __init__(self, jobs: Jobs, manager: ModelManager, batch: BatchWork) -> None:
         self._jobs, self._manager, self._batch = jobs, manager, batch
@@ -217,7 +219,7 @@ class TextSearch:
         self._now = None
         if isinstance(found, PromptError):
             self.ended.emit(search)
-            self.refused.emit(str(found))
+            self._refuse(found)
         else:
             told = SearchResult(search, *found, whole)
             self._chained = told if whole and search.wish is not None else None
@@ -242,9 +244,12 @@ class TextSearch:
 
     def _on_asked(self, seen: SeenTiles, found: ScoreMap | PromptError) -> None:
         if isinstance(found, PromptError):
-            self.refused.emit(str(found))
+            self._refuse(found)
         else:
             self.asked.emit(seen, found)
+
+    def _refuse(self, error: PromptError) -> None:
+        self.refused.emit(told(error), error.texts if isinstance(error, RefusedTextError) else ())
 
 
 def _look(params: ScoreParams, card: ModelCard, weights: Path | None) -> tuple[Any, ...]:

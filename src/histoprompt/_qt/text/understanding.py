@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.work_strip import Note
 from histoprompt.core.errors import PromptError
@@ -50,36 +48,12 @@ class UnderstoodRow(QWidget):
         self.refused.emit(self._put, self._phrase)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What came of one phrase.
-
-    Attributes
-    ----------
-    phrase, put : str
-        As it was typed, and what it is put as.
-    told : tuple of Understood
-        What was understood in it; empty where it is a word of the model already.
-    why : str
-        Why it is refused; "" if it is not.
-    """
-
-    phrase: str
-    put: str = ""
-    told: tuple[Understood, ...] = ()
-    why: str = ""
-
-
 def understand(
-    phrases: Sequence[str], card: ModelCard, manager: ModelManager, *, task: Task
-) -> tuple[Reading, ...]:
-    """Read phrases one by one: a refused one does not keep the others from being read."""
-    return tuple(_read(phrase, card, manager, task) for phrase in phrases)
-
-
-def _read(phrase: str, card: ModelCard, manager: ModelManager, task: Task) -> Reading:
+    phrase: str, card: ModelCard, manager: ModelManager, *, task: Task
+) -> tuple[str, tuple[Understood, ...]] | str:
+    """What a text is put as and what was understood in it; why not, if it is refused."""
     try:
-        texts, told = understood_all((phrase,), card, manager, task)
+        texts, meant = understood_all((phrase,), card, manager, task)
     except PromptError as error:
-        return Reading(phrase, why=str(error))
-    return Reading(phrase, texts[0], told)
+        return told(error)
+    return texts[0], meant

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.completer import Completer
+from histoprompt._qt.widgets.completing import WordCompleter
 
 _LIST_HEIGHT = 74
 _EXAMPLE = "a word, such as tumour | carcinoma"
@@ -45,6 +45,7 @@ class WordsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._line, self._contrasts = QLineEdit(), QLineEdit()
+        self._offered = WordCompleter(self._line)
         self._line.setPlaceholderText(_EXAMPLE)
         self._line.setToolTip("One text at a time; a bar gives it another name: tumour | carcinoma")
         self._contrasts.setPlaceholderText("the usual tissues")
@@ -69,7 +70,7 @@ class WordsPanel(QWidget):
         self._draft.clicked.connect(self._on_draft)
         self._contrasts.editingFinished.connect(self._on_contrasts)
         self._list.currentRowChanged.connect(self._on_row)
-        self._said, self._fresh = self.contrasts, ""
+        self._said = self.contrasts
         self._on_row(-1)
 
     @property
@@ -100,7 +101,7 @@ class WordsPanel(QWidget):
 
     def offer(self, words: Sequence[str]) -> None:
         """Offer these words while a text is typed."""
-        self._line.setCompleter(Completer(list(words), self._line))
+        self._offered.offer(words)
 
     def take_line(self, tell: bool = True) -> bool:
         """Add what is typed to the list, and tell of it; False if nothing new is."""
@@ -109,36 +110,31 @@ class WordsPanel(QWidget):
         if not text or _name(text) in [_name(known) for known in self.texts]:
             return False
         self.set_value((*self.texts, text), self.contrasts)
-        self._fresh = text
         if tell:
             self.changed.emit()
         return True
 
-    @property
-    def fresh(self) -> str:
-        """The text that was added last."""
-        return self._fresh if self._fresh in self.texts else ""
+    def named(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The texts in the list that are of these names, in its order."""
+        wanted = {_name(name) for name in names}
+        return tuple(text for text in self.texts if _name(text) in wanted)
 
     def put(self, text: str, phrase: str) -> bool:
-        """Put another text in place of a phrase; False if it is there already."""
+        """Put a text in place of another one; False if it is there already."""
         others = [known for known in self.texts if known != phrase]
         new = _name(text) not in [_name(known) for known in others]
         self.set_value([*others, text] if new else others, self.contrasts)
-        if phrase == self._fresh:
-            self._fresh = text if new else ""
         return new
 
-    def take_back(self, phrase: str = "") -> None:
-        """Put a text, or the one added last, back into the line, selected: typing replaces it."""
-        phrase = phrase or self._fresh
-        if phrase in self.texts:
-            if not self._line.text():  # else somebody is typing the next one already
-                self._line.setText(phrase)
-                self._line.setFocus()
-                self._line.selectAll()
-            self.set_value([t for t in self.texts if t != phrase], self.contrasts)
-        if phrase == self._fresh:
-            self._fresh = ""
+    def take_back(self, text: str) -> None:
+        """Put a text of the list back into the line, selected: typing replaces it."""
+        if text not in self.texts:
+            return
+        if not self._line.text():  # else somebody is typing the next one already
+            self._line.setText(text)
+            self._line.setFocus()
+            self._line.selectAll()
+        self.set_value([known for known in self.texts if known != text], self.contrasts)
 
     def _on_add(self) -> None:
         self.take_line()
@@ -166,5 +162,6 @@ class WordsPanel(QWidget):
 
 
 def _name(text: str) -> str:
-    """What the map of a text is called: its first wording."""
-    return " ".join(text.split("|", maxsplit=1)[0].split())
+    """What the map of a text is called: its first wording; a text without any as it is."""
+    wordings = (" ".join(wording.split()) for wording in text.split("|"))
+    return next((wording for wording in wordings if wording), text)

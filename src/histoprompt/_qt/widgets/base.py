@@ -89,9 +89,11 @@ class TabbedWidget(QWidget):
 
     def _on_visibility(self, visible: bool) -> None:
         """Qt hides nothing of a dock that lies behind another tab, but tells of it here."""
-        if not visible:
-            for panel in self.findChildren(Panel):
+        for panel in self.findChildren(Panel):
+            if not visible:
                 panel.left.emit()
+            elif panel.isVisibleTo(self):
+                panel.entered.emit()
 
 
 class Dock(TabbedWidget):
@@ -190,9 +192,17 @@ class Panel(QWidget):
     ----------
     left : Signal
         They went out of sight: another page or dock was chosen, or the dock was closed.
+    entered : Signal
+        They came into sight, for the first time or again.
     """
 
-    left = Signal()
+    left, entered = Signal(), Signal()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Tell of it, unless the whole window came back."""
+        super().showEvent(event)
+        if not event.spontaneous():
+            self.entered.emit()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802 - Qt's name
         """Tell of it, unless the whole window was put away for a while."""

@@ -1,4 +1,4 @@
-"""Asking before files that are there are replaced."""
+"""Asking before files that are there are replaced, or set aside."""
 
 from __future__ import annotations
 
@@ -32,3 +32,21 @@ def may_write(parent: QWidget, folder: Path, *, whole: bool = False) -> bool:
     )
     answers = QMessageBox.StandardButton
     return QMessageBox.question(parent, "Replace files", text) == answers.Yes
+
+
+def may_set_aside(parent: QWidget, folder: Path, why: str) -> bool:
+    """Whether a folder that holds other things may get another name; asks, and says why.
+
+    Parameters
+    ----------
+    parent : QWidget
+    folder : Path
+    why : str
+        What is in the way.
+    """
+    text = (
+        f"{why}\n\nRename this folder to {folder.name}-before and export into a new one? Nothing "
+        "in it is changed or removed."
+    )
+    answers = QMessageBox.StandardButton
+    return QMessageBox.question(parent, "Set aside", text) == answers.Yes

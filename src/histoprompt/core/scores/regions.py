@@ -151,5 +151,4 @@ def _on_slide(scores: ScoreMap, part: Outline) -> Outline:
 def _area(scores: ScoreMap, places: NDArray[np.intp]) -> float | None:
     if scores.mpp is None:
         return None
-    pixels = sum(scores.grid.tile(r, c).inner.area for r, c in places.tolist())
-    return float(pixels) * scores.mpp**2
+    return float(scores.grid.areas[tuple(places.T)].sum()) * scores.mpp**2

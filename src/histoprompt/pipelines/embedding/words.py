@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import PromptError, RefusedTextError
 from histoprompt.core.tissue.words import normal, same_word
 from histoprompt.core.vectors import unit_rows
 from histoprompt.models.roles import TextScorer
@@ -93,12 +93,14 @@ class Query:
 
         Raises
         ------
-        PromptError
+        RefusedTextError
             If nothing but blanks is given.
         """
         wordings = tuple(dict.fromkeys(" ".join(w.split()) for w in text.split("|") if w.split()))
         if not wordings:
-            raise PromptError(f"The text {text!r} is empty. Type what to look for, such as: tumour")
+            raise RefusedTextError(
+                f"The text {text!r} is empty. Type what to look for, such as: tumour", [text]
+            )
         return cls(wordings[0], wordings)
 
     @property
@@ -113,15 +115,15 @@ def queries(texts: Iterable[str]) -> tuple[Query, ...]:
     Raises
     ------
     PromptError
-        If there is none, one is empty, or two have the same name.
+        If there is none, one is empty, or two have the same name: the later one is refused.
     """
     found = tuple(Query.parse(text) for text in texts)
     if not found:
         raise PromptError("There is no text. Type what to look for, such as: tumour")
     names = [normal(query.name) for query in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise PromptError(f"The text {name!r} is given twice. Give each text once.")
+    again = [query.name for i, query in enumerate(found) if names[i] in names[:i]]
+    if again:
+        raise RefusedTextError(f"The text {again[0]!r} is given twice. Give each text once.", again)
     return found
 
 

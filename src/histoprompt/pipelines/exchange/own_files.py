@@ -5,20 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from histoprompt.core.errors import ExportError
-from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core import settings
+from histoprompt.core.errors import ExportError, InTheWayError
+from histoprompt.core.files.atomic import explained, replacing_file
 from histoprompt.core.files.documents import Shape, read_json
+from histoprompt.core.files.durable import sync_folder
 from histoprompt.core.files.seal import is_sealed, seal_of
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.formats.json_files import write_json
 
 MANIFEST = "export.json"
 _SCHEMA = "histoprompt-export/2"
+_WAY = "Choose another folder, or move this one away."
+# Names for folders that were set aside, before something is wrong.
+_OFTEN = 1000
 
 
 class _Left(TypedDict):
@@ -71,8 +78,10 @@ def check_own(folder: Path) -> None:
 
     Raises
     ------
+    InTheWayError
+        If it holds a file that is of no earlier export or was changed since.
     ExportError
-        If it is a file, or holds a file that is of no earlier export or was changed since.
+        If it is a file.
     OSError
         If it cannot be looked at.
     """
@@ -83,22 +92,80 @@ def check_own(folder: Path) -> None:
         return
     listed = _listed(folder)
     if listed is None and (folder / MANIFEST).is_file():
-        raise ExportError(
-            f"{folder} holds an {MANIFEST} that was not written by this version of the program on "
-            "this account, so its files are not replaced. Choose another folder, or remove it."
+        raise InTheWayError(
+            f"{folder} holds an export of an earlier version of the program or of another account, "
+            f"or its {MANIFEST} was changed since: nothing in it is replaced. {_WAY}"
         )
     foreign = sorted(present - {MANIFEST, *(listed or ())})
     if foreign:
-        raise ExportError(
-            f"{folder} holds {len(foreign)} files that are no earlier export, such as "
-            f"{foreign[0]}. Choose another folder, or move them away."
+        raise InTheWayError(
+            f"{folder} holds {many(len(foreign), 'file')} of no earlier export, such as "
+            f"{foreign[0]}: nothing in it is replaced. {_WAY}"
         )
     changed = [n for n, d in (listed or {}).items() if n in present and _digest(folder / n) != d]
     if changed:
-        raise ExportError(
-            f"{folder} holds {len(changed)} files that were changed since they were exported, such "
-            f"as {min(changed)}. Choose another folder, or move them away."
+        raise InTheWayError(
+            f"{folder} holds {many(len(changed), 'file')} changed since the export, such as "
+            f"{min(changed)}: nothing in it is replaced. {_WAY}"
         )
+
+
+@contextmanager
+def set_aside(folder: Path, used: Iterable[Path] = ()) -> Iterator[Path | None]:
+    """Let an export into a folder that holds other things: these keep, under another name.
+
+    Nothing is removed. The whole folder is renamed to ``NAME-before``, or ``NAME-before-2`` and so
+    on; if the block writes nothing in its place, it gets its name back.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the block exports to. One that holds nothing but an export of this account stays.
+    used : iterable of Path
+        Files that the block reads.
+
+    Yields
+    ------
+    Path or None
+        Where the folder lies now; None if it stays.
+
+    Raises
+    ------
+    ExportError
+        If the folder is a file, cannot be renamed, or holds something in use: such a file, the
+        user's home, the program's data or the working folder.
+    """
+    place = folder.resolve()
+    with explained(place):
+        away = _moved_away(place, used)
+    try:
+        yield away
+    finally:
+        if away is not None and not place.exists():
+            os.rename(away, place)
+
+
+def _moved_away(place: Path, used: Iterable[Path]) -> Path | None:
+    try:
+        check_own(place)
+    except InTheWayError:
+        in_use = (*used, settings.home(), Path.home(), Path.cwd())
+        held = next((path for path in in_use if path.resolve().is_relative_to(place)), None)
+        if held is not None:
+            raise ExportError(
+                f"{place} cannot be set aside: {held} lies in it and is in use. Choose another "
+                "folder."
+            ) from None
+    else:
+        return None
+    numbers = ("", *(f"-{n}" for n in range(2, _OFTEN)))
+    names = (place.with_name(f"{place.name}-before{number}") for number in numbers)
+    away = next((name for name in names if not os.path.lexists(name)), None)
+    if away is None:
+        raise ExportError(f"{place} was set aside {_OFTEN} times already. Choose another folder.")
+    os.rename(place, away)
+    sync_folder(place.parent)
+    return away
 
 
 def names_in(folder: Path) -> set[str]:

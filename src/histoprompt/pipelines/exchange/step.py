@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from histoprompt.pipelines.count.files import CELLS_CSV, LABELS_TIF
 from histoprompt.pipelines.count.result_folders import MADE, slide_in
 from histoprompt.pipelines.exchange.export import ExportParams, ExportReport, export, read_classes
 from histoprompt.pipelines.exchange.from_store import export_store
-from histoprompt.pipelines.exchange.own_files import list_also
+from histoprompt.pipelines.exchange.own_files import list_also, set_aside
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.beside import keep_recipe
 from histoprompt.pipelines.recipes.command import arguments, option
@@ -75,10 +76,21 @@ def store_export(params: ExportParams) -> ExportStepParams:
 
 
 def export_kept(
-    slide: Slide, store: LabelStore, out: Path, params: ExportParams, task: Task
+    slide: Slide,
+    store: LabelStore,
+    out: Path,
+    params: ExportParams,
+    *,
+    aside: bool = False,
+    task: Task,
 ) -> ExportReport:
-    """Export the committed objects, with the recipe beside them; raises as `export` does."""
-    report = export_store(slide, store, out, params, task)
+    """Export the committed objects, with the recipe beside them; raises as `export` does.
+
+    With `aside` a folder that holds other things is renamed first, see `set_aside`.
+    """
+    read = [Path(slide.path)] if slide.path else []
+    with set_aside(out, read) if aside else nullcontext():
+        report = export_store(slide, store, out, params, task)
     keep_recipe(out, (RecipeStep("export", store_export(params)),), {"slide": slide.key})
     list_also(out, RECIPE)
     return report

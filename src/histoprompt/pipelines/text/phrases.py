@@ -18,13 +18,16 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import PromptError, Remedy
+from histoprompt.core import settings
+from histoprompt.core.errors import PromptError, RefusedTextError, Remedy
 from histoprompt.core.task import Task
 from histoprompt.core.tissue.words import SYNONYMS, normal
 from histoprompt.models import registry
+from histoprompt.models import weights as weight_files
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.roles import SentenceEncoder
+from histoprompt.pipelines.text.kept_vectors import kept_vectors
 
 How = Literal["known", "synonym", "sentence"]
 ENCODER: Final = "minilm"
@@ -96,13 +99,19 @@ class Phrases:
         Without one only names and synonyms are understood.
     least : float
         Cosine from which a sentence is understood.
+    kept : Path, optional
+        Where vectors of this encoder are kept; without one they are made each time.
     """
 
     def __init__(
-        self, words: Sequence[str], encoder: SentenceEncoder | None = None, least: float = LEAST
+        self,
+        words: Sequence[str],
+        encoder: SentenceEncoder | None = None,
+        least: float = LEAST,
+        kept: Path | None = None,
     ) -> None:
         self._words = tuple(word for word in words if word in SYNONYMS)
-        self._encoder, self._least = encoder, least
+        self._encoder, self._least, self._kept = encoder, least, kept
         self._terms = _terms(self._words)
         self._anchors: tuple[list[str], NDArray[np.float32]] | None = None
 
@@ -190,7 +199,8 @@ class Phrases:
             ]
             spoken += [(term, "") for term in _medical()["unknown"]["terms"]]
             spoken += [(term, _EVERYDAY) for term in _medical()["everyday"]["phrases"]]
-            vectors = self._encoder.embed_texts([name for name, _ in spoken])
+            names, embed = [name for name, _ in spoken], self._encoder.embed_texts
+            vectors = embed(names) if self._kept is None else kept_vectors(self._kept, names, embed)
             self._anchors = [word for _, word in spoken], vectors
         return self._anchors
 
@@ -214,8 +224,8 @@ def understood_all(
 
     Raises
     ------
-    PromptError
-        If a phrase is refused; the message names it and says why.
+    RefusedTextError
+        If a phrase is refused; the message names it and says why, and the text is told with it.
     """
     if not card.words:
         return tuple(texts), ()
@@ -227,7 +237,7 @@ def understood_all(
         sentence = registry.card(ENCODER)
         if not sentence.missing:
             with manager.lease(sentence, task) as encoder:
-                rich = Phrases(card.words, encoder)
+                rich = Phrases(card.words, encoder, kept=_kept_folder(sentence))
                 first = {word: rich.understand(word) for word in flat}
     out: list[str] = []
     told: list[Understood] = []
@@ -236,7 +246,7 @@ def understood_all(
         for word in words:
             one = first[word]
             if isinstance(one, Refused):
-                raise PromptError(_refusal(one, card), remedy=Remedy.MODELS)
+                raise RefusedTextError(_refusal(one, card), [text], remedy=Remedy.MODELS)
             put.append(word if one.how == "known" else one.word)
             told += [one] if one.how != "known" else []
         out.append(" | ".join(dict.fromkeys(put)) if put else text)
@@ -272,6 +282,12 @@ def known_phrases(
     if phrases and not found:
         raise PromptError(f"No phrase is known, of {len(phrases)}. {why}")
     return tuple(found), tuple(notes)
+
+
+def _kept_folder(card: ModelCard) -> Path:
+    """Where vectors by an encoder with its present weights are kept."""
+    digest = weight_files.in_use(card, None).fixed.rpartition(":")[2]
+    return settings.cache_folder() / "phrases" / f"{card.id}-{digest[:16]}"
 
 
 def _refusal(one: Refused, card: ModelCard) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.core.errors import PromptError
+from histoprompt.core.errors import PromptError, RefusedTextError
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.task import Task
@@ -161,13 +161,24 @@ class TextEmbeddings:
 def embed_queries(
     params: ScoreParams, job: ScoreJob, task: Task, cache: TextCache
 ) -> TextEmbeddings:
-    """Embed texts and contrasts that the cache lacks, in one lease; raises as `score` does."""
+    """Embed texts and contrasts that the cache lacks, in one lease; raises as `score` does.
+
+    All texts are asked before one is refused, so that the error names every one that is.
+    """
     wanted, contrasts = _queries(params)
     templates, model_key = TEMPLATES[params.templates], f"{job.card.id}|{job.weights}"
     with job.manager.lease(job.card, task, job.weights) as model:
-        rows = []
-        for query in (*wanted, *contrasts):
+        rows, refused = [], list[tuple[str, PromptError]]()
+        for query in wanted:
             task.repeat()  # a text in all its templates takes a second
+            try:
+                rows.append(_vector(model, query, templates, model_key, cache))
+            except PromptError as error:
+                refused.append((query.name, error))
+        if refused:
+            raise _refusal(refused)
+        for query in contrasts:
+            task.repeat()
             rows.append(_vector(model, query, templates, model_key, cache))
         scale = float(model.logit_scale) / params.temperature
     rivals = tuple(query.name for query in contrasts)
@@ -184,8 +195,24 @@ def _queries(params: ScoreParams) -> tuple[tuple[Query, ...], tuple[Query, ...]]
     texts = queries(params.texts)
     if not params.contrasts:
         return texts, default_contrasts(texts)
-    both = queries((*params.texts, *params.contrasts))
+    try:
+        both = queries((*params.texts, *params.contrasts))
+    except RefusedTextError as error:  # by what they are held against: no text is to be taken back
+        raise PromptError(f"{error.fact} Mend what texts are held against.") from error
     return texts, both[len(texts) :]
+
+
+def _refusal(refused: Sequence[tuple[str, PromptError]]) -> RefusedTextError:
+    """Why the first text is refused, and which others are."""
+    (name, first), *others = refused
+    lead = "" if name in first.fact else f"{name!r} cannot be looked for. "
+    more = f" Nor is this known: {', '.join(repr(other) for other, _ in others)}." if others else ""
+    return RefusedTextError(
+        f"{lead}{first.fact}{more}",
+        [name for name, _ in refused],
+        remedy=first.remedy,
+        about=first.about,
+    )
 
 
 def _vector(
