@@ -17,6 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 _OTHER = "#999999"
 _WIDE, _TALL = 340.0, 220.0
 _LEFT, _TOP = 52.0, 10.0
+_APART = 30.0  # numbers below an axis that are nearer than this would run into each other
 
 
 def site_colour(site: int) -> str:
@@ -45,13 +46,18 @@ def forest(rows: Sequence[tuple[str, int, float, float, float, bool, bool]]) -> 
     ----------
     rows : sequence of (label, n, effect, low, high, bold, grey)
         Of one scale.
+
+    Returns
+    -------
+    dict
+        Bars, where 0 is, the numbers below the axis (x, text), where the axis is, and the height.
     """
     ends = [v for row in rows for v in row[2:5] if np.isfinite(v)]
     low, high = min([*ends, 0.0]), max([*ends, 0.0])
     # an interval of a few patients must not make all others a point
     reach = max(3 * max((abs(row[2]) for row in rows if np.isfinite(row[2])), default=1.0), 0.1)
     low, high = max(low, -reach), min(high, reach)
-    span = max(high - low, 1e-9)
+    ends, span = [low, high], max(high - low, 1e-9)
     low, high = low - 0.05 * span, high + 0.05 * span
 
     def place(v: float) -> float:
@@ -62,8 +68,10 @@ def forest(rows: Sequence[tuple[str, int, float, float, float, bool, bool]]) -> 
             bold, grey)
         for label, n, effect, lo, hi, bold, grey in rows
     ]  # fmt: skip
-    return {"bars": bars, "zero": place(0.0), "tall": 22 * len(bars) + 22,
-            "low": f"{low:.2g}", "high": f"{high:.2g}"}  # fmt: skip
+    zero = place(0.0)
+    marks = [(place(v), f"{v:.2g}") for v in ends if abs(place(v) - zero) > _APART]
+    return {"bars": bars, "zero": zero, "marks": [(zero, "0"), *marks],
+            "base": 22 * len(bars), "tall": 22 * len(bars) + 38}  # fmt: skip
 
 
 def scatter(study: Study, feature: str, column: Column, links: dict[str, str]) -> dict[str, Any]:
