@@ -259,6 +259,18 @@ def test_the_first_click_on_a_new_slide_is_a_prompt(shown, until):
     assert shown._correct["paint"].isChecked(), "napari's own buttons are followed"
 
 
+def test_that_no_tool_is_active_is_said_only_while_none_is(shown, until, picture):
+    shown.viewer.add_image(picture, name="a second slide")
+    shown.session.slide.choose(shown.viewer.layers["a second slide"])
+    until(shown._tools["click +"].isChecked)
+    QTest.qWait(50)
+    assert "No tool is active" not in status(shown)
+    shown.viewer.layers.selection.active = shown.annotator.image
+    assert "the layer a second slide is selected" in status(shown)
+    shown.choose("box")
+    assert "No tool is active" not in status(shown)
+
+
 def test_enter_in_the_class_field_gives_the_keyboard_to_the_canvas(shown, until):
     annotator = shown.annotator
     put(shown, NUCLEI[4], "tumour")

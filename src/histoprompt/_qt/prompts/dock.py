@@ -84,7 +84,7 @@ class PromptDock(Dock):
     def _build(self) -> None:
         self.annotating = self.session.part(Annotating)
         self._bound: Annotator | None = None
-        self._shown_tool = ""
+        self._shown_tool, self._asleep = "", ""  # the second: what was said of no tool being active
         self.images, self.models = ImagePanel(self), ModelPanel(self.session.jobs)
         self._follow = QTimer(self, singleShot=True, interval=FOLLOW_MS)
         # napari selects a new image after telling of it, so tools are chosen once that is over.
@@ -317,8 +317,11 @@ class PromptDock(Dock):
         if active is None:  # so it is for a moment whenever another layer is selected
             return
         before, self._shown_tool = self._shown_tool, tool
-        if before and not tool and bound is not None:
-            self._say(f"No tool is active: the layer {active.name} is selected. Press a tool.")
+        if tool and self._status.text() == self._asleep:
+            self._say(HINT)
+        elif before and not tool and bound is not None:
+            self._asleep = f"No tool is active: the layer {active.name} is selected. Press a tool."
+            self._say(self._asleep)
 
     def _say(self, text: str) -> None:
         """Write the status line, here alone, and show whether there is work to wait for."""

@@ -95,7 +95,8 @@ class Modes:
     def _show(self, text: str) -> None:
         overlay: Any = self._viewer.canvas.overlays.text
         overlay.text, overlay.visible = text, bool(text)
-        overlay.position, overlay.box = "top_center", True
+        # a colour bar of a map stands at the right
+        overlay.position, overlay.box = "top_left", True
 
     def _on_active(self, _: object) -> None:
         # Adding a layer makes it the active one for a moment, until its owner puts that right.

@@ -74,8 +74,8 @@ def unlike_notes(
     return (
         f"The slide looks unlike all that the model has learnt from, in {int((found > 1).sum())} "
         f"of {len(found)} places that were looked at ({float(np.median(found)):.1f} times as far "
-        "from it as hardly any of that is): stain, sharpness, magnification or tissue differ. "
-        "Audit the count before you believe it.",
+        "from its middle as nearly all of that is): stain, sharpness, magnification or tissue "
+        "differ. Audit the count before you believe it.",
     )
 
 
