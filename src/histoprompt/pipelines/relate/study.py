@@ -99,8 +99,8 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
     without = [p for p, name in site.items() if not name]
     if without and len(without) < len(site):
         notes.append(
-            f"Left out: {many(len(without), 'patient')} without a site ({without[0]}). With whom to "
-            "compare them is not known."
+            f"Left out: {many(len(without), 'patient')} without a site ({without[0]}). With whom "
+            "to compare them is not known."
         )
         groups = {p: rows for p, rows in groups.items() if site[p]}
     elif without:
