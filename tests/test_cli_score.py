@@ -42,7 +42,7 @@ def test_words_become_files(picture, tmp_path, capsys):
     assert run(picture, tmp_path / "out") == 0
     said = capsys.readouterr().out
     assert "purple: threshold 0.50, even odds against pink; no tile was marked" in said
-    assert "1 regions" in said
+    assert "1 region " in said
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {
         "scores.zarr", "heatmap_1.tif", "tiles.csv", "regions.geojson", "recipe.toml",

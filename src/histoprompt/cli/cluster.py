@@ -9,6 +9,7 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import add_slides, named_slides
 from histoprompt.cli.speech import say, tell
+from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import index_part
 from histoprompt.pipelines.explore.scenes.files import write_scenes
@@ -44,5 +45,5 @@ def _cluster(args: argparse.Namespace) -> int:
         say(f"note: {note}")
     for name, mm2 in zip(found.names, areas(found).sum(axis=0), strict=True):
         tell(f"{name.name}: {mm2:.3f} mm2")
-    tell(f"{len(found)} scenes of {len(found.tiles)} tiles -> {folder}")
+    tell(f"{many(len(found), 'scene')} of {many(len(found.tiles), 'tile')} -> {folder}")
     return done.status

@@ -13,6 +13,7 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.files.documents import read_text
+from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.concepts.apply import tell_tiles, write_told
 from histoprompt.pipelines.explore.concepts.concept_file import read_concepts, write_concepts
@@ -98,7 +99,7 @@ def _report(found: ConceptModel, out: Path) -> None:
     if found.struck:
         tell(f"{', '.join(found.struck)} struck out: {found.cost}")
     examples = ", ".join(f"{n} {name}" for name, n in found.examples.items())
-    tell(f"{len(found.concepts)} concepts from {examples}; {found.score} -> {out}")
+    tell(f"{many(len(found.concepts), 'concept')} from {examples}; {found.score} -> {out}")
 
 
 def _split(text: str) -> list[str]:
@@ -133,5 +134,5 @@ def _apply(args: argparse.Namespace) -> int:
     for name, mm2 in zip(model.classes, found.mm2(), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
     decided = ", ".join(f"{name} {count}" for name, count in found.often()[:_MOST_TOLD])
-    tell(f"{len(asked.tiles)} tiles, decided by {decided or 'no concept'} -> {folder}")
+    tell(f"{many(len(asked.tiles), 'tile')}, decided by {decided or 'no concept'} -> {folder}")
     return asked.done.status

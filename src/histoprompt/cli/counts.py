@@ -10,6 +10,7 @@ from histoprompt.cli.ending import each
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, add_slide, add_some_slides, each_slide, slide_of
 from histoprompt.cli.speech import say, tell, tell_notes
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.count.spatial.places import SpatialParams
 
 
@@ -57,7 +58,8 @@ def _list_of(named: NamedSlide, args: argparse.Namespace) -> None:
             where = ", ".join(one.regions) or ",".join(str(int(v)) for v in one.box)
             partial = "" if work.complete else ", partial"
             by_hand = f", {work.by_hand}" if work.by_hand.touched else ""
-            tell(f"{one.name}  {len(work.cells)} cells{partial}{by_hand}  {one.segmenter}  {where}")
+            cells = many(len(work.cells), "cell")
+            tell(f"{one.name}  {cells}{partial}{by_hand}  {one.segmenter}  {where}")
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -90,7 +92,7 @@ def _spatial(args: argparse.Namespace) -> int:
         for note in found.notes:
             say(f"note: {note}")
         pairs = sum(len(place.pairs) for place in found.places)
-        tell(f"{len(found.places)} places, {pairs} pairs of classes -> {out}")
+        tell(f"{many(len(found.places), 'place')}, {many(pairs, 'pair')} of classes -> {out}")
         return 0
 
     return each(folders, measure, args.task, ("count", "counts"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.relate.params import RelateParams
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def _relate(args: argparse.Namespace) -> int:
 
 def _tell(found: Related) -> None:
     study = found.study
-    tell(f"{len(study)} patients of {len(study.sites)} sites, {len(study.names)} features")
+    sites, features = many(len(study.sites), "site"), many(len(study.names), "feature")
+    tell(f"{many(len(study), 'patient')} of {sites}, {features}")
     for column in found.columns:
         tell(f"{column.name}: {column.told}")
     for probe in found.guard.probes:

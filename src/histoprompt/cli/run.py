@@ -11,6 +11,7 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size, whole
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RecipeError
+from histoprompt.core.strings.wording import many
 
 if TYPE_CHECKING:
     from histoprompt.pipelines.recipes.engines import Scheduler
@@ -67,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
         found.refuse()
     if args.emit:
         write_recipe(out, completed(recipe))
-        tell(f"{len(units)} slides -> {emit(args.emit, units, out)}")
+        tell(f"{many(len(units), 'slide')} -> {emit(args.emit, units, out)}")
         return 0
     ran = run_recipe(recipe, units, out, scheduler, args.task)
     for result in ran.results:

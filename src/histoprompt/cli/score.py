@@ -20,6 +20,7 @@ from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.look import look_at
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count.job import CountChoice
@@ -149,7 +150,7 @@ def _report(found: ScoredSlide, folder: Path, kept: Path) -> None:
     for line in found.origins():
         tell(line)
     size = f"{folder_bytes(kept) / 1e6:.2f} MB"
-    tell(f"{len(found.scores)} tiles, {len(found.regions)} regions -> {folder}")
+    tell(f"{many(len(found.scores), 'tile')}, {many(len(found.regions), 'region')} -> {folder}")
     tell(f"embeddings kept for other words: {size} in {kept}")
 
 

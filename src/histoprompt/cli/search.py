@@ -15,6 +15,7 @@ from histoprompt.cli.slides import NamedSlide, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import PromptError
 from histoprompt.core.strings.addresses import is_address
+from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.building import open_index, other_weights
 from histoprompt.pipelines.explore.exact import Bank
@@ -96,7 +97,7 @@ def _search(args: argparse.Namespace) -> int:
     for line in answers.told:
         tell(line)
     what = "cells" if params.cells else "tiles"
-    tell(f"{len(hits)} hits among {len(bank)} {what} -> {args.out / HITS}")
+    tell(f"{many(len(hits), 'hit')} among {len(bank)} {what} -> {args.out / HITS}")
     return status
 
 

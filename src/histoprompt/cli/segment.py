@@ -14,6 +14,7 @@ from histoprompt.cli.options import (
 )
 from histoprompt.cli.slides import add_slide, slide_of
 from histoprompt.cli.speech import say, tell, tell_notes
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _segment(args: argparse.Namespace) -> None:
     missing = sorted({item.id for item in found} - set(labels.ids))
     if missing:
         say(f"note: no pixels were found for object {', '.join(map(str, missing))}.")
-    tell(f"{len(labels.ids)} objects -> {args.out}")
+    tell(f"{many(len(labels.ids), 'object')} -> {args.out}")
 
 
 def _keep_recipe(args: argparse.Namespace, slide: Slide) -> None:

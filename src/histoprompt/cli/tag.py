@@ -10,6 +10,7 @@ from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.slides import NamedSlide, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import ExportError, ParameterError
+from histoprompt.core.strings.wording import many
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.project.project import is_project, open_project
 from histoprompt.pipelines.recipes.beside import keep_recipe
@@ -54,7 +55,7 @@ def _tag(args: argparse.Namespace) -> None:
         names = read_work(args.out).names
         said = read_review(args.review, names, args.reviewer)
         _show(review(args.out, said, args.task))
-        tell(f"{len(said)} answers taken in -> {args.out / TAGS_CSV}")
+        tell(f"{many(len(said), 'answer')} taken in -> {args.out / TAGS_CSV}")
 
 
 def _tag_slides(args: argparse.Namespace) -> Tagged:

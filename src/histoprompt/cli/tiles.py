@@ -99,5 +99,5 @@ def _apply(args: argparse.Namespace) -> int:
         say(f"note: {note}")
     for name, mm2 in zip(found.names, found.mm2().sum(axis=0), strict=True):
         tell(f"{name}: {mm2:.3f} mm2")
-    tell(f"{len(found.tiles)} tiles -> {folder}")
+    tell(f"{many(len(found.tiles), 'tile')} -> {folder}")
     return asked.done.status

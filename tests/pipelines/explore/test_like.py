@@ -90,6 +90,21 @@ def test_what_is_unlike_moves_down(asker):
     assert set(colours(asker, less.rows)) == {1}
 
 
+def test_where_a_counter_example_was_given_is_never_an_answer(asker):
+    # one tile of slide two, of the very kind that is looked for: the other eight of its row stay
+    all_of_it = ask(asker, like=("128,0,160,32",), top=200)
+    found = ask(asker, like=("128,0,160,32",), unlike=("two:0,32,32,64",), against=0.1, top=200)
+    boxes, of = asker.bank.index.boxes, asker.bank.index.slide_of
+    (refused,) = np.flatnonzero((of == 1) & (boxes == (0, 32, 32, 64)).all(axis=1))
+    assert set(all_of_it.rows.tolist()) - set(found.rows.tolist()) == {int(refused)}
+    assert found.all_scores[refused] == -1
+    # a click within a tile stands for the tile, a box for all tiles whose middles it holds
+    click = ask(asker, like=("128,0,160,32",), unlike=("two:40,40,42,42",), against=0.1, top=200)
+    assert len(all_of_it.rows) - len(click.rows) == 1
+    box = ask(asker, like=("128,0,160,32",), unlike=("two:0,0,64,64",), against=0.1, top=200)
+    assert len(all_of_it.rows) - len(box.rows) == 4
+
+
 def test_no_slide_has_more_hits_than_the_cap(asker):
     found = ask(asker, like=("0,0,32,32",), top=20, per_slide=5)
     assert np.bincount(asker.bank.index.slide_of[found.rows]).tolist() == [5, 5]

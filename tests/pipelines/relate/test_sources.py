@@ -50,7 +50,7 @@ def relate(study, features, *more):
 def test_counts_of_slides_and_of_their_regions_are_features(study, capsys):
     status, out = relate(study, "counts")
     assert status == 0
-    assert "1 slides are counted in part only" in capsys.readouterr().err
+    assert "Left out: 1 slide counted in part only" in capsys.readouterr().err
     table = pd.read_csv(out / "relate.csv").set_index("feature")
     assert (table["n"] <= N - 1).all()  # the slide that was counted in part is left out
     names = set(table.index)

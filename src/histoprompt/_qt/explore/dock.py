@@ -35,6 +35,7 @@ from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel, narrow_combo
 from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.explore.cells import CellIndexParams
 from histoprompt.pipelines.explore.index import IndexParams
@@ -84,7 +85,8 @@ class ExploreDock(Dock):
         self._scope.setCurrentIndex(int(done and folder is not None))
         project = self.control.project
         self._which.setVisible(project is not None)
-        self._which.setText("" if project is None else f"{project.name}: {len(project)} slides")
+        slides = "" if project is None else f"{project.name}: {many(len(project), 'slide')}"
+        self._which.setText(slides)
 
     # -- building ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.work_strip import Note, WorkStrip
 from histoprompt.core.errors import HistopromptError, ParameterError
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.recipes.beside import Needs
@@ -138,7 +139,9 @@ class RelateDock(Dock):
         self._go.setEnabled(project is not None)
         if project is not None:
             self.out = project.folder / FOLDER
-            self.title.setText(f"{project.name}, {len(project)} slides. Results in {self.out}")
+            self.title.setText(
+                f"{project.name}, {many(len(project), 'slide')}. Results in {self.out}"
+            )
             self._show_columns()
 
     def _show_columns(self) -> None:

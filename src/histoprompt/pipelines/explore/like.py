@@ -9,7 +9,7 @@ classifier) found more on average.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
@@ -103,12 +103,15 @@ class Question:
         A unit vector for each text.
     own : (n,) int32
         Positions of the slides that the examples lie on; empty for pictures and words.
+    refused : (r,) intp
+        Rows that lie where a counter-example was given: never an answer, whatever their score.
     """
 
     like: NDArray[np.float32]
     unlike: NDArray[np.float32]
     words: NDArray[np.float32]
     own: NDArray[np.int32]
+    refused: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
     def vector(self, params: LikeParams) -> NDArray[np.float32]:
         """The (d,) unit vector that answers are nearest to.
@@ -134,7 +137,7 @@ class Question:
         """The question without one of its examples."""
         kept = self.like if like is None else np.delete(self.like, like, axis=0)
         other = self.unlike if unlike is None else np.delete(self.unlike, unlike, axis=0)
-        return Question(kept, other, self.words, self.own)
+        return Question(kept, other, self.words, self.own, self.refused)
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Answers:
     scores : (k,) float32
         Cosines with the question, falling.
     all_scores : (n,) float32
-        Of every row.
+        Of every row; -1 where a counter-example was given.
     cut : Cut or None
         None where there are too few examples to leave one out.
     own_share, expected : float or None
@@ -213,8 +216,10 @@ def search(bank: Bank, question: Question, params: LikeParams) -> Answers:
     """
     query = question.vector(params)
     scores = bank.scores(query)
+    scores[question.refused] = -1.0
     slide_of = bank.index.slide_of
     rows = _chosen(bank, scores, slide_of, params)
+    rows = np.setdiff1d(rows, question.refused)
     rows = rows[np.lexsort((rows, -scores[rows]))]
     own = expected = None
     if len(question.own) and len(bank.index.slides) > 1 and len(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -157,12 +157,13 @@ class Asker:
             If there are words and the encoder knows none.
         """
         words = self._words(texts, task)
+        like, unlike = tuple(like), tuple(unlike)
         own: list[int] = []
         with ExitStack() as opened:
             slides: dict[str, Slide] = {}
             sides = [
                 [self._vector(one, slides, opened, own, task) for one in side]
-                for side in (tuple(like), tuple(unlike))
+                for side in (like, unlike)
             ]
         width = self.bank.width
         return Question(
@@ -170,7 +171,24 @@ class Asker:
             stacked(sides[1], width),
             words,
             np.unique(np.array(own, np.int32)),
+            self._rows_at(unlike),
         )
+
+    def _rows_at(self, examples: Iterable[Example]) -> NDArray[np.intp]:
+        """Rows of the bank that lie in boxes, or that a box of less than a row lies in."""
+        index, found = self.bank.index, [np.zeros(0, np.intp)]
+        for one in examples:
+            place = None if one.box is None else self._position(one.place)
+            if place is None or one.box is None:
+                continue
+            boxes, (r0, c0, r1, c1) = index.slides[place].boxes, astuple(one.box)
+            rows, cols = boxes[:, ::2].mean(axis=1), boxes[:, 1::2].mean(axis=1)
+            inside = (rows >= r0) & (rows < r1) & (cols >= c0) & (cols < c1)
+            row, col = (r0 + r1) / 2, (c0 + c1) / 2
+            around = (boxes[:, 0] <= row) & (row < boxes[:, 2])
+            around &= (boxes[:, 1] <= col) & (col < boxes[:, 3])
+            found.append(np.flatnonzero(inside | around) + int(index.starts[place]))
+        return np.unique(np.concatenate(found))
 
     def _vector(
         self,

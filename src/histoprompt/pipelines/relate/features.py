@@ -182,7 +182,8 @@ def at_slides(table: FeatureTable, ids: Sequence[str]) -> tuple[FeatureTable, tu
     notes = list(table.notes)
     if strangers:
         notes.append(
-            f"{len(strangers)} slides of {table.source} are not of the project ({strangers[0]})."
+            f"Slides of {table.source} that the project does not list: {len(strangers)} "
+            f"({strangers[0]})."
         )
     lacking = tuple(one for one in ids if one not in lines_of)
     kept = FeatureTable(

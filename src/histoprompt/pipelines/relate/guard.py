@@ -305,5 +305,5 @@ def _warnings(study: Study, probes: Sequence[Probe], found: Sequence[Confounding
     ]  # fmt: skip
     small = [study.sites[s] for s in range(len(study.sites)) if (study.site == s).sum() < _LEAST]
     if small and len(study.sites) > 1:
-        said.append(f"{len(small)} sites have fewer than {_LEAST} patients ({small[0]}).")
+        said.append(f"Sites of fewer than {_LEAST} patients: {len(small)} ({small[0]}).")
     return said

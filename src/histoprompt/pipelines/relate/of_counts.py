@@ -14,6 +14,7 @@ import numpy as np
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import StudyError
 from histoprompt.core.files.tables import read_table
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.count.counted_folder import read_counted
 from histoprompt.pipelines.count.files import CELLS_PARQUET, COUNTS_CSV
@@ -65,11 +66,15 @@ def count_features(project: Project, radius: float, task: Task) -> FeatureTable:
     found, rare = _common_regions(found)
     notes = []
     if partial:
-        notes.append(f"{len(partial)} slides are counted in part only and left out "
-                     f"({', '.join(partial[:3])}).")  # fmt: skip
+        notes.append(
+            f"Left out: {many(len(partial), 'slide')} counted in part only "
+            f"({', '.join(partial[:3])})."
+        )
     if rare:
-        notes.append(f"{len(rare)} regions are on fewer than half of the slides and are no "
-                     f"features by themselves ({', '.join(rare[:3])}).")  # fmt: skip
+        notes.append(
+            f"No features by themselves: {many(len(rare), 'region')} on fewer than half of the "
+            f"slides ({', '.join(rare[:3])})."
+        )
     return replace(_table(found, areas), notes=tuple(notes))
 
 

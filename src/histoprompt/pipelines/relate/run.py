@@ -161,7 +161,7 @@ def _study(
         folds = [s.cell(params.fold_column) for s in named]
         check_apart([s.patient or s.id for s in named], folds, params.fold_column)
     if lacking:
-        note = f"{len(lacking)} slides of the project have no features ({lacking[0]})."
+        note = f"Slides of the project without features: {len(lacking)} ({lacking[0]})."
         study = replace(study, notes=(*study.notes, note))
     return study, slides
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.errors import StudyError
+from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.columns import (
     Column,
@@ -98,8 +99,8 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
     without = [p for p, name in site.items() if not name]
     if without and len(without) < len(site):
         notes.append(
-            f"{len(without)} patients have no site ({without[0]}) and are left out: with whom they "
-            "may be compared is not known."
+            f"Left out: {many(len(without), 'patient')} without a site ({without[0]}). With whom "
+            "to compare them is not known."
         )
         groups = {p: rows for p, rows in groups.items() if site[p]}
     elif without:

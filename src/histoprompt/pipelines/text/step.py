@@ -10,6 +10,7 @@ from histoprompt.core.errors import ParameterError
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.models import registry
 from histoprompt.pipelines.embedding.ahead import VectorsAhead
 from histoprompt.pipelines.embedding.score_job import ScoreJob
@@ -71,7 +72,7 @@ def _run(given: StepInput, params: ScoreStepParams, folder: Path) -> StepOutput:
     write_scored(folder, found)
     VectorsAhead(folder).clear()
     return StepOutput(
-        f"{len(found.scores)} tiles, {len(found.regions)} regions",
+        f"{many(len(found.scores), 'tile')}, {many(len(found.regions), 'region')}",
         numbers={"tiles": float(len(found.scores)), "regions": float(len(found.regions))},
     )
 
