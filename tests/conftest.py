@@ -91,10 +91,16 @@ def small_windows() -> Iterator[None]:
     """
     from histoprompt.models import registry
     from histoprompt.models.zoo import classical_cells
+    from histoprompt.pipelines.recipes import unit
+
+    def forget() -> None:
+        """Cards that were read, and the models that runs of this process keep loaded."""
+        registry._known_cards.cache_clear()
+        unit._manager.cache_clear()
 
     with pytest.MonkeyPatch.context() as patch:
         card = replace(classical_cells.CARD, input_size=256, window_stride=192)
         patch.setattr(classical_cells, "CARD", card)
-        registry._known_cards.cache_clear()
+        forget()
         yield
-    registry._known_cards.cache_clear()
+    forget()
