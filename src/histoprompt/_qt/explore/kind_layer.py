@@ -62,7 +62,7 @@ class KindLayer:
         layer = self._layer
         if layer is None or layer not in self._viewer.layers or layer.data.shape != numbers.shape:
             self.clear()
-            layer = self._layer = self._make(tiles)
+            layer = self._layer = self._make(numbers.shape, frame)
         layer.data = numbers
         layers.move(layer, self.image, frame)
         colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
@@ -89,10 +89,9 @@ class KindLayer:
             take_away(self._viewer, [self._layer])
         self._layer = None
 
-    def _make(self, tiles: ScoreMap) -> Labels:
-        numbers, frame = _numbers(tiles)
+    def _make(self, shape: tuple[int, ...], frame: Frame) -> Labels:
         layer = Labels(
-            np.zeros_like(numbers),
+            np.zeros(shape, np.int32),
             name=self._name,
             opacity=_OPACITY,
             metadata=layers.provenance(kind=self._name),
