@@ -33,7 +33,12 @@ from histoprompt.core.metrics import agreement, centre_matches, dice, iou
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.models.zoo import histoprompt_lite as lite
 from histoprompt.models.zoo import litemedsam
-from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
+from histoprompt.pipelines.evaluate.simulate import (
+    centre_click,
+    correcting_click,
+    jittered_box,
+    scribble,
+)
 from histoprompt.training import run
 from histoprompt.training.data import FIELD, Sample, plain_field
 from histoprompt.training.evaluate import known_only
@@ -143,15 +148,11 @@ def _clicking(model: Any, embedding: Any, target: NDArray[np.bool_]) -> list[flo
         curve.append(iou(mask, target))
         if curve[-1] >= 0.9 or len(curve) == MAX_CLICKS:
             return curve
-        clicked = np.zeros_like(target)
-        clicked[tuple(np.array(points).T)] = True
-        wrong = [w & ~clicked for w in (target & ~mask, mask & ~target)]
-        depth = [ndi.distance_transform_edt(np.pad(w, 1)).max() for w in wrong]
-        inside = bool(depth[0] >= depth[1])
-        if not wrong[0 if inside else 1].any():
+        step = correcting_click(mask, target, points)
+        if step is None:
             return curve
-        points.append(centre_click(wrong[0 if inside else 1]))
-        labels.append(inside)
+        points.append(step[0])
+        labels.append(step[1])
 
 
 def medscribble(model: Any, folder: Path) -> Table:

@@ -29,7 +29,12 @@ from histoprompt.core.metrics import iou
 from histoprompt.core.prompts.prompt import Prompt, ScribbleMap
 from histoprompt.core.results import Mask
 from histoprompt.models.zoo import histoprompt_lite as lite
-from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
+from histoprompt.pipelines.evaluate.simulate import (
+    centre_click,
+    correcting_click,
+    jittered_box,
+    scribble,
+)
 from histoprompt.training.data import Sample
 from histoprompt.training.evaluate import known_only
 from histoprompt.training.prompt_targets import image_regions
@@ -107,15 +112,11 @@ def clicking(best: Any, target: Region, *, remember: bool) -> list[float]:
         curve.append(iou(mask, target))
         if (max(curve) >= 0.85 and len(curve) >= 3) or len(curve) == CLICKS:
             return curve
-        clicked = np.zeros_like(target)
-        clicked[tuple(np.array(points).T)] = True
-        wrong = [w & ~clicked for w in (target & ~mask, mask & ~target)]
-        depth = [ndi.distance_transform_edt(np.pad(w, 1)).max() for w in wrong]
-        inside = bool(depth[0] >= depth[1])
-        if not wrong[0 if inside else 1].any():
+        step = correcting_click(mask, target, points)
+        if step is None:
             return curve
-        points.append(centre_click(wrong[0 if inside else 1]))
-        labels.append(inside)
+        points.append(step[0])
+        labels.append(step[1])
 
 
 def cost(model: Any, sample: Sample) -> tuple[float, float]:

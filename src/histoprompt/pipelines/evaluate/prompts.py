@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.geometry import Box, Frame
@@ -25,7 +24,12 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.evaluate.report import Cell, Labelled, Report, check_role
-from histoprompt.pipelines.evaluate.simulate import centre_click, jittered_box, scribble
+from histoprompt.pipelines.evaluate.simulate import (
+    centre_click,
+    correcting_click,
+    jittered_box,
+    scribble,
+)
 from histoprompt.pipelines.prompts.segment import SegmentJob, segment
 
 CLICKS = 20
@@ -161,19 +165,11 @@ def clicking(bench: _Image, target: Region, most: int, *, remember: bool = True)
         curve.append(iou(mask, target))
         if curve[-1] >= GOALS[-1] / 100 or len(curve) >= most:
             return curve
-        clicked = np.zeros_like(target)
-        clicked[tuple(np.array(points).T)] = True
-        missed, extra = (wrong & ~clicked for wrong in (target & ~mask, mask & ~target))
-        inside = _depth(missed) >= _depth(extra)
-        wrong = missed if inside else extra
-        if not wrong.any():
+        step = correcting_click(mask, target, points)
+        if step is None:
             return curve
-        points.append(centre_click(wrong))
-        labels.append(inside)
-
-
-def _depth(region: Region) -> float:
-    return float(ndi.distance_transform_edt(np.pad(region, 1)).max())
+        points.append(step[0])
+        labels.append(step[1])
 
 
 def _clicks(count: int) -> str:

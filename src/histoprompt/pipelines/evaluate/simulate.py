@@ -6,6 +6,7 @@ bool; positions are (row, col).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -31,6 +32,35 @@ def centre_click(region: Region, rng: Rng | None = None) -> NDArray[np.intp]:
     depth = ndi.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
     best = np.argwhere(depth == depth.max())
     return np.asarray(best[0 if rng is None else rng.integers(len(best))])
+
+
+def correcting_click(
+    mask: Region, target: Region, points: Sequence[NDArray[np.intp]]
+) -> tuple[NDArray[np.intp], bool] | None:
+    """The middle of the deeper error, and whether it lies inside the object.
+
+    Parameters
+    ----------
+    mask, target : (h, w) bool
+        The answer, and what it should be.
+    points : sequence of (2,) intp
+        Clicks made before: their pixels are not clicked again.
+
+    Returns
+    -------
+    (2,) intp and bool, or None
+        None if nothing is wrong that has not been clicked.
+    """
+    clicked = np.zeros_like(target)
+    clicked[tuple(np.array(points).T)] = True
+    missed, extra = (wrong & ~clicked for wrong in (target & ~mask, mask & ~target))
+    inside = _depth(missed) >= _depth(extra)
+    wrong = missed if inside else extra
+    return (centre_click(wrong), inside) if wrong.any() else None
+
+
+def _depth(region: Region) -> float:
+    return float(ndi.distance_transform_edt(np.pad(region, 1)).max())
 
 
 def border_click(region: Region, rng: Rng) -> NDArray[np.intp]:
