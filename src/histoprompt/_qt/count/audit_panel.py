@@ -228,7 +228,7 @@ class AuditPanel(Panel):
 def _advice(corrected: Sequence[Corrected]) -> str:
     """How many fields to add, if that would help."""
     fields = max((count.more for count in corrected), default=0)
-    return f" For closer intervals add about {fields} fields." if fields else ""
+    return f" For closer intervals add about {fields:,} fields." if fields else ""
 
 
 def _results(corrected: Sequence[Corrected]) -> str:

@@ -335,7 +335,7 @@ class ExploreDock(Dock):
         self.like.show_examples(self.control.examples.all)
         self.control.show_examples()
         count = len(self.control.examples.all)
-        self._say(f"{count} examples." if count > 1 else HINT)
+        self._say(f"{count:,} examples." if count > 1 else HINT)
 
     def _on_answered(self) -> None:
         self.like.show_found(self.control.found)

@@ -154,7 +154,7 @@ class ScenesPage(Panel):
     def _fill(self, place: int, line: SceneLine) -> None:
         first = class_item(line.name, line.colour)
         first.setData(Qt.ItemDataRole.UserRole, line.word)
-        first.setToolTip(f"{line.tiles} tiles" + (f"; likeliest: {line.word}" * bool(line.word)))
+        first.setToolTip(f"{line.tiles:,} tiles" + (f"; likeliest: {line.word}" * bool(line.word)))
         self.table.setItem(place, 0, first)
         for column, value in enumerate((line.margin, line.mm2, line.here), 1):
             shown = "" if value != value else f"{value:.3g}"  # noqa: PLR0124 - NaN

@@ -73,7 +73,7 @@ def unlike_notes(
         return ()
     return (
         f"The slide looks unlike all that the model has learnt from, in {int((found > 1).sum())} "
-        f"of {len(found)} places that were looked at ({float(np.median(found)):.1f} times as far "
+        f"of {len(found):,} places that were looked at ({float(np.median(found)):.1f} times as far "
         "from its middle as nearly all of that is): stain, sharpness, magnification or tissue "
         "differ. Audit the count before you believe it.",
     )
