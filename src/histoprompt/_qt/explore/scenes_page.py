@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.gallery import HitGallery
 from histoprompt._qt.explore.tile_map import TileMap
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -136,7 +137,7 @@ class ScenesPage(Panel):
             self.table.selectRow(number)
             self.table.blockSignals(False)
         self.gallery.show_pictures(typical)
-        self.keep.setEnabled(regions > 0)
+        allow(self.keep, "" if regions else "The chosen scene has no region here.")
         self._offer_names(number)
 
     def _offer_names(self, number: int) -> None:
