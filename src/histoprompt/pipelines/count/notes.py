@@ -74,8 +74,8 @@ def unlike_notes(
     return (
         "The slide differs from the tiles with outlines that the model learnt from "
         f"({float(np.median(found)):.1f} times as far as nearly all of these, in "
-        f"{int((found > 1).sum())} of {len(found):,} places): in stain, sharpness, scale or tissue. "
-        "Look at some cells, or audit the count, before you rely on it.",
+        f"{int((found > 1).sum())} of {len(found):,} places): in stain, sharpness, scale or "
+        "tissue. Look at some cells, or audit the count, before you rely on it.",
     )
 
 
