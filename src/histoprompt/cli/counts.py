@@ -80,6 +80,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _spatial(args: argparse.Namespace) -> int:
+    from histoprompt.core.files.own_folder import own_folder
     from histoprompt.pipelines.count.counted_folder import read_counted
     from histoprompt.pipelines.count.spatial.files import write_spatial
 
@@ -88,6 +89,8 @@ def _spatial(args: argparse.Namespace) -> int:
 
     def measure(one: tuple[Path, Path]) -> int:
         folder, out = one
+        if out != args.out:
+            own_folder(out)
         found = write_spatial(read_counted(folder), out, params, args.task)
         for note in found.notes:
             say(f"note: {note}")

@@ -102,7 +102,7 @@ def test_files_of_other_people_outlive_the_work_folder(folder):
 def test_a_link_to_another_folder_is_not_written_through(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(ExportError, match="is a link to another folder"):
+    with pytest.raises(ExportError, match="is a link to"):
         CountStore(tmp_path / "link", REGION, SETTINGS)
     assert list((tmp_path / "mine").iterdir()) == []
 

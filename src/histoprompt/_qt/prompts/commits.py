@@ -21,7 +21,7 @@ from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
 from histoprompt.core.strings.wording import capital, many
-from histoprompt.pipelines.prompts.correct import replace_object
+from histoprompt.pipelines.objects.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 

@@ -22,7 +22,7 @@ from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask, mean_score
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.prompts.refine import refining
+from histoprompt.pipelines.objects.refine import refining
 from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
 Push = Callable[..., Step]

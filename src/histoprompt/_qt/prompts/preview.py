@@ -16,7 +16,7 @@ from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask, mean_score
-from histoprompt.pipelines.prompts.refine import repainted
+from histoprompt.pipelines.objects.refine import repainted
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 USED_BOX = "box_used"

@@ -17,8 +17,8 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.pipelines.prompts.correct import mask_of
-from histoprompt.pipelines.prompts.refine import note_of, standing_for
+from histoprompt.pipelines.objects.correct import mask_of
+from histoprompt.pipelines.objects.refine import note_of, standing_for
 
 
 class Retaking:

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_schema import PER_CELL
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import ExportError
 from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.closing import Closing
 from histoprompt.core.files.durable import sync_folder
 from histoprompt.core.files.locks import HOLDER, LOCK
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.labels.renumber import renumbered
@@ -96,8 +96,7 @@ class CountStore(Closing):
         wanted = json.loads(json.dumps(dict(settings)))
         given = wanted.get(COLOURS, {})
         self.colours: dict[str, Colour] = {name: (r, g, b) for name, (r, g, b) in given.items()}
-        if folder.is_symlink():
-            raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
+        own_folder(folder)
         with ExitStack() as opening:
             with explained(folder):
                 self._lock = opening.enter_context(alone_in(folder))

@@ -35,7 +35,7 @@ from histoprompt.pipelines.tags.review import (
 )
 from histoprompt.pipelines.tags.scoring import Votes, Words, read_words, vote
 from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
-from histoprompt.pipelines.tags.training_set import Opener, write_training_set
+from histoprompt.pipelines.tags.training_set import Opener, check_place, write_training_set
 from histoprompt.pipelines.tags.work import (
     TaggedSlide,
     Work,
@@ -141,11 +141,14 @@ def tag_slides(
     ------
     PromptError
         If the tags cannot be read, or the model does not know a word of theirs.
+    ExportError
+        If something else lies where the training set goes.
     HistopromptError
         What is wrong with the slide where there is one only, or with the last where all fail.
     """
     if params.tags is None:
         raise ParameterError("Tags are not given; name a file of tags.")
+    check_place(out)
     tags = read_tags(params.tags)
     job = ScoreJob(manager, registry.card(params.model), params.weights)
     words = read_words(tags, params, job, task)

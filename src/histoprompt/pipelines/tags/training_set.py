@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
-from histoprompt.core.files.atomic import replace_file, replacing_folder
+from histoprompt.core.files.atomic import explained, replace_file, replacing_folder
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box
@@ -19,6 +19,7 @@ from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import export
+from histoprompt.pipelines.exchange.own_files import check_own, write_manifest
 from histoprompt.pipelines.formats.job import ExportParams, Format
 from histoprompt.pipelines.project.project import folder_name
 from histoprompt.pipelines.tags.records import TagRow
@@ -45,7 +46,7 @@ def write_training_set(
     Parameters
     ----------
     folder : Path
-        An earlier training set in it is replaced as a whole.
+        An earlier training set in it is replaced as a whole, if it is as it was written.
     work : Work
     rows : sequence of TagRow
         In the order of the work.
@@ -58,8 +59,9 @@ def write_training_set(
     SlideError
         If a slide is not where it was.
     ExportError
-        If it cannot be written.
+        If it cannot be written, or something else lies in its place.
     """
+    check_place(folder)
     used = [i for i, row in enumerate(rows) if row.label]
     told = {rows[i].id: _told(work, rows[i], i) for i in used}
     with replacing_folder(folder / TRAINING_SET) as part:
@@ -70,7 +72,21 @@ def write_training_set(
                     _write_slide(part, work, (reading, slide), [(i, rows[i]) for i in mine], task)
         _annotate(part, told)
         _write_labels(part, work, [(i, rows[i]) for i in used])
+        write_manifest(part, {"slides": [slide.id for slide in work.slides]})
     return len(used)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder of results in which something else lies where the training set goes.
+
+    Raises
+    ------
+    ExportError
+        If files lie there that no training set brought, or that were changed since.
+    """
+    place = folder / TRAINING_SET
+    with explained(place):
+        check_own(place)
 
 
 def _write_slide(
