@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from five_nuclei import five_nuclei
+from kept_dock import KeptDock
+from kept_text import KeptTextViewer
 from pointer import show_with_margin
 
 import waiting
@@ -49,6 +51,19 @@ def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptD
     session_of(viewer).close()
 
 
+@pytest.fixture(scope="module")
+def _kept(picture) -> Iterator[KeptDock]:
+    kept = KeptDock(picture)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def kept_dock(_kept) -> PromptDock:
+    """As `dock`, one for all tests of a module in which no other viewer is made."""
+    return _kept.as_new()
+
+
 @pytest.fixture
 def shown_dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptDock]:
     """The Prompt dock on the picture, all of which is in sight in a viewer that is shown."""
@@ -75,3 +90,19 @@ def text_dock(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
     viewer.window.add_dock_widget(widget, name="Text")
     yield widget
     session_of(viewer).close()
+
+
+@pytest.fixture(scope="module")
+def _kept_text() -> Iterator[KeptTextViewer]:
+    kept = KeptTextViewer()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def kept_text_dock(_kept_text, monkeypatch, tmp_path) -> Iterator[TextDock]:
+    """As `text_dock`, on one slide for all tests of a module in which no other viewer is made."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    dock = _kept_text.dock()
+    yield dock
+    _kept_text.let_go(dock)
