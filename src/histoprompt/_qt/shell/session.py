@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -67,6 +68,7 @@ class Session:
         bind_keys(viewer, ANYWHERE, walk.__getitem__)
         self._parts: dict[type[Part], Part] = {}
         self._users: set[object] = set()
+        self._closed = False
         self.slide = CurrentSlide(viewer, lambda: self.engaged)
         self.slide.failed.connect(self.failed.emit)
         # Here and not in the docks, each of which would show it once more.
@@ -106,7 +108,10 @@ class Session:
             self.close()
 
     def close(self) -> None:
-        """Stop all work. Labels are on disk already."""
+        """Stop all work, once. Labels are on disk already."""
+        if self._closed:
+            return
+        self._closed = True
         self._closing.stop()
         forget_keys(self.viewer)
         self.jobs.shutdown()
@@ -119,6 +124,13 @@ class Session:
 
 
 _SESSIONS: WeakKeyDictionary[ViewerModel, Session] = WeakKeyDictionary()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what nobody closed, before Qt deletes its own: a dock that goes then finds no timer."""
+    for session in [*_SESSIONS.values()]:
+        session.close()
 
 
 def session_of(viewer: ViewerModel) -> Session:

@@ -13,6 +13,7 @@ from histoprompt.pipelines.relate import effects
 from histoprompt.pipelines.relate.cox import log_rank_residuals
 from histoprompt.pipelines.relate.effects import Effect
 from histoprompt.pipelines.relate.permute import Design, Permuted, centred, permuted
+from histoprompt.pipelines.relate.rank_correlation import spearman
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -100,7 +101,7 @@ def _hot_features(part: Part) -> Floats:
 SPEARMAN = Method(
     "Spearman",
     lambda p: _made(p, _ranks(p, p.values), _ranks(p, p.y)),
-    lambda p, _q, _f: effects.spearman(p.values, p.y, p.blocks),
+    lambda p, _q, _f: spearman(p.values, p.y, p.blocks),
 )
 MANN_WHITNEY = Method(
     "Mann-Whitney",
