@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from napari.components import ViewerModel
 from psygnal import Signal
 
-from histoprompt._qt.shell.closing import Closing
+from histoprompt._qt.shell.closing import ClosingGuard
 from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.keys import ANYWHERE
@@ -58,7 +58,7 @@ class Session:
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()
-        self._closing = Closing(viewer, self.jobs)
+        self._closing = ClosingGuard(viewer, self.jobs)
         self.modes = Modes(viewer)
         self.listed = LayerList(viewer)
         self.cache = EmbeddingCache()
