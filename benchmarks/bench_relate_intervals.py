@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.many import predicted_column
 from histoprompt.pipelines.relate.rank_correlation import spearman
 from histoprompt.pipelines.relate.study import Study
@@ -79,8 +79,8 @@ def concordances(studies: int) -> Iterator[str]:
                 np.zeros(patients, np.intp), ("",), tuple(f"f{j}" for j in range(features)), x,
             )  # fmt: skip
             one = predicted_column(
-                study, Column("y", "binary", group, ("no", "yes")), blocks=study.site, folds=5,
-                permutations=1000, finest=0.05, seed=seed, task=Task(),
+                study, PatientColumn("y", "binary", group, ("no", "yes")), blocks=study.site,
+                folds=5, permutations=1000, finest=0.05, seed=seed, task=Task(),
             )  # fmt: skip
             assert one is not None
             found.append(one.tested)

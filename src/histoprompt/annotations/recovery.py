@@ -133,7 +133,7 @@ def _tell_lost(engine: Engine, lost: Checkpoint, size: int) -> None:
     if size == 0:
         count = take_back(engine, place, lost)
         engine.notes.append(
-            f"{told}. The {count} objects were taken from the arrays as one edit; what was done "
+            f"{told}. The {count:,} objects were taken from the arrays as one edit; what was done "
             "before cannot be undone singly."
         )
         return

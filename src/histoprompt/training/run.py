@@ -22,7 +22,7 @@ from histoprompt.core.files.documents import Shape, read_text
 from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.cells.instances import DecodeParams
-from histoprompt.models.cells.probability import Calibration
+from histoprompt.models.cells.probability import ProbabilityCalibration
 from histoprompt.models.networks.head_files import Heads, fill, networks, read_heads, save_heads
 from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share
@@ -317,7 +317,7 @@ def _nuclei(
 
 def _decoding(
     cells: Any, held: Sequence[Held], begin: DecodeParams, stage: Stage
-) -> tuple[DecodeParams, list[Agreement], Calibration | None]:
+) -> tuple[DecodeParams, list[Agreement], ProbabilityCalibration | None]:
     """The decoding that was chosen, now or before training was broken off, and what it gives.
 
     The last is how likely what is found so is a nucleus.

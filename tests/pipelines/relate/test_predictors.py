@@ -5,7 +5,7 @@ import pytest
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.concordance import (
-    Asked,
+    OutcomeColumn,
     _score_interval,
     interval,
     scored,
@@ -110,7 +110,9 @@ def test_intervals_of_the_concordance_hold_what_such_studies_have():
         folds = folds_of(one.site, 5, rng)
         more = (column.values[:, None] > column.values)[None]
         kernel = kernel_of(one.values, one.site)
-        asked = Asked(column.values[:, None], more, kernel, one.site, one.site, folds, ridge)
+        asked = OutcomeColumn(
+            column.values[:, None], more, kernel, one.site, one.site, folds, ridge
+        )
         (score,), predicted = scored(asked, np.arange(40)[None], folds)
         chance = scored(asked, shuffles(one.site, 40, rng), folds)[0].std()
         seen.append(score)

@@ -17,19 +17,19 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.count.cell_model import CellTableModel
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.lying import LyingPanel
 from histoprompt._qt.count.neighbour_columns import NeighbourColumns
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import CellTable
 
 TABLE = "table"
-# Enough for a handful of rows.
-_HEIGHT = 170
+# Enough for a handful of rows, also where the dock lies low under the slide.
+_HEIGHT, _ROW = 150, 22
 # From this width on the charts stand beside the table, pixels.
 _WIDE = 700
 _HINT = "Count some cells in the Count dock; they are listed here."
@@ -40,19 +40,20 @@ class CellsDock(Dock):
 
     def _build(self) -> None:
         self.counting = self.session.part(Counting)
-        self.model, self.table = CellModel(), QTableView()
+        self.model, self.table = CellTableModel(), QTableView()
         self.table.setModel(self.model)
         self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.table.setSortingEnabled(True)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(_ROW)
         self.table.setMinimumHeight(_HEIGHT)
         # columns are as wide as the rows in view want them: all rows would take a second
         self.table.horizontalHeader().setResizeContentsPrecision(0)
         self.histogram, self.scatter = Histogram(), Scatter()
         self._x, self._y = narrow_combo(8), narrow_combo(8)
-        self._hint = Note(_HINT)
+        self._hint = NoteLabel(_HINT)
         self._near = NeighbourColumns(self.session)
         self.lying = LyingPanel(self.session)
         self._neighbours = QCheckBox(
@@ -70,9 +71,9 @@ class CellsDock(Dock):
         split.setSizes([500, 500])
         layout = QVBoxLayout(self.content)
         layout.addWidget(self._hint)
+        layout.addWidget(split, 1)
         layout.addWidget(self._neighbours)
         layout.addWidget(self.lying)
-        layout.addWidget(split, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Table and charts side by side in a wide dock, one below the other in a narrow one."""

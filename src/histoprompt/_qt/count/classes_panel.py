@@ -27,12 +27,13 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
-from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.charts import LearningCurveChart
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
@@ -47,6 +48,7 @@ _ANSWERS = {
     REJECT: "No ({answer_no})",
     UNSURE_KEY: "Unsure ({unsure})",
 }
+_NO_OFFER = "No cell is offered yet."
 
 
 class ClassesPanel(Panel):
@@ -60,7 +62,7 @@ class ClassesPanel(Panel):
         The offered cell was answered, by a button or a key: a, r or u.
     look : Signal
         The offered cell shall be shown.
-    question : Note
+    question : NoteLabel
         Which cell is offered, and as what.
     """
 
@@ -120,8 +122,8 @@ class ClassesPanel(Panel):
                 self._list.addItem(item)
             names = list(labelling.classes)
             self._list.setCurrentRow(names.index(kept) if kept in names else len(names) - 1)
-        self._label.setEnabled(bool(labelling.classes))
-        self._undo_row.setEnabled(self._classing.cells is not None)
+        allow(self._label, "" if labelling.classes else "Make a class first: type its name above.")
+        allow(self._undo_row, "" if cells is not None else "Count cells first.")
         points = [(p.labels, p.accuracy, p.changed) for p in labelling.review.curve]
         self.curve.show_points(np.array(points, float).reshape(-1, 3))
         self._advice.setText(self._classing.advice)
@@ -131,9 +133,9 @@ class ClassesPanel(Panel):
         """Show the offered cell in words."""
         offered = self._classing.suggestion
         for button in (*self._answers.values(), self._look):
-            button.setEnabled(offered is not None)
+            allow(button, "" if offered is not None else _NO_OFFER)
         if offered is None:
-            self.question.setText("No cell is offered yet.")
+            self.question.setText(_NO_OFFER)
             return
         self.question.setText(
             f"Is cell {offered.id} <b>{offered.proposed}</b>? "
@@ -172,14 +174,14 @@ class ClassesPanel(Panel):
             "What looks at each cell and 32 µm around it, to learn from that too"
         )
         self.refill()
-        self.question = Note()
+        self.question = NoteLabel()
         self._answers = {key: button_of(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
         self.alike = QPushButton("Ask about look-alikes", checkable=True)
         self.alike.setToolTip("Offer cells most like the class picked above: is it one?")
         self.compare = QPushButton("Compare features")
         self.compare.setToolTip("How well each set of features tells cells that were left out")
-        self._advice, self.curve = Note(), Curve()
+        self._advice, self.curve = NoteLabel(), LearningCurveChart()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self._name, self._add, self._remove))
@@ -201,7 +203,7 @@ class ClassesPanel(Panel):
         page = QWidget()
         self.limits = ParameterForm(DabThresholds())
         self._grade = QPushButton("Classify by DAB")
-        self._score, self._wrong = Note(), Note()
+        self._score, self._wrong = NoteLabel(), NoteLabel()
         form = QFormLayout(page)
         for widget in (self.limits, self._grade, self._score, self._wrong):
             form.addRow(widget)
@@ -214,14 +216,16 @@ class ClassesPanel(Panel):
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
         text = "Files that the command line writes and reads too."
-        layout.addRow(Note(text))
+        layout.addRow(NoteLabel(text))
         return page
 
     def _of_taught(self) -> QWidget:
         page = QWidget()
         self._taught: list[ListedCount] = []
         self.taught, self._take = narrow_combo(), QPushButton("Use these classes")
-        self._no_taught = Note("Classes that you label on one region or slide are offered here.")
+        self._no_taught = NoteLabel(
+            "Classes that you label on one region or slide are offered here."
+        )
         layout = QFormLayout(page)
         layout.addRow("Taught on", self.taught)
         layout.addRow(self._take)
@@ -235,7 +239,7 @@ class ClassesPanel(Panel):
         for one in counts:
             made = f"{datetime.fromtimestamp(one.stored.made):%Y-%m-%d %H:%M}"
             self.taught.addItem(f"{', '.join(one.classes)} ({one.where}, {made})")
-        self._take.setEnabled(bool(counts))
+        allow(self._take, "" if counts else "No class was taught on another count of this slide.")
 
     def _on_take(self) -> None:
         if 0 <= self.taught.currentIndex() < len(self._taught):

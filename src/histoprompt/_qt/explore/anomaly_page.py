@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QPushButton, QVBoxLayout
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 
@@ -52,7 +53,7 @@ class UnlikePage(Panel):
             self.looks_at.addItem(text, data)
         self.options = ParameterForm(UnlikeParams())
         self.find = QPushButton("Find", toolTip="Look for tiles unlike the reference")
-        self.told = Note(_HINT)
+        self.told = NoteLabel(_HINT)
         self._keep = QPushButton("Commit regions", toolTip="Keep them as objects: unlike normal")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)
@@ -78,4 +79,4 @@ class UnlikePage(Panel):
     def show_found(self, told: str, regions: int) -> None:
         """Say what came of it."""
         self.told.setText(told or _HINT)
-        self._keep.setEnabled(regions > 0)
+        allow(self._keep, "" if regions else "Find first: there is no region that is unlike.")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel
 from histoprompt._qt.widgets.buttons import grid_of, name_of
-from histoprompt._qt.widgets.charts import Curve
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.charts import LearningCurveChart
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.explore.tile_classes.queue import Queue
 
@@ -33,7 +34,7 @@ class TileQuestion(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.question, self.hint, self.curve = Note(), Note(), Curve()
+        self.question, self.hint, self.curve = NoteLabel(), NoteLabel(), LearningCurveChart()
         self.curve.setFixedHeight(_CURVE_HEIGHT)
         self.answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Go to the tile that is offered")
@@ -58,7 +59,8 @@ class TileQuestion(Panel):
             return
         offered = None if queue.question is None else queue.question.suggestion
         for button in (*self.answers.values(), self._look):
-            button.setEnabled(offered is not None)
+            missing = "No tile is offered: mark some tiles first."
+            allow(button, "" if offered is not None else missing)
         self.question.setText(
             "No tile is offered."
             if offered is None

@@ -28,7 +28,7 @@ from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
 from histoprompt._qt.prompts.object_edits import ObjectEdits
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.prompts.preview import Preview
+from histoprompt._qt.prompts.preview import MaskPreview
 from histoprompt._qt.prompts.prompt_layers import PromptLayers
 from histoprompt._qt.prompts.retaking import Retaking
 from histoprompt._qt.prompts.segmenting import Segmenting
@@ -45,6 +45,8 @@ from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.formats.regions import box_around
+
+NO_OTHER_MASK = "There is no other mask: a single click has several."
 
 
 class Annotator:
@@ -151,6 +153,7 @@ class Annotator:
         self.hand.changed.connect(self.changed.emit)
         self.drawing.drawn.connect(self._on_drawn)
         self.drawing.clicked.connect(self._on_clicked)
+        self.drawing.turned.connect(self.status.emit)
         self.freehand.progress.connect(self._on_progress)
         self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
@@ -171,7 +174,7 @@ class Annotator:
         return self.hand.prompts
 
     @property
-    def preview(self) -> Preview:
+    def preview(self) -> MaskPreview:
         """What a model made of them."""
         return self.hand.preview
 
@@ -232,8 +235,7 @@ class Annotator:
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
-        if self.preview.candidates > 1:
-            self.status.emit(self.preview.next())
+        self._say(self.preview.next() if self.preview.candidates > 1 else NO_OTHER_MASK)
 
     def find_all(self) -> None:
         """Commit all nuclei that are not committed yet: in the box, in chosen places, or in view.
@@ -346,6 +348,8 @@ class Annotator:
     def toggle_outlines(self) -> None:
         """Show committed objects as outlines, or filled."""
         self.committed.outline(not self.committed.outlined)
+        outlined = self.committed.outlined
+        self._say("Committed objects are " + ("outlines: O fills them." if outlined else "filled."))
 
     # -- what is in hand ---------------------------------------------------------------------
 

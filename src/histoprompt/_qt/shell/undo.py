@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Words:
+class UndoWords:
     """How walking a step is told: it was walked, it cannot be, there is none."""
 
     done: str
@@ -49,12 +49,12 @@ class Words:
     nothing: str
 
 
-_BACK = Words(
+_BACK = UndoWords(
     "Took back: {}.",
     "Not taken back: {}. Something else changed the same thing since.",
     "There is nothing to take back.",
 )
-_AGAIN = Words(
+_AGAIN = UndoWords(
     "Did again: {}.",
     "Not done again: {}. Something else changed the same thing since.",
     "There is nothing to do again.",
@@ -99,18 +99,23 @@ class UndoStack:
         What was taken back or done again, by title, or why not.
     failed : Signal(str)
         Why a step could not be walked now.
+    passed : Signal(str)
+        What was told last is of the past: something was done since.
     earlier : Earlier or None
         Where to go on when all steps of this session are taken back.
     """
 
     told = Signal(str)
     failed = Signal(str)
+    passed = Signal(str)
 
     def __init__(self, background: Editing | None = None) -> None:
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._asked: list[Act] = []
         self._background = background
+        self._last = ""
+        self.told.connect(self._on_told)
         if background is not None:
             background.edited.connect(self._on_edited)
         self.earlier: Earlier | None = None
@@ -131,6 +136,7 @@ class UndoStack:
         self._done.insert(next(later, len(self._done)), step)
         del self._done[:-LIMIT]
         self._undone.clear()
+        self._pass()
         return step
 
     def drop(self, step: Step) -> None:
@@ -142,6 +148,7 @@ class UndoStack:
         """Forget the steps of somebody who goes; what they did stays done."""
         self._done = [s for s in self._done if s.owner is not owner]
         self._undone = [s for s in self._undone if s.owner is not owner]
+        self._pass()
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -161,6 +168,14 @@ class UndoStack:
         else:
             self._go_on("redo_earlier", self._done, _AGAIN)
 
+    def _on_told(self, text: str) -> None:
+        self._last = text
+
+    def _pass(self) -> None:
+        last, self._last = self._last, ""
+        if last:
+            self.passed.emit(last)
+
     def _waits(self, name: str, act: Act) -> bool:
         """Whether an edit is being made, so that this is done after it."""
         doing = "" if self._background is None else self._background.editing
@@ -178,7 +193,7 @@ class UndoStack:
             act()
 
     def _walk(
-        self, source: list[Step], target: list[Step], words: Words, way: Callable[[Step], Act]
+        self, source: list[Step], target: list[Step], words: UndoWords, way: Callable[[Step], Act]
     ) -> None:
         step = source[-1]
         try:
@@ -194,7 +209,7 @@ class UndoStack:
         else:
             self.told.emit(words.lost.format(step.title))
 
-    def _go_on(self, way: str, target: list[Step], words: Words) -> None:
+    def _go_on(self, way: str, target: list[Step], words: UndoWords) -> None:
         try:
             step = getattr(self.earlier, way)() if self.earlier is not None else None
         except HistopromptError as error:

@@ -12,6 +12,7 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.tags.detect import Fitted, fit
@@ -27,7 +28,7 @@ from histoprompt.pipelines.tags.proposals import (
     take_in,
 )
 from histoprompt.pipelines.tags.records import Answer
-from histoprompt.pipelines.tags.review import Said
+from histoprompt.pipelines.tags.review import ReviewAnswer
 from histoprompt.pipelines.tags.run import Tagged
 
 DETECTOR = "detector.safetensors"
@@ -42,7 +43,7 @@ class TagController:
     ----------
     tagged : Tagged or None
     shown : tuple of Proposal
-    answers : dict of int to Said
+    answers : dict of int to ReviewAnswer
     changed : Signal
         Other proposals are shown.
     answered : Signal(int)
@@ -59,7 +60,7 @@ class TagController:
         self.work = BatchWork(session.jobs, "Cancelled. What was there before is unchanged.")
         self.tagged: Tagged | None = None
         self.shown: tuple[Proposal, ...] = ()
-        self.answers: dict[int, Said] = {}
+        self.answers: dict[int, ReviewAnswer] = {}
 
     def propose(self, params: TagParams, out: Path) -> None:
         """Propose tags for the slide that is open."""
@@ -76,29 +77,35 @@ class TagController:
         """Go on with the proposals in a folder."""
         self.work.run(_open, folder, title="Reading tags", done=self._take)
 
-    def answer(self, place: int, key: str, reviewer: str) -> None:
-        """Answer a proposal by a key, and keep the answer at once; it can be undone."""
+    def answer(self, place: int, key: str, reviewer: str) -> bool:
+        """Answer a proposal by a key, and keep the answer at once; it can be undone.
+
+        False, and it was told why, if the key answers nothing or the disk would not have it.
+        """
         if self.tagged is None or not 0 <= place < len(self.shown):
-            return
+            return False
         one, names = self.shown[place], self.tagged.work.names
         if key.isdigit():
             if int(key) > len(names):
-                return
+                self.said.emit(f"There are {many(len(names), 'tag')}: {key} is the number of none.")
+                return False
             tag = names[int(key) - 1]
-            said = Said(one.id, "accept", "", reviewer) if tag == one.tag else Said(
+            said = ReviewAnswer(one.id, "accept", "", reviewer) if tag == one.tag else ReviewAnswer(
                 one.id, "fix", tag, reviewer
             )  # fmt: skip
         elif key == "a" and not one.tag:
             self.said.emit("This one has no tag to accept: give it a number, or reject it.")
-            return
+            return False
         else:
-            said = Said(one.id, _ANSWERS[key], "", reviewer)
-        before = self.answers.get(one.id, Said(one.id, ""))
-        if self._keep(place, said):
+            said = ReviewAnswer(one.id, _ANSWERS[key], "", reviewer)
+        before = self.answers.get(one.id, ReviewAnswer(one.id, ""))
+        kept = self._keep(place, said)
+        if kept:
             self._session.steps.push(
                 f"the answer {said.answer}", lambda: self._keep(place, before),
                 lambda: self._keep(place, said),
             )  # fmt: skip
+        return kept
 
     def take_in(self) -> None:
         """Take all answers into the table and the training set."""
@@ -140,7 +147,7 @@ class TagController:
         self.changed.emit()
         self.said.emit(tagged.told[0] if not tagged.notes else tagged.notes[0])
 
-    def _keep(self, place: int, said: Said) -> bool:
+    def _keep(self, place: int, said: ReviewAnswer) -> bool:
         """Keep an answer; False, and it was told, if the disk would not have it."""
         assert self.tagged is not None
         try:
@@ -170,7 +177,7 @@ def _open(folder: Path, *, task: Task) -> Tagged:
 
 
 def _take_in(
-    tagged: Tagged, answers: dict[int, Said], slide: Slide | None, *, task: Task
+    tagged: Tagged, answers: dict[int, ReviewAnswer], slide: Slide | None, *, task: Task
 ) -> Tagged:
     return take_in(tagged, answers, slide, task)
 

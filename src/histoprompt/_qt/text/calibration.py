@@ -14,10 +14,11 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.strings.wording import many
 
@@ -33,7 +34,7 @@ _NO = (
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
 
-class ScaleNote(Note):
+class ScaleNote(NoteLabel):
     """What the colours of a heat map mean."""
 
     def show_facts(self, text: str, facts: Mapping[str, str]) -> None:
@@ -71,7 +72,7 @@ class CalibrationPanel(Panel):
         for box in self._slider.findChildren(QAbstractSpinBox):
             plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
-        self._origin, self._trust = Note(), Note()
+        self._origin, self._trust = NoteLabel(), NoteLabel()
         self._yes = button_of("Mark yes", _YES, checkable=True)
         self._no = button_of("Mark no", _NO, checkable=True)
         self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")
@@ -104,7 +105,7 @@ class CalibrationPanel(Panel):
         """Show where regions are cut, who says so, and how many there are."""
         with signals_blocked(self._slider):
             self._slider.setValue(cut.value)
-        self._reset.setEnabled(by_hand)
+        allow(self._reset, "" if by_hand else "The threshold was not set by hand.")
         count = many(regions, "region")
         self._origin.setText(f"Threshold {cut.value:.2f} <b>{origin}</b>: {count}.")
         self._origin.setToolTip(cut.origin)

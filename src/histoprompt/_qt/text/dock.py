@@ -16,7 +16,7 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.controller import TextController
 from histoprompt._qt.text.drafting import DraftDialog
 from histoprompt._qt.text.phrasing import Phrasing
-from histoprompt._qt.text.region_cells import Wanted
+from histoprompt._qt.text.region_cells import CellsRequest
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
 from histoprompt._qt.text.results_panel import ResultsPanel
 from histoprompt._qt.text.understanding import UnderstoodRow
@@ -77,7 +77,7 @@ class TextDock(Dock):
             self.control.cells.uncover()
             self.control.counting.reviewed.emit()
 
-    def _find(self, count: Wanted | None = None) -> None:
+    def _find(self, count: CellsRequest | None = None) -> None:
         annotator = self.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())
@@ -171,6 +171,7 @@ class TextDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
         self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self._on_active)
         self.calibration.left.connect(control.marking.stop)
@@ -315,6 +316,9 @@ class TextDock(Dock):
         work, cells = self.control.work, self.control.cells
         if work is not None:
             self.cells.show_cuts(cells.cuts, cells.outdated(work))
+
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, HINT)
 
     def _say(self, text: str) -> None:
         self.report.say(text)

@@ -17,11 +17,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.text.region_cells import Wanted
+from histoprompt._qt.text.region_cells import CellsRequest
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.labels.classes import colours_of
 from histoprompt.models import registry
@@ -62,7 +63,7 @@ class RegionCellsPanel(QWidget):
         )
         self._count = QPushButton("Count only", toolTip="Cells in the regions of the text shown")
         self._name = QPushButton("Name only", toolTip="Give each counted cell the class that fits")
-        self._table, self._note = ShortTable(_HEADS), Note()
+        self._table, self._note = ShortTable(_HEADS), NoteLabel()
         self._review = QPushButton("Review cells")
         self._review.setToolTip("In the Count dock: correct classes, answer A, R or U, write files")
         self._lay_out()
@@ -70,12 +71,12 @@ class RegionCellsPanel(QWidget):
         self.set_ready(False)
         self.show_counts(None)
 
-    def value(self) -> Wanted:
+    def value(self) -> CellsRequest:
         """What the rows say."""
         words = [word.strip() for word in self._words.text().split(",")]
         card = self._cards[self._segmenter.currentIndex()]
         texts = replace(self._how.value(), texts=tuple(word for word in words if word))
-        return Wanted(CountChoice(segmenter=card.id), texts)
+        return CellsRequest(CountChoice(segmenter=card.id), texts)
 
     def refill(self) -> None:
         """Offer the models there are now; the chosen one stays chosen if it is still there."""
@@ -92,7 +93,7 @@ class RegionCellsPanel(QWidget):
 
     def set_ready(self, ready: bool) -> None:
         """Whether there are regions to count in."""
-        self._count.setEnabled(ready)
+        allow(self._count, "" if ready else "Find regions first: cells are counted in them.")
 
     def show_counts(self, counts: RegionCounts | None) -> None:
         """Show the cells of each region by class."""
@@ -114,7 +115,7 @@ class RegionCellsPanel(QWidget):
         self._fill(said)
         for widget in (self._table, self._note, self._review):
             widget.setVisible(counts is not None)
-        self._name.setEnabled(counts is not None)
+        allow(self._name, "" if counts is not None else "Count cells in the regions first.")
 
     def _fill(self, rows: list[tuple[str, QTableWidgetItem, str, str]]) -> None:
         """Say what changed; a table that is laid out anew takes the time of a whole answer."""

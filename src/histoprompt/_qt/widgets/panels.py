@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompts.prompt import KIND_WORDS
 from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM
@@ -88,7 +89,8 @@ class ImagePanel(QWidget):
         slide = self._slide.slide
         with signals_blocked(self._mpp):
             self._mpp.setValue((slide and slide.mpp) or 0.0)
-        self._mpp.setEnabled(slide is not None and slide.mpp_source != "file")
+        stated = "" if slide is None or slide.mpp_source != "file" else "The file states it."
+        allow(self._mpp, "Open a slide first." if slide is None else stated)
         source = slide.mpp_source if slide else None
         self._source.setText(
             {"file": "from the file", "typed": "typed"}.get(source or "", "type it")
@@ -132,7 +134,7 @@ class ModelPanel(QWidget):
         roles = (role,) if isinstance(role, str) else role
         self._cards = [card for card in registry.all_cards() if card.role in roles]
         self._files: dict[str, Path] = {}
-        self._combo, self._note = narrow_combo(), Note()
+        self._combo, self._note = narrow_combo(), NoteLabel()
         # What a title says in brackets stands in the note below; here it would be cut off.
         self._combo.addItems([card.short_title for card in self._cards])
         self._combo.setCurrentIndex([card.id for card in self._cards].index(default))

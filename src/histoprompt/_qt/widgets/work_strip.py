@@ -21,7 +21,7 @@ _CANCELLING = "Cancelling ..."
 _WORDS = re.compile(rf"(<[^>]*>)|([^\s<>]{{{_LONG},}})")
 
 
-class Note(QLabel):
+class NoteLabel(QLabel):
     """Text of any length that is wrapped, within long words too, and never widens the dock."""
 
     def __init__(self, text: str = "", **options: object) -> None:
@@ -58,8 +58,8 @@ class WorkStrip(QWidget):
 
     Attributes
     ----------
-    status : Note
-    warning : Note
+    status : NoteLabel
+    warning : NoteLabel
         What a person should know of the work that goes on.
     bar : QProgressBar
     cancel : QPushButton
@@ -73,8 +73,8 @@ class WorkStrip(QWidget):
 
     def __init__(self, hint: str = "", tip: str = "") -> None:
         super().__init__()
-        self.status, self.bar = Note(hint), QProgressBar()
-        self.warning = Note()
+        self.status, self.bar = NoteLabel(hint), QProgressBar()
+        self.warning = NoteLabel()
         self.warning.setVisible(False)
         self.cancel = QPushButton("Cancel", toolTip=tip)
         self.bar.setRange(0, BAR)
@@ -95,6 +95,11 @@ class WorkStrip(QWidget):
             self.cancel.setEnabled(True)
             self.cancel.setText("Cancel")
         self.status.setText(text)
+
+    def unsay(self, text: str, then: str) -> None:
+        """Say something else, if this text is still shown: it is not true any more."""
+        if self.status.text() == text:
+            self.say(then)
 
     def set_busy(self, busy: bool) -> None:
         """Whether work goes on: bar and Cancel are there from its first moment to its last."""

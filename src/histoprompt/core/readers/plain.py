@@ -77,7 +77,7 @@ def open_plain(path: Path, limits: Limits) -> Slide:
     if header.mode is None:
         stored: Source = WholeImage(header.shape, header.dtype, lambda: _deep_pixels(path, header))
     else:
-        stored = Picture(path, header.shape, header.mode)
+        stored = PillowImage(path, header.shape, header.mode)
     pixels = stored if header.orientation == 1 else Turned(stored, header.orientation)
     peak, note = peak_of(pixels, "YXS")
     turned = "turned as its EXIF orientation says" if header.orientation != 1 else None
@@ -175,7 +175,7 @@ def _deep_pixels(path: Path, header: _Header) -> NDArray[Any]:
     return deep.reshape(rows, cols, -1)[..., :channels]
 
 
-class Picture:
+class PillowImage:
     """A picture as Pillow holds it, decoded at the first read and held once.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -12,6 +12,7 @@ from skimage.segmentation import watershed
 
 from histoprompt.core.labels.renumber import renumbered
 from histoprompt.models.cells.postprocess import holes
+from histoprompt.models.cells.windowed import no_step
 
 # Raise it when the same maps become other cells: counts do not go on then.
 ALGORITHM = 1
@@ -65,7 +66,11 @@ class DecodeParams:
         return cls(**{name: value for name, value in named.items() if name in known})
 
 
-def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) -> NDArray[np.int32]:
+def decode(
+    maps: NDArray[np.floating],
+    params: DecodeParams = DecodeParams(),
+    step: Callable[[], object] = no_step,
+) -> NDArray[np.int32]:
     """Nuclei from probabilities by a watershed on the distance, seeded at its h-maxima.
 
     Seeds and seams are found at half resolution, outlines at full resolution.
@@ -75,6 +80,8 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     maps : (3, h, w) float
         Foreground, distance and boundary, in [0, 1].
     params : DecodeParams
+    step : callable
+        Called between its parts, each of which takes a moment: what it raises ends the decoding.
 
     Returns
     -------
@@ -84,10 +91,13 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     h, w = maps.shape[1:]
     even = np.pad(np.asarray(maps, np.float32), [(0, 0), (0, h % 2), (0, w % 2)], mode="edge")
     front = even[0]
-    basins = _basins(_half(even), params)
+    basins = _basins(_half(even), params, step)
+    step()
     large = basins.repeat(2, 0).repeat(2, 1)
     labels = np.where(large > 0, large, ndi.maximum_filter(large, 3))
+    step()
     labels = np.where(_filled(front > params.foreground), labels, 0)[:h, :w]
+    step()
     return _kept(labels, front[:h, :w], params)
 
 
@@ -102,14 +112,19 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask | is_hole[gaps])
 
 
-def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:
+def _basins(
+    maps: NDArray[np.float32], params: DecodeParams, step: Callable[[], object]
+) -> NDArray[np.int32]:
     """One basin a nucleus, at half resolution: those of every peak, with slight ones joined."""
     front, distance, boundary = maps
     mask = _filled(front > params.foreground)
     height = ndi.gaussian_filter(distance - params.boundary * boundary, params.smooth / 2)
     height[~mask] = -np.inf
+    step()
     seeds, count = ndi.label(mask & (height == ndi.maximum_filter(height, 3)), np.ones((3, 3)))
+    step()
     basins = watershed(-height, seeds, mask=mask)
+    step()
     peaks = np.append(-np.inf, ndi.maximum(height, seeds, np.arange(1, count + 1)))
     areas = np.bincount(basins.ravel(), minlength=count + 1)
     names = _joined(peaks, areas, _saddles(basins, height), params)

@@ -17,7 +17,7 @@ from histoprompt.core.files.documents import Finite, Shape, parse_json
 from histoprompt.core.files.tensors import ordered
 from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
-from histoprompt.models.cells.probability import EVIDENCE, Calibration
+from histoprompt.models.cells.probability import EVIDENCE, ProbabilityCalibration
 from histoprompt.models.weights.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
-    calibration : Calibration or None
+    calibration : ProbabilityCalibration or None
         How likely what was found is a nucleus.
     familiar : Familiar or None
         How fields to learn from looked to the network of nuclei.
@@ -65,7 +65,7 @@ class Heads:
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
-    calibration: Calibration | None = None
+    calibration: ProbabilityCalibration | None = None
     familiar: Familiar | None = None
     trust: tuple[tuple[float, float], ...] | None = None
 
@@ -128,7 +128,7 @@ def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     return DecodeParams.stated(_STATED.of(raw, f"{path}, decode", WeightsError))
 
 
-def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:
+def _calibration(meta: dict[str, str], path: Path) -> ProbabilityCalibration | None:
     if "probability" not in meta:
         return None
     raw = parse_json(meta["probability"], str(path), WeightsError)
@@ -139,7 +139,7 @@ def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:
             f"{path}, probability: {len(weights)} weights are stated, and {len(EVIDENCE)} are "
             "needed."
         )
-    return Calibration(stated["intercept"], weights)
+    return ProbabilityCalibration(stated["intercept"], weights)
 
 
 def _plain(familiar: Familiar) -> dict[str, Any]:

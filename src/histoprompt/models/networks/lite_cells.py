@@ -23,7 +23,7 @@ WINDOW, SHIFT = 512, 448  # the windows from the image's corner on
 BLEND = 32  # pixels on both sides of the line between two windows where both count: all they share
 
 
-class CellModel(Stepped):
+class LiteCellModel(Stepped):
     """All nuclei of an image; a `CellEmbedder` and a `MaskDescriber`."""
 
     def __init__(self, networks: Networks) -> None:
@@ -70,7 +70,7 @@ class CellModel(Stepped):
 
     def _segmented(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         maps, _ = self._maps(image, features=False)
-        return decode(maps, self._networks.params), maps
+        return decode(maps, self._networks.params, self._before), maps
 
     def _probability(
         self, maps: NDArray[np.float32], labels: NDArray[np.int32]
@@ -83,7 +83,8 @@ class CellModel(Stepped):
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels as `segment` gives them, and (n, c) features of the nuclei."""
         maps, features = self._maps(image, features=True)
-        labels = decode(maps, self._networks.params)
+        labels = decode(maps, self._networks.params, self._before)
+        self._before()
         seen = labels
         if inside is not None:
             seen = np.zeros_like(labels)

@@ -19,8 +19,8 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.zoo.aligned_file import Head, write_aligned
-from histoprompt.pipelines.align.figures import Data, Line, P, best_scale, fitted, judged
+from histoprompt.models.zoo.aligned_file import AdapterHeader, write_aligned
+from histoprompt.pipelines.align.figures import AlignRow, Data, P, best_scale, fitted, judged
 from histoprompt.pipelines.align.judge import MATCH
 from histoprompt.pipelines.align.looking import Opener, features_of_pairs
 from histoprompt.pipelines.align.maps import CCA, CLOSED, RIDGE, Fit, cca
@@ -45,7 +45,7 @@ class Aligned:
     Attributes
     ----------
     out : Path
-    lines : tuple of Line
+    lines : tuple of AlignRow
     p : float
         How often shuffled pairs do as well.
     pairs, patients : int
@@ -55,7 +55,7 @@ class Aligned:
     """
 
     out: Path
-    lines: tuple[Line, ...]
+    lines: tuple[AlignRow, ...]
     p: float
     pairs: int
     patients: int
@@ -66,7 +66,7 @@ class Aligned:
     def told(self) -> list[str]:
         """What a person is told, a line each."""
         first = (
-            f"{self.pairs} pairs of {self.patients} patients by {self.method}; p = {self.p:.3f} "
+            f"{self.pairs} pairs of {self.patients:,} patients by {self.method}; p = {self.p:.3f} "
             "against shuffled pairs"
         )
         rows = [line for line in self.lines if line.split == "patients" and line.measure != P]
@@ -147,15 +147,15 @@ def _write(
     everyone = np.arange(len(data.images))
     adapter = fitted(data, everyone, data.texts.vectors, fit)
     value = next(line for line in done.lines if line.measure == MATCH)
-    head = Head(
+    head = AdapterHeader(
         title=out.stem,
         image=card.id,
         text=params.text,
         logit_scale=best_scale(data, folds_of(data.patients, params.folds), fit),
         words=list(data.texts.tfidf.words) if data.texts.tfidf else [],
         told=(
-            f"{done.pairs} sentences of {done.patients} patients, {card.id} with {params.text}; a "
-            f"right pair is nearer than a wrong one in {value.value:.0%}."
+            f"{done.pairs} sentences of {done.patients:,} patients, {card.id} with {params.text}; "
+            f"a right pair is nearer than a wrong one in {value.value:.0%}."
         ),
         pixels=card.input_size or 224,
         mpp=card.mpp,
@@ -163,7 +163,7 @@ def _write(
     write_aligned(out, head, data.texts.whole(adapter, sentences), data.texts.tfidf)
 
 
-def write_lines(path: Path, lines: Sequence[Line]) -> None:
+def write_lines(path: Path, lines: Sequence[AlignRow]) -> None:
     """Write ``align.csv``; raises `ExportError`."""
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, ("split",))
@@ -176,7 +176,7 @@ def write_lines(path: Path, lines: Sequence[Line]) -> None:
 def _refusal(done: Aligned) -> str:
     if math.isnan(done.p):
         return (
-            f"Of {done.pairs} pairs of {done.patients} patients no fold holds two sentences that "
+            f"Of {done.pairs} pairs of {done.patients:,} patients no fold holds two sentences that "
             "differ, so that nothing can be told. Add patients or sentences. Nothing was saved but "
             f"{ALIGN_CSV}."
         )

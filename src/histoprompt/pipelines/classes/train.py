@@ -35,7 +35,7 @@ _NEIGHBOURS, _SAMPLE = 10, 400
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class TrainedClassifier:
     """What came of a training.
 
     Attributes
@@ -119,7 +119,7 @@ class Trainer:
         self._learnt = tuple(n for n in cells.feature_names if n != PROBABILITY)
         if not len(cells) or not self._learnt:
             raise LabelError(
-                f"The table has {len(cells)} cells with {len(self._learnt)} features; "
+                f"The table has {len(cells):,} cells with {len(self._learnt)} features; "
                 "nothing can be learnt from it. Count the cells with features first."
             )
         self.cells = cells
@@ -129,7 +129,7 @@ class Trainer:
         self.scaled = self.scaling.apply(features)
         self._order = np.argsort(cells.id, kind="stable")
 
-    def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> Fit:
+    def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> TrainedClassifier:
         """Train on labelled cells and classify all.
 
         Parameters
@@ -169,7 +169,7 @@ class Trainer:
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
         rate = self.params.error_rate
-        return Fit(
+        return TrainedClassifier(
             classifier=classifier,
             cells=self._with_ignored((*names, UNSURE), found, score, given_all),
             probability=probability,
@@ -215,7 +215,7 @@ class Trainer:
         unknown = ids[ordered[place] != ids]
         if len(unknown):
             raise LabelError(
-                f"{len(unknown)} labelled ids are not among the {len(self.cells)} cells, "
+                f"{len(unknown)} labelled ids are not among the {len(self.cells):,} cells, "
                 f"such as {unknown[0]}."
             )
         return np.asarray(self._order[place], np.intp)

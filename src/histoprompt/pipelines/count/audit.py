@@ -20,7 +20,7 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected, corrected_counts
-from histoprompt.pipelines.audit.marks import Mark, truth_by_marks
+from histoprompt.pipelines.audit.marks import AuditMark, truth_by_marks
 from histoprompt.pipelines.audit.plan import AuditPlan, field_boxes, plan_audit
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.count.region import CountRegion
@@ -40,7 +40,7 @@ class Audit:
     plan : AuditPlan
     seen : tuple of tuple of int
         True counts by ``plan.columns`` of the first fields of ``plan.chosen``.
-    marks : tuple of Mark
+    marks : tuple of AuditMark
         What was pointed at, in all fields.
     digest : str
         Of the cells and classes the fields were drawn for.
@@ -48,7 +48,7 @@ class Audit:
 
     plan: AuditPlan
     seen: tuple[tuple[int, ...], ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[AuditMark, ...] = ()
     digest: str = ""
 
     @property
@@ -79,7 +79,7 @@ class Audit:
         """
         if fields < 1 or not self.plan.left:
             raise RegionError(
-                f"{fields} more fields cannot be drawn: {self.plan.fields} of "
+                f"{fields:,} more fields cannot be drawn: {self.plan.fields} of "
                 f"{len(self.plan.order)} are drawn already."
             )
         return replace(self, plan=self.plan.longer(fields))
@@ -135,7 +135,7 @@ def start_audit(work: KeptCount, cells: CellTable, fields: int, seed: int, *, ta
     """
     if not work.complete:
         raise RegionError(
-            f"{len(work.progress.done)} of {work.progress.total} tiles are counted. Finish the "
+            f"{len(work.progress.done):,} of {work.progress.total:,} tiles are counted. Finish the "
             "count first: fields of what is not counted yet cannot be audited."
         )
     task.step(0, 0, "Choosing fields")
@@ -237,16 +237,16 @@ def _audit(raw: _Kept) -> Audit:
     )
     n, c = len(plan.boxes), len(plan.classes)
     if plan.found.shape != (n, c + 1):
-        raise ValueError(f"{n} fields and {c} classes do not fit its table of cells.")
+        raise ValueError(f"{n:,} fields and {c} classes do not fit its table of cells.")
     if sorted(raw["order"]) != list(range(n)) or not 1 <= plan.fields <= n:
-        raise ValueError(f"its order is none of {n} fields, of which {plan.fields} are drawn.")
+        raise ValueError(f"its order is none of {n:,} fields, of which {plan.fields} are drawn.")
     wide = len(plan.columns)  # unsure cells have a column of their own
     if len(raw["seen"]) > plan.fields or any(len(counts) != wide for counts in raw["seen"]):
-        raise ValueError(f"what was seen does not fit {plan.fields} fields of {wide} columns.")
+        raise ValueError(f"what was seen does not fit {plan.fields:,} fields of {wide} columns.")
     seen = tuple(map(tuple, raw["seen"]))
     return Audit(plan, seen, tuple(map(_mark, raw["marks"])), raw["cells"])
 
 
-def _mark(kept: list[float | str]) -> Mark:
+def _mark(kept: list[float | str]) -> AuditMark:
     row, col, name = kept
-    return Mark(float(row), float(col), str(name))
+    return AuditMark(float(row), float(col), str(name))

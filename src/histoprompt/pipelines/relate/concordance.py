@@ -22,7 +22,7 @@ _STEPS = 4000
 
 
 @dataclass(frozen=True)
-class Asked:
+class OutcomeColumn:
     """A column as it is predicted.
 
     Attributes
@@ -45,13 +45,14 @@ class Asked:
     folds: Ints
     fit: Fit
 
-    def part(self, rows: Ints, folds: Ints) -> Asked:
+    def part(self, rows: Ints, folds: Ints) -> OutcomeColumn:
         """Some of the patients, in folds of their own."""
-        return Asked(self.y[rows], self.more[:, rows][:, :, rows], self.kernel[np.ix_(rows, rows)],
-                     self.sites[rows], self.blocks[rows], folds, self.fit)  # fmt: skip
+        more, kernel = self.more[:, rows][:, :, rows], self.kernel[np.ix_(rows, rows)]
+        sites, blocks = self.sites[rows], self.blocks[rows]
+        return OutcomeColumn(self.y[rows], more, kernel, sites, blocks, folds, self.fit)
 
 
-def scored(asked: Asked, order: Ints, folds: Ints) -> tuple[Floats, Floats]:
+def scored(asked: OutcomeColumn, order: Ints, folds: Ints) -> tuple[Floats, Floats]:
     """Concordance (k,) and predictions (k, n, d) of outcomes in (k, n) orders."""
     k, n = order.shape
     d = asked.y.shape[1]
@@ -78,7 +79,7 @@ def concordance(more: NDArray[np.bool_], gaps: Floats) -> float:
 
 
 def interval(
-    asked: Asked, predicted: Floats, seen: float, chance: float, rng: np.random.Generator
+    asked: OutcomeColumn, predicted: Floats, seen: float, chance: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Of the concordance that such studies have.
 
@@ -91,7 +92,7 @@ def interval(
 
     Parameters
     ----------
-    asked : Asked
+    asked : OutcomeColumn
     predicted : (n, d) float64
     seen : float
         The concordance.

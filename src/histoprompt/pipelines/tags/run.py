@@ -28,17 +28,17 @@ from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TAGS_CSV, TagRow, read_rows, write_rows
 from histoprompt.pipelines.tags.review import (
     Precision,
-    Said,
+    ReviewAnswer,
     keep_answers,
     precisions,
     reviewed,
 )
-from histoprompt.pipelines.tags.scoring import Votes, Words, read_words, vote
+from histoprompt.pipelines.tags.scoring import Votes, WordingVectors, read_words, vote
 from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
 from histoprompt.pipelines.tags.training_set import Opener, check_place, write_training_set
 from histoprompt.pipelines.tags.work import (
+    TaggedCandidates,
     TaggedSlide,
-    Work,
     frozen_patients,
     read_work,
     write_work,
@@ -78,7 +78,7 @@ class Tagged:
     Attributes
     ----------
     folder : Path
-    work : Work
+    work : TaggedCandidates
     rows : tuple of TagRow
     precisions : tuple of Precision
     labels : int
@@ -89,7 +89,7 @@ class Tagged:
     """
 
     folder: Path
-    work: Work
+    work: TaggedCandidates
     rows: tuple[TagRow, ...]
     precisions: tuple[Precision, ...]
     labels: int
@@ -100,7 +100,9 @@ class Tagged:
     def told(self) -> list[str]:
         """What a person is told, a line each."""
         kept = sum(row.kept for row in self.rows)
-        lines = [f"{len(self.rows)} candidates, {kept} kept, {self.labels} labels -> {self.folder}"]
+        lines = [
+            f"{len(self.rows)} candidates, {kept} kept, {self.labels:,} labels -> {self.folder}"
+        ]
         if self.dropped:
             lines.append("dropped: " + ", ".join(f"{n} {why}" for why, n in self.dropped.items()))
         for one in self.precisions:
@@ -163,7 +165,12 @@ def tag_slides(
 
 
 def review(
-    out: Path, said: Sequence[Said], task: Task, opened: Opener | None = None, *, keep: bool = True
+    out: Path,
+    said: Sequence[ReviewAnswer],
+    task: Task,
+    opened: Opener | None = None,
+    *,
+    keep: bool = True,
 ) -> Tagged:
     """Take answers into the results of a folder, and write all files anew.
 
@@ -187,13 +194,17 @@ def read_tagged(out: Path) -> Tagged:
     """The results of a folder as they are; raises `RecordError`."""
     work, rows = read_work(out), read_rows(out / TAGS_CSV)
     if len(rows) != len(work):
-        raise SlideError(f"{out / TAGS_CSV} has {len(rows)} lines of {len(work)}. Tag anew.")
+        raise SlideError(f"{out / TAGS_CSV} has {len(rows):,} lines of {len(work)}. Tag anew.")
     labels = sum(bool(row.label) for row in rows)
     return Tagged(out, work, rows, _precisions(work, rows), labels, _dropped(rows))
 
 
 def _look_at_all(
-    slides: Sequence[SlideToTag], words: Words, params: TagParams, job: ScoreJob, task: Task
+    slides: Sequence[SlideToTag],
+    words: WordingVectors,
+    params: TagParams,
+    job: ScoreJob,
+    task: Task,
 ) -> tuple[list[_Seen], list[str]]:
     seen: list[_Seen] = []
     notes: list[str] = []
@@ -214,7 +225,11 @@ def _look_at_all(
 
 
 def _look(
-    one: SlideToTag, slide: Slide, asked: tuple[Words, TagParams], job: ScoreJob, task: Task
+    one: SlideToTag,
+    slide: Slide,
+    asked: tuple[WordingVectors, TagParams],
+    job: ScoreJob,
+    task: Task,
 ) -> _Seen:
     words, params = asked
     found = find_candidates(slide, params, job.manager, task)
@@ -239,8 +254,8 @@ def _made(
     seen: Sequence[_Seen],
     told: tuple[Votes, Choice, NDArray[np.int64]],
     params: TagParams,
-    words: Words,
-) -> tuple[Work, tuple[TagRow, ...]]:
+    words: WordingVectors,
+) -> tuple[TaggedCandidates, tuple[TagRow, ...]]:
     votes, choice, of = told
     noun = "nucleus" if params.kind == "cells" else "tissue"
     found = together([one.found for one in seen])
@@ -265,7 +280,7 @@ def _made(
     )  # fmt: skip
     shown = _shown(votes, choice, doubts)
     slides = tuple(one.slide for one in seen)
-    work = Work(
+    work = TaggedCandidates(
         tags, params, slides, frozen_patients([s.patient for s in slides]), of, found,
         votes.vectors, code, votes.counts, votes.probability, lines, doubts, shown,
         votes.pictures[shown],
@@ -285,8 +300,8 @@ def _shown(votes: Votes, choice: Choice, doubts: Sequence[tuple[str, ...]]) -> N
 
 
 def _write(
-    out: Path, work: Work, rows: tuple[TagRow, ...], *, dropped: dict[str, int], opened: Opener,
-    task: Task, notes: tuple[str, ...] = (),
+    out: Path, work: TaggedCandidates, rows: tuple[TagRow, ...], *, dropped: dict[str, int],
+    opened: Opener, task: Task, notes: tuple[str, ...] = (),
 ) -> Tagged:  # fmt: skip
     labels = write_training_set(out, work, rows, opened, task)
     found = _precisions(work, rows)
@@ -296,7 +311,7 @@ def _write(
     return Tagged(out, work, rows, found, labels, dropped, notes)
 
 
-def _precisions(work: Work, rows: Sequence[TagRow]) -> tuple[Precision, ...]:
+def _precisions(work: TaggedCandidates, rows: Sequence[TagRow]) -> tuple[Precision, ...]:
     proposed = dict(zip((row.id for row in rows), work.proposed, strict=True))
     return precisions(rows, proposed, work.names)
 

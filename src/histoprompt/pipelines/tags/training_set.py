@@ -23,7 +23,7 @@ from histoprompt.pipelines.exchange.own_files import check_own, write_manifest
 from histoprompt.pipelines.formats.job import ExportParams, Format
 from histoprompt.pipelines.project.project import folder_name
 from histoprompt.pipelines.tags.records import TagRow
-from histoprompt.pipelines.tags.work import TaggedSlide, Work
+from histoprompt.pipelines.tags.work import TaggedCandidates, TaggedSlide
 
 TRAINING_SET, LABELS_CSV = "training_set", "labels.csv"
 FORMATS: Final[dict[str, Format]] = {"coco": "coco", "yolo": "yolo-box", "tiles": "tiles"}
@@ -37,7 +37,7 @@ Opener = Callable[[TaggedSlide], AbstractContextManager[Slide]]
 
 
 def write_training_set(
-    folder: Path, work: Work, rows: Sequence[TagRow], opened: Opener, task: Task
+    folder: Path, work: TaggedCandidates, rows: Sequence[TagRow], opened: Opener, task: Task
 ) -> int:
     """Write the labels of all slides; gives how many there are.
 
@@ -47,7 +47,7 @@ def write_training_set(
     ----------
     folder : Path
         An earlier training set in it is replaced as a whole, if it is as it was written.
-    work : Work
+    work : TaggedCandidates
     rows : sequence of TagRow
         In the order of the work.
     opened : callable
@@ -91,7 +91,7 @@ def check_place(folder: Path) -> None:
 
 def _write_slide(
     part: Path,
-    work: Work,
+    work: TaggedCandidates,
     slide: tuple[Slide, TaggedSlide],
     mine: Sequence[tuple[int, TagRow]],
     task: Task,
@@ -111,7 +111,7 @@ def _write_slide(
         export(reading, labels, place, params, task, classes=Classes(names))
 
 
-def _told(work: Work, row: TagRow, i: int) -> dict[str, Any]:
+def _told(work: TaggedCandidates, row: TagRow, i: int) -> dict[str, Any]:
     """Who says what of a label, as JSON."""
     return {
         "source": row.source,
@@ -140,7 +140,7 @@ def _annotate(part: Path, told: Mapping[int, Mapping[str, Any]]) -> None:
         replace_file(path, json.dumps(data, ensure_ascii=False))
 
 
-def _write_labels(part: Path, work: Work, used: Sequence[tuple[int, TagRow]]) -> None:
+def _write_labels(part: Path, work: TaggedCandidates, used: Sequence[tuple[int, TagRow]]) -> None:
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, _NAMES)
     for i, row in used:

@@ -89,7 +89,7 @@ def write_marks(path: Path, marks: Iterable[TileMark]) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class MarkedSlide:
     """A slide that marks may lie on.
 
     Attributes
@@ -113,14 +113,14 @@ class Place:
 
 
 def on_places(
-    marks: Sequence[TileMark], places: Sequence[Place], folder: Path, here: str
+    marks: Sequence[TileMark], places: Sequence[MarkedSlide], folder: Path, here: str
 ) -> tuple[tuple[TileMark, ...], int]:
     """Marks with the keys of their slides, and how many lie on none of these.
 
     Parameters
     ----------
     marks : sequence of TileMark
-    places : sequence of Place
+    places : sequence of MarkedSlide
     folder : Path
         Of the table: paths in it may begin there.
     here : str
@@ -183,14 +183,14 @@ def marked_tiles(
             labels[row] = mark.name
     if not labels:
         raise LabelError(
-            f"None of {len(marks)} marks lies on a tile of tissue. Places are level-0 pixels, row "
-            "before column."
+            f"None of {len(marks):,} marks lies on a tile of tissue. Places are level-0 pixels, "
+            "row before column."
         )
     told: tuple[str, ...] = ()
     if lost:
         told = (
-            f"{len(lost)} of {len(marks)} marks lie on no tile of tissue and were left out, such "
-            f"as {lost[0].where or lost[0].box}.",
+            f"{len(lost):,} of {len(marks):,} marks lie on no tile of tissue and were left out, "
+            f"such as {lost[0].where or lost[0].box}.",
         )
     return labels, told
 
