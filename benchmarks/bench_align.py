@@ -31,7 +31,7 @@ from histoprompt.pipelines.align.figures import Data, judged
 from histoprompt.pipelines.align.pairs import Pair
 from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.align.run import ALIGN_CSV, align
-from histoprompt.pipelines.align.texts import Texts
+from histoprompt.pipelines.align.texts import SentenceVectors
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -91,7 +91,7 @@ def null(seed: int, patients: int = 8, places: int = 6) -> Data:
     kinds = rng.integers(0, 4, patients)[patient]
     said = np.where(rng.random(n) < 0.6, kinds, rng.integers(0, 4, n))
     texts = rng.normal(size=(4, 8))[said]
-    words = Texts(texts, said, (), np.zeros((0, 8)), np.zeros((n, 0), bool))
+    words = SentenceVectors(texts, said, (), np.zeros((0, 8)), np.zeros((n, 0), bool))
     return Data(images, words, patient, np.zeros(n, int), np.zeros((n, n)), np.zeros((n, 0)))
 
 

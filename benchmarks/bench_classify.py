@@ -24,7 +24,7 @@ from sklearn.metrics import f1_score
 import nucls
 from histoprompt.core.cell_table import CellTable
 from histoprompt.pipelines.classes.active_learning import Review, next_cell
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,7 +75,7 @@ def scores(found: NDArray[np.str_], code: NDArray[np.intp]) -> tuple[float, floa
     return float((found == true).mean()), float(f1_score(true, found, average="macro"))
 
 
-def likeliest(fit: Fit, cells: CellTable) -> NDArray[np.str_]:
+def likeliest(fit: TrainedClassifier, cells: CellTable) -> NDArray[np.str_]:
     scaled = fit.classifier.scaling.apply(cells.features)
     probability, _ = fit.classifier.judge(scaled)
     return np.array(fit.classifier.classes)[probability.argmax(axis=1)]
@@ -120,7 +120,7 @@ def few_shot(train: nucls.Nuclei, test: nucls.Nuclei, draws: int) -> str:
     return "# Few-shot classes\n\n" + text + "\n\n" + "\n".join(lines) + "\n"
 
 
-def _one(fit: Fit, others: CellTable, code: NDArray[np.intp]) -> tuple[float, ...]:
+def _one(fit: TrainedClassifier, others: CellTable, code: NDArray[np.intp]) -> tuple[float, ...]:
     classes, given, _ = fit.classifier.classify(others.features, others.feature_names)
     names = np.array(classes)[given]
     sure = given < len(classes) - 1

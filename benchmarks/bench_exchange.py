@@ -4,6 +4,9 @@ Each number is a process of its own, so that its peak is its own. Objects are nu
 one every 50 pixels.
 
     python benchmarks/bench_exchange.py [--numbers 1000,100000,1000000] [--steps NAMES] [--out FILE]
+    python benchmarks/bench_exchange.py --numbers 1000000 --steps geojson --drawn
+
+With `--drawn` the objects are drawn into the store, not imported: for exports alone.
 """
 
 from __future__ import annotations
@@ -18,11 +21,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
+if TYPE_CHECKING:
+    from histoprompt.annotations.store import LabelStore
+
 STEP, CORNERS = 50, 32
+# Nuclei along the side of what is drawn at once.
+BLOCK = 40
 FORMATS = ("geoparquet", "labels", "ome-zarr", "geojson")
 STEPS = (*FORMATS, "undo")
 
@@ -49,7 +58,31 @@ def nuclei_file(path: Path, number: int) -> None:
         file.write("]}")
 
 
-def measure(number: int, steps: tuple[str, ...]) -> None:
+def draw_nuclei(store: LabelStore, number: int) -> None:
+    """The same grid of nuclei, drawn into a label store block by block."""
+    from histoprompt.core.geometry import Box
+
+    columns = int(np.ceil(np.sqrt(number)))
+    rng = np.random.default_rng(0)
+    rows, cols = np.mgrid[:STEP, :STEP] - STEP / 2 + 0.5
+    angle, far = np.arctan2(rows, cols), np.hypot(rows, cols)
+    stencils = [far < 14 + 3 * rng.random() + 1.5 * np.sin(3 * angle) for _ in range(20)]
+    with store.group("drawn"):
+        for r0 in range(0, columns, BLOCK):
+            for c0 in range(0, columns, BLOCK):
+                r, c = np.mgrid[r0 : min(r0 + BLOCK, columns), c0 : min(c0 + BLOCK, columns)]
+                ids = np.where(r * columns + c < number, r * columns + c + 1, 0)
+                block = np.zeros((ids.shape[0] * STEP, ids.shape[1] * STEP), np.uint32)
+                for (i, j), label in np.ndenumerate(ids):
+                    window = block[i * STEP : (i + 1) * STEP, j * STEP : (j + 1) * STEP]
+                    window[stencils[label % len(stencils)]] = label
+                h, w = block.shape
+                top, left = r0 * STEP, c0 * STEP
+                store.write(Box(top, left, top + h, left + w), block)
+    assert len(store.ids()) == number
+
+
+def measure(number: int, steps: tuple[str, ...], *, drawn: bool) -> None:
     """Print seconds, CPU seconds and peak memory in MiB of each step as it ends, a line each."""
     from histoprompt.annotations.store import LabelStore
     from histoprompt.core.slides.slide import Slide
@@ -75,12 +108,17 @@ def measure(number: int, steps: tuple[str, ...]) -> None:
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        nuclei_file(folder / "in.geojson", number)
+        if not drawn:
+            nuclei_file(folder / "in.geojson", number)
         with LabelStore.open(folder / "store", slide.shape, slide.key) as store:
-            incoming = [timed("read", lambda: read_incoming(slide, folder / "in.geojson", Task()))]
-            timed("import", lambda: import_all(store, incoming, Task()))
-            assert len(store.ids()) == number
-            incoming.clear()
+            if drawn:
+                draw_nuclei(store, number)
+            else:
+                path = folder / "in.geojson"
+                incoming = [timed("read", lambda: read_incoming(slide, path, Task()))]
+                timed("import", lambda: import_all(store, incoming, Task()))
+                assert len(store.ids()) == number
+                incoming.clear()
             for name in (n for n in FORMATS if n in steps):
                 params = ExportParams(format=name)
                 run = lambda p=params, n=name: export_store(slide, store, folder / n, p, Task())  # noqa: E731
@@ -137,16 +175,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--numbers", default="1000,100000,1000000")
     parser.add_argument("--steps", default=",".join(STEPS), help="after reading and importing")
+    parser.add_argument("--drawn", action="store_true", help="not read and imported")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        measure(args.one, tuple(args.steps.split(",")))
+        measure(args.one, tuple(args.steps.split(",")), drawn=args.drawn)
         return
     rows: dict[int, dict[str, tuple[float, float, float]]] = {}
     for number in map(int, args.numbers.split(",")):
         rows[number] = {}
         command = [sys.executable, __file__, "--one", str(number), "--steps", args.steps]
+        command += ["--drawn"] * args.drawn
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             for line in child.stdout:

@@ -26,7 +26,7 @@ from histoprompt.pipelines.explore.building import HELD
 from histoprompt.pipelines.explore.exact import Bank
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import TISSUE, SlideIndex
-from histoprompt.pipelines.explore.like import LikeParams, Question, search
+from histoprompt.pipelines.explore.like import LikeParams, LikeQuery, search
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, find_scenes
 
@@ -89,7 +89,7 @@ def do(job: str, root: Path, rows: int) -> None:
         bank = Bank(ProjectIndex((index,)))
         query = bank.take(np.array([7]))
         nothing = np.zeros((0, bank.width), np.float32)
-        search(bank, Question(query, nothing, nothing, np.zeros(1, np.int32)), LikeParams())
+        search(bank, LikeQuery(query, nothing, nothing, np.zeros(1, np.int32)), LikeParams())
     elif job == "anomaly":
         tiles = tiles_of([index])
         inside = np.zeros(rows, bool)

@@ -31,7 +31,7 @@ from histoprompt.pipelines.embedding.tiles import read_square
 from histoprompt.pipelines.explore.building import build_index
 from histoprompt.pipelines.explore.exact import Bank, best
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
-from histoprompt.pipelines.explore.like import LikeParams, Question, search, stacked
+from histoprompt.pipelines.explore.like import LikeParams, LikeQuery, search, stacked
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 
 CLASSES = ("Non-Tumor", "Non-Viable-Tumor", "Viable")
@@ -91,7 +91,7 @@ def latency(sizes: list[int]) -> list[str]:
         bank = Bank(ProjectIndex((made_index(rows),)))
         query = bank.take(np.array([7]))[0]
         nothing = np.zeros((0, bank.width), np.float32)
-        question = Question(query[None], nothing, nothing, np.zeros(1, np.int32))
+        question = LikeQuery(query[None], nothing, nothing, np.zeros(1, np.int32))
         wall, busy = timed(lambda b=bank, q=query: best(b.scores(q), 50))
         whole, _ = timed(lambda b=bank, q=question: search(b, q, LikeParams()))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -207,7 +207,7 @@ def precision(
             rows = rng.choice(near, min(count, len(near)), replace=False)
             like = bank.take(rows)
             none = stacked([], width)
-            question = Question(like, none, none, np.zeros(0, np.int32))
+            question = LikeQuery(like, none, none, np.zeros(0, np.int32))
             answers = search(bank, question, replace(params, top=len(bank)))
             kept = [r for r in answers.rows if cases[r] not in cases[rows]][:10]
             found.append(float((label[kept] == tissue).mean()) if kept else 0.0)

@@ -42,7 +42,7 @@ from histoprompt.pipelines.evaluate.simulate import (
 from histoprompt.training import run
 from histoprompt.training.data import FIELD, Sample, plain_field
 from histoprompt.training.evaluate import known_only
-from histoprompt.training.shares import Kept, splits
+from histoprompt.training.shares import HeldOutImages, splits
 
 MAX_CLICKS = 20
 RESULT = Path(__file__).parent / "results" / "heads.md"
@@ -56,7 +56,7 @@ def at_half_resolution(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return resize(small, image.shape[:2], order=1).clip(0, 255).astype(np.uint8)
 
 
-def kept(data: Path) -> list[Kept]:
+def kept(data: Path) -> list[HeldOutImages]:
     """The images of each set that training keeps for choosing."""
     with as_file(files("histoprompt.training") / "heads.toml") as path:
         config = run.read_config(path)
@@ -65,7 +65,7 @@ def kept(data: Path) -> list[Kept]:
     return splits(replace(config, sets=sets))[1]
 
 
-def fields(sets: Sequence[Kept]) -> dict[tuple[str, str], list[Sample]]:
+def fields(sets: Sequence[HeldOutImages]) -> dict[tuple[str, str], list[Sample]]:
     """Whole images by set and group, and resolution."""
     out: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for one in sets:

@@ -16,7 +16,7 @@ import numpy as np
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.censoring import GOES_WITH, with_leaving
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import findings
 from histoprompt.pipelines.relate.one_column import related
 from histoprompt.pipelines.relate.study import Study
@@ -33,7 +33,7 @@ KINDS = {
 }
 
 
-def made(kind: str, seed: int) -> tuple[Study, Column]:
+def made(kind: str, seed: int) -> tuple[Study, PatientColumn]:
     """A study without any effect."""
     rng = np.random.default_rng(seed)
     site = rng.integers(0, 3, PATIENTS)
@@ -57,7 +57,7 @@ def made(kind: str, seed: int) -> tuple[Study, Column]:
         tuple("ABC"[s] for s in used), np.zeros(PATIENTS, np.intp), ("",), names, x,
     )  # fmt: skip
     time = np.minimum(event, leave)
-    return study, Column("y", "survival", time, (), (event <= leave).astype(float))
+    return study, PatientColumn("y", "survival", time, (), (event <= leave).astype(float))
 
 
 def lines(studies: int) -> Iterator[str]:

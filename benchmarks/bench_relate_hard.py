@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import Finding, findings
 from histoprompt.pipelines.relate.many import predicted_column
 from histoprompt.pipelines.relate.one_column import related
@@ -45,7 +45,7 @@ class Hard:
     model: bool = False
 
 
-def hard_study(hard: Hard, rng: np.random.Generator) -> tuple[Study, Column]:
+def hard_study(hard: Hard, rng: np.random.Generator) -> tuple[Study, PatientColumn]:
     """Features and an outcome that have nothing to do with each other but the first, if planted."""
     n = hard.patients
     site = rng.choice(len(SHARES), n, p=SHARES)
@@ -77,26 +77,26 @@ def hard_study(hard: Hard, rng: np.random.Generator) -> tuple[Study, Column]:
 
 def _column(
     hard: Hard, site: NDArray[np.intp], hidden: NDArray[np.float64], rng: np.random.Generator
-) -> Column:
+) -> PatientColumn:
     pull, n = np.array(PULL)[site], len(site)
     if hard.kind in ("binary", "rare"):
         shift = -1.5 if hard.kind == "rare" else 0.0
         y = (rng.logistic(size=n) < pull + shift).astype(float)
-        return Column("y", "binary", y, ("no", "yes"))
+        return PatientColumn("y", "binary", y, ("no", "yes"))
     if hard.kind in ("ordinal", "category"):
         y = np.digitize(pull / 2 + rng.normal(size=n), (-1.2, 0.0, 1.2)).astype(float)
-        return Column("y", hard.kind, y, ("a", "b", "c", "d"))  # type: ignore[arg-type]
+        return PatientColumn("y", hard.kind, y, ("a", "b", "c", "d"))  # type: ignore[arg-type]
     if hard.kind == "number":
-        return Column("y", "number", pull + rng.standard_t(2, n) * np.exp(0.5 * (site % 2)))
+        return PatientColumn("y", "number", pull + rng.standard_t(2, n) * np.exp(0.5 * (site % 2)))
     of = np.exp(-0.7 * pull) * rng.weibull(0.8, n)
     gone = np.exp(-0.5 * pull) * rng.exponential(1.5, n)
     if hard.kind == "censored":
         gone *= np.exp(-1.2 * hidden)
     months = np.ceil(np.minimum(of, gone) * 8)
-    return Column("y", "survival", months, (), (of <= gone).astype(float))
+    return PatientColumn("y", "survival", months, (), (of <= gone).astype(float))
 
 
-def _scaled(column: Column, site: NDArray[np.intp]) -> NDArray[np.float64]:
+def _scaled(column: PatientColumn, site: NDArray[np.intp]) -> NDArray[np.float64]:
     y = -np.log(column.values) if column.event is not None else column.values.copy()
     for s in np.unique(site):
         y[site == s] -= y[site == s].mean()

@@ -29,11 +29,11 @@ from histoprompt.pipelines.tags.compare import STAGES, compared
 from histoprompt.pipelines.tags.detector import DetectParams, labels_of, predicted, rounds_of
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TagRow
-from histoprompt.pipelines.tags.review import Said, reviewed
+from histoprompt.pipelines.tags.review import ReviewAnswer, reviewed
 from histoprompt.pipelines.tags.run import SlideToTag, Tagged, tag_slides
 from histoprompt.pipelines.tags.scoring import Votes
 from histoprompt.pipelines.tags.truth import Truth, truth_of_points
-from histoprompt.pipelines.tags.work import Work
+from histoprompt.pipelines.tags.work import TaggedCandidates
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -120,18 +120,20 @@ def tagged(study: Study, folder: Path) -> tuple[Tagged, Truth]:
     return done, truth_of_points(done.work, folder / "truth.csv")
 
 
-def person(work: Work, real: np.ndarray, right: float, most: int, seed: int) -> list[Said]:
+def person(
+    work: TaggedCandidates, real: np.ndarray, right: float, most: int, seed: int
+) -> list[ReviewAnswer]:
     """Answers of somebody who is right so often, to the first of what is shown."""
     rng, k, said = np.random.default_rng(seed), len(work.names), []
     for i in work.shown.tolist()[:most]:
         true = int(real[i]) if real[i] >= 0 else k
         answer = true if rng.random() < right else int((true + rng.integers(1, k + 1)) % (k + 1))
         if answer == k:
-            said.append(Said(i + 1, "reject"))
+            said.append(ReviewAnswer(i + 1, "reject"))
         elif answer == work.code[i]:
-            said.append(Said(i + 1, "accept"))
+            said.append(ReviewAnswer(i + 1, "accept"))
         else:
-            said.append(Said(i + 1, "fix", work.names[answer]))
+            said.append(ReviewAnswer(i + 1, "fix", work.names[answer]))
     return said
 
 

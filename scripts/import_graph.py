@@ -14,10 +14,10 @@ import sys
 import grimp
 
 # hall -> most arrows between its rooms
-MOST = {"": 22, "pipelines": 55, "_qt": 52, "core": 50, "models": 35}
+MOST = {"": 22, "pipelines": 54, "_qt": 52, "core": 50, "models": 35}
 # hall -> rooms that every subject may stand on and that know none, most arrows between the others
 SHARED = {
-    "pipelines": ({"embedding", "formats", "project", "recipes"}, 20),
+    "pipelines": ({"embedding", "formats", "project", "prompts", "recipes"}, 15),
     "_qt": ({"layers", "shell", "widgets"}, 15),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column, Kind
+from histoprompt.pipelines.relate.columns import Kind, PatientColumn
 from histoprompt.pipelines.relate.findings import Finding, findings
 from histoprompt.pipelines.relate.one_column import related
 from histoprompt.pipelines.relate.study import Study
@@ -42,7 +42,7 @@ class Made:
     nasty: bool = False
 
 
-def study(made: Made, rng: np.random.Generator) -> tuple[Study, Column]:
+def study(made: Made, rng: np.random.Generator) -> tuple[Study, PatientColumn]:
     """A study of three sites, and its column."""
     n = made.patients
     many = np.array([0, 0, 0, 0, 1, 1, 2]) if made.nasty else np.arange(3)
@@ -66,24 +66,24 @@ def study(made: Made, rng: np.random.Generator) -> tuple[Study, Column]:
     )  # fmt: skip
 
 
-def _column(made: Made, site: np.ndarray, rng: np.random.Generator) -> Column:
+def _column(made: Made, site: np.ndarray, rng: np.random.Generator) -> PatientColumn:
     likely = np.array(APART[made.confounded])[site]
     n = len(site)
     if made.kind == "binary":
-        return Column("y", "binary", (rng.random(n) < likely).astype(float), ("no", "yes"))
+        return PatientColumn("y", "binary", (rng.random(n) < likely).astype(float), ("no", "yes"))
     pull = 4 * (likely - 0.5)
     if made.kind == "survival":
         time = rng.exponential(np.exp(-pull))
         censored = rng.exponential(2.0, n)
-        return Column("y", "survival", np.minimum(time, censored), (),
+        return PatientColumn("y", "survival", np.minimum(time, censored), (),
                       (time <= censored).astype(float))  # fmt: skip
     if made.kind == "category":
         y = np.clip(np.round(pull / 2 + rng.normal(size=n) * 0.7), -1, 1) + 1
-        return Column("y", "category", y, ("a", "b", "c"))
-    return Column("y", "number", pull + rng.normal(size=n))
+        return PatientColumn("y", "category", y, ("a", "b", "c"))
+    return PatientColumn("y", "number", pull + rng.normal(size=n))
 
 
-def _planted(made: Made, column: Column, x: np.ndarray, site: np.ndarray) -> np.ndarray:
+def _planted(made: Made, column: PatientColumn, x: np.ndarray, site: np.ndarray) -> np.ndarray:
     if made.kind == "binary":
         return x + made.effect * column.values
     y = column.values.copy()
@@ -93,7 +93,9 @@ def _planted(made: Made, column: Column, x: np.ndarray, site: np.ndarray) -> np.
     return made.effect * y + np.sqrt(1 - made.effect**2) * x
 
 
-def judged(made: Study, column: Column, permutations: int = 400, seed: int = 0) -> list[Finding]:
+def judged(
+    made: Study, column: PatientColumn, permutations: int = 400, seed: int = 0
+) -> list[Finding]:
     """All findings of a study."""
     found = related(
         made, column, blocks=made.site, permutations=permutations,
@@ -102,7 +104,7 @@ def judged(made: Study, column: Column, permutations: int = 400, seed: int = 0) 
     return findings(found, 0.05)
 
 
-def naive_q(made: Study, column: Column) -> np.ndarray:
+def naive_q(made: Study, column: PatientColumn) -> np.ndarray:
     """q of what most people do: all patients together, a test per feature of scipy's."""
     y = column.values
     p = []

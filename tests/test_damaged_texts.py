@@ -38,7 +38,7 @@ from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.audit import Audit, load_audit, save_audit
 from histoprompt.pipelines.count.audit_table import _by_place, _made
 from histoprompt.pipelines.count.result_folders import free_folder
-from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store import CountStore, TileLogHeader
 from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.exchange.own_files import MANIFEST, check_own
 from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
@@ -358,4 +358,4 @@ def test_a_damaged_journal_of_a_count_never_claims_cells_that_are_not_there(tmp_
         assert sum(map(len, store.batches())) == len(store)
         assert (tmp_path / "c" / "cells.bin").stat().st_size <= 3 * records.itemsize
     whole = CountStore(tmp_path / "c", region, settings)
-    whole.append((0, 0), records[:1], Head(("f",), ("",)), None)
+    whole.append((0, 0), records[:1], TileLogHeader(("f",), ("",)), None)

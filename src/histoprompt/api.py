@@ -28,7 +28,7 @@ from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.cells.find import Cell
 from histoprompt.pipelines.cells.find import find_cells as cells_of_region
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.slide import CountResult, count_slide
@@ -267,7 +267,7 @@ def classify(
     params: TrainParams | None = None,
     *,
     classes: Sequence[str] = (),
-) -> Fit:
+) -> TrainedClassifier:
     """Learn classes of cells from a few labelled ones and give all cells a class.
 
     Parameters

@@ -9,7 +9,7 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
-from histoprompt.pipelines.prompts.correct import replace_object
+from histoprompt.pipelines.objects.correct import replace_object
 
 
 def block(box):

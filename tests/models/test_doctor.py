@@ -15,7 +15,7 @@ from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.devices import TorchBuild, torch_build
 from histoprompt.models.doctor import (
     GIB,
-    Finding,
+    Diagnosis,
     briefly,
     check_device,
     check_free,
@@ -165,13 +165,13 @@ def test_missing_weights_say_where_to_put_them():
 
 def test_in_brief_what_fails_comes_first_and_weights_are_one_line():
     found = [
-        Finding("python", "3.12"),
-        Finding("free disk", "1.0 GiB", "warn", "Free some."),
-        Finding("weights of a", "present"),
-        Finding("weights of b", "missing", "warn", "To use it, fetch it."),
-        Finding("weights of c", "missing", "warn", "To use it, fetch it."),
-        Finding("weights of d", "missing", "fail", "Install it again."),
-        Finding("speed of a", "one embedding in 0.10 s"),
+        Diagnosis("python", "3.12"),
+        Diagnosis("free disk", "1.0 GiB", "warn", "Free some."),
+        Diagnosis("weights of a", "present"),
+        Diagnosis("weights of b", "missing", "warn", "To use it, fetch it."),
+        Diagnosis("weights of c", "missing", "warn", "To use it, fetch it."),
+        Diagnosis("weights of d", "missing", "fail", "Install it again."),
+        Diagnosis("speed of a", "one embedding in 0.10 s"),
     ]
     told = briefly(found)
     names = [item.name for item in told]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histoprompt.models.cells.probability import EVIDENCE, Calibration, evidence
+from histoprompt.models.cells.probability import EVIDENCE, ProbabilityCalibration, evidence
 
 
 def test_evidence_is_what_a_hand_would_work_out():
@@ -32,7 +32,7 @@ def test_no_nucleus_is_no_row():
 
 
 def test_the_probability_is_logistic_and_stays_unknown():
-    calibration = Calibration(-1.0, (2.0, 0.0, 0.0, 0.0, 0.5))
+    calibration = ProbabilityCalibration(-1.0, (2.0, 0.0, 0.0, 0.0, 0.5))
     seen = np.array([[0.5, 9, 9, 9, 0], [1.0, 0, 0, 0, 4], [np.nan] * 5])
     found = calibration.probability(seen)
     assert found[:2] == pytest.approx([0.5, 1 / (1 + np.exp(-3))])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import TextIO
 
 import numpy as np
 import pytest
 from five_nuclei import five_nuclei
+from napari._qt.qt_viewer import QtViewer
+from npe2.manifest import _bases
 from pointer import show_with_margin
 
 import waiting
@@ -17,11 +21,29 @@ from histoprompt._qt.text.dock import TextDock
 from histoprompt.core.slides.sample import SLIDE, sample_file
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _what_stays_is_no_garbage() -> None:
     """Look for garbage in what a test made only: napari does so whenever a layer goes."""
-    gc.collect()
-    gc.freeze()
+    if not QtViewer._instances:
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifests_are_read_once() -> Iterator[None]:
+    """napari's fixture has each viewer read the manifests of all plugins anew."""
+    known: dict[str, object] = {}
+    read = _bases._load_yaml_no_duplicates
+
+    def once(stream: TextIO) -> object:
+        text = stream.read()
+        if text not in known:
+            known[text] = read(text)
+        return deepcopy(known[text])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_bases, "_load_yaml_no_duplicates", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.align.judge import recalls
-from histoprompt.pipelines.align.maps import Half, ridge, scores
+from histoprompt.pipelines.align.maps import ImageFeatures, ridge, scores
 from histoprompt.training.contrastive import contrastive
 
 
@@ -14,7 +14,7 @@ def test_it_finds_what_no_line_finds():
     texts = np.abs(images[:, :4]) + 0.05 * rng.normal(size=(900, 4))
     train, test = slice(0, 800), slice(800, 900)
     adapter = contrastive(Task(), epochs=40)(images[train], texts[train])
-    line = ridge(Half(images[train], np.arange(800) % 4), texts[train])
+    line = ridge(ImageFeatures(images[train], np.arange(800) % 4), texts[train])
     found = [
         recalls(scores(one, images[test], texts[test]), np.arange(100))["match"]
         for one in (adapter, line)

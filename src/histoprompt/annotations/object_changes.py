@@ -15,7 +15,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.annotations.packed import Column, Meta
+from histoprompt.annotations.packed import Meta, MetaColumn
 from histoprompt.core.errors import LabelStoreError
 
 MANY = 1 << 12
@@ -100,7 +100,7 @@ class Coded(Sequence[Meta | None]):
         """The same."""
         if isinstance(known, Coded):
             return known
-        if isinstance(known, Column):
+        if isinstance(known, MetaColumn):
             return cls(*known.coded())
         number = {meta: n for n, meta in enumerate(dict.fromkeys(known))}
         return cls(list(number), np.array([number[meta] for meta in known], np.uint32))

@@ -161,7 +161,7 @@ class MetaMap(MutableMapping[int, Meta | None]):
         codes = np.array([*(now._codes.get(name, -2) for name in self._names), _NOTHING])
         differ = codes[rows["code"]] != since["code"]
         differ |= (rows["record"] != since["record"]) | (rows["step"] != since["step"])
-        return rows["id"][differ], Column(self, rows[differ]), Column(now, since[differ])
+        return rows["id"][differ], MetaColumn(self, rows[differ]), MetaColumn(now, since[differ])
 
     def meta_of(self, row: NDArray[np.void]) -> list[Meta | None]:
         """What some rows say, each different one made once."""
@@ -207,7 +207,7 @@ class MetaMap(MutableMapping[int, Meta | None]):
         self._recent, self._gone = {}, set()
 
 
-class Column(Sequence[Meta | None]):
+class MetaColumn(Sequence[Meta | None]):
     """What is known of objects one after the other, made when it is asked for."""
 
     def __init__(self, known: MetaMap, rows: NDArray[np.void]) -> None:

@@ -15,7 +15,7 @@ from histoprompt.annotations.history import HistoryEntry, Origin
 from histoprompt.annotations.listing import ObjectColumns, columns_of
 from histoprompt.annotations.objects import ObjectRecord, ObjectTable
 from histoprompt.annotations.planes import PLANES, Plane
-from histoprompt.annotations.verify import Verification, verify
+from histoprompt.annotations.verify import StoreVerification, verify
 from histoprompt.annotations.views import LevelView
 from histoprompt.core.files.closing import Closing
 from histoprompt.core.geometry import Box
@@ -57,7 +57,7 @@ class LabelReader(Closing):
         """The same store on one of its planes: one journal, one undo, one `close` for both."""
         return type(self)(self._engine, plane)
 
-    def verify(self) -> Verification:
+    def verify(self) -> StoreVerification:
         """Read every file and compare it with what it should be; nothing is changed."""
         with self._engine.threads:
             return verify(self._engine)

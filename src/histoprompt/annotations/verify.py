@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Verification:
+class StoreVerification:
     """What was found.
 
     Attributes
@@ -41,7 +41,7 @@ class Verification:
         return not (self.labels or self.display or self.damaged)
 
 
-def verify(engine: Engine) -> Verification:
+def verify(engine: Engine) -> StoreVerification:
     """Read every chunk file and every record of the journal of a store."""
     expected, there = engine.chunks.expected, dict(engine.chunks.on_disk(sums=True))
     names = expected.keys() | there.keys()
@@ -53,4 +53,6 @@ def verify(engine: Engine) -> Verification:
     labels = sum(name[0] == 0 for name in wrong)
     records = [r is not None for r in engine.journal.salvage(0, engine.journal.end)]
     whole = sum(records)
-    return Verification(len(expected), labels, len(wrong) - labels, whole, len(records) - whole)
+    return StoreVerification(
+        len(expected), labels, len(wrong) - labels, whole, len(records) - whole
+    )

@@ -13,7 +13,7 @@ from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RegionError
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.explore.anomaly.files import Shown, write_unlike
+from histoprompt.pipelines.explore.anomaly.files import ReportPictures, write_unlike
 from histoprompt.pipelines.explore.anomaly.find import Unlike
 from histoprompt.pipelines.explore.anomaly.reference import parse_reference
 from histoprompt.pipelines.explore.anomaly.run import AnomalyParams, anomalies
@@ -98,7 +98,7 @@ def _keep_recipe(
     keep_recipe(folder, (step,), slide_facts(done.indexes))
 
 
-def _tell(folder: Path, found: Unlike, shown: Shown) -> None:
+def _tell(folder: Path, found: Unlike, shown: ReportPictures) -> None:
     for note in (*found.notes, *(str(t) for t in shown.told if t.everywhere)):
         say(f"note: {note}")
     rates = found.decides.held_out_rates(found.share)

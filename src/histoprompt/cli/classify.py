@@ -23,7 +23,7 @@ from histoprompt.pipelines.classes.encoded import encoders_of, with_encoders, wi
 from histoprompt.pipelines.classes.feature_sets import MIX, feature_sets, kind_of
 from histoprompt.pipelines.classes.prevalence import counts_of
 from histoprompt.pipelines.classes.step import ClassifyParams, dab_params
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.files import CELLS_CSV
 from histoprompt.pipelines.formats.cell_files import read_cell_labels, read_cells, write_cells
@@ -116,7 +116,7 @@ def _fit(args: argparse.Namespace) -> None:
     tell(f"{_report(fit)} -> {args.out}")
 
 
-def _report(fit: Fit) -> str:
+def _report(fit: TrainedClassifier) -> str:
     examples = ", ".join(f"{n} {name}" for name, n in fit.examples.items())
     held_out = (
         f"{fit.accuracy:.0%} right on held-out examples"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.indexed import index_all
-from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.marked import AppliedSlides, fit_and_apply, marked_slides, slide_of
 from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
@@ -122,7 +122,7 @@ def _apply(args: argparse.Namespace) -> int:
     model = read_concepts(params.file())
     seen = replace(seen_as(model.about), weights=params.weights)
     manager = ModelManager(device=args.device)
-    asked = Asked.of(args, seen, manager)
+    asked = AppliedSlides.of(args, seen, manager)
     check_encoder(model.about, asked.tiles)
     job = seen.job(manager)
     values = values_of(asked.tiles, model.concepts, job, asked.done.open, args.task)

@@ -63,7 +63,7 @@ def _list_of(named: NamedSlide, args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from histoprompt.pipelines.count.kept import Findings, write_work
+    from histoprompt.pipelines.count.kept import CountFindings, write_work
     from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
     from histoprompt.pipelines.count.stored import find_count, open_count, with_given_classes
 
@@ -73,13 +73,14 @@ def _export(args: argparse.Namespace) -> None:
             work = work.as_found()
         tell_notes(work.notes)
         cells, how = with_given_classes(work, args.task)
-        counted = write_work(work, cells, args.out, Findings(how), task=args.task)
+        counted = write_work(work, cells, args.out, CountFindings(how), task=args.task)
         keep_work_recipe(work, args.out, how)
     by_hand = f", {counted.by_hand}" if counted.by_hand.touched else ""
     tell(f"{counted.tally.total} cells{by_hand} -> {counted.folder}")
 
 
 def _spatial(args: argparse.Namespace) -> int:
+    from histoprompt.core.files.own_folder import own_folder
     from histoprompt.pipelines.count.counted_folder import read_counted
     from histoprompt.pipelines.count.spatial.files import write_spatial
 
@@ -88,6 +89,8 @@ def _spatial(args: argparse.Namespace) -> int:
 
     def measure(one: tuple[Path, Path]) -> int:
         folder, out = one
+        if out != args.out:
+            own_folder(out)
         found = write_spatial(read_counted(folder), out, params, args.task)
         for note in found.notes:
             say(f"note: {note}")

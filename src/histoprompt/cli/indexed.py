@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from histoprompt.cli.ending import each
 from histoprompt.cli.slides import NamedSlide
 from histoprompt.core.errors import RegionError
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.index import IndexParams, SlideIndex
@@ -81,8 +82,14 @@ def whole_path(path: str) -> str:
 
 
 def in_project(slides: Sequence[NamedSlide], subject: str) -> Path:
-    """The folder of results of all slides of a project, beside those of each slide."""
-    return Path(slides[0].folder or Path()).parent / subject
+    """The folder of results of all slides of a project, beside those of each slide.
+
+    Raises
+    ------
+    ExportError
+        If a link lies in its place.
+    """
+    return own_folder(Path(slides[0].folder or Path()).parent / subject)
 
 
 def slide_facts(indexes: Sequence[SlideIndex]) -> dict[str, str]:

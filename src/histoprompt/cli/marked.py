@@ -54,7 +54,7 @@ def fit_and_apply(
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class AppliedSlides:
     """Slides whose tiles something that was learnt is asked of.
 
     Attributes
@@ -69,7 +69,9 @@ class Asked:
     tiles: TileSet
 
     @classmethod
-    def of(cls, args: argparse.Namespace, seen: IndexParams, manager: ModelManager) -> Asked:
+    def of(
+        cls, args: argparse.Namespace, seen: IndexParams, manager: ModelManager
+    ) -> AppliedSlides:
         """Index the slides of a command as what was learnt wants them."""
         slides = named_slides(args.slides, args.out)
         done = index_all(slides, seen, manager, args)

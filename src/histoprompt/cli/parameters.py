@@ -111,7 +111,9 @@ def _metavar(one: ParameterField) -> str:
 def _help(one: ParameterField) -> str:
     about = one.about
     text = about.help or one.title
-    text = text[:1].lower() + text[1:].rstrip(".")
+    if not text[:2].isupper():  # no abbreviation
+        text = text[:1].lower() + text[1:]
+    text = text.rstrip(".")
     if one.default is None or one.kind is bool or one.default in ((), ""):
         return _escaped(text)
     default = ",".join(map(str, one.default)) if one.many else str(one.default)

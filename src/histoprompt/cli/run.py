@@ -11,6 +11,7 @@ from histoprompt.cli.options import add_device, add_mpp, add_trust_size, whole
 from histoprompt.cli.slides import NamedSlide, add_slides, named_slides
 from histoprompt.cli.speech import say, tell
 from histoprompt.core.errors import RecipeError
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.strings.wording import many
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _run_on_project(recipe: Recipe, args: argparse.Namespace) -> int:
     if not _is_one_project(args):
         raise RecipeError(f"The step {step.name} works on a project: give one project's folder.")
     folder = open_project(args.slides[0]).folder
-    out = args.into or args.out or folder / step.name
+    out = args.into or args.out or own_folder(folder / step.name)
     given = ProjectInput(folder, out, ModelManager(device=args.device), args.task)
     made = run_on_project(recipe, given)
     for note in made.notes:
@@ -126,7 +127,7 @@ def _unit(slide: NamedSlide, args: argparse.Namespace) -> Unit:
     from histoprompt.pipelines.recipes.unit import Unit
 
     if args.into is not None:
-        folder = args.into
+        folder = args.into.resolve()  # a person may name a link
     elif args.out is not None or slide.folder is None:
         folder = args.out / slide.name
     else:

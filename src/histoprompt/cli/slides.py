@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from histoprompt.cli.ending import each
 from histoprompt.cli.options import add_mpp, add_trust_size
 from histoprompt.core.errors import ExportError, ProjectError
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.readers.naming import result_name
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class NamedSlide:
         """The folder, and the name in it, for results of a subject such as ``"count"``."""
         if out is not None or self.folder is None:
             return out or Path(), self.name
-        return self.folder, subject
+        return own_folder(self.folder), subject
 
     def open(self, args: argparse.Namespace, channel: str | None = None) -> Slide:
         """Open it; what is typed goes before the table. Raises as `open_slide` does.

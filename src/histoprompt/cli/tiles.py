@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from histoprompt.cli.indexed import index_all
-from histoprompt.cli.marked import Asked, fit_and_apply, marked_slides, slide_of
+from histoprompt.cli.marked import AppliedSlides, fit_and_apply, marked_slides, slide_of
 from histoprompt.cli.options import keep_inputs
 from histoprompt.cli.parameters import add_parameters, read_parameters
 from histoprompt.cli.speech import say, tell
@@ -89,7 +89,7 @@ def _fit(args: argparse.Namespace) -> int:
 def _apply(args: argparse.Namespace) -> int:
     params = read_parameters(TilesParams, args)
     classifier, about = load_tiles(params.file())
-    asked = Asked.of(args, seen_as(about), ModelManager(device=args.device))
+    asked = AppliedSlides.of(args, seen_as(about), ModelManager(device=args.device))
     found = classify_tiles(asked.tiles, classifier, about, asked.done.open, args.task)
     args.task.repeat()  # files tell of all tiles or are not written
     folder = asked.folder(args, "tiles")

@@ -123,7 +123,7 @@ def _agree(card: ModelCard, accepted: bool) -> None:
     licence.accept(card)
 
 
-def _tell(card: ModelCard, found: list[weights.Verification]) -> None:
+def _tell(card: ModelCard, found: list[weights.WeightsVerification]) -> None:
     if not found:
         say(f"{card.id} needs no weights.")
     for checked in found:

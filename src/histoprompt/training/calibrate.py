@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from histoprompt.core.metrics import overlaps
 from histoprompt.models.cells.familiar import Familiar, appearance
 from histoprompt.models.cells.instances import DecodeParams, decode
-from histoprompt.models.cells.probability import Calibration, evidence
+from histoprompt.models.cells.probability import ProbabilityCalibration, evidence
 from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
 from histoprompt.pipelines.evaluate.simulate import centre_click
 from histoprompt.training.augment import Rgb
@@ -74,7 +74,7 @@ def _is_nucleus(true: Labels, found: Labels, *, silver: bool) -> NDArray[np.bool
 
 def fit_calibration(
     pairs: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]],
-) -> Calibration | None:
+) -> ProbabilityCalibration | None:
     """The logistic function that fits the nuclei of all sets; None if none of them is wrong."""
     seen = np.concatenate([x for x, _ in pairs]).astype(np.float64)
     truth = np.concatenate([t for _, t in pairs])
@@ -85,7 +85,7 @@ def fit_calibration(
     model.fit((seen - mean) / spread, truth)
     weights = model.coef_[0] / spread
     intercept = float(model.intercept_[0] - weights @ mean)
-    return Calibration(intercept, tuple(float(w) for w in weights))
+    return ProbabilityCalibration(intercept, tuple(float(w) for w in weights))
 
 
 def calibration_error(

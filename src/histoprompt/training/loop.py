@@ -168,7 +168,7 @@ def fit(
     import torch
 
     torch.manual_seed(config.seed)
-    progress = Progress.begin(net, config)
+    progress = TrainingState.begin(net, config)
     if stage.resume and stage.kept.exists():
         progress.restore(stage.kept)
         log.info("%s: goes on at step %d", text, progress.step)
@@ -183,7 +183,7 @@ def fit(
 
 
 def _advance(
-    progress: Progress,
+    progress: TrainingState,
     one_step: Callable[[int, Rng], float],
     config: FitConfig,
     stage: Stage,
@@ -205,7 +205,7 @@ def _advance(
 
 
 @dataclass(eq=False)
-class Progress:
+class TrainingState:
     """All that a training is at one moment, so that it can be broken off and go on.
 
     Attributes
@@ -228,7 +228,7 @@ class Progress:
     curve: list[tuple[int, float]] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, net: Any, config: FitConfig) -> Progress:
+    def begin(cls, net: Any, config: FitConfig) -> TrainingState:
         """A training that has not begun; a pretrained encoder learns at a rate of its own."""
         import torch
 

@@ -22,7 +22,7 @@ from histoprompt.core.files.documents import Shape, read_text
 from histoprompt.core.metrics import Agreement
 from histoprompt.core.task import Task
 from histoprompt.models.cells.instances import DecodeParams
-from histoprompt.models.cells.probability import Calibration
+from histoprompt.models.cells.probability import ProbabilityCalibration
 from histoprompt.models.networks.head_files import Heads, fill, networks, read_heads, save_heads
 from histoprompt.training.augment import Rgb
 from histoprompt.training.batch import Share
@@ -322,7 +322,7 @@ def _decoding(
     learnt: Sequence[Learnt],
     begin: DecodeParams,
     stage: Stage,
-) -> tuple[DecodeParams, list[Agreement], Calibration | None]:
+) -> tuple[DecodeParams, list[Agreement], ProbabilityCalibration | None]:
     """The decoding that was chosen, now or before training was broken off, and what it gives.
 
     A rule that joins pieces stays as it was; without one it is fitted. The last is how likely what

@@ -42,14 +42,14 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class Kept:
+class HeldOutImages:
     """Images of one set to check on."""
 
     name: str
     items: Sequence[Annotated]
 
 
-def splits(config: TrainConfig) -> tuple[list[Learnt], list[Kept]]:
+def splits(config: TrainConfig) -> tuple[list[Learnt], list[HeldOutImages]]:
     """Images to learn from and images to check on, set by set; none is in both.
 
     Raises
@@ -58,19 +58,19 @@ def splits(config: TrainConfig) -> tuple[list[Learnt], list[Kept]]:
         If nothing is left to learn from, or nothing to check on.
     """
     learnt: list[Learnt] = []
-    kept: list[Kept] = []
+    kept: list[HeldOutImages] = []
     checked: set[Path] = set()
     for one in config.sets:
         more, held = parted(members(one), one.held_out)
         learnt.append(Learnt(more, one.weight, one.variants))
         if one.folder not in checked:  # a set may be learnt from in several ways
-            kept.append(Kept(one.folder.name, held))
+            kept.append(HeldOutImages(one.folder.name, held))
         checked.add(one.folder)
     if config.data:
         items = [i for d in config.data for i in annotated_in(d)]
         more, held = split(items, config.held_out)
         learnt.append(Learnt(more, 1.0, config.pool.variants))
-        kept.append(Kept("data", held))
+        kept.append(HeldOutImages("data", held))
     kept = [k for k in kept if k.items]
     if not kept or not any(one.items for one in learnt):
         raise LabelError(
@@ -101,7 +101,7 @@ def split(
     return learnt, held
 
 
-def held_fields(kept: Sequence[Kept]) -> list[Held]:
+def held_fields(kept: Sequence[HeldOutImages]) -> list[Held]:
     """Whole images at 0.25 um/px, set by set."""
     return [
         Held(k.name, [plain_field(i) for i in k.items], any(i.silver for i in k.items))

@@ -75,7 +75,7 @@ class Finder:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class TrainingView:
     """A target with what the network sees in its window.
 
     Attributes
@@ -97,12 +97,12 @@ class Prompted:
 
     Attributes
     ----------
-    shown : sequence of Shown
+    shown : sequence of TrainingView
     light, maps : (n, 3, s, s) tensor
     mask, known : (n, s, s) float tensor
     """
 
-    shown: Sequence[Shown]
+    shown: Sequence[TrainingView]
     light: torch.Tensor
     maps: torch.Tensor
     mask: torch.Tensor
@@ -117,11 +117,11 @@ def without_colour(image: Rgb, rng: Rng) -> Rgb:
 
 def show(
     cells: Finder, shares: Sequence[Share], config: PromptConfig, *, count: int, size: int, rng: Rng
-) -> list[Shown]:
+) -> list[TrainingView]:
     """Objects of random samples, as many as wanted."""
     import torch
 
-    out: list[Shown] = []
+    out: list[TrainingView] = []
     chance = config.wide_regions if size == FIELD else config.regions
     while len(out) < count:
         sample = drawn(shares, rng).sample
@@ -136,11 +136,11 @@ def show(
             r, c = target.origin
             at = np.s_[:, r : r + size, c : c + size]
             seen = torch.from_numpy(maps[at].copy())
-            out.append(Shown(target, light[at], seen, nuclei[at[1:]]))
+            out.append(TrainingView(target, light[at], seen, nuclei[at[1:]]))
     return out
 
 
-def stacked(shown: Sequence[Shown], device: Any) -> Prompted:
+def stacked(shown: Sequence[TrainingView], device: Any) -> Prompted:
     """Tensors of targets whose windows have one size."""
     import torch
 

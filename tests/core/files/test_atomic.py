@@ -192,3 +192,28 @@ def test_what_was_written_is_there_after_a_power_cut(tmp_path, disk, old):
     assert (left / "deep" / "a.txt").read_text() == "new"
     assert (left / "out" / "sub" / "new").read_text() == "new"
     assert sorted(name for name in os.listdir(left) if name[0] != ".") == ["deep", "out"]
+
+
+@pytest.mark.parametrize("target", ["victim", "nowhere"])
+def test_a_link_in_the_place_of_a_folder_makes_way(tmp_path, target):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "precious").write_text("mine")
+    (tmp_path / "out").symlink_to(tmp_path / target, target_is_directory=True)
+    with replacing_folder(tmp_path / "out") as part:
+        (part / "new").write_text("new")
+    assert not (tmp_path / "out").is_symlink()
+    assert os.listdir(tmp_path / "out") == ["new"]
+    assert (victim / "precious").read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["out", "victim"]
+
+
+def test_a_link_left_half_way_is_put_back(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "precious").write_text("mine")
+    (tmp_path / ".out.1.part.old").symlink_to(tmp_path / "victim", target_is_directory=True)
+    with replacing_folder(tmp_path / "out") as part:
+        (part / "new").write_text("new")
+        assert (tmp_path / "out").is_symlink()
+    assert os.listdir(tmp_path / "out") == ["new"]
+    assert os.listdir(tmp_path / "victim") == ["precious"]

@@ -67,7 +67,7 @@ def test_masks_equal_the_published_chain_of_resizes(
 
     logits = np.random.default_rng(seed).normal(offset, 1, (16, 16)).astype(np.float32)
     kept = fitting.longest_side((h, w), middle)
-    fit = fitting.Fit((h, w), (1.0, 1.0), middle, kept)
+    fit = fitting.InputFit((h, w), (1.0, 1.0), middle, kept)
     large = interpolate(torch.from_numpy(logits)[None, None], (middle, middle), mode="bilinear")
     full = interpolate(large[..., : kept[0], : kept[1]], (h, w), mode="bilinear")[0, 0].numpy()
     found = fitting.mask_from_logits(logits, fit)
@@ -76,14 +76,14 @@ def test_masks_equal_the_published_chain_of_resizes(
 
 
 def test_no_positive_logit_is_an_empty_mask() -> None:
-    fit = fitting.Fit((30, 20), (1.0, 1.0), 16, (16, 11))
+    fit = fitting.InputFit((30, 20), (1.0, 1.0), 16, (16, 11))
     assert not fitting.mask_from_logits(np.full((16, 16), -1, np.float32), fit).any()
 
 
 def test_a_positive_logit_in_the_padding_is_cut_off() -> None:
     logits = np.full((16, 16), -1, np.float32)
     logits[:, 14:] = 5
-    fit = fitting.Fit((32, 16), (1.0, 1.0), 16, (16, 8))
+    fit = fitting.InputFit((32, 16), (1.0, 1.0), 16, (16, 8))
     assert not fitting.mask_from_logits(logits, fit).any()
 
 
@@ -131,4 +131,4 @@ def test_medsam_prepares_as_published() -> None:
     array, fit = medsam.prepare(image, 64)
     assert np.abs(array - theirs.transpose(2, 0, 1)).max() < 1e-6
     assert array.flags.c_contiguous
-    assert fit == fitting.Fit((60, 90), (64 / 60, 64 / 90), 16, (16, 16))
+    assert fit == fitting.InputFit((60, 90), (64 / 60, 64 / 90), 16, (16, 16))

@@ -11,7 +11,7 @@ from small_models import load_small, random_values, save_small, small_networks
 
 from histoprompt.core.errors import WeightsError
 from histoprompt.models import registry, weights
-from histoprompt.models.networks.fitting import Fit
+from histoprompt.models.networks.fitting import InputFit
 from histoprompt.models.networks.unetr import InstanceDecoder, Resampled, Transposed
 from histoprompt.models.zoo import ais, sam
 
@@ -128,12 +128,12 @@ class SeesDisks:
         return images
 
 
-def exact(image: np.ndarray, side: int) -> tuple[np.ndarray, Fit]:
+def exact(image: np.ndarray, side: int) -> tuple[np.ndarray, InputFit]:
     """The image as the input, enlarged by nothing, padded to the side."""
     array = np.zeros((3, side, side), np.float32)
     h, w = image.shape[:2]
     array[:, :h, :w] = image.transpose(2, 0, 1) / 255
-    return array, Fit((h, w), (1.0, 1.0), side, (h, w))
+    return array, InputFit((h, w), (1.0, 1.0), side, (h, w))
 
 
 def test_a_large_image_is_looked_at_in_tiles_and_grown_as_a_whole() -> None:

@@ -15,7 +15,7 @@ from histoprompt.core.results import Mask  # noqa: E402
 from histoprompt.models.cells.familiar import Familiar  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
 from histoprompt.models.cells.joining import Joining  # noqa: E402
-from histoprompt.models.cells.probability import Calibration  # noqa: E402
+from histoprompt.models.cells.probability import ProbabilityCalibration  # noqa: E402
 from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
 from histoprompt.models.networks.unet import NucleiNet, PromptNet  # noqa: E402
@@ -254,7 +254,7 @@ def told(weights, tmp_path_factory):
     """The same networks in a file that says how likely a nucleus is one, and what was learnt."""
     heads = read_heads(weights)
     learnt = np.random.default_rng(0).normal(0, 1, (50, 119)).astype(np.float32)
-    known = Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0)), Familiar.of(learnt)
+    known = ProbabilityCalibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0)), Familiar.of(learnt)
     path = tmp_path_factory.mktemp("told") / "heads.safetensors"
     save_heads(Heads(heads.cells, heads.prompt, DecodeParams(seed=0, certainty=0), *known), path)
     return path
@@ -262,7 +262,7 @@ def told(weights, tmp_path_factory):
 
 def test_a_file_says_how_likely_a_nucleus_is_one_and_what_was_learnt(told):
     heads = read_heads(told)
-    assert heads.calibration == Calibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0))
+    assert heads.calibration == ProbabilityCalibration(0.25, (1.0, 0.0, 0.0, 0.0, 0.0))
     assert heads.familiar.mean.shape == (119,)
     image = np.random.default_rng(1).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     cells = lite.load_cells(lite.CELLS, told, "cpu")

@@ -17,7 +17,7 @@ from histoprompt.core.prompts.prompt import Prompt, Strokes
 from histoprompt.core.results import Mask
 from histoprompt.models import registry, weights
 from histoprompt.models.card import HALF_ERROR
-from histoprompt.models.networks.fitting import Fit
+from histoprompt.models.networks.fitting import InputFit
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import medsam, sam
 from histoprompt.models.zoo.family import Features, SamFamily
@@ -232,7 +232,7 @@ def test_vit_b_in_full_from_a_users_file(tmp_path: Path) -> None:
     predictor.features = torch.randn(1, 256, 64, 64, generator=torch.Generator().manual_seed(0))
     predictor.original_size, predictor.input_size = (384, 512), (768, 1024)
     predictor.is_image_set = True
-    fit = Fit((384, 512), (2.0, 2.0), 1024, (768, 1024))
+    fit = InputFit((384, 512), (2.0, 2.0), 1024, (768, 1024))
     features = Features(predictor.features, fit)
     embedding = Embedding(card.id, (384, 512), features, features.tensor.nbytes)
     for prompt in PROMPTS.values():

@@ -15,10 +15,10 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.zoo.aligned_file import TfIdf, read_aligned
 from histoprompt.pipelines.align.figures import Data, judged
 from histoprompt.pipelines.align.judge import MATCH, recalls
-from histoprompt.pipelines.align.maps import Half, cca, ridge, scores
+from histoprompt.pipelines.align.maps import ImageFeatures, cca, ridge, scores
 from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.align.shuffling import folds_of, shuffled
-from histoprompt.pipelines.align.texts import Texts
+from histoprompt.pipelines.align.texts import SentenceVectors
 from histoprompt.pipelines.project.project import add_slides, new_project
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.recipes.recipe import (
@@ -187,7 +187,7 @@ def made(rng, signal, patients=8, places=5, wide=12):
     images[:, :6] += signal * shared
     texts = rng.normal(size=(n, 6)) * 0.3 + own_text[patient] + shared
     nothing = np.zeros((n, 0), bool)
-    words = Texts(texts, np.arange(n), (), np.zeros((0, 6)), nothing)
+    words = SentenceVectors(texts, np.arange(n), (), np.zeros((0, 6)), nothing)
     flat = np.zeros(n, np.int64)
     return Data(images, words, patient, flat, np.zeros((n, n)), np.zeros((n, 0)))
 
@@ -212,7 +212,9 @@ def test_recall_counts_the_same_sentence_as_one():
     assert worst[MATCH] == 0
 
 
-@pytest.mark.parametrize("fit", [lambda x, y: ridge(Half(x, np.arange(len(x)) % 5), y), cca])
+@pytest.mark.parametrize(
+    "fit", [lambda x, y: ridge(ImageFeatures(x, np.arange(len(x)) % 5), y), cca]
+)
 def test_a_linear_tie_is_found(fit):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(200, 10))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from histoprompt.core.cell_table import UNSURE, CellTable
 from histoprompt.core.geometry import Box
-from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark, truth_by_marks
+from histoprompt.pipelines.audit.marks import NOT_A_CELL, AuditMark, truth_by_marks
 
 # A cell at every tenth pixel of a row: 1 a, 2 b, 3 unsure, 4 a beyond the field's edge at 35.
 CELLS = CellTable(
@@ -25,7 +25,7 @@ def cell_at(row: float, col: float) -> int:
 
 
 def truth(*marks: tuple[float, float, str], columns=("a", "b")) -> tuple[int, ...]:
-    return truth_by_marks(FIELD, columns, CELLS, [Mark(*m) for m in marks], cell_at)
+    return truth_by_marks(FIELD, columns, CELLS, [AuditMark(*m) for m in marks], cell_at)
 
 
 def test_without_marks_it_is_what_was_found():
@@ -61,8 +61,8 @@ def test_the_last_mark_on_a_cell_holds():
 
 def test_cells_and_places_beyond_the_edge_say_nothing():
     assert truth((10, 35, NOT_A_CELL), (10, 38, "b"), (25, 5, "a")) == (1, 1)
-    edge = truth_by_marks(Box(0, 0, 20, 35), ("a",), CELLS, [Mark(19.4, 30, "a")], cell_at)
-    past = truth_by_marks(Box(0, 0, 20, 35), ("a",), CELLS, [Mark(19.6, 30, "a")], cell_at)
+    edge = truth_by_marks(Box(0, 0, 20, 35), ("a",), CELLS, [AuditMark(19.4, 30, "a")], cell_at)
+    past = truth_by_marks(Box(0, 0, 20, 35), ("a",), CELLS, [AuditMark(19.6, 30, "a")], cell_at)
     assert (edge, past) == ((2,), (1,))
 
 
@@ -74,7 +74,7 @@ MARKS = st.lists(
 
 @given(marks=MARKS)
 def test_each_place_counts_in_one_of_two_neighbouring_fields(marks):
-    found = [Mark(*m) for m in marks]
+    found = [AuditMark(*m) for m in marks]
     fields = Box(-10, -10, 30, 20), Box(-10, 20, 30, 60)
     parts = [truth_by_marks(f, ("a", "b"), CELLS, found, cell_at) for f in fields]
     whole = truth_by_marks(Box(-10, -10, 30, 60), ("a", "b"), CELLS, found, cell_at)

@@ -24,7 +24,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.correction_log import FILE, CorrectionLog, CorrectionLost
 from histoprompt.pipelines.count.corrections import (
-    Place,
+    ClickedPlace,
     add_cell,
     along,
     between,
@@ -36,7 +36,7 @@ from histoprompt.pipelines.count.corrections import (
 from histoprompt.pipelines.count.hand_measure import measured
 from histoprompt.pipelines.count.hand_work import HandCell
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Findings, KeptCount, open_or_run, write_work
+from histoprompt.pipelines.count.kept import CountFindings, KeptCount, open_or_run, write_work
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.prompts.segment import SegmentJob
 
@@ -125,14 +125,14 @@ def test_a_missed_cell_is_outlined_by_a_model_where_one_clicks(work, manager):
     job = SegmentJob(manager, EmbeddingCache(1 << 20), registry.card("classical"))
     cell = at(work, 140, 140)
     delete_cells(work, [cell], Task())
-    made = add_cell(work, Place(140, 140), job, Task()).cells[0]
+    made = add_cell(work, ClickedPlace(140, 140), job, Task()).cells[0]
     now = work.corrected()
     assert at(now, 140, 140) == made.id == len(work.found) + 1
     assert made.area_um2 == pytest.approx(np.pi * 100 * 0.25**2, rel=0.2)
     assert np.hypot(made.row - 140, made.col - 140) < 1.5
     assert str(now.by_hand) == "corrected by hand: +1 -1"
     with pytest.raises(LabelError, match=f"Cell {made.id} is here already"):
-        add_cell(work, Place(140, 140), job, Task())
+        add_cell(work, ClickedPlace(140, 140), job, Task())
 
 
 def test_cells_are_added_inside_what_is_counted_only(monkeypatch, tmp_path, manager):
@@ -140,7 +140,7 @@ def test_cells_are_added_inside_what_is_counted_only(monkeypatch, tmp_path, mana
     small = open_or_run(SLIDE, CHOICE, manager, Box(0, 0, 100, 180), task=Task())
     job = SegmentJob(manager, EmbeddingCache(1 << 20), registry.card("classical"))
     with pytest.raises(RegionError, match="Nothing is counted here"):
-        add_cell(small, Place(140, 140), job, Task())
+        add_cell(small, ClickedPlace(140, 140), job, Task())
 
 
 def test_a_cell_made_by_hand_is_measured_as_the_program_measures(work):
@@ -182,7 +182,9 @@ def test_two_clicks_part_touching_cells_where_they_are_narrowest(work):
     for col in (20, 38):
         both |= (rr - 20) ** 2 + (cc - col) ** 2 <= 100
     whole = put(work, Mask(both, Frame(Box(220, 300, 261, 361), both.shape)))
-    parts = split_cell(work, whole, between(Place(240, 320), Place(240, 338)), Task()).cells
+    parts = split_cell(
+        work, whole, between(ClickedPlace(240, 320), ClickedPlace(240, 338)), Task()
+    ).cells
     assert [round(c.col) for c in parts] == pytest.approx([319, 339], abs=1)
     assert sum(c.mask.array.sum() for c in parts) == both.sum()
     with pytest.raises(LabelError, match="was not parted"):
@@ -278,7 +280,7 @@ def test_files_hold_the_corrected_cells_and_say_so(work, tmp_path):
     delete_cells(work, gone, Task())
     mine = put(work, disc(250, 60))
     now = work.corrected()
-    write_work(now, now.cells, tmp_path / "out", Findings(), task=Task())
+    write_work(now, now.cells, tmp_path / "out", CountFindings(), task=Task())
     made = json.loads((tmp_path / "out" / "count.json").read_text())
     assert made["by_hand"]["told"] == "corrected by hand: +1 -2"
     assert made["by_hand"]["found"] == len(work.found)

@@ -38,7 +38,7 @@ from histoprompt.pipelines.count.region import count_region
 from histoprompt.pipelines.count.result_folders import free_folder
 from histoprompt.pipelines.count.run import UNFINISHED, count_cells
 from histoprompt.pipelines.count.slide import count_slide
-from histoprompt.pipelines.count.tally import Line
+from histoprompt.pipelines.count.tally import TallyRow
 from histoprompt.pipelines.formats.geojson import read_geojson
 from histoprompt.pipelines.formats.regions import read_regions
 
@@ -209,7 +209,7 @@ def test_cells_that_are_mostly_taken_are_the_same_cell(tmp_path):
 
 
 def test_an_audit_adds_its_interval(tmp_path):
-    lines = tuple(Line(p, n, 10, 0.5, 2.0, 3.0) for p in ("all", "left") for n in ("all", "a"))
+    lines = tuple(TallyRow(p, n, 10, 0.5, 2.0, 3.0) for p in ("all", "left") for n in ("all", "a"))
     audit = [Corrected("a", 10, 12.0, 9.5, 14.5, 8), Corrected(TOTAL, 10, 20.0, None, None, 3)]
     path = tmp_path / "counts.csv"
     write_counts(path, lines, denominator="tissue", complete=True, corrected=audit)

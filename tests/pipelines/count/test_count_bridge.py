@@ -17,7 +17,7 @@ from histoprompt.core.geometry import Box
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.classes.labelling import History
+from histoprompt.pipelines.classes.labelling import LabelHistory
 from histoprompt.pipelines.count.bridge import cells_of, from_labels, to_labels
 from histoprompt.pipelines.count.corrections import delete_cells
 from histoprompt.pipelines.count.job import CountChoice
@@ -128,7 +128,7 @@ def test_regions_and_nothing_are_no_cells(work, store):
 def test_a_kept_count_is_listed_and_exported_as_it_was_corrected(work, path, tmp_path, capsys):
     gone = at(work.progress.store, *MIDDLES[0])
     delete_cells(work, [gone], Task())
-    history = History(work.folder, work.cells)
+    history = LabelHistory(work.folder, work.cells)
     labels = {1: "a", 2: "a", 4: "b", 5: "b"}
     now = history.now.with_class("a").with_class("b")
     for cell, name in labels.items():

@@ -10,11 +10,11 @@ import pytest
 from histoprompt.core.errors import ExportError
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.count.result_folders import free_folder
-from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store import CountStore, TileLogHeader
 from histoprompt.pipelines.count.store_files import record_type
 
 REGION, SETTINGS = Box(0, 0, 128, 128), {"tile": 64}
-HEAD = Head(("f",), ("", "x"))
+HEAD = TileLogHeader(("f",), ("", "x"))
 
 
 def records(first: int, n: int) -> np.ndarray:
@@ -27,7 +27,7 @@ def records(first: int, n: int) -> np.ndarray:
 def folder(tmp_path):
     """Three finished tiles of 0, 2 and 1 cells."""
     with CountStore(tmp_path / "c", REGION, SETTINGS) as store:
-        store.append((0, 0), records(1, 0), Head(), None)
+        store.append((0, 0), records(1, 0), TileLogHeader(), None)
         store.append((0, 1), records(1, 2), HEAD, Box(0, 64, 20, 90))
         store.append((1, 0), records(3, 1), HEAD, Box(64, 0, 70, 9))
     return tmp_path / "c"
@@ -102,7 +102,7 @@ def test_files_of_other_people_outlive_the_work_folder(folder):
 def test_a_link_to_another_folder_is_not_written_through(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    with pytest.raises(ExportError, match="is a link to another folder"):
+    with pytest.raises(ExportError, match="is a link to"):
         CountStore(tmp_path / "link", REGION, SETTINGS)
     assert list((tmp_path / "mine").iterdir()) == []
 

@@ -21,14 +21,14 @@ from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.classes.active_learning import Suggestion
 from histoprompt.pipelines.classes.classifier_file import write_classifier
-from histoprompt.pipelines.classes.labelling import FILE, History, Labelling, read_labelling
+from histoprompt.pipelines.classes.labelling import FILE, LabelHistory, Labelling, read_labelling
 from histoprompt.pipelines.classes.lesson import hint, learn
 from histoprompt.pipelines.classes.step import ClassifyParams
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import (
-    Findings,
+    CountFindings,
     KeptCount,
     lines_of,
     open_or_run,
@@ -37,7 +37,7 @@ from histoprompt.pipelines.count.kept import (
 )
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.report_step import ReportParams
-from histoprompt.pipelines.count.store import CountStore, Head
+from histoprompt.pipelines.count.store import CountStore, TileLogHeader
 from histoprompt.pipelines.count.store_files import record_type
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.recipes.step import StepInput, step
@@ -140,7 +140,7 @@ def test_files_hold_the_classes_of_now(work, home):
     review = given_labels(labels).review
     lesson = learn(work.cells, None, TrainParams(), review, task=Task())
     cells = lesson.fit.cells
-    findings = Findings("learnt", classifier=lesson.fit.classifier)
+    findings = CountFindings("learnt", classifier=lesson.fit.classifier)
     counted = write_work(work, cells, home / "out", findings, task=Task())
     table = read_cells(home / "out" / "cells.csv")
     assert table.class_names == cells.class_names
@@ -157,7 +157,7 @@ def test_files_hold_the_classes_of_now(work, home):
     # the steps of a recipe tell the same: cells classified by a file, and the page with them
     write_classifier(home / "mine.hpc", lesson.fit.classifier)
     (home / "steps").mkdir()
-    write_work(work, work.cells, home / "steps" / "count", Findings(), task=Task())
+    write_work(work, work.cells, home / "steps" / "count", CountFindings(), task=Task())
     given = StepInput(SLIDE, home / "steps", ModelManager("cpu"), Task())
     classify = ClassifyParams(home / "mine.hpc")
     step("classify").run(given, classify, home / "steps" / "classify")
@@ -218,7 +218,7 @@ STEPS = st.lists(
 @given(steps=STEPS)
 def test_what_was_said_is_on_disk_after_every_step(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("labels")
-    history = History(folder, table(9))
+    history = LabelHistory(folder, table(9))
     history.change(history.now.with_class("a").with_class("b"))
     for what, cell, name in steps:
         if what == "label":
@@ -232,7 +232,7 @@ def test_what_was_said_is_on_disk_after_every_step(tmp_path_factory, steps):
 
 
 def test_undo_walks_back_to_the_beginning(tmp_path):
-    history = History(tmp_path, table(4))
+    history = LabelHistory(tmp_path, table(4))
     seen = [history.now]
     for change in (
         history.now.with_class("a"),
@@ -251,16 +251,16 @@ def test_undo_walks_back_to_the_beginning(tmp_path):
 
 
 def test_labels_of_cells_that_are_gone_are_left_out(tmp_path):
-    history = History(tmp_path, table(9))
+    history = LabelHistory(tmp_path, table(9))
     history.change(history.now.with_class("a").labelled([2, 8], "a"))
-    assert History(tmp_path, table(5)).now.review.labels == {2: "a"}
+    assert LabelHistory(tmp_path, table(5)).now.review.labels == {2: "a"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 9}', '{"format": 1, "labels": 3}'])
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(LabelError, match="labels_given"):
-        History(tmp_path, table(3))
+        LabelHistory(tmp_path, table(3))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "unsure", "a"])
@@ -316,7 +316,7 @@ def test_reduced_labels_lie_where_the_cells_do(tmp_path):
         labels[(rows - r) ** 2 + (cols - c) ** 2 <= 8**2] = value
     box = Box(420, 430, 650, 740)
     store.draw(labels, box)
-    store.append((0, 0), np.zeros(len(at), record_type(0)), Head(), box)
+    store.append((0, 0), np.zeros(len(at), record_type(0)), TileLogHeader(), box)
     levels = label_pyramid(store, Task())
     assert [level.shape for level in levels] == [(1700, 2300), (850, 1150), (425, 575)]
     for i, level in enumerate(levels):
@@ -334,7 +334,7 @@ def test_a_new_count_in_the_place_of_another_shows_no_copy_of_the_old_one(tmp_pa
         with CountStore(tmp_path / "count", region, {"corner": corner}) as store:
             box = Box(corner, corner, corner + 20, corner + 20)
             store.draw(np.ones((20, 20), np.int32), box)
-            store.append((0, 0), np.zeros(1, record_type(0)), Head(), box)
+            store.append((0, 0), np.zeros(1, record_type(0)), TileLogHeader(), box)
             _, half, quarter = (np.asarray(level[:]) for level in label_pyramid(store, Task()))
         assert np.argwhere(half).min() == corner // 2
         assert np.argwhere(quarter).min() == corner // 4
@@ -343,29 +343,29 @@ def test_a_new_count_in_the_place_of_another_shows_no_copy_of_the_old_one(tmp_pa
 
 
 def test_two_windows_keep_each_others_labels(tmp_path):
-    one, two = History(tmp_path, table(9)), History(tmp_path, table(9))
+    one, two = LabelHistory(tmp_path, table(9)), LabelHistory(tmp_path, table(9))
     one.change(one.now.with_class("a"))
     two.change(two.now.with_class("b"))
     one.change(one.now.labelled([1, 2], "a"))
     two.change(two.now.labelled([3], "b"))
     one.change(one.now.labelled([4], "a"))
-    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
+    assert LabelHistory(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
     assert one.now.classes == ("a", "b")
     two.undo()  # its own
     assert one.undo()
-    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a"}
+    assert LabelHistory(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a"}
     one.redo()
     two.redo()
-    assert History(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
+    assert LabelHistory(tmp_path, table(9)).now.review.labels == {1: "a", 2: "a", 3: "b", 4: "a"}
     one.change(one.now.without_class("b"))
-    now = History(tmp_path, table(9)).now
+    now = LabelHistory(tmp_path, table(9)).now
     assert (now.classes, now.review.labels) == (("a",), {1: "a", 2: "a", 4: "a"})
 
 
 def test_another_way_to_find_cells_counts_anew_and_keeps_what_was_said(home, manager, monkeypatch):
     first = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert first.notes == ()
-    History(first.folder, first.cells).change(Labelling(("a",)).labelled([1], "a"))
+    LabelHistory(first.folder, first.cells).change(Labelling(("a",)).labelled([1], "a"))
     monkeypatch.setattr("histoprompt.pipelines.cells.tile_context.HALO_UM", 25.0)
     second = open_or_run(SLIDE, CHOICE, manager, SLIDE.box, task=Task())
     assert second.folder == first.folder
@@ -373,4 +373,4 @@ def test_another_way_to_find_cells_counts_anew_and_keeps_what_was_said(home, man
     assert "counted anew" in second.notes[0]
     assert "labels_given.json-1" in second.notes[0]
     assert (first.folder / "labels_given.json-1").is_file()
-    assert History(second.folder, second.cells).now == Labelling()
+    assert LabelHistory(second.folder, second.cells).now == Labelling()

@@ -19,13 +19,13 @@ from histoprompt.pipelines.cells.stains import stains_of
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.count.kept import open_or_run
 from histoprompt.pipelines.count.region import count_region
-from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
+from histoprompt.pipelines.count.run import CountJob, CountProgress, count_cells
 from histoprompt.pipelines.count.shown_labels import ranged
 from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.count.so_far import CellsSoFar
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import record_type
-from histoprompt.pipelines.count.tile_log import Head
+from histoprompt.pipelines.count.tile_log import TileLogHeader
 
 DARK = field_of_discs((300, 330))[..., :1] < 128
 BROWN = np.where(DARK, (110, 60, 25), (225, 222, 228)).astype(np.uint8)
@@ -38,7 +38,7 @@ class Strange(DarkThings):
         return np.full(len(fields), 2.0)
 
 
-def count(folder: Path, task: Task, tile: int = 150) -> Progress:
+def count(folder: Path, task: Task, tile: int = 150) -> CountProgress:
     ground = count_region(SLIDE, SLIDE.box)
     dyes = stains_of(SLIDE, ground.tissue, ground.box)
     return count_cells(SLIDE, ground, dyes, job(tile=tile), folder=folder, task=task)
@@ -88,7 +88,7 @@ def test_every_level_shows_the_pixel_in_the_middle_of_those_it_stands_for(tmp_pa
             drawn, _ = store.draw(np.ones(size, np.int32), box)
             records = np.zeros(1, record_type(0))
             records["code"] = k % 2
-            store.append((0, k), records, Head((), ("a", "b")), box)
+            store.append((0, k), records, TileLogHeader((), ("a", "b")), box)
             labels[r : r + size[0], c : c + size[1]] = k % 2 + 1
             assert drawn.all()
         assert so_far.take()

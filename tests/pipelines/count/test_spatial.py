@@ -68,8 +68,7 @@ def test_k_is_the_sum_of_its_definition():
             if np.hypot(dy, dx) <= 50:
                 total += 1 / ((200 - dy) * (200 - dx))
     n0, n1 = (codes == 0).sum(), (codes == 1).sum()
-    # the area shared is read between squares of 20 µm, where it is not quite a plane
-    assert found.k[1] == pytest.approx(total * 200**4 / (n0 * n1), rel=0.01)
+    assert found.k[1] == pytest.approx(total * 200**4 / (n0 * n1), rel=1e-9)
 
 
 def test_cells_that_lie_together_leave_the_envelope_and_others_do_not():

@@ -14,7 +14,7 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.count.stored import open_count, stored_counts
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.into_count import keep_imported_count, plan_count
-from histoprompt.pipelines.exchange.looking import Wish, look
+from histoprompt.pipelines.exchange.looking import ImportRequest, look
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.formats.cell_files import read_cells
 
@@ -101,7 +101,7 @@ def test_the_dry_run_tells_them_and_the_count_is_without_them(
 def test_the_window_tells_them_and_the_kept_count_is_without_them(slide_file, cells_file):
     with open_slide(slide_file) as slide:
         with LabelStore.of(slide) as store:
-            wish = Wish((cells_file,), ImportParams(into="count"))
+            wish = ImportRequest((cells_file,), ImportParams(into="count"))
             preview = look(slide, store, wish, Task())
         rows = dict(preview.rows)
         assert (rows["Cells of a new count"], rows["In ignored areas"]) == (LEFT, 18)

@@ -19,6 +19,7 @@ from histoprompt.pipelines.exchange.from_store import export_store
 from histoprompt.pipelines.exchange.import_labels import apply_import
 from histoprompt.pipelines.exchange.incoming import read_incoming
 from histoprompt.pipelines.exchange.planning import plan_import
+from histoprompt.pipelines.formats.catalogue import FORMATS
 
 SHAPE = (120, 160)
 
@@ -56,15 +57,33 @@ def pixels(store):
 def test_what_was_exported_and_not_touched_changes_nothing(slide, store, tmp_path):
     export_store(slide, store, tmp_path / "out", ExportParams(format="geojson"), Task())
     plan = plan_of(slide, store, tmp_path / "out" / "objects.geojson")
-    assert str(plan) == "added 0 changed 1 removed 0 outside 0 repaired 0"
-    assert plan.changed.tolist() == [2], "the class that the export gave to an unnamed object"
+    assert str(plan) == "added 0 changed 0 removed 0 outside 0 repaired 0"
+    before = len(store.history())
+    apply_import(store, plan, Task())
+    assert len(store.history()) == before
+    assert (store.class_of(1), store.class_of(2)) == ("tumor", "")
+    # a class that was asked for is a change, and is told as one
+    params = ExportParams(format="geojson", default_class="nucleus")
+    export_store(slide, store, tmp_path / "named", params, Task())
+    plan = plan_of(slide, store, tmp_path / "named" / "objects.geojson")
+    assert plan.changed.tolist() == [2]
     apply_import(store, plan, Task())
     assert store.class_of(2) == "nucleus"
-    again = plan_of(slide, store, tmp_path / "out" / "objects.geojson")
-    assert str(again) == "added 0 changed 0 removed 0 outside 0 repaired 0"
-    before = len(store.history())
-    apply_import(store, again, Task())
-    assert len(store.history()) == before
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_an_object_without_a_class_comes_back_without_one(slide, store, tmp_path, form):
+    """In every format that can say so; trainers' formats name it."""
+    if form.write is None or not form.reads:
+        assert form.write is None or form.name == "anndata"
+        return
+    params = ExportParams(format=form.name, tile_size=64)
+    report = export_store(slide, store, tmp_path / "out", params, Task())
+    assert report.by_class == {"tumor": 1, "unclassified" if form.unclassed else "nucleus": 1}
+    found = read_incoming(slide, tmp_path / "out", Task())
+    assert found.format.name == form.name.replace("yolo-box", "yolo-seg")
+    wanted = {"tumor", "" if form.unclassed else "nucleus"}
+    assert {found.classes.of(i) for i in found.table.ids.tolist()} == wanted
 
 
 def test_an_edited_outline_replaces_its_object_and_one_undo_brings_it_back(slide, store, tmp_path):
@@ -72,7 +91,7 @@ def test_an_edited_outline_replaces_its_object_and_one_undo_brings_it_back(slide
     edited[12:20, 5:30], edited[50:70, 50:70], edited[90:95, 90:95] = 1, 2, 8
     before = pixels(store)
     plan = plan_of(slide, store, file_of(slide, edited, tmp_path / "out"))
-    assert (plan.added.tolist(), plan.changed.tolist()) == ([8], [1, 2])
+    assert (plan.added.tolist(), plan.changed.tolist()) == ([8], [1])
     apply_import(store, plan, Task())
     np.testing.assert_array_equal(pixels(store), edited)
     store.undo()

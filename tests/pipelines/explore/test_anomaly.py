@@ -13,9 +13,9 @@ from tile_sets import laid, patched
 
 from histoprompt.core.errors import LabelError, ModelError, ParameterError, RegionError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.anomaly.conformal import Calibration, discoveries
+from histoprompt.pipelines.explore.anomaly.conformal import ConformalCalibration, discoveries
 from histoprompt.pipelines.explore.anomaly.coreset import coreset
-from histoprompt.pipelines.explore.anomaly.files import Shown, write_unlike
+from histoprompt.pipelines.explore.anomaly.files import ReportPictures, write_unlike
 from histoprompt.pipelines.explore.anomaly.find import find_unlike
 from histoprompt.pipelines.explore.anomaly.folds import blocks_of, folds_of
 from histoprompt.pipelines.explore.anomaly.guard import looks, told_apart
@@ -91,7 +91,7 @@ def test_over_many_slides_false_alarms_come_as_often_as_typed(spread):
 
 def test_conformal_p_values_are_counted_as_by_hand():
     scores, fold = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1])
-    calibration = Calibration(scores, fold)
+    calibration = ConformalCalibration(scores, fold)
     by_fold = np.array([[2.0, 3.5]])  # 1 of {1, 2} reaches 2; 1 of {3, 4} reaches 3.5
     plain = (1 + 2) / 5
     assert calibration.of_tiles(by_fold)[0] == pytest.approx(min(plain * calibration.inflation, 1))
@@ -253,5 +253,5 @@ def test_files_hold_what_was_found(found, tmp_path):
     assert heat[0][tuple(found.tiles.places[0])] == pytest.approx(found.p_of("knn")[0])
     page = (tmp_path / "report.html").read_text()
     assert page.count('alt="nearest of the reference"') == 3 * min(24, found.hit.sum())
-    write_unlike(tmp_path / "again", found, Shown({}, {}, {}))
+    write_unlike(tmp_path / "again", found, ReportPictures({}, {}, {}))
     assert (tmp_path / "again" / "tiles.csv").read_bytes() == (tmp_path / "tiles.csv").read_bytes()

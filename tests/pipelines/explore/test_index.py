@@ -16,7 +16,7 @@ from histoprompt.core.errors import MissingMppError, ModelError, RegionError
 from histoprompt.core.geometry import Box
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Cancelled, Task
-from histoprompt.pipelines.explore import kept
+from histoprompt.pipelines.embedding import kept
 from histoprompt.pipelines.explore.building import build_index, open_index
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.project_index import ProjectIndex

@@ -18,7 +18,7 @@ from histoprompt.pipelines.explore.exact import Bank, best
 from histoprompt.pipelines.explore.examples import Example, windows_of
 from histoprompt.pipelines.explore.hits import hits_of, write_gallery, write_hits
 from histoprompt.pipelines.explore.index import IndexParams
-from histoprompt.pipelines.explore.like import LikeParams, Question, threshold
+from histoprompt.pipelines.explore.like import LikeParams, LikeQuery, threshold
 from histoprompt.pipelines.explore.project_index import ProjectIndex
 from histoprompt.pipelines.explore.search import Asker, SearchParams, answered
 from histoprompt.pipelines.explore.search_step import open_picture
@@ -142,7 +142,7 @@ def test_a_threshold_is_found_by_leaving_examples_out(asker):
 def test_a_threshold_between_kinds_that_mix_takes_most():
     axis = np.array([0.9, 0.8, 0.2])
     like = np.stack([axis, np.sqrt(1 - axis**2)], 1).astype(np.float32)
-    question = Question(like, like[2:], np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
+    question = LikeQuery(like, like[2:], np.zeros((0, 2), np.float32), np.zeros(0, np.int32))
     cut = threshold(question, LikeParams(against=0.0))
     assert cut is not None
     assert cut.tried == 4

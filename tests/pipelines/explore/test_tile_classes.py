@@ -27,7 +27,7 @@ from histoprompt.pipelines.explore.tile_classes.fit import (
     with_looks,
 )
 from histoprompt.pipelines.explore.tile_classes.marks import (
-    Place,
+    MarkedSlide,
     TileMark,
     marked_tiles,
     on_places,
@@ -194,7 +194,7 @@ def test_a_queue_asks_learns_and_says_when_to_stop(tmp_path):
     asked = worth_marking(queue, 5)
     assert len({one.suggestion.id for one in asked} - {row + 1 for row in labels}) == 5
     assert write_worth_marking(tmp_path / "ask.csv", queue, 5) == 5
-    read, lost = on_places(read_marks(tmp_path / "ask.csv"), [Place("k", "S1")], tmp_path, "")
+    read, lost = on_places(read_marks(tmp_path / "ask.csv"), [MarkedSlide("k", "S1")], tmp_path, "")
     assert (len(read), lost) == (5, 0)
     assert marked_tiles(read, tiles, lambda _: 0)[0] == {
         one.suggestion.id - 1: one.suggestion.proposed for one in asked
@@ -211,7 +211,7 @@ def test_a_learning_curve_is_drawn_from_marks_given_at_once():
 
 
 def test_marks_of_a_table_find_their_slides(tmp_path):
-    places = [Place("k1", "A7", str(tmp_path / "a7.svs")), Place("k2", "B")]
+    places = [MarkedSlide("k1", "A7", str(tmp_path / "a7.svs")), MarkedSlide("k2", "B")]
     said = ["A7", "a7.svs", str(tmp_path / "a7.svs"), "B", "", "elsewhere"]
     marks = [TileMark(name, (0, 0, 1, 1), "fat") for name in said]
     found, lost = on_places(marks, places, tmp_path, "here")

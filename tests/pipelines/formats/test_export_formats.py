@@ -127,17 +127,18 @@ def test_labels_of_a_region_keep_their_place_and_classes(tmp_path, picture, clas
         found = read_labels(out / "labels.ome.tif")
         assert found.origin == (100, 130)
         np.testing.assert_array_equal(found.read(Box(100, 130, 250, 330)), picture)
-        names = read_classes(out / "classes.csv").names
-    else:
-        readers = {"tiles": read_tiles, "coco": read_coco}
-        found = (
-            read_geojson(out / "objects.geojson", slide.shape)
-            if fmt == "geojson"
-            else readers[fmt](out)
-        )
-        np.testing.assert_array_equal(whole(found.labels), expected)
-        assert found.classes.colours["tumor"] == (200, 0, 0)
-        names = found.classes.names
+        # those without a class stay without one
+        assert read_classes(out / "classes.csv").names == {1: "tumor", 2: "stroma", 70_000: "tumor"}
+        return
+    readers = {"tiles": read_tiles, "coco": read_coco}
+    found = (
+        read_geojson(out / "objects.geojson", slide.shape)
+        if fmt == "geojson"
+        else readers[fmt](out)
+    )
+    np.testing.assert_array_equal(whole(found.labels), expected)
+    assert found.classes.colours["tumor"] == (200, 0, 0)
+    names = found.classes.names
     assert names == {
         1: "tumor", 2: "stroma", 3: "nucleus", 4: "nucleus", 5: "nucleus", 70_000: "tumor",
     }  # fmt: skip
@@ -377,7 +378,10 @@ def test_the_label_image_has_a_table_of_classes(tmp_path, picture, classes):
     rows = list(csv.reader((tmp_path / "out" / "classes.csv").open()))
     assert rows[0] == ["id", "class", "colour"]
     assert rows[1] == ["1", "tumor", "#c80000"]
-    assert len(rows) == 7
+    assert len(rows) == 4  # those of three have no class, and no row
+    run(picture, tmp_path / "named", classes, format="labels", default_class="cell")
+    rows = list(csv.reader((tmp_path / "named" / "classes.csv").open()))
+    assert [row[1] for row in rows[1:]].count("cell") == 3
 
 
 # -- readers and bad files ------------------------------------------------------------------------

@@ -5,13 +5,13 @@ import pytest
 
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate.censoring import leaving_notes, told_of_leaving, with_leaving
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import findings
 from histoprompt.pipelines.relate.one_column import related
 from histoprompt.pipelines.relate.study import Study
 
 
-def made(leaves: float, hazard: float) -> tuple[Study, Column]:
+def made(leaves: float, hazard: float) -> tuple[Study, PatientColumn]:
     """Two features; the first says how early patients leave, and how early the event comes."""
     rng = np.random.default_rng(3)
     n = 120
@@ -22,10 +22,10 @@ def made(leaves: float, hazard: float) -> tuple[Study, Column]:
     study = Study(patients, tuple((p,) for p in patients), site.astype(np.intp), ("A", "B", "C"),
                   np.zeros(n, np.intp), ("",), ("f0", "f1"), x)  # fmt: skip
     time = np.minimum(event, leave)
-    return study, Column("os", "survival", time, (), (event <= leave).astype(float))
+    return study, PatientColumn("os", "survival", time, (), (event <= leave).astype(float))
 
 
-def judged(study: Study, column: Column):
+def judged(study: Study, column: PatientColumn):
     how = {"blocks": study.site, "seed": 1, "task": Task()}
     found = findings(related(study, column, permutations=400, finest=0.01, **how), 0.05)
     return found, with_leaving(study, [column], study.site, 1, Task())
@@ -56,5 +56,5 @@ def test_a_finding_says_so_of_its_feature():
 def test_columns_that_nobody_left_are_passed_over(kind):
     study, column = made(0.0, 0.0)
     event = np.ones(len(study)) if kind == "survival" else None
-    assert with_leaving(study, [Column("y", kind, column.values, (), event)], study.site, 1,
+    assert with_leaving(study, [PatientColumn("y", kind, column.values, (), event)], study.site, 1,
                         Task()) == {}  # fmt: skip

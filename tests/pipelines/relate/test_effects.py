@@ -6,6 +6,7 @@ from scipy import stats
 
 from histoprompt.pipelines.relate import effects
 from histoprompt.pipelines.relate.cox import hazards, log_rank_residuals
+from histoprompt.pipelines.relate.rank_correlation import spearman
 
 RNG = np.random.default_rng(8)
 ONE = np.zeros(40, np.intp)
@@ -13,7 +14,7 @@ ONE = np.zeros(40, np.intp)
 
 def test_spearman_is_that_of_scipy_in_one_site():
     x, y = RNG.normal(size=(40, 2)), RNG.normal(size=40)
-    found = effects.spearman(x, y, ONE)
+    found = spearman(x, y, ONE)
     assert found.size == pytest.approx([stats.spearmanr(v, y).statistic for v in x.T])
 
 
@@ -122,17 +123,29 @@ def test_shares_of_variance_and_v_are_within_their_intervals():
     assert stats.ncx2.cdf(30.0, 2, v.high[2] ** 2 * 60) == pytest.approx(0.025, abs=1e-6)
 
 
+def test_groups_more_alike_than_chance_makes_them_still_have_an_interval():
+    """A statistic of 0 is as rare as one that stands out: it does not prove an effect of 0."""
+    q, free = np.array([0.0, 1e-6, 1.386]), np.array([2, 2, 2])
+    v = effects.cramer(q, free, np.full(3, 60.0), 2)
+    assert v.low.tolist() == [0, 0, 0]
+    # that of the median of chance, by scipy's noncentral chi-squared
+    assert stats.ncx2.cdf(2 * np.log(2), 2, v.high[0] ** 2 * 60) == pytest.approx(0.025, abs=1e-6)
+    assert v.high == pytest.approx(np.full(3, v.high[0]), rel=1e-3)
+    share = effects.explained(q, free, np.full(3, 59.0))
+    assert share.low.tolist() == [0, 0, 0]
+    assert (share.high > 0.08).all()
+    assert share.high == pytest.approx(np.full(3, share.high[0]), rel=0.02)
+
+
 def test_sites_that_cannot_tell_do_not_thin_out_an_effect():
     """A site in which the column, or the feature, is the same in all patients."""
     x, y = RNG.normal(size=(40, 1)), RNG.normal(size=40)
     y += x[:, 0]
-    alone = effects.spearman(x, y, ONE)
+    alone = spearman(x, y, ONE)
     sites = np.repeat([0, 1, 2], [40, 15, 15])
     more_x = np.concatenate([x, RNG.normal(size=(15, 1)), np.ones((15, 1))])
     more_y = np.concatenate([y, np.ones(15), RNG.normal(size=15)])
-    for one, other in zip(
-        _ends(alone), _ends(effects.spearman(more_x, more_y, sites)), strict=True
-    ):
+    for one, other in zip(_ends(alone), _ends(spearman(more_x, more_y, sites)), strict=True):
         assert other == pytest.approx(one)
     assert effects.telling(more_x, more_y, sites).tolist() == [39]
 
@@ -152,7 +165,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(sites):
     for _ in range(60):
         y = RNG.normal(size=n)
         x = r * y[:, None] + np.sqrt(1 - r**2) * RNG.normal(size=(n, 5)) + 3 * at[:, None]
-        found = effects.spearman(x, y, at)
+        found = spearman(x, y, at)
         rhos += ((found.low <= truth) & (truth <= found.high)).tolist()
         group = (np.arange(n) // sites % 2).astype(float)
         x = RNG.normal(size=(n, 5)) + group[:, None] + 3 * at[:, None]

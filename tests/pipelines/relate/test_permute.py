@@ -9,7 +9,7 @@ from scipy import stats
 from histoprompt.core.task import Task
 from histoprompt.pipelines.relate import statistical_tests as tests_of
 from histoprompt.pipelines.relate.permute import permuted, shuffles
-from histoprompt.pipelines.relate.statistical_tests import Part, by_permutation
+from histoprompt.pipelines.relate.statistical_tests import CompleteCases, by_permutation
 
 RNG = np.random.default_rng(3)
 
@@ -18,7 +18,7 @@ def part(values, y, event=None, sites=None):
     sites = np.zeros(len(y), np.intp) if sites is None else np.asarray(sites, np.intp)
     values = np.asarray(values, float).reshape(len(y), -1)
     event = np.zeros(len(y)) if event is None else event
-    return Part(values, np.asarray(y, float), event, 0, sites, sites)
+    return CompleteCases(values, np.asarray(y, float), event, 0, sites, sites)
 
 
 def test_values_change_places_within_their_block_only():

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.concordance import Asked, interval, scored
+from histoprompt.pipelines.relate.concordance import (
+    OutcomeColumn,
+    _score_interval,
+    interval,
+    scored,
+)
 from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.logistic import logistic
@@ -105,7 +110,9 @@ def test_intervals_of_the_concordance_hold_what_such_studies_have():
         folds = folds_of(one.site, 5, rng)
         more = (column.values[:, None] > column.values)[None]
         kernel = kernel_of(one.values, one.site)
-        asked = Asked(column.values[:, None], more, kernel, one.site, one.site, folds, ridge)
+        asked = OutcomeColumn(
+            column.values[:, None], more, kernel, one.site, one.site, folds, ridge
+        )
         (score,), predicted = scored(asked, np.arange(40)[None], folds)
         chance = scored(asked, shuffles(one.site, 40, rng), folds)[0].std()
         seen.append(score)
@@ -114,3 +121,32 @@ def test_intervals_of_the_concordance_hold_what_such_studies_have():
     assert 0.6 < np.mean(seen) < 0.9
     assert ((low <= seen) & (seen <= high)).all()
     assert np.mean((low <= np.mean(seen)) & (np.mean(seen) <= high)) >= 0.9
+
+
+@pytest.mark.parametrize("patients", [20, 40])
+def test_where_all_pairs_are_right_the_interval_and_p_agree(patients):
+    """Perfect predictions of few patients: not certain, and not by chance."""
+    rng = np.random.default_rng(patients)
+    one, column = study(Made("binary", patients=patients, features=3, effect=12.0), rng)
+    found = predicted_column(
+        one, column, blocks=one.site, folds=5, permutations=1000, finest=0.05, seed=1, task=Task(),
+    )  # fmt: skip
+    assert found.concordance == 1
+    assert found.tested.p <= 0.002
+    # Wilson's interval of half as many patients begins at 0.72 and 0.84, the effect at 0.45
+    # and 0.68; that models differ takes something off
+    wilson = 2 * (patients / 2) / (patients / 2 + 1.96**2) - 1
+    assert 0.1 < found.tested.low <= wilson + 1e-3
+    assert found.tested.high == 1
+
+
+def test_an_interval_leaves_out_a_half_where_chance_does():
+    """Seen concordances by 20 patients, of which chance alone strays by 0.13."""
+    seen = np.linspace(0.5, 1, 101)
+    ends = [_score_interval(s, 0.01, 0.13**2, 20) for s in seen]
+    low, high = np.array(ends).T
+    assert ((low <= seen) & (seen <= high)).all()
+    beyond = seen - 0.5 > 1.96 * 0.13
+    assert ((low >= 0.5) == beyond)[np.abs(seen - 0.5 - 1.96 * 0.13) > 0.005].all()
+    turned = np.array([_score_interval(1 - s, 0.01, 0.13**2, 20) for s in seen])
+    assert 1 - turned[:, ::-1] == pytest.approx(np.array(ends), abs=5e-4)

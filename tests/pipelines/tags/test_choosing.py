@@ -18,7 +18,7 @@ from histoprompt.pipelines.tags.choosing import (
 )
 from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.review import Precision, wilson
-from histoprompt.pipelines.tags.scoring import Votes, Words, counted
+from histoprompt.pipelines.tags.scoring import Votes, WordingVectors, counted
 from histoprompt.pipelines.tags.tag_file import Tag
 from histoprompt.pipelines.tags.views import VIEWS, seen, views
 
@@ -117,7 +117,7 @@ def test_one_tag_needs_no_clusters():
 def test_votes_count_each_wording_of_each_view():
     tags = (Tag("a", ("a1", "a2")), Tag("b", ("b1", "b2", "b3")))
     rows = (np.eye(4, dtype=np.float32)[[0, 0]], np.eye(4, dtype=np.float32)[[1, 1, 2]])
-    words = Words(tags, rows, np.eye(4, dtype=np.float32)[[3]], ("c",), 20.0)
+    words = WordingVectors(tags, rows, np.eye(4, dtype=np.float32)[[3]], ("c",), 20.0)
     views_of = np.stack([np.tile(np.eye(4)[i], (VIEWS, 1)) for i in (0, 1, 2, 3)])
     _, counts, chance, wording = counted(views_of.astype(np.float32), words)
     assert words.rounds == 3

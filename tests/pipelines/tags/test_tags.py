@@ -297,3 +297,14 @@ def test_an_error_of_words_is_a_prompt_error(tmp_path):
 
     with pytest.raises(PromptError):
         read_tags(tmp_path / "none.toml")
+
+
+def test_a_folder_of_somebody_else_where_the_training_set_goes(study, tmp_path, capsys):
+    """`export --out training_set` is in the tutorial: tagging beside it must not replace it."""
+    mine = tmp_path / "out" / "training_set"
+    mine.mkdir(parents=True)
+    (mine / "precious.txt").write_text("mine")
+    given = ["--tags", str(study / "tags.toml"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main(["tag", str(study / "study"), *given]) == 1
+    assert "holds 1 file of no earlier export, such as precious.txt" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "out").rglob("*")] == ["training_set", "precious.txt"]

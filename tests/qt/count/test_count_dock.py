@@ -15,7 +15,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from histoprompt._qt.count.audit_layers import MARKS
-from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.count.cell_model import CellTableModel
 from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.class_colours import colormap_of
 from histoprompt._qt.count.dock import CountDock
@@ -479,7 +479,7 @@ def test_a_map_of_classes_reads_ids_of_any_size():
 
 
 def test_the_table_hides_channels_and_sorts_by_class(qapp):
-    model = CellModel()
+    model = CellTableModel()
     model.show_cells(
         CellTable(
             np.arange(1, 4), np.zeros(3), np.zeros(3), np.array([5.0, 1.0, 3.0]),

@@ -17,7 +17,7 @@ from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.stain.ihc import DabThresholds
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
+from histoprompt.pipelines.audit.marks import NOT_A_CELL, AuditMark
 from histoprompt.pipelines.classes.labelling import FILE
 from histoprompt.pipelines.count.job import CountChoice
 from histoprompt.pipelines.formats.cell_files import read_cells
@@ -186,7 +186,7 @@ def test_an_audit_counts_what_was_pointed_at_until_classes_change(counted, qtbot
     box, cells = counting.audit.box(0), counting.cells
     inside = next(i for i in range(len(cells)) if box.contains(cells.row[i], cells.col[i]))
     on_cell = float(cells.row[inside]), float(cells.col[inside])
-    counting.mark((Mark(*on_cell, NOT_A_CELL),))
+    counting.mark((AuditMark(*on_cell, NOT_A_CELL),))
     assert counting.truth == (found - 1,)
     counting.keep_audit(counting.audit.entered(counting.truth))
     counting.export(tmp_path / "a")

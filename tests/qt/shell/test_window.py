@@ -25,7 +25,7 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.drawn_area import AREA
 from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.widgets.recipe_menu import RecipeMenu
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import ExportError
 from histoprompt.core.slides.sample import SLIDE, sample_file
 from waiting import until
@@ -163,7 +163,7 @@ def test_a_count_does_not_widen_the_dock(count, viewer):
 
 def test_a_note_breaks_long_words_and_gives_back_its_text(qapp):
     path = "/home/somebody/" + "x" * 200 + "/labels.tif"
-    note = Note(f"<b>Written</b> to {path}.")
+    note = NoteLabel(f"<b>Written</b> to {path}.")
     note.resize(200, 400)
     assert note.text() == f"<b>Written</b> to {path}."
     assert note.minimumSizeHint().width() < 200

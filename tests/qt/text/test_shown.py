@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histoprompt._qt.text.shown import Shown, resolve
+from histoprompt._qt.text.shown import ShownResults, resolve
 from histoprompt.core.geometry import Box
 from histoprompt.core.scores.map import ScoreMap, Threshold
 from histoprompt.core.tiling import TileGrid
@@ -36,18 +36,18 @@ def maps(*texts: str, tiles: int = 4) -> ScoreMap:
     ],
 )
 def test_which_text_is_shown(before, now, wish, text):
-    first = Shown(maps(*before), before[0]) if before else Shown()
+    first = ShownResults(maps(*before), before[0]) if before else ShownResults()
     assert resolve(first, maps(*now), wish=wish).text == text
 
 
 def test_no_maps_show_nothing():
-    after = resolve(Shown(maps("a"), "a", True), None)
+    after = resolve(ShownResults(maps("a"), "a", True), None)
     assert (after.scores, after.text, after.settled) == (None, "", False)
 
 
 def test_what_has_to_be_drawn_again():
     scores = maps("a", "b")
-    shown = Shown(scores, "a", True)
+    shown = ShownResults(scores, "a", True)
     again = resolve(shown, replace(scores))
     assert again.same_map(shown)
     assert again.same_regions(shown)
@@ -66,7 +66,7 @@ def test_what_has_to_be_drawn_again():
 
 
 def test_regions_wait_until_all_tiles_were_seen():
-    growing = resolve(Shown(), maps("a", tiles=2), settled=False)
+    growing = resolve(ShownResults(), maps("a", tiles=2), settled=False)
     assert not growing.settled
     settled = resolve(growing, growing.scores)
     assert settled.same_map(growing)

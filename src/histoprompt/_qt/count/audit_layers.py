@@ -15,7 +15,7 @@ from histoprompt._qt.shell.shortcuts import bind_keys
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import cell_colours, colours_of
-from histoprompt.pipelines.audit.marks import NOT_A_CELL, Mark
+from histoprompt.pipelines.audit.marks import NOT_A_CELL, AuditMark
 
 FIELD, MARKS = "audit_field", "audit"
 _MAGENTA, _RED = "#d81b60", (214, 39, 40)
@@ -33,7 +33,7 @@ class AuditLayers:
     Attributes
     ----------
     changed : Signal(object)
-        All points as a tuple of `Mark`, in the order they were made.
+        All points as a tuple of `AuditMark`, in the order they were made.
     """
 
     changed = Signal(object)
@@ -43,7 +43,7 @@ class AuditLayers:
         self._colours = cell_colours(())
 
     def show(
-        self, box: Box, marks: Sequence[Mark], classes: Sequence[str], cells: CellTable | None
+        self, box: Box, marks: Sequence[AuditMark], classes: Sequence[str], cells: CellTable | None
     ) -> None:
         """Frame a field, look at it, and take points in the colours of cells."""
         self._colours = colours_of(CellTable.empty() if cells is None else cells, classes)
@@ -112,10 +112,10 @@ class AuditLayers:
             self._draw(points)
             self.changed.emit(self._read(points))
 
-    def _read(self, points: Points) -> tuple[Mark, ...]:
+    def _read(self, points: Points) -> tuple[AuditMark, ...]:
         names = points.features[_NAME]
         return tuple(
-            Mark(float(r), float(c), str(name))
+            AuditMark(float(r), float(c), str(name))
             for (r, c), name in zip(points.data, names, strict=True)
         )
 

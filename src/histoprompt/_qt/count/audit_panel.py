@@ -21,7 +21,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import UNSURE
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.audit.marks import NOT_A_CELL
@@ -68,14 +68,14 @@ class AuditPanel(Panel):
         super().__init__()
         self._counting = counting
         self._drawing = False
-        self._why = Note(_WHY)
+        self._why = NoteLabel(_WHY)
         self._fields = WholeBox(minimum=1, maximum=200, value=10)
         self._draw = QPushButton("Draw fields", toolTip=_WHY)
         self._more = QPushButton("Add fields", toolTip=_MORE)
-        self._where = Note()
+        self._where = NoteLabel()
         self._says = QComboBox()
         self._says_row = row(self._says, QLabel("is what a click says"))
-        self._asleep = Note("<b>Clicks do nothing now:</b> press <i>Show field</i> to go on.")
+        self._asleep = NoteLabel("<b>Clicks do nothing now:</b> press <i>Show field</i> to go on.")
         self._asleep.setVisible(False)
         self._entries: list[WholeBox] = []
         self._grid_holder = QWidget()
@@ -84,7 +84,7 @@ class AuditPanel(Panel):
         self._show = QPushButton("Show field")
         self._buttons = row(self._next, self._back, self._show)
         self._show.setToolTip("Look at the field and take clicks in it again")
-        self._result = Note()
+        self._result = NoteLabel()
         self._result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         form = QFormLayout()
         form.addRow("Fields of 100 µm", self._fields)

@@ -18,7 +18,7 @@ _FIRST = {column.name: column for column in SHOWN}
 _ROLE = Qt.ItemDataRole
 
 
-class CellModel(QAbstractTableModel):
+class CellTableModel(QAbstractTableModel):
     """Cells as rows, sorted by any column."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.layers import CountLayers
 from histoprompt._qt.shell.gestures import Modifier
-from histoprompt.pipelines.count.corrections import Place, along, between
+from histoprompt.pipelines.count.corrections import ClickedPlace, along, between
 from histoprompt.pipelines.prompts.segment import SegmentJob
 
 Tool = Literal["", "add", "delete", "split", "merge"]
@@ -46,7 +46,7 @@ class CellTools:
     ) -> None:
         self._counting, self._layers, self._outliner = counting, layers, outliner
         self.tool: Tool = ""
-        self._first: tuple[Tool, int, Place] | None = None
+        self._first: tuple[Tool, int, ClickedPlace] | None = None
 
     def use(self, tool: Tool) -> None:
         """Correct with this tool from now on."""
@@ -55,7 +55,7 @@ class CellTools:
 
     def click(self, tool: Tool, place: tuple[float, float]) -> None:
         """Correct what lies at a level-0 (row, col)."""
-        cell, at = self._layers.cell_at(place), Place(*place)
+        cell, at = self._layers.cell_at(place), ClickedPlace(*place)
         if tool == "add":
             self._counting.correcting.add(at, self._outliner())
         elif not cell:
@@ -76,7 +76,7 @@ class CellTools:
         cell = max(dict.fromkeys(cells), key=cells.count)
         self._counting.correcting.split(cell, along(places))
 
-    def _click_of_two(self, tool: Tool, cell: int, at: Place) -> None:
+    def _click_of_two(self, tool: Tool, cell: int, at: ClickedPlace) -> None:
         """The first click picks a cell, the second one acts."""
         first, self._first = self._first, None
         if first is not None and first[0] == tool and self._counting.place(first[1]) is not None:

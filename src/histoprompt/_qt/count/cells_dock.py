@@ -17,14 +17,14 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from histoprompt._qt.count.cell_model import CellModel
+from histoprompt._qt.count.cell_model import CellTableModel
 from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.count.lying import LyingPanel
 from histoprompt._qt.count.neighbour_columns import NeighbourColumns
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.charts import Histogram, Scatter
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import CellTable
 
 TABLE = "table"
@@ -40,7 +40,7 @@ class CellsDock(Dock):
 
     def _build(self) -> None:
         self.counting = self.session.part(Counting)
-        self.model, self.table = CellModel(), QTableView()
+        self.model, self.table = CellTableModel(), QTableView()
         self.table.setModel(self.model)
         self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.table.setSortingEnabled(True)
@@ -52,7 +52,7 @@ class CellsDock(Dock):
         self.table.horizontalHeader().setResizeContentsPrecision(0)
         self.histogram, self.scatter = Histogram(), Scatter()
         self._x, self._y = narrow_combo(8), narrow_combo(8)
-        self._hint = Note(_HINT)
+        self._hint = NoteLabel(_HINT)
         self._near = NeighbourColumns(self.session)
         self.lying = LyingPanel(self.session)
         self._neighbours = QCheckBox(

@@ -28,10 +28,10 @@ from histoprompt.pipelines.classes.classifier_file import read_classifier, write
 from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.encoded import encoders_of
 from histoprompt.pipelines.classes.feature_sets import compared
-from histoprompt.pipelines.classes.labelling import History, Labelling
+from histoprompt.pipelines.classes.labelling import LabelHistory, Labelling
 from histoprompt.pipelines.classes.lesson import Lesson, hint, learn
 from histoprompt.pipelines.classes.named_cells import NamedCells
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.kept import KeptCount
@@ -53,7 +53,7 @@ class Classing:
         By what they got them; empty if they have none.
     like : str
         The class whose look-alikes are asked about; empty for the most useful cells.
-    fit, suggestion : Fit, Suggestion or None
+    fit, suggestion : TrainedClassifier, Suggestion or None
         Of the last training.
     looking : Looking
         An encoder that looks at the cells as well.
@@ -87,20 +87,20 @@ class Classing:
         self.looking.forget()
         self._work = work
         self.cells: CellTable | None = work.cells if work else None
-        self.fit: Fit | None = None
+        self.fit: TrainedClassifier | None = None
         self.suggestion: Suggestion | None = None
         self.how = ""
         self.thresholds: DabThresholds | None = None
         self.ihc: IhcScore | None = None
         self._classifier: FewShotClassifier | None = None
         self._trainer: Trainer | None = None
-        self._history: History | None = None
+        self._history: LabelHistory | None = None
         self._named: NamedCells | None = None
         self._named_by = ""
         if work is None:
             return
         try:
-            self._history = History(work.folder, work.cells, lambda: work.ever)
+            self._history = LabelHistory(work.folder, work.cells, lambda: work.ever)
         except HistopromptError as error:
             self.failed.emit(told(error))
         self._colour()

@@ -29,10 +29,10 @@ from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
-from histoprompt._qt.widgets.charts import Curve
+from histoprompt._qt.widgets.charts import LearningCurveChart
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.labels.classes import cell_colours
 from histoprompt.core.stain.ihc import DabThresholds
@@ -60,7 +60,7 @@ class ClassesPanel(Panel):
         The offered cell was answered, by a button or a key: a, r or u.
     look : Signal
         The offered cell shall be shown.
-    question : Note
+    question : NoteLabel
         Which cell is offered, and as what.
     """
 
@@ -172,14 +172,14 @@ class ClassesPanel(Panel):
             "What looks at each cell and 32 µm around it, to learn from that too"
         )
         self.refill()
-        self.question = Note()
+        self.question = NoteLabel()
         self._answers = {key: button_of(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Fly to the cell that is offered")
         self.alike = QPushButton("Ask about look-alikes", checkable=True)
         self.alike.setToolTip("Offer cells most like the class picked above: is it one?")
         self.compare = QPushButton("Compare features")
         self.compare.setToolTip("How well each set of features tells cells that were left out")
-        self._advice, self.curve = Note(), Curve()
+        self._advice, self.curve = NoteLabel(), LearningCurveChart()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self._name, self._add, self._remove))
@@ -201,7 +201,7 @@ class ClassesPanel(Panel):
         page = QWidget()
         self.limits = ParameterForm(DabThresholds())
         self._grade = QPushButton("Classify by DAB")
-        self._score, self._wrong = Note(), Note()
+        self._score, self._wrong = NoteLabel(), NoteLabel()
         form = QFormLayout(page)
         for widget in (self.limits, self._grade, self._score, self._wrong):
             form.addRow(widget)
@@ -214,14 +214,16 @@ class ClassesPanel(Panel):
         layout.addRow("Use a classifier", self._load)
         layout.addRow("Keep the one in use", self._save)
         text = "Files that the command line writes and reads too."
-        layout.addRow(Note(text))
+        layout.addRow(NoteLabel(text))
         return page
 
     def _of_taught(self) -> QWidget:
         page = QWidget()
         self._taught: list[ListedCount] = []
         self.taught, self._take = narrow_combo(), QPushButton("Use these classes")
-        self._no_taught = Note("Classes that you label on one region or slide are offered here.")
+        self._no_taught = NoteLabel(
+            "Classes that you label on one region or slide are offered here."
+        )
         layout = QFormLayout(page)
         layout.addRow("Taught on", self.taught)
         layout.addRow(self._take)

@@ -26,7 +26,7 @@ from histoprompt.core.slides.slide import Slide
 from histoprompt.core.strings.wording import capital, many
 from histoprompt.core.task import Progress, Task
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.pipelines.audit.marks import Mark
+from histoprompt.pipelines.audit.marks import AuditMark
 from histoprompt.pipelines.count import audit as count_audit
 from histoprompt.pipelines.count import kept as count_work
 from histoprompt.pipelines.count.audit import (
@@ -38,7 +38,7 @@ from histoprompt.pipelines.count.audit import (
 )
 from histoprompt.pipelines.count.hand_work import Correction
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.kept import Findings, KeptCount
+from histoprompt.pipelines.count.kept import CountFindings, KeptCount
 from histoprompt.pipelines.count.kept_recipe import keep_work_recipe
 from histoprompt.pipelines.count.listed import ListedCount, listed_counts
 from histoprompt.pipelines.count.slide import CountResult
@@ -293,7 +293,7 @@ class Counting:
             run, key="audit", title="The audit", on_done=self.keep_audit, on_error=self.status.emit
         )
 
-    def mark(self, marks: tuple[Mark, ...]) -> None:
+    def mark(self, marks: tuple[AuditMark, ...]) -> None:
         """Say what was pointed at in the fields."""
         if self.audit is not None:
             self.audit = replace(self.audit, marks=marks)
@@ -333,7 +333,7 @@ class Counting:
             audit = None
         thresholds = self.classes.thresholds or QUPATH
         corrected = audit.corrected() if audit is not None else ()
-        findings = Findings(self.classes.how, thresholds, corrected, self.classes.classifier)
+        findings = CountFindings(self.classes.how, thresholds, corrected, self.classes.classifier)
 
         def run(task: Task) -> CountResult:
             counted = count_work.write_work(work, cells, folder, findings, task=task)

@@ -17,7 +17,7 @@ from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
@@ -57,7 +57,7 @@ class CorrectPanel(Panel):
         super().__init__()
         self._counting = counting
         self._cards = [card for card in registry.all_cards() if card.role == "prompt"]
-        self._state = Note()
+        self._state = NoteLabel()
         self._tools = {
             tool: QPushButton(text, checkable=True) for tool, (text, _) in _TOOLS.items()
         }
@@ -86,7 +86,7 @@ class CorrectPanel(Panel):
         form = QFormLayout()
         form.addRow("Outlined by", self._model)
         layout = QVBoxLayout(self)
-        layout.addWidget(Note(_WHY))
+        layout.addWidget(NoteLabel(_WHY))
         layout.addLayout(grid)
         layout.addLayout(form)
         layout.addWidget(row(self._state, self._undo, self._redo))

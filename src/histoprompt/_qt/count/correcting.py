@@ -12,8 +12,8 @@ from histoprompt._qt.shell.undo import UndoStack
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress, Task
 from histoprompt.pipelines.count.corrections import (
+    ClickedPlace,
     Cut,
-    Place,
     add_cell,
     delete_cells,
     log_of,
@@ -63,7 +63,7 @@ class Correcting:
 
     # -- steps -------------------------------------------------------------------------------
 
-    def add(self, place: Place, job: SegmentJob) -> None:
+    def add(self, place: ClickedPlace, job: SegmentJob) -> None:
         """Add the cell that lies at a place."""
         self.do(lambda work, task: add_cell(work, place, job, task), f"with {job.card.title}")
 

@@ -28,13 +28,13 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.labels.classes import Colour
 from histoprompt.core.strings.wording import capital
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.count.job import CountChoice
-from histoprompt.pipelines.count.tally import Line
+from histoprompt.pipelines.count.tally import TallyRow
 
 # What a person chooses of a count elsewhere: in the list of models, by the classes, in Models.
 _ELSEWHERE = {"segmenter", "weights", "proposer", "classifier", "dab", "device"}
@@ -60,7 +60,7 @@ class RegionPanel(QWidget):
         self._cards: list[ModelCard] = []
         self.area = AreaPanel()
         self.area.setToolTip("Of a whole slide the tissue: glass, pen and blur are left out")
-        self._segmenter, self._note = QComboBox(), Note()
+        self._segmenter, self._note = QComboBox(), NoteLabel()
         self.refill()
         self._segmenter.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -123,7 +123,7 @@ class CountsTable(QWidget):
         super().__init__()
         self._rows = ShortTable(["class", "cells", "share", "per mm²"])
         self._rows.setSelectionMode(ShortTable.SelectionMode.NoSelection)
-        self._below = Note()
+        self._below = NoteLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._rows)
@@ -132,7 +132,7 @@ class CountsTable(QWidget):
 
     def show_lines(
         self,
-        lines: Sequence[Line],
+        lines: Sequence[TallyRow],
         denominator: str,
         *,
         partial: bool = False,
@@ -190,7 +190,7 @@ class FilesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(form)
         layout.addWidget(self._go)
-        layout.addWidget(Note(text))
+        layout.addWidget(NoteLabel(text))
         layout.addStretch(1)
         self._go.clicked.connect(self._on_go)
         self._browse.clicked.connect(self._on_browse)

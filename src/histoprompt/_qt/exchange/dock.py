@@ -24,7 +24,7 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_set_aside, may_write
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import ExportError, InTheWayError
 from histoprompt.core.slides.slide import Slide
@@ -116,7 +116,7 @@ class ExportDock(Dock):
         self._asked = Path(), ExportParams()
         self.annotating = self.session.part(Annotating)
         layout = QVBoxLayout(self.content)
-        self.images, self._source = ImagePanel(self, pixel_size=False), Note()
+        self.images, self._source = ImagePanel(self, pixel_size=False), NoteLabel()
         self.report = WorkStrip(tip="Nothing is written then")
         self._status, self._busy, self._cancel = (
             self.report.status,

@@ -32,14 +32,14 @@ from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.core.errors import LabelError, ParameterError
 from histoprompt.pipelines.count.kept import KeptCount
-from histoprompt.pipelines.exchange.import_labels import Imported
+from histoprompt.pipelines.exchange.import_labels import ImportResult
 from histoprompt.pipelines.exchange.into_count import keep_imported_count
 from histoprompt.pipelines.exchange.looking import (
-    Preview,
-    Wish,
+    ImportPreview,
+    ImportRequest,
     carry_out,
     look,
 )
@@ -57,7 +57,7 @@ class ImportDock(Dock):
     """Choose files, see what they would change, and import them as one edit."""
 
     report: WorkStrip
-    preview: Preview | None
+    preview: ImportPreview | None
     _layer: Labels | None
     _job: Job | None
 
@@ -109,7 +109,7 @@ class ImportDock(Dock):
             session, card = self.session, self._models.card
             job = SegmentJob(session.manager, session.cache, card, self._models.weights)
         self._drop_preview()
-        wish = Wish(tuple(files), params, job)
+        wish = ImportRequest(tuple(files), params, job)
         self._submit(look, (annotator.slide, annotator.store, wish), self._on_looked, "Reading")
 
     def run(self) -> None:
@@ -135,7 +135,7 @@ class ImportDock(Dock):
             ImagePanel(self, pixel_size=False),
             ModelPanel(self.session.jobs),
         )
-        self._told, self._notes = Note(), Note()
+        self._told, self._notes = NoteLabel(), NoteLabel()
         self._table = ShortTable(("What would change", "Objects"))
         self._look, self._go = QPushButton("Look"), QPushButton("Import")
         self._look.setToolTip("Read the files and show what they would change; nothing is changed")
@@ -250,7 +250,7 @@ class ImportDock(Dock):
     def _on_cancelled(self) -> None:
         self._on_stopped("Cancelled; nothing was changed.")
 
-    def _on_looked(self, preview: Preview) -> None:
+    def _on_looked(self, preview: ImportPreview) -> None:
         self.preview = preview
         self._told.setText(preview.told)
         self._table.setRowCount(len(preview.rows))
@@ -267,7 +267,7 @@ class ImportDock(Dock):
             self.viewer.add_layer(self._layer)
         self._on_stopped("Nothing is changed yet: look at the layer, then import.")
 
-    def _on_imported(self, done: Imported) -> None:
+    def _on_imported(self, done: ImportResult) -> None:
         annotator, preview = self.annotator, self.preview
         self._drop_preview()
         text = f"Imported: {done}" if done.change is not None else "Nothing changed."

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFormLayout, QListWidget, QPushButton, QVBoxLayout
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.geometry import Box
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 
@@ -52,7 +52,7 @@ class UnlikePage(Panel):
             self.looks_at.addItem(text, data)
         self.options = ParameterForm(UnlikeParams())
         self.find = QPushButton("Find", toolTip="Look for tiles unlike the reference")
-        self.told = Note(_HINT)
+        self.told = NoteLabel(_HINT)
         self._keep = QPushButton("Commit regions", toolTip="Keep them as objects: unlike normal")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)

@@ -27,7 +27,7 @@ from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams, save_tiles
 from histoprompt.pipelines.explore.tile_classes.marks import (
-    Place,
+    MarkedSlide,
     TileMark,
     on_places,
     read_marks,
@@ -240,15 +240,15 @@ class ClassesController:
         self._change((*kept, *read), f"{many(len(read), 'mark')} of {path.name}")
         self._explore.batch.status.emit(f"{many(len(read), 'mark')} loaded.{left}")
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[MarkedSlide]:
         """The slides that marks may lie on, as far as their keys are known."""
         slide, project = self._session.slide.slide, self._explore.project
-        found = [] if slide is None else [Place(slide.key, slide.name, slide.path or "")]
+        found = [] if slide is None else [MarkedSlide(slide.key, slide.name, slide.path or "")]
         if project is not None:
-            found += [Place(one.key, one.id, project.place(one)) for one in project.slides]
+            found += [MarkedSlide(one.key, one.id, project.place(one)) for one in project.slides]
         if self._explore.study is not None:
             parts = self._explore.study.bank.index.slides
-            found += [Place(part.slide, part.name, part.path) for part in parts]
+            found += [MarkedSlide(part.slide, part.name, part.path) for part in parts]
         return found
 
     # -- classes of a file -----------------------------------------------------------------------

@@ -22,7 +22,7 @@ from histoprompt._qt.explore.tile_question import TileQuestion
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.apply import TilesParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileTrainParams
@@ -67,7 +67,7 @@ class ClassesPage(Panel):
         self.table = ShortTable(_HEADS)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.options, self.told = ParameterForm(TileTrainParams()), Note(_HINT)
+        self.options, self.told = ParameterForm(TileTrainParams()), NoteLabel(_HINT)
         self.learn = QPushButton("Learn", toolTip="Learn from the marks, and classify all tiles")
         self.keep = QPushButton("Keep as regions", toolTip="Of the chosen class, as objects")
         self.save = QPushButton("Save...", toolTip="What was learnt, for other slides")

@@ -26,7 +26,7 @@ from histoprompt.pipelines.explore.concepts.on_slides import (
     learn_concepts,
 )
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
-from histoprompt.pipelines.explore.study import Source, Study
+from histoprompt.pipelines.explore.study import IndexedStudy, StudySlide
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark
 from histoprompt.pipelines.text.phrases import known_phrases
 
@@ -177,12 +177,12 @@ class ConceptsController:
 
 
 def _learnt(
-    sources: list[Source],
+    sources: list[StudySlide],
     params: ConceptParams,
     marks: tuple[TileMark, ...],
     manager: ModelManager,
     *,
-    before: Study | None,
+    before: IndexedStudy | None,
     task: Task,
 ) -> ConceptsFound:
     phrases, notes = known_phrases(params.phrases, params.encoder, manager, task)

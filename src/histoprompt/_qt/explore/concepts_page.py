@@ -20,7 +20,7 @@ from histoprompt._qt.explore.concepts import ConceptsController
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.explore.concepts.on_slides import ConceptLine
 from histoprompt.pipelines.explore.concepts.params import ConceptApplyParams, ConceptParams
 from histoprompt.pipelines.explore.index import IndexParams
@@ -71,7 +71,7 @@ class ConceptsPage(Panel):
         self.control, self._marks, self._above, self._fail = control, marks, above, say
         self.options = ParameterForm(ConceptParams(), skip=OTHERWISE)
         self.learn = QPushButton("Learn", toolTip="Learn from the marks which concepts decide")
-        self.told, self.answer = Note(_HINT), Note()
+        self.told, self.answer = NoteLabel(_HINT), NoteLabel()
         self.table = ShortTable(_HEADS)
         for column, tip in enumerate(_TIPS):
             self.table.horizontalHeaderItem(column).setToolTip(tip)

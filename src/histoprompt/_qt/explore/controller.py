@@ -9,7 +9,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from histoprompt._qt.count.controller import Counting
-from histoprompt._qt.explore.examples import Given, GivenExamples
+from histoprompt._qt.explore.examples import GivenExamples, SignedExample
 from histoprompt._qt.explore.going import Going
 from histoprompt._qt.explore.layers import ExploreLayers, bring_all
 from histoprompt._qt.explore.picking import Picking
@@ -31,7 +31,13 @@ from histoprompt.pipelines.explore.examples import Example
 from histoprompt.pipelines.explore.hits import Hit
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import LikeParams
-from histoprompt.pipelines.explore.study import Found, Source, Study, find_like, make_study
+from histoprompt.pipelines.explore.study import (
+    IndexedStudy,
+    QueryResult,
+    StudySlide,
+    find_like,
+    make_study,
+)
 from histoprompt.pipelines.project.project import Project, open_project
 from histoprompt.pipelines.regions.steps import keep as keep_regions
 
@@ -46,7 +52,7 @@ class ExploreController:
     Attributes
     ----------
     examples : GivenExamples
-    found : Found or None
+    found : QueryResult or None
         What the last question found.
     project : Project or None
         Whose slides are asked; None for the slide that is open.
@@ -69,8 +75,8 @@ class ExploreController:
         self.examples = GivenExamples(session.steps)
         self.picking = Picking(session.modes, self._on_picked, self.picking_toggled.emit)
         self.project: Project | None = None
-        self.found: Found | None = None
-        self.study: Study | None = None
+        self.found: QueryResult | None = None
+        self.study: IndexedStudy | None = None
         self.cut = 1.0
         self._takes, self._tiles = "tile", IndexParams()
         self._marks: ExploreLayers | None = None
@@ -110,7 +116,7 @@ class ExploreController:
             return False
         return True
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[StudySlide]:
         """The slides that are asked."""
         slide = self._session.slide.slide
         if self.project is None:
@@ -119,7 +125,7 @@ class ExploreController:
         for one in self.project.slides:
             here = slide is not None and slide.key == one.key
             known = _source(slide, one.id) if here and slide is not None else None
-            found.append(known or Source(one.id, self.project.place(one), one.mpp))
+            found.append(known or StudySlide(one.id, self.project.place(one), one.mpp))
         return found
 
     @property
@@ -161,11 +167,11 @@ class ExploreController:
 
     def add_box(self, box: Box, like: bool, what: str = "box") -> None:
         """A box of the open slide is an example."""
-        self.examples.add(Given(Example(self.here(), box), like, what))
+        self.examples.add(SignedExample(Example(self.here(), box), like, what))
 
     def add_picture(self, path: Path, like: bool) -> None:
         """A picture is an example."""
-        self.examples.add(Given(Example(str(path)), like, "picture"))
+        self.examples.add(SignedExample(Example(str(path)), like, "picture"))
 
     def show_examples(self) -> None:
         """Mark those that lie on the open slide."""
@@ -230,18 +236,18 @@ class ExploreController:
             title="Looking for more like this", done=self._on_found,
         )  # fmt: skip
 
-    def _ready(self) -> list[Source]:
+    def _ready(self) -> list[StudySlide]:
         sources = self.sources()
         if not sources:
             self.failed.emit("The project has no slides." if self.project else _NO_SLIDE)
         return sources
 
-    def _on_indexed(self, study: Study) -> None:
+    def _on_indexed(self, study: IndexedStudy) -> None:
         self.study = study
         count, slides = many(len(study.bank), "tile"), many(len(study.sources), "slide")
         self.batch.status.emit(" ".join([f"{count} of {slides} indexed.", *study.faults]))
 
-    def _on_found(self, found: Found) -> None:
+    def _on_found(self, found: QueryResult) -> None:
         self.found, self.study, self.cut = found, found.study, found.cut
         self.answered.emit()
         self._show_found()
@@ -269,7 +275,7 @@ class ExploreController:
         if self.found is not None and number < len(self.found.hits):
             self.go_to(self.found.study, self.found.hits[number])
 
-    def go_to(self, study: Study, hit: Hit) -> None:
+    def go_to(self, study: IndexedStudy, hit: Hit) -> None:
         """Go to a tile of a study; its slide is opened if another one is open."""
         self._going.go_to(study, hit)
 
@@ -326,6 +332,6 @@ class ExploreController:
         self._marks = self._maps = None
 
 
-def _source(slide: Slide, name: str) -> Source:
+def _source(slide: Slide, name: str) -> StudySlide:
     typed = slide.mpp if slide.mpp_source == "typed" else None
-    return Source(name, slide.path or "", typed, slide)
+    return StudySlide(name, slide.path or "", typed, slide)

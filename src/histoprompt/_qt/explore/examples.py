@@ -12,7 +12,7 @@ from histoprompt.pipelines.explore.examples import Example
 
 
 @dataclass(frozen=True)
-class Given:
+class SignedExample:
     """An example, and whether it is one of what is meant.
 
     Attributes
@@ -33,7 +33,7 @@ class GivenExamples:
 
     Attributes
     ----------
-    all : tuple of Given
+    all : tuple of SignedExample
     changed : Signal
     """
 
@@ -41,9 +41,9 @@ class GivenExamples:
 
     def __init__(self, steps: UndoStack) -> None:
         self._steps = steps
-        self.all: tuple[Given, ...] = ()
+        self.all: tuple[SignedExample, ...] = ()
 
-    def add(self, given: Given) -> None:
+    def add(self, given: SignedExample) -> None:
         """Add an example."""
         sign = "like" if given.like else "unlike"
         self._change((*self.all, given), f"an example of {sign}")
@@ -58,12 +58,12 @@ class GivenExamples:
         """The examples of what is meant, or of what is not."""
         return tuple(one.example for one in self.all if one.like == like)
 
-    def _change(self, after: tuple[Given, ...], title: str) -> None:
+    def _change(self, after: tuple[SignedExample, ...], title: str) -> None:
         before = self.all
         self._steps.push(title, partial(self._set, before), partial(self._set, after), self)
         self._set(after)
 
-    def _set(self, given: tuple[Given, ...]) -> bool:
+    def _set(self, given: tuple[SignedExample, ...]) -> bool:
         self.all = given
         self.changed.emit()
         return True

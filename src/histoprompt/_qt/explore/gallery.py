@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from histoprompt._qt.widgets.picture_list import PictureList
-from histoprompt.pipelines.explore.study import Picture
+from histoprompt.pipelines.explore.study import HitPicture
 
 _SIDE, _HEIGHT = 56, 240
 
@@ -18,7 +18,7 @@ class HitGallery(PictureList):
         self.setFixedHeight(_HEIGHT)
         self.setToolTip("The best hits with their scores; click one to go there")
 
-    def show_pictures(self, pictures: Sequence[Picture]) -> None:
+    def show_pictures(self, pictures: Sequence[HitPicture]) -> None:
         """Show these hits, the best first."""
         self.clear()
         for number, one in enumerate(pictures):

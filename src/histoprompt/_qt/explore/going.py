@@ -14,7 +14,7 @@ from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.explore.hits import Hit
-from histoprompt.pipelines.explore.study import Source, Study
+from histoprompt.pipelines.explore.study import IndexedStudy, StudySlide
 
 
 class Going:
@@ -31,7 +31,7 @@ class Going:
         self._session, self._failed = session, failed
         self._flying: Hit | None = None
 
-    def go_to(self, study: Study, hit: Hit) -> None:
+    def go_to(self, study: IndexedStudy, hit: Hit) -> None:
         """Go to a tile of a study."""
         source = study.sources[hit.slide]
         key = study.bank.index.slides[hit.slide].slide
@@ -50,7 +50,7 @@ class Going:
             on_done=self._on_opened, on_error=self._failed, aside=True,
         )  # fmt: skip
 
-    def _open_layer(self, source: Source) -> Image | None:
+    def _open_layer(self, source: StudySlide) -> Image | None:
         """The layer of a slide that is open already, if it is."""
         for image in self._session.slide.images:
             facts = image.metadata.get("histoprompt", layers.NONE_GIVEN)
@@ -68,5 +68,5 @@ class Going:
             fly_to(self._session.viewer, image, hit.box)
 
 
-def _open(source: Source, *, task: Task) -> Slide:
+def _open(source: StudySlide, *, task: Task) -> Slide:
     return open_slide(source.path, source.mpp)

@@ -17,14 +17,14 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from histoprompt._qt.explore.examples import Given
+from histoprompt._qt.explore.examples import SignedExample
 from histoprompt._qt.explore.gallery import HitGallery
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.explore.like import LikeParams
-from histoprompt.pipelines.explore.study import Found
+from histoprompt.pipelines.explore.study import QueryResult
 
 # What a click takes, and what it is called.
 TAKES = {"tile": "The tile there", "object": "The committed object", "cell": "The counted cell"}
@@ -75,7 +75,7 @@ class LikePage(Panel):
         self.words = QLineEdit(placeholderText="Words, with commas between")
         self.options = ParameterForm(LikeParams())
         self.find = QPushButton("Find", toolTip="Look for more like this")
-        self.gallery, self.told = HitGallery(), Note()
+        self.gallery, self.told = HitGallery(), NoteLabel()
         self.cut = NumberBox((-1.0, 1.0), decimals=2, minimum=-1.0, maximum=1.0, singleStep=0.02)
         self.cut.setToolTip("Tiles at or above it become regions")
         self.name = QLineEdit("like the examples")
@@ -107,7 +107,7 @@ class LikePage(Panel):
         self.words.setToolTip("" if known else _NO_WORDS)
         self.words.setPlaceholderText("Words, with commas between" if known else _NO_WORDS)
 
-    def show_examples(self, given: Sequence[Given]) -> None:
+    def show_examples(self, given: Sequence[SignedExample]) -> None:
         """List the examples."""
         self.examples.clear()
         for one in given:
@@ -119,7 +119,7 @@ class LikePage(Panel):
         """Whether clicks give examples."""
         self._pick.setChecked(on)
 
-    def show_found(self, found: Found | None) -> None:
+    def show_found(self, found: QueryResult | None) -> None:
         """Show hits and what a person should know of them."""
         for widget in (self.gallery, self.told, self._result):
             widget.setVisible(found is not None)

@@ -27,7 +27,7 @@ from histoprompt.pipelines.explore.scenes.on_slides import (
     save_found,
     scenes_on,
 )
-from histoprompt.pipelines.explore.study import Picture
+from histoprompt.pipelines.explore.study import HitPicture
 
 SCENES, TILES, _REGIONS = "scenes", "map_tiles", "regions_of_scene"
 _TEXT = "Click a tile to see its dot on the map"
@@ -102,7 +102,7 @@ class ScenesController:
         """A line per scene, with its area on the open slide."""
         return () if self.found is None else self.found.lines(self._explore.key)
 
-    def typical(self) -> tuple[Picture, ...]:
+    def typical(self) -> tuple[HitPicture, ...]:
         """Typical tiles of the chosen scene."""
         return () if self.found is None or self.number < 0 else self.found.typical(self.number)
 

@@ -24,12 +24,12 @@ from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.scenes.find import ClusterParams
 from histoprompt.pipelines.explore.scenes.names import WORDS
 from histoprompt.pipelines.explore.scenes.on_slides import SceneLine, ScenesFound
-from histoprompt.pipelines.explore.study import Picture
+from histoprompt.pipelines.explore.study import HitPicture
 
 # Rows of the dock above the pages.
 ABOVE = frozenset({"encoder", "weights", "mpp", "overlap"})
@@ -77,7 +77,7 @@ class ScenesPage(Panel):
         super().__init__()
         self.options = ParameterForm(ClusterParams(), skip=ABOVE)
         self.find = QPushButton("Find scenes", toolTip="Bring the tiles of all slides into scenes")
-        self.told, self.table = Note(_HINT), ShortTable(_HEADS)
+        self.told, self.table = NoteLabel(_HINT), ShortTable(_HEADS)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         for column, tip in enumerate(_TIPS):
@@ -129,7 +129,7 @@ class ScenesPage(Panel):
         """Show whether clicks on the slide choose tiles."""
         self.pick.setChecked(on)
 
-    def show_chosen(self, number: int, regions: int, typical: Sequence[Picture]) -> None:
+    def show_chosen(self, number: int, regions: int, typical: Sequence[HitPicture]) -> None:
         """Show which scene is chosen, its typical tiles, and whether it has regions here."""
         if number != self.table.currentRow():
             self.table.blockSignals(True)

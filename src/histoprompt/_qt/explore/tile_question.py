@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
 from histoprompt._qt.widgets.base import Panel
 from histoprompt._qt.widgets.buttons import grid_of, name_of
-from histoprompt._qt.widgets.charts import Curve
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.charts import LearningCurveChart
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE_KEY
 from histoprompt.pipelines.explore.tile_classes.queue import Queue
 
@@ -33,7 +33,7 @@ class TileQuestion(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.question, self.hint, self.curve = Note(), Note(), Curve()
+        self.question, self.hint, self.curve = NoteLabel(), NoteLabel(), LearningCurveChart()
         self.curve.setFixedHeight(_CURVE_HEIGHT)
         self.answers = {key: QPushButton(text) for key, text in _ANSWERS.items()}
         self._look = QPushButton("Show it", toolTip="Go to the tile that is offered")

@@ -21,11 +21,11 @@ from histoprompt._qt.models.weights_panel import WeightsPanel
 from histoprompt._qt.shell.messages import WAYS
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.task import Task
 from histoprompt.models import registry, weights
 from histoprompt.models.card import ModelCard
-from histoprompt.models.doctor import Finding, State, briefly, examine
+from histoprompt.models.doctor import Diagnosis, State, briefly, examine
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.models.weights.describe import size_of, source_of
 from histoprompt.models.weights.find import size_text
@@ -57,7 +57,7 @@ class ModelsDock(Dock):
 
     def _build(self) -> None:
         self.manager = self.session.manager
-        self._device = Note("Looking for the device ...")
+        self._device = NoteLabel("Looking for the device ...")
         self._bar = QProgressBar()
         self._budget = WholeBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
         self._budget.setToolTip("What models may take together")
@@ -66,7 +66,7 @@ class ModelsDock(Dock):
         self._models = ModelTable(registry.all_cards())
         self._table = self._models.table
         self._weights = WeightsPanel(self.session.jobs)
-        self._facts = Note()
+        self._facts = NoteLabel()
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._load, self._unload = QPushButton("Load"), QPushButton("Unload")
         self._check = QPushButton("Check-up", toolTip="Examine this machine and time one embedding")
@@ -170,7 +170,7 @@ class ModelsDock(Dock):
         self._facts.setText("<br>".join(lines))
         self._weights.show_card(card)
 
-    def _on_examined(self, findings: list[Finding]) -> None:
+    def _on_examined(self, findings: list[Diagnosis]) -> None:
         self._check.setEnabled(True)
         lines = []
         for item in briefly(findings):
@@ -200,5 +200,5 @@ def _unload(manager: ModelManager, card_id: str, task: Task) -> None:
     manager.unload(card_id)
 
 
-def _examine(manager: ModelManager, task: Task) -> list[Finding]:
+def _examine(manager: ModelManager, task: Task) -> list[Diagnosis]:
     return examine(manager, task=task)

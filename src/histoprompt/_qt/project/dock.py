@@ -24,7 +24,7 @@ from histoprompt._qt.project.controller import ProjectController
 from histoprompt._qt.project.slide_table import SIDE, SlideModel
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.number_box import WholeBox
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.core.task import Progress
 
 
@@ -51,7 +51,7 @@ class ProjectDock(Dock):
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self._sorted.setFilterKeyColumn(-1)
         self._sorted.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.title, self.report = Note("Open a project, or make one."), WorkStrip()
+        self.title, self.report = NoteLabel("Open a project, or make one."), WorkStrip()
         self.words = QLineEdit(placeholderText="Find a slide")
         self.words.setClearButtonEnabled(True)
         self.table = self._make_table()

@@ -28,7 +28,7 @@ from histoprompt._qt.prompts.in_hand import InHand
 from histoprompt._qt.prompts.nuclei import Nuclei
 from histoprompt._qt.prompts.object_edits import ObjectEdits
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.prompts.preview import Preview
+from histoprompt._qt.prompts.preview import MaskPreview
 from histoprompt._qt.prompts.prompt_layers import PromptLayers
 from histoprompt._qt.prompts.retaking import Retaking
 from histoprompt._qt.prompts.segmenting import Segmenting
@@ -171,7 +171,7 @@ class Annotator:
         return self.hand.prompts
 
     @property
-    def preview(self) -> Preview:
+    def preview(self) -> MaskPreview:
         """What a model made of them."""
         return self.hand.preview
 

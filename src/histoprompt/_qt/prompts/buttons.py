@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from histoprompt.pipelines.prompts.reshape import Form
+from histoprompt.pipelines.objects.reshape import Form
 
 Words = tuple[str, str]
 """What stands on a button, and its tooltip; ``{act}`` stands for the keys of an act."""

@@ -12,7 +12,7 @@ from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.hand import Hand, Waiting
 from histoprompt._qt.prompts.in_hand import InHand, Push, facts
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.prompts.preview import Shown
+from histoprompt._qt.prompts.preview import ShownMask
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.undo import UndoStack
@@ -21,7 +21,7 @@ from histoprompt.annotations.store import Change
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.results import Mask
 from histoprompt.core.strings.wording import capital, many
-from histoprompt.pipelines.prompts.correct import replace_object
+from histoprompt.pipelines.objects.correct import replace_object
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 
@@ -127,7 +127,7 @@ class Commits:
     def _on_waited(self, waiting: Waiting, found: list[ObjectMasks]) -> None:
         if self._closed or not self._settle(waiting):
             return
-        shown = replace(waiting.hand, shown=Shown(tuple(found)))
+        shown = replace(waiting.hand, shown=ShownMask(tuple(found)))
         masks = [item.masks[0] for item in found if not item.masks[0].empty]
         if not masks:
             self._on_left(waiting, "Nothing was found there")
@@ -188,7 +188,7 @@ class Commits:
         """A commit that waited came to nothing: its prompts come back as soon as hands are free."""
         held, why = self._hand, why.rstrip(".")
         if held.now.empty:
-            held.put(replace(waiting.hand, shown=Shown()))
+            held.put(replace(waiting.hand, shown=ShownMask()))
             held.segmenting.stop()
             self.said.emit(f"{why}. Nothing was committed; the prompts are as they were.")
             return

@@ -35,7 +35,7 @@ from histoprompt._qt.widgets.panels import ImagePanel, ModelPanel
 from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.parameters import field_of
 from histoprompt.core.strings.wording import many
-from histoprompt.pipelines.prompts.reshape import Form
+from histoprompt.pipelines.objects.reshape import Form
 from histoprompt.pipelines.prompts.step import segment_chosen
 from histoprompt.pipelines.recipes.beside import Needs
 from histoprompt.pipelines.recipes.recipe import RecipeStep

@@ -10,7 +10,7 @@ from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt.core.parameters import field_of
-from histoprompt.pipelines.prompts.reshape import ReshapeParams
+from histoprompt.pipelines.objects.reshape import ReshapeParams
 
 
 class FormPanel(QWidget):

@@ -17,8 +17,8 @@ from histoprompt.annotations.history import Change
 from histoprompt.annotations.planes import PLANES
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress, Task
-from histoprompt.pipelines.prompts.draw import AT_ONCE_PX, Keeping, keep_outline, outline_box
-from histoprompt.pipelines.prompts.wand import Touch, WandParams, keep_wand
+from histoprompt.pipelines.objects.draw import AT_ONCE_PX, Keeping, keep_outline, outline_box
+from histoprompt.pipelines.objects.wand import Touch, WandParams, keep_wand
 
 Kept = tuple[int, Change | None]
 

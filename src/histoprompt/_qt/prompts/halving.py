@@ -12,7 +12,7 @@ from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.strings.wording import many
-from histoprompt.pipelines.prompts.halves import (
+from histoprompt.pipelines.objects.halves import (
     Click,
     object_under,
     prompts_of_halves,

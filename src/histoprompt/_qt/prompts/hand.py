@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.prompts.preview import Shown
+from histoprompt._qt.prompts.preview import ShownMask
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.undo import Step
@@ -40,13 +40,13 @@ class Hand:
     Attributes
     ----------
     prompts : Snapshot
-    shown : Shown
+    shown : ShownMask
     refined : Refined or None
         What they change; None for a new object.
     """
 
     prompts: Snapshot
-    shown: Shown
+    shown: ShownMask
     refined: Refined | None = None
 
     @property

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from histoprompt._qt.prompts.hand import Hand, Refined
 from histoprompt._qt.prompts.nuclei import Nuclei
-from histoprompt._qt.prompts.preview import Preview, Shown
+from histoprompt._qt.prompts.preview import MaskPreview, ShownMask
 from histoprompt._qt.prompts.prompt_layers import PromptLayers, Snapshot
 from histoprompt._qt.prompts.segmenting import Segmenting
 from histoprompt._qt.shell.undo import Step
@@ -22,7 +22,7 @@ from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask, mean_score
 from histoprompt.core.slides.slide import Slide
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.prompts.refine import refining
+from histoprompt.pipelines.objects.refine import refining
 from histoprompt.pipelines.prompts.segment import ObjectMasks, continued
 
 Push = Callable[..., Step]
@@ -79,7 +79,7 @@ class InHand:
         self.refined: Refined | None = None
         self._closed = False
         self._nuclei, self._push, self._move_to = nuclei, push, move_to
-        self.preview = Preview(viewer, image, area)
+        self.preview = MaskPreview(viewer, image, area)
         self.prompts = PromptLayers(viewer, image, area)
         self.segmenting = segmenting
         self.preview.painted.connect(self._on_preview_painted)
@@ -152,7 +152,7 @@ class InHand:
     @property
     def nothing(self) -> Hand:
         """Empty hands."""
-        return Hand(self.prompts.nothing(), Shown())
+        return Hand(self.prompts.nothing(), ShownMask())
 
     def put(self, hand: Hand) -> None:
         """Take up what was in hand once, or nothing; the work area goes where it was."""
@@ -209,11 +209,11 @@ class InHand:
         return [replace(found[0], masks=(nucleus, *found[0].masks))]
 
     def _on_prompts_edited(self, what: str, before: Snapshot, after: Snapshot) -> None:
-        hands = (Hand(prompts, Shown(), self.refined) for prompts in (before, after))
+        hands = (Hand(prompts, ShownMask(), self.refined) for prompts in (before, after))
         undo, redo = (partial(self.put, hand) for hand in hands)
         self._push(what, undo, redo)
 
-    def _on_preview_painted(self, before: Shown, after: Shown) -> None:
+    def _on_preview_painted(self, before: ShownMask, after: ShownMask) -> None:
         prompts = self.prompts.snapshot()
         hands = (Hand(prompts, shown, self.refined) for shown in (before, after))
         undo, redo = (partial(self.put, hand) for hand in hands)

@@ -13,8 +13,8 @@ from histoprompt._qt.prompts.committed import CommittedObjects, objects_text
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt._qt.shell.messages import told
 from histoprompt.core.errors import HistopromptError, LabelStoreError
-from histoprompt.pipelines.prompts.correct import split_along
-from histoprompt.pipelines.prompts.reshape import Form, ReshapeParams, reshape
+from histoprompt.pipelines.objects.correct import split_along
+from histoprompt.pipelines.objects.reshape import Form, ReshapeParams, reshape
 
 _DONE: dict[Form, str] = {
     "fill holes": "Filled the holes of",

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from histoprompt.annotations.planes import Plane
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.pipelines.prompts.reshape import AMOUNT
-from histoprompt.pipelines.prompts.wand import REACH, WandParams
+from histoprompt.pipelines.objects.reshape import AMOUNT
+from histoprompt.pipelines.objects.wand import REACH, WandParams
 
 
 @dataclass(frozen=True)

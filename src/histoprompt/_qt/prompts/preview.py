@@ -16,14 +16,14 @@ from histoprompt._qt.layers.edits import EditWatcher
 from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask, mean_score
-from histoprompt.pipelines.prompts.refine import repainted
+from histoprompt.pipelines.objects.refine import repainted
 from histoprompt.pipelines.prompts.segment import ObjectMasks
 
 USED_BOX = "box_used"
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ShownMask:
     """What was shown at one moment.
 
     Attributes
@@ -46,7 +46,7 @@ class Shown:
         return not self.found and self.painted is None
 
 
-class Preview:
+class MaskPreview:
     """Candidate masks drawn over the work area, and the boxes that prompts were turned into.
 
     Attributes
@@ -55,11 +55,11 @@ class Preview:
         1 inside the object or objects in hand. The user may paint into it.
     is_sketch : bool
         What is shown is the answer to a prompt that is still being drawn.
-    painted : Signal(Shown, Shown)
+    painted : Signal(Shown, ShownMask)
         The user did: what was shown before and after.
     """
 
-    painted = Signal(Shown, Shown)
+    painted = Signal(ShownMask, ShownMask)
 
     def __init__(self, viewer: ViewerModel, image: Image, area: Frame) -> None:
         self._viewer, self._image, self._area = viewer, image, area
@@ -69,7 +69,7 @@ class Preview:
         self.is_sketch = False
         self.layer: Labels = layers.make_current(image, area)
         self._shown: NDArray[np.uint8] = self.layer.data.copy()
-        self._last = Shown()
+        self._last = ShownMask()
         viewer.add_layer(self.layer)
         self._watcher = EditWatcher(self.layer, self._take_painting)
         self.used_box: Shapes | None = None
@@ -115,16 +115,16 @@ class Preview:
         return mean_score(self.masks)
 
     @property
-    def state(self) -> Shown:
+    def state(self) -> ShownMask:
         """What is shown now, to be put back by `put`; a drawing's answer is nothing to keep."""
         if self.is_sketch:
-            return Shown()
+            return ShownMask()
         data = np.asarray(self.layer.data)
         touched = not np.array_equal(data, self._shown)
         painted = np.flatnonzero(data).astype(np.int32) if touched else None
-        return Shown(tuple(self._found), self._candidate, painted)
+        return ShownMask(tuple(self._found), self._candidate, painted)
 
-    def put(self, state: Shown) -> None:
+    def put(self, state: ShownMask) -> None:
         """Show what was shown once; what was painted must be of the present work area."""
         self._found, self._candidate, self.is_sketch = list(state.found), state.candidate, False
         self._answers = self.answers if len(self._found) == 1 else list(state.found)
@@ -197,7 +197,7 @@ class Preview:
         for mask in self.masks:
             _paste(mask, self._area, data)
         self._shown = data.copy()
-        self._last = Shown(tuple(self._found), self._candidate)
+        self._last = ShownMask(tuple(self._found), self._candidate)
         self.layer.refresh()
 
     def _draw_used_boxes(self) -> None:

@@ -11,14 +11,14 @@ from histoprompt._qt.prompts.commits import Commits
 from histoprompt._qt.prompts.committed import CommittedObjects
 from histoprompt._qt.prompts.hand import Hand, Refined
 from histoprompt._qt.prompts.in_hand import InHand, Push
-from histoprompt._qt.prompts.preview import Shown
+from histoprompt._qt.prompts.preview import ShownMask
 from histoprompt._qt.prompts.prompt_layers import Snapshot
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.shortcuts import spelled
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.geometry import Box, Frame
-from histoprompt.pipelines.prompts.correct import mask_of
-from histoprompt.pipelines.prompts.refine import note_of, standing_for
+from histoprompt.pipelines.objects.correct import mask_of
+from histoprompt.pipelines.objects.refine import note_of, standing_for
 
 
 class Retaking:
@@ -70,7 +70,7 @@ class Retaking:
         card, own = hand.segmenting.card, self._commits.prompts_of(object_id)
         area = self._area_for(mask.frame.box)
         prompts = Snapshot.of(standing_for(mask, card), area) if own is None else own
-        self._put(Hand(prompts, Shown(), Refined(object_id, mask, prompts)), object_id)
+        self._put(Hand(prompts, ShownMask(), Refined(object_id, mask, prompts)), object_id)
         note = note_of(card, remembered=own is not None)
         text = f"Object {object_id} is in hand: show what it lacks or has too much, then commit."
         self.taken.emit(f"{text} {note}".strip())

@@ -17,7 +17,7 @@ from histoprompt._qt.relate.patient_scatter import PatientScatter
 from histoprompt._qt.shell import messages
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Progress
@@ -77,7 +77,11 @@ class RelateDock(Dock):
         self._sample = QPushButton("Made study", toolTip="20 made slides with a table and reports")
         self._file = QPushButton("Features of a file...", toolTip="A CSV with a column slide")
         self._where = QPushButton("Results in...", toolTip="The folder for tables and report")
-        self.title, self.guard, self.why = Note("No project is open."), Note(), Note()
+        self.title, self.guard, self.why = (
+            NoteLabel("No project is open."),
+            NoteLabel(),
+            NoteLabel(),
+        )
         self.columns, self.findings = ColumnsTable(), FindingsTable()
         self.rows = ParameterForm(RelateParams(), skip=_OWN)
         self._go = QPushButton("Relate")

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QMessageBox
 from histoprompt._qt.shell.jobs import Jobs
 
 
-class Closing(QObject):
+class ClosingGuard(QObject):
     """Asks before a window is closed in which jobs run, then ends them.
 
     Parameters

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from psygnal import Signal
 
-from histoprompt._qt.shell.closing import Closing
+from histoprompt._qt.shell.closing import ClosingGuard
 from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.layer_list import LayerList
@@ -55,7 +56,7 @@ class Session:
         self.viewer = viewer
         self.manager = manager
         self.jobs = Jobs()
-        self._closing = Closing(viewer, self.jobs)
+        self._closing = ClosingGuard(viewer, self.jobs)
         self.modes = Modes(viewer)
         self.listed = LayerList(viewer)
         self.cache = EmbeddingCache()
@@ -63,6 +64,7 @@ class Session:
         self.steps.failed.connect(self.failed.emit)
         self._parts: dict[type[Part], Part] = {}
         self._users: set[object] = set()
+        self._closed = False
         self.slide = CurrentSlide(viewer, lambda: self.engaged)
         self.slide.failed.connect(self.failed.emit)
         # Here and not in the docks, each of which would show it once more.
@@ -102,7 +104,10 @@ class Session:
             self.close()
 
     def close(self) -> None:
-        """Stop all work. Labels are on disk already."""
+        """Stop all work, once. Labels are on disk already."""
+        if self._closed:
+            return
+        self._closed = True
         self._closing.stop()
         self.jobs.shutdown()
         self.modes.close()
@@ -114,6 +119,13 @@ class Session:
 
 
 _SESSIONS: WeakKeyDictionary[ViewerModel, Session] = WeakKeyDictionary()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what nobody closed, before Qt deletes its own: a dock that goes then finds no timer."""
+    for session in [*_SESSIONS.values()]:
+        session.close()
 
 
 def session_of(viewer: ViewerModel) -> Session:

@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Words:
+class UndoWords:
     """How walking a step is told: it was walked, it cannot be, there is none."""
 
     done: str
@@ -49,12 +49,12 @@ class Words:
     nothing: str
 
 
-_BACK = Words(
+_BACK = UndoWords(
     "Took back: {}.",
     "Not taken back: {}. Something else changed the same thing since.",
     "There is nothing to take back.",
 )
-_AGAIN = Words(
+_AGAIN = UndoWords(
     "Did again: {}.",
     "Not done again: {}. Something else changed the same thing since.",
     "There is nothing to do again.",
@@ -178,7 +178,7 @@ class UndoStack:
             act()
 
     def _walk(
-        self, source: list[Step], target: list[Step], words: Words, way: Callable[[Step], Act]
+        self, source: list[Step], target: list[Step], words: UndoWords, way: Callable[[Step], Act]
     ) -> None:
         step = source[-1]
         try:
@@ -194,7 +194,7 @@ class UndoStack:
         else:
             self.told.emit(words.lost.format(step.title))
 
-    def _go_on(self, way: str, target: list[Step], words: Words) -> None:
+    def _go_on(self, way: str, target: list[Step], words: UndoWords) -> None:
         try:
             step = getattr(self.earlier, way)() if self.earlier is not None else None
         except HistopromptError as error:

@@ -27,7 +27,7 @@ from histoprompt.pipelines.tags.proposals import (
     take_in,
 )
 from histoprompt.pipelines.tags.records import Answer
-from histoprompt.pipelines.tags.review import Said
+from histoprompt.pipelines.tags.review import ReviewAnswer
 from histoprompt.pipelines.tags.run import Tagged
 
 DETECTOR = "detector.safetensors"
@@ -42,7 +42,7 @@ class TagController:
     ----------
     tagged : Tagged or None
     shown : tuple of Proposal
-    answers : dict of int to Said
+    answers : dict of int to ReviewAnswer
     changed : Signal
         Other proposals are shown.
     answered : Signal(int)
@@ -59,7 +59,7 @@ class TagController:
         self.work = BatchWork(session.jobs, "Cancelled. What was there before is unchanged.")
         self.tagged: Tagged | None = None
         self.shown: tuple[Proposal, ...] = ()
-        self.answers: dict[int, Said] = {}
+        self.answers: dict[int, ReviewAnswer] = {}
 
     def propose(self, params: TagParams, out: Path) -> None:
         """Propose tags for the slide that is open."""
@@ -85,15 +85,15 @@ class TagController:
             if int(key) > len(names):
                 return
             tag = names[int(key) - 1]
-            said = Said(one.id, "accept", "", reviewer) if tag == one.tag else Said(
+            said = ReviewAnswer(one.id, "accept", "", reviewer) if tag == one.tag else ReviewAnswer(
                 one.id, "fix", tag, reviewer
             )  # fmt: skip
         elif key == "a" and not one.tag:
             self.said.emit("This one has no tag to accept: give it a number, or reject it.")
             return
         else:
-            said = Said(one.id, _ANSWERS[key], "", reviewer)
-        before = self.answers.get(one.id, Said(one.id, ""))
+            said = ReviewAnswer(one.id, _ANSWERS[key], "", reviewer)
+        before = self.answers.get(one.id, ReviewAnswer(one.id, ""))
         if self._keep(place, said):
             self._session.steps.push(
                 f"the answer {said.answer}", lambda: self._keep(place, before),
@@ -140,7 +140,7 @@ class TagController:
         self.changed.emit()
         self.said.emit(tagged.told[0] if not tagged.notes else tagged.notes[0])
 
-    def _keep(self, place: int, said: Said) -> bool:
+    def _keep(self, place: int, said: ReviewAnswer) -> bool:
         """Keep an answer; False, and it was told, if the disk would not have it."""
         assert self.tagged is not None
         try:
@@ -170,7 +170,7 @@ def _open(folder: Path, *, task: Task) -> Tagged:
 
 
 def _take_in(
-    tagged: Tagged, answers: dict[int, Said], slide: Slide | None, *, task: Task
+    tagged: Tagged, answers: dict[int, ReviewAnswer], slide: Slide | None, *, task: Task
 ) -> Tagged:
     return take_in(tagged, answers, slide, task)
 

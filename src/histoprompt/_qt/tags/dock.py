@@ -21,7 +21,7 @@ from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import ImagePanel
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Progress
 from histoprompt.pipelines.recipes.beside import Needs
@@ -90,8 +90,8 @@ class TagsDock(Dock):
             "Propose...", toolTip="Propose tags; choose a folder for the results"
         )
         self._open = QPushButton("Open...", toolTip="Go on with a folder of proposals")
-        self.gallery, self.header = ProposalGallery(), Note()
-        self._keys, self.precision = Note(_KEYS), Note()
+        self.gallery, self.header = ProposalGallery(), NoteLabel()
+        self._keys, self.precision = NoteLabel(_KEYS), NoteLabel()
         self._take = QPushButton("Take in", toolTip="Write the table and the training set anew")
         self._fit = QPushButton("Fit detector", toolTip="Learn from what was answered")
         self._compare = QPushButton("Fit and compare")

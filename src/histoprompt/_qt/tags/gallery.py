@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QKeyEvent
 
 from histoprompt._qt.widgets.picture_list import PictureList
 from histoprompt.pipelines.tags.proposals import Proposal
-from histoprompt.pipelines.tags.review import Said
+from histoprompt.pipelines.tags.review import ReviewAnswer
 
 _SIDE, _HEIGHT = 64, 300
 _COLOURS = {"accept": "#48bb78", "reject": "#fc8181", "fix": "#b794f4", "unsure": "#a0a0a0"}
@@ -35,7 +35,9 @@ class ProposalGallery(PictureList):
         self.setToolTip("A accepts, R rejects, U leaves open, a number gives another tag")
         self.currentRowChanged.connect(self.chosen)
 
-    def show_proposals(self, found: Sequence[Proposal], answers: Mapping[int, Said]) -> None:
+    def show_proposals(
+        self, found: Sequence[Proposal], answers: Mapping[int, ReviewAnswer]
+    ) -> None:
         """Show these, the first one that was not answered in hand."""
         self.clear()
         for place, one in enumerate(found):
@@ -45,7 +47,7 @@ class ProposalGallery(PictureList):
         todo = (i for i, one in enumerate(found) if one.id not in answers)
         self.setCurrentRow(next(todo, 0 if found else -1))
 
-    def show_answer(self, place: int, one: Proposal, said: Said | None) -> None:
+    def show_answer(self, place: int, one: Proposal, said: ReviewAnswer | None) -> None:
         """Show what was said of a proposal."""
         item = self.item(place)
         if item is None:

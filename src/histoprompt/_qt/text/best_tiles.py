@@ -7,7 +7,7 @@ from functools import partial
 from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
-from histoprompt._qt.text.shown import Shown
+from histoprompt._qt.text.shown import ShownResults
 from histoprompt.core.slides.slide import Slide
 from histoprompt.pipelines.text.gallery import TilePicture, gallery
 
@@ -27,9 +27,9 @@ class BestTiles:
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._wish = Shown()
+        self._wish = ShownResults()
 
-    def ask(self, slide: Slide, wish: Shown) -> None:
+    def ask(self, slide: Slide, wish: ShownResults) -> None:
         """Read the tiles that fit the text best, unless those of this map are read already."""
         if wish.scores is None or wish.same_map(self._wish):
             return
@@ -47,8 +47,8 @@ class BestTiles:
 
     def drop(self) -> None:
         """Want none any more."""
-        self._wish = Shown()
+        self._wish = ShownResults()
 
-    def _on_read(self, wish: Shown, found: list[TilePicture]) -> None:
+    def _on_read(self, wish: ShownResults, found: list[TilePicture]) -> None:
         if wish is self._wish:
             self.read.emit(found)

@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt.pipelines.regions.steps import fit_all
-from histoprompt.pipelines.text.calibrate import Calibration
+from histoprompt.pipelines.text.calibrate import TextCalibration
 from histoprompt.pipelines.text.session import ScoreSession
 
 FITTING = "calibrating"
@@ -50,7 +50,7 @@ class Fitting:
             )
         return freed
 
-    def _on_fitted(self, work: ScoreSession, found: dict[str, Calibration]) -> None:
+    def _on_fitted(self, work: ScoreSession, found: dict[str, TextCalibration]) -> None:
         for text, fitted in found.items():
             work.take(text, fitted)
         self.fitted.emit(work, list(found))

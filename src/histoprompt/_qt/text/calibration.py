@@ -17,7 +17,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.scores.map import Threshold
 from histoprompt.core.strings.wording import many
 
@@ -33,7 +33,7 @@ _NO = (
 _SCALE = "Probability of <b>{}</b> from 0 (clear) to 1 (yellow), against {}."
 
 
-class ScaleNote(Note):
+class ScaleNote(NoteLabel):
     """What the colours of a heat map mean."""
 
     def show_facts(self, text: str, facts: Mapping[str, str]) -> None:
@@ -71,7 +71,7 @@ class CalibrationPanel(Panel):
         for box in self._slider.findChildren(QAbstractSpinBox):
             plain_locale(box)
         self._reset = QPushButton("Auto", toolTip="Back to what text and marks say")
-        self._origin, self._trust = Note(), Note()
+        self._origin, self._trust = NoteLabel(), NoteLabel()
         self._yes = button_of("Mark yes", _YES, checkable=True)
         self._no = button_of("Mark no", _NO, checkable=True)
         self._next = QPushButton("Most doubtful", toolTip="Go to the tile whose mark teaches most")

@@ -18,9 +18,9 @@ from histoprompt._qt.text.best_tiles import BestTiles
 from histoprompt._qt.text.calibrate_job import Fitting
 from histoprompt._qt.text.layers import ScoreLayers
 from histoprompt._qt.text.region_actions import Current, RegionActions
-from histoprompt._qt.text.region_cells import RegionCells, Wanted
+from histoprompt._qt.text.region_cells import CellsRequest, RegionCells
 from histoprompt._qt.text.search import Search, SearchResult, TextSearch
-from histoprompt._qt.text.shown import Shown, resolve
+from histoprompt._qt.text.shown import ShownResults, resolve
 from histoprompt._qt.text.tile_marking import TileMarking
 from histoprompt._qt.text.work import TextView, TextWork
 from histoprompt.core.errors import HistopromptError
@@ -148,7 +148,7 @@ class TextController:
         weights: Path | None,
         where: Box,
         *,
-        count: Wanted | None = None,
+        count: CellsRequest | None = None,
     ) -> None:
         """Look at the tiles of a part of the slide, those in view first, and ask the texts.
 
@@ -181,7 +181,7 @@ class TextController:
     def choose(self, text: str) -> None:
         """Show this text's map, regions and marks."""
         view = self._view
-        present = Shown() if view is None else view.shown
+        present = ShownResults() if view is None else view.shown
         if view is None or present.scores is None or text not in present.scores.texts:
             return
         after = resolve(present, present.scores, wish=text, settled=present.settled)

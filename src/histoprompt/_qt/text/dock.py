@@ -16,7 +16,7 @@ from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.text.controller import TextController
 from histoprompt._qt.text.drafting import DraftDialog
 from histoprompt._qt.text.phrasing import Phrasing
-from histoprompt._qt.text.region_cells import Wanted
+from histoprompt._qt.text.region_cells import CellsRequest
 from histoprompt._qt.text.region_cells_panel import RegionCellsPanel
 from histoprompt._qt.text.results_panel import ResultsPanel
 from histoprompt._qt.text.understanding import UnderstoodRow
@@ -77,7 +77,7 @@ class TextDock(Dock):
             self.control.cells.uncover()
             self.control.counting.reviewed.emit()
 
-    def _find(self, count: Wanted | None = None) -> None:
+    def _find(self, count: CellsRequest | None = None) -> None:
         annotator = self.annotator
         if annotator is None or not self.words.texts:
             self._say(HINT if annotator else self._no_image())

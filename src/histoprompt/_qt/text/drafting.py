@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.task import Task
 from histoprompt.pipelines.text.drafting import Draft, draft, draft_from_file
 
@@ -58,7 +58,7 @@ class DraftDialog(QDialog):
         self.model = QLineEdit("llama3")
         self.ask = QPushButton("Ask", toolTip="Ask the language model for wordings")
         self.file = QPushButton("File...", toolTip="Wordings from a file, one per line")
-        self.list, self.told = QListWidget(), Note(_HINT)
+        self.list, self.told = QListWidget(), NoteLabel(_HINT)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.use = self.buttons.addButton("Use ticked", QDialogButtonBox.ButtonRole.AcceptRole)
         form = QFormLayout()

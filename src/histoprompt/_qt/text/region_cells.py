@@ -30,7 +30,7 @@ _REVIEW = "Correct them with Review cells: classes are learnt from that."
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CellsRequest:
     """What finds cells, and the texts that tell them apart; no text for cells of one kind."""
 
     choice: CountChoice
@@ -77,7 +77,7 @@ class RegionCells:
         self.counted.emit()
 
     def wish(
-        self, wanted: Wanted, templates: str, thresholds: Mapping[str, float]
+        self, wanted: CellsRequest, templates: str, thresholds: Mapping[str, float]
     ) -> RegionCountParams:
         """What is asked of the chain from words to counts, beside the count there is."""
         texts = replace(wanted.texts, templates=templates)

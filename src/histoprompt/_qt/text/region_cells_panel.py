@@ -17,11 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from histoprompt._qt.text.region_cells import Wanted
+from histoprompt._qt.text.region_cells import CellsRequest
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.labels.classes import colours_of
 from histoprompt.models import registry
@@ -62,7 +62,7 @@ class RegionCellsPanel(QWidget):
         )
         self._count = QPushButton("Count only", toolTip="Cells in the regions of the text shown")
         self._name = QPushButton("Name only", toolTip="Give each counted cell the class that fits")
-        self._table, self._note = ShortTable(_HEADS), Note()
+        self._table, self._note = ShortTable(_HEADS), NoteLabel()
         self._review = QPushButton("Review cells")
         self._review.setToolTip("In the Count dock: correct classes, answer A, R or U, write files")
         self._lay_out()
@@ -70,12 +70,12 @@ class RegionCellsPanel(QWidget):
         self.set_ready(False)
         self.show_counts(None)
 
-    def value(self) -> Wanted:
+    def value(self) -> CellsRequest:
         """What the rows say."""
         words = [word.strip() for word in self._words.text().split(",")]
         card = self._cards[self._segmenter.currentIndex()]
         texts = replace(self._how.value(), texts=tuple(word for word in words if word))
-        return Wanted(CountChoice(segmenter=card.id), texts)
+        return CellsRequest(CountChoice(segmenter=card.id), texts)
 
     def refill(self) -> None:
         """Offer the models there are now; the chosen one stays chosen if it is still there."""

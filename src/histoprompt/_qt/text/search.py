@@ -80,7 +80,7 @@ class SearchResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Half:
+class PartialSearch:
     """What a chain had that was cancelled while it looked at tiles."""
 
     scores: ScoreMap
@@ -226,11 +226,13 @@ class TextSearch:
             self.found.emit(told)
 
     def _on_chained(
-        self, search: Search, found: tuple[RegionCountResult, ScoreMap] | Half | PromptError
+        self,
+        search: Search,
+        found: tuple[RegionCountResult, ScoreMap] | PartialSearch | PromptError,
     ) -> None:
         if isinstance(found, PromptError):
             self._on_score(search, True, found)
-        elif isinstance(found, Half):
+        elif isinstance(found, PartialSearch):
             self._on_score(search, False, (found.scores, found.seen))
         elif self._chained is not None and self._chained.search is search:
             self._chained = None
@@ -277,7 +279,7 @@ def _chain(
     tell: Callable[[ScoreMap, SeenTiles], object],
     *given: Any,
     task: Task,
-) -> tuple[RegionCountResult, ScoreMap] | Half | PromptError:
+) -> tuple[RegionCountResult, ScoreMap] | PartialSearch | PromptError:
     """Find, tell of it, and go on to counts, as one job."""
     slide, _, job = given
     wish.check(job, task)
@@ -286,6 +288,6 @@ def _chain(
         return found
     scores, seen = found
     if task.cancelled:
-        return Half(scores, seen)
+        return PartialSearch(scores, seen)
     tell(scores, seen)
     return count_found(wish, slide, scores, seen, job, task=task.part(_FINDING, 1.0))

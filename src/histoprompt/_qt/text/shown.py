@@ -10,7 +10,7 @@ from histoprompt.core.scores.map import ScoreMap
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ShownResults:
     """What is on show.
 
     Attributes
@@ -27,7 +27,7 @@ class Shown:
     text: str = ""
     settled: bool = False
 
-    def same_map(self, other: Shown) -> bool:
+    def same_map(self, other: ShownResults) -> bool:
         """Whether the heat map looks as the other does."""
         if self.scores is None or other.scores is None:
             return self.scores is other.scores
@@ -39,7 +39,7 @@ class Shown:
             and np.array_equal(here, there, equal_nan=True)
         )
 
-    def same_regions(self, other: Shown) -> bool:
+    def same_regions(self, other: ShownResults) -> bool:
         """Whether regions are those of the other."""
         if self.scores is None or other.scores is None or not (self.settled and other.settled):
             return False
@@ -53,13 +53,13 @@ class Shown:
 
 
 def resolve(
-    before: Shown, scores: ScoreMap | None, *, wish: str = "", settled: bool = True
-) -> Shown:
+    before: ShownResults, scores: ScoreMap | None, *, wish: str = "", settled: bool = True
+) -> ShownResults:
     """What to show of some maps, after what was shown before.
 
     Parameters
     ----------
-    before : Shown
+    before : ShownResults
     scores : ScoreMap or None
         The maps there are now; None for none.
     wish : str
@@ -74,7 +74,7 @@ def resolve(
         shown before, if it is still there.
     """
     if scores is None:
-        return Shown()
+        return ShownResults()
     known = () if before.scores is None else before.scores.texts
     new = [text for text in scores.texts if text not in known]
     text = before.text
@@ -82,4 +82,4 @@ def resolve(
         text = wish
     elif new or text not in scores.texts:
         text = (new or scores.texts)[-1]
-    return Shown(scores, text, settled)
+    return ShownResults(scores, text, settled)

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.widgets.base import row
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import PromptError
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard
@@ -28,7 +28,7 @@ class UnderstoodRow(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.note, self.button = Note(), QPushButton("Not this")
+        self.note, self.button = NoteLabel(), QPushButton("Not this")
         self.button.setToolTip("Take this word out again, and type another one")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from histoprompt._qt.layers.camera import fly_to
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.text.layers import ScoreLayers
-from histoprompt._qt.text.shown import Shown
+from histoprompt._qt.text.shown import ShownResults
 from histoprompt.models.card import ModelCard
 from histoprompt.pipelines.text.session import ScoreSession
 from histoprompt.pipelines.text.text_embedding import ScoreParams
@@ -31,7 +31,7 @@ class TextView:
 
     Attributes
     ----------
-    shown : Shown
+    shown : ShownResults
         What the layers show.
     region_count : int
         How many regions the text has.
@@ -39,9 +39,9 @@ class TextView:
 
     def __init__(self, annotator: Annotator, layers: ScoreLayers) -> None:
         self.annotator, self.layers = annotator, layers
-        self.shown, self.region_count = Shown(), 0
+        self.shown, self.region_count = ShownResults(), 0
 
-    def show(self, after: Shown, anew: bool = False) -> None:
+    def show(self, after: ShownResults, anew: bool = False) -> None:
         """Draw what is not drawn yet; with `anew` a map that was hidden comes into sight too."""
         before, self.shown = self.shown, after
         scores, text = after.scores, after.text

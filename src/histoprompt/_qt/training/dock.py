@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.training.loss_chart import LossChart
-from histoprompt._qt.training.source import SOURCES, Labels, Source, labels_of
+from histoprompt._qt.training.source import SOURCES, SlideLabels, Source, labels_of
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
-from histoprompt._qt.widgets.work_strip import Note, WorkStrip
+from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
 from histoprompt.core.errors import HistopromptError, LabelError
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.exchange.step import STORE
@@ -67,7 +67,7 @@ class TrainDock(Dock):
         self._source = QComboBox()
         self._source.addItems(list(SOURCES.values()))
         self._rows = ParameterForm(LabelTrainingParams())
-        self._time, self._result = Note(), Note()
+        self._time, self._result = NoteLabel(), NoteLabel()
         self._go, self._again = QPushButton("Train on these labels"), QPushButton("Go on")
         self._again.setToolTip("Go on with the training of this name that was broken off")
         self.chart = LossChart()
@@ -77,7 +77,7 @@ class TrainDock(Dock):
         form = QFormLayout()
         form.addRow("Labels", self._source)
         layout = QVBoxLayout(self.content)
-        layout.addWidget(Note(_WHY))
+        layout.addWidget(NoteLabel(_WHY))
         layout.addLayout(form)
         layout.addWidget(self._rows)
         for widget in (self._time, self._go, self._again):
@@ -122,7 +122,7 @@ class TrainDock(Dock):
             run, title=_TITLE, done=self._on_done, failed=self._on_ended, cancelled=self._on_ended
         )
 
-    def _labels(self) -> Labels:
+    def _labels(self) -> SlideLabels:
         return labels_of(self.session, self._chosen)
 
     def _words(self, place: CommandPlace) -> list[str]:

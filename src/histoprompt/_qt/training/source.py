@@ -22,7 +22,7 @@ SOURCES: Mapping[Source, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class SlideLabels:
     """Labels of a slide.
 
     Attributes
@@ -37,7 +37,7 @@ class Labels:
     classes: Classes
 
 
-def labels_of(session: Session, source: Source) -> Labels:
+def labels_of(session: Session, source: Source) -> SlideLabels:
     """The labels there are now; corrections made later do not change them.
 
     Raises
@@ -51,10 +51,10 @@ def labels_of(session: Session, source: Source) -> Labels:
             raise LabelError("No cell is counted: count a region, correct it, then train on it.")
         names = zip(cells.id.tolist(), cells.class_names, strict=True)
         given = {cell: name for cell, name in names if name}
-        return Labels(work.slide, work.progress.store, Classes(given))
+        return SlideLabels(work.slide, work.progress.store, Classes(given))
     annotator = session.part(Annotating).annotator
     if annotator is None or not annotator.store.count:
         raise LabelError("No object is committed: choose a slide and commit or import nuclei.")
     records = annotator.store.objects()
     given = {record.id: record.class_name for record in records if record.class_name}
-    return Labels(annotator.slide, annotator.store, Classes(given))
+    return SlideLabels(annotator.slide, annotator.store, Classes(given))

@@ -114,7 +114,7 @@ class Scatter(Chart):
         painter.drawImage(QPointF(inside.left() + 1, inside.top() + 1), image)
 
 
-class Curve(Chart):
+class LearningCurveChart(Chart):
     """Held-out accuracy and how many cells changed class, against the labels given."""
 
     _points: NDArray[np.float64] = np.zeros((0, 3))

@@ -20,7 +20,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.shell.jobs import Jobs
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
-from histoprompt._qt.widgets.work_strip import Note
+from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.errors import WeightsError
 from histoprompt.core.prompts.prompt import KIND_WORDS
 from histoprompt.core.strings.typed_numbers import COARSEST_UM, FINEST_UM
@@ -132,7 +132,7 @@ class ModelPanel(QWidget):
         roles = (role,) if isinstance(role, str) else role
         self._cards = [card for card in registry.all_cards() if card.role in roles]
         self._files: dict[str, Path] = {}
-        self._combo, self._note = narrow_combo(), Note()
+        self._combo, self._note = narrow_combo(), NoteLabel()
         # What a title says in brackets stands in the note below; here it would be cut off.
         self._combo.addItems([card.short_title for card in self._cards])
         self._combo.setCurrentIndex([card.id for card in self._cards].index(default))

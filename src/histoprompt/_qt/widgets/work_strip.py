@@ -21,7 +21,7 @@ _CANCELLING = "Cancelling ..."
 _WORDS = re.compile(rf"(<[^>]*>)|([^\s<>]{{{_LONG},}})")
 
 
-class Note(QLabel):
+class NoteLabel(QLabel):
     """Text of any length that is wrapped, within long words too, and never widens the dock."""
 
     def __init__(self, text: str = "", **options: object) -> None:
@@ -58,8 +58,8 @@ class WorkStrip(QWidget):
 
     Attributes
     ----------
-    status : Note
-    warning : Note
+    status : NoteLabel
+    warning : NoteLabel
         What a person should know of the work that goes on.
     bar : QProgressBar
     cancel : QPushButton
@@ -73,8 +73,8 @@ class WorkStrip(QWidget):
 
     def __init__(self, hint: str = "", tip: str = "") -> None:
         super().__init__()
-        self.status, self.bar = Note(hint), QProgressBar()
-        self.warning = Note()
+        self.status, self.bar = NoteLabel(hint), QProgressBar()
+        self.warning = NoteLabel()
         self.warning.setVisible(False)
         self.cancel = QPushButton("Cancel", toolTip=tip)
         self.bar.setRange(0, BAR)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from histoprompt.core.errors import ExportError
-from histoprompt.core.files.durable import make_folder, sync_file, sync_folder, sync_tree
+from histoprompt.core.files.durable import make_folder, remove, sync_file, sync_folder, sync_tree
 from histoprompt.core.files.locks import HeldFile, hold_file
 from histoprompt.core.strings.names import fitted
 
@@ -71,7 +71,8 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Fill a folder beside its place and put it there when the block ends well.
 
-    An existing folder stays untouched until the new one is complete, and is then removed.
+    An existing folder stays untouched until the new one is complete, and is then removed. A link
+    in its place is replaced; what it leads to stays.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     ExportError
         If it cannot be written: the disk is full, or the folder may not be written to.
     """
-    target = Path(path).resolve()
+    target = Path(path).absolute()
     with explained(target):
         make_folder(target.parent)
         part, held = _new_folder(target)
@@ -169,9 +170,9 @@ def _new_folder(target: Path) -> tuple[Path, HeldFile]:
         if held is None:
             continue
         old = _old(part)
-        if old.is_dir():
+        if os.path.lexists(old):
             _put_back(old, target)
-        shutil.rmtree(part, ignore_errors=True)
+        remove(part)
         part.mkdir()
         return part, held
     raise OSError(errno.EBUSY, "too many programs write it at once")
@@ -194,15 +195,15 @@ def _old(part: Path) -> Path:
 
 def _put_back(old: Path, target: Path) -> None:
     """Undo half a swap: the process that made it was killed in the middle."""
-    if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
+    if os.path.lexists(target):
+        remove(old)
     else:
         os.replace(old, target)
 
 
 def _swap(part: Path, target: Path) -> None:
     """Put `part` in the place of `target`; if that fails, `target` is as it was."""
-    if not target.exists():
+    if not os.path.lexists(target):
         os.replace(part, target)
         return
     old = _old(part)
@@ -213,4 +214,4 @@ def _swap(part: Path, target: Path) -> None:
         os.replace(old, target)
         raise
     sync_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)

@@ -21,7 +21,7 @@ _SPACE = " \t\r\n"
 _AFTER = frozenset((*_SPACE, ",", ":", "]", "}"))
 
 
-class Part(NamedTuple):
+class JsonPart(NamedTuple):
     """A part of a document.
 
     Attributes
@@ -39,7 +39,7 @@ class Part(NamedTuple):
     value: Any
 
 
-def json_parts(path: Path, long: Collection[str]) -> Iterator[Part]:
+def json_parts(path: Path, long: Collection[str]) -> Iterator[JsonPart]:
     """The parts of a JSON document, in order.
 
     Parameters
@@ -88,18 +88,18 @@ class _Parser:
         self._text, self._at, self._ended = "", 0, False
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
 
-    def document(self, long: Collection[str]) -> Iterator[Part]:
+    def document(self, long: Collection[str]) -> Iterator[JsonPart]:
         first = self._next()
         if first == "[":
             yield from self._members("", "[")
         elif first == "{":
             yield from self._object(long)
         else:
-            yield Part("", None, self._value())
+            yield JsonPart("", None, self._value())
         if self._next():
             raise ValueError(f"something follows its end at {self._text[self._at :][:20]!r}")
 
-    def _object(self, long: Collection[str], above: str = "") -> Iterator[Part]:
+    def _object(self, long: Collection[str], above: str = "") -> Iterator[JsonPart]:
         for name in self._keys():
             key, start = f"{above}{name}", self._next()
             if key in long and start in ("[", "{"):
@@ -107,18 +107,18 @@ class _Parser:
             elif start == "{" and any(other.startswith(f"{key}/") for other in long):
                 yield from self._object(long, f"{key}/")
             else:
-                yield Part(key, None, self._value())
+                yield JsonPart(key, None, self._value())
 
-    def _members(self, key: str, bracket: str) -> Iterator[Part]:
+    def _members(self, key: str, bracket: str) -> Iterator[JsonPart]:
         number = 0
         if bracket == "{":
             for number, name in enumerate(self._keys(), start=1):  # noqa: B007
-                yield Part(key, name, self._value())
+                yield JsonPart(key, name, self._value())
         else:
             for number in self._numbers():
-                yield Part(key, number - 1, self._value())
+                yield JsonPart(key, number - 1, self._value())
         if not number:
-            yield Part(key, None, {} if bracket == "{" else [])
+            yield JsonPart(key, None, {} if bracket == "{" else [])
 
     def _numbers(self) -> Iterator[int]:
         """The members of a list, from 1; each is to be taken before the next is asked for."""

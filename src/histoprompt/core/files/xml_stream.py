@@ -18,7 +18,7 @@ MOST_PARTS = 1_000_000
 """Elements in one that is asked for, such as the corners of an outline."""
 
 
-class Found(NamedTuple):
+class FoundElement(NamedTuple):
     """An element that was asked for.
 
     Attributes
@@ -33,7 +33,7 @@ class Found(NamedTuple):
     around: tuple[ElementTree.Element, ...]
 
 
-def xml_elements(path: Path, tags: Collection[str]) -> Iterator[Found]:
+def xml_elements(path: Path, tags: Collection[str]) -> Iterator[FoundElement]:
     """The elements of some names, in order; what lies inside of one comes with it, not by itself.
 
     Parameters
@@ -66,13 +66,13 @@ class _Stream:
         self._open: list[ElementTree.Element] = []
         self._wanted = self._parts = 0
 
-    def of(self, events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[Found]:
+    def of(self, events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[FoundElement]:
         for event, element in events:
             if event == "start":
                 self._begin(element)
                 continue
             if self._wanted == len(self._open):
-                yield Found(element, tuple(self._open[:-1]))
+                yield FoundElement(element, tuple(self._open[:-1]))
                 self._wanted = 0
             self._open.pop()
             if not self._wanted and self._open:

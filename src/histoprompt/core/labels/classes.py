@@ -197,12 +197,14 @@ def read_classes(path: str | os.PathLike[str], default: str = DEFAULT_CLASS) -> 
 
 
 def write_classes(path: Path, classes: Classes, ids: NDArray[np.uint32]) -> None:
-    """Write the class and colour of each object as `read_classes` reads them."""
+    """Write class and colour of each object that has one, as `read_classes` reads them."""
     colours = classes.palette(classes.present(ids))
     with path.open("w", newline="", encoding="utf-8") as file:
         write = table_writer(file, ("id", "class", "colour"), names=("class",))
         for label in map(int, ids):
             name = classes.of(label)
+            if not name:
+                continue
             write((label, name, "#{:02x}{:02x}{:02x}".format(*colours[name])))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 
 from histoprompt.core.errors import SlideError
@@ -29,7 +30,7 @@ from histoprompt.core.slides.channels import (
     nuclear,
 )
 from histoprompt.core.slides.fingerprint import array_key
-from histoprompt.core.slides.levels import RgbLevel, Source, peak_of
+from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
 from histoprompt.core.slides.slide import Channel, Slide
@@ -39,6 +40,9 @@ _HEX = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
 _LETTERS = {"y": "Y", "x": "X", "c": "C", "z": "Z", "t": "T"}
 # Many chunks of fewer pixels than this would be a file each for hardly anything.
 _SMALL_CHUNK, _MANY_CHUNKS = 64 * 64, 2**20
+# An array in at most so many chunks of more bytes than this is kept once it was read: else every
+# read would decode most of it again.
+_FEW, _LARGE_CHUNK = 4, 2**24
 
 
 def open_ome_zarr(path: Path | RemoteFolder, limits: Limits) -> Slide:
@@ -69,11 +73,13 @@ def _slide(path: Path | RemoteFolder, group: zarr.Group, limits: Limits) -> Slid
         _check(path, array, axes, limits)
     order = sorted(range(len(arrays)), key=lambda i: -arrays[i].shape[axes.index("Y")])
     stored = arrays[order[0]]
-    arrays = [bounded(arrays[i]) for i in order]
-    dyes = _dyes(group, arrays[0].shape, axes)
+    sources: list[Source] = [bounded(arrays[i]) for i in order]
+    if isinstance(path, Path):
+        sources = [_kept(bounded(arrays[i]), limits) for i in order]
+    dyes = _dyes(group, stored.shape, axes)
     size = _pixel_size(image, axes, order[0])
-    made = _in_dyes(path, arrays, axes, dyes) if dyes else _in_colours(path, arrays, axes)
-    planes = _first_planes(arrays[0].shape, axes)
+    made = _in_dyes(path, sources, axes, dyes) if dyes else _in_colours(path, sources, axes)
+    planes = _first_planes(stored.shape, axes)
     return Slide(
         name=slide_name(path),
         key=array_key([*made.levels, *(c.levels[-1] for c in made.channels)]),
@@ -195,6 +201,21 @@ def _array(group: zarr.Group, path: str) -> zarr.Array[Any]:
 
 def _level(array: Source, axes: str, name: str, rule: PixelRule) -> RgbLevel:
     return RgbLevel(array, axes, name, rule, _chunks(array, axes))
+
+
+def _kept(array: zarr.Array[Any], limits: Limits) -> Source:
+    """The array; one in few large chunks is kept once it was read, if there is memory for it."""
+    chunk = math.prod(array.chunks) * array.dtype.itemsize
+    few = chunk > _LARGE_CHUNK and array.nbytes <= _FEW * chunk
+    return KeptArray(array) if few and array.nbytes + chunk <= limits.piece_bytes else array
+
+
+class KeptArray(WholeImage):
+    """An array that is decoded at the first read, and says how it is cut."""
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        super().__init__(array.shape, array.dtype, lambda: np.asarray(array[...]))
+        self.chunks = array.chunks
 
 
 def _chunks(array: Source, axes: str) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,18 @@ from histoprompt.core.files.read_errors import READ_ERRORS
 from histoprompt.core.readers.naming import slide_name
 from histoprompt.core.readers.pixel_size import PixelSize
 from histoprompt.core.slides.fingerprint import file_key
-from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of
+from histoprompt.core.slides.levels import RgbLevel, Source, WholeImage, peak_of, window
 from histoprompt.core.slides.limits import Limits
 from histoprompt.core.slides.pixel_rule import PixelRule
 from histoprompt.core.slides.slide import Slide
 
 _INCH_UM = 25400.0
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Rows that are converted at a time, so that a large picture is not held three times over.
+# Rows that are converted at a time.
 _BAND = 512
 _ORIENTATION = 0x112
+# Modes of Pillow that take one byte a pixel; the others take four, RGB as well.
+_ONE_BYTE = ("1", "L", "P")
 # The least a picture can be compressed to: DEFLATE's best is 1032 to 1, and JPEG needs a bit for
 # each block of 64 pixels. Half of that, to be sure.
 _DEFLATE_BEST, _JPEG_BEST = 1032, 64 * 8 * 2
@@ -48,6 +51,8 @@ class _Header:
     orientation : int
         As EXIF counts it: 1 as stored, 3 upside down, 6 and 8 lying.
     size : PixelSize
+    held : int
+        Bytes a pixel takes once it is decoded.
     """
 
     shape: tuple[int, int, int]
@@ -55,6 +60,7 @@ class _Header:
     mode: str | None
     orientation: int
     size: PixelSize
+    held: int
 
 
 def open_plain(path: Path, limits: Limits) -> Slide:
@@ -68,8 +74,11 @@ def open_plain(path: Path, limits: Limits) -> Slide:
     """
     header = _read_header(path)
     _check(path, header, limits)
-    stored = WholeImage(header.shape, header.dtype, lambda: _decode(path, header))
-    pixels: Source = stored if header.orientation == 1 else Turned(stored, header.orientation)
+    if header.mode is None:
+        stored: Source = WholeImage(header.shape, header.dtype, lambda: _deep_pixels(path, header))
+    else:
+        stored = PillowImage(path, header.shape, header.mode)
+    pixels = stored if header.orientation == 1 else Turned(stored, header.orientation)
     peak, note = peak_of(pixels, "YXS")
     turned = "turned as its EXIF orientation says" if header.orientation != 1 else None
     return Slide(
@@ -96,10 +105,12 @@ def _read_header(path: Path) -> _Header:
         orientation = _orientation(image)
         deep = _deep_channels(path)
         if deep is not None:
-            return _Header((height, width, deep), np.dtype(np.uint16), None, orientation, size)
+            shape = height, width, deep
+            return _Header(shape, np.dtype(np.uint16), None, orientation, size, 2 * deep)
         mode = _mode_for(image)
-        channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
-        return _Header((height, width, channels), np.dtype(np.uint8), mode, orientation, size)
+        shape = height, width, {"L": 1, "RGB": 3, "RGBA": 4}[mode]
+        held = 1 if image.mode in _ONE_BYTE else 4
+        return _Header(shape, np.dtype(np.uint8), mode, orientation, size, held)
 
 
 def _deep_channels(path: Path) -> int | None:
@@ -134,9 +145,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _check(path: Path, header: _Header, limits: Limits) -> None:
     """Hold what the header announces against the limits and against the length of the file."""
-    rows, cols, channels = header.shape
+    rows, cols, _ = header.shape
     limits.check_sides(path.name, rows, cols)
-    nbytes = rows * cols * channels * header.dtype.itemsize
+    nbytes = rows * cols * header.held
     limits.check_piece(path.name, f"a picture of {rows} x {cols} pixels", nbytes)
     length = path.stat().st_size
     least = _least_bytes(path, rows, cols)
@@ -158,19 +169,50 @@ def _least_bytes(path: Path, rows: int, cols: int) -> int:
     return rows * (1 + cols * depth * samples // 8) // _DEFLATE_BEST
 
 
-def _decode(path: Path, header: _Header) -> NDArray[Any]:
-    if header.mode is None:
-        deep: NDArray[Any] = np.asarray(imagecodecs.png_decode(path.read_bytes()))
-        rows, cols, channels = header.shape
-        return deep.reshape(rows, cols, -1)[..., :channels]
-    out = np.empty(header.shape, header.dtype)
-    with _open(path) as image:
-        image.load()
-        for top in range(0, header.shape[0], _BAND):
-            bottom = min(top + _BAND, header.shape[0])
-            part = image.crop((0, top, header.shape[1], bottom)).convert(header.mode)
-            out[top:bottom] = np.asarray(part).reshape(-1, *header.shape[1:])
-    return out
+def _deep_pixels(path: Path, header: _Header) -> NDArray[Any]:
+    deep: NDArray[Any] = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    rows, cols, channels = header.shape
+    return deep.reshape(rows, cols, -1)[..., :channels]
+
+
+class PillowImage:
+    """A picture as Pillow holds it, decoded at the first read and held once.
+
+    Parameters
+    ----------
+    path : Path
+    shape : (rows, cols, channels)
+        As its header states it.
+    mode : {"L", "RGB", "RGBA"}
+        What is read.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], mode: str) -> None:
+        self.shape = shape
+        self._path, self._mode = path, mode
+        self._image: Image.Image | None = None
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        rows, cols, channels = window(key, self.shape)
+        out = np.empty((rows.stop - rows.start, cols.stop - cols.start, self.shape[2]), np.uint8)
+        image = self._loaded()
+        for top in range(rows.start, rows.stop, _BAND):
+            bottom = min(top + _BAND, rows.stop)
+            part = image.crop((cols.start, top, cols.stop, bottom)).convert(self._mode)
+            band = np.asarray(part).reshape(bottom - top, -1, self.shape[2])
+            out[top - rows.start : bottom - rows.start] = band
+        return out[:: rows.step, :: cols.step, channels]
+
+    def _loaded(self) -> Image.Image:
+        with self._lock:
+            if self._image is None:
+                with _open(self._path) as image:
+                    image.load()
+                self._image = image  # its file is closed, its pixels stay
+            return self._image
 
 
 def _mode_for(image: Image.Image) -> str:
@@ -191,6 +233,8 @@ _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: lambda a: a.transpose(1, 0, 2)[::-1],
 }
 _LYING = (5, 6, 7, 8)
+# Where what is shown first is stored last: of the stored rows, and of the stored columns.
+_UP, _BACK = (3, 4, 6, 7), (2, 3, 7, 8)
 
 
 class Turned:
@@ -198,18 +242,28 @@ class Turned:
 
     Parameters
     ----------
-    stored : WholeImage
-        An (h, w, c) array.
+    stored : array-like, (h, w, c)
     orientation : int
         1 to 8.
     """
 
-    def __init__(self, stored: WholeImage, orientation: int) -> None:
-        self._stored, self._turn = stored, _TURNS[orientation]
+    def __init__(self, stored: Source, orientation: int) -> None:
+        self._stored, self._orientation = stored, orientation
         h, w, c = stored.shape
         self.shape = (w, h, c) if orientation in _LYING else (h, w, c)
         self.dtype = stored.dtype
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        part: NDArray[Any] = self._turn(self._stored[...])[key]
-        return part
+        down, across, channels = window(key, self.shape)
+        here = (across, down) if self._orientation in _LYING else (down, across)
+        h, w, _ = self._stored.shape
+        rows = _backwards(here[0], h) if self._orientation in _UP else here[0]
+        cols = _backwards(here[1], w) if self._orientation in _BACK else here[1]
+        whole = slice(rows.start, rows.stop, 1), slice(cols.start, cols.stop, 1), channels
+        part = _TURNS[self._orientation](self._stored[whole])
+        return part[:: down.step, :: across.step]
+
+
+def _backwards(part: slice, length: int) -> slice:
+    """The same stretch of an axis, counted from its other end."""
+    return slice(length - part.stop, length - part.start)

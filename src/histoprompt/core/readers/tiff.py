@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tifffile import COMPRESSION, PHOTOMETRIC, TiffFile, TiffPage, TiffPageSeries
 
 from histoprompt.core.errors import SlideError
@@ -244,11 +243,10 @@ def _plane(path: Place, level: TiffPageSeries, limits: Limits) -> _Plane:
         ) from error
     h, w, channels = tiles.shape
     whole = h * w * channels * tiles.dtype.itemsize
-    if tiles.chunks[0] * tiles.chunks[1] <= _LARGE_CHUNK or whole > limits.piece_bytes:
+    held = whole if tiles.is_one_piece else whole + 2 * tiles.piece_bytes
+    if tiles.chunks[0] * tiles.chunks[1] <= _LARGE_CHUNK or held > limits.piece_bytes:
         return _Plane(tiles, "YXS", tiles.chunks, notes)
-    everything = (slice(0, h, 1), slice(0, w, 1), slice(None))
-    decode: Callable[[], NDArray[Any]] = lambda: tiles[everything]  # noqa: E731
-    return _Plane(WholeImage(tiles.shape, tiles.dtype, decode), "YXS", None, notes)
+    return _Plane(WholeImage(tiles.shape, tiles.dtype, tiles.whole), "YXS", None, notes)
 
 
 def _pages(level: TiffPageSeries) -> tuple[list[Any], tuple[str, ...]]:

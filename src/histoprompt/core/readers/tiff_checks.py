@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from tifffile import TiffPage
+from tifffile import PHOTOMETRIC, TiffPage
 
 from histoprompt.core.errors import SlideError
 from histoprompt.core.files.remote import Place, size_of
 from histoprompt.core.slides.limits import Limits
+
+_JPEG, _JPEG_2000 = frozenset((6, 7, 33007, 34892)), frozenset((33003, 33004, 33005, 34712))
+_FLOAT_PREDICTOR = 3
 
 
 def check_page(path: Place, key: TiffPage, limits: Limits) -> None:
@@ -40,7 +43,7 @@ def check_page(path: Place, key: TiffPage, limits: Limits) -> None:
             "download it again."
         )
     values = 1 if key.planarconfig == 2 else int(key.samplesperpixel)
-    nbytes = high * wide * values * np.dtype(key.dtype).itemsize
+    nbytes = high * wide * values * np.dtype(key.dtype).itemsize * _copies(key)
     if not (key.is_contiguous and not key.is_tiled):
         limits.check_piece(path.name, f"tiles or strips of {high} x {wide} pixels", nbytes)
     planes = int(key.samplesperpixel) if key.planarconfig == 2 else 1
@@ -51,6 +54,14 @@ def check_page(path: Place, key: TiffPage, limits: Limits) -> None:
             f"{path.name} is damaged: its {rows:,} x {cols:,} pixels need {needed:,} tiles of "
             f"{high} x {wide}, and it lists {listed:,}. Copy or download it again."
         )
+
+
+def _copies(key: TiffPage) -> int:
+    """How often a tile lies in memory while it is decoded, as measured on tiles of 8192 pixels."""
+    if key.compression in _JPEG_2000:
+        return 6  # OpenJPEG works on 32 bits a value, for the wavelets as for the result
+    twice = key.predictor == _FLOAT_PREDICTOR or key.photometric == PHOTOMETRIC.YCBCR
+    return 2 if twice and key.compression not in _JPEG else 1
 
 
 def cut_short(path: Place, key: TiffPage) -> str | None:

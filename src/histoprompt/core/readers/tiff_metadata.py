@@ -48,7 +48,7 @@ _BOUNDS = re.compile(r"<name>\s*(openslide\.bounds-\w)\s*</name>\s*<value[^<>]*>
 
 
 @dataclass(frozen=True)
-class Facts:
+class TiffFacts:
     """What the metadata give."""
 
     size: PixelSize
@@ -57,7 +57,7 @@ class Facts:
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def read_facts(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """Read the facts of one image of a TIFF; whatever is malformed counts as not stated."""
     facts = _maker_facts(tiff, series)
     return replace(facts, properties={**facts.properties, **_bounds(series.keyframe)})
@@ -69,22 +69,22 @@ def _bounds(page: TiffPage) -> dict[str, str]:
     return {name: value for name, value in found if name in (BOUNDS_X, BOUNDS_Y)}
 
 
-def _maker_facts(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _maker_facts(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     for is_kind, read in _READERS:
         if is_kind(tiff):
             try:
                 facts = read(tiff, series)
             except READ_ERRORS:
                 notes = ("the maker's metadata are malformed and were ignored",)
-                return Facts(_tag_size(series.keyframe), notes=notes)
+                return TiffFacts(_tag_size(series.keyframe), notes=notes)
             return facts if facts.size.mpp else _with_tag_size(facts, series.keyframe)
-    return Facts(_tag_size(series.keyframe))
+    return TiffFacts(_tag_size(series.keyframe))
 
 
-def _with_tag_size(facts: Facts, page: TiffPage) -> Facts:
+def _with_tag_size(facts: TiffFacts, page: TiffPage) -> TiffFacts:
     """The size the tags state, where the maker's place states none that can be believed."""
     doubts = tuple(n for n in facts.size.notes if n != MISSING)
-    return Facts(_tag_size(page), facts.vendor, (*doubts, *facts.notes), facts.properties)
+    return TiffFacts(_tag_size(page), facts.vendor, (*doubts, *facts.notes), facts.properties)
 
 
 def _tag_size(page: TiffPage) -> PixelSize:
@@ -107,29 +107,29 @@ def _resolution(value: object) -> float | None:
     return float(value[0] / value[1])
 
 
-def _aperio(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _aperio(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     said = svs_description_metadata(series.keyframe.description)
     mpp = said.get("MPP")
     wanted = {"AppMag": "objective", "Date": "date", "ScanScope ID": "scanner"}
-    return Facts(
+    return TiffFacts(
         PixelSize.stated(float(mpp), float(mpp)) if mpp else PixelSize.missing(),
         vendor="Aperio",
         properties={name: str(said[k]) for k, name in wanted.items() if k in said},
     )
 
 
-def _hamamatsu(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _hamamatsu(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     lens = series.keyframe.tags.valueof(65421)
     model = series.keyframe.tags.valueof("Model")
     named = {"objective": lens, "scanner": model}
-    return Facts(
+    return TiffFacts(
         _tag_size(series.keyframe),
         vendor="Hamamatsu",
         properties={k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in named.items() if v},
     )
 
 
-def _leica(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _leica(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """Leica gives each image's size in nanometres (view) and in pixels (pixels)."""
     width = str(series.keyframe.imagewidth)
     others = sum(s.name.lower() != "macro" for s in tiff.series) - 1
@@ -142,11 +142,11 @@ def _leica(tiff: TiffFile, series: TiffPageSeries) -> Facts:
         x, y = (float(view.attrib[k]) / 1e3 / float(pixels.attrib[k]) for k in ("sizeX", "sizeY"))
         lens = [e.text or "" for e in _all(image, "objective")]
         properties = {"objective": lens[0]} if lens else {}
-        return Facts(PixelSize.stated(x, y), "Leica", notes, properties)
-    return Facts(PixelSize.missing(), "Leica", notes)
+        return TiffFacts(PixelSize.stated(x, y), "Leica", notes, properties)
+    return TiffFacts(PixelSize.missing(), "Leica", notes)
 
 
-def _ventana(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _ventana(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """Ventana keeps an iScan element in the XMP tag of one of the pages."""
     notes = ("tiles of a BIF overlap a little; they are shown side by side, not stitched",)
     for page in tiff.pages:
@@ -159,33 +159,33 @@ def _ventana(tiff: TiffFile, series: TiffPageSeries) -> Facts:
             size = float(scans[0].attrib["ScanRes"])
             lens = scans[0].get("Magnification", "")
             properties = {"objective": lens} if lens else {}
-            return Facts(PixelSize.stated(size, size), "Ventana", notes, properties)
-    return Facts(PixelSize.missing(), "Ventana", notes)
+            return TiffFacts(PixelSize.stated(size, size), "Ventana", notes, properties)
+    return TiffFacts(PixelSize.missing(), "Ventana", notes)
 
 
-def _philips(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _philips(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """Philips lists DICOM_PIXEL_SPACING in millimetres, rows first, level 0 first."""
     root = ElementTree.fromstring(tiff.philips_metadata or "")
     spacing = [e for e in root.iter("Attribute") if e.get("Name") == "DICOM_PIXEL_SPACING"]
     if not spacing:
-        return Facts(PixelSize.missing(), "Philips")
+        return TiffFacts(PixelSize.missing(), "Philips")
     y, x = (float(v.strip('"')) * 1e3 for v in (spacing[0].text or "").split()[:2])
-    return Facts(PixelSize.stated(x, y), "Philips")
+    return TiffFacts(PixelSize.stated(x, y), "Philips")
 
 
-def _ome(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _ome(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """OME-XML has PhysicalSizeX and Y on the Pixels of each Image."""
     root = ElementTree.fromstring(tiff.ome_metadata or "")
     other = companion(root)
     if other is not None:
         said = f"its metadata lie in another file ({one_line(other, 80)}), which is not read"
-        return Facts(PixelSize.missing(), notes=(said,), properties={"format": "OME-TIFF"})
+        return TiffFacts(PixelSize.missing(), notes=(said,), properties={"format": "OME-TIFF"})
     images = _all(root, "Pixels")
     at = next((i for i, s in enumerate(tiff.series) if s is series), 0)
     pixels = images[min(at, len(images) - 1)]
     lens = [e.get("NominalMagnification") for e in _all(root, "Objective")]
     makers = [e.get("Manufacturer") for e in _all(root, "Microscope")]
-    return Facts(
+    return TiffFacts(
         PixelSize.stated(_ome_size(pixels, "X"), _ome_size(pixels, "Y")),
         vendor=makers[0] if makers else None,
         properties={"format": "OME-TIFF"} | ({"objective": lens[0]} if lens and lens[0] else {}),
@@ -198,14 +198,14 @@ def _ome_size(pixels: ElementTree.Element, axis: str) -> float | None:
     return float(value) * unit if value and unit else None
 
 
-def _imagej(tiff: TiffFile, series: TiffPageSeries) -> Facts:
+def _imagej(tiff: TiffFile, series: TiffPageSeries) -> TiffFacts:
     """ImageJ counts its resolution in a unit that only its description names."""
     unit = UM_PER_UNIT.get(str((tiff.imagej_metadata or {}).get("unit", "")))
     tags = series.keyframe.tags
     x, y = (_resolution(tags.valueof(f"{axis}Resolution")) for axis in "XY")
     if unit is None or not x or not y:
-        return Facts(PixelSize.missing())
-    return Facts(PixelSize.stated(unit / x, unit / y))
+        return TiffFacts(PixelSize.missing())
+    return TiffFacts(PixelSize.stated(unit / x, unit / y))
 
 
 def _all(root: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
@@ -214,7 +214,7 @@ def _all(root: ElementTree.Element, tag: str) -> list[ElementTree.Element]:
 
 
 _READERS: tuple[
-    tuple[Callable[[TiffFile], bool], Callable[[TiffFile, TiffPageSeries], Facts]], ...
+    tuple[Callable[[TiffFile], bool], Callable[[TiffFile, TiffPageSeries], TiffFacts]], ...
 ] = (
     (lambda t: bool(t.is_svs), _aperio),
     (lambda t: bool(t.is_ndpi), _hamamatsu),

@@ -27,6 +27,8 @@ Page = TiffPage | TiffFrame
 
 # A few threads for the time of one read; more do not help beside the viewer and the models.
 _MANY_TILES, _WORKERS = 9, 4
+# What they may decode side by side, beyond one tile.
+_AT_ONCE_BYTES = 2**28
 
 # Tiles that are pictures with a header of their own, by their number: JPEG, JPEG 2000, PNG, WebP,
 # JPEG XL, JPEG XR, LERC. Their decoders hand out colours, unless JPEG 2000 or LERC holds YCbCr.
@@ -97,8 +99,30 @@ class TiffTiles:
         across = range(cols.start // tw, -(-cols.stop // tw))
         wanted = range(*channels.indices(self.shape[2]))
         paste = partial(self._paste, out, rows.start, cols.start, wanted)
-        _each(paste, list(product(down, across)))
+        _each(paste, list(product(down, across)), max(1, _AT_ONCE_BYTES // self.piece_bytes))
         return out[:: rows.step, :: cols.step, channels]
+
+    @property
+    def piece_bytes(self) -> int:
+        """Bytes of one decoded tile or strip."""
+        values = 1 if self._planar else self._key.samplesperpixel
+        return int(self.chunks[0] * self.chunks[1] * values * self.dtype.itemsize)
+
+    @property
+    def is_one_piece(self) -> bool:
+        """Whether the whole level is a single tile or strip."""
+        return len(self._segments(0)) * self._across * self._down == 1
+
+    def whole(self) -> NDArray[Any]:
+        """All pixels. A level of one piece is what its decoder gives, not held a second time."""
+        h, w, _ = self.shape
+        page, index = self._segments(0)[0]
+        if self.is_one_piece and page is not None:
+            tile, stored = self._decode(page, index)
+            if tile is not None and tile.shape[0] >= h and tile.shape[1] >= w:
+                pixels = np.asarray(tile[:h, :w], self.dtype)
+                return pixels if stored is None else _coloured(pixels, stored)
+        return self[slice(0, h, 1), slice(0, w, 1), slice(None)]
 
     def is_blank(self, rows: slice, cols: slice) -> bool:
         """Whether the file leaves out every tile that meets these pixels."""
@@ -147,7 +171,7 @@ class TiffTiles:
                 convert = stored
             first += count
         if convert is not None:
-            out[r0:r1, c0:c1, :3] = convert.to_rgb(out[r0:r1, c0:c1, :3])
+            out[r0:r1, c0:c1] = _coloured(out[r0:r1, c0:c1], convert)
 
     def _segments(self, index: int) -> list[tuple[Page | None, int]]:
         """The (page, index in the page) of each stored piece of one tile."""
@@ -184,13 +208,21 @@ class TiffTiles:
             )
 
 
-def _each(paste: Callable[[tuple[int, int]], None], tiles: list[tuple[int, int]]) -> None:
-    """Paste all the tiles, side by side where there are many: decoders leave Python's lock."""
-    if len(tiles) < _MANY_TILES:
+def _coloured(pixels: NDArray[Any], stored: YCbCr) -> NDArray[Any]:
+    """The same (h, w, c) with the first three channels as red, green and blue."""
+    colours = stored.to_rgb(pixels[..., :3])
+    return colours if pixels.shape[2] == 3 else np.dstack([colours, pixels[..., 3:]])
+
+
+def _each(
+    paste: Callable[[tuple[int, int]], None], tiles: list[tuple[int, int]], most: int
+) -> None:
+    """Paste all the tiles, at most so many side by side: decoders leave Python's lock."""
+    if len(tiles) < _MANY_TILES or most == 1:
         for tile in tiles:
             paste(tile)
         return
-    with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(_WORKERS, most, os.cpu_count() or 1)) as pool:
         deque(pool.map(paste, tiles), maxlen=0)  # to the end, so that errors come out
 
 

@@ -157,6 +157,12 @@ def as_slice(key: Any, length: int) -> tuple[slice, bool]:
     return slice(at % length, at % length + 1, 1), True
 
 
+def window(key: Any, shape: tuple[int, ...]) -> tuple[slice, slice, Any]:
+    """The rows, columns and channels of an index of slices into an (h, w, c) array."""
+    rows, cols, channels = complete(key)
+    return as_slice(rows, shape[0])[0], as_slice(cols, shape[1])[0], channels
+
+
 def _range(s: slice) -> range:
     return range(s.start, s.stop, s.step)
 

@@ -18,7 +18,7 @@ EVIDENCE = ("foreground", "undecided", "distance", "boundary", "size")
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ProbabilityCalibration:
     """A logistic function of the evidence.
 
     Attributes

@@ -19,7 +19,7 @@ Shape = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class InputFit:
     """How an image lies in the network's input.
 
     Attributes
@@ -40,7 +40,7 @@ class Fit:
     kept: Shape
 
 
-Prepare = Callable[[NDArray[np.uint8], int], tuple[NDArray[np.float32], Fit]]
+Prepare = Callable[[NDArray[np.uint8], int], tuple[NDArray[np.float32], InputFit]]
 
 
 def longest_side(shape: Shape, side: int) -> Shape:
@@ -87,14 +87,14 @@ def min_max(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return stretched.astype(np.float32)
 
 
-def mask_from_logits(logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]:
+def mask_from_logits(logits: NDArray[np.float32], fit: InputFit) -> NDArray[np.bool_]:
     """The mask on the image: where the resized logits are above 0, i.e. sigmoid above 0.5.
 
     Parameters
     ----------
     logits : (n, n) float32
         The decoder's square output, or anything of the same sign.
-    fit : Fit
+    fit : InputFit
         From the preparation of the image.
 
     Returns

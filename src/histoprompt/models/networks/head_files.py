@@ -18,7 +18,7 @@ from histoprompt.core.files.tensors import ordered
 from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
 from histoprompt.models.cells.joining import SIGNS, Joining
-from histoprompt.models.cells.probability import EVIDENCE, Calibration
+from histoprompt.models.cells.probability import EVIDENCE, ProbabilityCalibration
 from histoprompt.models.weights.checkpoints import DAMAGE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Heads:
         States of `unet.NucleiNet` and `unet.PromptNet`.
     params : DecodeParams
         How the maps of nuclei become objects, chosen with the weights.
-    calibration : Calibration or None
+    calibration : ProbabilityCalibration or None
         How likely what was found is a nucleus.
     familiar : Familiar or None
         How fields to learn from looked to the network of nuclei.
@@ -66,7 +66,7 @@ class Heads:
     cells: dict[str, torch.Tensor]
     prompt: dict[str, torch.Tensor]
     params: DecodeParams
-    calibration: Calibration | None = None
+    calibration: ProbabilityCalibration | None = None
     familiar: Familiar | None = None
     trust: tuple[tuple[float, float], ...] | None = None
 
@@ -133,9 +133,9 @@ def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     return params if rule is None else replace(params, joining=Joining(*rule))
 
 
-def _calibration(meta: dict[str, str], path: Path) -> Calibration | None:
+def _calibration(meta: dict[str, str], path: Path) -> ProbabilityCalibration | None:
     rule = _logistic(meta, "probability", len(EVIDENCE), path)
-    return None if rule is None else Calibration(*rule)
+    return None if rule is None else ProbabilityCalibration(*rule)
 
 
 def _logistic(

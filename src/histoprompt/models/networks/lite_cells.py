@@ -23,7 +23,7 @@ WINDOW, SHIFT = 512, 448  # the windows from the image's corner on
 BLEND = 32  # pixels on both sides of the line between two windows where both count: all they share
 
 
-class CellModel(Stepped):
+class LiteCellModel(Stepped):
     """All nuclei of an image; a `CellEmbedder` and a `MaskDescriber`."""
 
     def __init__(self, networks: Networks) -> None:

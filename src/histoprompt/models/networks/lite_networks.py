@@ -17,7 +17,7 @@ from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
-from histoprompt.models.cells.probability import Calibration
+from histoprompt.models.cells.probability import ProbabilityCalibration
 from histoprompt.models.networks.head_files import networks, read_heads
 from histoprompt.models.networks.precision import computing_in
 
@@ -47,7 +47,7 @@ class Networks:
     device : str
     half : str or None
         Short type the network of nuclei multiplies in.
-    calibration : Calibration or None
+    calibration : ProbabilityCalibration or None
         How likely what was found is a nucleus; files of earlier versions do not say.
     familiar : Familiar or None
         How fields to learn from looked to the network of nuclei.
@@ -60,7 +60,7 @@ class Networks:
     params: DecodeParams
     device: str
     half: str | None = None
-    calibration: Calibration | None = None
+    calibration: ProbabilityCalibration | None = None
     familiar: Familiar | None = None
     trust: tuple[tuple[float, float], ...] | None = None
 

@@ -4,7 +4,7 @@ Fetching and packing import more, so they have modules of their own: `install` a
 """
 
 from histoprompt.models.weights.check import (
-    Verification,
+    WeightsVerification,
     companion,
     in_use,
     resolve,
@@ -15,8 +15,8 @@ from histoprompt.models.weights.digests import file_digest, folder_digest
 from histoprompt.models.weights.find import WeightsStatus, expected_path, locate
 
 __all__ = [
-    "Verification",
     "WeightsStatus",
+    "WeightsVerification",
     "companion",
     "expected_path",
     "file_digest",

@@ -30,7 +30,7 @@ State = Literal["published", "pinned", "own", "unneeded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class WeightsVerification:
     """What is known of a weights file.
 
     Attributes
@@ -145,7 +145,9 @@ def in_use(card: ModelCard, path: Path | None = None) -> ModelUse:
     return ModelUse(card.id, digest(found, "sha256"))
 
 
-def verify(card: ModelCard, path: Path | None = None, task: Task | None = None) -> Verification:
+def verify(
+    card: ModelCard, path: Path | None = None, task: Task | None = None
+) -> WeightsVerification:
     """Compare the loader's file with its published digest, and a user's own with the network.
 
     Parameters
@@ -164,7 +166,7 @@ def verify(card: ModelCard, path: Path | None = None, task: Task | None = None) 
         network.
     """
     if card.weights is None:
-        return Verification("unneeded")
+        return WeightsVerification("unneeded")
     found = _existing(card, card.weights, path)
     checked = verify_file(card, card.weights, found, task)
     if checked.state == "own":
@@ -172,7 +174,7 @@ def verify(card: ModelCard, path: Path | None = None, task: Task | None = None) 
     return checked
 
 
-def verify_all(card: ModelCard, task: Task | None = None) -> list[Verification]:
+def verify_all(card: ModelCard, task: Task | None = None) -> list[WeightsVerification]:
     """Compare every file of a model with its published digest.
 
     Raises
@@ -189,7 +191,7 @@ def verify_file(
     path: Path,
     task: Task | None = None,
     origin: str = "",
-) -> Verification:
+) -> WeightsVerification:
     """Compare one file with what is known of it.
 
     Parameters
@@ -218,19 +220,19 @@ def verify_file(
         if found != spec.digest:
             if claims:
                 raise _other_file(card, spec, path, found, origin)
-            return Verification("own", path, file_digest(path, "sha256", task))
+            return WeightsVerification("own", path, file_digest(path, "sha256", task))
         if algorithm == "sha256":
-            return Verification("published", path, found)
+            return WeightsVerification("published", path, found)
     elif not claims:
-        return Verification("own", path, file_digest(path, "sha256", task))
+        return WeightsVerification("own", path, file_digest(path, "sha256", task))
     sha256 = file_digest(path, "sha256", task)
     if pins.pin_of(spec) is None and not origin and path != find(spec):
         # What the user names may be anything: only a file put in place becomes the first seen.
-        return Verification("published" if published else "own", path, sha256)
+        return WeightsVerification("published" if published else "own", path, sha256)
     if not published and pins.pin_of(spec) is None:
         check_fit(card, spec, path, origin)
     pin = pins.check(card, spec, origin or str(path), sha256)
-    return Verification("published" if published else "pinned", path, sha256, pin)
+    return WeightsVerification("published" if published else "pinned", path, sha256, pin)
 
 
 def _there(path: Path) -> Path:

@@ -13,12 +13,12 @@ from typing import Any, NoReturn
 from histoprompt.core.errors import WeightsError
 from histoprompt.models.card import HubFile, WeightsSpec
 from histoprompt.models.weights.find import expected_path, size_text
-from histoprompt.models.weights.transfer import Source
+from histoprompt.models.weights.transfer import DownloadSource
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def hub_source(spec: WeightsSpec, hub: HubFile) -> Source:
+def hub_source(spec: WeightsSpec, hub: HubFile) -> DownloadSource:
     """Where to fetch a file of the hub.
 
     Raises
@@ -35,7 +35,7 @@ def hub_source(spec: WeightsSpec, hub: HubFile) -> Source:
     etag = str(found.etag or "")
     digest = f"sha256:{etag}" if _SHA256.fullmatch(etag) else None
     _check_digest(spec, hub, digest)
-    return Source(
+    return DownloadSource(
         url,
         spec.filename,
         hub.page,

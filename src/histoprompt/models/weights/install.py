@@ -19,12 +19,12 @@ from histoprompt.core.files.durable import sync_file, sync_folder
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence, pins
-from histoprompt.models.weights.check import Verification, verify_file
+from histoprompt.models.weights.check import WeightsVerification, verify_file
 from histoprompt.models.weights.checkpoints import check_format
 from histoprompt.models.weights.digests import file_digest, remember_move
 from histoprompt.models.weights.find import expected_path, find, missing_error, partial_path
 from histoprompt.models.weights.hub import hub_source
-from histoprompt.models.weights.transfer import Source, direct, fetch, mark_of
+from histoprompt.models.weights.transfer import DownloadSource, direct, fetch, mark_of
 
 # What the files of tensors end in; vocabularies and the like do not.
 _WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
@@ -32,7 +32,7 @@ _WEIGHTS = {".pt", ".pth", ".bin", ".safetensors"}
 _LOOK = 0.2
 
 
-def install(card: ModelCard, task: Task | None = None) -> list[Verification]:
+def install(card: ModelCard, task: Task | None = None) -> list[WeightsVerification]:
     """Fetch what a model lacks; files that are there are checked and never fetched again.
 
     Parameters
@@ -91,7 +91,7 @@ def sharing(card: ModelCard, cards: tuple[ModelCard, ...]) -> list[ModelCard]:
 
 def put_in_place(
     card: ModelCard, spec: WeightsSpec, part: Path, origin: str, task: Task
-) -> Verification:
+) -> WeightsVerification:
     """Check a gathered file and move it to where it is looked for.
 
     Parameters
@@ -122,7 +122,7 @@ def put_in_place(
         sync_folder(target.parent)
         # What was begun by another way is no longer needed.
         partial_path(spec).unlink(missing_ok=True)
-    return Verification(checked.state, target, checked.digest, checked.pin)
+    return WeightsVerification(checked.state, target, checked.digest, checked.pin)
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _taken(lock: FileLock) -> bool:
     return True
 
 
-def _install_file(card: ModelCard, spec: WeightsSpec, task: Task) -> Verification:
+def _install_file(card: ModelCard, spec: WeightsSpec, task: Task) -> WeightsVerification:
     with alone(spec, task):
         path = find(spec)
         if path is not None:
@@ -168,14 +168,14 @@ def _install_file(card: ModelCard, spec: WeightsSpec, task: Task) -> Verificatio
         return put_in_place(card, spec, part, source.url, task)
 
 
-def _source(spec: WeightsSpec) -> Source:
+def _source(spec: WeightsSpec) -> DownloadSource:
     if spec.hub is not None:
         return hub_source(spec, spec.hub)
     url = direct(spec.url or spec.source)
-    return Source(url, spec.filename, spec.source, spec.n_bytes, spec.digest)
+    return DownloadSource(url, spec.filename, spec.source, spec.n_bytes, spec.digest)
 
 
-def _check_stated(spec: WeightsSpec, source: Source, part: Path, task: Task) -> None:
+def _check_stated(spec: WeightsSpec, source: DownloadSource, part: Path, task: Task) -> None:
     """Compare with the hash that the hub states, where none is published."""
     if spec.digest is not None or source.digest is None:
         return

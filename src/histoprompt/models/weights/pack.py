@@ -17,7 +17,7 @@ from histoprompt.core.files.atomic import explained, free_bytes, replacing_file
 from histoprompt.core.task import Task
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.weights import licence
-from histoprompt.models.weights.check import Verification, verify_all
+from histoprompt.models.weights.check import WeightsVerification, verify_all
 from histoprompt.models.weights.digests import file_digest
 from histoprompt.models.weights.find import partial_path
 from histoprompt.models.weights.install import alone, put_in_place
@@ -71,7 +71,7 @@ def export_pack(cards: Sequence[ModelCard], out: Path, task: Task | None = None)
 
 def import_pack(
     path: Path, cards: Sequence[ModelCard], task: Task | None = None
-) -> list[Verification]:
+) -> list[WeightsVerification]:
     """Put the files of a pack in place, each checked first.
 
     Parameters
@@ -131,7 +131,7 @@ def _check_sizes(pack: PackReader, packed: Packed, card: ModelCard, spec: Weight
         )
 
 
-def import_file(path: Path, card: ModelCard, task: Task | None = None) -> Verification:
+def import_file(path: Path, card: ModelCard, task: Task | None = None) -> WeightsVerification:
     """Put one weights file that was brought by hand in place.
 
     Parameters
@@ -180,7 +180,7 @@ def _spec_of(path: Path, card: ModelCard, task: Task) -> WeightsSpec:
 
 def _import_packed(
     pack: PackReader, packed: Packed, card: ModelCard, spec: WeightsSpec, task: Task
-) -> Verification:
+) -> WeightsVerification:
     with _gathering(spec, task) as part:
         pack.unpack(packed, part, task)
         return put_in_place(card, spec, part, f"{pack.path}, {packed.place}", task)

@@ -29,7 +29,7 @@ MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DownloadSource:
     """Where a file is fetched from.
 
     Attributes
@@ -76,12 +76,12 @@ def mark_of(part: Path) -> Path:
     return part.with_name(part.name + ".etag")
 
 
-def fetch(source: Source, part: Path, task: Task) -> None:
+def fetch(source: DownloadSource, part: Path, task: Task) -> None:
     """Fetch a file; tries again as long as each try brings it further.
 
     Parameters
     ----------
-    source : Source
+    source : DownloadSource
         Where from.
     part : Path
         Where to. What lies there from an earlier try is continued if it is of the same file.
@@ -118,7 +118,7 @@ class _StartAgainError(Exception):
 class _Transfer:
     """One request and what it writes."""
 
-    def __init__(self, source: Source, part: Path, task: Task) -> None:
+    def __init__(self, source: DownloadSource, part: Path, task: Task) -> None:
         self._source = source
         self._part = part
         self._task = task
@@ -199,7 +199,7 @@ class _Transfer:
             raise _no_room(self._source, self._part, f"{needed // MB + 1} MB are needed")
 
 
-def _check_status(source: Source, response: requests.Response) -> None:
+def _check_status(source: DownloadSource, response: requests.Response) -> None:
     status = response.status_code
     if status in {401, 403}:
         raise WeightsError(
@@ -238,7 +238,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _unreachable(source: Source, part: Path, error: Exception) -> WeightsError:
+def _unreachable(source: DownloadSource, part: Path, error: Exception) -> WeightsError:
     kept = f" {_size(part) / MB:.1f} MB are kept, and the next try goes on from there."
     return WeightsError(
         f"{source.name} could not be fetched from {urlsplit(source.url).hostname}: "
@@ -257,7 +257,7 @@ def _reason(error: Exception) -> str:
     return "no connection"
 
 
-def _no_room(source: Source, part: Path, why: str) -> WeightsError:
+def _no_room(source: DownloadSource, part: Path, why: str) -> WeightsError:
     free = free_bytes(part) // MB
     return WeightsError(
         f"There is no room for {source.name} in {part.parent}: {why}, {free} MB are free. Free "

@@ -19,7 +19,7 @@ from skimage.segmentation import relabel_sequential, watershed
 from histoprompt.models.blueprint import WRAPPERS, Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.cells.windowed import Stepped, windows
-from histoprompt.models.networks.fitting import Fit, Prepare, bilinear_matrix
+from histoprompt.models.networks.fitting import InputFit, Prepare, bilinear_matrix
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import check_image
 
@@ -93,7 +93,7 @@ class DecodedCells(Stepped):
         return np.stack([_onto_image(plane, fit) for plane in maps])
 
 
-def _onto_image(plane: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+def _onto_image(plane: NDArray[np.float32], fit: InputFit) -> NDArray[np.float32]:
     """A square map on the image: padding cut off, resized bilinearly."""
     kept = plane[: fit.kept[0], : fit.kept[1]]
     rows, cols = (bilinear_matrix(n, m) for n, m in zip(kept.shape, fit.shape, strict=True))

@@ -22,7 +22,13 @@ from histoprompt.models import registry
 from histoprompt.models import weights as weight_files
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.roles import MaskDescriber, TextScorer, TileEncoder
-from histoprompt.models.zoo.aligned_file import Adapter, Head, TfIdf, read_aligned, read_head
+from histoprompt.models.zoo.aligned_file import (
+    Adapter,
+    AdapterHeader,
+    TfIdf,
+    read_aligned,
+    read_head,
+)
 
 Float = NDArray[np.float32]
 FOLDER, SUFFIX = "aligned", ".safetensors"
@@ -56,14 +62,14 @@ class AlignedScorer:
 
     Parameters
     ----------
-    head : Head
+    head : AdapterHeader
     adapter : Adapter
     image : object
         What looks at tiles.
     text : TfIdf or object with ``embed_texts``
     """
 
-    def __init__(self, head: Head, adapter: Adapter, image: Any, text: Any) -> None:
+    def __init__(self, head: AdapterHeader, adapter: Adapter, image: Any, text: Any) -> None:
         self._head, self._adapter, self._image, self._text = head, adapter, image, text
 
     @property

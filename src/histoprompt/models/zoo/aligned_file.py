@@ -29,7 +29,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _LARGEST: Final = 1e12
 
 
-class Head(TypedDict):
+class AdapterHeader(TypedDict):
     """What the header of a file says."""
 
     title: str
@@ -42,7 +42,7 @@ class Head(TypedDict):
     mpp: Finite | None
 
 
-_SHAPE: Shape[Head] = Shape(Head)
+_SHAPE: Shape[AdapterHeader] = Shape(AdapterHeader)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,9 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def write_aligned(path: Path, head: Head, adapter: Adapter, text: TfIdf | None = None) -> None:
+def write_aligned(
+    path: Path, head: AdapterHeader, adapter: Adapter, text: TfIdf | None = None
+) -> None:
     """Write a vocabulary; the file appears whole or not at all. Raises `ExportError`."""
     tensors: dict[str, NDArray[Any]] = {
         name: value for name, value in vars(adapter).items() if value is not None
@@ -133,7 +135,7 @@ def write_aligned(path: Path, head: Head, adapter: Adapter, text: TfIdf | None =
         part.write_bytes(ordered(save(whole, {"format": FORMAT, "head": json.dumps(head)})))
 
 
-def read_aligned(path: Path) -> tuple[Head, Adapter, TfIdf | None]:
+def read_aligned(path: Path) -> tuple[AdapterHeader, Adapter, TfIdf | None]:
     """Read a vocabulary.
 
     Raises
@@ -151,12 +153,12 @@ def read_aligned(path: Path) -> tuple[Head, Adapter, TfIdf | None]:
     return head, adapter, None if idf is None else TfIdf(tuple(head["words"]), idf)
 
 
-def read_head(path: Path) -> Head:
+def read_head(path: Path) -> AdapterHeader:
     """What the header of a file says; raises `WeightsError`."""
     return _opened(path, whole=False)[0]
 
 
-def _opened(path: Path, *, whole: bool) -> tuple[Head, dict[str, NDArray[Any]]]:
+def _opened(path: Path, *, whole: bool) -> tuple[AdapterHeader, dict[str, NDArray[Any]]]:
     tensors: dict[str, NDArray[Any]] = {}
     try:
         with safe_open(path, "np") as file:
@@ -175,7 +177,7 @@ def _opened(path: Path, *, whole: bool) -> tuple[Head, dict[str, NDArray[Any]]]:
     ), tensors
 
 
-def _check(head: Head, adapter: Adapter, idf: Float | None) -> None:
+def _check(head: AdapterHeader, adapter: Adapter, idf: Float | None) -> None:
     tensors: Mapping[str, Any] = vars(adapter)
     for name, value in tensors.items():
         if value is not None and (

@@ -16,7 +16,7 @@ from histoprompt.core.prompts.prompt import KIND_WORDS, Prompt, PromptKind
 from histoprompt.core.results import Logits, Mask
 from histoprompt.models.card import ModelCard
 from histoprompt.models.networks.decoding import PromptDecoder
-from histoprompt.models.networks.fitting import Fit, Prepare, mask_from_logits
+from histoprompt.models.networks.fitting import InputFit, Prepare, mask_from_logits
 from histoprompt.models.networks.precision import computing_in, half_on
 from histoprompt.models.roles import Embedding
 
@@ -35,12 +35,12 @@ class Features:
     ----------
     tensor : (1, c, h, w) float32 on the CPU
         The image encoder's output.
-    fit : Fit
+    fit : InputFit
         How the image was fitted into the input.
     """
 
     tensor: Tensor
-    fit: Fit
+    fit: InputFit
 
 
 class SamFamily:
@@ -181,7 +181,7 @@ class SamFamily:
         """The prompt as the network sees it: with its answer before only if it learnt to use it."""
         return prompt if self.card.corrects else replace(prompt, previous=None)
 
-    def _before(self, prompts: Sequence[Prompt], fit: Fit) -> Tensor | None:
+    def _before(self, prompts: Sequence[Prompt], fit: InputFit) -> Tensor | None:
         """The answers before as (n, 1, s, s) low-resolution logits; None if there are none."""
         import torch
 
@@ -189,16 +189,16 @@ class SamFamily:
         masks = [p.previous.as_logits(self._low(fit, side)) for p in prompts if p.previous]
         return torch.from_numpy(np.stack(masks))[:, None].to(self._device) if masks else None
 
-    def _low(self, fit: Fit, side: int) -> Frame:
+    def _low(self, fit: InputFit, side: int) -> Frame:
         """Where low-resolution logits lie on the image: the padding reaches beyond it."""
         rows, cols = (self.card.input_size / scale for scale in fit.scale)
         return Frame(Box(0, 0, rows, cols), (side, side))
 
-    def _kept(self, logits: NDArray[np.float32], fit: Fit) -> Logits | None:
+    def _kept(self, logits: NDArray[np.float32], fit: InputFit) -> Logits | None:
         """The logits as the network is to be shown them again."""
         return Logits(logits, self._low(fit, len(logits))) if self.card.corrects else None
 
-    def _tokens(self, prompts: Sequence[Prompt], fit: Fit) -> dict[str, Any]:
+    def _tokens(self, prompts: Sequence[Prompt], fit: InputFit) -> dict[str, Any]:
         """Points and boxes as the prompt encoder wants them: (x, y), input pixels."""
         import torch
 
@@ -220,7 +220,7 @@ class SamFamily:
             boxes = on_device(corners, torch.float32).reshape(-1, 4)
         return {"points": points, "boxes": boxes}
 
-    def _mask(self, logits: NDArray[np.float32], fit: Fit) -> NDArray[np.bool_]:
+    def _mask(self, logits: NDArray[np.float32], fit: InputFit) -> NDArray[np.bool_]:
         # The hyperbolic tangent of half the logit is the probability, moved so that 1/2 lies at 0.
         values = np.tanh(logits / 2) if self._resize_probabilities else logits
         return mask_from_logits(values, fit)

@@ -23,7 +23,7 @@ from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard, WeightsSpec
 from histoprompt.models.cells.instances import decode
 from histoprompt.models.cells.postprocess import tidied
-from histoprompt.models.networks.lite_cells import ALGORITHM, SHIFT, WINDOW, CellModel
+from histoprompt.models.networks.lite_cells import ALGORITHM, SHIFT, WINDOW, LiteCellModel
 from histoprompt.models.networks.lite_networks import FILENAME, Networks
 from histoprompt.models.networks.precision import half_on
 from histoprompt.models.networks.prompt_maps import RasterPrompt, hints
@@ -84,9 +84,9 @@ def load_prompts(card: ModelCard, weights: Path | None, device: str) -> PromptMo
     return PromptModel(card.id, Networks.load(weights, device, half_on(card, device)))
 
 
-def load_cells(card: ModelCard, weights: Path | None, device: str) -> CellModel:
+def load_cells(card: ModelCard, weights: Path | None, device: str) -> LiteCellModel:
     """The segmenter of all nuclei; without a path the shipped heads."""
-    return CellModel(Networks.load(weights, device, half_on(card, device)))
+    return LiteCellModel(Networks.load(weights, device, half_on(card, device)))
 
 
 @dataclass(frozen=True, eq=False)

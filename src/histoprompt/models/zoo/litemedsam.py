@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.networks.fitting import Fit, area_resize, longest_side, min_max, pad_square
+from histoprompt.models.networks.fitting import (
+    InputFit,
+    area_resize,
+    longest_side,
+    min_max,
+    pad_square,
+)
 from histoprompt.models.zoo.family import SamFamily
 
 CARD = ModelCard(
@@ -81,10 +87,10 @@ def _quicken(encoder: Any) -> None:
     encoder.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
+def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], InputFit]:
     """Longest side to `side` by area, global min-max, zeros below and to the right."""
     shape = image.shape[0], image.shape[1]
     inner = longest_side(shape, side)
     ratio = side / max(shape)
     array = pad_square(min_max(area_resize(image, inner)), side)
-    return array, Fit(shape, (ratio, ratio), side, inner)
+    return array, InputFit(shape, (ratio, ratio), side, inner)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.networks.fitting import Fit, min_max
+from histoprompt.models.networks.fitting import InputFit, min_max
 from histoprompt.models.zoo.family import SamFamily
 from histoprompt.models.zoo.sam import BLUEPRINT, VALUES, built
 
@@ -52,12 +52,12 @@ def load(card: ModelCard, weights: Path, device: str) -> SamFamily:
     return SamFamily(card, net, device, prepare, scored=False, resize_probabilities=True)
 
 
-def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
+def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], InputFit]:
     """A square by cubic interpolation, cut to integers, then global min-max."""
     shape = image.shape[0], image.shape[1]
     array = np.ascontiguousarray(min_max(_square(image, side)).transpose(2, 0, 1))
     low = side // 4
-    return array, Fit(shape, (side / shape[0], side / shape[1]), low, (low, low))
+    return array, InputFit(shape, (side / shape[0], side / shape[1]), low, (low, low))
 
 
 def _square(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, Terms, WeightsSpec
-from histoprompt.models.networks.fitting import Fit, longest_side, pad_square
+from histoprompt.models.networks.fitting import InputFit, longest_side, pad_square
 from histoprompt.models.zoo.family import SamFamily
 
 BLUEPRINT = "histoprompt.models.zoo.sam:blueprint"
@@ -215,7 +215,7 @@ def empty(kind: str) -> Any:
     return net
 
 
-def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
+def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], InputFit]:
     """Longest side to `side` bilinearly, mean and deviation of SAM, then zeros as padding."""
     from PIL import Image
 
@@ -223,4 +223,4 @@ def prepare(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], F
     inner = longest_side(shape, side)
     resized = Image.fromarray(image).resize(inner[::-1], Image.Resampling.BILINEAR)
     array = pad_square((np.asarray(resized, np.float32) - MEAN) / STD, side)
-    return array, Fit(shape, (inner[0] / shape[0], inner[1] / shape[1]), side, inner)
+    return array, InputFit(shape, (inner[0] / shape[0], inner[1] / shape[1]), side, inner)

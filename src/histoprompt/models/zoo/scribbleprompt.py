@@ -21,7 +21,7 @@ from histoprompt.core.prompts.scribbles import rasterise
 from histoprompt.core.results import Logits, Mask
 from histoprompt.models.blueprint import Blueprint
 from histoprompt.models.card import ModelCard, WeightsSpec
-from histoprompt.models.networks.fitting import Fit, bilinear_matrix, mask_from_logits
+from histoprompt.models.networks.fitting import InputFit, bilinear_matrix, mask_from_logits
 from histoprompt.models.roles import Embedding
 from histoprompt.models.zoo import sam
 from histoprompt.models.zoo.family import SamFamily, check_image
@@ -97,7 +97,7 @@ class ScribbleUNetModel:
         for prompt in prompts:
             _check_positive(prompt)
         frame = Frame(Box.of_shape(embedding.shape), embedding.shape)
-        whole = Fit(embedding.shape, (1.0, 1.0), SIDE, (SIDE, SIDE))
+        whole = InputFit(embedding.shape, (1.0, 1.0), SIDE, (SIDE, SIDE))
         found: list[list[Mask]] = []
         for start in range(0, len(prompts), BATCH):
             for plane in self._logits(embedding, prompts[start : start + BATCH]):
@@ -189,14 +189,14 @@ def _thinned(pixels: NDArray[np.intp]) -> NDArray[np.intp]:
     return pixels[:: max(1, -(-len(pixels) // MOST_CLICKS))]
 
 
-def prepare_sam(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], Fit]:
+def prepare_sam(image: NDArray[np.uint8], side: int) -> tuple[NDArray[np.float32], InputFit]:
     """Grey three times, a square bilinearly whatever the aspect, then SAM's mean and deviation."""
     shape = image.shape[0], image.shape[1]
     square = resized(grey_of(image), (side, side))[..., None]
     values = (255 * square - sam.MEAN) / sam.STD
     scale = side / shape[0], side / shape[1]
     planes = np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
-    return planes, Fit(shape, scale, side, (side, side))
+    return planes, InputFit(shape, scale, side, (side, side))
 
 
 def _check_positive(prompt: Prompt) -> None:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from histoprompt.core.task import Task
 from histoprompt.models.zoo.aligned_file import Adapter
 from histoprompt.pipelines.align.judge import MATCH, mean_of, recalls, word_auroc
-from histoprompt.pipelines.align.maps import Fit, Half, ridge, scores
+from histoprompt.pipelines.align.maps import Fit, ImageFeatures, ridge, scores
 from histoprompt.pipelines.align.params import AlignParams
 from histoprompt.pipelines.align.shuffling import folds_of, shuffled
-from histoprompt.pipelines.align.texts import Texts
+from histoprompt.pipelines.align.texts import SentenceVectors
 
 Double = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -29,7 +29,7 @@ _SCALES: Final = np.geomspace(2, 200, 25)
 
 
 @dataclass(frozen=True)
-class Line:
+class AlignRow:
     """A line of ``align.csv``; NaN where there is nothing to tell."""
 
     split: str
@@ -46,7 +46,7 @@ class Data:
     Attributes
     ----------
     images : (n, d) float64
-    texts : Texts
+    texts : SentenceVectors
     patients, sites : (n,) int64
     plain : (n, n) float64
         Cosines of images with sentences by the plain model.
@@ -56,25 +56,25 @@ class Data:
     """
 
     images: Double
-    texts: Texts
+    texts: SentenceVectors
     patients: Int
     sites: Int
     plain: Double
     plain_words: Double
     site_names: tuple[str, ...] = ()
-    _halves: dict[bytes, Half] = field(default_factory=dict)
+    _halves: dict[bytes, ImageFeatures] = field(default_factory=dict)
 
-    def half(self, rows: Int) -> Half:
+    def half(self, rows: Int) -> ImageFeatures:
         """Images that are learnt from, made ready once however often texts are shuffled."""
         key = rows.tobytes()
         if key not in self._halves:
-            self._halves[key] = Half(self.images[rows], self.patients[rows])
+            self._halves[key] = ImageFeatures(self.images[rows], self.patients[rows])
         return self._halves[key]
 
 
 def judged(
     data: Data, fit: Fit | None, params: AlignParams, task: Task, *, slow: bool = False
-) -> tuple[tuple[Line, ...], float]:
+) -> tuple[tuple[AlignRow, ...], float]:
     """All figures, and how often shuffled pairs match as well."""
     folds = folds_of(data.patients, params.folds)
     n = len(data.images)
@@ -99,7 +99,7 @@ def judged(
         mean_of([fold for one in chance for fold in one]),
     )
     lines += _words(data, orders[:_FEW], folds, fit)
-    lines.append(Line("patients", P, p, math.nan, math.nan))
+    lines.append(AlignRow("patients", P, p, math.nan, math.nan))
     for number, one in enumerate(found, start=1):
         held = [row[number - 1] for row in chance]
         lines += _lines(f"fold {number}", one, _plain(data, folds)[number - 1], mean_of(held))
@@ -129,12 +129,14 @@ def _plain(data: Data, folds: Sequence[Int]) -> list[Figures]:
     return [recalls(data.plain[np.ix_(test, test)], data.texts.said[test]) for test in folds]
 
 
-def _words(data: Data, orders: Sequence[Int], folds: Sequence[Int], fit: Fit | None) -> list[Line]:
+def _words(
+    data: Data, orders: Sequence[Int], folds: Sequence[Int], fit: Fit | None
+) -> list[AlignRow]:
     """Whether a word alone tells places: of words that were learnt, and of words that were not."""
     same, lines = np.arange(len(data.images)), []
     for measure, held in ((HELD_OUT, True), (SEEN, False)):
         if held and data.texts.tfidf is not None:
-            lines.append(Line("patients", measure, *[math.nan] * 3))  # it knows no other words
+            lines.append(AlignRow("patients", measure, *[math.nan] * 3))  # it knows no other words
             continue
         value = _word_figure(data, same, folds, (fit, held))
         chance = [_word_figure(data, order, folds, (fit, held)) for order in orders]
@@ -142,7 +144,7 @@ def _words(data: Data, orders: Sequence[Int], folds: Sequence[Int], fit: Fit | N
             word_auroc(data.plain_words[test, w], data.texts.holds[test, w])
             for test in folds for w in range(len(data.texts.words))
         ])  # fmt: skip
-        lines.append(Line("patients", measure, value, plain, _mean(chance)))
+        lines.append(AlignRow("patients", measure, value, plain, _mean(chance)))
     return lines
 
 
@@ -167,9 +169,9 @@ def _word_figure(
     return _mean(found)
 
 
-def _site_lines(data: Data, orders: Sequence[Int], fit: Fit | None) -> list[Line]:
+def _site_lines(data: Data, orders: Sequence[Int], fit: Fit | None) -> list[AlignRow]:
     """Each site by what was learnt from the others."""
-    lines: list[Line] = []
+    lines: list[AlignRow] = []
     for number, site in enumerate(data.site_names):
         test = np.flatnonzero(data.sites == number)
         value = _figures(data, np.arange(len(data.sites)), [test], fit)[0]
@@ -194,10 +196,10 @@ def best_scale(data: Data, folds: Sequence[Int], fit: Fit | None) -> float:
     return float(_SCALES[int(likelihood.argmax())])
 
 
-def _lines(split: str, value: Figures, plain: Figures, chance: Figures) -> list[Line]:
+def _lines(split: str, value: Figures, plain: Figures, chance: Figures) -> list[AlignRow]:
     nan = math.nan
     return [
-        Line(split, name, figure, plain.get(name, nan), chance.get(name, nan))
+        AlignRow(split, name, figure, plain.get(name, nan), chance.get(name, nan))
         for name, figure in value.items()
     ]
 

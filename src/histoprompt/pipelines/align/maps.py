@@ -30,7 +30,7 @@ Fit = Callable[[Double, Double], Adapter]
 
 
 @dataclass(frozen=True, eq=False)
-class Half:
+class ImageFeatures:
     """Features of images that are learnt from, ready for any number of texts.
 
     Attributes
@@ -98,7 +98,7 @@ class Half:
         return _ALPHAS[int(lost.argmin())] if self.inner else _ALPHAS[-1]
 
 
-def ridge(half: Half, texts: Double) -> Adapter:
+def ridge(half: ImageFeatures, texts: Double) -> Adapter:
     """Images told as texts: the space is that of the texts."""
     weights, mean = half.ridge(texts)
     t = texts.shape[1]
@@ -114,7 +114,7 @@ def cca(images: Double, texts: Double) -> Adapter:
     H. Hotelling, "Relations between two sets of variates", Biometrika 28 (1936) 321-377; shrinkage
     as in H. Vinod, "Canonical ridge and econometrics of joint production", 1976.
     """
-    half = Half(images, np.zeros(len(images), np.int64))
+    half = ImageFeatures(images, np.zeros(len(images), np.int64))
     scaled = half.scaled
     centred = texts - texts.mean(axis=0)
     white_x, white_y = _whitening(scaled), _whitening(centred)

@@ -19,8 +19,8 @@ from histoprompt.core.task import Task
 from histoprompt.models import registry
 from histoprompt.models.card import ModelCard
 from histoprompt.models.memory.manager import ModelManager
-from histoprompt.models.zoo.aligned_file import Head, write_aligned
-from histoprompt.pipelines.align.figures import Data, Line, P, best_scale, fitted, judged
+from histoprompt.models.zoo.aligned_file import AdapterHeader, write_aligned
+from histoprompt.pipelines.align.figures import AlignRow, Data, P, best_scale, fitted, judged
 from histoprompt.pipelines.align.judge import MATCH
 from histoprompt.pipelines.align.looking import Opener, features_of_pairs
 from histoprompt.pipelines.align.maps import CCA, CLOSED, RIDGE, Fit, cca
@@ -45,7 +45,7 @@ class Aligned:
     Attributes
     ----------
     out : Path
-    lines : tuple of Line
+    lines : tuple of AlignRow
     p : float
         How often shuffled pairs do as well.
     pairs, patients : int
@@ -55,7 +55,7 @@ class Aligned:
     """
 
     out: Path
-    lines: tuple[Line, ...]
+    lines: tuple[AlignRow, ...]
     p: float
     pairs: int
     patients: int
@@ -147,7 +147,7 @@ def _write(
     everyone = np.arange(len(data.images))
     adapter = fitted(data, everyone, data.texts.vectors, fit)
     value = next(line for line in done.lines if line.measure == MATCH)
-    head = Head(
+    head = AdapterHeader(
         title=out.stem,
         image=card.id,
         text=params.text,
@@ -163,7 +163,7 @@ def _write(
     write_aligned(out, head, data.texts.whole(adapter, sentences), data.texts.tfidf)
 
 
-def write_lines(path: Path, lines: Sequence[Line]) -> None:
+def write_lines(path: Path, lines: Sequence[AlignRow]) -> None:
     """Write ``align.csv``; raises `ExportError`."""
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, ("split",))

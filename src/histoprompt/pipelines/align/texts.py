@@ -36,7 +36,7 @@ _COMMON: Final = frozenset(
 
 
 @dataclass(frozen=True, eq=False)
-class Texts:
+class SentenceVectors:
     """The sentences of pairs as vectors.
 
     Attributes
@@ -76,7 +76,9 @@ class Texts:
         )  # fmt: skip
 
 
-def texts_of(pairs: Sequence[Pair], kind: Text, manager: ModelManager, task: Task) -> Texts:
+def texts_of(
+    pairs: Sequence[Pair], kind: Text, manager: ModelManager, task: Task
+) -> SentenceVectors:
     """Read all sentences.
 
     Raises
@@ -99,7 +101,7 @@ def texts_of(pairs: Sequence[Pair], kind: Text, manager: ModelManager, task: Tas
         counts = np.asarray(tfidf.embed(flat), np.float64)
         down = _down(counts)
         single, asked = counts @ down, np.asarray(tfidf.embed(words), np.float64) @ down
-        return Texts(_means(single, of), said, words, asked, holds, tfidf, down)
+        return SentenceVectors(_means(single, of), said, words, asked, holds, tfidf, down)
     card = registry.card(kind)
     if card.missing:
         raise ModelError(
@@ -109,7 +111,7 @@ def texts_of(pairs: Sequence[Pair], kind: Text, manager: ModelManager, task: Tas
     with manager.lease(card, task) as model:
         single = np.asarray(model.embed_texts(flat), np.float64)
         asked = np.asarray(model.embed_texts(words), np.float64) if words else single[:0]
-    return Texts(_means(single, of), said, words, asked, holds)
+    return SentenceVectors(_means(single, of), said, words, asked, holds)
 
 
 def chosen_words(pairs: Sequence[Pair]) -> tuple[str, ...]:

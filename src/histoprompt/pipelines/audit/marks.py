@@ -12,7 +12,7 @@ NOT_A_CELL = "not a cell"
 
 
 @dataclass(frozen=True)
-class Mark:
+class AuditMark:
     """A place and what is there.
 
     On a cell that was found it says what that is in truth; elsewhere it is a cell that was missed.
@@ -34,7 +34,7 @@ def truth_by_marks(
     box: Box,
     classes: Sequence[str],
     cells: CellTable,
-    marks: Sequence[Mark],
+    marks: Sequence[AuditMark],
     cell_at: Callable[[float, float], int],
 ) -> tuple[int, ...]:
     """Count the cells of a field as a person sees them.
@@ -50,7 +50,7 @@ def truth_by_marks(
         What is counted, in the order of the result; `UNSURE` counts cells of unknown class.
     cells : CellTable
         Those found. One that is not marked is what it was found to be.
-    marks : sequence of Mark
+    marks : sequence of AuditMark
         In the order they were made; those outside of the field say nothing about it.
     cell_at : callable
         The id of the cell at a level-0 (row, col), 0 for none.

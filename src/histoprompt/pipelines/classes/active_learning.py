@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.pipelines.classes.classifiers import Float
-from histoprompt.pipelines.classes.train import Fit
+from histoprompt.pipelines.classes.train import TrainedClassifier
 
 ACCEPT: Final = "a"
 REJECT: Final = "r"
@@ -137,14 +137,14 @@ class Review:
             return self.labelled(cell, left[0])
         return replace(self, rejected={**self.rejected, cell: out})
 
-    def measured(self, fit: Fit, before: Fit | None) -> Review:
+    def measured(self, fit: TrainedClassifier, before: TrainedClassifier | None) -> Review:
         """With a point added to the learning curve.
 
         Parameters
         ----------
-        fit : Fit
+        fit : TrainedClassifier
             From these labels.
-        before : Fit or None
+        before : TrainedClassifier or None
             The one of the point before.
         """
         changed = float("nan")
@@ -158,7 +158,7 @@ class Review:
 
 
 def next_cell(
-    fit: Fit, review: Review, first: NDArray[np.int64] | None = None, like: str = ""
+    fit: TrainedClassifier, review: Review, first: NDArray[np.int64] | None = None, like: str = ""
 ) -> Suggestion | None:
     """The most useful cell to ask about; None when everything was asked.
 
@@ -168,7 +168,7 @@ def next_cell(
 
     Parameters
     ----------
-    fit : Fit
+    fit : TrainedClassifier
     review : Review
     first : (k,) int64, optional
         Ids of cells that are asked about before all others.
@@ -193,7 +193,7 @@ def next_cell(
 
 
 def _look_alike(
-    fit: Fit, probability: Float, asked: NDArray[np.bool_], like: str
+    fit: TrainedClassifier, probability: Float, asked: NDArray[np.bool_], like: str
 ) -> Suggestion | None:
     """The cell most like a class that was not asked about; None if all were said not to be."""
     use = np.where(asked | (probability <= 0), -1, probability * _unlike_labelled(fit))
@@ -203,7 +203,9 @@ def _look_alike(
     return _offered(fit, best, like, float(probability[best]), f"most like your {like}: is it one?")
 
 
-def _offered(fit: Fit, best: int, name: str, probability: float, why: str) -> Suggestion:
+def _offered(
+    fit: TrainedClassifier, best: int, name: str, probability: float, why: str
+) -> Suggestion:
     return Suggestion(
         id=int(fit.cells.id[best]),
         row=float(fit.cells.row[best]),
@@ -214,12 +216,12 @@ def _offered(fit: Fit, best: int, name: str, probability: float, why: str) -> Su
     )
 
 
-def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
+def usefulness(fit: TrainedClassifier, probability: Float) -> NDArray[np.float64]:
     """How much is learnt from asking about each cell, (n,) from 0.
 
     Parameters
     ----------
-    fit : Fit
+    fit : TrainedClassifier
     probability : (n, c) float32
         Of the classes that a cell may still have.
     """
@@ -231,7 +233,7 @@ def usefulness(fit: Fit, probability: Float) -> NDArray[np.float64]:
     return np.asarray(torn * new * fit.typical() * rarer[probability.argmax(axis=1)], np.float64)
 
 
-def _unlike_labelled(fit: Fit) -> Float:
+def _unlike_labelled(fit: TrainedClassifier) -> Float:
     """How far (n,) cells are from labelled ones, from 0 to 1.
 
     What resembles a labelled cell brings little; being farther than usual earns nothing more,
@@ -262,7 +264,7 @@ def stop_hint(review: Review) -> str | None:
     )
 
 
-def _left(fit: Fit, review: Review) -> Float:
+def _left(fit: TrainedClassifier, review: Review) -> Float:
     """Probabilities with rejected classes taken out."""
     probability = fit.probability.copy()
     place = {name: i for i, name in enumerate(fit.classifier.classes)}
@@ -273,7 +275,7 @@ def _left(fit: Fit, review: Review) -> Float:
     return probability
 
 
-def _why(fit: Fit, row: int, name: str) -> str:
+def _why(fit: TrainedClassifier, row: int, name: str) -> str:
     count = fit.examples.get(name, 0)
     if fit.distance[row] > fit.classifier.reach:
         return "unlike every labelled cell"

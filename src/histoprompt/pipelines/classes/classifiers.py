@@ -82,7 +82,7 @@ def family(name: str) -> str:
     return stem if number.isdigit() else ""
 
 
-class Model(Protocol):
+class ProbabilityModel(Protocol):
     """Probabilities of classes from comparable features."""
 
     def probabilities(self, scaled: Float) -> Float:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _Kept(TypedDict):
-    """What `History` saves."""
+    """What `LabelHistory` saves."""
 
     format: Literal[1]
     classes: list[str]
@@ -122,7 +122,7 @@ class Labelling:
         return {name: given.count(name) for name in self.classes}
 
 
-class History:
+class LabelHistory:
     """The labelling as it is now and as it was, for undo and redo; every change is on disk.
 
     Several windows may work on one count: a change is made to what the file holds then, so none
@@ -228,7 +228,7 @@ def _moved(old: Mapping[int, T], new: Mapping[int, T], there: Mapping[int, T]) -
 
 
 def read_labelling(path: Path, cells: CellTable, ever: int = 0) -> Labelling:
-    """Read what `History` saved; cells that are not in the table are left out.
+    """Read what `LabelHistory` saved; cells that are not in the table are left out.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.task import Task
 from histoprompt.pipelines.classes.active_learning import Review, Suggestion, next_cell, stop_hint
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 
 
@@ -22,13 +22,13 @@ class Lesson:
     ----------
     trainer : Trainer
         Ready for the next time.
-    fit : Fit
+    fit : TrainedClassifier
     suggestion : Suggestion or None
         The most useful cell to look at next.
     """
 
     trainer: Trainer
-    fit: Fit
+    fit: TrainedClassifier
     suggestion: Suggestion | None
 
 
@@ -70,7 +70,7 @@ def learn(
     return Lesson(trainer, fit, next_cell(fit, review, first, like))
 
 
-def hint(review: Review, fit: Fit) -> str:
+def hint(review: Review, fit: TrainedClassifier) -> str:
     """Whether to go on labelling, in words."""
     stop = stop_hint(review)
     if stop:

@@ -35,7 +35,7 @@ _NEIGHBOURS, _SAMPLE = 10, 400
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class TrainedClassifier:
     """What came of a training.
 
     Attributes
@@ -129,7 +129,7 @@ class Trainer:
         self.scaled = self.scaling.apply(features)
         self._order = np.argsort(cells.id, kind="stable")
 
-    def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> Fit:
+    def fit(self, labels: Mapping[int, str], classes: Sequence[str] = ()) -> TrainedClassifier:
         """Train on labelled cells and classify all.
 
         Parameters
@@ -169,7 +169,7 @@ class Trainer:
         found[rows], score[rows] = code, 1
         counts = {n: int(k) for n, k in zip(names, np.bincount(code), strict=False)}
         rate = self.params.error_rate
-        return Fit(
+        return TrainedClassifier(
             classifier=classifier,
             cells=self._with_ignored((*names, UNSURE), found, score, given_all),
             probability=probability,

@@ -20,7 +20,7 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box
 from histoprompt.core.task import Task
 from histoprompt.pipelines.audit.estimate import Corrected, corrected_counts
-from histoprompt.pipelines.audit.marks import Mark, truth_by_marks
+from histoprompt.pipelines.audit.marks import AuditMark, truth_by_marks
 from histoprompt.pipelines.audit.plan import AuditPlan, field_boxes, plan_audit
 from histoprompt.pipelines.count.kept import KeptCount
 from histoprompt.pipelines.count.region import CountRegion
@@ -40,7 +40,7 @@ class Audit:
     plan : AuditPlan
     seen : tuple of tuple of int
         True counts by ``plan.columns`` of the first fields of ``plan.chosen``.
-    marks : tuple of Mark
+    marks : tuple of AuditMark
         What was pointed at, in all fields.
     digest : str
         Of the cells and classes the fields were drawn for.
@@ -48,7 +48,7 @@ class Audit:
 
     plan: AuditPlan
     seen: tuple[tuple[int, ...], ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[AuditMark, ...] = ()
     digest: str = ""
 
     @property
@@ -247,6 +247,6 @@ def _audit(raw: _Kept) -> Audit:
     return Audit(plan, seen, tuple(map(_mark, raw["marks"])), raw["cells"])
 
 
-def _mark(kept: list[float | str]) -> Mark:
+def _mark(kept: list[float | str]) -> AuditMark:
     row, col, name = kept
-    return Mark(float(row), float(col), str(name))
+    return AuditMark(float(row), float(col), str(name))

@@ -38,7 +38,7 @@ Cut = Callable[[Mask], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
-class Place:
+class ClickedPlace:
     """Where somebody clicked on the slide, level-0 (row, col)."""
 
     row: float
@@ -75,13 +75,13 @@ def delete_cells(work: KeptCount, ids: Sequence[int], task: Task) -> Correction:
     return log.make("delete", wanted, (), where)
 
 
-def add_cell(work: KeptCount, place: Place, job: SegmentJob, task: Task) -> Correction:
+def add_cell(work: KeptCount, place: ClickedPlace, job: SegmentJob, task: Task) -> Correction:
     """Add a cell that was missed: a model outlines what was clicked.
 
     Parameters
     ----------
     work : KeptCount
-    place : Place
+    place : ClickedPlace
     job : SegmentJob
         The model.
     task : Task
@@ -172,7 +172,7 @@ def along(line: ArrayLike) -> Cut:
     return lambda mask: cut_along(mask.array, points - _corner(mask))
 
 
-def between(first: Place, second: Place) -> Cut:
+def between(first: ClickedPlace, second: ClickedPlace) -> Cut:
     """Part a cell where it is narrowest between two places."""
 
     def cut(mask: Mask) -> NDArray[np.int32]:
@@ -190,7 +190,7 @@ def mask_of(work: KeptCount, cell: int) -> Mask:
     return Mask(store.read(box) == cell, Frame(box, box.shape))
 
 
-def free_part(work: KeptCount, mask: Mask, place: Place | None = None) -> Mask:
+def free_part(work: KeptCount, mask: Mask, place: ClickedPlace | None = None) -> Mask:
     """What of a mask no cell has, in one piece: that with a place, else the largest.
 
     Raises
@@ -229,7 +229,7 @@ def _there(work: KeptCount, ids: Iterable[int]) -> list[int]:
     return wanted
 
 
-def _check_free(work: KeptCount, place: Place) -> None:
+def _check_free(work: KeptCount, place: ClickedPlace) -> None:
     """Refuse a place that is not counted, or where there is a cell."""
     ground, at = work.ground, np.array([[place.row, place.col]])
     row, col = round(place.row), round(place.col)

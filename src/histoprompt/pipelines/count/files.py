@@ -25,7 +25,7 @@ from histoprompt.pipelines.audit.estimate import TOTAL, Corrected
 from histoprompt.pipelines.count.region import ALL
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records
-from histoprompt.pipelines.count.tally import Line
+from histoprompt.pipelines.count.tally import TallyRow
 from histoprompt.pipelines.formats.cell_tables import significant
 from histoprompt.pipelines.formats.geojson import geometry_of
 from histoprompt.pipelines.formats.json_files import JsonListFile
@@ -43,7 +43,7 @@ _DIGITS = 5
 
 def write_counts(
     path: Path,
-    lines: tuple[Line, ...],
+    lines: tuple[TallyRow, ...],
     *,
     denominator: str,
     complete: bool,

@@ -14,7 +14,7 @@ from histoprompt.core.cell_schema import COLUMNS, OPTIONAL_COLUMNS, PER_CELL
 from histoprompt.core.cell_table import UNCLASSIFIED, UNSURE, CellTable
 from histoprompt.core.geometry import Box
 from histoprompt.core.results import Mask
-from histoprompt.pipelines.count.tile_log import Head
+from histoprompt.pipelines.count.tile_log import TileLogHeader
 
 Op = Literal["add", "delete", "split", "merge", "labels"]
 _MADE: tuple[Op, ...] = ("add", "labels")
@@ -238,11 +238,11 @@ class HandWork:
             out[r, c][inside] = cell.id
         return out
 
-    def head(self, head: Head) -> Head:
+    def head(self, head: TileLogHeader) -> TileLogHeader:
         """What columns mean, also where nothing was counted before."""
         return head if head.names else replace(head, names=self.names)
 
-    def records(self, head: Head, dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    def records(self, head: TileLogHeader, dtype: np.dtype[np.void]) -> NDArray[np.void]:
         """The cells a person made as they would be stored."""
         codes = {name: i for i, name in enumerate(head.classes)}
         unknown = codes.get(UNCLASSIFIED, codes.get(UNSURE, 0))

@@ -43,11 +43,11 @@ from histoprompt.pipelines.count.job import CountChoice, count_job
 from histoprompt.pipelines.count.notes import told_before, unlike_notes
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import ALL, CountRegion, count_region
-from histoprompt.pipelines.count.run import CountJob, Progress, count_cells
+from histoprompt.pipelines.count.run import CountJob, CountProgress, count_cells
 from histoprompt.pipelines.count.slide import CountResult, write_count
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import record_type
-from histoprompt.pipelines.count.tally import QUPATH, Line, class_lines
+from histoprompt.pipelines.count.tally import QUPATH, TallyRow, class_lines
 from histoprompt.pipelines.formats.regions import Region
 
 # Whether the slide looks unlike what its model has learnt from, as found when its count began; the
@@ -65,7 +65,7 @@ class KeptCount:
     job : CountJob
     ground : CountRegion
         What is counted.
-    progress : Progress
+    progress : CountProgress
         How far it got.
     cells : CellTable
         As they were counted, and corrected by hand since.
@@ -88,7 +88,7 @@ class KeptCount:
     slide: Slide
     job: CountJob
     ground: CountRegion
-    progress: Progress
+    progress: CountProgress
     cells: CellTable
     levels: Sequence[Any]
     mm2: tuple[float, float]
@@ -249,7 +249,7 @@ def _unlike_file(folder: Path, job: CountJob) -> Path:
     return folder / _UNLIKE.format(digest[:12])
 
 
-def _set_aside(folder: Path, progress: Progress) -> list[str]:
+def _set_aside(folder: Path, progress: CountProgress) -> list[str]:
     """Keep what was said of the cells of a count that this program does not go on with."""
     if not progress.store.replaced:
         return []
@@ -302,14 +302,14 @@ def _pixels(frame: Frame, box: Box) -> tuple[slice, slice]:
     return slice(r0, r1), slice(c0, c1)
 
 
-def lines_of(work: KeptCount, cells: CellTable) -> list[Line]:
+def lines_of(work: KeptCount, cells: CellTable) -> list[TallyRow]:
     """Counts, shares and densities of the classes that the cells of a count have now."""
     counts = np.bincount(cells.code, minlength=len(cells.classes))
     return class_lines(ALL, cells.classes, counts.astype(np.int64), work.mm2)
 
 
 @dataclass(frozen=True)
-class Findings:
+class CountFindings:
     """What the files of a count say besides the cells.
 
     Attributes
@@ -331,7 +331,7 @@ class Findings:
 
 
 def write_work(
-    work: KeptCount, cells: CellTable, folder: Path, findings: Findings, *, task: Task
+    work: KeptCount, cells: CellTable, folder: Path, findings: CountFindings, *, task: Task
 ) -> CountResult:
     """Write the files of `histoprompt count`, with the classes that cells have now.
 
@@ -342,7 +342,7 @@ def write_work(
         The cells of `work`, classified.
     folder : Path
         Of the results; replaced file by file.
-    findings : Findings
+    findings : CountFindings
     task : Task
 
     Raises

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.pipelines.cells.find import TileCells
 
@@ -58,7 +59,7 @@ class TilesAhead:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         text = json.dumps(dict(settings), sort_keys=True)
-        self._root = folder / AHEAD
+        self._root = own_folder(folder / AHEAD)
         self._folder = self._root / hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def has(self, place: tuple[int, int]) -> bool:

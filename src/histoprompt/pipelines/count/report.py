@@ -26,7 +26,7 @@ from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.stain.ihc import IhcScore
 from histoprompt.pipelines.audit.estimate import Corrected
 from histoprompt.pipelines.count.picture import Picture
-from histoprompt.pipelines.count.tally import AREA_BIN, Line, Tally
+from histoprompt.pipelines.count.tally import AREA_BIN, Tally, TallyRow
 
 REPORT = "report.html"
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html"
@@ -133,7 +133,7 @@ def result_facts(
     }
 
 
-def line_facts(line: Line) -> dict[str, Any]:
+def line_facts(line: TallyRow) -> dict[str, Any]:
     """A line of the counts, as JSON."""
     return {
         "region": line.region,

@@ -11,6 +11,7 @@ from typing import Any
 from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import hold_file
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.pipelines.count.run import UNFINISHED
 from histoprompt.pipelines.count.store_files import SETTINGS, SLIDE, read_settings
 from histoprompt.pipelines.recipes.recipe import RECIPE, slide_told
@@ -38,9 +39,14 @@ def free_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -> P
         The slide's key: results of the same slide are replaced.
     taken : iterable of Path
         Folders this run has used.
+
+    Raises
+    ------
+    ExportError
+        If a link lies in its place.
     """
     number, folder, taken = 1, out / stem, set(taken)
-    while folder in taken or slide_in(folder) not in (None, key):
+    while folder in taken or slide_in(own_folder(folder)) not in (None, key):
         number += 1
         folder = out / f"{stem}-{number}"
     return folder
@@ -52,7 +58,7 @@ def claimed_folder(out: Path, stem: str, key: str, taken: Iterable[Path] = ()) -
     Raises
     ------
     ExportError
-        If it cannot be written.
+        If it cannot be written, or a link lies in its place.
     """
     taken = set(taken)
     while True:
@@ -92,7 +98,7 @@ def slide_of(path: Path) -> str | None:
 
 def _claim(folder: Path, key: str) -> bool:
     """Write into a folder whose it is, unless another slide's program was faster."""
-    path = folder / UNFINISHED / SLIDE
+    path = own_folder(folder / UNFINISHED) / SLIDE
     with explained(folder):
         while True:
             make_folder(path.parent)

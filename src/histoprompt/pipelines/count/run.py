@@ -36,7 +36,7 @@ from histoprompt.pipelines.count.region import CountRegion
 from histoprompt.pipelines.count.so_far import CellsSoFar
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import Records, record_type
-from histoprompt.pipelines.count.tile_log import Head
+from histoprompt.pipelines.count.tile_log import TileLogHeader
 
 # Where a count lies until it is complete, inside the folder of its results.
 UNFINISHED = ".unfinished"
@@ -76,7 +76,7 @@ class CountJob:
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
+class CountProgress:
     """How far a count got.
 
     Attributes
@@ -104,7 +104,7 @@ class Progress:
 
 def count_cells(
     slide: Slide, ground: CountRegion, dyes: StainMatrix, job: CountJob, *, folder: Path, task: Task
-) -> Progress:
+) -> CountProgress:
     """Count the cells of a slide, going on where an earlier run with the same settings stopped.
 
     Parameters
@@ -155,7 +155,7 @@ def count_cells(
     done = tuple(grid.tile(*tile.place).inner for tile in store.done if tile.place in wanted)
     if len(done) == len(tiles):
         counter.ahead.clear()
-    return Progress(store, done, len(tiles), before)
+    return CountProgress(store, done, len(tiles), before)
 
 
 def look_ahead(
@@ -236,7 +236,7 @@ class _Counter:
         level0 = found.at_level0(self.slide.box)
         shown = None if level0 is None else level0[1].intersection(self.ground.box)
         if level0 is None or shown is None:
-            store.append(place, np.zeros(0, record_type(0)), Head(), None)
+            store.append(place, np.zeros(0, record_type(0)), TileLogHeader(), None)
             return
         labels, box = level0
         part = labels[shown.slices((box.r0, box.c0))]
@@ -254,7 +254,7 @@ class _Counter:
         records["id"] = len(store) + 1 + np.arange(len(found))
         records["area_um2"] = area_um2
         records["code"], records["score"] = code, score
-        store.append(place, records, Head(names, classes), shown)
+        store.append(place, records, TileLogHeader(names, classes), shown)
 
     def _found(self, tile: Tile, task: Task) -> TileCells:
         assert self.job.source is not None

@@ -39,7 +39,7 @@ from histoprompt.pipelines.count.report import (
     write_report,
 )
 from histoprompt.pipelines.count.result_folders import MADE, slide_of
-from histoprompt.pipelines.count.run import CountJob, Progress, count_cells, look_ahead
+from histoprompt.pipelines.count.run import CountJob, CountProgress, count_cells, look_ahead
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.tally import QUPATH, Tally, tally
 from histoprompt.pipelines.formats.cell_tables import (
@@ -204,7 +204,7 @@ def _prepared(
 def write_count(
     slide: Slide,
     job: CountJob,
-    progress: Progress,
+    progress: CountProgress,
     ground: CountRegion,
     *,
     folder: Path,
@@ -221,7 +221,7 @@ def write_count(
     slide : Slide
     job : CountJob
         What it was made with.
-    progress : Progress
+    progress : CountProgress
         Its store, whose cells may have been given other classes.
     ground : CountRegion
         What was counted.
@@ -255,13 +255,13 @@ def write_count(
     return counted
 
 
-def _of_the_model(slide: Slide, progress: Progress, job: CountJob) -> list[str]:
+def _of_the_model(slide: Slide, progress: CountProgress, job: CountJob) -> list[str]:
     if job.settings.get("embedding") and progress.store.head.names == measured_names(slide):
         return ["The segmenter does not tell what its encoder saw; cells were measured only."]
     return []
 
 
-def _of_this_run(progress: Progress, folder: Path) -> tuple[str, ...]:
+def _of_this_run(progress: CountProgress, folder: Path) -> tuple[str, ...]:
     """What became of a count that was begun before."""
     notes = list(progress.store.notes)
     made = folder / MADE
@@ -278,7 +278,7 @@ def _of_this_run(progress: Progress, folder: Path) -> tuple[str, ...]:
 
 
 def _write(
-    slide: Slide, job: CountJob, progress: Progress, counted: CountResult, task: Task
+    slide: Slide, job: CountJob, progress: CountProgress, counted: CountResult, task: Task
 ) -> None:
     store, folder, ground = progress.store, counted.folder, counted.ground
     write_labels(folder / count_files.LABELS_TIF, store, mpp=slide.mpp, task=task)
@@ -299,7 +299,9 @@ def _write(
         write_json(part, facts)
 
 
-def _made(slide: Slide, job: CountJob, progress: Progress, counted: CountResult) -> dict[str, Any]:
+def _made(
+    slide: Slide, job: CountJob, progress: CountProgress, counted: CountResult
+) -> dict[str, Any]:
     """What ``count.json`` says: how a count was made, and what it came to."""
     ground = counted.ground
     made = Provenance(slide.key, job.models).dated()

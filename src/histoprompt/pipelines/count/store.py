@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from histoprompt.core.cell_schema import PER_CELL
 from histoprompt.core.cell_table import CellTable
-from histoprompt.core.errors import ExportError
 from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.closing import Closing
 from histoprompt.core.files.durable import sync_folder
 from histoprompt.core.files.locks import HOLDER, LOCK
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.classes import Colour, cell_colours
 from histoprompt.core.labels.renumber import renumbered
@@ -46,7 +46,7 @@ from histoprompt.pipelines.count.store_files import (
     read_settings,
     record_type,
 )
-from histoprompt.pipelines.count.tile_log import Done, Head, believed, cut, sum_of
+from histoprompt.pipelines.count.tile_log import Done, TileLogHeader, believed, cut, sum_of
 
 # Raise it when other cells of two tiles are kept where they meet (`CountStore.draw`), and when
 # records have other columns.
@@ -68,7 +68,7 @@ class CountStore(Closing):
     files : CountFiles
     colours : dict of str to (r, g, b)
         Of classes that came with one.
-    head : Head
+    head : TileLogHeader
         Known once a tile with cells was written.
     replaced : bool
         Whether a count with other settings was there, and is gone.
@@ -86,7 +86,7 @@ class CountStore(Closing):
         self.folder, self.region = folder, region
         self.done: list[Done] = []
         self._places: set[tuple[int, int]] = set()
-        self.head = Head()
+        self.head = TileLogHeader()
         self._given: tuple[NDArray[np.int16], NDArray[np.float32]] | None = None
         self._by_hand: HandWork | None = None
         self.replaced = False
@@ -96,8 +96,7 @@ class CountStore(Closing):
         wanted = json.loads(json.dumps(dict(settings)))
         given = wanted.get(COLOURS, {})
         self.colours: dict[str, Colour] = {name: (r, g, b) for name, (r, g, b) in given.items()}
-        if folder.is_symlink():
-            raise ExportError(f"{folder} is a link to another folder. Remove the link, then count.")
+        own_folder(folder)
         with ExitStack() as opening:
             with explained(folder):
                 self._lock = opening.enter_context(alone_in(folder))
@@ -168,7 +167,9 @@ class CountStore(Closing):
             self._array[where] = ids.astype(np.uint32)
         return drawn, kept
 
-    def append(self, place: tuple[int, int], records: Records, head: Head, box: Box | None) -> None:
+    def append(
+        self, place: tuple[int, int], records: Records, head: TileLogHeader, box: Box | None
+    ) -> None:
         """Write the cells of a tile whose labels are drawn, and that it is done."""
         data = records.tobytes()
         line = Done(place, self.counted + len(records), box, sum_of(data))

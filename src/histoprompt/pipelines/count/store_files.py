@@ -22,7 +22,7 @@ from histoprompt.core.files.documents import FEW_BYTES, read_json
 from histoprompt.core.files.durable import make_folder, sync_tree
 from histoprompt.core.files.locks import FolderLock, InUseError
 from histoprompt.pipelines.count.drawn_chunks import CHUNK
-from histoprompt.pipelines.count.tile_log import Head
+from histoprompt.pipelines.count.tile_log import TileLogHeader
 
 # Folders of reduced copies. An earlier version, which halved in another way, had the second name:
 # what it wrote is not taken.
@@ -99,7 +99,7 @@ class CountFiles:
         shutil.rmtree(self.labels, ignore_errors=True)
         self.clear_copies()
 
-    def records(self, first: int, stop: int, head: Head) -> bytes:
+    def records(self, first: int, stop: int, head: TileLogHeader) -> bytes:
         """The bytes of some cells.
 
         Raises

@@ -26,7 +26,7 @@ from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.count.kept import KeptCount, correction_log
 from histoprompt.pipelines.count.pyramid import label_pyramid
 from histoprompt.pipelines.count.region import CountRegion, count_region
-from histoprompt.pipelines.count.run import UNFINISHED, CountJob, Progress
+from histoprompt.pipelines.count.run import UNFINISHED, CountJob, CountProgress
 from histoprompt.pipelines.count.store import CountStore
 from histoprompt.pipelines.count.store_files import SETTINGS
 from histoprompt.pipelines.formats.regions import Region
@@ -213,8 +213,10 @@ def _ground(slide: Slide, raw: _Settings) -> CountRegion:
     return count_region(slide, box if raw["chosen"] else None, regions, without=without)
 
 
-def _progress(slide: Slide, ground: CountRegion, store: CountStore, tile: float | None) -> Progress:
+def _progress(
+    slide: Slide, ground: CountRegion, store: CountStore, tile: float | None
+) -> CountProgress:
     grid = tiles_of(slide, ground.box, tile)
     wanted = {(tile.row, tile.col) for tile in grid if ground.meets(tile.inner)}
     done = tuple(grid.tile(*tile.place).inner for tile in store.done if tile.place in wanted)
-    return Progress(store, done, len(wanted), len(store.done))
+    return CountProgress(store, done, len(wanted), len(store.done))

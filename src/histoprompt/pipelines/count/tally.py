@@ -22,7 +22,7 @@ QUPATH = DabThresholds()
 
 
 @dataclass(frozen=True)
-class Line:
+class TallyRow:
     """The cells of one class in one place.
 
     Attributes
@@ -65,7 +65,7 @@ class Tally:
         Histogram of areas, `AREA_BIN` square microns a bin.
     grades : (4,) int64
         Cells by mean density of DAB: negative, 1+, 2+, 3+.
-    lines : tuple of Line
+    lines : tuple of TallyRow
         All cells and each class, for each place.
     palette : tuple of str
         That of `CellTable`.
@@ -77,7 +77,7 @@ class Tally:
     counts: NDArray[np.int64]
     areas: NDArray[np.int64]
     grades: NDArray[np.int64]
-    lines: tuple[Line, ...]
+    lines: tuple[TallyRow, ...]
     palette: tuple[str, ...] = ()
     colours: Mapping[str, Colour] = field(default_factory=dict)
 
@@ -107,7 +107,7 @@ def tally(store: CountStore, ground: CountRegion, thresholds: DabThresholds = QU
             found = records["features"][:, head.names.index(DAB_MEAN)]
             known = found[~np.isnan(found)]  # as in `ihc_score`: not measured is not negative
             grades += np.bincount(thresholds.grade(known), minlength=4)
-    lines: list[Line] = []
+    lines: list[TallyRow] = []
     for i, place in enumerate(ground.names):
         mm2 = ground.analysed_mm2(place), ground.region_mm2(place)
         lines += class_lines(place, head.classes, counts[i], mm2)
@@ -126,7 +126,7 @@ def _counts(records: Records, ground: CountRegion, shape: tuple[int, ...]) -> ND
 
 def class_lines(
     place: str, classes: tuple[str, ...], counts: NDArray[np.int64], mm2: tuple[float, float]
-) -> list[Line]:
+) -> list[TallyRow]:
     """All cells of a place, then those of each class, from their (c,) counts and its areas.
 
     Cells of classes that are ignored do not count.
@@ -139,4 +139,4 @@ def class_lines(
             for c, n in zip(classes, counts, strict=True)
             if not is_ignored(c)
         ]
-    return [Line(place, c, n, n / total if total else float("nan"), *mm2) for c, n in found]
+    return [TallyRow(place, c, n, n / total if total else float("nan"), *mm2) for c, n in found]

@@ -19,7 +19,7 @@ Sums = Mapping[str, tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
-class Head:
+class TileLogHeader:
     """What columns mean: names of features, and of the classes that codes stand for.
 
     `palette` is that of `CellTable`.
@@ -46,7 +46,7 @@ class Done:
         XXH3 of its records; None where an earlier version wrote the line.
     chunks : mapping of str to (bytes, XXH3) or None
         The chunk files that it was drawn into, as they were then.
-    head : Head or None
+    head : TileLogHeader or None
         Of the first tile with cells.
     """
 
@@ -55,7 +55,7 @@ class Done:
     box: Box | None
     sum: int | None = None
     chunks: Sums | None = None
-    head: Head | None = None
+    head: TileLogHeader | None = None
 
     def to_line(self) -> bytes:
         """As it stands in the log."""
@@ -80,7 +80,7 @@ class Done:
         head = None
         if "head" in raw:
             names, classes = (tuple(str(name) for name in part) for part in raw["head"])
-            head = Head(names, classes)
+            head = TileLogHeader(names, classes)
         box = None if raw["box"] is None else Box(*(_whole(v) for v in raw["box"]))
         chunks = raw.get("chunks")
         if chunks is not None:
@@ -89,7 +89,9 @@ class Done:
         return cls(tile, _whole(raw["cells"]), box, raw.get("sum"), chunks, head)
 
 
-def believed(path: Path, region: Box, records: Callable[[int, int, Head], bytes]) -> list[Done]:
+def believed(
+    path: Path, region: Box, records: Callable[[int, int, TileLogHeader], bytes]
+) -> list[Done]:
     """The lines of a log up to the first that is damaged or does not fit the records.
 
     Parameters
@@ -101,7 +103,7 @@ def believed(path: Path, region: Box, records: Callable[[int, int, Head], bytes]
         Gives the bytes of some cells, from one number to before another.
     """
     done: list[Done] = []
-    head, places = Head(), set[tuple[int, int]]()
+    head, places = TileLogHeader(), set[tuple[int, int]]()
     for text in path.read_bytes().split(b"\n")[:-1]:
         try:
             line = Done.from_line(text)
@@ -130,7 +132,7 @@ def sum_of(data: bytes) -> int:
     return int(xxhash.xxh3_64_intdigest(data))
 
 
-def _fits(line: Done, done: list[Done], region: Box, head: Head) -> bool:
+def _fits(line: Done, done: list[Done], region: Box, head: TileLogHeader) -> bool:
     before = done[-1].cells if done else 0
     inside = line.box is None or region.covers(line.box)
     known = line.cells == 0 or bool(head.names)

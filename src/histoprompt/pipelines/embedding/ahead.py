@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.files.atomic import replacing_file
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.pipelines.embedding.embedding_store import StoreKey
 
 # Where they lie in the folder of a step's results until it is complete.
@@ -35,7 +36,7 @@ class VectorsAhead:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._root = folder / AHEAD
+        self._root = own_folder(folder / AHEAD)
 
     def has(self, key: StoreKey, places: NDArray[np.int32]) -> bool:
         """Whether a batch was looked at, by the (n, 2) places of its tiles."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from histoprompt.core.cell_table import CellTable
 from histoprompt.core.errors import ExportError, LabelError
 from histoprompt.core.files.atomic import explained, replacing_folder
-from histoprompt.core.labels.classes import Classes, read_classes
+from histoprompt.core.labels.classes import DEFAULT_CLASS, Classes, read_classes
 from histoprompt.core.labels.sources import LabelSource, extent
 from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
@@ -94,7 +94,8 @@ def export(
     task : Task
         For progress and cancel.
     classes : Classes, optional
-        Of the objects; those it leaves out have `params.default_class`.
+        Of the objects; those it leaves out have `params.default_class`, or if that is empty what
+        the format takes for none.
     regions : Regions, optional
         What the objects lie in; written by ``geojson``.
     cells : CellTable, optional
@@ -122,9 +123,10 @@ def export(
     table = scan(labels, task)
     if not len(table) and not (params.format == "geojson" and regions and len(regions.table)):
         raise LabelError("The labels hold no objects: there is nothing to export.")
-    classes = replace(classes or Classes(), default=params.default_class)
-    classes.check(table.ids)
     kind = file_format(params.format)
+    none = "" if kind.unclassed else DEFAULT_CLASS
+    classes = replace(classes or Classes(), default=params.default_class or none)
+    classes.check(table.ids)
     if kind.measured and cells is None:
         cells = measured(slide, GivenCells.of(labels, table, classes), extent(labels), task)
     areas = tuple(read_regions(params.regions, slide.shape)) if params.regions else ()
@@ -141,7 +143,7 @@ def export(
         folder=folder,
         paths=tuple(folder / name for name in written.files),
         objects=len(table),
-        by_class=classes.counted(table.ids),
+        by_class={n or "unclassified": k for n, k in classes.counted(table.ids).items()},
         tiles=written.tiles,
     )
 

@@ -68,7 +68,7 @@ def apply_import(store: LabelStore, plan: ImportPlan, task: Task) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Imported:
+class ImportResult:
     """What an import did.
 
     Attributes
@@ -88,7 +88,7 @@ class Imported:
 
 def import_all(
     store: LabelStore, incoming: Iterable[Incoming], task: Task, rule: Rule = "keep"
-) -> Imported:
+) -> ImportResult:
     """Plan and apply several files, one after the other, as one edit. Raises as `apply_import`."""
     done = []
     with store.group("import") as edit:
@@ -96,7 +96,7 @@ def import_all(
             done.append(plan_import(store, found, task, rule))
             apply_import(store, done[-1], task)
         task.settle()
-    return Imported(tuple(done), edit.change)
+    return ImportResult(tuple(done), edit.change)
 
 
 def plane_for(store: LabelStore, into: Into) -> LabelStore:

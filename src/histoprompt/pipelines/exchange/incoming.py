@@ -20,6 +20,7 @@ from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.gathering import Gathering
 from histoprompt.pipelines.exchange.measured import MOST_NAMES, MOST_TOLD, Measured
+from histoprompt.pipelines.exchange.own_files import labels_of_export
 from histoprompt.pipelines.exchange.params import ImportParams
 from histoprompt.pipelines.exchange.sorting import Sorting
 from histoprompt.pipelines.formats.annotation import Reading
@@ -119,6 +120,7 @@ def read_incoming(
     slide : Slide
         That they belong to.
     path : Path
+        Of a file, or of the folder that an export wrote.
     task : Task
     params : ImportParams, optional
 
@@ -129,6 +131,7 @@ def read_incoming(
         object cannot be taken as it stands in the file.
     """
     params = params or ImportParams()
+    path = labels_of_export(path)
     row, col = params.offset or bounds_corner(slide)
     kind = file_format(params.format) if params.format else format_of(path)
     reading = Reading(

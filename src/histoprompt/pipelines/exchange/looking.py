@@ -15,7 +15,7 @@ from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.import_labels import (
-    Imported,
+    ImportResult,
     import_all,
     plane_for,
 )
@@ -31,7 +31,7 @@ _MOST_SIDE = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Preview:
+class ImportPreview:
     """What an import would do.
 
     Attributes
@@ -69,7 +69,7 @@ class Preview:
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class ImportRequest:
     """What is to be imported.
 
     Attributes
@@ -85,7 +85,7 @@ class Wish:
     job: SegmentJob | None = None
 
 
-def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
+def look(slide: Slide, store: LabelStore, wish: ImportRequest, task: Task) -> ImportPreview:
     """Read files and work out what importing them would change; nothing is changed.
 
     Raises
@@ -119,10 +119,10 @@ def look(slide: Slide, store: LabelStore, wish: Wish, task: Task) -> Preview:
     ]
     notes = tuple(n for one in found for n in (*one.notes, *one.problems, *one.remarks))
     picture, frame = _picture(slide, found)
-    return Preview(tuple(found), params, tuple(rows), notes, picture, frame, counted)
+    return ImportPreview(tuple(found), params, tuple(rows), notes, picture, frame, counted)
 
 
-def carry_out(store: LabelStore, preview: Preview, task: Task) -> Imported:
+def carry_out(store: LabelStore, preview: ImportPreview, task: Task) -> ImportResult:
     """Import into labels what was looked at, as one edit. Raises as `import_all`."""
     plane = plane_for(store, preview.params.into)
     return import_all(plane, preview.incoming, task, preview.params.rule)

@@ -19,7 +19,9 @@ from histoprompt.core.files.documents import Shape, read_json
 from histoprompt.core.files.durable import sync_folder
 from histoprompt.core.files.seal import is_sealed, seal_of
 from histoprompt.core.strings.wording import many
+from histoprompt.pipelines.formats.catalogue import FORMATS
 from histoprompt.pipelines.formats.json_files import write_json
+from histoprompt.pipelines.recipes.recipe import RECIPE
 
 MANIFEST = "export.json"
 _SCHEMA = "histoprompt-export/2"
@@ -50,6 +52,20 @@ def write_manifest(folder: Path, provenance: Mapping[str, Any]) -> None:
     files = {name: _digest(folder / name) for name in sorted(names_in(folder))}
     told = {"schema": _SCHEMA, "provenance": provenance, "files": files}
     write_json(folder / MANIFEST, {**told, "seal": seal_of(_content(files))})
+
+
+def labels_of_export(path: Path) -> Path:
+    """What holds the labels in a folder that an export wrote; the path itself if it is another.
+
+    Some formats are the whole folder, others a file or a folder in it.
+    """
+    readable = [form for form in FORMATS if form.reads]
+    if not (path / MANIFEST).is_file() or any(form.matches(path) for form in readable):
+        return path
+    beside = (MANIFEST, RECIPE)
+    with explained(path):
+        inside = [one for one in sorted(path.iterdir()) if one.name not in beside]
+    return next((one for form in readable for one in inside if form.matches(one)), path)
 
 
 def list_also(folder: Path, name: str) -> None:

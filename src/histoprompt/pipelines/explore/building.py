@@ -26,6 +26,7 @@ from histoprompt.pipelines.embedding.embedding_store import (
     open_vectors,
     read_key,
 )
+from histoprompt.pipelines.embedding.kept import FILE, KeptPlan, read_plan, write_plan
 from histoprompt.pipelines.embedding.tile_plan import (
     LEAST_TISSUE,
     TilePlan,
@@ -34,7 +35,6 @@ from histoprompt.pipelines.embedding.tile_plan import (
 )
 from histoprompt.pipelines.embedding.tiles import EmbedJob, embed_tiles, store_key
 from histoprompt.pipelines.explore.index import TISSUE, IndexParams, SlideIndex
-from histoprompt.pipelines.explore.kept import FILE, KeptPlan, read_plan, write_plan
 
 # Bytes of vectors that an index which is opened holds in memory; more are read when needed.
 HELD = 2**26

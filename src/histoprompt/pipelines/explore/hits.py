@@ -82,7 +82,7 @@ def write_hits(path: Path, hits: Sequence[Hit]) -> None:
 
 
 @dataclass(frozen=True)
-class Shown:
+class GalleryPicture:
     """A picture of the page.
 
     Attributes
@@ -139,7 +139,7 @@ def write_gallery(
 
 def shown_hits(
     hits: Sequence[Hit], open_slide: Callable[[int], Slide], task: Task
-) -> Iterator[Shown]:
+) -> Iterator[GalleryPicture]:
     """Hits as pictures; one that cannot be read is shown as such."""
     with ExitStack() as opened:
         slides: dict[int, Slide | None] = {}
@@ -150,7 +150,7 @@ def shown_hits(
             picture = picture_of(slides[hit.slide], hit.box)
             place = ",".join(f"{v:.0f}" for v in hit.box)
             title = f"{hit.rank}. {hit.name}"
-            yield Shown(address_of(picture), title, f"{place} · {hit.score:.2f}")
+            yield GalleryPicture(address_of(picture), title, f"{place} · {hit.score:.2f}")
 
 
 def _opened(place: int, open_slide: Callable[[int], Slide], opened: ExitStack) -> Slide | None:

@@ -92,7 +92,7 @@ class LikeParams:
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
+class LikeQuery:
     """What is looked for, in the space of a bank.
 
     Attributes
@@ -133,11 +133,11 @@ class Question:
                 total += weight * unit_rows(vectors.mean(axis=0)[None])[0]
         return np.asarray(unit_rows(total[None])[0], np.float32)
 
-    def without(self, like: int | None = None, unlike: int | None = None) -> Question:
+    def without(self, like: int | None = None, unlike: int | None = None) -> LikeQuery:
         """The question without one of its examples."""
         kept = self.like if like is None else np.delete(self.like, like, axis=0)
         other = self.unlike if unlike is None else np.delete(self.unlike, unlike, axis=0)
-        return Question(kept, other, self.words, self.own, self.refused)
+        return LikeQuery(kept, other, self.words, self.own, self.refused)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Answers:
         return tuple(lines)
 
 
-def search(bank: Bank, question: Question, params: LikeParams) -> Answers:
+def search(bank: Bank, question: LikeQuery, params: LikeParams) -> Answers:
     """The rows most like what is asked for, none twice, the best first.
 
     Raises
@@ -279,7 +279,7 @@ def _diverse(
     return chosen
 
 
-def threshold(question: Question, params: LikeParams) -> Cut | None:
+def threshold(question: LikeQuery, params: LikeParams) -> Cut | None:
     """Where hits end, by leaving out each example in turn.
 
     With counter-examples it lies where most fall on their side, else at the lowest score of an

@@ -25,7 +25,7 @@ from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.like import (
     Answers,
     LikeParams,
-    Question,
+    LikeQuery,
     one_vector,
     search,
     stacked,
@@ -144,7 +144,7 @@ class Asker:
         unlike: Iterable[Example],
         texts: Sequence[str],
         task: Task,
-    ) -> Question:
+    ) -> LikeQuery:
         """A question of examples and words.
 
         Raises
@@ -166,7 +166,7 @@ class Asker:
                 for side in (like, unlike)
             ]
         width = self.bank.width
-        return Question(
+        return LikeQuery(
             stacked(sides[0], width),
             stacked(sides[1], width),
             words,

@@ -33,7 +33,7 @@ _INDEXING = 0.8
 
 
 @dataclass(frozen=True)
-class Source:
+class StudySlide:
     """A slide that can be asked.
 
     Attributes
@@ -61,12 +61,12 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class IndexedStudy:
     """Slides in one bank.
 
     Attributes
     ----------
-    sources : tuple of Source
+    sources : tuple of StudySlide
         In the order of the bank's slides.
     params : IndexParams
     bank : Bank
@@ -74,12 +74,12 @@ class Study:
         Why slides were left out, a line each.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[StudySlide, ...]
     params: IndexParams
     bank: Bank
     faults: tuple[str, ...] = ()
 
-    def serves(self, sources: Sequence[Source], params: IndexParams) -> bool:
+    def serves(self, sources: Sequence[StudySlide], params: IndexParams) -> bool:
         """Whether it is of these slides and parameters."""
         wanted = [(s.name, s.path, s.mpp) for s in sources]
         return params == self.params and wanted == [(s.name, s.path, s.mpp) for s in self.sources]
@@ -97,17 +97,17 @@ class Study:
 
 
 def make_study(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: IndexParams,
     manager: ModelManager,
     task: Task,
     first: Box | None = None,
-) -> Study:
+) -> IndexedStudy:
     """Index all slides that are not indexed yet, and take them into one bank.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : IndexParams
     manager : ModelManager
     task : Task
@@ -120,7 +120,7 @@ def make_study(
     HistopromptError
         If no slide at all can be indexed; why not the first.
     """
-    kept: list[tuple[Source, SlideIndex]] = []
+    kept: list[tuple[StudySlide, SlideIndex]] = []
     faults: list[HistopromptError] = []
     for done, source in enumerate(sources):
         part = task.part(done / len(sources), (done + 1) / len(sources))
@@ -131,16 +131,16 @@ def make_study(
     if not kept:
         raise faults[0] if faults else RegionError("No slide is open. Open one, or a project.")
     bank = Bank(ProjectIndex(tuple(part for _, part in kept)))
-    return Study(tuple(s for s, _ in kept), params, bank, tuple(e.fact for e in faults))
+    return IndexedStudy(tuple(s for s, _ in kept), params, bank, tuple(e.fact for e in faults))
 
 
 def study_for(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: IndexParams,
     manager: ModelManager,
-    before: Study | None,
+    before: IndexedStudy | None,
     task: Task,
-) -> Study:
+) -> IndexedStudy:
     """The study there was if it serves, else another one; raises as `make_study` does."""
     if before is not None and before.serves(sources, params):
         return before
@@ -148,7 +148,7 @@ def study_for(
 
 
 def _indexed(
-    source: Source, params: IndexParams, manager: ModelManager, task: Task, first: Box | None
+    source: StudySlide, params: IndexParams, manager: ModelManager, task: Task, first: Box | None
 ) -> SlideIndex:
     with source.open() as slide:
         seen = first if source.slide is not None else None
@@ -157,7 +157,7 @@ def _indexed(
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class HitPicture:
     """A hit as a small picture; none where its slide cannot be read."""
 
     hit: Hit
@@ -165,22 +165,22 @@ class Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class QueryResult:
     """What a question found.
 
     Attributes
     ----------
-    study : Study
+    study : IndexedStudy
     answers : Answers
     hits : tuple of Hit
-    pictures : tuple of Picture
+    pictures : tuple of HitPicture
         Of the first hits.
     """
 
-    study: Study
+    study: IndexedStudy
     answers: Answers
     hits: tuple[Hit, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[HitPicture, ...]
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -219,25 +219,25 @@ class Found:
 
 
 def find_like(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: tuple[IndexParams, LikeParams],
     question: tuple[Sequence[Example], Sequence[Example], Sequence[str]],
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     first: Box | None = None,
     pictures: tuple[int, int] = (40, 72),
     task: Task,
-) -> Found:
+) -> QueryResult:
     """From slides and examples to hits with pictures, as one job.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : (IndexParams, LikeParams)
     question : (like, unlike, texts)
     manager : ModelManager
-    before : Study, optional
+    before : IndexedStudy, optional
         Is taken if it serves.
     first : Box, optional
         As for `make_study`.
@@ -265,18 +265,18 @@ def find_like(
     answers = search(study.bank, asker.ask(like, unlike, texts, task), liking)
     hits = tuple(hits_of(study.bank.index, answers))
     count, side = pictures
-    return Found(study, answers, hits, tuple(_pictures(study, hits[:count], side, task)))
+    return QueryResult(study, answers, hits, tuple(_pictures(study, hits[:count], side, task)))
 
 
-def _pictures(study: Study, hits: Sequence[Hit], side: int, task: Task) -> list[Picture]:
-    found: dict[int, Picture] = {}
+def _pictures(study: IndexedStudy, hits: Sequence[Hit], side: int, task: Task) -> list[HitPicture]:
+    found: dict[int, HitPicture] = {}
     for place in sorted({hit.slide for hit in hits}):
         here = [hit for hit in hits if hit.slide == place]
         try:
             with study.sources[place].open() as slide:
                 for hit in here:
                     task.step(len(found), len(hits), "Reading pictures of the hits")
-                    found[hit.rank] = Picture(hit, picture_of(slide, hit.box, side))
+                    found[hit.rank] = HitPicture(hit, picture_of(slide, hit.box, side))
         except HistopromptError:
-            found |= {hit.rank: Picture(hit, None) for hit in here if hit.rank not in found}
+            found |= {hit.rank: HitPicture(hit, None) for hit in here if hit.rank not in found}
     return [found[hit.rank] for hit in hits]

@@ -55,6 +55,8 @@ class FileFormat:
         Gives labels, for formats that hold pixels.
     measured : bool
         Whether objects are written with what is measured of them.
+    unclassed : bool
+        Whether it can say that an object has no class; trainers need one of each.
     matches : callable
         Whether a path looks like it, by content.
     """
@@ -68,6 +70,7 @@ class FileFormat:
     read: Callable[[Reading], Iterator[Annotation]] | None = None
     load: Callable[[Reading], Imported] | None = None
     measured: bool = False
+    unclassed: bool = False
 
     @property
     def reads(self) -> bool:
@@ -110,6 +113,7 @@ FORMATS: tuple[FileFormat, ...] = (
         geojson.matches,
         write=geojson.write,
         read=geojson_in.read,
+        unclassed=True,
     ),
     FileFormat(
         "cellvit", "CellViT cells", _CONTOURS, cellvit.matches, False, cellvit.write, cellvit.read
@@ -122,6 +126,7 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         hovernet.write,
         hovernet.read,
+        unclassed=True,
     ),
     FileFormat(
         "coco",
@@ -140,6 +145,7 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         geoparquet.write,
         geoparquet.read,
+        unclassed=True,
     ),
     FileFormat(
         "grand-challenge",
@@ -179,6 +185,7 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         ome_zarr_labels.write,
         load=ome_zarr_labels.read_labels_of,
+        unclassed=True,
     ),
     FileFormat(
         "hovernet-npy",
@@ -188,6 +195,7 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         rasters.write,
         load=rasters.load,
+        unclassed=True,
     ),
     FileFormat(
         "labels",
@@ -197,6 +205,7 @@ FORMATS: tuple[FileFormat, ...] = (
         False,
         labels.write,
         load=rasters.load,
+        unclassed=True,
     ),
     FileFormat(
         "anndata",
@@ -205,6 +214,7 @@ FORMATS: tuple[FileFormat, ...] = (
         lambda _: False,
         write=h5ad.write,
         measured=True,
+        unclassed=True,
     ),
     FileFormat(
         "contour-table",

@@ -62,7 +62,7 @@ def _features(job: ExportJob) -> Iterator[dict[str, Any]]:
     for label, box, area in job.objects("Writing outlines"):
         geometry = geometry_of(job.outlines(label, box), job.params.simplify)
         name = job.classes.of(label)
-        yield _feature(job, label, geometry, (name, colours[name]), area)
+        yield _feature(job, label, geometry, (name, colours.get(name)), area)
 
 
 def _as_job(job: ExportJob, regions: Regions) -> ExportJob:
@@ -140,9 +140,12 @@ def _closed(ring: NDArray[np.float64]) -> list[list[int]]:
 
 
 def _feature(
-    job: ExportJob, label: int, geometry: dict[str, Any], group: tuple[str, Colour], area: int
-) -> dict[str, Any]:
+    job: ExportJob, label: int, geometry: dict[str, Any], group: tuple[str, Colour | None],
+    area: int,
+) -> dict[str, Any]:  # fmt: skip
     name, colour = group
+    # QuPath takes an object without the key for unclassified
+    told = {"classification": {"name": name, "color": list(colour)}} if colour else {}
     mpp = job.slide.mpp
     measured = {"Area px^2": area} if mpp is None else {AREA.measurement: area * mpp * mpp}
     return {
@@ -151,7 +154,7 @@ def _feature(
         "geometry": geometry,
         "properties": {
             "objectType": job.params.object_type,
-            "classification": {"name": name, "color": list(colour)},
+            **told,
             "isLocked": False,
             "measurements": measured,
             "metadata": {ID_KEY: str(label)},

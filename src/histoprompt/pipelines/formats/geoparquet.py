@@ -99,7 +99,7 @@ def _row(job: ExportJob, label: int, box: Box, area: int) -> dict[str, Any]:
     middle, mpp = shape.centroid, job.slide.mpp
     return {
         "id": label,
-        "class": job.classes.of(label),
+        "class": job.classes.of(label) or None,
         "area_px": area,
         "area_um2": None if mpp is None else area * mpp * mpp,
         "row": middle.y - 0.5,

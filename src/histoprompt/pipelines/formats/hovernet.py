@@ -73,7 +73,7 @@ def write(job: ExportJob) -> Written:
                     "centroid": [x, y],
                     "contour": contour,
                     "type_prob": 1.0,
-                    "type": numbers[job.classes.of(label)],
+                    "type": numbers.get(job.classes.of(label)),
                 },
             )
         file.finish({})

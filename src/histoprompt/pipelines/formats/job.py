@@ -53,7 +53,8 @@ class ExportParams:
     format : str
         ``tiles``, ``coco``, ``geojson`` or ``labels``.
     default_class : str
-        Class of objects that were given none.
+        Class of objects that were given none. If empty, they have none in formats that can say so,
+        and `DEFAULT_CLASS` in those for trainers.
     tile_size : int
         Side of the tiles of ``tiles`` and ``coco`` in their own pixels.
     mpp : float
@@ -82,8 +83,13 @@ class ExportParams:
 
     format: Annotated[Format, Parameter("Format")] = "tiles"
     default_class: Annotated[
-        str, Parameter("Class if none given", "Class of objects that were given none.")
-    ] = DEFAULT_CLASS
+        str,
+        Parameter(
+            "Class if none given",
+            "Class of objects that were given none. If empty, they stay without one, or are "
+            f"{DEFAULT_CLASS} in formats that need one.",
+        ),
+    ] = ""
     tile_size: Annotated[int, Parameter("Tile side", unit="px", low=32, high=8192)] = 512
     mpp: Annotated[
         float,
@@ -232,7 +238,7 @@ class ExportJob:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes that occur, sorted."""
-        return self.classes.present(self.table.ids)
+        return tuple(name for name in self.classes.present(self.table.ids) if name)
 
     def provenance(self) -> dict[str, Any]:
         """Where the data come from, as JSON."""
@@ -255,7 +261,7 @@ class ExportJob:
         return Provenance(parameters=stated).facts
 
     def class_numbers(self) -> dict[str, int]:
-        """The number of each class, from 1."""
+        """The number of each class, from 1; objects without a class have none."""
         return {name: i for i, name in enumerate(self.class_names, start=1)}
 
     def objects(self, doing: str) -> Iterator[tuple[int, Box, int]]:

@@ -161,10 +161,9 @@ def _metadata(job: ExportJob) -> dict[str, Any]:
 def _tell_objects(job: ExportJob, description: Path) -> None:
     """Put colour and class of each object into the description, one by one."""
     palette, names = job.classes.palette(job.class_names), job.classes
-    colours = (
-        {"label-value": i, "rgba": [*palette[names.of(i)], 255]} for i in map(int, job.table.ids)
-    )
-    properties = ({"label-value": i, "class": names.of(i)} for i in map(int, job.table.ids))
+    named = [(i, names.of(i)) for i in map(int, job.table.ids) if names.of(i)]
+    colours = ({"label-value": i, "rgba": [*palette[name], 255]} for i, name in named)
+    properties = ({"label-value": i, "class": name} for i, name in named)
     text = description.read_text(encoding="utf-8")
     with description.open("w", encoding="utf-8") as file:
         for mark, items in ((_COLOURS, colours), (_PROPERTIES, properties)):

@@ -77,7 +77,7 @@ def write(job: ExportJob) -> Written:
     numbers = job.class_numbers()
     if int(job.table.ids[-1]) > np.iinfo(np.int32).max:
         raise LabelError("An id is above 2147483647, which this format cannot hold.")
-    kinds = np.array([numbers[job.classes.of(i)] for i in job.table.ids.tolist()], np.int32)
+    kinds = np.array([numbers.get(job.classes.of(i), 0) for i in job.table.ids.tolist()], np.int32)
     boxes = list(job.labels.filled_boxes())
     for done, box in enumerate(boxes):
         job.task.step(done, len(boxes), "Writing labels")
@@ -194,7 +194,7 @@ def _type_names(path: Path) -> dict[int, str]:
 def _classes(
     instances: NDArray[Any], types: NDArray[Any] | None, known: Mapping[int, str]
 ) -> Classes:
-    """The commonest type of each instance."""
+    """The commonest type of each instance; type 0 is none if it is not named."""
     if types is None or types.dtype.kind not in "buif" or not np.isfinite(types).all():
         return Classes()
     inside = instances > 0
@@ -206,8 +206,8 @@ def _classes(
     names: dict[int, str] = {}
     for i in np.argsort(counts, kind="stable"):
         kind = int(pairs[1, i])
-        names[int(pairs[0, i])] = known.get(kind, f"type {kind}")
-    return Classes(names)
+        names[int(pairs[0, i])] = known.get(kind, f"type {kind}" if kind else "")
+    return Classes({label: name for label, name in names.items() if name})
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -14,7 +14,7 @@ from histoprompt.pipelines.count.files import AUDIT_COLUMNS, COUNTS_CSV
 from histoprompt.pipelines.count.listed import listed
 from histoprompt.pipelines.count.result_folders import COUNT, MADE, facts_of
 from histoprompt.pipelines.count.stored import StoredCount, stored_by_slide
-from histoprompt.pipelines.explore.kept import is_indexed
+from histoprompt.pipelines.embedding.kept import is_indexed
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 

@@ -14,7 +14,7 @@ from histoprompt.pipelines.embedding.embedding_store import folder_bytes
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredKind:
     """One kind of things that are kept.
 
     Attributes
@@ -29,7 +29,7 @@ class Kept:
     n_bytes: int
 
 
-def kept() -> list[Kept]:
+def kept() -> list[StoredKind]:
     """All that is kept, by kind."""
     places = {
         "embeddings": settings.cache_folder(),
@@ -37,7 +37,7 @@ def kept() -> list[Kept]:
         "labels": settings.labels_folder(),
         "models": settings.weights_folder(),
     }
-    return [Kept(name, place, folder_bytes(place)) for name, place in places.items()]
+    return [StoredKind(name, place, folder_bytes(place)) for name, place in places.items()]
 
 
 def clear_embeddings() -> int:

@@ -122,6 +122,7 @@ def read_recipe(path: Path) -> Recipe:
             f"{path} was written by histoprompt {version or 'of a later version'} (format {made}); "
             f"this is {__version__} (format {FORMAT}). Update histoprompt."
         )
+    _check_keys(data, ("format", "histoprompt", "from", "models", "steps"), f"{path} has")
     listed = data.get("steps")
     if not isinstance(listed, list) or not listed:
         raise RecipeError(f"{path} has no steps.")
@@ -161,6 +162,7 @@ def _step(one: Any, number: int, path: Path) -> RecipeStep:
     where = f"{path}, step {number}"
     if not isinstance(one, dict) or not isinstance(one.get("step"), str):
         raise RecipeError(f"{where} has no name.")
+    _check_keys(one, ("step", "params"), f"{where}, {one['step']}, has")
     params = one.get("params", {})
     if not isinstance(params, dict):
         raise RecipeError(f"{where}: params must be a table.")
@@ -173,6 +175,17 @@ def _step(one: Any, number: int, path: Path) -> RecipeStep:
         raise
     except HistopromptError as error:
         raise RecipeError(f"{where}, {one['step']}: {error}") from error
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    """Refuse a key in the wrong place: what it asks for would be left out in silence."""
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        hint = " Parameters of a step stand below it, under [steps.params]." * ("params" in known)
+        raise RecipeError(
+            f"{what} {', '.join(unknown)}, which is unknown there. Known are {', '.join(known)}."
+            + hint
+        )
 
 
 def _placed(params: dict[str, Any], kind: type, folder: Path) -> dict[str, Any]:
@@ -198,6 +211,8 @@ def _check_order(steps: tuple[RecipeStep, ...], path: Path) -> None:
 def _models(listed: Any, path: Path) -> dict[str, str]:
     if not isinstance(listed, list) or not all(isinstance(m, dict) for m in listed):
         raise RecipeError(f"{path}: models must be a list of tables with id and digest.")
+    for model in listed:
+        _check_keys(model, ("id", "digest"), f"{path}: a model has")
     return {str(m.get("id", "")): str(m.get("digest", "")) for m in listed}
 
 

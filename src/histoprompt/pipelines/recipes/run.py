@@ -14,6 +14,7 @@ from histoprompt.core.errors import Cancelled, RecipeError
 from histoprompt.core.files.atomic import replace_file, replacing_file
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.task import Task
 from histoprompt.pipelines.recipes.beside import keep_recipe
@@ -79,7 +80,7 @@ def run_recipe(
     """
     _check_apart(units)
     recipe = completed(recipe)
-    make_folder(out / _RUN)
+    make_folder(own_folder(out / _RUN))
     with _alone(out / _RUN):
         signals = Signals((out / _RUN).absolute(), uuid.uuid4().hex[:8])
         file, stop = write_recipe(out, recipe).absolute(), signals.stop

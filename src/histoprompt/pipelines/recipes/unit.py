@@ -14,6 +14,7 @@ from histoprompt.core.errors import Cancelled, HistopromptError, RecipeError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.files.locks import FolderLock, InUseError
+from histoprompt.core.files.own_folder import own_folder
 from histoprompt.core.readers.open import open_slide
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
@@ -108,7 +109,7 @@ def run_unit(unit: Unit) -> UnitResult:
     state, fault = "done", ""
     try:
         recipe, task = _begun(unit), _task(unit)
-        make_folder(Path(unit.folder))
+        make_folder(own_folder(Path(unit.folder)))
         with FolderLock(Path(unit.folder)), _slide(unit) as slide:
             given = StepInput(slide, Path(unit.folder), _manager(unit.device), task)
             for n, one in enumerate(recipe.steps):
@@ -142,7 +143,7 @@ def look_at_block(unit: Unit, block: int) -> None:
             task = _task(unit, block)
             given = StepInput(slide, Path(unit.folder), _manager(unit.device), task)
             for one in recipe.steps:
-                folder = given.folder / one.name
+                folder = own_folder(given.folder / one.name)
                 if one.step.ahead and _kept(folder, _step_text(one, slide, recipe)) is None:
                     one.step.ahead(given, one.params, folder, (block, unit.blocks))
 
@@ -169,7 +170,7 @@ def do_step(one: RecipeStep, given: StepInput, recipe: Recipe) -> StepOutput:
 
     Its ``recipe.toml`` is written last: a folder without was not finished.
     """
-    folder = given.folder / one.name
+    folder = own_folder(given.folder / one.name)
     text = _step_text(one, given.slide, recipe)
     before = _kept(folder, text)
     if before is not None:

@@ -26,7 +26,7 @@ from histoprompt.pipelines.regions.count import (
     count_regions,
     write_counts,
 )
-from histoprompt.pipelines.text.calibrate import Calibration
+from histoprompt.pipelines.text.calibrate import TextCalibration
 from histoprompt.pipelines.text.region_file import named
 from histoprompt.pipelines.text.run import finish, regions_of, write_scored
 from histoprompt.pipelines.text.score import SeenTiles
@@ -35,7 +35,7 @@ from histoprompt.pipelines.text.step import ScoreStepParams
 from histoprompt.pipelines.text.tile_labels import TileLabels, tile_labels_path
 
 
-def fit_all(wanted: Sequence[ToFit], task: Task) -> dict[str, Calibration]:
+def fit_all(wanted: Sequence[ToFit], task: Task) -> dict[str, TextCalibration]:
     """Calibrate texts to their marks."""
     found = {}
     for done, item in enumerate(wanted):

@@ -10,7 +10,7 @@ import numpy as np
 
 from histoprompt.core.files.atomic import replacing_file
 from histoprompt.pipelines.formats.h5ad import AnnDataFile, opened_anndata
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.run import Related
 
 CASES = "cases.h5ad"
@@ -59,7 +59,7 @@ def _fill(file: AnnDataFile, found: Related) -> None:
     )
 
 
-def _column(obs: Any, column: Column) -> None:
+def _column(obs: Any, column: PatientColumn) -> None:
     name = f"{column.name} (related)" if column.name in _TAKEN else column.name
     if column.levels:
         codes = np.where(column.known, np.nan_to_num(column.values), -1).astype(np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import Finding
 from histoprompt.pipelines.relate.one_column import related
 from histoprompt.pipelines.relate.study import Study
@@ -26,14 +26,14 @@ GOES_WITH = 0.05
 
 
 def with_leaving(
-    study: Study, columns: Sequence[Column], blocks: NDArray[np.intp], seed: int, task: Task
+    study: Study, columns: Sequence[PatientColumn], blocks: NDArray[np.intp], seed: int, task: Task
 ) -> dict[tuple[str, str], float]:
     """The p of each feature against the end of observation, with the event taken as leaving.
 
     Parameters
     ----------
     study : Study
-    columns : sequence of Column
+    columns : sequence of PatientColumn
         Those of no time to event, and those in which nobody left before the event, are passed over.
     blocks : (patients,) int
         In which values may change places.

@@ -60,7 +60,7 @@ class ManyTexts(ColumnFault):
 
 
 @dataclass(frozen=True)
-class Column:
+class PatientColumn:
     """A column of patients.
 
     Attributes
@@ -104,7 +104,7 @@ class Column:
         return f"{self.kind}: {words}"
 
 
-def column_of(name: str, cells: Sequence[str], said: str = "") -> Column:
+def column_of(name: str, cells: Sequence[str], said: str = "") -> PatientColumn:
     """Recognise a column.
 
     Parameters
@@ -154,7 +154,7 @@ def column_of(name: str, cells: Sequence[str], said: str = "") -> Column:
     return _words(name, cells, different, said)
 
 
-def _numeric(name: str, cells: Sequence[str], said: str) -> Column:
+def _numeric(name: str, cells: Sequence[str], said: str) -> PatientColumn:
     values = np.array([np.nan if missing(c) else _number(c) for c in cells])
     levels = np.unique(values[np.isfinite(values)])
     if len(levels) < 2:
@@ -164,7 +164,7 @@ def _numeric(name: str, cells: Sequence[str], said: str) -> Column:
         "binary" if len(levels) == 2 else "ordinal" if whole and len(levels) <= _FEW else "number"
     )
     if kind == "number":
-        return Column(name, "number", values)
+        return PatientColumn(name, "number", values)
     words = tuple(f"{v:g}" for v in levels)
     coded = np.where(np.isfinite(values), np.searchsorted(levels, values), np.nan)
     return _levelled(name, kind, coded.astype(float), words)
@@ -175,7 +175,7 @@ def _number(cell: str) -> float:
     return np.nan if value is None or not np.isfinite(value) else value
 
 
-def _words(name: str, cells: Sequence[str], different: list[str], said: str) -> Column:
+def _words(name: str, cells: Sequence[str], different: list[str], said: str) -> PatientColumn:
     if len(different) > MOST_LEVELS:
         raise ManyTexts(
             name, f"holds {len(different)} different texts ({_short(different[0])}, "
@@ -193,7 +193,7 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
-def _in_order(name: str, cells: Sequence[str], words: list[str]) -> Column:
+def _in_order(name: str, cells: Sequence[str], words: list[str]) -> PatientColumn:
     place = {w.casefold(): float(i) for i, w in enumerate(words)}
     odd = {c for c in cells if not missing(c) and c.casefold() not in place}
     if odd or len(place) != len(words) or len(words) < 2:
@@ -205,7 +205,9 @@ def _in_order(name: str, cells: Sequence[str], words: list[str]) -> Column:
     return _levelled(name, "binary" if len(words) == 2 else "ordinal", coded, tuple(words))
 
 
-def _levelled(name: str, kind: str, coded: NDArray[np.float64], words: tuple[str, ...]) -> Column:
+def _levelled(
+    name: str, kind: str, coded: NDArray[np.float64], words: tuple[str, ...]
+) -> PatientColumn:
     if kind == "binary" and len(words) != 2:
         raise ColumnFault(name, f"is said to be binary and has {len(words)} values.")
     if kind == "category" and len(words) > MOST_LEVELS:
@@ -214,12 +216,12 @@ def _levelled(name: str, kind: str, coded: NDArray[np.float64], words: tuple[str
         raise ColumnFault(name, f"cannot be {kind}: it has the values {', '.join(words[:5])}.")
     if len(words) == 2:
         kind = "binary"
-    return Column(name, kind, coded, words)  # type: ignore[arg-type]
+    return PatientColumn(name, kind, coded, words)  # type: ignore[arg-type]
 
 
 def survival_column(
     name: str, times: Sequence[str], events: Sequence[str], event_name: str
-) -> Column:
+) -> PatientColumn:
     """Time to an event, from a column of times and one that says whether the event was seen.
 
     Raises
@@ -245,7 +247,7 @@ def survival_column(
         raise ColumnFault(name, f"has no value: no patient has both a time and {event_name}.")
     if not (event[known] > 0).any():
         raise ColumnFault(name, f"has no event: none of {int(known.sum())} patients had one.")
-    return Column(name, "survival", time, (), np.where(known, event, np.nan))
+    return PatientColumn(name, "survival", time, (), np.where(known, event, np.nan))
 
 
 def _says_itself(events: Sequence[str]) -> bool:

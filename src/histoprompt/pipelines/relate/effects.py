@@ -84,39 +84,6 @@ def telling(values: Floats, column: Floats, sites: Ints) -> Floats:
     return free
 
 
-def spearman(values: Floats, column: Floats, sites: Ints) -> Effect:
-    """Correlation of ranks within sites; interval by Fisher's z, error of Bonett and Wright.
-
-    Of sites in which both differ between patients; the others would only thin it out.
-
-    Parameters
-    ----------
-    values : (n, features) float64
-    column : (n,) float64
-    sites : (n,) int
-    """
-    x, y = site_ranks(values, sites), site_ranks(column, sites)
-    products, of_x, of_y = (np.zeros(values.shape[1]) for _ in range(3))
-    for site in np.unique(sites):
-        rows = sites == site
-        across, up = (x[rows] ** 2).sum(axis=0), float((y[rows] ** 2).sum())
-        both = (across > _NONE) & (up > _NONE)
-        products += np.where(both, y[rows] @ x[rows], 0.0)
-        of_x += np.where(both, across, 0.0)
-        of_y += np.where(both, up, 0.0)
-    scale = np.sqrt(of_x * of_y)
-    rho = np.divide(products, scale, out=np.full(values.shape[1], np.nan), where=scale > 0)
-    rho = np.clip(rho, -1.0, 1.0)
-    # a site by itself says as much as a study of its size: one mean is taken off each
-    free = telling(values, column, sites) - 2
-    held = np.clip(rho, -1 + 1e-9, 1 - 1e-9)
-    wide = _Z * np.sqrt((1 + held**2 / 2) / np.maximum(free, 1))
-    z = np.arctanh(held)
-    low, high = np.tanh(z - wide), np.tanh(z + wide)
-    few = (free < 1) & np.isfinite(rho)
-    return Effect(rho, np.where(few, -1.0, low), np.where(few, 1.0, high))
-
-
 def cliff(values: Floats, group: Floats, sites: Ints) -> Effect:
     """How much more often a patient of group 1 has more than one of group 0, -1 to 1.
 
@@ -209,7 +176,11 @@ def explained(statistic: Floats, freedom: Ints, free: Floats) -> Effect:
     share = np.clip(statistic / np.maximum(free, 1.0), 0.0, 1 - 1e-9)
     size = np.maximum(0.0, statistic - freedom) / rest
     ratio = share / (1 - share) * rest / np.maximum(freedom, 1)
-    low, high = (_noncentral_f(ratio, np.maximum(freedom, 1), rest, p) for p in (0.975, 0.025))
+    over = np.maximum(freedom, 1)
+    low = _noncentral_f(ratio, over, rest, 0.975)
+    # less than half of chance is no proof that there is nothing
+    usual = special.fdtri(over, rest, 0.5)
+    high = _noncentral_f(np.maximum(ratio, usual), over, rest, 0.025)
     size = np.minimum(size, 1 - 1e-9)
     ends = [_stretched(size, v / (v + free + 1)) for v in (low, high)]
     size, low, high = (np.where(sound, v, np.nan) for v in (size, *ends))
@@ -251,13 +222,18 @@ def cramer(statistic: Floats, freedom: Ints, free: Floats, groups: int) -> Effec
 
 
 def _noncentral(statistic: Floats, freedom: Ints) -> tuple[Floats, Floats]:
-    """The noncentralities of which the statistic is the upper and the lower 2.5 %."""
+    """The noncentralities of which the statistic is the upper and the lower 2.5 %.
+
+    For the larger one it is taken to be at least the median of chance.
+    """
     free = np.maximum(freedom, 1).astype(float)
     found = []
-    for share in (0.975, 0.025):
-        none = special.chdtr(free, statistic) <= share
+    # less than half of chance is no proof that there is nothing
+    usual = np.maximum(statistic, special.chdtri(free, 0.5))
+    for share, seen in ((0.975, statistic), (0.025, usual)):
+        none = special.chdtr(free, seen) <= share
         with np.errstate(all="ignore"):
-            value = special.chndtrinc(statistic, free, share)
+            value = special.chndtrinc(seen, free, share)
         found.append(np.where(none, 0.0, np.nan_to_num(value)))
     return found[0], found[1]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.study import Study
 
@@ -113,13 +113,13 @@ class Guard:
     warnings: tuple[str, ...]
 
 
-def guarded_study(study: Study, columns: Sequence[Column], seed: int, task: Task) -> Guard:
+def guarded_study(study: Study, columns: Sequence[PatientColumn], seed: int, task: Task) -> Guard:
     """Look at site and scanner before anything else.
 
     Parameters
     ----------
     study : Study
-    columns : sequence of Column
+    columns : sequence of PatientColumn
     seed : int
     task : Task
     """
@@ -229,7 +229,7 @@ def _as_feature(study: Study, of: Ints, names: tuple[str, ...], what: str) -> St
 
 
 def _confounding(
-    study: Study, column: Column, what: str, *, x: Floats, seed: int, task: Task
+    study: Study, column: PatientColumn, what: str, *, x: Floats, seed: int, task: Task
 ) -> Confounding:
     if what == "site":
         whole = np.zeros(len(study), np.intp)
@@ -262,7 +262,7 @@ def _told(one: Tested, what: str) -> str:
     return f"{one.column} {word} the {what}{where} ({size}p = {one.p:.2g}, n = {one.n})."
 
 
-def _robustness(x: Floats, study: Study, column: Column) -> float:
+def _robustness(x: Floats, study: Study, column: PatientColumn) -> float:
     """The index of PathoROB on patients: same value, other site against other value, same site."""
     if column.kind not in ("binary", "category", "ordinal"):
         return float("nan")
@@ -283,7 +283,7 @@ def _of_site(study: Study, seed: int, task: Task) -> int:
     if len(study.sites) < 2:
         return 0
     whole = np.zeros(len(study), np.intp)
-    site = Column("site", "category" if len(study.sites) > 2 else "binary",
+    site = PatientColumn("site", "category" if len(study.sites) > 2 else "binary",
                   study.site.astype(float), study.sites)  # fmt: skip
     asked = replace(study, site=whole, sites=("all",))
     found = related(asked, site, blocks=whole, permutations=200, finest=1.0, seed=seed, task=task)

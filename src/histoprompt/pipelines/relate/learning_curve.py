@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.concordance import Asked, scored
+from histoprompt.pipelines.relate.concordance import OutcomeColumn, scored
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.params import FEWEST
 
@@ -20,7 +20,7 @@ _WORTH = 0.02
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """Concordance by the number of patients.
 
     Attributes
@@ -39,13 +39,13 @@ class Curve:
 
 
 def learning_curve(
-    asked: Asked, whole: float, p: float, rng: np.random.Generator, task: Task
-) -> Curve:
+    asked: OutcomeColumn, whole: float, p: float, rng: np.random.Generator, task: Task
+) -> LearningCurve:
     """Cross-validate subsets of patients.
 
     Parameters
     ----------
-    asked : Asked
+    asked : OutcomeColumn
     whole : float
         The concordance of all patients.
     p : float
@@ -67,7 +67,7 @@ def learning_curve(
         errors.append(float(np.std(scores, ddof=1) / np.sqrt(_DRAWS)))
     scores_at = (*means, whole)
     told = _curve_told(sizes.astype(float), np.array(scores_at), p)
-    return Curve(tuple(sizes.tolist()), scores_at, (*errors, 0.0), told)
+    return LearningCurve(tuple(sizes.tolist()), scores_at, (*errors, 0.0), told)
 
 
 def _subset(sites: Ints, size: int, rng: np.random.Generator) -> Ints:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
-from histoprompt.pipelines.relate.concordance import Asked, interval, scored
+from histoprompt.pipelines.relate.columns import PatientColumn
+from histoprompt.pipelines.relate.concordance import OutcomeColumn, interval, scored
 from histoprompt.pipelines.relate.cox import log_rank_residuals
 from histoprompt.pipelines.relate.cross_validation import Fit, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
 from histoprompt.pipelines.relate.guard import standardised
-from histoprompt.pipelines.relate.learning_curve import Curve, learning_curve
+from histoprompt.pipelines.relate.learning_curve import LearningCurve, learning_curve
 from histoprompt.pipelines.relate.logistic import logistic
 from histoprompt.pipelines.relate.one_column import Tested
 from histoprompt.pipelines.relate.params import FEWEST
@@ -38,7 +38,7 @@ _AT_ONCE = 250
 
 
 @dataclass(frozen=True)
-class Method:
+class PredictionMethod:
     """What predicts.
 
     Attributes
@@ -55,19 +55,19 @@ class Method:
     fit: Fit
 
 
-RIDGE = Method("ridge", "cross-validated ridge", ridge)
-LOGISTIC = Method("logistic", "cross-validated logistic regression", logistic)
-PLS = Method("PLS", "cross-validated PLS", pls)
+RIDGE = PredictionMethod("ridge", "cross-validated ridge", ridge)
+LOGISTIC = PredictionMethod("logistic", "cross-validated logistic regression", logistic)
+PLS = PredictionMethod("PLS", "cross-validated PLS", pls)
 METHODS = {m.name: m for m in (RIDGE, LOGISTIC, PLS)}
 
 
-def method_for(name: str, column: Column) -> Method:
+def method_for(name: str, column: PatientColumn) -> PredictionMethod:
     """Logistic regression is for two groups; other columns are predicted by ridge regression."""
     return RIDGE if name == LOGISTIC.name and column.kind != "binary" else METHODS[name]
 
 
 @dataclass(frozen=True)
-class Model:
+class PredictedOutcome:
     """A column predicted from all features.
 
     Attributes
@@ -85,9 +85,9 @@ class Model:
         Rows of the study.
     predicted : (n,) float64
         Of these patients, from the other folds, less the mean of their site.
-    curve : Curve or None
+    curve : LearningCurve or None
         None where nothing is told.
-    how : Method
+    how : PredictionMethod
     """
 
     tested: Tested
@@ -98,20 +98,20 @@ class Model:
     p_by_site: float
     patients: tuple[int, ...]
     predicted: Floats
-    curve: Curve | None
-    how: Method
+    curve: LearningCurve | None
+    how: PredictionMethod
 
 
 def predicted_column(
-    study: Study, column: Column, *, blocks: Ints, folds: Ints | int, permutations: int,
+    study: Study, column: PatientColumn, *, blocks: Ints, folds: Ints | int, permutations: int,
     finest: float, seed: int, task: Task, method: str = RIDGE.name,
-) -> Model | None:  # fmt: skip
+) -> PredictedOutcome | None:  # fmt: skip
     """Predict a column from all features.
 
     Parameters
     ----------
     study : Study
-    column : Column
+    column : PatientColumn
     blocks : (patients,) int
         In which outcomes change places.
     folds : (patients,) int, or how many
@@ -157,13 +157,15 @@ def predicted_column(
         {} if apart is None else {"left out": (2 * by_site - 1, p_by_site)}, True, transfer=True,
     )  # fmt: skip
     curve = learning_curve(asked, float(seen[0]), p, rng, task) if len(rows) > FEWEST else None
-    return Model(
+    return PredictedOutcome(
         tested, float(seen[0]), float(np.mean(null)), float(np.quantile(null, 0.95)), by_site,
         p_by_site, tuple(rows.tolist()), predicted[0][:, 0], curve, how,
     )  # fmt: skip
 
 
-def _asked(study: Study, column: Column, rows: Ints, parts: tuple[Ints, Ints], fit: Fit) -> Asked:
+def _asked(
+    study: Study, column: PatientColumn, rows: Ints, parts: tuple[Ints, Ints], fit: Fit
+) -> OutcomeColumn:
     sites, y, (blocks, folds) = study.site[rows], column.values[rows], parts
     kernel = kernel_of(standardised(study)[rows], sites)
     if column.event is not None:
@@ -171,19 +173,19 @@ def _asked(study: Study, column: Column, rows: Ints, parts: tuple[Ints, Ints], f
         # more hazard: the event came before the other's time
         more = (event[:, None] > 0) & (y[:, None] < y)
         numbers = log_rank_residuals(y, event, sites)[:, None]
-        return Asked(numbers, more[None], kernel, sites, blocks, folds, fit)
+        return OutcomeColumn(numbers, more[None], kernel, sites, blocks, folds, fit)
     if column.kind == "category":
         levels = np.unique(y)
         numbers = (y[:, None] == levels).astype(float)
     else:
         numbers = y[:, None]
     more = numbers.T[:, :, None] > numbers.T[:, None, :]
-    return Asked(numbers, more, kernel, sites, blocks, folds, fit)
+    return OutcomeColumn(numbers, more, kernel, sites, blocks, folds, fit)
 
 
 def _null(
-    asked: Asked, seen: float, permutations: int, *, finest: float, rng: np.random.Generator,
-    task: Task,
+    asked: OutcomeColumn, seen: float, permutations: int, *, finest: float,
+    rng: np.random.Generator, task: Task,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Concordances of permuted outcomes, by folds and by sites."""
     goal = max(_LEAST, permutations)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import Finding
 from histoprompt.pipelines.relate.study import Study
 
@@ -54,14 +54,14 @@ class Mixed:
 
 
 def mixed_models(
-    study: Study, columns: Sequence[Column], found: Sequence[Finding]
+    study: Study, columns: Sequence[PatientColumn], found: Sequence[Finding]
 ) -> tuple[Mixed, ...]:
     """Models of the findings that survive, and of the next best of each column.
 
     Parameters
     ----------
     study : Study
-    columns : sequence of Column
+    columns : sequence of PatientColumn
     found : sequence of Finding
         The smallest p first.
     """
@@ -81,7 +81,7 @@ def mixed_models(
     return tuple(out)
 
 
-def mixed_model(study: Study, column: Column, feature: str) -> Mixed | None:
+def mixed_model(study: Study, column: PatientColumn, feature: str) -> Mixed | None:
     """One model; None where there are fewer than three sites, or it cannot be fitted."""
     from statsmodels.regression.mixed_linear_model import MixedLM
     from statsmodels.tools.sm_exceptions import ConvergenceWarning

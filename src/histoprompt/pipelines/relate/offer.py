@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.relate.columns import (
-    Column,
     ColumnFault,
     ManyTexts,
+    PatientColumn,
     column_of,
     event_partner,
     survival_column,
@@ -76,7 +76,7 @@ def _offered(project: Project, name: str) -> Offered:
     return Offered(name, column.kind, column.told, column.levels)
 
 
-def _column(project: Project, name: str) -> Column:
+def _column(project: Project, name: str) -> PatientColumn:
     """A column with each patient once; where slides differ, the first says."""
     first: dict[str, int] = {}
     for i, slide in enumerate(project.slides):

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.effects import Effect
 from histoprompt.pipelines.relate.permute import Design, permuted
 from histoprompt.pipelines.relate.statistical_tests import (
     METHODS,
     WIDE,
-    Method,
-    Part,
+    CompleteCases,
+    StatisticalTest,
     kind_of_feature,
 )
 from histoprompt.pipelines.relate.study import Study
@@ -71,15 +71,15 @@ class Tested:
 
 
 def related(
-    study: Study, column: Column, *, blocks: Ints, permutations: int, finest: float, seed: int,
-    task: Task,
+    study: Study, column: PatientColumn, *, blocks: Ints, permutations: int, finest: float,
+    seed: int, task: Task,
 ) -> list[Tested]:  # fmt: skip
     """Each feature of a study against a column, in the order of the features.
 
     Parameters
     ----------
     study : Study
-    column : Column
+    column : PatientColumn
     blocks : (patients,) int
         In which values may change places.
     permutations : int
@@ -105,7 +105,9 @@ def related(
     return [found[i] for i in range(study.values.shape[1])]
 
 
-def _groups(study: Study, column: Column) -> Iterator[tuple[Method, Ints, NDArray[np.bool_]]]:
+def _groups(
+    study: Study, column: PatientColumn
+) -> Iterator[tuple[StatisticalTest, Ints, NDArray[np.bool_]]]:
     """Features that are tested together: by the same method, in the same patients."""
     known = np.isfinite(study.values) & column.known[:, None]
     together: dict[tuple[int, bytes], list[int]] = {}
@@ -121,20 +123,20 @@ def _groups(study: Study, column: Column) -> Iterator[tuple[Method, Ints, NDArra
 
 
 def _part(
-    study: Study, column: Column, blocks: Ints, features: Ints, rows: NDArray[np.bool_]
-) -> Part:
+    study: Study, column: PatientColumn, blocks: Ints, features: Ints, rows: NDArray[np.bool_]
+) -> CompleteCases:
     event = np.zeros(len(study)) if column.event is None else column.event
     values = study.values[np.ix_(np.flatnonzero(rows), features)]
     within = np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
-    return Part(
+    return CompleteCases(
         values, column.values[rows], event[rows], len(column.levels), within.astype(np.intp),
         study.site[rows],
     )  # fmt: skip
 
 
 def _tested(
-    study: Study, column: Column, method: Method, part: Part, *, features: Ints,
-    how: tuple[int, float], rng: np.random.Generator, task: Task,
+    study: Study, column: PatientColumn, method: StatisticalTest, part: CompleteCases, *,
+    features: Ints, how: tuple[int, float], rng: np.random.Generator, task: Task,
 ) -> list[Tested]:  # fmt: skip
     names = [study.names[j] for j in features]
     if len(part.y) < 2:
@@ -162,7 +164,9 @@ def _tested(
     return out
 
 
-def _untold(name: str, column: Column, method: Method, part: Part) -> Tested:
+def _untold(
+    name: str, column: PatientColumn, method: StatisticalTest, part: CompleteCases
+) -> Tested:
     nan = float("nan")
     return Tested(name, column.name, method.name, len(part.y), len(np.unique(part.sites)), (), nan,
                   nan, nan, nan, 0, {}, method.signed, False)  # fmt: skip
@@ -181,7 +185,9 @@ def _telling(design: Design) -> NDArray[np.bool_]:
     return np.array(found)
 
 
-def _effect_without(method: Method, part: Part, site: int, freedom: Ints) -> Floats:
+def _effect_without(
+    method: StatisticalTest, part: CompleteCases, site: int, freedom: Ints
+) -> Floats:
     """The effect where a site is left out; nan of methods without a direction."""
     rest = part.rows(part.sites != site)
     if not method.signed or len(rest.y) < 2:
@@ -189,7 +195,9 @@ def _effect_without(method: Method, part: Part, site: int, freedom: Ints) -> Flo
     return method.effect(rest, np.zeros(len(freedom)), freedom).size
 
 
-def effects_by_site(study: Study, column: Column, feature: str) -> list[tuple[str, int, Effect]]:
+def effects_by_site(
+    study: Study, column: PatientColumn, feature: str
+) -> list[tuple[str, int, Effect]]:
     """The effect in each site by itself, for a forest plot: name, patients, effect."""
     j = study.names.index(feature)
     rows = np.isfinite(study.values[:, j]) & column.known

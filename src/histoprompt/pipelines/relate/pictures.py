@@ -29,7 +29,7 @@ DENSEST = "the densest tissue"
 
 
 @dataclass(frozen=True)
-class Example:
+class ExamplePicture:
     """A picture of a patient's slide.
 
     Attributes
@@ -71,7 +71,7 @@ class Pictures:
     ) -> None:
         self._project, self._slides, self._sights, self._many = project, slides, sights, many
 
-    def of_feature(self, feature: str, task: Task) -> list[list[Example]]:
+    def of_feature(self, feature: str, task: Task) -> list[list[ExamplePicture]]:
         """Of the patients with the highest and with the lowest values of a feature."""
         study = self._sights.study
         values = study.values[:, study.names.index(feature)]
@@ -83,7 +83,7 @@ class Pictures:
 
     def of_word(
         self, said: Values, rows: Sequence[int], predicted: Values, task: Task
-    ) -> list[list[Example]]:
+    ) -> list[list[ExamplePicture]]:
         """Of the patients whose images go most, and least, with a word.
 
         Parameters
@@ -103,7 +103,7 @@ class Pictures:
 
     def _both(
         self, rows: Rows, values: Values, task: Task, find: Callable[[int, bool], Spot | None]
-    ) -> list[list[Example]]:
+    ) -> list[list[ExamplePicture]]:
         # of patients whose slides cannot be looked at there is no picture
         there = [i for i, row in enumerate(rows.tolist()) if self._first(row) is not None]
         rows, values = rows[there], values[there]
@@ -124,7 +124,7 @@ class Pictures:
         slides = self._sights.study.slides[patient]
         return next((s for s in slides if self._project.has_file(self._slides[s])), None)
 
-    def _example(self, patient: int, value: float, spot: Spot | None) -> Example:
+    def _example(self, patient: int, value: float, spot: Spot | None) -> ExamplePicture:
         slide_id = str(self._first(patient)) if spot is None else spot.slide
         address = ""
         try:
@@ -135,7 +135,7 @@ class Pictures:
             address = ""
         shows, words = (DENSEST, ()) if spot is None else (spot.shows, spot.words)
         name = self._sights.study.patients[patient]
-        return Example(name, slide_id, value, address, shows, words)
+        return ExamplePicture(name, slide_id, value, address, shows, words)
 
 
 def _read(slide: Slide, box: Box) -> Image.Image:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.study import Study
 
 # Colours of Okabe and Ito, told apart by colour-blind people; sites beyond them are grey.
@@ -74,14 +74,16 @@ def forest(rows: Sequence[tuple[str, int, float, float, float, bool, bool]]) -> 
             "base": 22 * len(bars), "tall": 22 * len(bars) + 38}  # fmt: skip
 
 
-def scatter(study: Study, feature: str, column: Column, links: dict[str, str]) -> dict[str, Any]:
+def scatter(
+    study: Study, feature: str, column: PatientColumn, links: dict[str, str]
+) -> dict[str, Any]:
     """Patients as points: the column to the right, the feature upwards.
 
     Parameters
     ----------
     study : Study
     feature : str
-    column : Column
+    column : PatientColumn
     links : dict of str to str
         Addresses of slides by their ids.
     """

@@ -15,9 +15,9 @@ from histoprompt.core.files.pages import page
 from histoprompt.core.strings.addresses import is_address
 from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.findings import Finding
-from histoprompt.pipelines.relate.many import LOGISTIC, METHODS, Model
+from histoprompt.pipelines.relate.many import LOGISTIC, METHODS, PredictedOutcome
 from histoprompt.pipelines.relate.methods import methods_paragraph
 from histoprompt.pipelines.relate.mixed import MOST
 from histoprompt.pipelines.relate.one_column import effects_by_site
@@ -176,7 +176,7 @@ def _card(
 
 
 def _word(
-    found: Related, one: Model, column: Column, pictures: Pictures, task: Task
+    found: Related, one: PredictedOutcome, column: PatientColumn, pictures: Pictures, task: Task
 ) -> dict[str, Any]:
     """Pictures of what goes most and least with a word of reports."""
     line = next(f for f in found.findings if f.tested is one.tested)
@@ -186,7 +186,7 @@ def _word(
             "sides": sides if seen else []}  # fmt: skip
 
 
-def _model(found: Related, one: Model) -> dict[str, Any]:
+def _model(found: Related, one: PredictedOutcome) -> dict[str, Any]:
     line = next(f for f in found.findings if f.tested is one.tested)
     column = next((c for c in found.columns if c.name == one.tested.column), None)
     rows = np.array(one.patients)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histoprompt.core.task import Task
-from histoprompt.pipelines.relate.columns import Column
+from histoprompt.pipelines.relate.columns import PatientColumn
 from histoprompt.pipelines.relate.concordance import OF_MODELS, Z
 from histoprompt.pipelines.relate.cross_validation import cross_validated, kernel_of
 from histoprompt.pipelines.relate.folds import folds_of
@@ -201,7 +201,7 @@ def _recall(ranks: Floats, sites: Ints) -> tuple[tuple[int, float, float], ...]:
     )
 
 
-def word_columns(texts: Sequence[str], most: int) -> tuple[Column, ...]:
+def word_columns(texts: Sequence[str], most: int) -> tuple[PatientColumn, ...]:
     """The words that neither few nor nearly all reports affirm, as columns of yes and no.
 
     Parameters
@@ -227,4 +227,6 @@ def word_columns(texts: Sequence[str], most: int) -> tuple[Column, ...]:
         if _RARE <= share <= _COMMON:
             found.append((abs(share - 0.5), word, values))
     found.sort(key=lambda f: (f[0], f[1]))
-    return tuple(Column(f"word: {w}", "binary", v, ("no", "yes")) for _, w, v in found[:most])
+    return tuple(
+        PatientColumn(f"word: {w}", "binary", v, ("no", "yes")) for _, w, v in found[:most]
+    )

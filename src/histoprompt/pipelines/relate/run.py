@@ -13,12 +13,12 @@ from histoprompt.core.task import Task
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.censoring import leaving_notes, told_of_leaving, with_leaving
-from histoprompt.pipelines.relate.columns import Column, ColumnFault, said_kinds
+from histoprompt.pipelines.relate.columns import ColumnFault, PatientColumn, said_kinds
 from histoprompt.pipelines.relate.features import at_slides
 from histoprompt.pipelines.relate.findings import Finding, findings
 from histoprompt.pipelines.relate.folds import named_folds
 from histoprompt.pipelines.relate.guard import Guard, guarded_study
-from histoprompt.pipelines.relate.many import Model, predicted_column
+from histoprompt.pipelines.relate.many import PredictedOutcome, predicted_column
 from histoprompt.pipelines.relate.mixed import Mixed, mixed_models
 from histoprompt.pipelines.relate.one_column import Tested, related
 from histoprompt.pipelines.relate.params import RelateParams
@@ -55,7 +55,7 @@ class Related:
     ----------
     params : RelateParams
     study : Study
-    columns : tuple of Column
+    columns : tuple of PatientColumn
         That could be related to.
     faults : tuple of ColumnFault
         Columns that could not, and why.
@@ -64,25 +64,25 @@ class Related:
     findings : tuple of Finding
         Every test that was made, the smallest p first.
     mixed : tuple of Mixed
-    models : tuple of Model
+    models : tuple of PredictedOutcome
         Columns predicted from all features.
     retrievals : tuple of Retrieval
         Reports found by images and images by reports.
-    words : tuple of Column
+    words : tuple of PatientColumn
         Words of reports that were predicted one by one.
     notes : tuple of str
     """
 
     params: RelateParams
     study: Study
-    columns: tuple[Column, ...]
+    columns: tuple[PatientColumn, ...]
     faults: tuple[ColumnFault, ...]
     guard: Guard
     findings: tuple[Finding, ...]
     mixed: tuple[Mixed, ...] = ()
-    models: tuple[Model, ...] = ()
+    models: tuple[PredictedOutcome, ...] = ()
     retrievals: tuple[Retrieval, ...] = ()
-    words: tuple[Column, ...] = ()
+    words: tuple[PatientColumn, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -168,7 +168,7 @@ def _study(
 
 def _columns(
     project: Project, params: RelateParams, study: Study, slides: Mapping[str, ProjectSlide]
-) -> tuple[tuple[Column, ...], tuple[ColumnFault, ...]]:
+) -> tuple[tuple[PatientColumn, ...], tuple[ColumnFault, ...]]:
     kinds = said_kinds(params.types)
     held = project.table.columns
     columns, faults = [], []
@@ -196,7 +196,9 @@ def _texts(
     return enough_texts([joined(parts) for parts in zip(*texts, strict=True)], study)
 
 
-def _fields(params: RelateParams, texts: Sequence[str]) -> tuple[list[Column], list[ColumnFault]]:
+def _fields(
+    params: RelateParams, texts: Sequence[str]
+) -> tuple[list[PatientColumn], list[ColumnFault]]:
     columns, faults = [], []
     for name, words in (read_fields(params.fields) if params.fields else {}).items():
         try:
@@ -224,8 +226,8 @@ def _retrievals(
 
 
 def _word_models(
-    study: Study, words: Sequence[Column], params: RelateParams, task: Task
-) -> tuple[Model, ...]:
+    study: Study, words: Sequence[PatientColumn], params: RelateParams, task: Task
+) -> tuple[PredictedOutcome, ...]:
     """Words of reports one by one, where no fields were named."""
     models = [
         predicted_column(
@@ -239,7 +241,7 @@ def _word_models(
 
 
 def _tested(
-    study: Study, columns: Sequence[Column], params: RelateParams, task: Task
+    study: Study, columns: Sequence[PatientColumn], params: RelateParams, task: Task
 ) -> list[Tested]:
     """Every feature against every column."""
     found: list[Tested] = []
@@ -252,14 +254,18 @@ def _tested(
     return found
 
 
-def _finest(study: Study, columns: Sequence[Column], params: RelateParams) -> float:
+def _finest(study: Study, columns: Sequence[PatientColumn], params: RelateParams) -> float:
     """The smallest p that matters: the level over the number of tests."""
     return params.level / max(len(columns) * (len(study.names) + 1), 1)
 
 
 def _models(
-    project: Project, study: Study, columns: Sequence[Column], params: RelateParams, task: Task
-) -> tuple[Model, ...]:
+    project: Project,
+    study: Study,
+    columns: Sequence[PatientColumn],
+    params: RelateParams,
+    task: Task,
+) -> tuple[PredictedOutcome, ...]:
     """Every column predicted from all features; a single feature is no model."""
     if not params.model or len(study.names) < 2:
         return ()
@@ -281,7 +287,7 @@ def _models(
 
 
 def _finer(
-    study: Study, columns: Sequence[Column], guard: Guard, params: RelateParams, task: Task
+    study: Study, columns: Sequence[PatientColumn], guard: Guard, params: RelateParams, task: Task
 ) -> dict[tuple[str, str], float]:
     """The p within site and scanner, for columns that go with the scanner within sites."""
     along = {c.column for c in guard.confounded if c.what == "scanner" and c.goes_along}

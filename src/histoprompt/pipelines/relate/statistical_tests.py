@@ -13,13 +13,14 @@ from histoprompt.pipelines.relate import effects
 from histoprompt.pipelines.relate.cox import log_rank_residuals
 from histoprompt.pipelines.relate.effects import Effect
 from histoprompt.pipelines.relate.permute import Design, Permuted, centred, permuted
+from histoprompt.pipelines.relate.rank_correlation import spearman
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Part:
+class CompleteCases:
     """Patients who have both features and column.
 
     Attributes
@@ -38,14 +39,14 @@ class Part:
     blocks: Ints
     sites: Ints
 
-    def rows(self, rows: NDArray[np.bool_]) -> Part:
+    def rows(self, rows: NDArray[np.bool_]) -> CompleteCases:
         """Some of the patients."""
-        return Part(self.values[rows], self.y[rows], self.event[rows], self.groups,
+        return CompleteCases(self.values[rows], self.y[rows], self.event[rows], self.groups,
                     self.blocks[rows], self.sites[rows])  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Method:
+class StatisticalTest:
     """A test.
 
     Attributes
@@ -59,12 +60,12 @@ class Method:
     """
 
     name: str
-    design: Callable[[Part], Design]
-    effect: Callable[[Part, Floats, Ints], Effect]
+    design: Callable[[CompleteCases], Design]
+    effect: Callable[[CompleteCases, Floats, Ints], Effect]
     signed: bool = True
 
 
-def _ranks(part: Part, values: Floats) -> Floats:
+def _ranks(part: CompleteCases, values: Floats) -> Floats:
     """Ranks in blocks, centred."""
     return centred(effects.site_ranks(values, part.blocks), part.blocks)
 
@@ -74,57 +75,57 @@ def _one_hot(codes: Floats, blocks: Ints) -> Floats:
     return centred((codes[:, None] == levels).astype(float), blocks)
 
 
-def _made(part: Part, x: Floats, y: Floats) -> Design:
+def _made(part: CompleteCases, x: Floats, y: Floats) -> Design:
     x = x[:, :, None] if x.ndim == 2 else x
     y = y[:, None] if y.ndim == 1 else y
     return Design(np.asarray(x, float), np.asarray(y, float), part.blocks, part.sites)
 
 
-def _residuals(part: Part) -> Floats:
+def _residuals(part: CompleteCases) -> Floats:
     return log_rank_residuals(part.y, part.event, part.blocks)
 
 
-def _free(part: Part) -> Floats:
+def _free(part: CompleteCases) -> Floats:
     return effects.telling(part.values, part.y, part.blocks)
 
 
-def _turned(part: Part) -> Design:
+def _turned(part: CompleteCases) -> Design:
     """Groups of features are what is permuted; values of the column are ranked."""
     return _made(part, _ranks(part, part.y[:, None]), _one_hot(part.values[:, 0], part.blocks))
 
 
-def _hot_features(part: Part) -> Floats:
+def _hot_features(part: CompleteCases) -> Floats:
     return np.stack([_one_hot(part.values[:, 0], part.blocks)], axis=1)
 
 
-SPEARMAN = Method(
+SPEARMAN = StatisticalTest(
     "Spearman",
     lambda p: _made(p, _ranks(p, p.values), _ranks(p, p.y)),
-    lambda p, _q, _f: effects.spearman(p.values, p.y, p.blocks),
+    lambda p, _q, _f: spearman(p.values, p.y, p.blocks),
 )
-MANN_WHITNEY = Method(
+MANN_WHITNEY = StatisticalTest(
     "Mann-Whitney",
     lambda p: _made(p, _ranks(p, p.values), centred(p.y, p.blocks)),
     lambda p, _q, _f: effects.cliff(p.values, p.y, p.blocks),
 )
-MANN_WHITNEY_TURNED = Method(
+MANN_WHITNEY_TURNED = StatisticalTest(
     "Mann-Whitney",
     lambda p: _made(p, _ranks(p, p.y[:, None]), centred(p.values[:, 0], p.blocks)),
     lambda p, _q, _f: effects.cliff(p.y[:, None], p.values[:, 0], p.blocks),
 )
-KRUSKAL = Method(
+KRUSKAL = StatisticalTest(
     "Kruskal-Wallis",
     lambda p: _made(p, _ranks(p, p.values), _one_hot(p.y, p.blocks)),
     lambda p, q, f: effects.explained(q, f, _free(p)),
     signed=False,
 )
-KRUSKAL_TURNED = Method("Kruskal-Wallis", _turned, KRUSKAL.effect, signed=False)
-FISHER = Method(
+KRUSKAL_TURNED = StatisticalTest("Kruskal-Wallis", _turned, KRUSKAL.effect, signed=False)
+FISHER = StatisticalTest(
     "Fisher",
     lambda p: _made(p, centred(p.values, p.blocks), centred(p.y, p.blocks)),
     lambda p, _q, _f: effects.odds(p.values, p.y, p.blocks),
 )
-CHI_SQUARED = Method(
+CHI_SQUARED = StatisticalTest(
     "chi-squared",
     lambda p: _made(p, _hot_features(p), _one_hot(p.y, p.blocks)),
     lambda p, q, f: effects.cramer(
@@ -132,17 +133,17 @@ CHI_SQUARED = Method(
     ),
     signed=False,
 )
-COX = Method(
+COX = StatisticalTest(
     "Cox",
     lambda p: _made(p, effects.scaled(p.values, p.blocks), _residuals(p)),
     lambda p, _q, _f: effects.hazard(effects.scaled(p.values, p.blocks), p.y, p.event, p.blocks),
 )
-COX_GROUPS = Method(
+COX_GROUPS = StatisticalTest(
     "Cox, two groups",
     lambda p: _made(p, centred(p.values, p.blocks), _residuals(p)),
     lambda p, _q, _f: effects.hazard(p.values, p.y, p.event, p.blocks),
 )
-LOG_RANK = Method(
+LOG_RANK = StatisticalTest(
     "log-rank",
     lambda p: _made(p, _hot_features(p), _residuals(p)),
     lambda p, q, f: effects.explained(q, f, effects.telling(p.values, _residuals(p), p.blocks)),
@@ -150,7 +151,7 @@ LOG_RANK = Method(
 )
 
 # By the kind of feature and the kind of column.
-METHODS: dict[tuple[str, str], Method] = {
+METHODS: dict[tuple[str, str], StatisticalTest] = {
     ("number", "number"): SPEARMAN,
     ("number", "ordinal"): SPEARMAN,
     ("number", "binary"): MANN_WHITNEY,
@@ -179,7 +180,9 @@ def kind_of_feature(values: Floats, levels: tuple[str, ...]) -> str:
     return "binary" if len(known) == 2 and set(known.tolist()) == {0.0, 1.0} else "number"
 
 
-def by_permutation(part: Part, method: Method, permutations: int, seed: int) -> Permuted:
+def by_permutation(
+    part: CompleteCases, method: StatisticalTest, permutations: int, seed: int
+) -> Permuted:
     """One test by itself, for those who know what they compare."""
     rng = np.random.default_rng(seed)
     return permuted(method.design(part), permutations, 1.0, rng, Task())

@@ -17,8 +17,8 @@ from histoprompt.core.errors import StudyError
 from histoprompt.core.strings.wording import many
 from histoprompt.pipelines.project.table import ProjectSlide
 from histoprompt.pipelines.relate.columns import (
-    Column,
     ColumnFault,
+    PatientColumn,
     column_of,
     event_partner,
     survival_column,
@@ -232,7 +232,7 @@ def study_column(
     columns: Sequence[str],
     name: str,
     kinds: Mapping[str, str],
-) -> Column:
+) -> PatientColumn:
     """A column of the project's table as numbers.
 
     Parameters
@@ -277,7 +277,7 @@ def study_column(
     return _enough(found, study)
 
 
-def _enough(column: Column, study: Study) -> Column:
+def _enough(column: PatientColumn, study: Study) -> PatientColumn:
     known = int(column.known.sum())
     if known < FEWEST:
         raise ColumnFault(

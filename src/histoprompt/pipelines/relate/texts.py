@@ -12,7 +12,7 @@ from histoprompt.core.files.documents import MANY_BYTES, read_text, read_toml
 from histoprompt.core.files.tables import read_table
 from histoprompt.pipelines.project.project import Project
 from histoprompt.pipelines.project.table import ProjectSlide
-from histoprompt.pipelines.relate.columns import Column, ColumnFault
+from histoprompt.pipelines.relate.columns import ColumnFault, PatientColumn
 from histoprompt.pipelines.relate.negation import mentions, pattern_of, said
 from histoprompt.pipelines.relate.params import FEWEST
 from histoprompt.pipelines.relate.study import Study
@@ -141,7 +141,9 @@ def read_fields(path: Path) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def field_column(name: str, words: Sequence[str], texts: Sequence[str], unmentioned: str) -> Column:
+def field_column(
+    name: str, words: Sequence[str], texts: Sequence[str], unmentioned: str
+) -> PatientColumn:
     """What reports say of a field, as a column of patients.
 
     Parameters
@@ -173,7 +175,7 @@ def field_column(name: str, words: Sequence[str], texts: Sequence[str], unmentio
             values[i] = float(found)
         elif unmentioned == "no" and not mentions(text, patterns):
             values[i] = 0.0
-    column = Column(f"report: {name}", "binary", values, ("no", "yes"))
+    column = PatientColumn(f"report: {name}", "binary", values, ("no", "yes"))
     yes, no = int((values == 1).sum()), int((values == 0).sum())
     if min(yes, no) < _RAREST or yes + no < FEWEST:
         raise ColumnFault(

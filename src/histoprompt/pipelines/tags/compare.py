@@ -17,7 +17,7 @@ from histoprompt.core.files.tables import table_writer
 from histoprompt.pipelines.tags.choosing import DOUBTS
 from histoprompt.pipelines.tags.records import DECIDED, TagRow
 from histoprompt.pipelines.tags.truth import Truth
-from histoprompt.pipelines.tags.work import Work
+from histoprompt.pipelines.tags.work import TaggedCandidates
 
 COMPARE_CSV: Final = "compare.csv"
 RAW, FILTERED, REVIEWED, TRAINED = STAGES = ("raw", "filtered", "reviewed", "trained")
@@ -26,7 +26,7 @@ _COLUMNS: Final = ("stage", "tag", "precision", "recall", "f1", "n")
 
 
 @dataclass(frozen=True)
-class Line:
+class CompareRow:
     """A line of the comparison.
 
     Attributes
@@ -48,7 +48,7 @@ class Line:
     n: int
 
 
-def stage_codes(work: Work, rows: Sequence[TagRow]) -> dict[str, NDArray[np.int64]]:
+def stage_codes(work: TaggedCandidates, rows: Sequence[TagRow]) -> dict[str, NDArray[np.int64]]:
     """The tag each candidate has at each stage before training; the number of tags for none.
 
     What the filter doubts has no tag after it. What it leaves out only because it looks like
@@ -68,8 +68,8 @@ def stage_codes(work: Work, rows: Sequence[TagRow]) -> dict[str, NDArray[np.int6
 
 
 def compared(
-    work: Work, rows: Sequence[TagRow], truth: Truth, trained: NDArray[np.int64]
-) -> tuple[Line, ...]:
+    work: TaggedCandidates, rows: Sequence[TagRow], truth: Truth, trained: NDArray[np.int64]
+) -> tuple[CompareRow, ...]:
     """All stages on the frozen set.
 
     Parameters
@@ -79,17 +79,19 @@ def compared(
     trained : (n,) int64
         The detector's tag of each candidate, the number of tags for none.
     """
-    lines: list[Line] = []
+    lines: list[CompareRow] = []
     for stage, code in {**stage_codes(work, rows), TRAINED: trained}.items():
         figures = truth.figures(code)
-        lines += [Line(stage, tag, *f) for tag, f in zip(work.names, figures, strict=True)]
+        lines += [CompareRow(stage, tag, *f) for tag, f in zip(work.names, figures, strict=True)]
         present = [f for f in figures if f[3]]
         means = [_mean([f[i] for f in present]) for i in range(3)]
-        lines.append(Line(stage, ALL, means[0], means[1], means[2], sum(f[3] for f in figures)))
+        lines.append(
+            CompareRow(stage, ALL, means[0], means[1], means[2], sum(f[3] for f in figures))
+        )
     return tuple(lines)
 
 
-def write_compare(path: Path, lines: Sequence[Line]) -> None:
+def write_compare(path: Path, lines: Sequence[CompareRow]) -> None:
     """Write the table; raises `ExportError`."""
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, ("tag",))

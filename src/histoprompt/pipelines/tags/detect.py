@@ -28,7 +28,7 @@ from histoprompt.pipelines.count.slide import count_slide
 from histoprompt.pipelines.embedding.score_job import ScoreJob
 from histoprompt.pipelines.formats.cell_files import read_cells
 from histoprompt.pipelines.tags.candidates import find_candidates
-from histoprompt.pipelines.tags.compare import ALL, COMPARE_CSV, Line, compared, write_compare
+from histoprompt.pipelines.tags.compare import ALL, COMPARE_CSV, CompareRow, compared, write_compare
 from histoprompt.pipelines.tags.detector import (
     DetectParams,
     Round,
@@ -41,14 +41,14 @@ from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TAGS_CSV, TagRow, read_rows
 from histoprompt.pipelines.tags.scoring import looked_at
 from histoprompt.pipelines.tags.truth import Truth, truth_of_points, truth_of_reviews
-from histoprompt.pipelines.tags.work import Work, read_work
+from histoprompt.pipelines.tags.work import TaggedCandidates, read_work
 
 DETECTIONS_CSV: Final = "detections.csv"
 _COLUMNS: Final = ("id", "slide", "row", "col", "tag", "score")
 
 # From the work, its rows and the patients that nothing is learnt from: writes a detector, and gives
 # the tag it finds for each candidate.
-FitElsewhere = Callable[[Work, Sequence[TagRow], Sequence[str]], NDArray[np.int64]]
+FitElsewhere = Callable[[TaggedCandidates, Sequence[TagRow], Sequence[str]], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Fitted:
     out : Path
     rounds : tuple of Round
         Empty for a network.
-    lines : tuple of Line
+    lines : tuple of CompareRow
         Of the comparison; empty if none was asked for.
     frozen : tuple of str
         Patients the comparison is of.
@@ -94,7 +94,7 @@ class Fitted:
 
     out: Path
     rounds: tuple[Round, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[CompareRow, ...]
     frozen: tuple[str, ...]
 
     @property
@@ -158,14 +158,14 @@ def fit(
         head, rounds = rounds_of(work, labels_of(work, rows, apart), params)
         found, _ = predicted(work, head)
         write_classifier(out, head)
-    lines: tuple[Line, ...] = ()
+    lines: tuple[CompareRow, ...] = ()
     if real is not None:
         lines = compared(work, rows, real, found)
         write_compare(out.parent / COMPARE_CSV, lines)
     return Fitted(out, rounds, lines, apart)
 
 
-def _truth(work: Work, rows: Sequence[TagRow], path: Path | None) -> Truth:
+def _truth(work: TaggedCandidates, rows: Sequence[TagRow], path: Path | None) -> Truth:
     return truth_of_reviews(work, rows) if path is None else truth_of_points(work, path)
 
 

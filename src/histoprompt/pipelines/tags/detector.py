@@ -18,7 +18,7 @@ from histoprompt.pipelines.classes.train import Trainer
 from histoprompt.pipelines.classes.train_params import TrainParams
 from histoprompt.pipelines.tags.records import TagRow
 from histoprompt.pipelines.tags.tag_file import NO_TAG
-from histoprompt.pipelines.tags.work import Work
+from histoprompt.pipelines.tags.work import TaggedCandidates
 
 # Examples of a class that are learnt from at most: beyond, a linear head gains nothing.
 _MOST: Final = 2000
@@ -73,7 +73,7 @@ class DetectParams:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class TrainingLabels:
     """What n candidates are learnt as.
 
     Attributes
@@ -88,7 +88,9 @@ class Labels:
     by_hand: NDArray[np.bool_]
 
 
-def labels_of(work: Work, rows: Sequence[TagRow], apart: Sequence[str] = ()) -> Labels:
+def labels_of(
+    work: TaggedCandidates, rows: Sequence[TagRow], apart: Sequence[str] = ()
+) -> TrainingLabels:
     """What tags and reviews say of the candidates that are learnt from.
 
     Kept and accepted candidates are their tag, rejected ones none of them, and so are those that
@@ -96,7 +98,7 @@ def labels_of(work: Work, rows: Sequence[TagRow], apart: Sequence[str] = ()) -> 
 
     Parameters
     ----------
-    work : Work
+    work : TaggedCandidates
     rows : sequence of TagRow
     apart : sequence of str
         Patients that nothing is learnt from.
@@ -111,10 +113,12 @@ def labels_of(work: Work, rows: Sequence[TagRow], apart: Sequence[str] = ()) -> 
             code[i] = k
     code[np.isin(work.patients, list(apart))] = -1
     by_hand = np.array([row.source == "human" for row in rows], bool)
-    return Labels(code, by_hand & (code >= 0))
+    return TrainingLabels(code, by_hand & (code >= 0))
 
 
-def fit_detector(work: Work, labels: Labels, params: DetectParams) -> FewShotClassifier:
+def fit_detector(
+    work: TaggedCandidates, labels: TrainingLabels, params: DetectParams
+) -> FewShotClassifier:
     """Learn a class head.
 
     Raises
@@ -136,7 +140,7 @@ def fit_detector(work: Work, labels: Labels, params: DetectParams) -> FewShotCla
 
 
 def predicted(
-    work: Work, classifier: FewShotClassifier
+    work: TaggedCandidates, classifier: FewShotClassifier
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The tag of every candidate, the number of tags for none, and how likely it is."""
     features, names = work.features
@@ -168,7 +172,7 @@ class Round:
 
 
 def rounds_of(
-    work: Work, labels: Labels, params: DetectParams
+    work: TaggedCandidates, labels: TrainingLabels, params: DetectParams
 ) -> tuple[FewShotClassifier, tuple[Round, ...]]:
     """Learn in rounds: what a detector is sure of joins the labels of the next, until none gains.
 
@@ -196,16 +200,20 @@ def rounds_of(
     return best, tuple(told)
 
 
-def _joined(work: Work, labels: Labels, classifier: FewShotClassifier) -> Labels:
+def _joined(
+    work: TaggedCandidates, labels: TrainingLabels, classifier: FewShotClassifier
+) -> TrainingLabels:
     """Labels with a machine's word put as the detector sees it, where it is sure."""
     code, chance = predicted(work, classifier)
     sure = (chance >= SURE) & ~labels.by_hand & (labels.code >= 0)
     doubt = (chance < SURE) & (code != labels.code) & ~labels.by_hand
     new = np.where(sure, code, labels.code)
-    return Labels(np.where(doubt & (labels.code >= 0), -1, new), labels.by_hand)
+    return TrainingLabels(np.where(doubt & (labels.code >= 0), -1, new), labels.by_hand)
 
 
-def _choosing(work: Work, labels: Labels, truth: Labels, params: DetectParams) -> float:
+def _choosing(
+    work: TaggedCandidates, labels: TrainingLabels, truth: TrainingLabels, params: DetectParams
+) -> float:
     """Mean F1 of detectors on patients they have not seen, against what people said if any did."""
     patients = np.array(work.patients)
     asked = truth.by_hand if truth.by_hand.sum() >= 2 * len(work.names) else truth.code >= 0
@@ -215,7 +223,7 @@ def _choosing(work: Work, labels: Labels, truth: Labels, params: DetectParams) -
     found = np.full(len(work), -1, np.int64)
     for part in np.array_split(np.array(groups), min(3, len(groups))):
         out = np.isin(patients, part)
-        rest = Labels(np.where(out, -1, labels.code), labels.by_hand & ~out)
+        rest = TrainingLabels(np.where(out, -1, labels.code), labels.by_hand & ~out)
         try:
             found[out] = predicted(work, fit_detector(work, rest, params))[0][out]
         except LabelError:
@@ -229,12 +237,12 @@ def _f1(given: NDArray[np.bool_], real: NDArray[np.bool_]) -> float:
     return 2 * int((given & real).sum()) / both if both else float("nan")
 
 
-def _is_none(work: Work, i: int) -> bool:
+def _is_none(work: TaggedCandidates, i: int) -> bool:
     """Whether words agree that a candidate has no tag."""
     return bool(work.code[i] == len(work.names) and work.counts[i, -1] == work.counts[i].sum())
 
 
-def _balanced(labels: Labels) -> NDArray[np.intp]:
+def _balanced(labels: TrainingLabels) -> NDArray[np.intp]:
     """Candidates to learn from; of each class a person's words first, then some at random."""
     rng = np.random.default_rng(_SEED)
     chosen = []
@@ -245,7 +253,9 @@ def _balanced(labels: Labels) -> NDArray[np.intp]:
     return np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, np.intp)
 
 
-def _table(work: Work, features: NDArray[np.float32], names: tuple[str, ...]) -> CellTable:
+def _table(
+    work: TaggedCandidates, features: NDArray[np.float32], names: tuple[str, ...]
+) -> CellTable:
     n = len(work)
     return CellTable(
         id=np.arange(1, n + 1, dtype=np.int64),

@@ -16,7 +16,7 @@ from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.files.pages import page
 from histoprompt.pipelines.tags.records import TagRow
 from histoprompt.pipelines.tags.review import Precision
-from histoprompt.pipelines.tags.work import Work
+from histoprompt.pipelines.tags.work import TaggedCandidates
 
 GALLERY: Final = "gallery.html"
 _TEMPLATE = Path(__file__).parent / "templates" / GALLERY
@@ -24,7 +24,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / GALLERY
 
 def write_gallery(
     folder: Path,
-    work: Work,
+    work: TaggedCandidates,
     rows: Sequence[TagRow],
     found: Sequence[Precision],
     dropped: Mapping[str, int],
@@ -51,7 +51,7 @@ def write_gallery(
     replace_file(folder / GALLERY, text)
 
 
-def _card(work: Work, row: TagRow, place: int) -> dict[str, Any]:
+def _card(work: TaggedCandidates, row: TagRow, place: int) -> dict[str, Any]:
     i = int(work.shown[place])
     return {
         "id": row.id,

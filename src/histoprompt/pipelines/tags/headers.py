@@ -46,7 +46,7 @@ _MEANS: Final = {
 
 
 @dataclass(frozen=True)
-class Facts:
+class MeasuredFacts:
     """What was measured of a candidate, in words; empty where nothing stands out.
 
     Attributes
@@ -66,7 +66,7 @@ class Facts:
         return str(getattr(self, attribute))
 
 
-def facts_of(found: Candidates, places: Sequence[str]) -> tuple[Facts, ...]:
+def facts_of(found: Candidates, places: Sequence[str]) -> tuple[MeasuredFacts, ...]:
     """The facts of a slide's candidates."""
     names = found.feature_names
     sizes = _against(found.area_um2, ("small", "large"))
@@ -77,10 +77,10 @@ def facts_of(found: Candidates, places: Sequence[str]) -> tuple[Facts, ...]:
     if "eccentricity" not in names:  # tiles are all of one size and shape
         sizes = shapes = np.full(len(found), "")
     rows = zip(sizes, colours, shapes, places, found.area_um2.tolist(), strict=True)
-    return tuple(Facts(str(s), str(c), str(h), p, a) for s, c, h, p, a in rows)
+    return tuple(MeasuredFacts(str(s), str(c), str(h), p, a) for s, c, h, p, a in rows)
 
 
-def headers(tag: Tag | None, wording: int, facts: Facts, noun: str) -> tuple[str, ...]:
+def headers(tag: Tag | None, wording: int, facts: MeasuredFacts, noun: str) -> tuple[str, ...]:
     """The headers of a picture, the one of its best wording first.
 
     Parameters
@@ -88,7 +88,7 @@ def headers(tag: Tag | None, wording: int, facts: Facts, noun: str) -> tuple[str
     tag : Tag or None
     wording : int
         Which of the tag's wordings fits best.
-    facts : Facts
+    facts : MeasuredFacts
     noun : str
         "nucleus" or "tissue".
     """
@@ -102,7 +102,7 @@ def headers(tag: Tag | None, wording: int, facts: Facts, noun: str) -> tuple[str
     return (f"{plain}: {words[0]}", *rest)
 
 
-def contradictions(tag: Tag | None, facts: Facts) -> tuple[str, ...]:
+def contradictions(tag: Tag | None, facts: MeasuredFacts) -> tuple[str, ...]:
     """Attributes of a tag that measured facts speak against, such as "round, not elongated"."""
     told: list[str] = []
     for attribute, wanted in (tag.attributes if tag else {}).items():

@@ -18,7 +18,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.recipes.beside import Needs, keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 from histoprompt.pipelines.tags.params import TagParams
-from histoprompt.pipelines.tags.review import Said, keep_answers, read_kept
+from histoprompt.pipelines.tags.review import ReviewAnswer, keep_answers, read_kept
 from histoprompt.pipelines.tags.run import (
     SlideToTag,
     Tagged,
@@ -77,15 +77,15 @@ def proposals(tagged: Tagged) -> tuple[Proposal, ...]:
     )  # fmt: skip
 
 
-def answers_of(tagged: Tagged) -> dict[int, Said]:
+def answers_of(tagged: Tagged) -> dict[int, ReviewAnswer]:
     """What was answered so far, taken in or not, by id."""
-    rows = {row.id: Said(row.id, row.reviewed, row.tag if row.reviewed == "fix" else "",
+    rows = {row.id: ReviewAnswer(row.id, row.reviewed, row.tag if row.reviewed == "fix" else "",
                          row.reviewer) for row in tagged.rows if row.reviewed}  # fmt: skip
     kept = {one.id: one for one in read_kept(tagged.folder, tagged.work.names)}
     return {number: said for number, said in (rows | kept).items() if said.answer}
 
 
-def keep_answer(tagged: Tagged, said: Said) -> None:
+def keep_answer(tagged: Tagged, said: ReviewAnswer) -> None:
     """Keep an answer on disk at once; it is taken into the table later."""
     keep_answers(tagged.folder, tagged.work.names, [said])
 
@@ -119,14 +119,17 @@ def tag_chosen(params: TagParams, needs: Needs) -> TagParams:
 
 
 def take_in(
-    tagged: Tagged, answers: Mapping[int, Said] | Sequence[Said], slide: Slide | None, task: Task
+    tagged: Tagged,
+    answers: Mapping[int, ReviewAnswer] | Sequence[ReviewAnswer],
+    slide: Slide | None,
+    task: Task,
 ) -> Tagged:
     """Take all answers into the table and the training set; raises as `run.review`.
 
     Parameters
     ----------
     tagged : Tagged
-    answers : mapping of int to Said, or sequence of Said
+    answers : mapping of int to Said, or sequence of ReviewAnswer
     slide : Slide or None
         One that is open.
     task : Task

@@ -29,7 +29,7 @@ _FEWEST: Final = 10
 
 
 @dataclass(frozen=True)
-class Said:
+class ReviewAnswer:
     """An answer to one proposal.
 
     Attributes
@@ -129,7 +129,7 @@ def precisions(
     return tuple(found)
 
 
-def read_review(path: Path, tags: Sequence[str], reviewer: str = "") -> tuple[Said, ...]:
+def read_review(path: Path, tags: Sequence[str], reviewer: str = "") -> tuple[ReviewAnswer, ...]:
     """Read answers.
 
     Parameters
@@ -154,7 +154,7 @@ def read_review(path: Path, tags: Sequence[str], reviewer: str = "") -> tuple[Sa
             f"{path} has no column answer. It needs the columns id and answer (accept, fix or "
             "reject), and tag for what is fixed."
         )
-    said: dict[int, Said] = {}
+    said: dict[int, ReviewAnswer] = {}
     for number, cells in table.rows:
         if not cells[column]:
             continue
@@ -167,7 +167,7 @@ def read_review(path: Path, tags: Sequence[str], reviewer: str = "") -> tuple[Sa
     return tuple(said.values())
 
 
-def _said(cells: Row, column: str, where: str, tags: Sequence[str]) -> Said:
+def _said(cells: Row, column: str, where: str, tags: Sequence[str]) -> ReviewAnswer:
     answer = _WORDS.get(cells[column].lower())
     if answer is None:
         raise RecordError(
@@ -181,11 +181,11 @@ def _said(cells: Row, column: str, where: str, tags: Sequence[str]) -> Said:
             f"{where}: fix needs the right tag, but it is {tag!r}. There are {', '.join(tags)}."
         )
     name = one_line(cells.get("reviewer", ""), where, RecordError)
-    return Said(int(cells["id"]), answer, tag, name)
+    return ReviewAnswer(int(cells["id"]), answer, tag, name)
 
 
 def reviewed(
-    rows: Sequence[TagRow], said: Sequence[Said], proposed: Mapping[int, str]
+    rows: Sequence[TagRow], said: Sequence[ReviewAnswer], proposed: Mapping[int, str]
 ) -> tuple[TagRow, ...]:
     """The table with answers taken in; one to the same candidate takes the place of an earlier.
 
@@ -214,7 +214,7 @@ def reviewed(
     return tuple(out)
 
 
-def read_kept(folder: Path, tags: Sequence[str]) -> tuple[Said, ...]:
+def read_kept(folder: Path, tags: Sequence[str]) -> tuple[ReviewAnswer, ...]:
     """The answers kept in a folder, in the order they were given; none without a file."""
     path = folder / REVIEWS_CSV
     if not path.is_file():
@@ -223,7 +223,7 @@ def read_kept(folder: Path, tags: Sequence[str]) -> tuple[Said, ...]:
     return tuple(_said(cells, "answer", f"{path} line {n}", tags) for n, cells in table.rows)
 
 
-def keep_answers(folder: Path, tags: Sequence[str], said: Sequence[Said]) -> None:
+def keep_answers(folder: Path, tags: Sequence[str], said: Sequence[ReviewAnswer]) -> None:
     """Add answers to those kept in a folder: none is lost when another takes its place."""
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, ("tag", "reviewer"))

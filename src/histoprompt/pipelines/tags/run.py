@@ -28,17 +28,17 @@ from histoprompt.pipelines.tags.params import TagParams
 from histoprompt.pipelines.tags.records import TAGS_CSV, TagRow, read_rows, write_rows
 from histoprompt.pipelines.tags.review import (
     Precision,
-    Said,
+    ReviewAnswer,
     keep_answers,
     precisions,
     reviewed,
 )
-from histoprompt.pipelines.tags.scoring import Votes, Words, read_words, vote
+from histoprompt.pipelines.tags.scoring import Votes, WordingVectors, read_words, vote
 from histoprompt.pipelines.tags.tag_file import read_tags, write_tags
-from histoprompt.pipelines.tags.training_set import Opener, write_training_set
+from histoprompt.pipelines.tags.training_set import Opener, check_place, write_training_set
 from histoprompt.pipelines.tags.work import (
+    TaggedCandidates,
     TaggedSlide,
-    Work,
     frozen_patients,
     read_work,
     write_work,
@@ -78,7 +78,7 @@ class Tagged:
     Attributes
     ----------
     folder : Path
-    work : Work
+    work : TaggedCandidates
     rows : tuple of TagRow
     precisions : tuple of Precision
     labels : int
@@ -89,7 +89,7 @@ class Tagged:
     """
 
     folder: Path
-    work: Work
+    work: TaggedCandidates
     rows: tuple[TagRow, ...]
     precisions: tuple[Precision, ...]
     labels: int
@@ -139,11 +139,14 @@ def tag_slides(
     ------
     PromptError
         If the tags cannot be read, or the model does not know a word of theirs.
+    ExportError
+        If something else lies where the training set goes.
     HistopromptError
         What is wrong with the slide where there is one only, or with the last where all fail.
     """
     if params.tags is None:
         raise ParameterError("Tags are not given; name a file of tags.")
+    check_place(out)
     tags = read_tags(params.tags)
     job = ScoreJob(manager, registry.card(params.model), params.weights)
     words = read_words(tags, params, job, task)
@@ -160,7 +163,12 @@ def tag_slides(
 
 
 def review(
-    out: Path, said: Sequence[Said], task: Task, opened: Opener | None = None, *, keep: bool = True
+    out: Path,
+    said: Sequence[ReviewAnswer],
+    task: Task,
+    opened: Opener | None = None,
+    *,
+    keep: bool = True,
 ) -> Tagged:
     """Take answers into the results of a folder, and write all files anew.
 
@@ -190,7 +198,11 @@ def read_tagged(out: Path) -> Tagged:
 
 
 def _look_at_all(
-    slides: Sequence[SlideToTag], words: Words, params: TagParams, job: ScoreJob, task: Task
+    slides: Sequence[SlideToTag],
+    words: WordingVectors,
+    params: TagParams,
+    job: ScoreJob,
+    task: Task,
 ) -> tuple[list[_Seen], list[str]]:
     seen: list[_Seen] = []
     notes: list[str] = []
@@ -211,7 +223,11 @@ def _look_at_all(
 
 
 def _look(
-    one: SlideToTag, slide: Slide, asked: tuple[Words, TagParams], job: ScoreJob, task: Task
+    one: SlideToTag,
+    slide: Slide,
+    asked: tuple[WordingVectors, TagParams],
+    job: ScoreJob,
+    task: Task,
 ) -> _Seen:
     words, params = asked
     found = find_candidates(slide, params, job.manager, task)
@@ -236,8 +252,8 @@ def _made(
     seen: Sequence[_Seen],
     told: tuple[Votes, Choice, NDArray[np.int64]],
     params: TagParams,
-    words: Words,
-) -> tuple[Work, tuple[TagRow, ...]]:
+    words: WordingVectors,
+) -> tuple[TaggedCandidates, tuple[TagRow, ...]]:
     votes, choice, of = told
     noun = "nucleus" if params.kind == "cells" else "tissue"
     found = together([one.found for one in seen])
@@ -262,7 +278,7 @@ def _made(
     )  # fmt: skip
     shown = _shown(votes, choice, doubts)
     slides = tuple(one.slide for one in seen)
-    work = Work(
+    work = TaggedCandidates(
         tags, params, slides, frozen_patients([s.patient for s in slides]), of, found,
         votes.vectors, code, votes.counts, votes.probability, lines, doubts, shown,
         votes.pictures[shown],
@@ -282,8 +298,8 @@ def _shown(votes: Votes, choice: Choice, doubts: Sequence[tuple[str, ...]]) -> N
 
 
 def _write(
-    out: Path, work: Work, rows: tuple[TagRow, ...], *, dropped: dict[str, int], opened: Opener,
-    task: Task, notes: tuple[str, ...] = (),
+    out: Path, work: TaggedCandidates, rows: tuple[TagRow, ...], *, dropped: dict[str, int],
+    opened: Opener, task: Task, notes: tuple[str, ...] = (),
 ) -> Tagged:  # fmt: skip
     labels = write_training_set(out, work, rows, opened, task)
     found = _precisions(work, rows)
@@ -293,7 +309,7 @@ def _write(
     return Tagged(out, work, rows, found, labels, dropped, notes)
 
 
-def _precisions(work: Work, rows: Sequence[TagRow]) -> tuple[Precision, ...]:
+def _precisions(work: TaggedCandidates, rows: Sequence[TagRow]) -> tuple[Precision, ...]:
     proposed = dict(zip((row.id for row in rows), work.proposed, strict=True))
     return precisions(rows, proposed, work.names)
 

@@ -39,7 +39,7 @@ _LEAST_PIXELS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class WordingVectors:
     """The wordings of all tags as vectors.
 
     Attributes
@@ -115,7 +115,7 @@ class Votes:
         return np.asarray(top[:, -1] - top[:, -2], np.float32)
 
 
-def read_words(tags: Sequence[Tag], params: TagParams, job: ScoreJob, task: Task) -> Words:
+def read_words(tags: Sequence[Tag], params: TagParams, job: ScoreJob, task: Task) -> WordingVectors:
     """Embed all wordings.
 
     Raises
@@ -131,7 +131,7 @@ def read_words(tags: Sequence[Tag], params: TagParams, job: ScoreJob, task: Task
         scale = float(model.logit_scale)
         width = rows[0].shape[1]
         against = _embedded(rivals, model, templates) if rivals else np.zeros((0, width))
-    return Words(tuple(tags), rows, np.asarray(against, np.float32), rivals, scale)
+    return WordingVectors(tuple(tags), rows, np.asarray(against, np.float32), rivals, scale)
 
 
 def _embedded(words: Sequence[str], model: TextScorer, templates: Sequence[str]) -> Float:
@@ -166,7 +166,9 @@ def _rivals(tags: Sequence[Tag], params: TagParams) -> tuple[str, ...]:
     return tuple(query.name for query in default_contrasts(queries))
 
 
-def vote(slide: Slide, squares: Sequence[Box], words: Words, job: ScoreJob, task: Task) -> Votes:
+def vote(
+    slide: Slide, squares: Sequence[Box], words: WordingVectors, job: ScoreJob, task: Task
+) -> Votes:
     """Show every candidate in ten views, and let the wordings vote.
 
     Parameters
@@ -174,7 +176,7 @@ def vote(slide: Slide, squares: Sequence[Box], words: Words, job: ScoreJob, task
     slide : Slide
     squares : sequence of Box
         What is shown of each candidate, level-0 pixels.
-    words : Words
+    words : WordingVectors
     job : ScoreJob
     task : Task
         Told of every batch.
@@ -205,7 +207,7 @@ def looked_at(
     task.step(len(rims), len(rims), "Done")
 
 
-def counted(vectors: Float, words: Words) -> tuple[Any, ...]:
+def counted(vectors: Float, words: WordingVectors) -> tuple[Any, ...]:
     """Votes of the views of some candidates.
 
     Each view votes once in each round; in round j the j-th wording of every tag stands for it,
@@ -215,7 +217,7 @@ def counted(vectors: Float, words: Words) -> tuple[Any, ...]:
     ----------
     vectors : (n, v, d) float32
         Unit vectors of the views.
-    words : Words
+    words : WordingVectors
 
     Returns
     -------

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
-from histoprompt.core.files.atomic import replace_file, replacing_folder
+from histoprompt.core.files.atomic import explained, replace_file, replacing_folder
 from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.tables import table_writer
 from histoprompt.core.geometry import Box
@@ -19,10 +19,11 @@ from histoprompt.core.labels.table import scan
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
 from histoprompt.pipelines.exchange.export import export
+from histoprompt.pipelines.exchange.own_files import check_own, write_manifest
 from histoprompt.pipelines.formats.job import ExportParams, Format
 from histoprompt.pipelines.project.project import folder_name
 from histoprompt.pipelines.tags.records import TagRow
-from histoprompt.pipelines.tags.work import TaggedSlide, Work
+from histoprompt.pipelines.tags.work import TaggedCandidates, TaggedSlide
 
 TRAINING_SET, LABELS_CSV = "training_set", "labels.csv"
 FORMATS: Final[dict[str, Format]] = {"coco": "coco", "yolo": "yolo-box", "tiles": "tiles"}
@@ -36,7 +37,7 @@ Opener = Callable[[TaggedSlide], AbstractContextManager[Slide]]
 
 
 def write_training_set(
-    folder: Path, work: Work, rows: Sequence[TagRow], opened: Opener, task: Task
+    folder: Path, work: TaggedCandidates, rows: Sequence[TagRow], opened: Opener, task: Task
 ) -> int:
     """Write the labels of all slides; gives how many there are.
 
@@ -45,8 +46,8 @@ def write_training_set(
     Parameters
     ----------
     folder : Path
-        An earlier training set in it is replaced as a whole.
-    work : Work
+        An earlier training set in it is replaced as a whole, if it is as it was written.
+    work : TaggedCandidates
     rows : sequence of TagRow
         In the order of the work.
     opened : callable
@@ -58,8 +59,9 @@ def write_training_set(
     SlideError
         If a slide is not where it was.
     ExportError
-        If it cannot be written.
+        If it cannot be written, or something else lies in its place.
     """
+    check_place(folder)
     used = [i for i, row in enumerate(rows) if row.label]
     told = {rows[i].id: _told(work, rows[i], i) for i in used}
     with replacing_folder(folder / TRAINING_SET) as part:
@@ -70,12 +72,26 @@ def write_training_set(
                     _write_slide(part, work, (reading, slide), [(i, rows[i]) for i in mine], task)
         _annotate(part, told)
         _write_labels(part, work, [(i, rows[i]) for i in used])
+        write_manifest(part, {"slides": [slide.id for slide in work.slides]})
     return len(used)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder of results in which something else lies where the training set goes.
+
+    Raises
+    ------
+    ExportError
+        If files lie there that no training set brought, or that were changed since.
+    """
+    place = folder / TRAINING_SET
+    with explained(place):
+        check_own(place)
 
 
 def _write_slide(
     part: Path,
-    work: Work,
+    work: TaggedCandidates,
     slide: tuple[Slide, TaggedSlide],
     mine: Sequence[tuple[int, TagRow]],
     task: Task,
@@ -95,7 +111,7 @@ def _write_slide(
         export(reading, labels, place, params, task, classes=Classes(names))
 
 
-def _told(work: Work, row: TagRow, i: int) -> dict[str, Any]:
+def _told(work: TaggedCandidates, row: TagRow, i: int) -> dict[str, Any]:
     """Who says what of a label, as JSON."""
     return {
         "source": row.source,
@@ -124,7 +140,7 @@ def _annotate(part: Path, told: Mapping[int, Mapping[str, Any]]) -> None:
         replace_file(path, json.dumps(data, ensure_ascii=False))
 
 
-def _write_labels(part: Path, work: Work, used: Sequence[tuple[int, TagRow]]) -> None:
+def _write_labels(part: Path, work: TaggedCandidates, used: Sequence[tuple[int, TagRow]]) -> None:
     text = io.StringIO(newline="")
     write = table_writer(text, _COLUMNS, _NAMES)
     for i, row in used:

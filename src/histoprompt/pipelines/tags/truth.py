@@ -16,7 +16,7 @@ from histoprompt.core.files.tables import read_table
 from histoprompt.core.strings.names import tidy
 from histoprompt.core.strings.typed_numbers import parse_number
 from histoprompt.pipelines.tags.records import DECIDED, TagRow
-from histoprompt.pipelines.tags.work import Work, frozen_patients
+from histoprompt.pipelines.tags.work import TaggedCandidates, frozen_patients
 
 # Microns from a person's point within which a candidate is what the person meant.
 REACH_UM: Final = 4.0
@@ -68,7 +68,7 @@ class Truth:
         return float(precision), float(recall), (2 * hit / both if both else float("nan")), n
 
 
-def truth_of_reviews(work: Work, rows: Sequence[TagRow]) -> Truth:
+def truth_of_reviews(work: TaggedCandidates, rows: Sequence[TagRow]) -> Truth:
     """What reviews say: candidates accepted, fixed and rejected.
 
     Raises
@@ -84,12 +84,12 @@ def truth_of_reviews(work: Work, rows: Sequence[TagRow]) -> Truth:
     return _frozen(work, code, np.zeros((len(work.slides), len(place)), np.int64))
 
 
-def truth_of_points(work: Work, path: Path) -> Truth:
+def truth_of_points(work: TaggedCandidates, path: Path) -> Truth:
     """What a table of points says: all objects of the slides it names were marked.
 
     Parameters
     ----------
-    work : Work
+    work : TaggedCandidates
     path : Path
         A table with slide, row, col and tag; a tag that is none of ours stands for none.
 
@@ -123,7 +123,7 @@ def truth_of_points(work: Work, path: Path) -> Truth:
 
 
 def _match(
-    work: Work,
+    work: TaggedCandidates,
     slide: int,
     marked: NDArray[np.float64],
     out: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -153,7 +153,7 @@ def _match(
             missed[slide, int(marked[p, 2])] += 1
 
 
-def _frozen(work: Work, code: NDArray[np.int64], missed: NDArray[np.int64]) -> Truth:
+def _frozen(work: TaggedCandidates, code: NDArray[np.int64], missed: NDArray[np.int64]) -> Truth:
     """The part of it that is of patients nothing is learnt from."""
     patients = np.array(work.patients)
     all_patients = sorted({slide.patient for slide in work.slides})

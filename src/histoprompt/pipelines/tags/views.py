@@ -20,7 +20,7 @@ _SEED: Final = 20261201
 
 
 @dataclass(frozen=True)
-class View:
+class Augmentation:
     """How one view is made.
 
     Attributes
@@ -41,14 +41,14 @@ class View:
 
 
 @cache
-def views() -> tuple[View, ...]:
+def views() -> tuple[Augmentation, ...]:
     """The views, the same ones for every picture; the first is the picture itself."""
     rng = np.random.default_rng(_SEED)
-    made = [View(0, False, 1.0, (1.0, 1.0))]
+    made = [Augmentation(0, False, 1.0, (1.0, 1.0))]
     for number in range(1, VIEWS):
         zoom = float(rng.uniform(1 - ZOOM, 1 + ZOOM))
         h, e = rng.uniform(1 - DYE, 1 + DYE, 2).tolist()
-        made.append(View(number % 4, number % 8 >= 4, zoom, (h, e)))
+        made.append(Augmentation(number % 4, number % 8 >= 4, zoom, (h, e)))
     return tuple(made)
 
 

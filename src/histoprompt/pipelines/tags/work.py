@@ -53,7 +53,7 @@ class TaggedSlide:
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class TaggedCandidates:
     """n candidates of some slides, as tagging left them.
 
     Attributes
@@ -137,7 +137,7 @@ def frozen_patients(patients: Sequence[str]) -> tuple[str, ...]:
     return tuple(order[: max(1, round(FROZEN_SHARE * len(order)))])
 
 
-def write_work(folder: Path, work: Work) -> None:
+def write_work(folder: Path, work: TaggedCandidates) -> None:
     """Write what is kept; raises `ExportError`."""
     facts = {
         "schema": _SCHEMA,
@@ -178,7 +178,7 @@ class _Facts(TypedDict):
 _SHAPE: Shape[_Facts] = Shape(_Facts)
 
 
-def read_work(folder: Path) -> Work:
+def read_work(folder: Path) -> TaggedCandidates:
     """Read what a run of tagging kept.
 
     Raises
@@ -203,13 +203,13 @@ def read_work(folder: Path) -> Work:
     return work
 
 
-def _work(facts: _Facts, arrays: Mapping[str, NDArray[Any]]) -> Work:
+def _work(facts: _Facts, arrays: Mapping[str, NDArray[Any]]) -> TaggedCandidates:
     boxes = arrays["boxes"]
     candidates = Candidates(
         boxes, arrays["centres"], _unpacked(boxes, arrays["masks"]), arrays["area_um2"],
         arrays["features"], tuple(facts["feature_names"]), facts["found"],
     )  # fmt: skip
-    return Work(
+    return TaggedCandidates(
         tags=tuple(_tag(one) for one in facts["tags"]),
         params=from_table(TagParams, facts["params"]),
         slides=tuple(TaggedSlide(**one) for one in facts["slides"]),

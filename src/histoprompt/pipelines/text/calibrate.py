@@ -36,7 +36,7 @@ _SAMPLE = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class TextCalibration:
     """What a text's scores became, and what they rest on.
 
     Attributes
@@ -104,7 +104,7 @@ class Calibrator:
         spread = np.linalg.norm(sample - self._middle, axis=1).mean()
         self._unit = 1.0 / max(float(spread), 1e-6)
 
-    def fit(self, marks: Mapping[int, bool]) -> Calibration:
+    def fit(self, marks: Mapping[int, bool]) -> TextCalibration:
         """Scores and threshold that agree with the marks.
 
         Parameters
@@ -124,10 +124,10 @@ class Calibrator:
                 f"Tile {index[-1]} is marked, but there are {len(self._prior)} tiles."
             )
         if not index.size:
-            return Calibration(self._scores, self._start, 0, 0)
+            return TextCalibration(self._scores, self._start, 0, 0)
         found = self._solve(index, truth)
         confidence, least = self._confidence(index, truth)
-        return Calibration(
+        return TextCalibration(
             scores=self._apply(found),
             threshold=self._threshold(found, truth),
             yes=int(truth.sum()),
@@ -192,7 +192,7 @@ class Calibrator:
 
 def calibrated(
     scores: ScoreMap, text: str, vectors: TileVectors, marks: Mapping[int, bool]
-) -> tuple[ScoreMap, Calibration]:
+) -> tuple[ScoreMap, TextCalibration]:
     """A score map with one text calibrated to marks; see `Calibrator`.
 
     Parameters

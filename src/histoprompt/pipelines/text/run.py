@@ -16,7 +16,7 @@ from histoprompt.core.scores.files import (
 )
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.scores.regions import ScoredRegion, find_regions
-from histoprompt.pipelines.text.calibrate import Calibration, calibrated
+from histoprompt.pipelines.text.calibrate import TextCalibration, calibrated
 from histoprompt.pipelines.text.region_file import REGIONS_FILE, write_regions
 from histoprompt.pipelines.text.score import SeenTiles, manual
 
@@ -30,13 +30,13 @@ class ScoredSlide:
     scores : ScoreMap
     regions : tuple of ScoredRegion
         Of all texts, numbered through.
-    calibrations : mapping of str to Calibration
+    calibrations : mapping of str to TextCalibration
         Of the texts that had marks.
     """
 
     scores: ScoreMap
     regions: tuple[ScoredRegion, ...]
-    calibrations: Mapping[str, Calibration]
+    calibrations: Mapping[str, TextCalibration]
 
     def origins(self) -> list[str]:
         """One line a text: its threshold, where it came from, and what marks it rests on."""
@@ -72,7 +72,7 @@ def finish(
     least_tiles : int
         Regions of fewer tiles are left out.
     """
-    calibrations: dict[str, Calibration] = {}
+    calibrations: dict[str, TextCalibration] = {}
     for text, answers in (marks or {}).items():
         if answers:
             scores, calibrations[text] = calibrated(scores, text, seen.vectors[0], answers)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.strings.wording import many
-from histoprompt.pipelines.text.calibrate import Calibration, Calibrator
+from histoprompt.pipelines.text.calibrate import Calibrator, TextCalibration
 from histoprompt.pipelines.text.score import SeenTiles
 from histoprompt.pipelines.text.score import manual as manual_threshold
 from histoprompt.pipelines.text.tile_labels import TileLabels
@@ -30,7 +30,7 @@ class ToFit:
     calibrator: Calibrator
     marks: Mapping[int, bool]
 
-    def fit(self) -> Calibration:
+    def fit(self) -> TextCalibration:
         """What the marks make of the text's scores."""
         return self.calibrator.fit(self.marks)
 
@@ -63,7 +63,7 @@ class ScoreSession:
     def answer(self, asked: ScoreMap) -> None:
         """Take the answer to other texts; thresholds typed for texts that stay are kept."""
         self._asked = asked
-        self._fitted: dict[str, Calibration] = {}
+        self._fitted: dict[str, TextCalibration] = {}
         self._calibrators: dict[str, Calibrator] = {}
         self._manual = {text: cut for text, cut in self._manual.items() if text in asked.texts}
         self.scores = asked
@@ -93,7 +93,7 @@ class ScoreSession:
         self.refresh(text)
 
     def to_fit(self, text: str) -> ToFit | None:
-        """What `Calibration` is to be made of; None without marks."""
+        """What `TextCalibration` is to be made of; None without marks."""
         marks = self.marks(text)
         if not marks:
             return None
@@ -102,20 +102,20 @@ class ScoreSession:
             self._calibrators[text] = Calibrator(column, self.seen.vectors[0], start)
         return ToFit(text, self._calibrators[text], marks)
 
-    def take(self, text: str, fitted: Calibration | None) -> None:
+    def take(self, text: str, fitted: TextCalibration | None) -> None:
         """Let what `ToFit.fit` found hold from now on; None is for a text without marks."""
         self._fitted.pop(text, None)
         if fitted is not None:
             self._fitted[text] = fitted
         self.refresh(text)
 
-    def calibration(self, text: str) -> Calibration | None:
+    def calibration(self, text: str) -> TextCalibration | None:
         """What the marks made of a text; None without marks."""
         return self._fitted.get(text)
 
     def doubtful(self, text: str) -> int | None:
         """The unmarked tile whose mark would teach most; None if all are marked."""
-        fitted = self._fitted.get(text) or Calibration(
+        fitted = self._fitted.get(text) or TextCalibration(
             self.scores.column(text), self.scores.thresholds[text], 0, 0
         )
         return next(iter(fitted.doubtful(self.marks(text), 1)), None)

@@ -17,7 +17,7 @@ _YES, _NO = {"yes", "y", "1", "true"}, {"no", "n", "0", "false"}
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TileMark:
     """What a person said of one tile.
 
     Attributes
@@ -67,12 +67,12 @@ def read_marks(path: Path, scores: ScoreMap) -> dict[str, dict[int, bool]]:
     return marks
 
 
-def read_list(path: Path) -> tuple[Mark, ...]:
+def read_list(path: Path) -> tuple[TileMark, ...]:
     """The marks of a file, whatever was scored. Raises as `read_marks` does."""
     return tuple(mark for _, mark in _read(path))
 
 
-def write_list(path: Path, marks: Iterable[Mark]) -> None:
+def write_list(path: Path, marks: Iterable[TileMark]) -> None:
     """Write marks as `read_list` and `read_marks` read them.
 
     Raises
@@ -98,19 +98,19 @@ def write_marks(path: Path, marks: Mapping[str, Mapping[int, bool]], scores: Sco
     write_list(
         path,
         (
-            Mark(*scores.box(tile).centre, yes, text)
+            TileMark(*scores.box(tile).centre, yes, text)
             for text, answers in marks.items()
             for tile, yes in sorted(answers.items())
         ),
     )
 
 
-def _read(path: Path) -> list[tuple[str, Mark]]:
+def _read(path: Path) -> list[tuple[str, TileMark]]:
     found = []
     for line, row in read_table(path, "The marks in", PromptError, COLUMNS[:3], fold=True).rows:
         where = f"{path} line {line}"
         text = one_line(row.get("text", ""), where, PromptError)
-        found.append((where, Mark(*_place(row, where), _answer(row["mark"], where), text)))
+        found.append((where, TileMark(*_place(row, where), _answer(row["mark"], where), text)))
     return found
 
 
@@ -130,7 +130,7 @@ def _place(row: Mapping[str, str], where: str) -> tuple[float, float]:
     return place
 
 
-def _tile(mark: Mark, scores: ScoreMap, where: str) -> int:
+def _tile(mark: TileMark, scores: ScoreMap, where: str) -> int:
     tile = scores.index_at(mark.row, mark.col)
     if tile is None:
         raise PromptError(

@@ -11,9 +11,9 @@ from histoprompt.core.files.atomic import explained
 from histoprompt.core.files.locks import alone_at
 from histoprompt.core.scores.map import ScoreMap
 from histoprompt.core.tissue.words import normal
-from histoprompt.pipelines.text.tile_label_file import Mark, read_list, write_list
+from histoprompt.pipelines.text.tile_label_file import TileMark, read_list, write_list
 
-Marks = tuple[Mark, ...]
+Marks = tuple[TileMark, ...]
 
 
 def tile_labels_path(slide_key: str) -> Path:
@@ -82,7 +82,7 @@ class TileLabels:
             If another program has damaged it.
         """
         box = scores.box(tile)
-        new = () if yes is None else (Mark(*box.centre, yes, text),)
+        new = () if yes is None else (TileMark(*box.centre, yes, text),)
 
         def change(marks: Marks) -> _Change:
             there = tuple(
@@ -131,6 +131,6 @@ class TileLabels:
         return read_list(self.path) if self.path.exists() else ()
 
 
-def _key(mark: Mark) -> tuple[float, float, bool, str]:
+def _key(mark: TileMark) -> tuple[float, float, bool, str]:
     """What tells a mark from others, however its text is spelt."""
     return mark.row, mark.col, mark.yes, normal(mark.text)

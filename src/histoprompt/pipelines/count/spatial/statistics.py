@@ -4,8 +4,10 @@ All work on centres in µm, (n, 2) as (row, col). Cells of two classes lie toget
 than by chance if their K is outside of what the same places give with classes dealt out anew
 (random labelling). That asks nothing of the tissue's shape.
 
-References: Ripley (1977); translation correction of Ohser and Stoyan (1981). Squidpy's functions
-(Palla and others, 2022) count and measure the same.
+References: Ripley (1977); translation correction of Ohser and Stoyan (1981). Neighbours within a
+radius and distances to the nearest are those of squidpy (Palla and others, 2022). Its Ripley's L is
+of each class by itself, over the density of all cells within their convex hull, and corrects no
+edges; K here is of two classes, over the density of the second, in the window where cells lie.
 """
 
 from __future__ import annotations

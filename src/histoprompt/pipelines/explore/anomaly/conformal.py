@@ -20,7 +20,7 @@ _TAIL, _TAIL_TILES = 0.05, 10
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class ConformalCalibration:
     """What held-out reference tiles scored, part by part.
 
     Attributes

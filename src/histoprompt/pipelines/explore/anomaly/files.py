@@ -18,7 +18,7 @@ from histoprompt.pipelines.explore.anomaly.cell_files import (
     write_cell_table,
 )
 from histoprompt.pipelines.explore.anomaly.find import Unlike
-from histoprompt.pipelines.explore.anomaly.guard import Told
+from histoprompt.pipelines.explore.anomaly.guard import ColourDifference
 from histoprompt.pipelines.explore.anomaly.scores import SCORES
 from histoprompt.pipelines.explore.areas import SlideAreas, write_areas, write_raster
 from histoprompt.pipelines.explore.per_slide import folders_of
@@ -33,7 +33,7 @@ SHOWN = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ReportPictures:
     """Pictures for the page.
 
     Attributes
@@ -44,17 +44,17 @@ class Shown:
         Of reference tiles, by row of the reference.
     rebuilt : mapping of int to (Picture, Picture)
         What a masked autoencoder made of hits, and what is left.
-    told : tuple of Told
+    told : tuple of ColourDifference
         How well colour alone tells slides from the reference.
     """
 
     hits: Mapping[int, Picture]
     reference: Mapping[int, Picture]
     rebuilt: Mapping[int, tuple[Picture, Picture]]
-    told: tuple[Told, ...] = ()
+    told: tuple[ColourDifference, ...] = ()
 
 
-def write_unlike(folder: Path, found: Unlike, shown: Shown) -> None:
+def write_unlike(folder: Path, found: Unlike, shown: ReportPictures) -> None:
     """Write ``tiles.csv``, ``regions.geojson``, ``heatmap.tif`` and ``report.html``.
 
     Of several slides the outlines and maps lie in a folder per slide as well. Of cells
@@ -131,7 +131,7 @@ def _facts(found: Unlike) -> dict[str, str]:
     }
 
 
-def _page(found: Unlike, shown: Shown) -> dict[str, Any]:
+def _page(found: Unlike, shown: ReportPictures) -> dict[str, Any]:
     hits = found.hits()
     per_slide = [
         {
@@ -176,7 +176,7 @@ def _of_score(found: Unlike, name: Any) -> dict[str, Any]:
     }
 
 
-def _hit(found: Unlike, shown: Shown, k: int, row: int) -> dict[str, Any]:
+def _hit(found: Unlike, shown: ReportPictures, k: int, row: int) -> dict[str, Any]:
     nearest = found.nearest[k].tolist()
     reference = found.reference
     rebuilt = shown.rebuilt.get(row)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from histoprompt.core.errors import LabelError
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.anomaly.conformal import Calibration, discoveries
+from histoprompt.pipelines.explore.anomaly.conformal import ConformalCalibration, discoveries
 from histoprompt.pipelines.explore.anomaly.coreset import MOST, coreset
 from histoprompt.pipelines.explore.anomaly.folds import beside, folds_of
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
@@ -54,7 +54,7 @@ class Unlike:
         Rows of `reference` that each hit is nearest to, and
     nearest_far : (hits, k) float32
         1 - cosine to them.
-    calibrations : dict of Score to Calibration
+    calibrations : dict of Score to ConformalCalibration
     parted_by : str
         What was held out.
     notes : tuple of str
@@ -72,12 +72,12 @@ class Unlike:
     reference: TileSet
     nearest: NDArray[np.intp]
     nearest_far: NDArray[np.float32]
-    calibrations: dict[Score, Calibration]
+    calibrations: dict[Score, ConformalCalibration]
     parted_by: str
     notes: tuple[str, ...] = ()
 
     @property
-    def decides(self) -> Calibration:
+    def decides(self) -> ConformalCalibration:
         """Of the score that decides."""
         return self.calibrations[self.params.score]
 
@@ -221,13 +221,13 @@ def _learn(normal: TileSet, fold: NDArray[np.intp], task: Task) -> _Learnt:
 
 def _score(
     tiles: TileSet, inside: NDArray[np.bool_], normal: TileSet, learnt: _Learnt, task: Task
-) -> tuple[NDArray[np.float32], NDArray[np.float64], dict[Score, Calibration]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float64], dict[Score, ConformalCalibration]]:
     """Scores and p-values (n, 3) of all tiles, those of the reference by models without them."""
     own = np.empty((len(normal), len(SCORES)), np.float32)
     for f, model in enumerate(learnt.without):
         own[learnt.fold == f] = model(picked(normal.vectors, learnt.fold == f))
     calibrations = {
-        name: Calibration(own[:, i].astype(np.float64), learnt.fold)
+        name: ConformalCalibration(own[:, i].astype(np.float64), learnt.fold)
         for i, name in enumerate(SCORES)
     }
     scores = np.empty((len(tiles), len(SCORES)), np.float32)

@@ -20,7 +20,7 @@ _PARTS = 4
 
 
 @dataclass(frozen=True)
-class Told:
+class ColourDifference:
     """How well colour alone tells a slide from the reference.
 
     Attributes
@@ -97,7 +97,7 @@ def look_for_shift(
     *,
     opener: Opener,
     task: Task,
-) -> list[Told]:
+) -> list[ColourDifference]:
     """Hold each slide that is not of the reference against it by colour.
 
     Parameters
@@ -123,7 +123,7 @@ def look_for_shift(
         calm = calm[_some(np.arange(len(calm)))]
         theirs = looks(_pictures(tiles, calm, opener, task))
         auroc = told_apart(mine, reference.centres[own], theirs, tiles.centres[calm])
-        found.append(Told(slide.name, auroc))
+        found.append(ColourDifference(slide.name, auroc))
     return found
 
 

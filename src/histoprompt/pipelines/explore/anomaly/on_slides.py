@@ -21,7 +21,7 @@ from histoprompt.pipelines.explore.from_index import clean, entries_of, tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
 from histoprompt.pipelines.explore.project_index import ProjectIndex
-from histoprompt.pipelines.explore.study import Source, Study, study_for
+from histoprompt.pipelines.explore.study import IndexedStudy, StudySlide, study_for
 
 _INDEXING = 0.8
 # No tile reaches it.
@@ -34,11 +34,11 @@ class UnlikeFound:
 
     Attributes
     ----------
-    study : Study
+    study : IndexedStudy
     unlike : Unlike
     """
 
-    study: Study
+    study: IndexedStudy
     unlike: Unlike
 
     @property
@@ -77,7 +77,7 @@ class UnlikeFound:
 
 
 def unlike_cells_on(
-    source: Source,
+    source: StudySlide,
     cells: CellTable,
     params: tuple[IndexParams, UnlikeParams],
     boxes: Sequence[Box],
@@ -89,7 +89,7 @@ def unlike_cells_on(
 
     Parameters
     ----------
-    source : Source
+    source : StudySlide
     cells : CellTable
         Counted on it.
     params : (IndexParams, UnlikeParams)
@@ -108,31 +108,31 @@ def unlike_cells_on(
     with source.open() as slide:
         part = task.part(0.0, _INDEXING)
         index = index_table(slide, cells, indexing, manager, part, name=source.name)
-    study = Study((source,), indexing, Bank(ProjectIndex((index,))))
+    study = IndexedStudy((source,), indexing, Bank(ProjectIndex((index,))))
     seen = entries_of(study.bank.index)
     inside = in_reference(seen, 0, Named(boxes=tuple(boxes)), "")
     return UnlikeFound(study, find_unlike(seen, inside, wanted, task))
 
 
 def unlike_on(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: tuple[IndexParams, UnlikeParams],
     reference: tuple[str, Sequence[Box]],
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     task: Task,
 ) -> UnlikeFound:
     """Index slides, and find tiles unlike boxes of normal tissue on one of them.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : (IndexParams, UnlikeParams)
     reference : (key, boxes)
         The slide that the boxes lie on, by its key.
     manager : ModelManager
-    before : Study, optional
+    before : IndexedStudy, optional
         Is taken if it serves.
     task : Task
 

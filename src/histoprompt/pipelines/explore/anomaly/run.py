@@ -11,9 +11,9 @@ import numpy as np
 from histoprompt.core.geometry import Box
 from histoprompt.core.parameters import Parameter, fields_of
 from histoprompt.core.task import Task
-from histoprompt.pipelines.explore.anomaly.files import SHOWN, Shown
+from histoprompt.pipelines.explore.anomaly.files import SHOWN, ReportPictures
 from histoprompt.pipelines.explore.anomaly.find import Unlike, find_unlike
-from histoprompt.pipelines.explore.anomaly.guard import Told, look_for_shift
+from histoprompt.pipelines.explore.anomaly.guard import ColourDifference, look_for_shift
 from histoprompt.pipelines.explore.anomaly.params import UnlikeParams
 from histoprompt.pipelines.explore.anomaly.rebuild import rebuilt_hits
 from histoprompt.pipelines.explore.anomaly.reference import parse_reference, reference_tiles
@@ -100,7 +100,7 @@ def anomalies(
     *,
     opener: Opener,
     task: Task,
-) -> tuple[Unlike, Shown]:
+) -> tuple[Unlike, ReportPictures]:
     """Find tiles unlike a reference, and read the pictures that explain them.
 
     Parameters
@@ -130,7 +130,9 @@ def anomalies(
     return found, explained(found, opener, task, rebuild=params.rebuild)
 
 
-def explained(found: Unlike, opener: Opener, task: Task, *, rebuild: bool = False) -> Shown:
+def explained(
+    found: Unlike, opener: Opener, task: Task, *, rebuild: bool = False
+) -> ReportPictures:
     """Pictures of the hits and of the reference tiles nearest to them, and what colour tells.
 
     Raises
@@ -144,10 +146,10 @@ def explained(found: Unlike, opener: Opener, task: Task, *, rebuild: bool = Fals
     reference = pictures_of(found.reference, near, _PIXELS, opener, task)
     told = _told(found, opener, task)
     rebuilt = rebuilt_hits(found, shown, opener, task) if rebuild else {}
-    return Shown(hits, reference, rebuilt, tuple(told))
+    return ReportPictures(hits, reference, rebuilt, tuple(told))
 
 
-def _told(found: Unlike, opener: Opener, task: Task) -> list[Told]:
+def _told(found: Unlike, opener: Opener, task: Task) -> list[ColourDifference]:
     score = found.score(found.params.score)
     return look_for_shift(
         found.tiles, score, found.inside, found.reference, opener=opener, task=task

@@ -56,7 +56,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ReferenceView:
     """A reference in one view, with how far apart it is around each of its vectors.
 
     Attributes
@@ -72,7 +72,7 @@ class View:
     usual: Float
 
     @classmethod
-    def of(cls, vectors: Float) -> View:
+    def of(cls, vectors: Float) -> ReferenceView:
         """Of the (n, d) vectors of a reference, at least two."""
         unit = unit_rows(vectors)
         k = min(NEIGHBOURS, len(unit) - 1)
@@ -107,21 +107,23 @@ class Nearest:
     scaled : Scaled
     axes : (d, k) float32
         From scaled to whitened vectors.
-    white, plain : View
+    white, plain : ReferenceView
         The reference in both views.
     """
 
     scaled: Scaled
     axes: Float
-    white: View
-    plain: View
+    white: ReferenceView
+    plain: ReferenceView
 
     @classmethod
     def of(cls, reference: Float) -> Nearest:
         """Learn from the (n, d) vectors of a reference, at least four."""
         scaled = Scaled.of(reference)
         axes = whitening(scaled(reference))
-        return cls(scaled, axes, View.of(scaled(reference) @ axes), View.of(reference))
+        return cls(
+            scaled, axes, ReferenceView.of(scaled(reference) @ axes), ReferenceView.of(reference)
+        )
 
     def __call__(self, vectors: Float) -> Float:
         """(n,) float32."""

@@ -32,7 +32,7 @@ from histoprompt.pipelines.explore.concepts.values import (
 )
 from histoprompt.pipelines.explore.from_index import index_part, tiles_of
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.study import Source, Study, study_for
+from histoprompt.pipelines.explore.study import IndexedStudy, StudySlide, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import seen_as
 from histoprompt.pipelines.explore.tile_classes.fit import check_encoder
 from histoprompt.pipelines.explore.tile_classes.marks import TileMark
@@ -42,7 +42,7 @@ _INDEXING, _VALUES = 0.6, 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class ConceptLesson:
     """What concepts were learnt from, so that they can be learnt anew without some.
 
     Attributes
@@ -101,18 +101,18 @@ class ConceptsFound:
 
     Attributes
     ----------
-    study : Study
+    study : IndexedStudy
     tiles : ToldTiles
     notes : tuple of str
         What a person should know.
-    lesson : Lesson or None
+    lesson : ConceptLesson or None
         None where a file of concepts was used.
     """
 
-    study: Study
+    study: IndexedStudy
     tiles: ToldTiles
     notes: tuple[str, ...] = ()
-    lesson: Lesson | None = None
+    lesson: ConceptLesson | None = None
 
     @property
     def model(self) -> ConceptModel:
@@ -192,25 +192,25 @@ class ConceptsFound:
 
 
 def learn_concepts(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: ConceptParams,
     marks: Sequence[TileMark],
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     task: Task,
 ) -> ConceptsFound:
     """Index slides, learn which concepts tell the classes of marks, and tell all tiles by them.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : ConceptParams
         Its phrases are those that the model knows.
     marks : sequence of TileMark
         Each names its slide by `Slide.key`.
     manager : ModelManager
-    before : Study, optional
+    before : IndexedStudy, optional
         Is taken if it serves.
     task : Task
 
@@ -227,16 +227,16 @@ def learn_concepts(
     marked = marked_rows(marks, tiles, lambda mark: study.part_of(mark.slide))
     part = task.part(_INDEXING, _VALUES)
     values = values_of(tiles, concepts, seen.job(manager), study.opened, part)
-    lesson = Lesson(values, concepts, marked, params)
+    lesson = ConceptLesson(values, concepts, marked, params)
     return _learnt(study, lesson, (*marked.notes, *study.faults))
 
 
 def concepts_on(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: ConceptApplyParams,
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     task: Task,
 ) -> ConceptsFound:
     """Index slides as a file of concepts wants it, and tell their tiles by it.
@@ -256,7 +256,7 @@ def concepts_on(
     return ConceptsFound(study, tell_tiles(tiles, values, model), study.faults)
 
 
-def _learnt(study: Study, lesson: Lesson, notes: tuple[str, ...]) -> ConceptsFound:
+def _learnt(study: IndexedStudy, lesson: ConceptLesson, notes: tuple[str, ...]) -> ConceptsFound:
     tiles, params = tiles_of(study.bank.index), lesson.params
     rows = lesson.marked.rows
     model = fit_concepts(

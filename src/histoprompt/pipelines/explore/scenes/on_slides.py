@@ -23,7 +23,7 @@ from histoprompt.pipelines.explore.scenes.files import SHOWN, write_scenes
 from histoprompt.pipelines.explore.scenes.find import ClusterParams, Scenes, areas
 from histoprompt.pipelines.explore.scenes.run import facts_of, scenes_of
 from histoprompt.pipelines.explore.scenes.space import picture_of_space
-from histoprompt.pipelines.explore.study import Picture, Source, Study, study_for
+from histoprompt.pipelines.explore.study import HitPicture, IndexedStudy, StudySlide, study_for
 from histoprompt.pipelines.recipes.beside import keep_recipe, placed
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
@@ -65,7 +65,7 @@ class ScenesFound:
 
     Attributes
     ----------
-    study : Study
+    study : IndexedStudy
     params : ClusterParams
     scenes : Scenes
     pictures : dict of int to (h, w, 3) uint8
@@ -76,7 +76,7 @@ class ScenesFound:
         How the map was made.
     """
 
-    study: Study
+    study: IndexedStudy
     params: ClusterParams
     scenes: Scenes
     pictures: dict[int, Pixels]
@@ -129,7 +129,7 @@ class ScenesFound:
             return None
         return self._map(key, self.scenes.names[number].name, self.scenes.code[rows] == number)
 
-    def typical(self, number: int) -> tuple[Picture, ...]:
+    def typical(self, number: int) -> tuple[HitPicture, ...]:
         """Pictures of the most typical tiles of a scene, each with where it lies."""
         tiles, space = self.scenes.tiles, self.scenes.space
         shown = []
@@ -138,7 +138,7 @@ class ScenesFound:
             near = float(space[row] @ self.scenes.centres[number])
             box = Box(*tiles.boxes[row].tolist())
             hit = Hit(row, slide, tiles.slides[slide].name, box, near, rank)
-            shown.append(Picture(hit, self.pictures.get(row)))
+            shown.append(HitPicture(hit, self.pictures.get(row)))
         return tuple(shown)
 
     @property
@@ -197,21 +197,21 @@ class ScenesFound:
 
 
 def scenes_on(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: ClusterParams,
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     task: Task,
 ) -> ScenesFound:
     """Index slides, and bring their tiles into named scenes.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : ClusterParams
     manager : ModelManager
-    before : Study, optional
+    before : IndexedStudy, optional
         Is taken if it serves.
     task : Task
 

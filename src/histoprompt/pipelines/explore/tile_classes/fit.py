@@ -22,7 +22,7 @@ from histoprompt.pipelines.classes.classifiers import FewShotClassifier
 from histoprompt.pipelines.classes.exclusion import OTHER, band
 from histoprompt.pipelines.classes.ignored import without_ignored
 from histoprompt.pipelines.classes.one_out import OneOut, leave_one_out
-from histoprompt.pipelines.classes.train import Fit, Trainer
+from histoprompt.pipelines.classes.train import TrainedClassifier, Trainer
 from histoprompt.pipelines.classes.train_params import STRENGTH, TrainParams
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.pictures import Opener
@@ -72,7 +72,7 @@ class TileFit:
 
     Attributes
     ----------
-    fit : Fit
+    fit : TrainedClassifier
         Its cells are the tiles: id is the row in the set and 1; `active_learning.next_cell` and
         `Review` work on it.
     one_out : OneOut or None
@@ -84,7 +84,7 @@ class TileFit:
         Stain and sharpness of the slides with marks; None if that was not looked at.
     """
 
-    fit: Fit
+    fit: TrainedClassifier
     one_out: OneOut | None
     encoder: str
     digest: str
@@ -208,7 +208,7 @@ def fit_tiles(
     return TileFit(fit, one_out, tiles.encoder, tiles.digest, about)
 
 
-def _fitted(trainer: Trainer, labels: Mapping[int, str]) -> Fit:
+def _fitted(trainer: Trainer, labels: Mapping[int, str]) -> TrainedClassifier:
     try:
         return trainer.fit(labels)
     except LabelError as error:

@@ -89,7 +89,7 @@ def write_marks(path: Path, marks: Iterable[TileMark]) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class MarkedSlide:
     """A slide that marks may lie on.
 
     Attributes
@@ -113,14 +113,14 @@ class Place:
 
 
 def on_places(
-    marks: Sequence[TileMark], places: Sequence[Place], folder: Path, here: str
+    marks: Sequence[TileMark], places: Sequence[MarkedSlide], folder: Path, here: str
 ) -> tuple[tuple[TileMark, ...], int]:
     """Marks with the keys of their slides, and how many lie on none of these.
 
     Parameters
     ----------
     marks : sequence of TileMark
-    places : sequence of Place
+    places : sequence of MarkedSlide
     folder : Path
         Of the table: paths in it may begin there.
     here : str

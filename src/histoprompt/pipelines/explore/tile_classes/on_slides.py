@@ -16,7 +16,7 @@ from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.explore.from_index import tiles_of
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.kind_map import kind_map
-from histoprompt.pipelines.explore.study import Source, Study, study_for
+from histoprompt.pipelines.explore.study import IndexedStudy, StudySlide, study_for
 from histoprompt.pipelines.explore.tile_classes.apply import (
     TilesParams,
     classify_tiles,
@@ -64,7 +64,7 @@ class ClassesFound:
 
     Attributes
     ----------
-    study : Study
+    study : IndexedStudy
     tiles : TileSet
     names : tuple of str
     code : (n,) int
@@ -77,7 +77,7 @@ class ClassesFound:
         What to ask about next; None where a classifier file was used.
     """
 
-    study: Study
+    study: IndexedStudy
     tiles: TileSet
     names: tuple[str, ...]
     code: NDArray[np.int64]
@@ -140,12 +140,12 @@ def class_lines(
 
 
 def learn_on(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: tuple[IndexParams, TileTrainParams],
     marks: Sequence[TileMark],
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     queue: Queue | None = None,
     like: str = "",
     task: Task,
@@ -154,12 +154,12 @@ def learn_on(
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of StudySlide
     params : (IndexParams, TileTrainParams)
     marks : sequence of TileMark
         Each names its slide by `Slide.key`.
     manager : ModelManager
-    before : Study, optional
+    before : IndexedStudy, optional
         Is taken if it serves.
     queue : Queue, optional
         Of the training before.
@@ -186,11 +186,11 @@ def learn_on(
 
 
 def classes_on(
-    sources: Sequence[Source],
+    sources: Sequence[StudySlide],
     params: TilesParams,
     manager: ModelManager,
     *,
-    before: Study | None = None,
+    before: IndexedStudy | None = None,
     task: Task,
 ) -> ClassesFound:
     """Index slides as a classifier file wants it, and give their tiles its classes.

@@ -20,7 +20,7 @@ from histoprompt.pipelines.classes.active_learning import (
     next_cell,
 )
 from histoprompt.pipelines.classes.lesson import hint
-from histoprompt.pipelines.classes.train import Fit
+from histoprompt.pipelines.classes.train import TrainedClassifier
 from histoprompt.pipelines.explore.index import IndexParams
 from histoprompt.pipelines.explore.tile_classes.fit import TileFit, TileTrainParams, fit_tiles
 from histoprompt.pipelines.explore.tile_classes.marks import CLASS, TileMark
@@ -32,7 +32,7 @@ _POINTS = 8
 
 
 @dataclass(frozen=True)
-class Question:
+class QueuedTile:
     """A tile that is offered.
 
     Attributes
@@ -61,14 +61,14 @@ class Queue:
     fit : TileFit
     review : Review
         Its ids are rows and 1.
-    question : Question or None
+    question : QueuedTile or None
         None when everything was asked.
     """
 
     tiles: TileSet
     fit: TileFit
     review: Review
-    question: Question | None
+    question: QueuedTile | None
 
     @property
     def hint(self) -> str:
@@ -133,10 +133,10 @@ def queue_of(
     return Queue(tiles, fit, review, None if offered is None else _question(tiles, offered))
 
 
-def worth_marking(queue: Queue, count: int) -> list[Question]:
+def worth_marking(queue: Queue, count: int) -> list[QueuedTile]:
     """The tiles most worth a mark, the most useful first."""
     review = queue.review
-    found: list[Question] = []
+    found: list[QueuedTile] = []
     while len(found) < count and (offered := next_cell(queue.fit.fit, review)) is not None:
         found.append(_question(queue.tiles, offered))
         review = review.answered(offered, UNSURE_KEY, ())
@@ -204,14 +204,14 @@ def _mixed(rows: list[int], labels: Mapping[int, str]) -> list[int]:
     return sorted(rows, key=lambda row: place[row])
 
 
-def _scored(fit: TileFit) -> Fit:
+def _scored(fit: TileFit) -> TrainedClassifier:
     """The training with its accuracy on marks that were left out."""
     if fit.one_out is None:
         return fit.fit
     return replace(fit.fit, accuracy=fit.one_out.balanced_accuracy)
 
 
-def _question(tiles: TileSet, offered: Suggestion) -> Question:
+def _question(tiles: TileSet, offered: Suggestion) -> QueuedTile:
     row = offered.id - 1
     box = Box(*tiles.boxes[row].tolist())
-    return Question(tiles.slides[tiles.slide[row]].key, box, offered)
+    return QueuedTile(tiles.slides[tiles.slide[row]].key, box, offered)

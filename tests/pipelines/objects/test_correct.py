@@ -9,8 +9,8 @@ from histoprompt.annotations.store import LabelStore
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.results import Mask
-from histoprompt.pipelines.prompts.correct import LIMIT_PX, mask_of, replace_object, split_along
-from histoprompt.pipelines.prompts.reshape import ReshapeParams, reshape
+from histoprompt.pipelines.objects.correct import LIMIT_PX, mask_of, replace_object, split_along
+from histoprompt.pipelines.objects.reshape import ReshapeParams, reshape
 
 SHAPE = (200, 240)
 

@@ -11,7 +11,7 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import SURE, Logits, Mask
 from histoprompt.models import registry
-from histoprompt.pipelines.prompts.refine import note_of, refining, repainted, standing_for
+from histoprompt.pipelines.objects.refine import note_of, refining, repainted, standing_for
 
 
 def disc(centre: tuple[int, int], radius: float) -> Mask:

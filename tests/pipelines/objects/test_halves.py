@@ -10,7 +10,7 @@ from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Frame
 from histoprompt.core.results import Mask
 from histoprompt.models import registry
-from histoprompt.pipelines.prompts.halves import object_under, prompts_of_halves, split_halves
+from histoprompt.pipelines.objects.halves import object_under, prompts_of_halves, split_halves
 
 SHAPE = (120, 200)
 LEFT, RIGHT = (60.0, 60.0), (60.0, 100.0)

@@ -12,8 +12,8 @@ from histoprompt.core.errors import Cancelled, LabelStoreError, PromptError
 from histoprompt.core.geometry import Box, Frame
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.prompts.draw import Keeping, keep_outline
-from histoprompt.pipelines.prompts.wand import SIDE, Touch, WandParams, keep_wand, wand
+from histoprompt.pipelines.objects.draw import Keeping, keep_outline
+from histoprompt.pipelines.objects.wand import SIDE, Touch, WandParams, keep_wand, wand
 
 PINK, PURPLE = (230, 180, 200), (120, 60, 140)
 

@@ -15,7 +15,7 @@ from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.geometry import Box
 from histoprompt.core.labels.reshape import Region, depth, filled, grown, shrunk, smoothed
 from histoprompt.core.parameters import Parameter, check
-from histoprompt.pipelines.prompts.correct import box_of, check_size
+from histoprompt.pipelines.objects.correct import box_of, check_size
 
 Form = Literal["fill holes", "smooth", "expand", "shrink"]
 AMOUNT = Parameter(

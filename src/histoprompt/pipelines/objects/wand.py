@@ -15,7 +15,7 @@ from histoprompt.core.parameters import Parameter, check
 from histoprompt.core.results import Mask
 from histoprompt.core.slides.slide import Slide
 from histoprompt.core.task import Task
-from histoprompt.pipelines.prompts.draw import Keeping, keep_mask
+from histoprompt.pipelines.objects.draw import Keeping, keep_mask
 
 # Pixels a side of the picture that is looked at.
 SIDE = 1024

@@ -22,7 +22,7 @@ from histoprompt.core.prompts.file import ObjectPrompt
 from histoprompt.core.prompts.prompt import Prompt
 from histoprompt.core.results import Mask
 from histoprompt.models.card import ModelCard
-from histoprompt.pipelines.prompts.correct import box_of
+from histoprompt.pipelines.objects.correct import box_of
 
 Click = tuple[float, float]
 _NO_INFO: Mapping[str, Any] = {}

@@ -1,0 +1,1 @@
+"""Committed objects: drawn, corrected, reshaped, cut and refined."""
