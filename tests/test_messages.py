@@ -66,6 +66,43 @@ def test_no_text_beside_the_command_line_names_an_option_or_a_command():
     assert any(OF_A_TERMINAL.search(t) for t in texts_of(SOURCE / "cli" / "remedies.py"))
 
 
+THINGS = re.compile(
+    r"^ (?:(?:more|new|further|drawn|audited) )?(?:objects?|cells?|tiles?|regions?|nuclei|fields|"
+    r"slides?|patients?|files|labels|marks|prompts|examples|images|hits|places)\b"
+)
+NUMBER = re.compile(
+    r"len\(.*\)|(.*\.)?(count|total|tiles|objects|labels|cells|fields|done|resumed|outside|patients)"
+)
+
+
+def bare_numbers(tree: ast.AST) -> list[str]:
+    """How many of what, in a text, without commas between thousands: 1200 cells."""
+    pairs = [
+        pair
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+        for pair in zip(node.values, node.values[1:], strict=False)
+    ]
+    return [
+        f"{{{ast.unparse(number.value)}}}{text.value}"
+        for number, text in pairs
+        if isinstance(number, ast.FormattedValue)
+        and number.format_spec is None
+        and isinstance(text, ast.Constant)
+        and THINGS.match(str(text.value))
+        and NUMBER.fullmatch(ast.unparse(number.value))
+    ]
+
+
+def test_numbers_of_things_have_commas_between_thousands():
+    paths = sorted(SOURCE.rglob("*.py"))
+    found = {p.name: bare_numbers(ast.parse(p.read_text(encoding="utf-8"))) for p in paths}
+    assert {name: texts for name, texts in found.items() if texts} == {}
+    bare = ast.parse('f"{len(cells)} cells and {found.count} new objects"')
+    assert len(bare_numbers(bare)) == 2
+    assert bare_numbers(ast.parse('f"{len(cells):,} cells in {path} files"')) == []
+
+
 def blank() -> Slide:
     return Slide.from_arrays("blank", [np.full((64, 64, 3), 255, np.uint8)])
 

@@ -82,7 +82,7 @@ def test_a_damaged_file_of_the_arrays_is_made_again(store, name, how):
     kept = store / "replaced-1" / "labels.zarr" / name
     if name.startswith("0/c"):
         assert len(told) == 1
-        assert "1 parts of the labels" in told[0]
+        assert "1 part of the labels" in told[0]
         assert damaged is False or kept.read_bytes() == damaged
     with open_store(store) as again:
         assert again.notes == []
@@ -94,7 +94,7 @@ def test_damage_that_comes_while_it_is_open_is_mended_when_it_is_read(store, how
         damage(store / "labels.zarr/0/c/1/0", how)
         damage(store / "labels.zarr/1/c/0/0", how)
         agrees(live, SECOND)
-        assert "1 parts of the labels" in live.notes[0]
+        assert "1 part of the labels" in live.notes[0]
         live.undo()
         agrees(live, painted((1, 10, 10), (2, 100, 100), (3, 33, 20)))
 
@@ -149,7 +149,7 @@ def test_arrays_that_are_ahead_of_the_journal_go_back_to_it(tmp_path, checkpoint
         agrees(mended, FIRST)
         assert "did not fit the journal" in mended.notes[-1]
         if how == "flipped":
-            assert "with 1 whole edits behind the damage" in mended.notes[0]
+            assert "with 1 whole edit behind the damage" in mended.notes[0]
         mended.commit(square(150, 60))
     with open_store(folder) as again:
         assert again.notes == []
@@ -222,7 +222,7 @@ def test_a_chunk_and_its_records_damaged_leave_a_store_that_opens_and_says_so(st
         wanted = SECOND.copy()
         wanted[160:192, 64:96] = 0
         agrees(mended, wanted)
-        assert "1 of these parts lack edits" in mended.notes[-1]
+        assert "edits are missing in 1 of 1 part" in mended.notes[-1]
         assert mended.objects()[-1].info == {}  # who made it stood in the damaged record
 
 

@@ -10,6 +10,8 @@ from typing import TextIO
 import numpy as np
 import pytest
 from five_nuclei import five_nuclei
+from kept_dock import KeptDock
+from kept_text import KeptTextViewer
 from napari._qt.qt_viewer import QtViewer
 from npe2.manifest import _bases
 from pointer import show_with_margin
@@ -71,6 +73,19 @@ def dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptD
     session_of(viewer).close()
 
 
+@pytest.fixture(scope="module")
+def _kept(picture) -> Iterator[KeptDock]:
+    kept = KeptDock(picture)
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def kept_dock(_kept) -> PromptDock:
+    """As `dock`, one for all tests of a module in which no other viewer is made."""
+    return _kept.as_new()
+
+
 @pytest.fixture
 def shown_dock(make_napari_viewer, picture, monkeypatch, tmp_path) -> Iterator[PromptDock]:
     """The Prompt dock on the picture, all of which is in sight in a viewer that is shown."""
@@ -97,3 +112,19 @@ def text_dock(make_napari_viewer, monkeypatch, tmp_path) -> Iterator[TextDock]:
     viewer.window.add_dock_widget(widget, name="Text")
     yield widget
     session_of(viewer).close()
+
+
+@pytest.fixture(scope="module")
+def _kept_text() -> Iterator[KeptTextViewer]:
+    kept = KeptTextViewer()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def kept_text_dock(_kept_text, monkeypatch, tmp_path) -> Iterator[TextDock]:
+    """As `text_dock`, on one slide for all tests of a module in which no other viewer is made."""
+    monkeypatch.setenv("HISTOPROMPT_HOME", str(tmp_path / "home"))
+    dock = _kept_text.dock()
+    yield dock
+    _kept_text.let_go(dock)

@@ -92,7 +92,7 @@ def walk(demo: Demo, targets: Sequence[Box]) -> None:
     annotator.redo()
     annotator.undo()
     annotator.status.emit(
-        f"{annotator.store.count} objects; the last two are {clicked} and {scribbled}."
+        f"{annotator.store.count:,} objects; the last two are {clicked} and {scribbled}."
     )
 
 

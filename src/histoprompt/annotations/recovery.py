@@ -26,6 +26,7 @@ from histoprompt.annotations.sums import UNKNOWN, Sum
 from histoprompt.core.errors import LabelStoreError
 from histoprompt.core.files.atomic import replace_file
 from histoprompt.core.geometry import Box
+from histoprompt.core.strings.wording import many
 
 if TYPE_CHECKING:
     from histoprompt.annotations.engine import Engine
@@ -133,7 +134,7 @@ def _tell_lost(engine: Engine, lost: Checkpoint, size: int) -> None:
     if size == 0:
         count = take_back(engine, place, lost)
         engine.notes.append(
-            f"{told}. The {count} objects were taken from the arrays as one edit; what was done "
+            f"{told}. The {count:,} objects were taken from the arrays as one edit; what was done "
             "before cannot be undone singly."
         )
         return
@@ -312,7 +313,7 @@ class _Opening:
         end = engine.journal.end
         whole = sum(r is not None for r in engine.journal.salvage(end, end + len(tail)))
         engine.journal.cut(end)
-        behind = f" with {whole} whole edits behind the damage" if whole else ""
+        behind = f" with {many(whole, 'whole edit')} behind the damage" if whole else ""
         engine.notes.append(
             f"The journal was damaged or not finished from byte {end} on: what "
             f"was done before is there. The rest{behind} was cut off and is kept in {kept}."
@@ -326,12 +327,13 @@ class _Opening:
         kept = f" What was there is kept in {where}." if where is not None else ""
         side = self.engine.chunks.chunk
         self.engine.notes.append(
-            f"{len(self.mended)} parts of the labels, of {side} x {side} pixels, were damaged or "
-            f"did not fit the journal, and were made again from it.{kept}"
+            f"{many(len(self.mended), 'part')} of the labels, of {side} x {side} pixels, did not "
+            f"fit the journal or could not be read; the journal made what is there now.{kept}"
         )
         if self.short:
             self.engine.notes.append(
-                f"The journal is damaged as well: {len(self.short)} of these parts lack edits."
+                f"The journal is damaged as well: edits are missing in {len(self.short)} of "
+                f"{many(len(self.mended), 'part')}."
             )
         self.mended.clear()
         self.short.clear()

@@ -46,14 +46,17 @@ def _draw(args: argparse.Namespace) -> None:
 
     if args.more is not None:
         audit = draw_more(args.folder, args.more)
-        tell(f"{audit.plan.fields} of {len(audit.plan.boxes)} fields -> {args.folder / FIELDS_CSV}")
+        tell(
+            f"{audit.plan.fields:,} of {len(audit.plan.boxes):,} fields "
+            f"-> {args.folder / FIELDS_CSV}"
+        )
         _tell(audit)
         return
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     audit = draw_fields(args.folder, args.fields, seed, args.slide, trust_size=args.trust_size)
     _keep_recipe(args.folder, audit, seed)
     tell(
-        f"{audit.plan.fields} of {len(audit.plan.boxes)} fields, seed {seed} "
+        f"{audit.plan.fields:,} of {len(audit.plan.boxes):,} fields, seed {seed} "
         f"-> {args.folder / FIELDS_CSV}"
     )
     _tell(audit)
@@ -88,7 +91,7 @@ def _apply(args: argparse.Namespace) -> None:
     from histoprompt.pipelines.count.audit_table import apply_fields
 
     audit = apply_fields(args.folder, args.fields)
-    tell(f"{len(audit.seen)} of {audit.plan.fields} fields; 95 % intervals in brackets")
+    tell(f"{len(audit.seen):,} of {audit.plan.fields:,} fields; 95 % intervals in brackets")
     for count in audit.corrected():
         tell(f"{str(count).removeprefix(': ')} (found {count.found})")
         if count.note and count.low is not None:

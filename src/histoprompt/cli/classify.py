@@ -125,7 +125,7 @@ def _report(fit: TrainedClassifier) -> str:
     )
     return (
         f"{fit.classifier.method} from {examples}; {held_out}; "
-        f"{fit.cells.counts()[UNSURE]} of {len(fit.cells)} cells unsure"
+        f"{fit.cells.counts()[UNSURE]} of {len(fit.cells):,} cells unsure"
     )
 
 

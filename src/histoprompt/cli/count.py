@@ -213,11 +213,11 @@ def _tell(counted: CountResult, said: Sequence[str]) -> None:
         if line.region == counted.ground.names[0]
     ]
     by_class = f" ({', '.join(classes)})" if classes else ""
-    tell(f"{counted.tally.total} cells{by_class} -> {counted.folder}")
+    tell(f"{counted.tally.total:,} cells{by_class} -> {counted.folder}")
     if not counted.complete:
         say(
-            f"histoprompt: stopped after {counted.done} of {counted.total} tiles; what was counted "
-            "is written and marked as partial. Run the same command again to go on."
+            f"histoprompt: stopped after {counted.done:,} of {counted.total:,} tiles; what was "
+            "counted is written and marked as partial. Run the same command again to go on."
         )
 
 

@@ -76,7 +76,7 @@ def _export(args: argparse.Namespace) -> None:
         counted = write_work(work, cells, args.out, CountFindings(how), task=args.task)
         keep_work_recipe(work, args.out, how)
     by_hand = f", {counted.by_hand}" if counted.by_hand.touched else ""
-    tell(f"{counted.tally.total} cells{by_hand} -> {counted.folder}")
+    tell(f"{counted.tally.total:,} cells{by_hand} -> {counted.folder}")
 
 
 def _spatial(args: argparse.Namespace) -> int:

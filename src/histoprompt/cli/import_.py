@@ -116,7 +116,7 @@ def _tell(found: Incoming, params: ImportParams) -> None:
         say(f"note: {line}.")
     more = max(0, len(found.problems) - _SHOWN) + max(0, len(found.remarks) - _SHOWN)
     if more:
-        say(f"note: {more} further objects were left out or changed for like reasons.")
+        say(f"note: {more:,} further objects were left out or changed for like reasons.")
     if found.points and params.into != "prompts":
         say(
             f"note: {found.points} points have no outline and were left out. --point-radius makes "

@@ -77,9 +77,9 @@ def _verify(args: argparse.Namespace) -> int:
     with _open(args, read_only=True) as store:
         found = store.verify()
     tell(
-        f"{found.chunks} files of labels and {found.records} edits read: "
-        f"{found.labels} of labels, {found.display} for display and {found.damaged} places of the "
-        "journal are damaged"
+        f"{found.chunks:,} files of labels and {found.records} edits read: "
+        f"{found.labels} of labels, {found.display} for display and {found.damaged:,} places of "
+        "the journal are damaged"
     )
     if found.labels or found.display:
         say("They are mended when the labels are opened, or by `histoprompt labels rebuild`.")
@@ -136,13 +136,13 @@ def _rebuild(args: argparse.Namespace) -> None:
     with _open(args, rebuild=True) as store:
         for note in store.notes:
             say(f"note: {note}")
-        tell(f"{store.count} objects in {store.folder}")
+        tell(f"{store.count:,} objects in {store.folder}")
 
 
 def _restore(args: argparse.Namespace) -> None:
     with _open(args) as store:
         store.restore(store.folder / Path(args.kept).name)
-        tell(f"{store.count} objects in {store.folder}")
+        tell(f"{store.count:,} objects in {store.folder}")
 
 
 def _slide(args: argparse.Namespace) -> Slide:

@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
         tell(f"{result.name}: {result.state}{''.join(f'; {t}' for t in result.told)}")
     if ran.failed:
         names = ", ".join(r.name for r in ran.failed[:10])
-        say(f"{len(ran.failed)} of {len(ran.results)} slides were set aside: {names}.")
+        say(f"{len(ran.failed):,} of {len(ran.results):,} slides were set aside: {names}.")
     if ran.stopped:
         say("histoprompt: stopped; run the same command again to go on.")
         return INTERRUPTED

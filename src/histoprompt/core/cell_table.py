@@ -70,7 +70,7 @@ class CellTable:
                 object.__setattr__(self, name, value)
         lengths = {name: len(getattr(self, name)) for name in PER_CELL}
         if set(lengths.values()) != {n}:
-            raise ValueError(f"Columns of {n} cells differ in length: {lengths}.")
+            raise ValueError(f"Columns of {n:,} cells differ in length: {lengths}.")
         if self.features.shape[1] != len(self.feature_names):
             raise ValueError(
                 f"{self.features.shape[1]} features have {len(self.feature_names)} names."

@@ -79,7 +79,7 @@ class Outcome:
     def _lines(self) -> Iterator[str]:
         before = self.before or [None] * len(self.held)
         for one, new, old in zip(self.held, self.after, before, strict=True):
-            told = f"on {len(one.samples)} images of {one.name} that were held out: {new}"
+            told = f"on {len(one.samples):,} images of {one.name} that were held out: {new}"
             yield told if old is None else f"{told} (before: {old})"
 
 

@@ -61,7 +61,7 @@ class LabelTraining:
 
     def __str__(self) -> str:
         return (
-            f"On {self.held} of {self.tiles} tiles that were held out: F1 {self.before.f1:.3f} "
+            f"On {self.held} of {self.tiles:,} tiles that were held out: F1 {self.before.f1:.3f} "
             f"before, {self.after.f1:.3f} after; cells counted {self.before.bias:+.0%} before, "
             f"{self.after.bias:+.0%} after."
         )
@@ -122,8 +122,8 @@ def train_on_labels(
     tiles = len(list(data.glob("*/images/*"))) or len(list(data.glob("images/*")))
     if tiles < FEWEST_TILES:
         raise LabelError(
-            f"{tiles} tiles of {params.tile} px hold labels, and training needs {FEWEST_TILES} at "
-            "least: label nuclei in more places, or choose smaller tiles."
+            f"{tiles:,} tiles of {params.tile} px hold labels, and training needs {FEWEST_TILES} "
+            "at least: label nuclei in more places, or choose smaller tiles."
         )
     with shipped_heads() as start:
         outcome = train(_config(params, data, start), task.part(0.05, 1.0), resume=resume)
@@ -133,7 +133,7 @@ def train_on_labels(
     made = LabelTraining(place.card_id, outcome.before[0], outcome.after[0], tiles, held, curve)
     figures = {"before": asdict(made.before), "after": asdict(made.after)}
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    place.describe(f"Trained here on {tiles} tiles of {slide.name}. {made}", made=when, **figures)
+    place.describe(f"Trained here on {tiles:,} tiles of {slide.name}. {made}", made=when, **figures)
     remove(work)
     return made
 

@@ -111,6 +111,25 @@ def test_nothing_is_found_in_nothing():
     assert decode(np.ones((3, 16, 20), np.float32)).shape == (16, 20)
 
 
+def test_it_can_be_ended_between_its_parts():
+    class EnoughError(Exception):
+        pass
+
+    maps = maps_of(hills((30, 30, 1), (30, 52, 0.9)))
+    calls: list[int] = []
+
+    def third() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        decode(maps, PLAIN, third)
+    told: list[int] = []
+    assert np.array_equal(decode(maps, PLAIN, lambda: told.append(1)), decode(maps, PLAIN))
+    assert len(told) >= 6
+
+
 def test_settings_of_older_files_are_read():
     found = DecodeParams.stated({"rim": 0.25, "seed": 0.2, "unknown": 3.0})
     assert found == DecodeParams(boundary=0.25, seed=0.2)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,54 @@ def test_a_cancelled_count_is_marked_and_goes_on(tmp_path):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     pixels = [tifffile.imread(tmp_path / f / "labels.tif") for f in ("whole", "part")]
     assert np.array_equal(*pixels)
+
+
+class StopAt(Task):
+    """Cancels itself the n-th time that it is asked while cells are counted."""
+
+    def __init__(self, nth: int) -> None:
+        super().__init__(self._watch)
+        self.left = nth
+
+    def _watch(self, progress: object) -> None:
+        self.left -= progress.text.startswith("Counting")
+        if not self.left:
+            self.cancel()
+
+
+def test_wherever_a_count_is_cancelled_what_is_drawn_is_counted_and_the_rest_follows(tmp_path):
+    """A cancel acts in the middle of a tile, and leaves nothing of that tile behind."""
+    ground = count_region(SLIDE, SLIDE.box)
+    dyes = stains_of(SLIDE, ground.tissue, SLIDE.box)
+    middles, nth, ended = set(), 0, False
+    while not ended:
+        nth += 2
+        folder, task = tmp_path / str(nth), StopAt(nth)
+        part = count_cells(SLIDE, ground, dyes, job(tile=310), folder=folder, task=task)
+        ended = part.complete
+        with part.store:
+            drawn = np.unique(np.asarray(part.store.labels[:]))
+            assert drawn.max() == len(part.store)
+        middles.add(len(part.done))
+        with count_cells(SLIDE, ground, dyes, job(tile=310), folder=folder, task=Task()).store as s:
+            assert np.array_equal(np.asarray(s.labels[:]) > 0, TRUTH > 0)
+    assert middles == {0, 1, 2, 3, 4}
+
+
+def test_between_a_tile_s_cells_and_their_numbers_a_cancel_is_heard(tmp_path):
+    """Fitting, shape, dyes and texture each take a moment: asked before and after each."""
+    asked: list[str] = []
+
+    class Asked(Task):
+        def repeat(self) -> None:
+            asked.extend(f.name for f in traceback.extract_stack(limit=3)[:-1])
+            super().repeat()
+
+    ground = count_region(SLIDE, SLIDE.box)
+    dyes = stains_of(SLIDE, ground.tissue, SLIDE.box)
+    count_cells(SLIDE, ground, dyes, job(tile=700), folder=tmp_path, task=Asked()).store.close()
+    assert asked.count("measure") == 2
+    assert {"count", "_features", "_found"} <= set(asked)
 
 
 def test_other_settings_start_anew_and_say_so(tmp_path):

@@ -2,15 +2,19 @@
 
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from histoprompt.cli import main
+from histoprompt.cli.indexed import in_project
+from histoprompt.cli.slides import NamedSlide
 from histoprompt.core.errors import ExportError
 from histoprompt.core.files.own_folder import own_folder
 from histoprompt.pipelines.count.looked_tile import TilesAhead
 from histoprompt.pipelines.count.result_folders import claimed_folder
 from histoprompt.pipelines.embedding.ahead import VectorsAhead
+from histoprompt.pipelines.explore.per_slide import folders_of
 
 REGION = ["--region", "1200,1500,1328,1628"]
 COUNT = ["--segmenter", "classical-cells", *REGION]
@@ -112,3 +116,24 @@ def test_what_was_looked_at_ahead(tmp_path, make):
 def test_where_nothing_or_a_folder_lies(tmp_path):
     assert own_folder(tmp_path / "new") == tmp_path / "new"
     assert own_folder(tmp_path) == tmp_path
+
+
+def test_folders_of_a_project_and_of_several_slides(tmp_path):
+    """Of slide "b" one may be a link, of "a" none is; results of all lie beside those of each."""
+    (tmp_path / "results").mkdir()
+    for name in ("b", "cluster"):
+        (tmp_path / "results" / name).symlink_to(tmp_path / "nowhere")
+    a, b = (NamedSlide(n, n, folder=tmp_path / "results" / n) for n in ("a", "b"))
+    assert a.place(None, "count") == (tmp_path / "results" / "a", "count")
+    assert b.place(tmp_path / "named", "count") == (tmp_path / "named", "b")
+    assert in_project([a, b], "anomaly") == tmp_path / "results" / "anomaly"
+    slides = [SimpleNamespace(name=n) for n in ("a", "b")]
+    assert folders_of(tmp_path / "results", slides[:1]) == [(0, tmp_path / "results")]
+    for asked in (
+        lambda: b.place(None, "count"),
+        lambda: in_project([a, b], "cluster"),
+        lambda: folders_of(tmp_path / "results", slides),
+    ):
+        with pytest.raises(ExportError, match="is a link to"):
+            asked()
+    assert not (tmp_path / "nowhere").exists()

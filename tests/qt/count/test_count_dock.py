@@ -18,7 +18,7 @@ from histoprompt._qt.count.audit_layers import MARKS
 from histoprompt._qt.count.cell_model import CellTableModel
 from histoprompt._qt.count.cells_dock import CellsDock
 from histoprompt._qt.count.class_colours import colormap_of
-from histoprompt._qt.count.dock import CountDock
+from histoprompt._qt.count.dock import HINT, CountDock
 from histoprompt._qt.count.growing import SO_FAR
 from histoprompt._qt.count.layers import CELLS, GIVEN, LEFT_OUT, WAITING
 from histoprompt._qt.layers.make import box_vertices
@@ -116,8 +116,14 @@ def test_a_count_shows_cells_where_they_are(counted):
 
 def test_a_drawn_rectangle_is_counted(counter, until):
     counter.region.area._draw.click()
+    assert "Drag a rectangle" in counter._status.text()
+    counter.region.area._draw.click()  # given up
+    assert counter._status.text() == HINT
+    counter.region.area._draw.click()
     layer = counter.viewer.layers.selection.active
     layer.add_rectangles(box_vertices(Box(20, 20, 70, 160)))
+    counter.region.area.stop()  # as a drag does once it ends
+    assert counter._status.text() == "The rectangle is drawn. Press Count."
     counter.region._go.click()
     until(lambda: counter.counting.work is not None)
     assert len(counter.counting.cells) == 2

@@ -61,6 +61,12 @@ def test_a_count_is_opened_again_and_its_classes_are_taken_over(dock, until, qtb
     assert {"one", "other"} <= set(counting.cells.classes)
 
     kept.holder.expand(animate=False)
+    kept.table.setFixedWidth(380)  # as in a narrow dock
+    header = kept.table.horizontalHeader()
+    qtbot.waitUntil(lambda: header.length() <= kept.table.viewport().width())
+    made = header.count() - 1
+    wanted = kept.table.sizeHintForColumn(made)
+    assert header.sectionSize(made) >= wanted, "the date is not cut"
     row = next(i for i, c in enumerate(kept.counts) if c.where.startswith("1150"))
     assert kept.table.item(row, 2).text() == "one, other"
     kept.table.selectRow(row)

@@ -70,19 +70,22 @@ def look(importer, path, until):
 
 def test_dropped_files_are_shown_first_and_imported_then_as_one_step(importer, dock, path, until):
     store = dock.session.part(type(importer.annotating)).annotator.store
+    tool = dock.viewer.layers.selection.active
+    assert tool is not None
     look(importer, path, until)
     found = rows(importer)
     assert (found["Added"], found["Outside the slide"], found["Left out"]) == ("2", "1", "1")
     assert "QuPath GeoJSON" in importer._told.text()
     assert "feature 4" in importer._notes.text()
     layer = importer._layer
-    assert layer in dock.viewer.layers
+    assert layer is dock.viewer.layers.selection.active
     assert len(np.unique(layer.data)) == 3
     assert not len(store.ids()), "nothing is changed by looking"
 
     importer._go.click()
     until(lambda: len(store.ids()) == 2 and importer._look.isEnabled())
     assert layer not in dock.viewer.layers
+    assert dock.viewer.layers.selection.active is tool, "keys work as before"
     assert {store.class_of(int(i)) for i in store.ids()} == {"tumor"}
     assert importer.report.status.text().startswith("Imported: added 2")
     dock.session.steps.undo()

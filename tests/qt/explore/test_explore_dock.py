@@ -54,6 +54,10 @@ def test_from_examples_to_hits_regions_and_another_slide(explore, until, tmp_pat
     assert not page.words.isEnabled()
     explore.find()
     assert explore.report.status.text() == HINT
+    explore.pages.setCurrentWidget(explore.classes)
+    assert "Mark tiles" in explore.report.status.text()
+    explore.pages.setCurrentWidget(explore.like)
+    assert explore.report.status.text() == HINT
 
     # clicks give examples, with Control counter-examples; each is a step
     page._pick.click()

@@ -25,6 +25,11 @@ def test_the_chosen_plane_takes_what_is_drawn_painted_committed_and_waved_at(sho
     keep_as("regions")
     # freehand: a region around the first nucleus, which stays free for an object
     shown_dock.choose("draw")
+    pointer.key("P")  # one of napari's ways to draw
+    assert "Click corner by corner" in shown_dock._status.text()
+    assert annotator.tool == "draw"
+    pointer.key("Shift-P")
+    assert "Drag along the outline" in shown_dock._status.text()
     pointer.drag(around(*NUCLEI[0], 2 * RADIUS))
     until(lambda: regions.count == 1)
     (drawn,) = regions.ids().tolist()

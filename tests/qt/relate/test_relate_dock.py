@@ -75,9 +75,16 @@ def test_a_study_from_the_first_click_to_the_slide_behind_a_point(
     # the site comes first, what does not survive is grey
     assert "The features tell the site: 100%" in dock.guard.text()
     assert dock.findings.text(0, 0) == "lymphocyte per mm2"
+    tip = dock.findings.item(0, 2).toolTip()
+    assert "95 %" in tip
+    assert dock.findings.text(0, 2).split(" (")[0] in tip
+    header = dock.findings.horizontalHeader()
+    assert header.sectionSize(2) >= dock.findings.sizeHintForColumn(2)
+    assert header.sectionPosition(3) <= dock.findings.viewport().width(), "the effect is in sight"
     assert not dock.findings.is_grey(0)
     assert dock.findings.is_grey(dock.findings.rowCount() - 1)
-    assert "n = 20" in dock.findings.text(0, 2)
+    assert dock.findings.text(0, 2).endswith(", 20")
+    assert "n = 20" in dock.findings.item(0, 2).toolTip()
     assert "(95 % " in dock.why.text()
     assert ", n = 20; survives" in dock.why.text()
     assert "survives; holds without each of 2 sites" in dock.why.text()

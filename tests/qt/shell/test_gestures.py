@@ -20,6 +20,7 @@ from histoprompt._qt.layers import make as layers
 from histoprompt._qt.layers.make import HATCHED
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.shell.keys import (
+    ANYWHERE,
     AUDIT,
     BOXES,
     CELLS,
@@ -139,7 +140,7 @@ def prompting(shown_dock, until):
 
 
 def test_keys_and_gestures_of_the_prompt_dock(prompting):
-    sweep(prompting, PROMPTS, CLICKS, SCRIBBLES, BOXES, DRAWN, COMMITTED)
+    sweep(prompting, PROMPTS, CLICKS, SCRIBBLES, BOXES, DRAWN, COMMITTED, ANYWHERE)
 
 
 @case(PROMPTS, "C")
@@ -170,6 +171,9 @@ def _(stage: Prompting) -> None:
     stage.annotator.preview.show([ObjectMasks(1, (small, large), Prompt.of_box(Box(0, 0, 9, 9)))])
     stage.pointer.key("N")
     assert (stage.annotator.preview.layer.data > 0).sum() == 81
+    stage.annotator.clear()
+    stage.pointer.key("N")
+    assert "no other mask" in stage.dock._status.text()
 
 
 @case(PROMPTS, "H")
@@ -187,6 +191,7 @@ def _(stage: Prompting) -> None:
     stage.pointer.key("O")
     assert stage.layer.contour > 0
     assert stage.dock._lines.isChecked()
+    assert "outlines" in stage.dock._status.text()
     stage.pointer.key("O")
     assert stage.layer.contour == 0
 
@@ -208,6 +213,31 @@ def _(stage: Prompting) -> None:
     stage.pointer.key("Control-Z")
     stage.pointer.key("Control-Shift-Z")
     assert stage.said() == [True]
+
+
+@case(ANYWHERE, "Control-Z")
+def _(stage: Prompting) -> None:
+    """With the slide selected, and with no layer."""
+    selection = stage.dock.viewer.layers.selection
+    places = [stage.put(place) for place in NUCLEI[:2]]
+    selection.active = stage.annotator.image
+    stage.pointer.key("Control-Z")
+    assert stage.objects() == places[:1]
+    selection.clear()
+    assert selection.active is None
+    stage.pointer.key("Control-Z")
+    assert stage.objects() == []
+
+
+@case(ANYWHERE, "Control-Shift-Z")
+def _(stage: Prompting) -> None:
+    selection = stage.dock.viewer.layers.selection
+    first = stage.put(NUCLEI[0])
+    selection.active = stage.annotator.image
+    stage.pointer.key("Control-Z")
+    selection.clear()
+    stage.pointer.key("Control-Shift-Z")
+    assert stage.objects() == [first]
 
 
 @case(PROMPTS, "K")

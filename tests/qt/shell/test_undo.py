@@ -60,6 +60,23 @@ def test_a_new_step_ends_what_could_be_done_again(stack):
     assert stack.heard[-1] == "There is nothing to do again."
 
 
+def test_what_was_told_is_of_the_past_once_something_else_is_done(stack):
+    past: list[str] = []
+    stack.passed.connect(past.append)
+    log: list[str] = []
+    owner = object()
+    push(stack, log, "click", owner)
+    assert past == []
+    stack.undo()
+    assert past == []
+    push(stack, log, "box", owner)
+    push(stack, log, "mark", owner)
+    assert past == ["Took back: the click."], "once"
+    stack.undo()
+    stack.forget(owner)
+    assert past[-1] == "Took back: the mark."
+
+
 def test_a_step_that_is_refused_stays_and_one_that_is_lost_goes(stack):
     log: list[str] = []
     push(stack, log, "click")

@@ -48,6 +48,9 @@ def test_from_words_to_answers_and_a_detector(dock, qtbot, until, tmp_path):
     assert [said.answer for said in answers.values()][:2] == ["accept", "reject"]
     assert answers[shown[2].id].answer == ("accept" if shown[2].tag == "stroma" else "fix")
     assert dock.gallery.currentRow() == 3
+    qtbot.keyClick(dock.gallery, Qt.Key.Key_9)  # there are three tags
+    assert "There are 3 tags" in dock.report.status.text()
+    assert dock.gallery.currentRow() == 3, "nothing was answered"
     with (tmp_path / "out" / "reviews.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 3  # on disk before anything is taken in
     dock.session.steps.undo()

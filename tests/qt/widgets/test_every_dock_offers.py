@@ -7,7 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QTabBar,
+    QTableView,
+    QWidget,
+)
 
 import histoprompt._qt
 from histoprompt._qt.count.dock import CountDock
@@ -15,6 +23,8 @@ from histoprompt._qt.exchange.dock import ExportDock
 from histoprompt._qt.exchange.import_dock import ImportDock
 from histoprompt._qt.explore.dock import ExploreDock
 from histoprompt._qt.layers.make import box_vertices
+from histoprompt._qt.models.dock import ModelsDock
+from histoprompt._qt.objects.dock import ObjectsDock
 from histoprompt._qt.project.dock import ProjectDock
 from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.reader import read
@@ -23,7 +33,8 @@ from histoprompt._qt.shell.session import session_of
 from histoprompt._qt.tags.dock import TagsDock
 from histoprompt._qt.text.dock import TextDock
 from histoprompt._qt.training.dock import TrainDock
-from histoprompt._qt.widgets.base import Dock
+from histoprompt._qt.widgets.allowing import MISSING
+from histoprompt._qt.widgets.base import Dock, Page
 from histoprompt.cli import build_parser
 from histoprompt.cli.parameters import read_parameters
 from histoprompt.core.geometry import Box
@@ -166,6 +177,7 @@ def test_the_recipe_of_every_dock_reads_back_and_so_does_its_command(viewer, tmp
             docks[kind] = kind(viewer)
         dock = docks[kind]
         fill(dock, tmp_path)
+        assert grey_and_silent(dock) == []
         steps = tuple(dock.recipe._made(Needs(tmp_path, name)))
         assert [one.name for one in steps] == [name]
         assert type(steps[0].params) is steps[0].step.params
@@ -186,6 +198,29 @@ def beside(params, folder):
         if isinstance(value := getattr(params, one.name), Path)
     }
     return replace(params, **paths)
+
+
+def grey_and_silent(dock: Dock) -> list[str]:
+    """The buttons and rows of a dock that are grey and do not say why, nor does their page."""
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QTableView)
+    found = []
+    for widget in dock.findChildren(QWidget):
+        inner = isinstance(widget.parentWidget(), QTabBar) or not isinstance(widget, kinds)
+        if inner or widget.isEnabled():
+            continue
+        if not (says_why(widget, dock) or getattr(widget, "text", str)() == "Cancel"):
+            found.append(f"{type(widget).__name__} {widget.toolTip()}")
+    return found
+
+
+def says_why(widget: QWidget, dock: Dock) -> bool:
+    """Whether a grey widget, or what it stands on, says what is missing."""
+    at: QWidget | None = widget
+    while at is not None and at is not dock:
+        if at.property(MISSING) or (isinstance(at, Page) and at.missing):
+            return True
+        at = at.parentWidget()
+    return False
 
 
 def parse_copied(dock: Dock, step) -> None:
@@ -219,6 +254,8 @@ def test_the_commands_of_the_other_docks(viewer, tmp_path):
 
     train = TrainDock(viewer)
     params = LabelTrainingParams(name="mine", steps=12, batch=2, tile=128, variants=3, rate=0.01)
+    for kind in (ObjectsDock, ModelsDock):
+        assert grey_and_silent(kind(viewer)) == []
     train.session.slide.take_lone()
     train.set_value(replace(params, keep=0.5, seed=3))
     args = build_parser().parse_args(copied(train)[1:])
@@ -229,12 +266,17 @@ def test_the_commands_of_the_other_docks(viewer, tmp_path):
     assert "Commit them" in train.report.status.text()
 
     project = ProjectDock(viewer)
+    assert not project._check.isEnabled()
+    assert grey_and_silent(project) == []
     assert copied(project) == []
     project.open(new_project(tmp_path / "study").folder)
     project.controller.recipe = tmp_path / "r.toml"
     assert copied(project)[1:] == ["run", str(tmp_path / "r.toml"), str(tmp_path / "study")]
 
     bring = ImportDock(viewer)
+    assert grey_and_silent(bring) == []
+    bring._go.setProperty(MISSING, "")
+    assert len(grey_and_silent(bring)) == 1, "the sweep sees what it is for"
     bring._files.setText(str(tmp_path / "x.geojson"))
     args = build_parser().parse_args(copied(bring)[1:])
     assert args.files == [tmp_path / "x.geojson"]

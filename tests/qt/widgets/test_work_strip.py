@@ -62,3 +62,14 @@ def test_cancel_is_there_from_the_start_and_says_that_it_was_heard(qtbot):
     report.set_busy(True)
     assert report.cancel.isEnabled()
     assert report.cancel.text() == "Cancel"
+
+
+def test_a_text_that_is_not_true_any_more_goes_unless_another_one_came(qtbot):
+    report = WorkStrip("Press Count.")
+    qtbot.addWidget(report)
+    report.say("Drag a rectangle.")
+    report.unsay("Drag a rectangle.", "Press Count.")
+    assert report.status.text() == "Press Count."
+    report.say("5 cells counted.")
+    report.unsay("Drag a rectangle.", "Press Count.")
+    assert report.status.text() == "5 cells counted."

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.work_strip import NoteLabel
@@ -46,6 +47,10 @@ _OUTDATED = (
     "<b>Cells or their classes have changed since the fields were drawn:</b> what was entered does "
     "not hold for them. Draw fields anew, or take the change back."
 )
+_NONE_LEFT = "Every field of this size is drawn."
+_NOT_DRAWN = "Draw fields first."
+_ENTERED = "Every drawn field is entered."
+_FIRST = "No field is entered yet."
 _PARTIAL = "Finish the count first: what is not counted yet cannot be audited."
 _AGAIN = "{} fields are entered. Draw others and forget what was entered?"
 
@@ -92,7 +97,8 @@ class AuditPanel(Panel):
         layout = QVBoxLayout(self)
         layout.addWidget(self._why)
         layout.addLayout(form)
-        rows = (self._where, self._asleep, self._says_row, self._grid_holder, self._buttons)
+        # the buttons come first: on a low screen what is below is scrolled
+        rows = (self._buttons, self._where, self._asleep, self._says_row, self._grid_holder)
         for widget in (*rows, self._result):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -122,15 +128,16 @@ class AuditPanel(Panel):
         work = self._counting.work
         audit = None if self._counting.outdated else self._counting.audit
         asked = audit is not None and not audit.finished
-        self._draw.setEnabled(work is not None and work.complete)
-        self._more.setEnabled(audit is not None and audit.plan.left > 0)
+        allow(self._draw, "" if work is not None and work.complete else _PARTIAL)
+        more = _NONE_LEFT if audit is not None else _NOT_DRAWN
+        allow(self._more, "" if audit is not None and audit.plan.left > 0 else more)
         self._why.setVisible(audit is None)
         self._buttons.setVisible(audit is not None)
         self._says_row.setVisible(asked)
-        self._next.setEnabled(asked)
-        self._show.setEnabled(asked)
+        for button in (self._next, self._show):
+            allow(button, "" if asked else _ENTERED)
         self._asleep.setVisible(asked and self._asleep.isVisibleTo(self))
-        self._back.setEnabled(audit is not None and bool(audit.seen))
+        allow(self._back, "" if audit is not None and audit.seen else _FIRST)
         corrected = () if audit is None else audit.corrected()
         self._where.setText(self._state(audit, corrected))
         self._ask(audit if asked else None)
@@ -228,7 +235,7 @@ class AuditPanel(Panel):
 def _advice(corrected: Sequence[Corrected]) -> str:
     """How many fields to add, if that would help."""
     fields = max((count.more for count in corrected), default=0)
-    return f" For closer intervals add about {fields} fields." if fields else ""
+    return f" For closer intervals add about {fields:,} fields." if fields else ""
 
 
 def _results(corrected: Sequence[Corrected]) -> str:

@@ -28,8 +28,8 @@ from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.cell_table import CellTable
 
 TABLE = "table"
-# Enough for a handful of rows.
-_HEIGHT = 170
+# Enough for a handful of rows, also where the dock lies low under the slide.
+_HEIGHT, _ROW = 150, 22
 # From this width on the charts stand beside the table, pixels.
 _WIDE = 700
 _HINT = "Count some cells in the Count dock; they are listed here."
@@ -47,6 +47,7 @@ class CellsDock(Dock):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.verticalHeader().setVisible(False)
+        self.table.verticalHeader().setDefaultSectionSize(_ROW)
         self.table.setMinimumHeight(_HEIGHT)
         # columns are as wide as the rows in view want them: all rows would take a second
         self.table.horizontalHeader().setResizeContentsPrecision(0)
@@ -70,9 +71,9 @@ class CellsDock(Dock):
         split.setSizes([500, 500])
         layout = QVBoxLayout(self.content)
         layout.addWidget(self._hint)
+        layout.addWidget(split, 1)
         layout.addWidget(self._neighbours)
         layout.addWidget(self.lying)
-        layout.addWidget(split, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Table and charts side by side in a wide dock, one below the other in a narrow one."""

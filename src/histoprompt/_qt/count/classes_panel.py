@@ -27,6 +27,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.count.classes import Classing
 from histoprompt._qt.shell.keys import NUMBERS
 from histoprompt._qt.shell.messages import told
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of, name_of
 from histoprompt._qt.widgets.charts import LearningCurveChart
@@ -47,6 +48,7 @@ _ANSWERS = {
     REJECT: "No ({answer_no})",
     UNSURE_KEY: "Unsure ({unsure})",
 }
+_NO_OFFER = "No cell is offered yet."
 
 
 class ClassesPanel(Panel):
@@ -120,8 +122,8 @@ class ClassesPanel(Panel):
                 self._list.addItem(item)
             names = list(labelling.classes)
             self._list.setCurrentRow(names.index(kept) if kept in names else len(names) - 1)
-        self._label.setEnabled(bool(labelling.classes))
-        self._undo_row.setEnabled(self._classing.cells is not None)
+        allow(self._label, "" if labelling.classes else "Make a class first: type its name above.")
+        allow(self._undo_row, "" if cells is not None else "Count cells first.")
         points = [(p.labels, p.accuracy, p.changed) for p in labelling.review.curve]
         self.curve.show_points(np.array(points, float).reshape(-1, 3))
         self._advice.setText(self._classing.advice)
@@ -131,9 +133,9 @@ class ClassesPanel(Panel):
         """Show the offered cell in words."""
         offered = self._classing.suggestion
         for button in (*self._answers.values(), self._look):
-            button.setEnabled(offered is not None)
+            allow(button, "" if offered is not None else _NO_OFFER)
         if offered is None:
-            self.question.setText("No cell is offered yet.")
+            self.question.setText(_NO_OFFER)
             return
         self.question.setText(
             f"Is cell {offered.id} <b>{offered.proposed}</b>? "
@@ -237,7 +239,7 @@ class ClassesPanel(Panel):
         for one in counts:
             made = f"{datetime.fromtimestamp(one.stored.made):%Y-%m-%d %H:%M}"
             self.taught.addItem(f"{', '.join(one.classes)} ({one.where}, {made})")
-        self._take.setEnabled(bool(counts))
+        allow(self._take, "" if counts else "No class was taught on another count of this slide.")
 
     def _on_take(self) -> None:
         if 0 <= self.taught.currentIndex() < len(self._taught):

@@ -362,7 +362,7 @@ def _summary(work: KeptCount) -> str:
     text = f"{len(work.cells):,} cells counted."
     if not work.complete:
         text = (
-            f"Partial: {len(work.progress.done)} of {work.progress.total} tiles. {text} "
+            f"Partial: {len(work.progress.done):,} of {work.progress.total:,} tiles. {text} "
             "Press Count to go on; what is dark is not counted yet."
         )
     told = str(work.by_hand)

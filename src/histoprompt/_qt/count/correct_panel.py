@@ -14,6 +14,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.cell_tools import Tool
 from histoprompt._qt.count.controller import Counting
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -124,7 +125,7 @@ class CorrectPanel(Panel):
         work, cells = self._counting.work, self._counting.cells
         ready = work is not None and work.complete
         for widget in (*self._tools.values(), self._send, self._take):
-            widget.setEnabled(ready)
+            allow(widget, "" if ready else _FINISH)
         if work is not None and not ready:
             self._state.setText(_FINISH)
         else:

@@ -23,6 +23,7 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CELLS, NUMBERS
 from histoprompt._qt.shell.shortcuts import bind_keys, spelled
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock, Page, in_sight
 from histoprompt._qt.widgets.panels import ImagePanel
 from histoprompt._qt.widgets.work_strip import WorkStrip
@@ -42,6 +43,9 @@ from histoprompt.pipelines.regions.committed import committed_regions
 
 HINT = "Choose a region and press Count."
 _NO_SLIDE = "Open a slide first: File > Open Sample > histoprompt has one."
+_NO_COUNT = "Count cells first, in the page Region, or open an earlier count there."
+_DRAG = "Drag a rectangle on the slide; the last one counts."
+_DRAWN = "The rectangle is drawn. Press Count."
 _OFFER = "offer"
 _ANSWER = "This is the cell that is offered. Answer it now: {answer_yes}, {answer_no} or {unsure}."
 _CLASSES = 1  # number of their tab
@@ -86,8 +90,9 @@ class CountDock(Dock):
         self.tabs = QTabWidget()
         pages = (self.region, self.classes, self.correct, self.audit, self.files)
         titles = ("Region", "Classes", "Correct", "Audit", "Files")
-        for title, page in zip(titles, pages, strict=True):
-            self.tabs.addTab(Page(page), title)
+        self._pages = tuple(map(Page, pages))
+        for title, page in zip(titles, self._pages, strict=True):
+            self.tabs.addTab(page, title)
         self.counts = CountsTable()
         self._table = QPushButton("Table and charts of the cells")
         self.report = WorkStrip(HINT, "What is counted so far is kept")
@@ -105,6 +110,7 @@ class CountDock(Dock):
         counting, classing = self.counting, self.counting.classes
         self.region.area.drawing.connect(self._on_draw)
         self.region.area.choosing.connect(self._on_layers)
+        self.region.area.ended.connect(self._on_drawn)
         self.region.go.connect(self.count)
         self.region.kept.opened.connect(self._on_kept)
         self.link(counting.listed, self.region.kept.show_counts)
@@ -130,6 +136,7 @@ class CountDock(Dock):
         self.link(counting.progress, self.report.show_progress)
         self.link(counting.status, self._say)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
         self.link(self.session.failed, self._say)
         self.link(self.session.noted, self.report.warn)
         self.link(counting.failed, self._on_failed)
@@ -149,7 +156,7 @@ class CountDock(Dock):
         self.session.slide.take_lone()
         self._on_layers()
         self._on_counted()
-        self._say(self.counting.summary or HINT)
+        self._say(self._rest())
         self.counting.look()
         self.audit.refresh()
 
@@ -208,7 +215,18 @@ class CountDock(Dock):
             self._say(_NO_SLIDE)
             return
         self.region.area.draw(self.viewer, image, self.session.modes)
-        self._say("Drag a rectangle on the slide; the last one counts.")
+        self._say(_DRAG)
+
+    def _on_drawn(self) -> None:
+        """A rectangle is drawn, or given up."""
+        self.report.unsay(_DRAG, _DRAWN if self.region.area.is_drawn else self._rest())
+
+    def _rest(self) -> str:
+        """What there is to say where nothing goes on."""
+        return self.counting.summary or HINT
+
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, self._rest())
 
     def _on_labelling(self, name: str) -> None:
         """Label cells with clicks from now on, or let clicks choose cells again."""
@@ -333,11 +351,10 @@ class CountDock(Dock):
     def _on_counted(self) -> None:
         work, cells = self.counting.work, self.counting.cells
         image = self.session.slide.image
-        self._table.setEnabled(work is not None)
-        self.files.setEnabled(work is not None)
-        self.classes.setEnabled(work is not None)
-        self.correct.setEnabled(work is not None)
-        self.audit.setEnabled(work is not None)
+        missing = _NO_COUNT if work is None else ""
+        allow(self._table, missing)
+        for page in self._pages[1:]:
+            page.allow(missing)
         if work is None or cells is None or image is None:
             self._hide()
             self.counts.show_lines([], "")

@@ -13,6 +13,8 @@ from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt.pipelines.count.listed import ListedCount
 
 _HEADS = ("Where", "Cells", "Classes", "Model", "Made")
+_LONG = ("Where", "Classes", "Model")
+_MODEL = _HEADS.index("Model")
 
 
 class KeptList(QWidget):
@@ -29,7 +31,7 @@ class KeptList(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.counts: tuple[ListedCount, ...] = ()
-        self.table = ShortTable(_HEADS, wide=_HEADS.index("Model"))
+        self.table = ShortTable(_HEADS, wide=[_HEADS.index(head) for head in _LONG])
         self.table.setSelectionBehavior(ShortTable.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(ShortTable.SelectionMode.SingleSelection)
         self.open = QPushButton("Open this count")
@@ -52,14 +54,18 @@ class KeptList(QWidget):
         self.setVisible(bool(counts))
         self.holder.setText(f"Counts of this slide ({len(counts)})")
         self.table.setRowCount(len(counts))
+        self.table.setColumnHidden(_MODEL, len({c.stored.segmenter for c in counts}) < 2)
+        now = datetime.now()
         for row, one in enumerate(counts):
-            made = datetime.fromtimestamp(one.stored.made).strftime("%Y-%m-%d %H:%M")
+            when = datetime.fromtimestamp(one.stored.made)
+            made = f"{when:%d %b %H:%M}" if when.year == now.year else f"{when:%Y-%m-%d}"
             audit = ", audited" if one.audited else ""
             classes = ", ".join(one.classes) + audit
             texts = (one.where, f"{one.cells:,}", classes, one.stored.segmenter, made)
-            for column, text in enumerate(texts):
+            tips = (*texts[:-1], f"{when:%Y-%m-%d %H:%M}, by {one.stored.segmenter}")
+            for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(tip)
                 self.table.setItem(row, column, item)
         self.table.fit()
 

@@ -12,6 +12,7 @@ from histoprompt._qt.count.controller import Counting
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.overwriting import may_write
 from histoprompt._qt.widgets.work_strip import WorkStrip
@@ -95,7 +96,7 @@ class LyingPanel(QWidget):
 
     def _set_busy(self, busy: bool) -> None:
         self.strip.set_busy(busy)
-        self._go.setEnabled(not busy)
+        allow(self._go, BUSY if busy else "")
 
     def _on_done(self, found: Spatial) -> None:
         notes = " ".join(found.notes)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.count.kept_list import KeptList
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.area import AreaPanel
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.buttons import browse_button
@@ -101,7 +102,7 @@ class RegionPanel(QWidget):
 
     def set_busy(self, busy: bool) -> None:
         """Whether a count is running."""
-        self._go.setEnabled(not busy)
+        allow(self._go, BUSY if busy else "")
 
     def _index(self, model_id: str) -> int:
         return [card.id for card in self._cards].index(model_id)

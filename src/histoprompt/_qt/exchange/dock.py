@@ -19,6 +19,7 @@ from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.jobs import Job
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -91,7 +92,7 @@ class ExportDock(Dock):
         if annotator is None:
             return
         self._asked = folder, params
-        self._go.setEnabled(False)
+        allow(self._go, BUSY)
         self.report.set_busy(True)
         self._say("Exporting ...")
         self._job = self.session.jobs.submit(
@@ -179,7 +180,7 @@ class ExportDock(Dock):
             fits |= _OUTLINED
         if chosen.name == "geojson":
             fits |= {"object_type"}
-        self._rows.enable(fits)
+        self._rows.enable(fits, f"{chosen.title} has none of this.")
 
     def _on_annotating(self) -> None:
         annotator = self.annotator
@@ -187,7 +188,7 @@ class ExportDock(Dock):
         if annotator is not None:
             text = f"Exports the committed objects of <b>{annotator.slide.name}</b>."
         self._source.setText(text)
-        self._go.setEnabled(annotator is not None)
+        allow(self._go, "" if annotator is not None else "Choose an image first.")
 
     def _on_cancel(self) -> None:
         if self._job is not None:
@@ -212,7 +213,7 @@ class ExportDock(Dock):
 
     def _on_stopped(self, text: str) -> None:
         self.report.set_busy(False)
-        self._go.setEnabled(self.annotator is not None)
+        allow(self._go, "" if self.annotator is not None else "Choose an image first.")
         self._say(text)
 
     def _say(self, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Labels, Layer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
@@ -27,6 +27,7 @@ from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell.jobs import Job
 from histoprompt._qt.shell.messages import told
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.compact_table import ShortTable
@@ -51,6 +52,7 @@ from histoprompt.pipelines.recipes.command import CommandPlace
 _READ = tuple(f for f in FORMATS if f.reads)
 _BETWEEN = "; "
 _SHOWN = 5
+_LOOK_FIRST = "Press Look first: it shows what would change."
 
 
 class ImportDock(Dock):
@@ -59,6 +61,7 @@ class ImportDock(Dock):
     report: WorkStrip
     preview: ImportPreview | None
     _layer: Labels | None
+    _selected: Layer | None
     _job: Job | None
 
     def value(self) -> ImportParams:
@@ -127,7 +130,7 @@ class ImportDock(Dock):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._job, self.preview, self._layer = None, None, None
+        self._job, self.preview, self._layer, self._selected = None, None, None, None
         self.annotating = self.session.part(Annotating)
         self.setAcceptDrops(True)
         layout = QVBoxLayout(self.content)
@@ -264,6 +267,7 @@ class ImportDock(Dock):
         image = self.session.slide.image
         if image is not None:
             self._layer = make_incoming(image, preview.frame, preview.picture)
+            self._selected = self.viewer.layers.selection.active
             self.viewer.add_layer(self._layer)
         self._on_stopped("Nothing is changed yet: look at the layer, then import.")
 
@@ -293,15 +297,23 @@ class ImportDock(Dock):
 
     def _enable(self, on: bool) -> None:
         ready = on and self.annotator is not None
-        self._look.setEnabled(ready)
-        self._go.setEnabled(ready and self.preview is not None)
+        missing = "" if ready else BUSY if self.annotator is not None else "Choose an image first."
+        allow(self._look, missing)
+        allow(self._go, missing or ("" if self.preview is not None else _LOOK_FIRST))
+
+    def _select_again(self) -> None:
+        """Select the layer that was selected before the preview came, unless another one is."""
+        selected, self._selected = self._selected, None
+        if selected in self.viewer.layers and self.viewer.layers.selection.active is None:
+            self.viewer.layers.selection.active = selected
 
     def _drop_preview(self, *_: object) -> None:
         """What was looked at is not what the rows say any more."""
         layer, self._layer, self.preview = self._layer, None, None
         take_away(self.viewer, [] if layer is None else [layer])
+        self._select_again()
         self._told.setText("")
         self._notes.setText("")
         self._table.setRowCount(0)
         self._table.fit()
-        self._go.setEnabled(False)
+        allow(self._go, _LOOK_FIRST)

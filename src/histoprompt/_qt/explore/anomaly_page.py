@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QListWidget, QPushButton, QVBoxLayout
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -78,4 +79,4 @@ class UnlikePage(Panel):
     def show_found(self, told: str, regions: int) -> None:
         """Say what came of it."""
         self.told.setText(told or _HINT)
-        self._keep.setEnabled(regions > 0)
+        allow(self._keep, "" if regions else "Find first: there is no region that is unlike.")

@@ -287,7 +287,7 @@ class ClassesController:
         if self.name not in found.names:
             self.name = found.names[0]
         self._show()
-        self._explore.batch.status.emit(f"{len(found.tiles)} tiles have their classes.")
+        self._explore.batch.status.emit(f"{len(found.tiles):,} tiles have their classes.")
 
     # -- on the slide ----------------------------------------------------------------------------
 

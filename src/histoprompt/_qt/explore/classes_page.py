@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.classes import ClassesController
 from histoprompt._qt.explore.tile_question import TileQuestion
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -164,8 +165,9 @@ class ClassesPage(Panel):
         """List the classes with their marks and areas."""
         found, lines = self.control.found, self.control.lines()
         self.told.setText(_HINT if found is None else found.told)
-        self.save.setEnabled(found is not None and found.fit is not None)
-        self.write.setEnabled(bool(self.control.marks))
+        learnt = found is not None and found.fit is not None
+        allow(self.save, "" if learnt else "Mark some tiles of two classes first, and learn.")
+        allow(self.write, "" if self.control.marks else "Mark a tile first.")
         self.question.show_queue(None if found is None else found.queue)
         self.table.blockSignals(True)
         self.table.setRowCount(len(lines))
@@ -188,7 +190,7 @@ class ClassesPage(Panel):
         else:
             self.table.clearSelection()
         self.table.blockSignals(False)
-        self.keep.setEnabled(regions > 0)
+        allow(self.keep, "" if regions else "The chosen class has no region here.")
 
     def _fill(self, place: int, line: ClassLine) -> None:
         self.table.setItem(place, 0, class_item(line.name, line.colour))

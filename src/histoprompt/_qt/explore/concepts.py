@@ -153,7 +153,7 @@ class ConceptsController:
         self._session.steps.forget(self)
         self._explore.study = found.study
         self._set(found)
-        self._explore.batch.status.emit(f"{len(found.tiles.tiles)} tiles told by concepts.")
+        self._explore.batch.status.emit(f"{len(found.tiles.tiles):,} tiles told by concepts.")
 
     def _on_struck(self, title: str, before: ConceptsFound, found: ConceptsFound) -> None:
         undo, redo = partial(self._set, before), partial(self._set, found)

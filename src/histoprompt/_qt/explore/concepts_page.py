@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.explore.concepts import ConceptsController
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -143,18 +144,19 @@ class ConceptsPage(Panel):
 
     def _on_selected(self) -> None:
         line, found = self._chosen(), self.control.found
-        self.strike.setEnabled(line is not None and found is not None and found.lesson is not None)
+        usable = line is not None and found is not None and found.lesson is not None
         again = line is not None and line.struck
         self.strike.setText("Let decide" if again else "Strike out")
         self.strike.setToolTip(
             "Learn anew with it" if again else "Learn anew without it; what that costs is told"
         )
+        allow(self.strike, "" if usable else "Learn first, then choose a line of the table.")
 
     def _on_changed(self) -> None:
         found, lines = self.control.found, self.control.lines()
         self.told.setText(_HINT if found is None else found.told)
         self.answer.setText("")
-        self.save.setEnabled(found is not None)
+        allow(self.save, "" if found is not None else "Learn concepts first.")
         self.table.setRowCount(len(lines))
         for place, line in enumerate(lines):
             self._fill(place, line)

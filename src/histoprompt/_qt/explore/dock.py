@@ -45,6 +45,14 @@ from histoprompt.pipelines.recipes.command import CommandPlace
 from histoprompt.pipelines.recipes.recipe import RecipeStep
 
 HINT = "Give an example, then press Find."
+# In the order of the pages.
+_HINTS = (
+    HINT,
+    "Draw normal tissue, then press Find.",
+    "Press Find.",
+    "Mark tiles of two classes, then press Learn.",
+    "Mark tiles on the page Classes, then press Learn here.",
+)
 _SCOPES = ("The open slide", "All slides of a project")
 
 
@@ -156,6 +164,7 @@ class ExploreDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
         self.link(self.annotating.changed, self._on_slide)
         self.link(self.session.slide.measured, self._on_slide)
         self.link(self.session.failed, self._say)
@@ -232,6 +241,8 @@ class ExploreDock(Dock):
         """Show what the page in front has to show, and nothing of the others."""
         for at, shows in enumerate(self._shows):
             shows.bring(at == number)
+        if self.report.status.text() in _HINTS:
+            self._say(self._hint)
 
     def _on_slide(self) -> None:
         self.control.bind()
@@ -335,10 +346,18 @@ class ExploreDock(Dock):
         self.like.show_examples(self.control.examples.all)
         self.control.show_examples()
         count = len(self.control.examples.all)
-        self._say(f"{count} examples." if count > 1 else HINT)
+        self._say(f"{count:,} examples." if count > 1 else HINT)
+
+    @property
+    def _hint(self) -> str:
+        """What to do on the page in front."""
+        return _HINTS[self.pages.currentIndex()]
 
     def _on_answered(self) -> None:
         self.like.show_found(self.control.found)
+
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, self._hint)
 
     def _say(self, text: str) -> None:
         self.report.say(text)

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.examples import SignedExample
 from histoprompt._qt.explore.gallery import HitGallery
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.number_box import NumberBox
@@ -133,7 +134,7 @@ class LikePage(Panel):
 
     def show_regions(self, count: int) -> None:
         """How many regions there are on the open slide."""
-        self._keep.setEnabled(count > 0)
+        allow(self._keep, "" if count else "No hit is a region of the open slide.")
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.explore.gallery import HitGallery
 from histoprompt._qt.explore.tile_map import TileMap
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -136,7 +137,7 @@ class ScenesPage(Panel):
             self.table.selectRow(number)
             self.table.blockSignals(False)
         self.gallery.show_pictures(typical)
-        self.keep.setEnabled(regions > 0)
+        allow(self.keep, "" if regions else "The chosen scene has no region here.")
         self._offer_names(number)
 
     def _offer_names(self, number: int) -> None:
@@ -154,7 +155,7 @@ class ScenesPage(Panel):
     def _fill(self, place: int, line: SceneLine) -> None:
         first = class_item(line.name, line.colour)
         first.setData(Qt.ItemDataRole.UserRole, line.word)
-        first.setToolTip(f"{line.tiles} tiles" + (f"; likeliest: {line.word}" * bool(line.word)))
+        first.setToolTip(f"{line.tiles:,} tiles" + (f"; likeliest: {line.word}" * bool(line.word)))
         self.table.setItem(place, 0, first)
         for column, value in enumerate((line.margin, line.mm2, line.here), 1):
             shown = "" if value != value else f"{value:.3g}"  # noqa: PLR0124 - NaN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel
 from histoprompt._qt.widgets.buttons import grid_of, name_of
 from histoprompt._qt.widgets.charts import LearningCurveChart
@@ -58,7 +59,8 @@ class TileQuestion(Panel):
             return
         offered = None if queue.question is None else queue.question.suggestion
         for button in (*self.answers.values(), self._look):
-            button.setEnabled(offered is not None)
+            missing = "No tile is offered: mark some tiles first."
+            allow(button, "" if offered is not None else missing)
         self.question.setText(
             "No tile is offered."
             if offered is None

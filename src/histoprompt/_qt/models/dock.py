@@ -19,6 +19,7 @@ from superqt.utils import signals_blocked
 from histoprompt._qt.models.table import ModelTable
 from histoprompt._qt.models.weights_panel import WeightsPanel
 from histoprompt._qt.shell.messages import WAYS
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.work_strip import NoteLabel
@@ -62,7 +63,7 @@ class ModelsDock(Dock):
         self._budget = WholeBox(minimum=64, maximum=10_000_000, singleStep=256, suffix=" MiB")
         self._budget.setToolTip("What models may take together")
         self._budget.setKeyboardTracking(False)
-        self._budget.setEnabled(False)
+        allow(self._budget, "Wait a moment: the device is looked for.")
         self._models = ModelTable(registry.all_cards())
         self._table = self._models.table
         self._weights = WeightsPanel(self.session.jobs)
@@ -113,7 +114,7 @@ class ModelsDock(Dock):
 
     def _on_check(self) -> None:
         self._report.setPlainText("Examining ...")
-        self._check.setEnabled(False)
+        allow(self._check, BUSY)
         self.session.jobs.submit(
             partial(_examine, self.manager),
             lane="batch",
@@ -131,7 +132,7 @@ class ModelsDock(Dock):
     def _on_prepared(self, _: object) -> None:
         with signals_blocked(self._budget):
             self._budget.setValue(int(self.manager.budget_mib))
-        self._budget.setEnabled(True)
+        allow(self._budget)
         self._refresh()
 
     def _on_residents(self) -> None:
@@ -171,7 +172,7 @@ class ModelsDock(Dock):
         self._weights.show_card(card)
 
     def _on_examined(self, findings: list[Diagnosis]) -> None:
-        self._check.setEnabled(True)
+        allow(self._check)
         lines = []
         for item in briefly(findings):
             lines.append(f"{_MARKS[item.state]}{item.name}: {item.value}")
@@ -182,7 +183,7 @@ class ModelsDock(Dock):
         self._report.moveCursor(QTextCursor.MoveOperation.Start)
 
     def _on_examine_failed(self, text: str) -> None:
-        self._check.setEnabled(True)
+        allow(self._check)
         self._report.setPlainText(text)
 
 

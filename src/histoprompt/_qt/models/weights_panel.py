@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.models.licence_dialog import LicenceDialog
 from histoprompt._qt.shell.jobs import Job, Jobs
 from histoprompt._qt.shell.messages import told
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.work_strip import WorkStrip
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.task import Task
@@ -68,15 +69,19 @@ class WeightsPanel(QWidget):
         self._card = card
         status, idle = locate(card), self._job is None
         ours = any(spec.package is None for spec in card.files)
-        self._install.setEnabled(idle and ours and not status.present)
         self._install.setText("Go on" if partial_bytes(card) else "Install")
         self._install.setToolTip(f"Fetch {size_of(card)} from the internet, and check them")
-        self._import.setEnabled(idle)
-        self._verify.setEnabled(idle and card.weights is not None and status.present)
+        busy = "" if idle else BUSY
+        package = "" if ours else "These weights come with a package: nothing to fetch or remove."
+        here = "The weights are here already." if status.present else ""
+        allow(self._install, busy or package or here)
+        allow(self._import, busy)
+        absent = "" if card.weights is not None and status.present else "There are no weights here."
+        allow(self._verify, busy or absent)
         self._trust.setVisible(bool(card.program))
-        self._trust.setEnabled(idle and not card.missing)
+        allow(self._trust, busy or ("Install the package first." if card.missing else ""))
         began = bool(partial_bytes(card)) or len(status.missing) < len(card.files)
-        self._remove.setEnabled(idle and ours and began)
+        allow(self._remove, busy or package or ("" if began else "There are no weights here."))
 
     # -- building ----------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from histoprompt._qt.objects.model import RosterModel
 from histoprompt._qt.prompts.annotating import Annotating
 from histoprompt._qt.prompts.annotator import Annotator
 from histoprompt._qt.shell import messages
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt.annotations import choosing
 from histoprompt.annotations.class_list import ObjectClass, with_others
@@ -38,6 +39,7 @@ from histoprompt.pipelines.formats.qupath_classes import read_class_list, write_
 # Edits come faster than a long list can be made.
 REFRESH_MS = 200
 _HEIGHT = 170
+_HIDDEN = "Committed objects or regions are hidden: show them in the list of layers."
 _HINT = "Click a row to go there; number keys give the chosen rows a class."
 _NO_SLIDE = "Choose an image in the Prompt dock; its committed objects are listed here."
 _KINDS: tuple[tuple[str, Plane | None], ...] = (
@@ -103,6 +105,8 @@ class ObjectsDock(Dock):
         self.panel.written.connect(self._on_write)
         self._soon.timeout.connect(self._refresh)
         self.link(self._annotating.changed, self._bind)
+        self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
 
     def _start(self) -> None:
         self._bind()
@@ -112,7 +116,7 @@ class ObjectsDock(Dock):
         annotator = self._annotating.annotator
         self._bound, self._seen = annotator, -1
         for part in (self.table, self.panel, *self.buttons.values()):
-            part.setEnabled(annotator is not None)
+            allow(part, "" if annotator is not None else _NO_SLIDE)
         if annotator is None:
             self.model.show_roster(None, ())
             self.panel.show_classes((), {})
@@ -173,6 +177,8 @@ class ObjectsDock(Dock):
             return
         fly_to(self.viewer, bound.image, self.model.roster.box(self.model.row_at(rows[0])))
         bound.follow_view()
+        if not all(plane.layer.visible for plane in bound.planes):
+            self._say(_HIDDEN)
 
     def _on_picked(self, plane: Plane, object_id: int) -> None:
         """Chosen on the slide: select its row."""
@@ -265,6 +271,10 @@ class ObjectsDock(Dock):
     def _fail(self, text: str) -> None:
         self._say(text)
         messages.show_error(text)
+
+    def _on_passed(self, text: str) -> None:
+        if self._status.text() == text:
+            self._say(_HINT)
 
     def _say(self, text: str) -> None:
         self._status.setText(text)

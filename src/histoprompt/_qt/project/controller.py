@@ -250,7 +250,7 @@ class ProjectController:
         self.refresh()
         done = sum(result.state == "done" for result in ran.results)
         faults = "; ".join(f"{r.name}: {r.fault}" for r in ran.failed[:3])
-        told = f"{done} of {len(ran.results)} slides are done"
+        told = f"{done:,} of {len(ran.results):,} slides are done"
         self.said.emit(f"{told}. Set aside: {faults}" if faults else f"{told}.")
 
 

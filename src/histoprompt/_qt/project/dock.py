@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from histoprompt._qt.project.controller import ProjectController
 from histoprompt._qt.project.slide_table import SIDE, SlideModel
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.number_box import WholeBox
 from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
@@ -142,7 +143,7 @@ class ProjectDock(Dock):
         project = self.controller.project
         for button in (self._more, self._before, self._next, self._check, self._run,
                        self._summary, self._refresh):  # fmt: skip
-            button.setEnabled(project is not None)
+            allow(button, "" if project is not None else "Open a project first, or make one.")
         if project is not None:
             self.title.setText(f"{project.name} in {project.folder}")
             self.model.show_slides(project.slides, project.table.columns)

@@ -46,6 +46,8 @@ from histoprompt.models.memory.embeddings import EmbeddingCache
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.formats.regions import box_around
 
+NO_OTHER_MASK = "There is no other mask: a single click has several."
+
 
 class Annotator:
     """Prompts, previews, commits and corrections on one image layer.
@@ -151,6 +153,7 @@ class Annotator:
         self.hand.changed.connect(self.changed.emit)
         self.drawing.drawn.connect(self._on_drawn)
         self.drawing.clicked.connect(self._on_clicked)
+        self.drawing.turned.connect(self.status.emit)
         self.freehand.progress.connect(self._on_progress)
         self._retaking.taken.connect(self._on_taken)
         self.committed.layer.events.contour.connect(self._on_looks)
@@ -232,8 +235,7 @@ class Annotator:
 
     def next_candidate(self) -> None:
         """Show the model's next best mask of the object in hand."""
-        if self.preview.candidates > 1:
-            self.status.emit(self.preview.next())
+        self._say(self.preview.next() if self.preview.candidates > 1 else NO_OTHER_MASK)
 
     def find_all(self) -> None:
         """Commit all nuclei that are not committed yet: in the box, in chosen places, or in view.
@@ -346,6 +348,8 @@ class Annotator:
     def toggle_outlines(self) -> None:
         """Show committed objects as outlines, or filled."""
         self.committed.outline(not self.committed.outlined)
+        outlined = self.committed.outlined
+        self._say("Committed objects are " + ("outlines: O fills them." if outlined else "filled."))
 
     # -- what is in hand ---------------------------------------------------------------------
 

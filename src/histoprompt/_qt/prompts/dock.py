@@ -19,7 +19,7 @@ from superqt.utils import signals_blocked
 
 from histoprompt._qt.layers.camera import focus_canvas
 from histoprompt._qt.prompts.annotating import Annotating
-from histoprompt._qt.prompts.annotator import Annotator
+from histoprompt._qt.prompts.annotator import NO_OTHER_MASK, Annotator
 from histoprompt._qt.prompts.buttons import ACTIONS, CORRECTIONS, LOOKS, TOOLS
 from histoprompt._qt.prompts.class_field import ClassField
 from histoprompt._qt.prompts.form_panel import FormPanel
@@ -28,6 +28,7 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.docks import open_dock
 from histoprompt._qt.shell.keys import CLICKS, COMMITTED, PROMPTS, SCRIBBLES
 from histoprompt._qt.shell.shortcuts import bind_keys
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.buttons import box_of, button_of, grid_of, name_of
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -44,6 +45,7 @@ FOLLOW_MS = 300
 HINT = "Choose a tool and point at an object."
 FIRST_TOOL = "click +"
 _NO_SLIDE = "Open a slide, or choose an image."
+_NOTHING_SHOWN = "Point at an object first: there is nothing to keep."
 # Fields with a place of their own: beside the tools, a field that completes, the chosen object.
 SHOWN_OTHERWISE = ("each_box", "outline", "class_name", "amount")
 
@@ -164,6 +166,7 @@ class PromptDock(Dock):
         self.link(self.viewer.scene.camera.events, self._on_camera)
         self.link(self.viewer.layers.selection.events.active, self._on_active)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
 
     def _start(self) -> None:
         self.annotating.start()
@@ -250,7 +253,7 @@ class PromptDock(Dock):
         self._bound, self._shown_tool = annotator, ""
         self.forms.show_unit(annotator.slide.mpp if annotator else None)
         for widget in (*self._modes.values(), *self._actions.values(), *self._options_shown):
-            widget.setEnabled(annotator is not None)
+            allow(widget, "" if annotator is not None else _NO_SLIDE)
         if annotator is None:
             self._show_tool()
             self._say(self.annotating.reason or _NO_SLIDE)
@@ -323,6 +326,9 @@ class PromptDock(Dock):
             self._asleep = f"No tool is active: the layer {active.name} is selected. Press a tool."
             self._say(self._asleep)
 
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, HINT)
+
     def _say(self, text: str) -> None:
         """Write the status line, here alone, and show whether there is work to wait for."""
         self.report.say(text)
@@ -345,8 +351,10 @@ class PromptDock(Dock):
         for box, checked in shown.items():
             with signals_blocked(box):
                 box.setChecked(checked)
-        self._actions["commit"].setEnabled(bound.preview.shown or bound.segmenting.active)
-        self._actions["next_candidate"].setEnabled(bound.preview.candidates > 1)
+        ready = bound.preview.shown or bound.segmenting.active
+        allow(self._actions["commit"], "" if ready else _NOTHING_SHOWN)
+        several = bound.preview.candidates > 1
+        allow(self._actions["next_candidate"], "" if several else NO_OTHER_MASK)
         self._class.offer(bound.committed.class_names)
         self._follow.start()  # what was in hand may have held the work area where it was
 

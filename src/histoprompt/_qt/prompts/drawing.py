@@ -18,6 +18,16 @@ from histoprompt._qt.shell.gestures import click, held, is_right
 _CLOSED = ("add_polygon_lasso", "add_polygon", "add_rectangle", "add_ellipse")
 _OPEN = ("add_line", "add_path", "add_polyline")
 _CLICKED = ("pan_zoom",)
+# How napari's other tools draw, which its keys turn to.
+WAYS: Mapping[str, str] = {
+    "add_polygon_lasso": "Drag along the outline.",
+    "add_polygon": "Click corner by corner; Enter or a double click ends the outline.",
+    "add_rectangle": "Drag a rectangle.",
+    "add_ellipse": "Drag an ellipse.",
+    "add_line": "Drag a straight line.",
+    "add_path": "Drag a line of any form; Enter ends it where it was begun by a click.",
+    "add_polyline": "Click point by point; Enter or a double click ends the line.",
+}
 MODES: Mapping[str, tuple[str, ...]] = {
     "lasso +": _CLOSED,
     "lasso -": _CLOSED,
@@ -44,19 +54,23 @@ class Drawing:
     clicked : Signal(str, float, float)
         Level-0 (row, col) of a click where a cut might have been drawn, or of the wand; and the
         tool.
+    turned : Signal(str)
+        A key of napari's changed how the tool draws: what to do now, for people.
     """
 
+    turned = Signal(str)
     drawn = Signal(str, object)
     clicked = Signal(str, float, float)
 
     def __init__(self, viewer: ViewerModel, image: Image) -> None:
         self._viewer, self._image = viewer, image
         self._tool = "draw"
-        self._taking = False
+        self._taking, self._choosing = False, False
         self._click: tuple[float, float] | None = None
         self.layer: Shapes = layers.make_drawn(image)
         viewer.add_layer(self.layer)
         self.layer.events.data.connect(self._on_data)
+        self.layer.events.mode.connect(self._on_mode)
         self.layer.mouse_drag_callbacks.append(self._on_press)
         self._done = QTimer(singleShot=True, interval=0)
         self._done.timeout.connect(self._take)
@@ -78,7 +92,9 @@ class Drawing:
     def choose(self, tool: str) -> None:
         """Draw with one of `MODES` from now on."""
         self._tool = tool
+        self._choosing = True
         self.layer.mode = MODES[tool][0]
+        self._choosing = False
         self._viewer.layers.selection.active = self.layer
 
     def move(self) -> None:
@@ -92,6 +108,11 @@ class Drawing:
     def _on_data(self, event: Any) -> None:
         if event.action == "added" and not self._taking:
             self._done.start()  # napari is not through with the shape yet
+
+    def _on_mode(self, _: Any) -> None:
+        how = WAYS.get(str(self.layer.mode))
+        if how is not None and self.tool and not self._choosing:
+            self.turned.emit(how)
 
     def _on_press(self, layer: Any, event: Any) -> Generator[None, None, None]:
         clickable = str(layer.mode) == "add_line" or self.tool == "wand"

@@ -224,12 +224,12 @@ class Nuclei:
         self._draw()
         self.look()
         if not _busy(self._looking):
-            self.status.emit(f"{len(self._map)} nuclei found: click one that is outlined.")
+            self.status.emit(f"{len(self._map):,} nuclei found: click one that is outlined.")
 
     def _on_filled(self, where: str, class_name: str, found: tuple[int, Change | None]) -> None:
         count, change = found
         kind = f" of the class {class_name!r}" if class_name else ""
-        self._committed.show_change(change, f"Found {count} new nuclei {where}{kind}")
+        self._committed.show_change(change, f"Found {count:,} new nuclei {where}{kind}")
 
     def _on_cancelled(self) -> None:
         self.status.emit("Cancelled: no nucleus was committed; labels are as they were.")

@@ -160,7 +160,7 @@ class MaskPreview:
         notes = sorted({item.note for item in self._found if item.note})
         empty = sum(item.masks[0].empty for item in self._found)
         if empty:
-            notes.append(f"{empty} of {len(self._found)} objects came out empty")
+            notes.append(f"{empty} of {len(self._found):,} objects came out empty")
         score = self.score
         estimate = "" if score is None else f" (the model trusts its outline by {score:.0%})"
         return " ".join([f"Press {spelled('{commit}')} to commit{estimate}.", *notes])

@@ -15,6 +15,7 @@ from histoprompt._qt.relate.controller import FOLDER, Relating
 from histoprompt._qt.relate.findings_table import FindingsTable
 from histoprompt._qt.relate.patient_scatter import PatientScatter
 from histoprompt._qt.shell import messages
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
@@ -32,6 +33,7 @@ from histoprompt.pipelines.relate.source import placed_relate
 
 HINT = "Open a project with a table of patients, or the made study to try it on."
 _OWN = ("against", "types")
+_NO_PROJECT = "Open a project first, or the made study."
 
 
 class RelateDock(Dock):
@@ -121,7 +123,7 @@ class RelateDock(Dock):
     def _start(self) -> None:
         self._had_reports = False
         self._show_results(shown=False)
-        self._go.setEnabled(False)
+        allow(self._go, _NO_PROJECT)
 
     def _steps(self, needs: Needs) -> Sequence[RecipeStep]:
         """What Relate would do now."""
@@ -140,7 +142,7 @@ class RelateDock(Dock):
 
     def _on_project(self, project: Project | None) -> None:
         self._show_results(shown=False)
-        self._go.setEnabled(project is not None)
+        allow(self._go, "" if project is not None else _NO_PROJECT)
         if project is not None:
             self.out = project.folder / FOLDER
             self.title.setText(
@@ -184,7 +186,8 @@ class RelateDock(Dock):
     def _show_results(self, *, shown: bool) -> None:
         for widget in (self.guard, self.findings, self.why, self.points):
             widget.setVisible(shown)
-        self._page.setEnabled(shown and self.relating.report is not None)
+        report = shown and self.relating.report is not None
+        allow(self._page, "" if report else "Press Relate first: it writes the report.")
 
     def _on_open(self) -> None:
         if name := QFileDialog.getExistingDirectory(self, "Open a project"):
@@ -221,7 +224,7 @@ class RelateDock(Dock):
 
     def _set_busy(self, busy: bool) -> None:
         self.report.set_busy(busy)
-        self._go.setEnabled(not busy and self.relating.project is not None)
+        allow(self._go, BUSY if busy else "" if self.relating.project else _NO_PROJECT)
 
 
 def _side_by_side(*buttons: QPushButton) -> QHBoxLayout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
@@ -11,9 +12,12 @@ from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem
 from histoprompt.pipelines.relate.findings import Finding
 from histoprompt.pipelines.relate.report import effect_told, small
 
-_HEAD = ("Feature", "Column", "Effect (95 %), patients", "q", "Site left out: p", "Why")
+_EFFECT = "Effect (95 %), patients"
+_HEAD = ("Feature", "Column", _EFFECT, "q", "Site left out: p", "Why")
 _GREY = QBrush(QColor(140, 140, 140))
 _MOST = 500
+# Where a dock is narrow, the effect is in sight: names end with an ellipsis before it does.
+_WIDEST = {"Feature": 110, "Column": 75}
 _ROWS = 7
 
 
@@ -39,17 +43,19 @@ class FindingsTable(QTableWidget):
         self.setRowCount(min(len(found), _MOST))
         for row, one in enumerate(found[:_MOST]):
             tested = one.tested
-            texts = (tested.feature, tested.column, effect_told(one), small(one.q),
+            texts = (tested.feature, tested.column, _short(one), small(one.q),
                      small(one.p_left_out), one.why)  # fmt: skip
+            tips = {_HEAD.index(_EFFECT): effect_told(one)}
             for place, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(tips.get(place, text))
                 if not one.survives:
                     item.setForeground(_GREY)
                 self.setItem(row, place, item)
-        for place in range(len(_HEAD) - 1):
+        for place, head in enumerate(_HEAD[:-1]):
             self.resizeColumnToContents(place)
-            self.setColumnWidth(place, min(self.columnWidth(place), 190))
+            widest = _WIDEST.get(head, self.columnWidth(place))
+            self.setColumnWidth(place, min(self.columnWidth(place), widest))
         if found:
             self.selectRow(0)
 
@@ -65,3 +71,11 @@ class FindingsTable(QTableWidget):
     def text(self, row: int, column: int) -> str:
         """The text of a cell."""
         return str(self.item(row, column).data(Qt.ItemDataRole.DisplayRole))
+
+
+def _short(one: Finding) -> str:
+    """The effect with interval and patients; on which scale is told of the chosen row, below."""
+    t = one.tested
+    if not np.isfinite(t.effect):
+        return f"none, {t.n:,}"
+    return f"{t.effect:.2f} ({t.low:.2f} to {t.high:.2f}), {t.n:,}"

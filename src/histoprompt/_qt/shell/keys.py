@@ -2,7 +2,9 @@
 
 Keys are those that a person has who has chosen no others, see `shortcuts`; they are bound to our
 own layers only. They are chosen so that no key of napari's own tools on these layers is taken,
-except undo and redo, which would otherwise bypass the journal.
+except undo and redo, which would otherwise bypass the journal. These two are bound to the viewer
+too: what was done is taken back whatever layer is selected, unless that layer is a person's own and
+has an undo of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from histoprompt.pipelines.classes.active_learning import ACCEPT, REJECT, UNSURE
 PROMPTS, CLICKS, SCRIBBLES, BOXES = "prompts of an object", "clicks", "scribbles", "boxes"
 DRAWN = "drawn by hand"
 COMMITTED, MARKED, CELLS, AUDIT = "committed objects", "marked tiles", "counted cells", "audit"
+ANYWHERE = "any other layer, or none"
 
 # Classes that a key can be pressed for.
 NUMBERS = range(1, 10)
@@ -40,6 +43,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     MARKED: ("tile_marks",),
     CELLS: ("counted_cells",),
     AUDIT: ("audit",),
+    ANYWHERE: (),
 }
 
 
@@ -52,7 +56,7 @@ class Gesture:
     input : str
         A key in napari's spelling ("Control-Z"), or what the mouse does ("Control-click").
     group : str
-        A key of `LAYERS`: which layer must be selected.
+        A key of `LAYERS`: which layer must be selected; `ANYWHERE` is bound to the viewer.
     does : str
         For people.
     act : str
@@ -82,6 +86,8 @@ class Gesture:
     @property
     def where(self) -> str:
         """The layers it works on, for people."""
+        if self.group == ANYWHERE:
+            return ANYWHERE
         names = LAYERS[self.group]
         return "any layer of the Prompt dock" if self.group == PROMPTS else ", ".join(names)
 
@@ -147,6 +153,8 @@ TABLE: tuple[Gesture, ...] = (
     Gesture("Control-Shift-Z", CELLS, "do again what was taken back", "redo"),
     Gesture("click", AUDIT, "say what is there in the field of an audit"),
     Gesture("Control-Z", AUDIT, "take the last point away", "undo"),
+    Gesture("Control-Z", ANYWHERE, "take back what was done last, in whatever dock", "undo"),
+    Gesture("Control-Shift-Z", ANYWHERE, "do again what was taken back", "redo"),
 )
 
 

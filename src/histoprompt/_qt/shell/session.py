@@ -12,10 +12,12 @@ from psygnal import Signal
 from histoprompt._qt.shell.closing import ClosingGuard
 from histoprompt._qt.shell.current_slide import CurrentSlide
 from histoprompt._qt.shell.jobs import Job, Jobs
+from histoprompt._qt.shell.keys import ANYWHERE
 from histoprompt._qt.shell.layer_list import LayerList
 from histoprompt._qt.shell.messages import show_error, show_warning
 from histoprompt._qt.shell.modes import Modes
 from histoprompt._qt.shell.parts import LabelKeeper, Part
+from histoprompt._qt.shell.shortcuts import bind_keys, forget_keys
 from histoprompt._qt.shell.undo import UndoStack
 from histoprompt._qt.shell.warming import warm_soon
 from histoprompt.core.task import Note
@@ -62,6 +64,8 @@ class Session:
         self.cache = EmbeddingCache()
         self.steps = UndoStack(self.jobs)
         self.steps.failed.connect(self.failed.emit)
+        walk = {"undo": self.steps.undo, "redo": self.steps.redo}
+        bind_keys(viewer, ANYWHERE, walk.__getitem__)
         self._parts: dict[type[Part], Part] = {}
         self._users: set[object] = set()
         self._closed = False
@@ -109,6 +113,7 @@ class Session:
             return
         self._closed = True
         self._closing.stop()
+        forget_keys(self.viewer)
         self.jobs.shutdown()
         self.modes.close()
         self.listed.close()

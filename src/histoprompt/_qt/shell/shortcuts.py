@@ -1,8 +1,9 @@
 """Our keys in napari's own page of shortcuts: found there, changed there, kept by us.
 
 napari's action manager binds the keys of an action to a class of layers. Ours are bound to our own
-layers only, so that no key of napari is taken elsewhere. What a person changes is kept in a file of
-ours: napari, which starts before its plugins, would warn of actions that it does not know yet.
+layers, and undo and redo to the viewer, so that no key of napari is taken elsewhere. What a person
+changes is kept in a file of ours: napari, which starts before its plugins, would warn of actions
+that it does not know yet.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakSet
 
 from napari import current_viewer
+from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
@@ -30,13 +32,14 @@ from histoprompt.core.files.documents import read_json
 from histoprompt.core.files.durable import make_folder
 from histoprompt.core.strings.wording import capital
 
+Owner: TypeAlias = Layer | ViewerModel
 _ACTS = "_histoprompt_acts"
 _PLACE = re.compile(r"\{(\w+)\}")
 _HELP = "{} This needs its dock: open it from Plugins > histoprompt."
 
 
 class LayerKeys:
-    """Binds the keys of one action to the layers of ours that it works on.
+    """Binds the keys of one action to the layers of ours that it works on, or to a viewer.
 
     It stands where napari's action manager expects a class of layers.
 
@@ -49,9 +52,9 @@ class LayerKeys:
     def __init__(self, act: str) -> None:
         self._act = act
         self._keys: list[Any] = []
-        self._layers: WeakSet[Layer] = WeakSet()
+        self._layers: WeakSet[Any] = WeakSet()
 
-    def add(self, layer: Layer, call: Callable[[], object]) -> None:
+    def add(self, layer: Owner, call: Callable[[], object]) -> None:
         """Let the keys do this on a layer, which keeps what they do."""
         _acts_of(layer)[self._act] = call
         self._layers.add(layer)
@@ -73,21 +76,23 @@ class LayerKeys:
                 self._bind(layer, key)
         return func
 
-    def _bind(self, layer: Layer, key: Any) -> None:
-        def pressed(layer: Layer) -> Iterator[None] | None:
-            _acts_of(layer)[self._act]()
+    def _bind(self, layer: Any, key: Any) -> None:
+        def pressed(layer: Owner) -> Iterator[None] | None:
+            act = _acts_of(layer).get(self._act)
+            if act is not None:
+                act()
             return None
 
         layer.bind_key(key, pressed, overwrite=True)
 
 
-def bind_keys(layer: Layer, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
+def bind_keys(layer: Owner, group: str, act_of: Callable[[str], Callable[[], object]]) -> None:
     """Bind the keys of a group to a layer, those that the person has chosen for them.
 
     Parameters
     ----------
-    layer : Layer
-        One of ours.
+    layer : Layer or ViewerModel
+        One of ours, or the viewer for what works anywhere.
     group : str
         A key of `keys.LAYERS`.
     act_of : callable
@@ -98,6 +103,11 @@ def bind_keys(layer: Layer, group: str, act_of: Callable[[str], Callable[[], obj
         if gesture.group == group and gesture.is_key:
             provider: Any = action_manager._actions[gesture.action].keymapprovider
             provider.add(layer, act_of(gesture.act))
+
+
+def forget_keys(layer: Owner) -> None:
+    """Let the keys that were bound to a layer or a viewer do nothing any more."""
+    _acts_of(layer).clear()
 
 
 def actions() -> Mapping[str, tuple[Gesture, ...]]:
@@ -138,7 +148,8 @@ def run(act: str) -> None:
     viewer = current_viewer()
     layers: Sequence[Layer] = [] if viewer is None else [*viewer.layers]
     active = None if viewer is None else viewer.layers.selection.active
-    for layer in ([] if active is None else [active, *layers]) or layers:
+    owners: list[Any] = [*layers] if active is None else [active, *layers]
+    for layer in owners if viewer is None else [*owners, viewer]:
         call = _acts_of(layer).get(act)
         if call is not None:
             call()
@@ -174,9 +185,10 @@ def _plain(call: Callable[[], None]) -> Callable[[], None]:
     return act
 
 
-def _acts_of(layer: Layer) -> dict[str, Callable[[], object]]:
+def _acts_of(layer: Owner) -> dict[str, Callable[[], object]]:
     """What keys do on a layer; kept with it, so that it goes with it."""
-    acts: dict[str, Callable[[], object]] = vars(layer).setdefault(_ACTS, {})
+    whole = getattr(layer, "__wrapped__", layer)  # a viewer given to plugins is wrapped
+    acts: dict[str, Callable[[], object]] = vars(whole).setdefault(_ACTS, {})
     return acts
 
 

@@ -99,18 +99,23 @@ class UndoStack:
         What was taken back or done again, by title, or why not.
     failed : Signal(str)
         Why a step could not be walked now.
+    passed : Signal(str)
+        What was told last is of the past: something was done since.
     earlier : Earlier or None
         Where to go on when all steps of this session are taken back.
     """
 
     told = Signal(str)
     failed = Signal(str)
+    passed = Signal(str)
 
     def __init__(self, background: Editing | None = None) -> None:
         self._done: list[Step] = []
         self._undone: list[Step] = []
         self._asked: list[Act] = []
         self._background = background
+        self._last = ""
+        self.told.connect(self._on_told)
         if background is not None:
             background.edited.connect(self._on_edited)
         self.earlier: Earlier | None = None
@@ -131,6 +136,7 @@ class UndoStack:
         self._done.insert(next(later, len(self._done)), step)
         del self._done[:-LIMIT]
         self._undone.clear()
+        self._pass()
         return step
 
     def drop(self, step: Step) -> None:
@@ -142,6 +148,7 @@ class UndoStack:
         """Forget the steps of somebody who goes; what they did stays done."""
         self._done = [s for s in self._done if s.owner is not owner]
         self._undone = [s for s in self._undone if s.owner is not owner]
+        self._pass()
 
     def undo(self) -> None:
         """Take back the last step."""
@@ -160,6 +167,14 @@ class UndoStack:
             self._walk(self._undone, self._done, _AGAIN, lambda step: step.redo)
         else:
             self._go_on("redo_earlier", self._done, _AGAIN)
+
+    def _on_told(self, text: str) -> None:
+        self._last = text
+
+    def _pass(self) -> None:
+        last, self._last = self._last, ""
+        if last:
+            self.passed.emit(last)
 
     def _waits(self, name: str, act: Act) -> bool:
         """Whether an edit is being made, so that this is done after it."""

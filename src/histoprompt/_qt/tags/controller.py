@@ -12,6 +12,7 @@ from histoprompt._qt.shell.messages import told
 from histoprompt._qt.shell.session import Session
 from histoprompt.core.errors import HistopromptError
 from histoprompt.core.slides.slide import Slide
+from histoprompt.core.strings.wording import many
 from histoprompt.core.task import Task
 from histoprompt.models.memory.manager import ModelManager
 from histoprompt.pipelines.tags.detect import Fitted, fit
@@ -76,29 +77,35 @@ class TagController:
         """Go on with the proposals in a folder."""
         self.work.run(_open, folder, title="Reading tags", done=self._take)
 
-    def answer(self, place: int, key: str, reviewer: str) -> None:
-        """Answer a proposal by a key, and keep the answer at once; it can be undone."""
+    def answer(self, place: int, key: str, reviewer: str) -> bool:
+        """Answer a proposal by a key, and keep the answer at once; it can be undone.
+
+        False, and it was told why, if the key answers nothing or the disk would not have it.
+        """
         if self.tagged is None or not 0 <= place < len(self.shown):
-            return
+            return False
         one, names = self.shown[place], self.tagged.work.names
         if key.isdigit():
             if int(key) > len(names):
-                return
+                self.said.emit(f"There are {many(len(names), 'tag')}: {key} is the number of none.")
+                return False
             tag = names[int(key) - 1]
             said = ReviewAnswer(one.id, "accept", "", reviewer) if tag == one.tag else ReviewAnswer(
                 one.id, "fix", tag, reviewer
             )  # fmt: skip
         elif key == "a" and not one.tag:
             self.said.emit("This one has no tag to accept: give it a number, or reject it.")
-            return
+            return False
         else:
             said = ReviewAnswer(one.id, _ANSWERS[key], "", reviewer)
         before = self.answers.get(one.id, ReviewAnswer(one.id, ""))
-        if self._keep(place, said):
+        kept = self._keep(place, said)
+        if kept:
             self._session.steps.push(
                 f"the answer {said.answer}", lambda: self._keep(place, before),
                 lambda: self._keep(place, said),
             )  # fmt: skip
+        return kept
 
     def take_in(self) -> None:
         """Take all answers into the table and the training set."""

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from histoprompt._qt.shell import messages
 from histoprompt._qt.tags.controller import TagController
 from histoprompt._qt.tags.gallery import ProposalGallery
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.buttons import browse_button
 from histoprompt._qt.widgets.forms import ParameterForm
@@ -33,6 +34,7 @@ from histoprompt.pipelines.tags.proposals import tag_chosen
 
 HINT = "Choose a file of tags and press Propose, or open a folder of proposals."
 _KEYS = "A accept, R reject, U leave open"
+_NONE_PROPOSED = "Propose tags first, or open a folder of proposals."
 
 
 class TagsDock(Dock):
@@ -134,6 +136,7 @@ class TagsDock(Dock):
         self.link(control.work.status, self._say)
         self.link(control.work.progress, self._on_progress)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
         self.link(self.session.failed, self._say)
 
     def _start(self) -> None:
@@ -161,7 +164,8 @@ class TagsDock(Dock):
             self.open(Path(name))
 
     def _on_key(self, place: int, key: str) -> None:
-        self.control.answer(place, key, self._reviewer.text().strip())
+        if self.control.answer(place, key, self._reviewer.text().strip()):
+            self.gallery.move_on(place)
 
     def _on_chosen(self, place: int) -> None:
         if not 0 <= place < len(self.control.shown):
@@ -179,7 +183,7 @@ class TagsDock(Dock):
     def _on_changed(self) -> None:
         tagged = self.control.tagged
         for widget in (self.gallery, self._take, self._fit, self._compare, self._keys):
-            widget.setEnabled(tagged is not None)
+            allow(widget, "" if tagged is not None else _NONE_PROPOSED)
         self.gallery.show_proposals(self.control.shown, self.control.answers)
         if tagged is None:
             return
@@ -199,6 +203,9 @@ class TagsDock(Dock):
     def _on_progress(self, progress: Progress) -> None:
         self.report.set_busy(True)
         self.report.show_progress(progress)
+
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, HINT)
 
     def _say(self, text: str) -> None:
         self.report.set_busy(self.control.work.active)

@@ -56,14 +56,16 @@ class ProposalGallery(PictureList):
         item.setText(told)
         item.setForeground(QColor(_COLOURS[said.answer]) if said else self.palette().text().color())
 
+    def move_on(self, place: int) -> None:
+        """Go from a proposal that was answered to the next one."""
+        if place + 1 < self.count():
+            self.setCurrentRow(place + 1)
+
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802 - Qt's name
         """Take an answer; other keys move as in any list."""
         key = event.text().lower() if event is not None else ""
         plain = event is not None and event.modifiers() == Qt.KeyboardModifier.NoModifier
         if plain and key and key in f"aru{_NUMBERS}" and self.currentRow() >= 0:
-            place = self.currentRow()
-            self.answered.emit(place, key)
-            if place + 1 < self.count():
-                self.setCurrentRow(place + 1)
+            self.answered.emit(self.currentRow(), key)
             return
         super().keyPressEvent(event)

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Panel, row
 from histoprompt._qt.widgets.buttons import button_of, grid_of
 from histoprompt._qt.widgets.number_box import plain_locale
@@ -104,7 +105,7 @@ class CalibrationPanel(Panel):
         """Show where regions are cut, who says so, and how many there are."""
         with signals_blocked(self._slider):
             self._slider.setValue(cut.value)
-        self._reset.setEnabled(by_hand)
+        allow(self._reset, "" if by_hand else "The threshold was not set by hand.")
         count = many(regions, "region")
         self._origin.setText(f"Threshold {cut.value:.2f} <b>{origin}</b>: {count}.")
         self._origin.setToolTip(cut.origin)

@@ -171,6 +171,7 @@ class TextDock(Dock):
         self.link(control.batch.status, self._say)
         self.link(control.batch.progress, self.report.show_progress)
         self.link(self.session.steps.told, self._say)
+        self.link(self.session.steps.passed, self._on_passed)
         self.link(control.cells.counted, self._on_counted)
         self.link(control.marking.toggled, self._on_active)
         self.calibration.left.connect(control.marking.stop)
@@ -315,6 +316,9 @@ class TextDock(Dock):
         work, cells = self.control.work, self.control.cells
         if work is not None:
             self.cells.show_cuts(cells.cuts, cells.outdated(work))
+
+    def _on_passed(self, text: str) -> None:
+        self.report.unsay(text, HINT)
 
     def _say(self, text: str) -> None:
         self.report.say(text)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.work_strip import NoteLabel
 from histoprompt.core.task import Task
@@ -130,7 +131,7 @@ class DraftDialog(QDialog):
         self.told.setText("; ".join((f"From {found.source}", *parts)))
 
     def _on_tick(self, _: object = None) -> None:
-        self.use.setEnabled(bool(self._ticks()))
+        allow(self.use, "" if self._ticks() else "Tick a wording first.")
 
     def _ticks(self) -> list[str]:
         items = [self.list.item(i) for i in range(self.list.count())]

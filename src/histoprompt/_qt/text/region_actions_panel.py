@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.overwriting import may_write
 
 
@@ -37,7 +38,7 @@ class RegionActionsPanel(QWidget):
 
     def set_ready(self, ready: bool) -> None:
         """Whether there are regions."""
-        self._commit.setEnabled(ready)
+        allow(self._commit, "" if ready else "Find regions first: none is above the threshold.")
 
     def _on_export(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Write maps, regions and counts into")

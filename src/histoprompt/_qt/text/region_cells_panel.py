@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from histoprompt._qt.text.region_cells import CellsRequest
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.compact_table import ShortTable, class_item
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.panels import narrow_combo
@@ -92,7 +93,7 @@ class RegionCellsPanel(QWidget):
 
     def set_ready(self, ready: bool) -> None:
         """Whether there are regions to count in."""
-        self._count.setEnabled(ready)
+        allow(self._count, "" if ready else "Find regions first: cells are counted in them.")
 
     def show_counts(self, counts: RegionCounts | None) -> None:
         """Show the cells of each region by class."""
@@ -114,7 +115,7 @@ class RegionCellsPanel(QWidget):
         self._fill(said)
         for widget in (self._table, self._note, self._review):
             widget.setVisible(counts is not None)
-        self._name.setEnabled(counts is not None)
+        allow(self._name, "" if counts is not None else "Count cells in the regions first.")
 
     def _fill(self, rows: list[tuple[str, QTableWidgetItem, str, str]]) -> None:
         """Say what changed; a table that is laid out anew takes the time of a whole answer."""

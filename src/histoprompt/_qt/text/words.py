@@ -15,11 +15,13 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import row
 from histoprompt._qt.widgets.completing import WordCompleter
 
 _LIST_HEIGHT = 74
 _EXAMPLE = "a word, such as tumour | carcinoma"
+_NO_TEXT = "Enter a text first: type a word and press Enter."
 
 
 class WordsPanel(QWidget):
@@ -91,7 +93,7 @@ class WordsPanel(QWidget):
             self._list.setCurrentRow(len(texts) - 1)
         self._contrasts.setText(", ".join(contrasts))
         self._said = self.contrasts
-        self._remove.setEnabled(bool(texts))
+        allow(self._remove, "" if texts else _NO_TEXT)
 
     def select(self, name: str) -> None:
         """Select the text of this name, without telling of it."""
@@ -156,7 +158,7 @@ class WordsPanel(QWidget):
             self.changed.emit()
 
     def _on_row(self, index: int) -> None:
-        self._remove.setEnabled(index >= 0)
+        allow(self._remove, "" if index >= 0 else _NO_TEXT)
         if index >= 0:
             self.chosen.emit(_name(self.texts[index]))
 

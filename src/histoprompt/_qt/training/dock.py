@@ -11,6 +11,7 @@ from histoprompt._qt.shell import messages
 from histoprompt._qt.shell.batch import BatchWork
 from histoprompt._qt.training.loss_chart import LossChart
 from histoprompt._qt.training.source import SOURCES, SlideLabels, Source, labels_of
+from histoprompt._qt.widgets.allowing import BUSY, allow
 from histoprompt._qt.widgets.base import Dock
 from histoprompt._qt.widgets.forms import ParameterForm
 from histoprompt._qt.widgets.work_strip import NoteLabel, WorkStrip
@@ -181,7 +182,7 @@ class TrainDock(Dock):
 
     def _set_busy(self, busy: bool) -> None:
         self.report.set_busy(busy)
-        self._go.setEnabled(not busy)
-        self._again.setEnabled(not busy)
+        for button in (self._go, self._again):
+            allow(button, BUSY if busy else "")
         if busy:
             self._timer.start()

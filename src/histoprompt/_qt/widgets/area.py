@@ -38,6 +38,8 @@ class AreaPanel(Panel):
     ----------
     drawing : Signal
         The user wants to draw a rectangle: call `draw`.
+    ended : Signal
+        A rectangle was drawn, or given up: `is_drawn` says which.
     choosing : Signal
         The user turns to the row: offer what there is now.
     form : QFormLayout
@@ -45,7 +47,7 @@ class AreaPanel(Panel):
     """
 
     drawing = Signal()
-    choosing = Signal()
+    choosing, ended = Signal(), Signal()
 
     def __init__(self, part: Part = "view") -> None:
         super().__init__()
@@ -56,6 +58,7 @@ class AreaPanel(Panel):
         self._combo.installEventFilter(self)
         self._draw = QPushButton("Draw", toolTip="Drag a rectangle on the slide", checkable=True)
         self._modes: Modes | None = None
+        self._area: DrawnArea | None = None
         self.form = QFormLayout(self)
         self.form.setContentsMargins(0, 0, 0, 0)
         self.form.addRow("Where", row(self._combo, self._draw))
@@ -161,7 +164,8 @@ class AreaPanel(Panel):
         """Let the user drag a rectangle; the mode ends with it, or when this goes out of sight."""
         self._modes = modes
         self._draw.setChecked(True)
-        DrawnArea(viewer, image).draw(modes, self, self._on_drawn)
+        self._area = DrawnArea(viewer, image)
+        self._area.draw(modes, self, self._on_drawn)
 
     def stop(self) -> None:
         """Let no rectangle be drawn any more."""
@@ -177,5 +181,12 @@ class AreaPanel(Panel):
         self.choose("drawn")
         self.drawing.emit()
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a rectangle where one was asked for last."""
+        layer = None if self._area is None else self._area.layer
+        return layer is not None and len(layer.data) > 0
+
     def _on_drawn(self) -> None:
         self._draw.setChecked(False)
+        self.ended.emit()

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
     QHBoxLayout,
+    QLabel,
     QMainWindow,
     QScrollArea,
     QVBoxLayout,
@@ -64,6 +65,10 @@ class TabbedWidget(QWidget):
         super().showEvent(event)
         if not self._is_placing:
             self._is_placing = True
+            # how wide rows are is known once they have napari's style: before the first picture
+            for part in self.findChildren(QWidget):
+                part.ensurePolished()
+            self.updateGeometry()
             # napari is still placing the dock; it must be done before it is placed anew
             QTimer.singleShot(0, self._join_tabs)
 
@@ -233,8 +238,28 @@ class Page(QScrollArea):
     def __init__(self, content: QWidget) -> None:
         super().__init__(widgetResizable=True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(content)
-        content.installEventFilter(self)
+        self._content, self._missing = content, QLabel(wordWrap=True)
+        self._missing.setVisible(False)
+        self._missing.setMargin(9)
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._missing)
+        column.addWidget(content, 1)
+        self.setWidget(holder)
+        holder.installEventFilter(self)
+
+    def allow(self, missing: str = "") -> None:
+        """Let a person use the page, or grey it and say above it what is missing."""
+        self._missing.setText(missing)
+        self._missing.setVisible(bool(missing))
+        self._content.setEnabled(not missing)
+
+    @property
+    def missing(self) -> str:
+        """What is said above the page of why it is grey; empty if it is not."""
+        return str(self._missing.text())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
         """Take more room when what is in it needs more: Qt asks a scroll area only once."""

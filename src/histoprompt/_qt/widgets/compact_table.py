@@ -14,16 +14,25 @@ _MOST_ROWS = 8
 
 
 class ShortTable(QTableWidget):
-    """Rows that cannot be edited; the first column, or another one, takes what room is left."""
+    """Rows that cannot be edited; some columns share what room is left, and no column is cut.
 
-    def __init__(self, heads: Sequence[str], wide: int = 0) -> None:
+    Parameters
+    ----------
+    heads : sequence of str
+    wide : int, or several
+        Columns that take what room is left; a text that is longer ends with an ellipsis.
+    """
+
+    def __init__(self, heads: Sequence[str], wide: int | Sequence[int] = 0) -> None:
         super().__init__(0, len(heads))
+        self.setWordWrap(False)
         self.setHorizontalHeaderLabels(list(heads))
         self.verticalHeader().setVisible(False)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+        for column in [wide] if isinstance(wide, int) else wide:
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
 
     def fit(self) -> None:
         """Make it no taller than its rows, as many as fit beside the rest of a dock."""

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.number_box import NumberBox, WholeBox
 from histoprompt.core.errors import HistopromptError, ParameterError
 from histoprompt.core.parameters import ParameterField, fields_of
@@ -110,10 +111,10 @@ class ParameterForm(QWidget, Generic[P]):
         """Those that have a row."""
         return tuple(self._fields.values())
 
-    def enable(self, names: Container[str]) -> None:
-        """Enable the rows of these fields and disable the others."""
+    def enable(self, names: Container[str], missing: str) -> None:
+        """Let a person use the rows of these fields; `missing` says why not the others."""
         for name, row in self._rows.items():
-            row.native.setEnabled(name in names)
+            allow(row.native, "" if name in names else missing)
 
     def _on_changed(self, *_: object) -> None:
         self.changed.emit()

@@ -19,9 +19,10 @@ from histoprompt._qt.shell.shortcuts import keys_of, register, restore
 from histoprompt._qt.widgets.base import TabbedWidget
 
 _HINT = (
-    "A key works while a layer it belongs to is selected; a tool's button selects it. Choose other "
-    "keys in File > Preferences > Shortcuts, among the viewer key bindings: ours begin with "
-    "histoprompt. The command palette (Ctrl+Shift+P) does what keys do, too."
+    "A key works while a layer it belongs to is selected; a tool's button selects it. Undo and "
+    "redo work with any layer. Choose other keys in File > Preferences > Shortcuts, among the "
+    "viewer key bindings: ours begin with histoprompt. The command palette (Ctrl+Shift+P) does "
+    "what keys do, too."
 )
 
 

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from histoprompt._qt.shell.jobs import Jobs
+from histoprompt._qt.widgets.allowing import allow
 from histoprompt._qt.widgets.base import Dock, row
 from histoprompt._qt.widgets.number_box import NumberBox
 from histoprompt._qt.widgets.work_strip import NoteLabel
@@ -88,7 +89,8 @@ class ImagePanel(QWidget):
         slide = self._slide.slide
         with signals_blocked(self._mpp):
             self._mpp.setValue((slide and slide.mpp) or 0.0)
-        self._mpp.setEnabled(slide is not None and slide.mpp_source != "file")
+        stated = "" if slide is None or slide.mpp_source != "file" else "The file states it."
+        allow(self._mpp, "Open a slide first." if slide is None else stated)
         source = slide.mpp_source if slide else None
         self._source.setText(
             {"file": "from the file", "typed": "typed"}.get(source or "", "type it")

@@ -96,6 +96,11 @@ class WorkStrip(QWidget):
             self.cancel.setText("Cancel")
         self.status.setText(text)
 
+    def unsay(self, text: str, then: str) -> None:
+        """Say something else, if this text is still shown: it is not true any more."""
+        if self.status.text() == text:
+            self.say(then)
+
     def set_busy(self, busy: bool) -> None:
         """Whether work goes on: bar and Cancel are there from its first moment to its last."""
         if busy and not self._on:

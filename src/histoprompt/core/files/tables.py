@@ -88,7 +88,7 @@ def read_table(
     for number, cells in lines[1:]:
         if any(cell for cell in cells[len(columns) :]):
             raise error(
-                f"{path} line {number} has {len(cells)} cells below {len(columns)} columns. Put "
+                f"{path} line {number} has {len(cells):,} cells below {len(columns)} columns. Put "
                 "names that hold a comma into quotes."
             )
         filled = [*map(plain, cells), *[""] * len(columns)]

@@ -114,7 +114,7 @@ class Prompt:
         labels = np.asarray(self.labels, dtype=bool).reshape(-1)
         if len(points) != len(labels):
             raise PromptError(
-                f"{len(points)} points but {len(labels)} labels: every point needs one label."
+                f"{len(points)} points but {len(labels):,} labels: every point needs one label."
             )
         if not np.isfinite(points).all():
             raise PromptError("A point of the prompt is not a finite number.")

@@ -143,7 +143,7 @@ def _chosen(path: Path, slides: dict[str, _Files]) -> _Files:
     if path.is_dir() and len(slides) > 1:
         first = ", ".join(one_line(next(iter(files)).name, 80) for files in slides.values())
         raise SlideError(
-            f"The folder {path.name} holds {len(slides)} slides. Choose one of them by a file of "
+            f"The folder {path.name} holds {len(slides):,} slides. Choose one of them by a file of "
             f"it: {one_line(first, 400)}"
         )
     for files in slides.values():

@@ -73,8 +73,8 @@ class ScoreMap:
     def __post_init__(self) -> None:
         if self.scores.shape != (len(self.places), len(self.texts)):
             raise ValueError(
-                f"{len(self.places)} tiles and {len(self.texts)} texts do not fit scores of shape "
-                f"{self.scores.shape}."
+                f"{len(self.places):,} tiles and {len(self.texts)} texts do not fit scores of "
+                f"shape {self.scores.shape}."
             )
         if len(set(self.texts)) != len(self.texts):
             raise ValueError(f"A text comes twice: {', '.join(self.texts)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from skimage.segmentation import watershed
 from histoprompt.core.labels.renumber import renumbered
 from histoprompt.models.cells.joining import PIECE, Joining, Pieces, Saddle, saddles
 from histoprompt.models.cells.postprocess import holes
+from histoprompt.models.cells.windowed import no_step
 
 # Raise it when the same maps become other cells: counts do not go on then.
 ALGORITHM = 1
@@ -74,7 +75,11 @@ class DecodeParams:
         return {name: value for name, value in asdict(self).items() if name != "joining"}
 
 
-def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) -> NDArray[np.int32]:
+def decode(
+    maps: NDArray[np.floating],
+    params: DecodeParams = DecodeParams(),
+    step: Callable[[], object] = no_step,
+) -> NDArray[np.int32]:
     """Nuclei from probabilities by a watershed on the distance, seeded at its h-maxima.
 
     Seeds and seams are found at half resolution, outlines at full resolution.
@@ -84,6 +89,8 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     maps : (3, h, w) float
         Foreground, distance and boundary, in [0, 1].
     params : DecodeParams
+    step : callable
+        Called between its parts, each of which takes a moment: what it raises ends the decoding.
 
     Returns
     -------
@@ -93,10 +100,13 @@ def decode(maps: NDArray[np.floating], params: DecodeParams = DecodeParams()) ->
     h, w = maps.shape[1:]
     even = _even(maps)
     front = even[0]
-    basins = _basins(_half(even), params)
+    basins = _basins(_half(even), params, step)
+    step()
     large = basins.repeat(2, 0).repeat(2, 1)
     labels = np.where(large > 0, large, ndi.maximum_filter(large, 3))
+    step()
     labels = np.where(_filled(front > params.foreground), labels, 0)[:h, :w]
+    step()
     return _kept(labels, front[:h, :w], params)
 
 
@@ -137,26 +147,32 @@ def pieces(maps: NDArray[np.floating], params: DecodeParams) -> tuple[NDArray[np
     return basins, Pieces.of(basins, height, half[2])
 
 
-def _basins(maps: NDArray[np.float32], params: DecodeParams) -> NDArray[np.int32]:
+def _basins(
+    maps: NDArray[np.float32], params: DecodeParams, step: Callable[[], object]
+) -> NDArray[np.int32]:
     """One basin a nucleus, at half resolution."""
     if params.joining is None:
-        return _by_prominence(maps, params)[0]
+        return _by_prominence(maps, params, step)[0]
     many = replace(params, prominence=PIECE, contact=0.0)
-    basins, height = _by_prominence(maps, many)
+    basins, height = _by_prominence(maps, many, step)
+    step()
     owners = Pieces.of(basins, height, maps[2]).joined(params.joining)
     return np.asarray(owners[basins], np.int32)
 
 
 def _by_prominence(
-    maps: NDArray[np.float32], params: DecodeParams
+    maps: NDArray[np.float32], params: DecodeParams, step: Callable[[], object] = no_step
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The basins of every peak, with slight ones joined, and the height, at half resolution."""
     front, distance, boundary = maps
     mask = _filled(front > params.foreground)
     height = ndi.gaussian_filter(distance - params.boundary * boundary, params.smooth / 2)
     height[~mask] = -np.inf
+    step()
     seeds, count = ndi.label(mask & (height == ndi.maximum_filter(height, 3)), np.ones((3, 3)))
+    step()
     basins = watershed(-height, seeds, mask=mask)
+    step()
     peaks = np.append(-np.inf, ndi.maximum(height, seeds, np.arange(1, count + 1)))
     areas = np.bincount(basins.ravel(), minlength=count + 1)
     names = _joined(peaks, areas, saddles(basins, height, boundary), params)

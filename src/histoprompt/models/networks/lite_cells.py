@@ -70,7 +70,7 @@ class LiteCellModel(Stepped):
 
     def _segmented(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         maps, _ = self._maps(image, features=False)
-        return decode(maps, self._networks.params), maps
+        return decode(maps, self._networks.params, self._before), maps
 
     def _probability(
         self, maps: NDArray[np.float32], labels: NDArray[np.int32]
@@ -83,7 +83,8 @@ class LiteCellModel(Stepped):
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Labels as `segment` gives them, and (n, c) features of the nuclei."""
         maps, features = self._maps(image, features=True)
-        labels = decode(maps, self._networks.params)
+        labels = decode(maps, self._networks.params, self._before)
+        self._before()
         seen = labels
         if inside is not None:
             seen = np.zeros_like(labels)

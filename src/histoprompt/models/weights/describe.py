@@ -38,7 +38,7 @@ def state_of(card: ModelCard) -> str:
     begun = partial_bytes(card)
     if begun:
         return f"{begun / _MB:,.0f} MB fetched"
-    return f"{len(there)} of {len(card.files)} files" if there else "missing"
+    return f"{len(there):,} of {len(card.files):,} files" if there else "missing"
 
 
 def _source(spec: WeightsSpec) -> str:

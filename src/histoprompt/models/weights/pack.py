@@ -110,7 +110,7 @@ def _check_all_there(path: Path, cards: Sequence[ModelCard], files: Mapping[str,
     lacking = [i for i, places in own.items() if places and not {str(p) for p in places} & {*files}]
     if lacking:
         raise WeightsError(
-            f"None of the {len(files)} files in {path} is a file of {', '.join(lacking)}, so "
+            f"None of the {len(files):,} files in {path} is a file of {', '.join(lacking)}, so "
             "nothing was put in place. Pack the models again, with this version."
         )
 

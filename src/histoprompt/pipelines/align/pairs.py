@@ -145,7 +145,7 @@ def _check_slides(pairs: tuple[Pair, ...], path: Path) -> None:
     if gone:
         first = min(gone, key=lambda slide: gone[slide])
         raise LabelError(
-            f"{path} names {len(gone)} slide{'s that are' if len(gone) > 1 else ' that is'} not "
+            f"{path} names {len(gone):,} slide{'s that are' if len(gone) > 1 else ' that is'} not "
             f"there, such as {first} (line {gone[first]}). Paths are relative to the table; ids "
             "need the project they are of."
         )

@@ -66,7 +66,7 @@ class Aligned:
     def told(self) -> list[str]:
         """What a person is told, a line each."""
         first = (
-            f"{self.pairs} pairs of {self.patients} patients by {self.method}; p = {self.p:.3f} "
+            f"{self.pairs} pairs of {self.patients:,} patients by {self.method}; p = {self.p:.3f} "
             "against shuffled pairs"
         )
         rows = [line for line in self.lines if line.split == "patients" and line.measure != P]
@@ -154,8 +154,8 @@ def _write(
         logit_scale=best_scale(data, folds_of(data.patients, params.folds), fit),
         words=list(data.texts.tfidf.words) if data.texts.tfidf else [],
         told=(
-            f"{done.pairs} sentences of {done.patients} patients, {card.id} with {params.text}; a "
-            f"right pair is nearer than a wrong one in {value.value:.0%}."
+            f"{done.pairs} sentences of {done.patients:,} patients, {card.id} with {params.text}; "
+            f"a right pair is nearer than a wrong one in {value.value:.0%}."
         ),
         pixels=card.input_size or 224,
         mpp=card.mpp,
@@ -176,7 +176,7 @@ def write_lines(path: Path, lines: Sequence[AlignRow]) -> None:
 def _refusal(done: Aligned) -> str:
     if math.isnan(done.p):
         return (
-            f"Of {done.pairs} pairs of {done.patients} patients no fold holds two sentences that "
+            f"Of {done.pairs} pairs of {done.patients:,} patients no fold holds two sentences that "
             "differ, so that nothing can be told. Add patients or sentences. Nothing was saved but "
             f"{ALIGN_CSV}."
         )

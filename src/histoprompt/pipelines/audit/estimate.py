@@ -98,7 +98,7 @@ def corrected_counts(
     if audited.shape == (m, c) and m <= len(plan.chosen):
         audited = np.column_stack([audited, plan.found[plan.chosen[:m], -1]])
     if audited.shape != (m, c + 1) or not 0 < m <= len(plan.chosen):
-        raise ValueError(f"{audited.shape} audited counts do not fit {len(plan.chosen)} fields.")
+        raise ValueError(f"{audited.shape} audited counts do not fit {len(plan.chosen):,} fields.")
     if (audited < 0).any():
         raise ValueError("A field cannot hold fewer than 0 cells.")
     found, unsure = plan.found, int(audited[:, -1].sum())
@@ -117,7 +117,7 @@ def _without(unsure: int, count: Corrected) -> Corrected:
     """A count of a class, with a word on the audited cells whose class nobody knows."""
     if not unsure:
         return count
-    cells = f"{unsure} audited cells stay" if unsure != 1 else "1 audited cell stays"
+    cells = f"{unsure:,} audited cells stay" if unsure != 1 else "1 audited cell stays"
     note = f"{cells} unsure and {'are' if unsure != 1 else 'is'} in no class"
     return replace(count, note=f"{count.note}; {note}" if count.note else note)
 
@@ -139,7 +139,7 @@ def _corrected(
     if m == len(found):
         return Corrected(name, total, estimate, estimate, estimate, m, "every field was audited")
     if m < FEWEST_FIELDS:
-        note = f"{m} audited fields are too few for an interval; audit {FEWEST_FIELDS} or more"
+        note = f"{m:,} audited fields are too few for an interval; audit {FEWEST_FIELDS} or more"
         return Corrected(name, total, estimate, None, None, m, note, FEWEST_FIELDS - m)
     low, high = _around(estimate, _half_width(error, chance, 0.5 + confidence / 2), seen)
     met = np.maximum(truth, here)
@@ -161,7 +161,7 @@ def _caution(met: int, found: int, more: int, confidence: float) -> str:
     if more:
         return (
             f"cautious, at least {100 * confidence:.0f} %: only {met} such cells were audited; "
-            f"about {more} more fields would do"
+            f"about {more:,} more fields would do"
         )
     if met > 2 * found:
         return f"of {met} such cells {found} were found: the interval may be too narrow, count anew"

@@ -110,7 +110,7 @@ def plan_audit(cells: CellTable, boxes: Sequence[Box], fields: int, seed: int = 
     """
     if not boxes or fields < 1:
         raise RegionError(
-            f"{fields} of {len(boxes)} fields cannot be audited. Choose a region that holds "
+            f"{fields:,} of {len(boxes):,} fields cannot be audited. Choose a region that holds "
             "tissue, and at least one field."
         )
     classes = tuple(name for name in cells.classes if name != UNSURE)

@@ -12,6 +12,7 @@ from histoprompt.core.labels.shapes import shapes
 from histoprompt.core.stain.deconvolution import optical_density
 from histoprompt.core.stain.fit import StainMatrix, fit_dyes
 from histoprompt.core.stain.ihc import DAB_MEAN
+from histoprompt.core.task import Task
 
 # Raise it when the same cell gets other numbers: counts do not go on then.
 ALGORITHM = 2
@@ -60,6 +61,7 @@ def measure(
     labels: NDArray[np.int32],
     mpp: float,
     dyes: StainMatrix | None = None,
+    task: Task | None = None,
 ) -> NDArray[np.float32]:
     """Measure every cell of an image.
 
@@ -73,6 +75,8 @@ def measure(
     dyes : StainMatrix, optional
         Of the slide, from `fit_dyes`; fitted to this image if not given, which makes features of
         two tiles differ a little.
+    task : Task, optional
+        Cancels between shape, dyes and texture.
 
     Returns
     -------
@@ -81,8 +85,11 @@ def measure(
         optical density, under the mask and in a ring of 2 um around it that holds no other cell.
         NaN in the row of a missing label, and for the ring of a cell that has none.
     """
-    dyes = dyes or fit_dyes(image)
-    columns = [*_shape(labels, mpp), *_stains(image, labels, mpp, dyes)]
+    dyes, task = dyes or fit_dyes(image), task or Task()
+    columns = _shape(labels, mpp)
+    task.repeat()
+    columns += _stains(image, labels, mpp, dyes)
+    task.repeat()
     columns += _texture(image, labels, mpp)
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -280,5 +280,5 @@ def _why(fit: TrainedClassifier, row: int, name: str) -> str:
     if fit.distance[row] > fit.classifier.reach:
         return "unlike every labelled cell"
     if count <= min(fit.examples.values()) < max(fit.examples.values()):
-        return f"{name} has only {count} labels"
+        return f"{name} has only {count:,} labels"
     return "between two classes"

@@ -188,4 +188,4 @@ def _check(classifier: FewShotClassifier) -> None:
     if not classifier.reach >= 0 or not (scaling.deviation > _SMALLEST).all():
         raise ValueError("its scale is none")
     if wrong or c < 2 or m < 1 or not 0 <= classifier.code.min() <= classifier.code.max() < c:
-        raise ValueError(f"{c} classes, {k} features, {m} examples do not fit: {wrong}")
+        raise ValueError(f"{c} classes, {k} features, {m:,} examples do not fit: {wrong}")

@@ -81,8 +81,8 @@ def negatives(scaled: Float, rows: NDArray[np.intp], seed: int = 0) -> NDArray[n
     found = np.flatnonzero(candidate)
     if not len(found):
         raise LabelError(
-            f"All {len(scaled)} cells look like the {len(rows)} examples, so nothing can stand for "
-            "the other class. Label a few cells that are something else."
+            f"All {len(scaled):,} cells look like the {len(rows):,} examples, so nothing can stand "
+            "for the other class. Label a few cells that are something else."
         )
     wanted = min(len(found), max(_FEWEST_NEGATIVES, _NEGATIVES_EACH * len(rows)))
     return np.sort(np.random.default_rng(seed).choice(found, wanted, replace=False))

@@ -119,7 +119,7 @@ class Trainer:
         self._learnt = tuple(n for n in cells.feature_names if n != PROBABILITY)
         if not len(cells) or not self._learnt:
             raise LabelError(
-                f"The table has {len(cells)} cells with {len(self._learnt)} features; "
+                f"The table has {len(cells):,} cells with {len(self._learnt)} features; "
                 "nothing can be learnt from it. Count the cells with features first."
             )
         self.cells = cells
@@ -215,7 +215,7 @@ class Trainer:
         unknown = ids[ordered[place] != ids]
         if len(unknown):
             raise LabelError(
-                f"{len(unknown)} labelled ids are not among the {len(self.cells)} cells, "
+                f"{len(unknown)} labelled ids are not among the {len(self.cells):,} cells, "
                 f"such as {unknown[0]}."
             )
         return np.asarray(self._order[place], np.intp)

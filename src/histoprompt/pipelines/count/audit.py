@@ -79,7 +79,7 @@ class Audit:
         """
         if fields < 1 or not self.plan.left:
             raise RegionError(
-                f"{fields} more fields cannot be drawn: {self.plan.fields} of "
+                f"{fields:,} more fields cannot be drawn: {self.plan.fields} of "
                 f"{len(self.plan.order)} are drawn already."
             )
         return replace(self, plan=self.plan.longer(fields))
@@ -135,7 +135,7 @@ def start_audit(work: KeptCount, cells: CellTable, fields: int, seed: int, *, ta
     """
     if not work.complete:
         raise RegionError(
-            f"{len(work.progress.done)} of {work.progress.total} tiles are counted. Finish the "
+            f"{len(work.progress.done):,} of {work.progress.total:,} tiles are counted. Finish the "
             "count first: fields of what is not counted yet cannot be audited."
         )
     task.step(0, 0, "Choosing fields")
@@ -237,12 +237,12 @@ def _audit(raw: _Kept) -> Audit:
     )
     n, c = len(plan.boxes), len(plan.classes)
     if plan.found.shape != (n, c + 1):
-        raise ValueError(f"{n} fields and {c} classes do not fit its table of cells.")
+        raise ValueError(f"{n:,} fields and {c} classes do not fit its table of cells.")
     if sorted(raw["order"]) != list(range(n)) or not 1 <= plan.fields <= n:
-        raise ValueError(f"its order is none of {n} fields, of which {plan.fields} are drawn.")
+        raise ValueError(f"its order is none of {n:,} fields, of which {plan.fields} are drawn.")
     wide = len(plan.columns)  # unsure cells have a column of their own
     if len(raw["seen"]) > plan.fields or any(len(counts) != wide for counts in raw["seen"]):
-        raise ValueError(f"what was seen does not fit {plan.fields} fields of {wide} columns.")
+        raise ValueError(f"what was seen does not fit {plan.fields:,} fields of {wide} columns.")
     seen = tuple(map(tuple, raw["seen"]))
     return Audit(plan, seen, tuple(map(_mark, raw["marks"])), raw["cells"])
 

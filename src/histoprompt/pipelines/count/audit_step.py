@@ -45,7 +45,7 @@ def _run(given: StepInput, params: AuditParams, folder: Path) -> StepOutput:
     if (counted / FIELDS_CSV).is_file():  # a person may have filled it in
         return StepOutput(f"{FIELDS_CSV} was there and stays as it is")
     audit = draw_fields(counted, params.fields, params.seed, given.slide)
-    return StepOutput(f"{audit.plan.fields} fields to look at in {FIELDS_CSV}")
+    return StepOutput(f"{audit.plan.fields:,} fields to look at in {FIELDS_CSV}")
 
 
 def _methods(params: AuditParams) -> str:

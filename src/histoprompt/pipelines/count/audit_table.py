@@ -268,7 +268,7 @@ def _by_place(path: Path, audit: Audit) -> list[dict[str, str]]:
     everywhere = [tuple(str(int(v)) for v in audit.plan.boxes[i]) for i in audit.plan.order]
     drawn = everywhere[: audit.plan.fields]
     if not set(drawn) <= set(table) <= set(everywhere):
-        raise LabelError(f"{path} does not hold the {len(drawn)} fields that were drawn here.")
+        raise LabelError(f"{path} does not hold the {len(drawn):,} fields that were drawn here.")
     return [table[place] for place in drawn]
 
 

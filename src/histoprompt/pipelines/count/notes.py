@@ -50,7 +50,7 @@ def told_before(
 def unlike_notes(
     slide: Slide, ground: CountRegion, source: CellSource | None, task: Task
 ) -> tuple[str, ...]:
-    """Whether a slide looks unlike all that the model has learnt from.
+    """Whether a slide looks unlike the tiles that the model compares with.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def unlike_notes(
     if found is None or np.median(found) <= 1:
         return ()
     return (
-        f"The slide looks unlike all that the model has learnt from, in {int((found > 1).sum())} "
-        f"of {len(found)} places that were looked at ({float(np.median(found)):.1f} times as far "
-        "from its middle as nearly all of that is): stain, sharpness, magnification or tissue "
-        "differ. Audit the count before you believe it.",
+        "The slide differs from the tiles with outlines that the model learnt from "
+        f"({float(np.median(found)):.1f} times as far as nearly all of these, in "
+        f"{int((found > 1).sum())} of {len(found):,} places): in stain, sharpness, scale or "
+        "tissue. Look at some cells, or audit the count, before you rely on it.",
     )
 
 

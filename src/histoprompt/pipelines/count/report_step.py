@@ -60,7 +60,7 @@ def _run(given: StepInput, params: ReportParams, folder: Path) -> StepOutput:
         facts = {**facts, "classifier": "of the step classify", **told}
     corrected, notes = _audited(counted, cells)
     write_report(folder / REPORT, facts, corrected)
-    return StepOutput(f"{len(cells)} cells in {REPORT}", notes=notes)
+    return StepOutput(f"{len(cells):,} cells in {REPORT}", notes=notes)
 
 
 def _allowed(path: Path) -> dict[str, Any]:

@@ -226,7 +226,7 @@ class _Counter:
     def look(self, tile: Tile, task: Task) -> LookedTile:
         """Find and measure the cells that a tile owns and the region holds."""
         found = self._found(tile, task)
-        return LookedTile(found, *self._features(found))
+        return LookedTile(found, *self._features(found, task))
 
     def count(self, tile: Tile, store: CountStore, task: Task) -> None:
         """Find the cells of a tile, unless that was done before; draw, measure and store them."""
@@ -240,11 +240,12 @@ class _Counter:
             return
         labels, box = level0
         part = labels[shown.slices((box.r0, box.c0))]
-        drawn, kept = store.draw(part, shown)
+        drawn, kept = store.fitted(part, shown)
+        task.repeat()
         # cells are as large as they are, though their labels end where the region does
         beyond = _areas(labels, len(found)) - _areas(part, len(found))
         kept = np.pad(kept, (0, len(found) - len(kept)))
-        found, features, names = self._measured(found, looked, kept, tile)
+        found, features, names = self._measured(found, looked, kept, tile, task)
         pixels = _areas(drawn, len(found)) + beyond[kept]
         assert self.slide.mpp is not None
         area_um2 = pixels * self.slide.mpp**2
@@ -254,6 +255,7 @@ class _Counter:
         records["id"] = len(store) + 1 + np.arange(len(found))
         records["area_um2"] = area_um2
         records["code"], records["score"] = code, score
+        store.put(drawn, shown)  # from here on nobody cancels: what is drawn is stored
         store.append(place, records, TileLogHeader(names, classes), shown)
 
     def _found(self, tile: Tile, task: Task) -> TileCells:
@@ -263,7 +265,12 @@ class _Counter:
         return found.only(self.ground.counts(found.centroids))
 
     def _measured(
-        self, found: TileCells, looked: LookedTile | None, kept: NDArray[np.bool_], tile: Tile
+        self,
+        found: TileCells,
+        looked: LookedTile | None,
+        kept: NDArray[np.bool_],
+        tile: Tile,
+        task: Task,
     ) -> tuple[TileCells, NDArray[np.float32], tuple[str, ...]]:
         """The cells that are kept, their features, and the names of these.
 
@@ -271,18 +278,22 @@ class _Counter:
         """
         if looked is None:
             found = found.only(kept)
-            return found, *self._features(found)
+            return found, *self._features(found, task)
         if kept.all():
             return found, looked.features, looked.names
         assert self.job.source is not None
         image = self.job.source.picture(self.slide, tile.inner)
         found = replace(found, image=image).only(kept)
-        return found, self._features(found)[0], looked.names
+        return found, self._features(found, task)[0], looked.names
 
-    def _features(self, found: TileCells) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    def _features(
+        self, found: TileCells, task: Task
+    ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         assert self.slide.mpp is not None
         assert self.job.source is not None
-        columns = [measure(found.image, found.labels, self.slide.mpp * found.scale, self.dyes)]
+        um = self.slide.mpp * found.scale
+        columns = [measure(found.image, found.labels, um, self.dyes, task)]
+        task.repeat()
         names = measured_names(self.slide)
         if self.slide.channels:
             columns.append(self._intensities(found))

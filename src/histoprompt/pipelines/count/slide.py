@@ -273,7 +273,7 @@ def _of_this_run(progress: CountProgress, folder: Path) -> tuple[str, ...]:
             "here: it was started anew."
         )
     if progress.complete and progress.resumed:
-        notes.append(f"Went on after {progress.resumed} tiles that were done before.")
+        notes.append(f"Went on after {progress.resumed:,} tiles that were done before.")
     return tuple(notes)
 
 

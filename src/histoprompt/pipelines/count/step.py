@@ -121,7 +121,7 @@ def _run(given: StepInput, params: CountParams, folder: Path) -> StepOutput:
     lines = {line.name: line for line in counted.tally.lines if line.region == "all"}
     numbers = {f"{name} {what}": getattr(line, what) for name, line in lines.items()
                for what in ("count", "per_mm2")}  # fmt: skip
-    told = f"{counted.tally.total} cells"
+    told = f"{counted.tally.total:,} cells"
     return StepOutput(told, counted.complete, counted.lasting, numbers, counted.passing)
 
 

@@ -157,15 +157,28 @@ class CountStore(Closing):
         kept : (n,) bool
             Which cells were drawn.
         """
-        where, base = box.slices(self.origin), self.counted
-        with explained(self.folder), damage_explained(self.folder):
-            stored = np.asarray(self._array[where])
-            # ids beyond the last finished tile are those of a process that was killed
-            free = (stored == 0) | (stored > base)
-            drawn, kept = _mostly_free(labels, free)
-            ids = np.where(drawn > 0, drawn.astype(np.int64) + base, np.where(free, 0, stored))
-            self._array[where] = ids.astype(np.uint32)
+        drawn, kept = self.fitted(labels, box)
+        self.put(drawn, box)
         return drawn, kept
+
+    def fitted(
+        self, labels: NDArray[np.int32], box: Box
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """What `draw` would draw; nothing is written."""
+        return _mostly_free(labels, self._stored(box) == 0)
+
+    def put(self, drawn: NDArray[np.int32], box: Box) -> None:
+        """Write the cells of the next tile, (h, w) int32 as `fitted` gives them."""
+        ids = np.where(drawn > 0, drawn.astype(np.int64) + self.counted, self._stored(box))
+        with explained(self.folder), damage_explained(self.folder):
+            self._array[box.slices(self.origin)] = ids.astype(np.uint32)
+
+    def _stored(self, box: Box) -> NDArray[np.uint32]:
+        """The ids of finished tiles; beyond them are those of a process that was killed."""
+        with damage_explained(self.folder):
+            stored = np.asarray(self._array[box.slices(self.origin)], np.uint32)
+        stored[stored > self.counted] = 0
+        return stored
 
     def append(
         self, place: tuple[int, int], records: Records, head: TileLogHeader, box: Box | None
@@ -275,7 +288,7 @@ class CountStore(Closing):
             If the table has other cells.
         """
         if len(cells) != len(self):
-            raise ValueError(f"Classes of {len(cells)} cells do not fit {len(self)}.")
+            raise ValueError(f"Classes of {len(cells):,} cells do not fit {len(self)}.")
         other = copy.copy(self)
         other.head = replace(self.head, classes=cells.classes, palette=cells.palette)
         other._given = cells.code, cells.score
@@ -345,7 +358,9 @@ class CountStore(Closing):
             self._add(line)
         lost = cut(log, done)
         if lost:
-            self.notes.append(f"{lost} tiles that were counted are damaged, and are counted again.")
+            self.notes.append(
+                f"{lost:,} tiles that were counted are damaged, and are counted again."
+            )
         os.truncate(self.files.cells, self.counted * record_type(len(self.head.names)).itemsize)
 
     def _add(self, line: Done) -> None:

@@ -187,7 +187,7 @@ def _report(found: TileCells, job: SegmentJob, params: PromptBench, images: int)
         rows.append((f"NoC@{goal}", len(values), None, None, mean, round(float(failed), 3)))
     return Report(
         f"{job.card.title}: prompts",
-        f"{len(found['box'])} objects of {images} images, {params.objects} of each at most, of "
+        f"{len(found['box']):,} objects of {images:,} images, {params.objects} of each at most, of "
         f"{LEAST_AREA} pixels or more. Boxes with every side moved by 2 px (sd); scribbles as in "
         f"ScribblePrompt; clicks by RITM's rule, {params.clicks} at most"
         f"{'' if params.remember else ', the answer before not shown'}. Seed {params.seed}.",

@@ -155,7 +155,7 @@ def _report(
     rows.append(("mean of classes", len(true), len(true), *means))
     return Report(
         f"{card.title}: words alone",
-        f"{len(true)} images of {len(names)} classes, {len(templates)} templates. Accuracy "
+        f"{len(true):,} images of {len(names)} classes, {len(templates)} templates. Accuracy "
         f"{hit.sum() / len(true):.3f}, macro F1 {f1.mean():.3f}; always calling the most frequent "
         f"class would give an accuracy of {n_true.max() / len(true):.3f}.",
         ("class", "n", "called so", "precision", "recall", "F1"),

@@ -59,8 +59,8 @@ class ExportReport:
     def counted(self) -> str:
         """How many objects of which classes were written, wherever that was."""
         classes = ", ".join(f"{n} {name}" for name, n in sorted(self.by_class.items()))
-        tiled = f" in {self.tiles} tiles" if self.tiles else ""
-        return f"{self.objects} objects{tiled} ({classes})"
+        tiled = f" in {self.tiles:,} tiles" if self.tiles else ""
+        return f"{self.objects:,} objects{tiled} ({classes})"
 
     def __str__(self) -> str:
         return f"{self.counted} -> {self.folder}"

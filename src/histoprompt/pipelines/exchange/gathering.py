@@ -74,7 +74,7 @@ class Gathering:
         """
         left = iter(items)
         while some := list(islice(left, _BATCH)):
-            task.step(0, 0, f"Read {self.seen + len(some)} objects of {self._reading.path.name}")
+            task.step(0, 0, f"Read {self.seen + len(some):,} objects of {self._reading.path.name}")
             self.seen += len(some)
             areas = list(self._with_area(some))
             self._settle(areas, settled(areas))

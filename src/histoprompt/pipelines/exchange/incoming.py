@@ -101,7 +101,7 @@ class Incoming:
                 "a disc to stand for each, or import them as prompts, each a click."
             )
         raise LabelError(
-            f"All {self.outside} objects of {self.path.name} lie outside {slide.name}, which has "
+            f"All {self.outside:,} objects of {self.path.name} lie outside {slide.name}, which has "
             f"{slide.shape[0]} rows and {slide.shape[1]} columns. Is it of another slide, or does "
             "it count from another corner?"
         )

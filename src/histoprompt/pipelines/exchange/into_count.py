@@ -75,8 +75,8 @@ class CountPlan:
         told += [f"{note}." for note in found.notes]
         if self.wide:
             told.append(
-                f"{self.wide} objects are wider than {WIDEST_UM:g} µm: they are no cells and were "
-                "left out."
+                f"{self.wide:,} objects are wider than {WIDEST_UM:g} µm: they are no cells and "
+                "were left out."
             )
         if self.ignored:
             told.append(f"{many(self.ignored, 'imported cell')} in ignored areas left out.")
@@ -152,7 +152,7 @@ def _job(slide: Slide, plan: CountPlan) -> CountJob:
     plan.incoming.check(slide)
     if not len(plan.cells.table) and plan.ignored:
         raise LabelError(
-            f"All {plan.ignored} cells of {plan.incoming.path.name} lie in ignored areas. Give "
+            f"All {plan.ignored:,} cells of {plan.incoming.path.name} lie in ignored areas. Give "
             "these areas another class to count in them."
         )
     if not len(plan.cells.table):

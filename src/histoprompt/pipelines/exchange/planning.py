@@ -75,8 +75,8 @@ class ImportPlan:
             for kind in zip(*((p.added, p.changed, p.removed) for p in self.planes), strict=True)
         )
         return (
-            f"added {added} changed {changed} removed {removed} "
-            f"outside {found.outside} repaired {found.repaired}"
+            f"added {added:,} changed {changed:,} removed {removed:,} "
+            f"outside {found.outside:,} repaired {found.repaired:,}"
         )
 
     @property
@@ -217,7 +217,7 @@ def _free_ids(wanted: _Ids, own: _Ids, taken: _Ids) -> _Ids:
         free = np.setdiff1d(free, used, assume_unique=True)[:few]
         if free[-1] > MOST_ID:
             raise LabelError(
-                f"The largest label in use is {first - 1}, and {few} new objects need numbers "
+                f"The largest label in use is {first - 1}, and {few:,} new objects need numbers "
                 f"above it, but {MOST_ID} is the last. Give that object a smaller number first."
             )
         ids[clash] = free

@@ -158,8 +158,8 @@ class Cut:
 
     def __str__(self) -> str:
         return (
-            f"threshold {self.value:.2f}: of {self.tried} examples left out in turn, {self.right} "
-            "fall on their side"
+            f"threshold {self.value:.2f}: of {self.tried:,} examples left out in turn, "
+            f"{self.right} fall on their side"
         )
 
 

@@ -31,7 +31,7 @@ def _run(given: StepInput, params: SearchParams, folder: Path) -> StepOutput:
     write_gallery(
         folder / GALLERY, hits, lambda _: opened(""), given.task, told=answers.told, asked=asked
     )
-    return StepOutput(f"{len(hits)} hits", notes=answers.told, numbers={"hits": float(len(hits))})
+    return StepOutput(f"{len(hits):,} hits", notes=answers.told, numbers={"hits": float(len(hits))})
 
 
 def open_picture(path: str, mpp: float | None) -> Slide:

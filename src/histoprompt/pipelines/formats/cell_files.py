@@ -117,7 +117,7 @@ def read_cell_labels(path: str | os.PathLike[str], cells: CellTable) -> dict[int
         few = ", ".join(map(str, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
         raise LabelError(
             f"{path} labels {len(unknown)} of {len(classes.names)} ids that are not in the table "
-            f"of {len(cells)} cells: {few}. Check that both belong to the same count."
+            f"of {len(cells):,} cells: {few}. Check that both belong to the same count."
         )
     return dict(classes.names)
 
@@ -190,8 +190,8 @@ def _fault(path: Path, raw: bytes, columns: list[str], separator: str) -> str:
             continue
         if len(cells) != len(columns):
             return (
-                f"{path} line {rows.line_num} has {len(cells)} cells below {len(columns)} columns. "
-                "All but class hold numbers, and nothing or nan where one is not known."
+                f"{path} line {rows.line_num} has {len(cells):,} cells below {len(columns)} "
+                "columns. All but class hold numbers, and nothing or nan where one is not known."
             )
         for name, cell in zip(columns, cells, strict=True):
             if name != "class" and cell.strip() not in _UNKNOWN and not _is_number(cell, separator):

@@ -118,7 +118,7 @@ def _only_image(
     chosen = known if len(known) == 1 else fits
     if len(chosen) != 1:
         raise LabelError(
-            f"{file.name} has {len(known)} images, and none has the name of the slide "
+            f"{file.name} has {len(known):,} images, and none has the name of the slide "
             f"{reading.title}. Import the annotations of one image at a time."
         )
     ((key, image),) = chosen.items()

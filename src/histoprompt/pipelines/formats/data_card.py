@@ -57,7 +57,7 @@ def card_of(job: ExportJob, tile_mpp: float | None) -> str:
     if params.split_by == "patient" and params.patient:
         lines.append(f"- Patient: {params.patient}")
     if found.left_out:
-        lines.append(f"- Left out: {found.left_out} tiles that fit no set or no region")
+        lines.append(f"- Left out: {found.left_out:,} tiles that fit no set or no region")
     lines += ["", f"| | {' | '.join(sets)} |", f"|---{'|---' * len(sets)}|"]
     rows = [("tiles", found.tiles), ("of these without objects", found.empty)]
     lines += [f"| {title} | {' | '.join(str(n[s]) for s in sets)} |" for title, n in rows]

@@ -170,7 +170,7 @@ def _only_image(reading: Reading) -> dict[str, tuple[tuple[float, ...], list[int
     images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg", ".tif"))
     if len(images) != 1:
         raise LabelError(
-            f"{reading.path.name} has {len(images)} images and no {TILES} that says where each "
+            f"{reading.path.name} has {len(images):,} images and no {TILES} that says where each "
             "lies on the slide. Import one image at a time, each onto itself."
         )
     with Image.open(images[0]) as image:

@@ -120,7 +120,7 @@ def split_along(
     met = [int(i) for i in np.unique(under[cut.array]) if i]
     crossed = [i for i in met if _parts(store, i, cut) > _parts(store, i, None)]
     if not crossed:
-        named = f" of object {met[0]}" if len(met) == 1 else f" of {len(met)} objects"
+        named = f" of object {met[0]}" if len(met) == 1 else f" of {len(met):,} objects"
         raise LabelStoreError(
             f"The line cuts nothing in two{named if met else ''}: draw it right through an object, "
             "from outside to outside."

@@ -69,7 +69,7 @@ class Project:
         """The slide of an id; raises `ProjectError` if there is none."""
         found = next((s for s in self.slides if s.id == slide_id), None)
         if found is None:
-            raise ProjectError(f"{self.name} has no slide {slide_id}. It has {len(self)} slides.")
+            raise ProjectError(f"{self.name} has no slide {slide_id}. It has {len(self):,} slides.")
         return found
 
     def results(self, slide: ProjectSlide) -> Path:

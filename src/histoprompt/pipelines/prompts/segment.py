@@ -127,7 +127,7 @@ def segment_stream(
         for start in range(0, len(field.members), BATCH):
             members = field.members[start : start + BATCH]
             task.step(
-                done, len(objects), f"Segmenting {len(objects)} objects with {job.card.title}"
+                done, len(objects), f"Segmenting {len(objects):,} objects with {job.card.title}"
             )
             candidates = _segment_field(slide, field, [asked[i][0] for i in members], job, task)
             for index, masks in zip(members, candidates, strict=True):

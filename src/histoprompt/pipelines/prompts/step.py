@@ -61,7 +61,7 @@ def _run(given: StepInput, params: SegmentParams, folder: Path) -> StepOutput:
     labels = ComposedLabels(box, [(item.id, item.masks[0]) for item in found])
     write_labels(folder / _LABELS, labels, mpp=given.slide.mpp, task=given.task)
     notes = tuple(sorted({item.note for item in found if item.note}))
-    return StepOutput(f"{len(labels.ids)} objects", notes=notes)
+    return StepOutput(f"{len(labels.ids):,} objects", notes=notes)
 
 
 def segment_chosen(

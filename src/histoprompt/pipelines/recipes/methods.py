@@ -17,7 +17,7 @@ def methods_text(recipe: Recipe, slides: int | None = None) -> str:
     slides : int, optional
         How many slides it was run on.
     """
-    many = "" if slides is None else f" on {slides} slide{'s' if slides != 1 else ''}"
+    many = "" if slides is None else f" on {slides:,} slide{'s' if slides != 1 else ''}"
     sentences = [f"Images were analysed with {_OWN}, version {recipe.version}{many}."]
     sentences += [one.step.methods(one.params) for one in recipe.steps]
     cited = []

@@ -63,7 +63,7 @@ class Preflight:
     def __str__(self) -> str:
         hours = "" if self.hours is None else f"; at most {_told(self.hours)}"
         return (
-            f"{self.slides - len(self.faults)} of {self.slides} slides can be worked on: "
+            f"{self.slides - len(self.faults)} of {self.slides:,} slides can be worked on: "
             f"{self.mm2:.1f} mm2{hours}; at most {self.room_mb:,.0f} MB, "
             f"{self.free_mb:,.0f} MB are free"
         )
@@ -82,7 +82,7 @@ class Preflight:
             If no slide can be worked on, or results may not fit on the disk.
         """
         if self.slides and len(self.faults) == self.slides:
-            raise RecipeError(f"None of {self.slides} slides can be worked on. {self.faults[0]}")
+            raise RecipeError(f"None of {self.slides:,} slides can be worked on. {self.faults[0]}")
         if not self.fits:
             raise RecipeError(
                 f"The results take {self.room_mb:,.0f} MB at most, and {self.free_mb:,.0f} MB are "

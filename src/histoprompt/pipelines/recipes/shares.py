@@ -95,4 +95,4 @@ def _read(path: Path) -> float:
 def told(shares: Sequence[float], finished: int) -> str:
     """How far a run is, in words."""
     working = sum(0 < share < 1 for share in shares)
-    return f"{finished} of {len(shares)} slides finished, {working} at work"
+    return f"{finished:,} of {len(shares):,} slides finished, {working} at work"

@@ -171,9 +171,9 @@ def write_all(
     task.step(1, 2, "Writing counts")
     if counts is not None:
         write_counts(folder, counts)
-    also = "" if counts is None else f", {len(counts.cells)} cells"
+    also = "" if counts is None else f", {len(counts.cells):,} cells"
     regions = many(len(found.regions), "region")
-    return f"{regions}, {len(found.scores)} tiles{also} written to {folder}."
+    return f"{regions}, {len(found.scores):,} tiles{also} written to {folder}."
 
 
 def write_kept(

@@ -94,10 +94,10 @@ class PatientColumn:
         n = int(self.known.sum())
         if self.event is not None:
             seen = int(np.nansum(self.event[self.known]))
-            return f"time to event, {seen} events in {n} patients"
+            return f"time to event, {seen} events in {n:,} patients"
         if self.kind == "number":
             low, high = np.nanmin(self.values), np.nanmax(self.values)
-            return f"number, {low:g} to {high:g}, {n} patients"
+            return f"number, {low:g} to {high:g}, {n:,} patients"
         between = " < " if self.kind == "ordinal" else ", "
         counts = [int((self.values == i).sum()) for i in range(len(self.levels))]
         words = between.join(f"{w} ({c})" for w, c in zip(self.levels, counts, strict=True))
@@ -123,11 +123,11 @@ def column_of(name: str, cells: Sequence[str], said: str = "") -> PatientColumn:
     """
     known = [c for c in cells if not missing(c)]
     if not known:
-        raise ColumnFault(name, f"has no value: all {len(cells)} patients lack it.")
+        raise ColumnFault(name, f"has no value: all {len(cells):,} patients lack it.")
     different = list(dict.fromkeys(known))
     if len(different) == 1:
         raise ColumnFault(
-            name, f"has one value ({different[0]}) in all {len(known)} patients who have one: "
+            name, f"has one value ({different[0]}) in all {len(known):,} patients who have one: "
             "there is nothing to relate."
         )  # fmt: skip
     if "<" in said:

@@ -58,7 +58,7 @@ def methods_paragraph(params: RelateParams, found: Related) -> str:
     tests = "; ".join(_TESTS.get(name, name) for name in used)
     slides = sum(len(s) for s in study.slides)
     text = (
-        f"{len(study)} patients with {slides} slides of {len(study.sites)} sites were analysed "
+        f"{len(study):,} patients with {slides:,} slides of {len(study.sites)} sites were analysed "
         f"({len(study.names)} features). {methods_sentence(params)} Effects are within sites, "
         f"with 95 % intervals: {tests}."
     )

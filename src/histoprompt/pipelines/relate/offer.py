@@ -88,5 +88,5 @@ def _column(project: Project, name: str) -> PatientColumn:
         times, events = ([s.cell(c) for s in slides] for c in pair)
         return survival_column(name, times, events, pair[1])
     if not slides:
-        raise ColumnFault(name, f"has no value: all {len(project)} slides lack it.")
+        raise ColumnFault(name, f"has no value: all {len(project):,} slides lack it.")
     return column_of(name, [s.cell(name) for s in slides])

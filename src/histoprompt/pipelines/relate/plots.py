@@ -180,7 +180,7 @@ def calibration(
         points.append({
             "x": 50 + 170 * float(predicted[rows].mean()), "y": 180 - 170 * yes / n,
             "y0": 180 - 170 * low, "y1": 180 - 170 * high,
-            "title": f"{yes:.0f} of {n} patients", "n": n,
+            "title": f"{yes:.0f} of {n:,} patients", "n": n,
         })  # fmt: skip
     return {"points": points}
 

@@ -107,7 +107,7 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
         notes.append("No site is known: all patients are taken to be of one.")
     if len(groups) < FEWEST:
         raise StudyError(
-            f"There are {len(groups)} patients with features; at least {FEWEST} are needed. What "
+            f"There are {len(groups):,} patients with features; at least {FEWEST} are needed. What "
             "is found in fewer is as good as chance."
         )
     patients = tuple(groups)
@@ -117,7 +117,7 @@ def study_of(slides: Sequence[ProjectSlide], features: FeatureTable, pool: str) 
     if pool == "area" and any(len(rows) > 1 for rows in groups.values()):
         bare = sum(not np.isfinite(features.areas[i]) for rows in groups.values() for i in rows)
         if bare:
-            notes.append(f"{bare} slides state no area; slides of their patients weigh the same.")
+            notes.append(f"{bare:,} slides state no area; slides of their patients weigh the same.")
     return Study(
         patients, tuple(tuple(features.slides[i] for i in groups[p]) for p in patients),
         at, sites, by, scanners, features.names, values, features.levels, tuple(notes),
@@ -158,7 +158,7 @@ def _patients(slides: Sequence[ProjectSlide], notes: list[str]) -> dict[str, lis
         groups.setdefault(slide.patient or slide.id, []).append(i)
     alone = sum(not slide.patient for slide in slides)
     if alone:
-        notes.append(f"{alone} slides name no patient: each is taken as a patient of its own.")
+        notes.append(f"{alone:,} slides name no patient: each is taken as a patient of its own.")
     return groups
 
 
@@ -282,7 +282,7 @@ def _enough(column: PatientColumn, study: Study) -> PatientColumn:
     if known < FEWEST:
         raise ColumnFault(
             column.name,
-            f"is known of {known} of {len(study)} patients; at least {FEWEST} are needed.",
+            f"is known of {known} of {len(study):,} patients; at least {FEWEST} are needed.",
         )
     if column.kind != "number" and column.levels:
         rare = Counter(column.values[column.known].astype(int).tolist())

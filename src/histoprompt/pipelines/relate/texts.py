@@ -109,7 +109,7 @@ def enough_texts(texts: list[str], study: Study) -> list[str]:
     known = sum(bool(t) for t in texts)
     if known < FEWEST:
         raise StudyError(
-            f"{known} of {len(study)} patients have a report; at least {FEWEST} are needed. "
+            f"{known} of {len(study):,} patients have a report; at least {FEWEST} are needed. "
             f"Reports are named by slide or patient, such as {study.slides[0][0]} or "
             f"{study.patients[0]}."
         )

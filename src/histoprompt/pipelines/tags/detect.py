@@ -104,10 +104,10 @@ class Fitted:
         for one in self.rounds:
             known = not np.isnan(one.choosing)
             score = f", F1 {one.choosing:.3f} on patients left out" if known else ""
-            lines.append(f"round {one.number}: {one.labels} labels{score}")
+            lines.append(f"round {one.number}: {one.labels:,} labels{score}")
         lines += [
             f"{line.stage}: precision {line.precision:.3f}, recall {line.recall:.3f}, F1 "
-            f"{line.f1:.3f} on {line.n} objects of {', '.join(self.frozen)}"
+            f"{line.f1:.3f} on {line.n:,} objects of {', '.join(self.frozen)}"
             for line in self.lines
             if line.tag == ALL
         ]
@@ -148,7 +148,7 @@ def fit(
     """
     work, rows = read_work(folder), read_rows(folder / TAGS_CSV)
     if len(rows) != len(work):
-        raise RecordError(f"{folder / TAGS_CSV} has {len(rows)} lines of {len(work)}. Tag anew.")
+        raise RecordError(f"{folder / TAGS_CSV} has {len(rows):,} lines of {len(work)}. Tag anew.")
     real = _truth(work, rows, truth) if compare else None
     apart = real.patients if real else ()
     rounds: tuple[Round, ...] = ()

@@ -100,7 +100,9 @@ class Tagged:
     def told(self) -> list[str]:
         """What a person is told, a line each."""
         kept = sum(row.kept for row in self.rows)
-        lines = [f"{len(self.rows)} candidates, {kept} kept, {self.labels} labels -> {self.folder}"]
+        lines = [
+            f"{len(self.rows)} candidates, {kept} kept, {self.labels:,} labels -> {self.folder}"
+        ]
         if self.dropped:
             lines.append("dropped: " + ", ".join(f"{n} {why}" for why, n in self.dropped.items()))
         for one in self.precisions:
@@ -192,7 +194,7 @@ def read_tagged(out: Path) -> Tagged:
     """The results of a folder as they are; raises `RecordError`."""
     work, rows = read_work(out), read_rows(out / TAGS_CSV)
     if len(rows) != len(work):
-        raise SlideError(f"{out / TAGS_CSV} has {len(rows)} lines of {len(work)}. Tag anew.")
+        raise SlideError(f"{out / TAGS_CSV} has {len(rows):,} lines of {len(work)}. Tag anew.")
     labels = sum(bool(row.label) for row in rows)
     return Tagged(out, work, rows, _precisions(work, rows), labels, _dropped(rows))
 

@@ -121,7 +121,7 @@ class Calibrator:
         truth = np.array([marks[i] for i in index.tolist()], bool)
         if index.size and not (index[0] >= 0 and index[-1] < len(self._prior)):
             raise PromptError(
-                f"Tile {index[-1]} is marked, but there are {len(self._prior)} tiles."
+                f"Tile {index[-1]} is marked, but there are {len(self._prior):,} tiles."
             )
         if not index.size:
             return TextCalibration(self._scores, self._start, 0, 0)

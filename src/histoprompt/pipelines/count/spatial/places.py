@@ -140,7 +140,7 @@ def spatial_of(
         inside = cells if region is None else within(cells, region)
         window = window_in(inside, mpp, region)
         if window is None:
-            notes.append(f"{name} holds {len(inside)} cells: too few to lie in any way.")
+            notes.append(f"{name} holds {len(inside):,} cells: too few to lie in any way.")
             continue
         pairs = pair_numbers(
             inside, mpp, params.radius, reach=params.reach, window=window,

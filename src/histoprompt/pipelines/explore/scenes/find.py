@@ -171,8 +171,8 @@ def find_scenes(tiles: TileSet, params: ClusterParams, task: Task) -> Scenes:
     least = max(FEWEST, EACH * params.scenes)
     if len(tiles) < least:
         raise LabelError(
-            f"There are {len(tiles)} tiles; {max(params.scenes, 2)} scenes need at least {least}. "
-            "Add slides, or lay a finer grid."
+            f"There are {len(tiles):,} tiles; {max(params.scenes, 2)} scenes need at "
+            f"least {least}. Add slides, or lay a finer grid."
         )
     if not all_finite(tiles.vectors):
         raise LabelError(
@@ -253,12 +253,12 @@ def _notes(found: Scenes) -> tuple[str, ...]:
     if len(found.code) < FEW:
         notes = [
             *notes,
-            f"{len(found.code)} tiles are few: the scenes may be chance. Add slides, or lay a "
+            f"{len(found.code):,} tiles are few: the scenes may be chance. Add slides, or lay a "
             "finer grid.",
         ]
     left = int((found.code < 0).sum())
     if left:
-        notes = [*notes, f"{left} of {len(found.code)} tiles are of no scene."]
+        notes = [*notes, f"{left} of {len(found.code):,} tiles are of no scene."]
     if not len(found):
         notes = [*notes, "No group of tiles is dense enough for a scene. Take k-means."]
     return tuple(notes)

@@ -90,7 +90,7 @@ class ScenesFound:
     def told(self) -> str:
         """How many scenes there are, how sure, and how much of them is slide identity."""
         found = self.scenes
-        lines = [f"{len(found)} scenes of {len(found.tiles)} tiles."]
+        lines = [f"{len(found)} scenes of {len(found.tiles):,} tiles."]
         best = next((s for s in found.stability if s.scenes == len(found)), None)
         if best is not None:
             lines.append(

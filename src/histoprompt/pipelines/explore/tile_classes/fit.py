@@ -113,7 +113,7 @@ class TileFit:
         unsure = fit.cells.counts()[UNSURE]
         return (
             f"{fit.classifier.method} from {examples}{ignored}; {score}; {unsure} of "
-            f"{len(fit.cells)} tiles unsure"
+            f"{len(fit.cells):,} tiles unsure"
         )
 
     @property

@@ -183,14 +183,14 @@ def marked_tiles(
             labels[row] = mark.name
     if not labels:
         raise LabelError(
-            f"None of {len(marks)} marks lies on a tile of tissue. Places are level-0 pixels, row "
-            "before column."
+            f"None of {len(marks):,} marks lies on a tile of tissue. Places are level-0 pixels, "
+            "row before column."
         )
     told: tuple[str, ...] = ()
     if lost:
         told = (
-            f"{len(lost)} of {len(marks)} marks lie on no tile of tissue and were left out, such "
-            f"as {lost[0].where or lost[0].box}.",
+            f"{len(lost):,} of {len(marks):,} marks lie on no tile of tissue and were left out, "
+            f"such as {lost[0].where or lost[0].box}.",
         )
     return labels, told
 

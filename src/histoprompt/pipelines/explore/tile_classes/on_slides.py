@@ -208,7 +208,7 @@ def classes_on(
     found = classify_tiles(tiles, classifier, about, study.opened, task)
     names, code = _without_unsure(found.names, found.code)
     unsure = int((code == NONE).sum())
-    counted = f"{len(tiles)} tiles classified by {params.file().name}, {unsure} of them unsure."
+    counted = f"{len(tiles):,} tiles classified by {params.file().name}, {unsure} of them unsure."
     told = " ".join((counted, *found.notes(), *study.faults))
     return ClassesFound(study, tiles, names, code, told)
 
