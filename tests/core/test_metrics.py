@@ -83,11 +83,18 @@ def test_merged_objects_count_twice_in_aji_and_once_in_aji_plus():
     assert metrics.aji_plus(pair) == pytest.approx(8 / (16 + 8))
 
 
+def test_objects_stand_in_the_order_of_their_first_pixels_and_keep_their_names():
+    found = 7 * blocks((8, 0, 10, 4)) + 9 * blocks((0, 0, 2, 2))
+    pair = overlaps(blocks((8, 0, 10, 4)), found)
+    assert pair.found_area.tolist() == [4, 8]
+    assert pair.found_ids.tolist() == [9, 7]
+    assert pair.true_ids.tolist() == [1]
+
+
 def test_matching_takes_as_many_pairs_as_it_can():
     # The best pair alone would leave the second true object without a partner.
-    pair = metrics.Overlaps(
-        np.array([[8.0, 5.0], [5.0, 0.0]]), np.array([10.0, 10.0]), np.array([10.0, 10.0])
-    )
+    area, ids = np.array([10.0, 10.0]), np.array([1, 2])
+    pair = metrics.Overlaps(np.array([[8.0, 5.0], [5.0, 0.0]]), area, area, ids, ids)
     rows, cols = pair.matched(0.3)
     assert sorted(zip(rows.tolist(), cols.tolist(), strict=True)) == [(0, 1), (1, 0)]
 
@@ -154,7 +161,8 @@ def test_ties_are_settled_by_overlap_then_by_place():
     assert values == [pytest.approx(2 / (9 + 3))] * 2
     # Equal IoU of 1 / 2, but 4 of 8 in common against 2 of 4: the greater overlap is taken.
     both = np.array([[2.0, 4.0]])
-    pair = metrics.Overlaps(both, np.array([4.0]), np.array([2.0, 8.0]))
+    areas, ids = (np.array([4.0]), np.array([2.0, 8.0])), (np.array([1]), np.array([1, 2]))
+    pair = metrics.Overlaps(both, *areas, *ids)
     assert pair.iou.tolist() == [[0.5, 0.5]]
     assert metrics.aji(pair) == pytest.approx(4 / (8 + 2))
 

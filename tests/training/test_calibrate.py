@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit
 
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.training import calibrate
 from histoprompt.training.calibrate import (
     calibration_error,
     fit_calibration,
@@ -65,6 +66,16 @@ def test_what_was_found_is_a_nucleus_as_far_as_people_said(silver, right):
     ((seen, is_one),) = judged([[maps]], [Held("set", [_sample(true)], silver)], DecodeParams())
     assert len(seen) == 2
     assert is_one.tolist() == right
+
+
+def test_whether_a_nucleus_is_one_is_told_of_it_whatever_its_number(monkeypatch):
+    """Found nuclei are not numbered from the top: the second lies above the first and third."""
+    found = _discs((40, 20), (15, 40), (45, 80))
+    true = _discs((15, 40), (45, 80))
+    monkeypatch.setattr(calibrate, "decode", lambda *_: found)
+    maps = np.stack([found > 0, 0.5 * (found > 0), 0 * found]).astype(np.float32)
+    ((_, is_one),) = judged([[maps]], [Held("set", [_sample(true)])], DecodeParams())
+    assert is_one.tolist() == [False, True, True]
 
 
 def test_a_score_is_worth_what_it_was_on_nuclei_that_are_known():

@@ -40,11 +40,15 @@ class Overlaps:
         Pixels in common.
     true_area, found_area : (n,), (m,) float64
         Pixels of each.
+    true_ids, found_ids : (n,), (m,) int
+        What each is called: objects do not stand in the order of their numbers.
     """
 
     both: Float
     true_area: Float
     found_area: Float
+    true_ids: Labels
+    found_ids: Labels
 
     @property
     def either(self) -> Float:
@@ -79,7 +83,13 @@ def overlaps(true: Labels, found: Labels) -> Overlaps:
         (ones, (t.ravel(), f.ravel())), shape=(len(true_ids), len(found_ids))
     ).toarray()
     rows, cols = _in_place(true_ids, true_at), _in_place(found_ids, found_at)
-    return Overlaps(table[rows][:, cols], table.sum(1)[rows], table.sum(0)[cols])
+    return Overlaps(
+        table[rows][:, cols],
+        table.sum(1)[rows],
+        table.sum(0)[cols],
+        true_ids[rows],
+        found_ids[cols],
+    )
 
 
 def _in_place(ids: Labels, first: NDArray[np.intp]) -> NDArray[np.intp]:

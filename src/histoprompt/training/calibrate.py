@@ -67,7 +67,8 @@ def _is_nucleus(true: Labels, found: Labels, *, silver: bool) -> NDArray[np.bool
         both = np.bincount(found[true > 0].ravel(), minlength=count + 1)[1:]
         return np.asarray(both >= IOU * np.bincount(found.ravel(), minlength=count + 1)[1:])
     out = np.zeros(count, bool)
-    out[overlaps(true, found).matched(IOU)[1]] = True
+    pair = overlaps(true, found)
+    out[pair.found_ids[pair.matched(IOU)[1]] - 1] = True
     return out
 
 

@@ -135,7 +135,7 @@ def choose_decoding(
     maps: Sequence[Sequence[NDArray[np.float32]]],
     held: Sequence[Held],
     begin: DecodeParams,
-    axes: Sequence[tuple[str, tuple[float, ...]]] = AXES,
+    axes: Sequence[tuple[str, tuple[Any, ...]]] = AXES,
 ) -> DecodeParams:
     """The settings with the best mean over sets of F1 + AJI less the count bias.
 

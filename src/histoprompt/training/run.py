@@ -43,6 +43,7 @@ from histoprompt.training.evaluate import (
 )
 from histoprompt.training.gather import STAINED_KINDS, PoolConfig, RealField
 from histoprompt.training.imagenet import pretrained_encoder
+from histoprompt.training.joins import learnt_joining
 from histoprompt.training.loop import Stage, blended
 from histoprompt.training.sets import SetConfig
 from histoprompt.training.shares import (
@@ -275,7 +276,7 @@ def train(config: TrainConfig, task: Task | None = None, *, resume: bool = False
         fill(cells, blended(start.cells, cells.state_dict(), config.keep), config.work)
     if fixed is None:
         params, after, calibration = _decoding(
-            cells, held, start.params if start else DecodeParams(), stage
+            cells, held, learnt, start.params if start else DecodeParams(), stage
         )
     else:
         params, calibration = fixed.params, fixed.calibration
@@ -316,20 +317,29 @@ def _nuclei(
 
 
 def _decoding(
-    cells: Any, held: Sequence[Held], begin: DecodeParams, stage: Stage
+    cells: Any,
+    held: Sequence[Held],
+    learnt: Sequence[Learnt],
+    begin: DecodeParams,
+    stage: Stage,
 ) -> tuple[DecodeParams, list[Agreement], ProbabilityCalibration | None]:
     """The decoding that was chosen, now or before training was broken off, and what it gives.
 
-    The last is how likely what is found so is a nucleus.
+    A rule that joins pieces stays as it was; without one it is fitted. The last is how likely what
+    is found so is a nucleus.
     """
     maps = _maps(cells, held)
     path = stage.folder / "decoding.json"
     if stage.resume and _is_newest(path, stage.folder.glob("nuclei-*.ckpt")):
-        params = DecodeParams.stated(json.loads(path.read_text(encoding="utf-8")))
+        stated = DecodeParams.stated(json.loads(path.read_text(encoding="utf-8")))
+        params = replace(stated, joining=begin.joining)
     else:
         stage.task.step(0, 0, "choosing the decoding")
         params = choose_decoding(maps, held, begin)
-        replace_file(path, json.dumps(asdict(params)))
+        replace_file(path, json.dumps(params.numbers()))
+    if params.joining is None:
+        stage.task.step(0, 0, "fitting which pieces are one nucleus")
+        params = learnt_joining(cells, learnt, maps, held, params)
     return params, decoded(maps, held, params), fit_calibration(judged(maps, held, params))
 
 

@@ -14,6 +14,7 @@ from histoprompt.core.prompts.prompt import Prompt, Strokes  # noqa: E402
 from histoprompt.core.results import Mask  # noqa: E402
 from histoprompt.models.cells.familiar import Familiar  # noqa: E402
 from histoprompt.models.cells.instances import DecodeParams  # noqa: E402
+from histoprompt.models.cells.joining import Joining  # noqa: E402
 from histoprompt.models.cells.probability import ProbabilityCalibration  # noqa: E402
 from histoprompt.models.networks import lite_cells, lite_networks  # noqa: E402
 from histoprompt.models.networks.head_files import Heads, read_heads, save_heads  # noqa: E402
@@ -60,6 +61,18 @@ def test_weights_read_back_equal_and_small(weights):
     before = NucleiNet().state_dict()
     assert all(v.allclose(before[k], atol=1e-3) for k, v in heads.cells.items())
     assert weights.stat().st_size < 8_000_000
+
+
+def test_the_rule_that_joins_pieces_stands_in_the_file(tmp_path):
+    path = tmp_path / "ruled.safetensors"
+    rule = Joining(0.25, (1.5, -2.0, 0.0, 3.0, 4.0, 5.0, -6.0))
+    params = DecodeParams(seed=0.35, joining=rule)
+    save_heads(Heads(NucleiNet().state_dict(), PromptNet().state_dict(), params), path)
+    assert read_heads(path).params == params
+    short = DecodeParams(joining=Joining(0.25, (1.5, -2.0)))
+    save_heads(Heads(NucleiNet().state_dict(), PromptNet().state_dict(), short), path)
+    with pytest.raises(WeightsError, match="joining: 2 weights are stated, and 7 are needed"):
+        read_heads(path)
 
 
 def test_other_files_are_refused(tmp_path, weights):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,13 @@ pytestmark = pytest.mark.gui
 
 
 @pytest.fixture
-def exporter(dock: PromptDock) -> ExportDock:
+def dock(kept_dock: PromptDock) -> PromptDock:
+    """One for all tests here, as new for each."""
+    return kept_dock
+
+
+@pytest.fixture
+def exporter(dock: PromptDock) -> Iterator[ExportDock]:
     """The Export dock beside the Prompt dock, with two painted objects."""
     widget = ExportDock(dock.viewer)
     dock.viewer.window.add_dock_widget(widget, name="Export")
@@ -31,7 +38,10 @@ def exporter(dock: PromptDock) -> ExportDock:
     layer.brush_size = 21
     layer.paint((60, 70), 3)
     layer.paint((150, 120), 8)
-    return widget
+    yield widget
+    dock.viewer.window.remove_dock_widget(widget)
+    widget.close()
+    widget.deleteLater()
 
 
 def start(exporter: ExportDock, folder: Path, params: ExportParams | None = None) -> None:
@@ -123,14 +133,20 @@ def test_an_export_twice_replaces_the_first_once_that_is_agreed_to(
     assert set(np.unique(read_back("labels", out, (220, 200)))) == {0, 8}
 
 
+@pytest.fixture
+def shown(dock: PromptDock, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told in a bubble."""
+    found: list[str] = []
+    monkeypatch.setattr(dock.session.jobs, "_notify", found.append)
+    return found
+
+
 @pytest.mark.parametrize("trouble", ["no objects", "shares"])
-def test_errors_are_shown_and_nothing_is_written(exporter, dock, until, tmp_path, trouble):
-    shown: list[str] = []
-    dock.session.jobs._notify = shown.append
+def test_errors_are_shown_and_nothing_is_written(exporter, shown, until, tmp_path, trouble):
     out = tmp_path / "out"
     word = {"no objects": "no objects", "shares": "more than 1"}
     if trouble == "no objects":
-        dock.annotator.delete([3, 8])
+        exporter.annotator.delete([3, 8])
     else:
         exporter._rows.row("val_share").setValue(0.7)
         exporter._rows.row("test_share").setValue(0.6)

@@ -143,7 +143,7 @@ def test_every_dock_is_laid_out_once_and_scrolls(viewer):
         browsing = [b for b in dock.findChildren(QPushButton) if b.text() == "..."]
         assert all(button.accessibleName().startswith("Choose") for button in browsing)
         # the rows lie in the page, and the page and the foot in the dock
-        assert dock.page.widget() is dock.content
+        assert dock.page.content is dock.content
         assert dock.content.layout().count() > 1
         assert dock.layout().itemAt(0).widget() is dock.page
         assert dock.layout().itemAt(1).layout() is dock.foot

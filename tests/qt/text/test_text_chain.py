@@ -122,7 +122,7 @@ def test_its_count_is_the_one_of_the_other_docks(text, until, tmp_path):
     assert points.visible
     text.cells._review.click()
     count = open_dock(text.viewer, "Count")
-    assert count.tabs.currentWidget().widget() is count.classes
+    assert count.tabs.currentWidget().content is count.classes
     layer = text.viewer.layers[CELLS]
     assert text.viewer.layers.selection.active is layer
     assert not points.visible

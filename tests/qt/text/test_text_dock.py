@@ -30,10 +30,10 @@ pytestmark = [pytest.mark.gui, pytest.mark.usefixtures("small_windows")]
 
 
 @pytest.fixture
-def text(text_dock) -> TextDock:
+def text(kept_text_dock) -> TextDock:
     """The Text dock on the whole sample slide."""
-    text_dock.area.choose("slide")
-    return text_dock
+    kept_text_dock.area.choose("slide")
+    return kept_text_dock
 
 
 def type_word(dock: TextDock, word: str) -> None:

@@ -233,12 +233,18 @@ def in_sight(widget: QWidget, dock: QWidget) -> bool:
 
 
 class Page(QScrollArea):
-    """A page of a dock: scrolled down where the dock is low, never cut at its side."""
+    """A page of a dock: scrolled down where the dock is low, never cut at its side.
+
+    Attributes
+    ----------
+    content : QWidget
+        What it shows, below what may be missing for it.
+    """
 
     def __init__(self, content: QWidget) -> None:
         super().__init__(widgetResizable=True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._content, self._missing = content, QLabel(wordWrap=True)
+        self.content, self._missing = content, QLabel(wordWrap=True)
         self._missing.setVisible(False)
         self._missing.setMargin(9)
         holder = QWidget()
@@ -254,7 +260,7 @@ class Page(QScrollArea):
         """Let a person use the page, or grey it and say above it what is missing."""
         self._missing.setText(missing)
         self._missing.setVisible(bool(missing))
-        self._content.setEnabled(not missing)
+        self.content.setEnabled(not missing)
 
     @property
     def missing(self) -> str:

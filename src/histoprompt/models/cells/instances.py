@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy import ndimage as ndi
 from skimage.segmentation import watershed
 
 from histoprompt.core.labels.renumber import renumbered
+from histoprompt.models.cells.joining import PIECE, Joining, Pieces, Saddle, saddles
 from histoprompt.models.cells.postprocess import holes
 from histoprompt.models.cells.windowed import no_step
 
@@ -47,6 +48,9 @@ class DecodeParams:
         Smallest nucleus.
     certainty : float
         Least mean foreground probability within a nucleus.
+    joining : Joining or None
+        The learnt rule that says which pieces are one nucleus; without it `prominence` and
+        `contact` say so.
     """
 
     foreground: float = 0.5
@@ -57,13 +61,18 @@ class DecodeParams:
     contact: float = 2.0
     area: float = 40
     certainty: float = 0.6
+    joining: Joining | None = None
 
     @classmethod
     def stated(cls, values: Mapping[str, float]) -> DecodeParams:
         """Settings as a file has them; of those it leaves out, the usual ones."""
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls)} - {"joining"}
         named = {_FORMERLY.get(name, name): value for name, value in values.items()}
-        return cls(**{name: value for name, value in named.items() if name in known})
+        return cls(**{name: value for name, value in named.items() if name in known})  # type: ignore[arg-type]
+
+    def numbers(self) -> dict[str, float]:
+        """Settings as `stated` reads them, without the learnt rule."""
+        return {name: value for name, value in asdict(self).items() if name != "joining"}
 
 
 def decode(
@@ -89,7 +98,7 @@ def decode(
         Objects numbered from 1 without gaps.
     """
     h, w = maps.shape[1:]
-    even = np.pad(np.asarray(maps, np.float32), [(0, 0), (0, h % 2), (0, w % 2)], mode="edge")
+    even = _even(maps)
     front = even[0]
     basins = _basins(_half(even), params, step)
     step()
@@ -99,6 +108,12 @@ def decode(
     labels = np.where(_filled(front > params.foreground), labels, 0)[:h, :w]
     step()
     return _kept(labels, front[:h, :w], params)
+
+
+def _even(maps: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Maps with even sides."""
+    h, w = maps.shape[1:]
+    return np.pad(np.asarray(maps, np.float32), [(0, 0), (0, h % 2), (0, w % 2)], mode="edge")
 
 
 def _half(maps: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,10 +127,43 @@ def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(mask | is_hole[gaps])
 
 
+def pieces(maps: NDArray[np.floating], params: DecodeParams) -> tuple[NDArray[np.int32], Pieces]:
+    """Basins by their prominence alone, whatever the learnt rule: what that rule is learnt from.
+
+    Parameters
+    ----------
+    maps : (3, h, w) float
+    params : DecodeParams
+
+    Returns
+    -------
+    basins : (h / 2, w / 2) int32
+        Sides rounded up.
+    pieces : Pieces
+        Of these basins.
+    """
+    half = _half(_even(maps))
+    basins, height = _by_prominence(half, params)
+    return basins, Pieces.of(basins, height, half[2])
+
+
 def _basins(
     maps: NDArray[np.float32], params: DecodeParams, step: Callable[[], object]
 ) -> NDArray[np.int32]:
-    """One basin a nucleus, at half resolution: those of every peak, with slight ones joined."""
+    """One basin a nucleus, at half resolution."""
+    if params.joining is None:
+        return _by_prominence(maps, params, step)[0]
+    many = replace(params, prominence=PIECE, contact=0.0)
+    basins, height = _by_prominence(maps, many, step)
+    step()
+    owners = Pieces.of(basins, height, maps[2]).joined(params.joining)
+    return np.asarray(owners[basins], np.int32)
+
+
+def _by_prominence(
+    maps: NDArray[np.float32], params: DecodeParams, step: Callable[[], object] = no_step
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The basins of every peak, with slight ones joined, and the height, at half resolution."""
     front, distance, boundary = maps
     mask = _filled(front > params.foreground)
     height = ndi.gaussian_filter(distance - params.boundary * boundary, params.smooth / 2)
@@ -127,45 +175,15 @@ def _basins(
     step()
     peaks = np.append(-np.inf, ndi.maximum(height, seeds, np.arange(1, count + 1)))
     areas = np.bincount(basins.ravel(), minlength=count + 1)
-    names = _joined(peaks, areas, _saddles(basins, height), params)
+    names = _joined(peaks, areas, saddles(basins, height, boundary), params)
     names[peaks[names] <= params.seed] = 0
-    return np.asarray(names[basins], np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Saddle:
-    """The pass between two basins: its height, and the length of the border they share."""
-
-    a: int
-    b: int
-    height: float
-    border: int
-
-
-def _saddles(basins: NDArray[np.int32], height: NDArray[np.float32]) -> list[_Saddle]:
-    """The passes between neighbours, the highest first."""
-    pairs, passes = [], []
-    for axis in (0, 1):
-        a, b = (np.delete(basins, end, axis) for end in (-1, 0))
-        low = np.minimum(*(np.delete(height, end, axis) for end in (-1, 0)))
-        meet = (a != b) & (a > 0) & (b > 0)
-        pairs.append(np.sort(np.stack([a[meet], b[meet]], axis=1), axis=1))
-        passes.append(low[meet])
-    neighbours, heights = np.concatenate(pairs), np.concatenate(passes)
-    order = np.argsort(-heights, kind="stable")
-    _, first, border = np.unique(neighbours[order], axis=0, return_index=True, return_counts=True)
-    ranks = np.argsort(first)
-    best = order[first[ranks]]
-    found = zip(
-        neighbours[best].tolist(), heights[best].tolist(), border[ranks].tolist(), strict=True
-    )
-    return [_Saddle(a, b, level, length) for (a, b), level, length in found]
+    return np.asarray(names[basins], np.int32), height
 
 
 def _joined(
     peaks: NDArray[np.float32],
     areas: NDArray[np.intp],
-    saddles: list[_Saddle],
+    passes: list[Saddle],
     params: DecodeParams,
 ) -> NDArray[np.intp]:
     """For each basin the one it belongs to.
@@ -181,7 +199,7 @@ def _joined(
         return basin
 
     high, size = peaks.tolist(), areas.tolist()
-    for saddle in saddles:
+    for saddle in passes:
         low, up = sorted((top(saddle.a), top(saddle.b)), key=high.__getitem__)
         if low == up:
             continue

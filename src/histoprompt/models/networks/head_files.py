@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from histoprompt.core.files.documents import Finite, Shape, parse_json
 from histoprompt.core.files.tensors import ordered
 from histoprompt.models.cells.familiar import Familiar
 from histoprompt.models.cells.instances import DecodeParams
+from histoprompt.models.cells.joining import SIGNS, Joining
 from histoprompt.models.cells.probability import EVIDENCE, ProbabilityCalibration
 from histoprompt.models.weights.checkpoints import DAMAGE
 
@@ -27,7 +28,7 @@ FORMAT = "histoprompt-heads-3"
 READ = frozenset({FORMAT, "histoprompt-heads-2"})  # the second had U-Nets learnt from nothing
 
 
-class _StatedCalibration(TypedDict):
+class _StatedLogistic(TypedDict):
     intercept: Finite
     weights: list[Finite]
 
@@ -38,7 +39,7 @@ class _StatedFamiliar(TypedDict):
     bound: Finite
 
 
-_PROBABILITY: Shape[_StatedCalibration] = Shape(_StatedCalibration)
+_LOGISTIC: Shape[_StatedLogistic] = Shape(_StatedLogistic)
 _FAMILIAR: Shape[_StatedFamiliar] = Shape(_StatedFamiliar)
 _TRUST: Shape[list[list[float]]] = Shape(list[list[Finite]])
 _STATED: Shape[dict[str, float]] = Shape(dict[str, Annotated[Finite, Field(ge=0)]])
@@ -79,7 +80,9 @@ def save_heads(heads: Heads, path: Path) -> None:
     tensors = {k: v.half().contiguous() for k, v in named.items() if v.is_floating_point()}
     with replacing_file(path) as part:
         # `save_file` would make a file that only its owner may read.
-        meta = {"format": FORMAT, "decode": json.dumps(asdict(heads.params))}
+        meta = {"format": FORMAT, "decode": json.dumps(heads.params.numbers())}
+        if heads.params.joining is not None:
+            meta["joining"] = json.dumps(asdict(heads.params.joining))
         if heads.calibration is not None:
             meta["probability"] = json.dumps(asdict(heads.calibration))
         if heads.familiar is not None:
@@ -125,21 +128,30 @@ def read_heads(path: Path) -> Heads:
 def _decoding(meta: dict[str, str], path: Path) -> DecodeParams:
     """The settings of decoding that a file states; those it leaves out are the usual ones."""
     raw = parse_json(meta.get("decode", "{}"), str(path), WeightsError)
-    return DecodeParams.stated(_STATED.of(raw, f"{path}, decode", WeightsError))
+    params = DecodeParams.stated(_STATED.of(raw, f"{path}, decode", WeightsError))
+    rule = _logistic(meta, "joining", len(SIGNS), path)
+    return params if rule is None else replace(params, joining=Joining(*rule))
 
 
 def _calibration(meta: dict[str, str], path: Path) -> ProbabilityCalibration | None:
-    if "probability" not in meta:
+    rule = _logistic(meta, "probability", len(EVIDENCE), path)
+    return None if rule is None else ProbabilityCalibration(*rule)
+
+
+def _logistic(
+    meta: dict[str, str], name: str, count: int, path: Path
+) -> tuple[float, tuple[float, ...]] | None:
+    """Intercept and weights of a logistic function that a file states under a name, if it does."""
+    if name not in meta:
         return None
-    raw = parse_json(meta["probability"], str(path), WeightsError)
-    stated = _PROBABILITY.of(raw, f"{path}, probability", WeightsError)
+    raw = parse_json(meta[name], str(path), WeightsError)
+    stated = _LOGISTIC.of(raw, f"{path}, {name}", WeightsError)
     weights = tuple(stated["weights"])
-    if len(weights) != len(EVIDENCE):
+    if len(weights) != count:
         raise WeightsError(
-            f"{path}, probability: {len(weights)} weights are stated, and {len(EVIDENCE)} are "
-            "needed."
+            f"{path}, {name}: {len(weights)} weights are stated, and {count} are needed."
         )
-    return ProbabilityCalibration(stated["intercept"], weights)
+    return stated["intercept"], weights
 
 
 def _plain(familiar: Familiar) -> dict[str, Any]:

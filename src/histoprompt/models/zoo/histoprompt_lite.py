@@ -40,8 +40,8 @@ ACCEPTS: frozenset[PromptKind] = frozenset({"point", "box", "scribble"})
 _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
-    n_bytes=3_598_376,
-    digest="sha256:950b6ab465e500764c51af65b83cb4c266ff2e755ba4abd88d88521a9567e237",
+    n_bytes=3_598_488,
+    digest="sha256:6894454f0becd9b7ebda2095c8e6249002a6ef6ddf84ce8e1fb0eb743fccbb21",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {

@@ -13,7 +13,7 @@ import xxhash
 
 from histoprompt.core.stain.fit import StainMatrix
 from histoprompt.models.card import ModelCard
-from histoprompt.models.cells import instances, postprocess
+from histoprompt.models.cells import instances, joining, postprocess
 from histoprompt.models.networks import decoding as decoding_steps
 from histoprompt.pipelines.cells import (
     features,
@@ -50,6 +50,7 @@ def decoding(card: ModelCard) -> str:
     steps: dict[str, Any] = {card.id: card.algorithm}
     if card.role == "cells":
         steps |= {"instances": instances.ALGORITHM, "neck": instances.NECK}
+        steps |= {"joining": joining.ALGORITHM, "piece": joining.PIECE}
     else:
         steps |= {"prompted": prompted_cells.ALGORITHM, "same": prompted_cells.SAME}
         steps |= {"largest": prompted_cells.LARGEST}
