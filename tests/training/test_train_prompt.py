@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from histoprompt.training.train_prompt import (  # noqa: E402
     Finder,
     PromptConfig,
     remembering,
+    round_loss,
     start_from,
     train_prompt,
 )
@@ -70,6 +72,21 @@ def test_without_long_steps_all_are_alike(stage):
     finder = Finder(NucleiNet(), DecodeParams())
     train_prompt([Share([stage.folder / "one.npz"])], net, finder, config, stage)
     assert asked == [3] * 6
+
+
+@pytest.mark.parametrize(("relaxed", "taught"), [(0.0, [1]), (0.2, [1, 2, 3])])
+def test_nested_masks_that_are_not_the_best_learn_only_if_relaxed(relaxed, taught):
+    truth = torch.zeros(1, 16, 16)
+    truth[:, 4:12, 4:12] = 1
+    logits = torch.zeros(1, 4, 16, 16)
+    logits[:, 1] = 4 * truth - 2  # the best of three
+    logits.requires_grad_()
+    seen = SimpleNamespace(mask=truth, known=torch.ones(1, 16, 16))
+    said = [SimpleNamespace(is_one_click=True)]
+    config = PromptConfig(relaxed=relaxed)
+    round_loss(logits, torch.zeros(1, 4), seen, said, config).backward()
+    moved = logits.grad.abs().sum((0, 2, 3))
+    assert [k for k in (1, 2, 3) if moved[k] > 0] == taught
 
 
 def test_scores_begin_as_those_of_an_average_mask():

@@ -51,6 +51,10 @@ class PromptConfig(FitConfig):
         Share of corrections shown without the answer before.
     long_every : int
         Every so-manieth step corrects half of the objects twice as often; 0 for none.
+    relaxed : float
+        What the nested masks that are not the best of a lone click weigh together, 0 to 1; with 0
+        one that is never the best learns nothing (C. Rupprecht et al., "Learning in an uncertain
+        world", 2017).
     """
 
     objects: int = 12
@@ -64,6 +68,7 @@ class PromptConfig(FitConfig):
     bound: float = 3.0
     forgets: float = 0.25
     long_every: int = 4
+    relaxed: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +187,7 @@ def rounds(net: Any, batch: Prompted, config: PromptConfig, count: int, rng: Rng
         with torch.autocast(drawings.device.type, torch.bfloat16, enabled=config.half):
             logits, scores = net(batch.light, batch.maps, drawings)
         logits, scores = logits.float(), scores.float()
-        loss = round_loss(logits, scores, batch, said, config.bound) / count
+        loss = round_loss(logits, scores, batch, said, config) / count
         loss.backward()
         total += float(loss.detach())
         if number + 1 < count:
@@ -216,14 +221,17 @@ def round_loss(
     scores: torch.Tensor,
     batch: Prompted,
     said: Sequence[RasterPrompt],
-    bound: float,
+    config: PromptConfig,
 ) -> torch.Tensor:
     """Loss of one round: of a lone click the best of three nested masks, else the single one."""
     import torch
 
-    each = bounded(mask_loss(logits, batch.mask, batch.known), bound)
+    each = bounded(mask_loss(logits, batch.mask, batch.known), config.bound)
     one = torch.tensor([s.is_one_click for s in said], device=logits.device)
-    best = each[:, 1:].min(1).values
+    nested = each[:, 1:]
+    least = nested.min(1).values
+    others = (nested.sum(1) - least) / (nested.shape[1] - 1)
+    best = torch.lerp(least, others, config.relaxed)
     shape = torch.where(one, best + 0.4 * each[:, 0], each[:, 0] + 0.1 * best)
     truth = mask_iou(logits.detach(), batch.mask, batch.known).float()
     return shape.mean() + ((scores - truth) ** 2).mean()
