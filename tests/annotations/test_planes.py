@@ -332,7 +332,7 @@ def test_damaged_regions_are_mended_as_objects_are(tmp_path):
         assert (store.verify().labels, store.verify().display) == (1, 1)
     with open_store(tmp_path / "s") as store:
         assert seen(store) == before
-        assert "the journal made what is there now" in store.notes[0]
+        assert "Made again from the journal: 1 part" in store.notes[0]
         assert store.verify().fine
 
 

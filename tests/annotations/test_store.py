@@ -1,7 +1,9 @@
 """The label store's own promises, one at a time."""
 
+import gc
 import json
 import shutil
+import weakref
 
 import numpy as np
 import psutil
@@ -274,6 +276,18 @@ def test_a_closed_store_refuses_edits(store):
     with pytest.raises(LabelStoreError, match="closed"):
         store.clear()
     store.close()
+
+
+def test_a_closed_store_holds_no_pixels_until_somebody_collects_it(store):
+    store.commit(square(0, 0))
+    held = weakref.ref(store._engine.chunks.read(0, (0, 0, 0)))
+    assert held() is not None
+    gc.disable()
+    try:
+        store.close()
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 def test_a_reader_sees_the_writers_edits_when_it_opens(store):

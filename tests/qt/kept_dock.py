@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from contextlib import ExitStack
 from typing import Any
 
 import napari
@@ -17,6 +18,7 @@ import pytest
 from napari._qt.qt_viewer import QtViewer
 from napari.layers import Labels
 from numpy.typing import NDArray
+from own_application import own_application
 from qtpy.QtWidgets import QApplication
 
 import waiting
@@ -37,7 +39,7 @@ class KeptDock:
     def __init__(self, picture: NDArray[np.uint8]) -> None:
         self._picture = picture
         self._dock: PromptDock | None = None
-        self._patch: pytest.MonkeyPatch | None = None
+        self._around = ExitStack()
         self._names: list[str] = []
         self._brushes: list[tuple[Labels, float]] = []
 
@@ -57,7 +59,7 @@ class KeptDock:
     def close(self) -> None:
         """Close the viewer, so that others can be made."""
         dock, self._dock = self._dock, None
-        if dock is None or self._patch is None:
+        if dock is None:
             return
         viewer = dock.viewer
         session_of(viewer).close()
@@ -66,11 +68,12 @@ class KeptDock:
         del dock, viewer
         gc.collect()
         QtViewer._instances.clear()
-        self._patch.undo()
+        self._around.close()
 
     def _made(self) -> PromptDock:
-        self._patch = pytest.MonkeyPatch()
-        self._patch.setenv("HISTOPROMPT_HOME", tempfile.mkdtemp(prefix="kept-dock-"))
+        self._around.enter_context(own_application())
+        patch = self._around.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("HISTOPROMPT_HOME", tempfile.mkdtemp(prefix="kept-dock-"))
         viewer: Any = napari.Viewer(show=False)
         viewer.add_image(self._picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
         dock = PromptDock(viewer)

@@ -8,10 +8,12 @@ of the first, and are taken away.
 from __future__ import annotations
 
 import gc
+from contextlib import ExitStack
 from typing import Any
 
 import napari
 from napari._qt.qt_viewer import QtViewer
+from own_application import own_application
 from qtpy.QtWidgets import QApplication
 
 import waiting
@@ -27,6 +29,7 @@ class KeptTextViewer:
 
     def __init__(self) -> None:
         self._viewer: Any = None
+        self._around = ExitStack()
         self._names: list[str] = []
 
     def dock(self) -> TextDock:
@@ -83,8 +86,10 @@ class KeptTextViewer:
         del viewer
         gc.collect()
         QtViewer._instances.clear()
+        self._around.close()
 
     def _make(self) -> None:
+        self._around.enter_context(own_application())
         self._viewer = napari.Viewer(show=True)
         self._viewer.window.resize(1500, 950)
         self._viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")

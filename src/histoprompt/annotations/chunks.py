@@ -178,6 +178,10 @@ class ChunkFiles:
         self._remember(name, array)
         return array
 
+    def forget(self) -> None:
+        """Let go of the pixels in memory; they are read again where they are asked for."""
+        self._cache.clear()
+
     def published(self, key: Key) -> Labels:
         """A level-0 chunk without what is staged."""
         name = (_LEVEL_ZERO, *key)

@@ -173,6 +173,8 @@ class Engine:
 
     def _let_go(self) -> None:
         self.journal.close()
+        # a store is part of cycles, and the collector may come by much later
+        self.chunks.forget()
         if self._writer is not None:
             self._writer.close()
 

@@ -327,8 +327,8 @@ class _Opening:
         kept = f" What was there is kept in {where}." if where is not None else ""
         side = self.engine.chunks.chunk
         self.engine.notes.append(
-            f"{many(len(self.mended), 'part')} of the labels, of {side} x {side} pixels, did not "
-            f"fit the journal or could not be read; the journal made what is there now.{kept}"
+            f"Made again from the journal: {many(len(self.mended), 'part')} of the labels, of "
+            f"{side} x {side} pixels, that did not fit it or could not be read.{kept}"
         )
         if self.short:
             self.engine.notes.append(

@@ -130,7 +130,7 @@ def test_notes_come_before_the_first_cell(tmp_path):
     how = CountJob(source, {"segmenter": "histoprompt-cells"}, 128)
     counted = count_slide(slide, how, tmp_path, Task(hear=hear))
     assert "immunostain" in told[0]
-    assert "unlike all" in told[1]
+    assert "differs from the tiles" in told[1]
     assert set(told[2:]) == {"cells"}
     assert tuple(told[:2]) == counted.notes[:2]
 
