@@ -176,8 +176,10 @@ def test_by_default_every_kind_of_prompt_is_taken_as_it_is(prompts, nuclei, tmp_
     assert main([str(v) for v in argv]) == 0
     assert "box" not in capsys.readouterr().err
     labels = tifffile.imread(out)
-    for value, nucleus in zip((11, 22, 33, 44, 55), nuclei, strict=True):
-        assert nucleus.iou(labels == value) > 0.6, value
+    found = zip((11, 22, 33, 44, 55), nuclei, strict=True)
+    right = [nucleus.iou(labels == value) for value, nucleus in found]
+    assert min(right) > 0.55, right
+    assert np.mean(right) > 0.75, right
 
 
 def test_a_region_has_its_size_and_place(slide, prompts, nuclei, tmp_path, capsys):
