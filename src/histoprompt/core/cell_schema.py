@@ -1,4 +1,4 @@
-"""The columns of a table of cells, each told of once: the one place to add another.
+"""The columns of a table of cells, each told of once.
 
 Tables on disk (CSV, Parquet, the records of a count), measurements in QuPath, the table in the
 window and the documentation read this list. What a `CellTable` holds beside it are its features:

@@ -19,7 +19,8 @@ from histoprompt.models.card import ModelCard
 # scales, most of them taken at 20x or near it.
 USUAL_MPP = 0.5
 # Share of a cell that must be tissue for its tile to be looked at: of one that is mostly glass a
-# model says what it says of glass, such as fat with certainty.
+# model says what it says of glass, such as fat with certainty. An index that is kept has such tiles
+# only: who changes this raises `ALGORITHM` in `kept.py` too.
 LEAST_TISSUE = 0.5
 # What a person says of the scale of tiles, whatever they are looked at for.
 SEEN_AT = Parameter(
