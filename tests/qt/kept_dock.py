@@ -7,24 +7,19 @@ layers or the slide away, viewer and dock are made anew.
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from contextlib import ExitStack
 from typing import Any
 
-import napari
 import numpy as np
 import pytest
-from napari._qt.qt_viewer import QtViewer
+from kept_viewer import kept_viewer
 from napari.layers import Labels
 from numpy.typing import NDArray
-from own_application import own_application
-from qtpy.QtWidgets import QApplication
 
 import waiting
 from histoprompt._qt.prompts.dock import HINT, PromptDock
 from histoprompt._qt.prompts.params import PromptParams
-from histoprompt._qt.shell.session import session_of
 
 
 class KeptDock:
@@ -58,23 +53,13 @@ class KeptDock:
 
     def close(self) -> None:
         """Close the viewer, so that others can be made."""
-        dock, self._dock = self._dock, None
-        if dock is None:
-            return
-        viewer = dock.viewer
-        session_of(viewer).close()
-        viewer.close()
-        QApplication.processEvents()
-        del dock, viewer
-        gc.collect()
-        QtViewer._instances.clear()
+        self._dock, self._brushes = None, []
         self._around.close()
 
     def _made(self) -> PromptDock:
-        self._around.enter_context(own_application())
         patch = self._around.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("HISTOPROMPT_HOME", tempfile.mkdtemp(prefix="kept-dock-"))
-        viewer: Any = napari.Viewer(show=False)
+        viewer: Any = self._around.enter_context(kept_viewer(show=False))
         viewer.add_image(self._picture, name="picture", scale=(0.25, 0.25), units=("um", "um"))
         dock = PromptDock(viewer)
         viewer.window.add_dock_widget(dock, name="Prompt")

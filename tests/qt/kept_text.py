@@ -7,13 +7,10 @@ of the first, and are taken away.
 
 from __future__ import annotations
 
-import gc
 from contextlib import ExitStack
 from typing import Any
 
-import napari
-from napari._qt.qt_viewer import QtViewer
-from own_application import own_application
+from kept_viewer import kept_viewer
 from qtpy.QtWidgets import QApplication
 
 import waiting
@@ -77,20 +74,11 @@ class KeptTextViewer:
 
     def close(self) -> None:
         """Close the viewer, so that others can be made."""
-        viewer, self._viewer, self._names = self._viewer, None, []
-        if viewer is None:
-            return
-        session_of(viewer).close()
-        viewer.close()
-        QApplication.processEvents()
-        del viewer
-        gc.collect()
-        QtViewer._instances.clear()
+        self._viewer, self._names = None, []
         self._around.close()
 
     def _make(self) -> None:
-        self._around.enter_context(own_application())
-        self._viewer = napari.Viewer(show=True)
+        self._viewer = self._around.enter_context(kept_viewer(show=True))
         self._viewer.window.resize(1500, 950)
         self._viewer.open(str(sample_file(SLIDE)), plugin="napari-histoprompt")
         session_of(self._viewer).attach(self)  # it outlives each dock

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI, RADIUS
+from prompt_clicks import click, commit_click
 from qtpy.QtCore import Qt
 from stored_labels import stored
 
 from histoprompt._qt.layers import make as layers
-from histoprompt._qt.prompts.dock import PromptDock
 from histoprompt._qt.prompts.params import PromptParams
 from histoprompt.core.geometry import Box
 from histoprompt.models import registry
@@ -26,17 +26,6 @@ def _iou(a: np.ndarray, b: np.ndarray) -> float:
     return (a & b).sum() / (a | b).sum()
 
 
-def _click(dock: PromptDock, row: float, col: float) -> None:
-    dock.annotator.prompts.points.add((row, col))
-
-
-def _commit_click(dock, until, row, col) -> int:
-    _click(dock, row, col)
-    until(lambda: dock.annotator.preview.shown)
-    (found,) = dock.annotator.commit()
-    return found
-
-
 @pytest.fixture
 def dock(kept_dock):
     """One for all tests here, as new for each."""
@@ -45,7 +34,7 @@ def dock(kept_dock):
 
 def test_a_click_becomes_a_preview_and_then_an_object(dock, until):
     annotator = dock.annotator
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert _iou(annotator.preview.layer.data > 0, _disc(*NUCLEI[0])) > 0.8
     assert dock._actions["commit"].isEnabled()
@@ -93,9 +82,9 @@ def test_many_boxes_at_once_become_many_objects(dock, until):
 
 def test_prompts_are_undone_one_by_one_then_labels(dock, until):
     annotator = dock.annotator
-    _commit_click(dock, until, *NUCLEI[0])
-    _click(dock, *NUCLEI[1])
-    _click(dock, *NUCLEI[2])
+    commit_click(dock, until, *NUCLEI[0])
+    click(dock, *NUCLEI[1])
+    click(dock, *NUCLEI[2])
     annotator.undo()
     assert annotator.prompts.points.data.tolist() == [list(NUCLEI[1])]
     annotator.redo()
@@ -131,8 +120,8 @@ def test_undo_gives_scribbles_and_boxes_back_exactly(dock):
 
 def test_merge_delete_undo_redo_by_clicks(dock, until):
     annotator = dock.annotator
-    first = _commit_click(dock, until, *NUCLEI[0])
-    second = _commit_click(dock, until, *NUCLEI[1])
+    first = commit_click(dock, until, *NUCLEI[0])
+    second = commit_click(dock, until, *NUCLEI[1])
     corrections = annotator.corrections
     corrections.click(*NUCLEI[0], "merge")
     corrections.click(*NUCLEI[1], "merge")
@@ -174,8 +163,8 @@ def test_a_hand_painted_preview_is_committed_as_painted(dock):
 
 def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, until):
     annotator = dock.annotator
-    _commit_click(dock, until, *NUCLEI[0])
-    _click(dock, *NUCLEI[0])
+    commit_click(dock, until, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert annotator.commit() == []
     assert "overwrites" in dock._status.text()
@@ -185,7 +174,7 @@ def test_an_object_wholly_under_others_is_refused_and_the_prompt_stays(dock, unt
 
 def test_a_class_is_kept_with_the_object(dock, until):
     dock.set_value(PromptParams(class_name="lymphocyte"))
-    found = _commit_click(dock, until, *NUCLEI[3])
+    found = commit_click(dock, until, *NUCLEI[3])
     assert dock.annotator.store.class_of(found) == "lymphocyte"
 
 
@@ -197,7 +186,7 @@ def test_committing_nothing_says_so(dock, until):
 def test_a_box_only_model_shows_the_box_a_click_became(dock, until):
     dock.models.choose("litemedsam")
     annotator = dock.annotator
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     assert "became a box" in dock._status.text()
     (drawn,) = layers.read_boxes(annotator.preview.used_box)
@@ -210,7 +199,7 @@ def test_the_default_model_takes_every_prompt_as_it_is(dock, until, kind):
     dock.models.choose(registry.DEFAULT)
     annotator, (row, col) = dock.annotator, NUCLEI[0]
     if kind == "click":
-        _click(dock, row, col)
+        click(dock, row, col)
     elif kind == "scribble":
         annotator.prompts.scribbles.paint((row, col), 1)
     else:
@@ -224,7 +213,7 @@ def test_the_default_model_takes_every_prompt_as_it_is(dock, until, kind):
 
 def test_missing_weights_say_which_file_and_where(dock, until):
     dock.models.choose("medsam")
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: "medsam_vit_b.pth" in dock._status.text())
     assert "zenodo" in dock._status.text()
     assert not dock.annotator.preview.shown
@@ -233,8 +222,8 @@ def test_missing_weights_say_which_file_and_where(dock, until):
 
 def test_cancel_leaves_layers_as_they_were(dock, until):
     annotator = dock.annotator
-    found = _commit_click(dock, until, *NUCLEI[0])
-    _click(dock, *NUCLEI[1])
+    found = commit_click(dock, until, *NUCLEI[0])
+    click(dock, *NUCLEI[1])
     annotator.cancel()
     until(lambda: "Cancelled" in dock._status.text())
     assert annotator.store.ids().tolist() == [found]
@@ -244,7 +233,7 @@ def test_cancel_leaves_layers_as_they_were(dock, until):
 @pytest.mark.parametrize("name", ["points", "boxes", "scribbles"])
 def test_keys_work_with_each_prompt_layer_active(dock, until, qtbot, name):
     annotator = dock.annotator
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: annotator.preview.shown)
     dock.viewer.layers.selection.active = getattr(annotator.prompts, name)
     canvas = dock.viewer.window._qt_viewer.canvas.native

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 from five_nuclei import NUCLEI
+from prompt_clicks import click, commit_click
 
 from histoprompt._qt.layers import make as layers
 from histoprompt._qt.prompts.dock import PromptDock
@@ -15,17 +16,6 @@ from histoprompt._qt.shell.session import session_of
 from histoprompt.core.geometry import Box
 
 pytestmark = pytest.mark.gui
-
-
-def _click(dock: PromptDock, row: float, col: float) -> None:
-    dock.annotator.prompts.points.add((row, col))
-
-
-def _commit_click(dock, until, row, col) -> int:
-    _click(dock, row, col)
-    until(lambda: dock.annotator.preview.shown)
-    (found,) = dock.annotator.commit()
-    return found
 
 
 def test_keep_and_overwrite_decide_shared_pixels(dock):
@@ -44,7 +34,7 @@ def test_keep_and_overwrite_decide_shared_pixels(dock):
 
 def test_labels_come_back_when_the_image_is_chosen_again(dock, until):
     image = dock.annotator.image
-    found = _commit_click(dock, until, *NUCLEI[0])
+    found = commit_click(dock, until, *NUCLEI[0])
     dock.session.slide.choose(None)
     assert layers.COMMITTED not in dock.viewer.layers
     dock.session.slide.choose(image)
@@ -57,7 +47,7 @@ def test_labels_come_back_when_the_image_is_chosen_again(dock, until):
 @pytest.mark.parametrize("name", [layers.POINTS, layers.CURRENT, layers.COMMITTED, "picture"])
 def test_a_layer_deleted_under_the_dock_loses_nothing(dock, until, name):
     image = dock.annotator.image
-    found = _commit_click(dock, until, *NUCLEI[0])
+    found = commit_click(dock, until, *NUCLEI[0])
     dock.viewer.layers.remove(name)
     until(lambda: dock.annotator is None)
     assert "safe" in dock._status.text()
@@ -71,7 +61,7 @@ def test_closing_the_viewer_mid_job_is_quiet(make_napari_viewer, picture, qtbot)
     viewer.add_image(picture, name="picture")
     dock = PromptDock(viewer)
     viewer.window.add_dock_widget(dock, name="Prompt")
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     session = session_of(viewer)
     store = dock.annotator.store
     viewer.close()
@@ -89,7 +79,7 @@ def test_two_viewers_do_not_disturb_each_other(dock, make_napari_viewer, until):
     second = PromptDock(other)
     assert second.session is not dock.session
     assert second.session.manager is dock.session.manager
-    _commit_click(dock, until, *NUCLEI[0])
+    commit_click(dock, until, *NUCLEI[0])
     assert second.annotator.store.count == 0
     assert dock.annotator.store.count == 1
     second.session.close()
@@ -99,7 +89,7 @@ def test_the_same_picture_in_two_viewers_is_only_looked_at_in_the_second(
     dock, make_napari_viewer, picture, until
 ):
     first = dock.annotator
-    _click(dock, *NUCLEI[0])
+    click(dock, *NUCLEI[0])
     until(lambda: first.preview.shown)
     (kept,) = first.commit()
     other = make_napari_viewer()
@@ -114,7 +104,7 @@ def test_the_same_picture_in_two_viewers_is_only_looked_at_in_the_second(
     assert "opened to read only" in second._status.text()
     assert annotator.store.ids().tolist() == first.store.ids().tolist() == [kept]
     second.session.close()
-    _click(dock, *NUCLEI[1])
+    click(dock, *NUCLEI[1])
     until(lambda: first.preview.shown)
     assert len(first.commit()) == 1, "the first window goes on editing"
 
